@@ -1,0 +1,137 @@
+"""Every error this project raises on purpose; each kind changes what the caller does.
+
+CdcError                      said in one or two sentences, with a hint what to do next
+├── ConfigError               exit 2: the settings are wrong; all faults at once
+├── SetupError                exit 2: server, grants, log settings, tables or state folder do not allow a start
+├── PositionLostError         exit 3: the log no longer holds what we need
+├── SourceStoppedError        exit 1: the log holds something that must not be skipped (never retried)
+│   ├── LogFormatError            bytes that are no valid log
+│   └── UnsupportedEventError     an event we know we cannot apply
+├── SourceDisconnectedError   the source reconnects with back-off
+├── StateError                exit 1: the state file cannot be written or is damaged
+├── RenderError               dead-letters one object
+└── SinkError                 delivery decides (cdc/delivery/verdict.py)
+    ├── SinkUnavailableError      nothing was taken; retry after ``retry_after_s`` or with back-off
+    ├── OutcomeUnknownError       a time-out or cut connection: the request may have been taken
+    ├── SinkThrottledError        429: every lane waits
+    ├── SinkUnauthorizedError     401/403: sending stops, everything else goes on
+    ├── SinkSwitchedOffError      404/410: the API is not there
+    └── BatchRefusedError         400 and the like: at least one message is bad
+
+Leaf of the import graph: standard library only. Messages name files, tables, columns, objects and settings; never
+row values, keys or tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class CdcError(Exception):
+    """Something this project found wrong. ``hint`` says what to do next."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class ConfigError(CdcError):
+    """The settings are wrong; ``faults`` holds one line each, with name and value."""
+
+    exit_code = 2
+
+    def __init__(self, faults: Sequence[str], *, source: str = "settings") -> None:
+        self.faults = tuple(faults)
+        lines = "".join(f"\n  {fault}" for fault in self.faults)
+        super().__init__(f"{source}: {len(self.faults)} fault(s){lines}")
+
+
+class SetupError(CdcError):
+    """The server, the grants, the log's settings, a table or the state folder do not allow a start."""
+
+    exit_code = 2
+
+
+class PositionLostError(CdcError):
+    """The log no longer holds the position we need, or it is another server's log."""
+
+    exit_code = 3
+
+
+class SourceStoppedError(CdcError):
+    """The log holds something that must not be skipped. ``place`` is ``file:offset`` of the event."""
+
+    def __init__(self, message: str, *, place: str = "", hint: str = "") -> None:
+        super().__init__(f"{message} at {place}" if place else message, hint=hint)
+        self.place = place
+
+
+class LogFormatError(SourceStoppedError):
+    """Bytes that are no valid log: a bad checksum, a length that does not fit, an unknown type."""
+
+
+class UnsupportedEventError(SourceStoppedError):
+    """An event that we know and cannot apply without losing or inventing changes."""
+
+
+class SourceDisconnectedError(CdcError):
+    """The connection to the server ended; ``errno`` is MySQL's error number where there is one."""
+
+    def __init__(self, message: str, *, errno: int | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.errno = errno
+
+
+class StateError(CdcError):
+    """The local state cannot be read or written."""
+
+
+class RenderError(CdcError):
+    """One object cannot be rendered from the rows held; it is dead-lettered with this reason."""
+
+
+class SinkError(CdcError):
+    """A request to the sink did not end with receipts."""
+
+
+class SinkUnavailableError(SinkError):
+    """Nothing was taken: refused connection, DNS, TLS, 5xx, 423, 477."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+class OutcomeUnknownError(SinkError):
+    """The request went out and no answer came: it may have been taken, now or later."""
+
+
+class SinkThrottledError(SinkError):
+    """429. ``policy`` is HubSpot's policyName (``SECONDLY``, ``TEN_SECONDLY_ROLLING``, ``DAILY``)."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, policy: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+        self.policy = policy
+
+
+class SinkUnauthorizedError(SinkError):
+    """401 or 403: the key or token is not good, or lacks a scope."""
+
+
+class SinkSwitchedOffError(SinkError):
+    """404 or 410: the API is not there (the bridge was removed on 2023-02-28)."""
+
+
+class BatchRefusedError(SinkError):
+    """The whole batch was refused because of what is in it. ``status`` is the HTTP status."""
+
+    def __init__(self, message: str, *, status: int = 0, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status

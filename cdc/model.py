@@ -1,0 +1,341 @@
+"""The words every layer shares: positions, changes, transactions, objects, messages, receipts.
+
+A leaf of the import graph: standard library only. What each word means is in ARCHITECTURE.md ("Words").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum, IntEnum, StrEnum
+from typing import Final, NamedTuple
+
+Value = None | int | float | str | bytes
+"""One column's value, in the form SELECT shows it.
+
+Integers, BIT and YEAR are ``int``; FLOAT and DOUBLE are ``float``; DECIMAL is plain decimal text with the
+column's scale (``"59.9000"``), never a float. DATE, TIME and DATETIME are the server's own text, so that zero
+and partly zero dates survive (``"0000-00-00"``). TIMESTAMP is the same text in UTC. ENUM is its label, SET its
+labels joined by commas. Character columns are ``str``; BINARY, BLOB, GEOMETRY and VECTOR are ``bytes``.
+"""
+
+
+class _Absent:
+    """A column the log did not carry (MINIMAL images, a column that the table lost)."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = _Absent()
+
+Cells = tuple[Value | _Absent, ...]
+"""One row image: a cell per column of its ``TableSpec.columns``, in that order."""
+
+Row = Mapping[str, Value]
+"""One replica row by column name."""
+
+
+# ------------------------------------------------------------------------------------------------ positions
+
+STAMP_OFFSET_BITS: Final = 38  # 256 GiB a file: far over max_binlog_size (1 GiB), room for a giant transaction
+STAMP_FILE_BITS: Final = 63 - STAMP_OFFSET_BITS  # 33 million files over all epochs, within SQLite's INTEGER
+
+
+@dataclass(frozen=True, slots=True, order=False)
+class Position:
+    """A resume point: the next transaction to read. Immutable.
+
+    ``file`` and ``offset`` (bytes) name a place in one server's log. ``gtid`` is the executed set up to that
+    place in the server's own notation ("" where the server has none). ``server`` is the server's identity
+    (MySQL's server_uuid, MariaDB's server_id as text).
+    """
+
+    file: str
+    offset: int
+    gtid: str = ""
+    server: str = ""
+
+    @property
+    def file_number(self) -> int:
+        """The number at the end of the log file's name (``binlog.000123`` → 123)."""
+        return int(self.file.rpartition(".")[2])
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.offset}"
+
+    def with_server(self, server: str) -> Position:
+        """The same place, said of ``server``."""
+        return replace(self, server=server)
+
+
+class StartKind(StrEnum):
+    """What a start position asks for."""
+
+    IMPORT = "import"
+    EARLIEST = "earliest"
+    LATEST = "latest"
+    PLACE = "place"  # file and offset
+    GTID = "gtid"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where to begin: a keyword, a place, or a GTID set (then ``position.gtid`` holds it)."""
+
+    kind: StartKind
+    position: Position | None = None
+
+    def __str__(self) -> str:
+        if self.kind is StartKind.PLACE:
+            return str(self.position)
+        if self.kind is StartKind.GTID:
+            assert self.position is not None
+            return f"gtid:{self.position.gtid}"
+        return self.kind.value
+
+
+_PLACE = re.compile(r"^(?P<file>[^:\s]+\.\d+):(?P<offset>\d+)$")
+
+
+def parse_start(text: str, *, allow_import: bool = True) -> Start:
+    """Read ``binlog.000123:4567``, ``gtid:<set>``, ``earliest``, ``latest`` or ``import``.
+
+    Raises ValueError with a sentence that names the forms accepted.
+    """
+    text = text.strip()
+    keywords = {k.value: k for k in (StartKind.EARLIEST, StartKind.LATEST)}
+    if allow_import:
+        keywords[StartKind.IMPORT.value] = StartKind.IMPORT
+    if text in keywords:
+        return Start(keywords[text])
+    if text.startswith("gtid:") and len(text) > len("gtid:"):
+        return Start(StartKind.GTID, Position("", 0, gtid=text.removeprefix("gtid:").replace("\n", "")))
+    match = _PLACE.match(text)
+    if match:
+        return Start(StartKind.PLACE, Position(match["file"], int(match["offset"])))
+    forms = "binlog.000123:4567, gtid:<set>, " + ", ".join(keywords)
+    raise ValueError(f"{text!r} is not a position; write one of: {forms}")
+
+
+# --------------------------------------------------------------------------------------------------- tables
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """One mapped table: what the source decodes of it and what the replica keeps.
+
+    ``name`` is without the store's table prefix. ``columns`` is the allow-list (key columns first); a column not
+    in it is never decoded. ``optional`` columns may be missing on the server (then their cells are ABSENT).
+    ``indexes`` are the columns that renderers look rows up by. ``required`` False: the whole table may be missing.
+    ``keys_only`` True: kept just to carry cascades between two mapped tables.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    indexes: tuple[str, ...] = ()
+    optional: frozenset[str] = frozenset()
+    required: bool = True
+    keys_only: bool = False
+
+
+class DeleteRule(StrEnum):
+    """A foreign key's ON DELETE rule, as far as it changes child rows."""
+
+    CASCADE = "CASCADE"
+    SET_NULL = "SET NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """``child.child_column`` refers to ``parent.parent_column`` (names without prefix)."""
+
+    child: str
+    child_column: str
+    parent: str
+    parent_column: str
+    rule: DeleteRule
+
+
+# ------------------------------------------------------------------------------------------------- changes
+
+
+class Op(IntEnum):
+    """What happened to a row (TRUNCATE: to all rows of the table)."""
+
+    INSERT = 1
+    UPDATE = 2
+    DELETE = 3
+    TRUNCATE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row's change, cells in the order of the table's ``TableSpec.columns``.
+
+    INSERT has ``after``, DELETE has ``before``, UPDATE has both, TRUNCATE neither. ``cascades`` is False when the
+    event carries the no-foreign-key-checks flag (0x02): InnoDB then cascaded nothing.
+    """
+
+    table: str
+    op: Op
+    before: Cells | None
+    after: Cells | None
+    cascades: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One whole source transaction; an empty one only moves the position (rotation, heartbeat, noise).
+
+    ``start`` and ``end`` are resume points before and after it; ``commit_ms`` is the commit time in epoch
+    milliseconds (0 if unknown); ``size`` its bytes in the log, for bounding queues. ``schema_changed`` lists mapped
+    tables whose definition changed here.
+    """
+
+    changes: Sequence[Change]
+    end: Position
+    commit_ms: int
+    size: int = 0
+    schema_changed: tuple[str, ...] = ()
+
+
+# ------------------------------------------------------------------------------------------------- objects
+
+
+class ObjectType(StrEnum):
+    """HubSpot's object types, as the bridge spells them."""
+
+    CONTACT = "CONTACT"
+    PRODUCT = "PRODUCT"
+    DEAL = "DEAL"
+    LINE_ITEM = "LINE_ITEM"
+
+
+class Kind(StrEnum):
+    """The kinds of objects we make; each is rendered on its own and has its own external ids."""
+
+    CUSTOMER = "customer"
+    GUEST = "guest"
+    PRODUCT = "product"
+    ORDER = "order"
+    ITEM = "item"
+
+
+OBJECT_TYPE: Final[Mapping[Kind, ObjectType]] = {
+    Kind.CUSTOMER: ObjectType.CONTACT,
+    Kind.GUEST: ObjectType.CONTACT,
+    Kind.PRODUCT: ObjectType.PRODUCT,
+    Kind.ORDER: ObjectType.DEAL,
+    Kind.ITEM: ObjectType.LINE_ITEM,
+}
+
+RANK: Final[Mapping[ObjectType, int]] = {
+    ObjectType.CONTACT: 0,
+    ObjectType.PRODUCT: 0,
+    ObjectType.DEAL: 1,
+    ObjectType.LINE_ITEM: 2,
+}
+"""Sending order of UPSERTs; DELETEs go the other way round."""
+
+
+class ObjectRef(NamedTuple):
+    """Names one object: kind and id (int, or 24 hex digits for a guest)."""
+
+    kind: Kind
+    id: int | str
+
+    @property
+    def object_type(self) -> ObjectType:
+        return OBJECT_TYPE[self.kind]
+
+    def external_id(self, namespace: str) -> str:
+        """``<namespace>-<kind>-<id>``: ASCII, at most 100 characters."""
+        return f"{namespace}-{self.kind.value}-{self.id}"
+
+
+def parse_external_id(text: str, namespace: str) -> ObjectRef:
+    """The object that ``<namespace>-<kind>-<id>`` (or ``<kind>-<id>``) names; ValueError if it names none."""
+    kind_text, _, id_text = text.removeprefix(f"{namespace}-").partition("-")
+    try:
+        kind = Kind(kind_text)
+    except ValueError:
+        kinds = ", ".join(k.value for k in Kind)
+        raise ValueError(f"{text!r} names no object; write {namespace}-<kind>-<id> with kind one of {kinds}") from None
+    if kind is Kind.GUEST:
+        if not re.fullmatch(r"[0-9a-f]{24}", id_text):
+            raise ValueError(f"{text!r}: a guest's id is 24 hex digits")
+        return ObjectRef(kind, id_text)
+    if not id_text.isdecimal():
+        raise ValueError(f"{text!r}: a {kind.value}'s id is a number")
+    return ObjectRef(kind, int(id_text))
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What a mapper made of one existing object.
+
+    ``properties``: neutral name → text; "" means the shop has no value. A name that is missing is left alone in
+    HubSpot (its source is not loaded). ``references``: the objects this one is associated with.
+    """
+
+    properties: Mapping[str, str]
+    references: tuple[ObjectRef, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+# ------------------------------------------------------------------------------------------------ messages
+
+
+class Action(StrEnum):
+    """What the receiver is asked to do with the object."""
+
+    UPSERT = "UPSERT"
+    DELETE = "DELETE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One object's complete desired state, or its deletion, as a sink sends it.
+
+    ``changed_at``: epoch milliseconds, strictly rising per object except for repeats of the identical message.
+    ``associations``: object type → external ids. ``position``: text of the log position it was rendered at.
+    """
+
+    object_type: ObjectType
+    external_id: str
+    action: Action
+    changed_at: int
+    properties: Mapping[str, str] = field(default_factory=dict)
+    associations: Mapping[ObjectType, tuple[str, ...]] = field(default_factory=dict)
+    position: str = ""
+
+
+class Outcome(Enum):
+    """What became of one message of a batch."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"  # this message is at fault and never will be taken: dead letter
+    RETRY = "retry"  # not taken, or unknown; send the identical message again
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The outcome of one message. ``reason`` and ``detail`` hold no secrets and no property values."""
+
+    external_id: str
+    changed_at: int
+    outcome: Outcome
+    reason: str = ""
+    detail: str = ""
+
+
+class Urgency(IntEnum):
+    """Sending class: live changes go before history."""
+
+    LIVE = 0
+    HISTORY = 1
