@@ -130,16 +130,20 @@ class TableSpec:
 
     ``name`` is without the store's table prefix. ``columns`` is the allow-list (key columns first); a column not
     in it is never decoded. ``optional`` columns may be missing on the server (then their cells are ABSENT).
-    ``indexes`` are the columns that renderers look rows up by. ``required`` False: the whole table may be missing.
-    ``keys_only`` True: kept just to carry cascades between two mapped tables.
+    ``required`` False: the whole table may be missing. ``derived`` columns are computed from the row when it is
+    stored (never decoded). ``indexes``: what renderers look rows up by. ``reference``: a small table that many
+    objects use (stores, groups, attributes); loaded before anything is rendered. ``keys_only``: kept just to carry
+    cascades between two mapped tables.
     """
 
     name: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
-    indexes: tuple[str, ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = ()
+    derived: tuple[str, ...] = ()
     optional: frozenset[str] = frozenset()
     required: bool = True
+    reference: bool = False
     keys_only: bool = False
 
 
@@ -332,6 +336,71 @@ class Receipt:
     outcome: Outcome
     reason: str = ""
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Many objects at once: those of ``kind`` whose ids stand in ``id_column`` of ``table``'s rows.
+
+    Only rows where ``column`` equals ``value``; an empty ``column`` means all rows.
+    """
+
+    kind: Kind
+    table: str
+    id_column: str
+    column: str = ""
+    value: Value = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """Rows of ``table`` where ``column`` equals ``value``, to be read from the server by key."""
+
+    table: str
+    column: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What an answer's headers said of the request quota; None where they were silent."""
+
+    limit: int | None = None
+    remaining: int | None = None
+    interval_ms: int | None = None
+    daily_limit: int | None = None
+    daily_remaining: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one request brought: a receipt per message, in the order sent, and the quota seen."""
+
+    receipts: tuple[Receipt, ...]
+    quota: Quota = Quota()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A later verdict on an accepted message (the bridge's sync-errors). ``kind`` is HubSpot's error type."""
+
+    object_type: ObjectType
+    external_id: str
+    changed_at: int
+    errored_at: int
+    kind: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of ``check``: what was looked at, how it stands, what mends it. ``warning``: works, but look at it."""
+
+    name: str
+    ok: bool
+    text: str
+    fix: str = ""
+    warning: bool = False
 
 
 class Urgency(IntEnum):

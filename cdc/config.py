@@ -1,0 +1,334 @@
+"""Every setting: name, type, default, unit and meaning in one place.
+
+A TOML file, the environment (``MAGENTO_CDC__SECTION__KEY``) and command-line flags feed one frozen tree; flags win
+over the environment, the environment over the file. ``load`` reports all faults at once, each with its name and its
+value (secrets hidden). A leaf of the import graph.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsError
+
+from cdc.errors import ConfigError
+from cdc.model import ObjectType, StartKind, parse_start
+
+ENV_PREFIX = "MAGENTO_CDC__"
+DEFAULT_FILE = "magento-cdc.toml"
+
+Seconds = Annotated[float, Field(gt=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Section(BaseModel):
+    """One table of the settings file; unknown keys are faults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=False)
+
+
+def _read_secret(value: SecretStr, path: Path | None, name: str) -> SecretStr:
+    """The secret itself, or the first line of its file. Raises ValueError if both are set or the file is unreadable."""
+    if path is None:
+        return value
+    if value.get_secret_value():
+        raise ValueError(f"{name} and {name}_file are both set; keep one")
+    try:
+        return SecretStr(path.read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise ValueError(f"{name}_file {str(path)!r} cannot be read: {reason}") from None
+
+
+class TlsMode(StrEnum):
+    """How far TLS to the server is asked for (MySQL's --ssl-mode)."""
+
+    DISABLED = "disabled"
+    PREFERRED = "preferred"
+    REQUIRED = "required"
+    VERIFY_CA = "verify_ca"
+    VERIFY_IDENTITY = "verify_identity"
+
+
+class TlsSettings(Section):
+    """TLS to the database server."""
+
+    mode: TlsMode = Field(TlsMode.PREFERRED, description="disabled, preferred, required, verify_ca or verify_identity")
+    ca: Path | None = Field(None, description="file with the CA certificates to trust")
+    cert: Path | None = Field(None, description="client certificate file")
+    key: Path | None = Field(None, description="client key file")
+
+
+class SourceSettings(Section):
+    """Where changes come from."""
+
+    kind: Literal["binlog", "files"] = Field("binlog", description="binlog (a live server) or files (binlog files)")
+    host: str = Field("127.0.0.1", description="database server")
+    port: Port = 3306
+    user: str = Field("magento_cdc", description="needs REPLICATION SLAVE, REPLICATION CLIENT and SELECT")
+    password: SecretStr = SecretStr("")
+    password_file: Path | None = Field(None, description="file that holds the password")
+    database: str = Field("magento", min_length=1)
+    table_prefix: str = Field("", description="db.table_prefix of app/etc/env.php")
+    server_id: int = Field(4211, ge=1, le=4294967295, description="must be unique among the server's replicas")
+    start: str = Field("import", description="import, latest, earliest or a position; used when there is no state")
+    tls: TlsSettings = TlsSettings()
+    files: tuple[str, ...] = Field((), description="for kind = files: binlog files or globs, read in order")
+    heartbeat_s: Seconds = Field(10.0, description="how often an idle server must show it is alive, seconds")
+    connect_timeout_s: Seconds = 10.0
+    queue_mb: Annotated[int, Field(ge=1)] = Field(32, description="decoded transactions that may wait, MB of log")
+
+    @field_validator("start")
+    @classmethod
+    def _start_is_a_position(cls, value: str) -> str:
+        parse_start(value)
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> SourceSettings:
+        object.__setattr__(self, "password", _read_secret(self.password, self.password_file, "password"))
+        if self.kind == "files" and not self.files:
+            raise ValueError('files is empty; kind = "files" needs binlog files or globs')
+        return self
+
+
+class SinkSettings(Section):
+    """Where messages go."""
+
+    kind: Literal["bridge", "jsonl"] = Field("bridge", description="bridge (Ecommerce Bridge) or jsonl")
+    api_version: Literal[1] = Field(1, description="bridge: version of its API")
+    base_url: str = Field("https://api.hubapi.com", description="scheme, host and port of the API")
+    api_key: SecretStr = Field(SecretStr(""), description="hapikey")
+    api_key_file: Path | None = None
+    access_token: SecretStr = Field(SecretStr(""), description="bearer token; wins over api_key")
+    access_token_file: Path | None = None
+    path: str = Field("-", description="jsonl: file to append to, - for stdout")
+    paths: dict[ObjectType, str] = Field(
+        default_factory=dict, description="bridge: another spelling of a type's path segment, e.g. LINE_ITEM = LINEITEM"
+    )
+    max_batch: Annotated[int, Field(ge=1)] = Field(200, description="messages a request; capped by the sink's limit")
+    max_batch_kb: Annotated[int, Field(ge=16)] = Field(1024, description="body of a request, KiB")
+    max_delay_ms: Annotated[int, Field(ge=0)] = Field(200, description="how long a message may wait for company")
+    max_requests_per_10s: Annotated[int, Field(ge=1)] = 100
+    timeout_s: Seconds = Field(30.0, description="one request, from connect to the last byte")
+    judge_poll_s: Seconds = Field(15.0, description="bridge: how often sync-errors are asked for")
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/")
+
+    @field_validator("paths")
+    @classmethod
+    def _plain_segments(cls, value: dict[ObjectType, str]) -> dict[ObjectType, str]:
+        bad = [text for text in value.values() if not text.replace("_", "").replace("-", "").isalnum()]
+        if bad:
+            raise ValueError(f"a path segment is letters, digits, - and _: {bad[0]!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> SinkSettings:
+        object.__setattr__(self, "api_key", _read_secret(self.api_key, self.api_key_file, "api_key"))
+        object.__setattr__(
+            self, "access_token", _read_secret(self.access_token, self.access_token_file, "access_token")
+        )
+        return self
+
+
+class StateSettings(Section):
+    """The local state: replica, ledger, outbox, dead letters, position."""
+
+    dir: Path = Field(Path("./state"), description="folder of the state file; needs a disk that keeps fsynced data")
+
+
+class WebSettings(Section):
+    """Health, metrics and status."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 in a container")
+    port: Port = Field(8080, description="0 picks a free one")
+    show_values: bool = Field(False, description="show personal data on the page")
+
+
+class LogSettings(Section):
+    """Structured logs."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+
+
+class MappingSettings(Section):
+    """What is sent for each object."""
+
+    namespace: str = Field("magento", description="prefix of every external id", pattern=r"^[A-Za-z0-9_]{1,40}$")
+    store_view: str = Field("", description="code of the store view for product values; empty: default scope")
+    media_base_url: str = Field("", description="put before image paths, e.g. https://shop.example.com/media/product")
+    stages: dict[str, str] = Field(default_factory=dict, description="state or status → deal stage, over the defaults")
+    deleted_customers: Literal["drop", "guest"] = Field(
+        "drop", description="orders of deleted customers: drop the contact or make it a guest's"
+    )
+
+
+class HistorySettings(Section):
+    """The first load."""
+
+    chunk_rows: Annotated[int, Field(ge=1, le=100_000)] = Field(2000, description="rows a chunk")
+
+
+class ApplySettings(Section):
+    """How transactions are grouped into local commits."""
+
+    max_delay_ms: Annotated[int, Field(ge=0)] = Field(100, description="how long a group may stay open")
+    max_rows: Annotated[int, Field(ge=1)] = Field(2000, description="row changes a group")
+
+
+class DeliverySettings(Section):
+    """Brakes and shares of sending."""
+
+    history_share: float = Field(0.1, gt=0, le=1, description="part of the quota for history while live work is ready")
+    max_deletes_per_hour: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="DELETEs over this are held; default the greater of 500 and 1 % of the ledger"
+    )
+    max_dead_letters_per_hour: Annotated[int, Field(ge=1)] = Field(1000, description="over this, sending stops")
+
+
+class ShutdownSettings(Section):
+    """How the daemon ends."""
+
+    grace_s: Seconds = Field(25.0, description="SIGTERM to exit; keep it under the pod's terminationGracePeriodSeconds")
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")  # type: ignore[assignment]  # BaseSettings wants its own dict
+
+    source: SourceSettings = SourceSettings()
+    sink: SinkSettings = SinkSettings()
+    state: StateSettings = StateSettings()
+    web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()
+    mapping: MappingSettings = MappingSettings()
+    history: HistorySettings = HistorySettings()
+    apply: ApplySettings = ApplySettings()
+    delivery: DeliverySettings = DeliverySettings()
+    shutdown: ShutdownSettings = ShutdownSettings()
+
+    @property
+    def start_kind(self) -> StartKind:
+        """What to do when there is no state."""
+        return parse_start(self.source.start).kind
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags and file come merged as init arguments by ``load``; nothing else is read behind its back."""
+        return (init_settings,)
+
+
+def load(file: Path | None, flags: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
+    """Read the settings. ``flags``: section → key → value, as given on the command line.
+
+    Without ``file`` the default one is read if it exists. Raises ConfigError with every fault.
+    """
+    path = file or Path(DEFAULT_FILE)
+    name = str(path) if file or path.exists() else "settings"
+    tree: dict[str, Any] = _read_toml(path) if file or path.exists() else {}
+    environment = EnvSettingsSource(
+        Settings, env_prefix=ENV_PREFIX, env_nested_delimiter="__", case_sensitive=False, env_parse_none_str="none"
+    )
+    try:
+        overlay: dict[str, Any] = environment()
+    except SettingsError as error:
+        raise ConfigError([f"environment: {error}"], source=name) from None
+    for layer in (overlay, flags or {}):
+        for section, values in layer.items():
+            if isinstance(values, Mapping) and isinstance(tree.get(section), dict):
+                tree[section] = _merge(tree[section], values)
+            else:
+                tree[section] = values
+    faults = _unknown_environment()
+    try:
+        settings = Settings(**tree)
+    except ValidationError as error:
+        faults.extend(_fault_lines(error))
+    if faults:
+        raise ConfigError(faults, source=name)
+    return settings
+
+
+def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _merge(under, value) if isinstance(value, Mapping) and isinstance(under, dict) else value
+    return merged
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError([f"cannot be read: {error.strerror}"], source=str(path)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError([f"is not valid TOML: {error}"], source=str(path)) from None
+
+
+def _unknown_environment() -> list[str]:
+    """Variables with our prefix that name no section (pydantic-settings would ignore them silently)."""
+    known = {name.upper() for name in Settings.model_fields}
+    faults = []
+    for variable in sorted(os.environ):
+        if variable.upper().startswith(ENV_PREFIX):
+            section = variable[len(ENV_PREFIX) :].split("__")[0].upper()
+            if section not in known:
+                faults.append(f"{variable}: there is no such section{_nearest(section, known)}")
+    return faults
+
+
+def _nearest(name: str, known: set[str] | list[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _fault_lines(error: ValidationError) -> list[str]:
+    lines = []
+    for fault in error.errors(include_url=False):
+        where = [str(part) for part in fault["loc"]]
+        name = ".".join(where) or "settings"
+        if fault["type"] == "extra_forbidden":
+            lines.append(f"{name}: there is no such setting{_nearest(where[-1], _siblings(where[:-1]))}")
+            continue
+        message = fault["msg"].removeprefix("Value error, ")
+        shown = "" if isinstance(fault["input"], Mapping | Section) or _is_secret(where) else f" = {fault['input']!r}"
+        lines.append(f"{name}{shown}: {message}")
+    return lines
+
+
+def _siblings(where: list[str]) -> list[str]:
+    model: Any = Settings
+    for part in where:
+        field = model.model_fields.get(part)
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return []
+        model = field.annotation
+    return list(model.model_fields)
+
+
+def _is_secret(where: list[str]) -> bool:
+    """Whether the setting's value must not be shown (an input that is a whole section is not shown either)."""
+    return where[-1] in {"password", "api_key", "access_token"} if where else True
