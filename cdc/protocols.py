@@ -77,7 +77,7 @@ class Mapper(Protocol):
         ...
 
     def render(self, ref: ObjectRef, rows: RowReader) -> Rendered | None:
-        """The object's complete state, or None when it does not exist. Raises RenderError for rows that make no sense."""
+        """The object's complete state, or None when it does not exist. RenderError for rows that make no sense."""
         ...
 
     def everything(self) -> tuple[Sweep, ...]:
