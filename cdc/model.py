@@ -131,9 +131,10 @@ class TableSpec:
     ``name`` is without the store's table prefix. ``columns`` is the allow-list (key columns first); a column not
     in it is never decoded. ``optional`` columns may be missing on the server (then their cells are ABSENT).
     ``required`` False: the whole table may be missing. ``derived`` columns are computed from the row when it is
-    stored (never decoded). ``indexes``: what renderers look rows up by. ``reference``: a small table that many
-    objects use (stores, groups, attributes); loaded before anything is rendered. ``keys_only``: kept just to carry
-    cascades between two mapped tables.
+    stored (never decoded); ``transient`` columns are decoded for them and not stored. ``indexes``: what renderers
+    look rows up by. ``reference``: a small table that many objects use (stores, groups, attributes); loaded before
+    anything is rendered. ``keys_only``: kept just to carry cascades between two mapped tables. ``integer_key``: a
+    key of one column holds integers (so it can be the rowid).
     """
 
     name: str
@@ -141,6 +142,8 @@ class TableSpec:
     columns: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
     derived: tuple[str, ...] = ()
+    transient: frozenset[str] = frozenset()
+    integer_key: bool = True
     optional: frozenset[str] = frozenset()
     required: bool = True
     reference: bool = False

@@ -1,0 +1,133 @@
+"""The state file's tables. Everything that must change together lies in this one SQLite file.
+
+``r_<table>``: one per mapped table, the mapped columns plus ``stamp`` (see positions.py). The others are fixed:
+
+========== ==============================================================================================
+meta       single values: schema version, position, stamp base, mapping version (JSON text)
+tombstone  deleted keys with their stamps, while a chunk may still bring an older row
+load       per mapped table: how far the first load has come
+dirty      objects to be rendered later: waiting for a pull, for a place in the log, or for their turn
+sweep      bulk touches being worked off in slices
+ledger     per object: what was last rendered, what was last accepted; never forgotten
+property   bit numbers of property names, for the ledger's "ever non-empty" bitmap
+outbox     the newest unsent message of an object; ``seq`` is its place in the order
+bare_link  who was sent without a reference because that object is dead-lettered
+dead_letter messages set aside for good, with their reason
+========== ==============================================================================================
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from cdc.model import TableSpec
+
+SCHEMA_VERSION = 1
+
+FIXED = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tombstone (
+    tbl TEXT NOT NULL, key TEXT NOT NULL, stamp INTEGER NOT NULL, PRIMARY KEY (tbl, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS load (
+    tbl TEXT PRIMARY KEY, signature TEXT NOT NULL, cursor TEXT, done INTEGER NOT NULL DEFAULT 0,
+    rows INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dirty (
+    kind TEXT NOT NULL, id NOT NULL, urgency INTEGER NOT NULL, pull INTEGER NOT NULL DEFAULT 0,
+    not_before INTEGER NOT NULL DEFAULT 0, commit_ms INTEGER NOT NULL DEFAULT 0, force INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS dirty_ready ON dirty (pull, urgency, not_before);
+CREATE TABLE IF NOT EXISTS sweep (
+    seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, tbl TEXT NOT NULL, id_column TEXT NOT NULL, column_name TEXT NOT NULL,
+    value, urgency INTEGER NOT NULL, not_before INTEGER NOT NULL DEFAULT 0, cursor INTEGER NOT NULL DEFAULT -1);
+CREATE TABLE IF NOT EXISTS ledger (
+    kind TEXT NOT NULL, id NOT NULL,
+    rendered_hash BLOB, rendered_at INTEGER NOT NULL DEFAULT 0, rendered_delete INTEGER NOT NULL DEFAULT 0,
+    accepted_hash BLOB, accepted_at INTEGER NOT NULL DEFAULT 0, accepted_delete INTEGER NOT NULL DEFAULT 0,
+    accepted_refs TEXT NOT NULL DEFAULT '', tried_at INTEGER NOT NULL DEFAULT 0, properties BLOB NOT NULL DEFAULT x'',
+    PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS property (bit INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS outbox (
+    seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, id NOT NULL, rank INTEGER NOT NULL, urgency INTEGER NOT NULL,
+    action TEXT NOT NULL, changed_at INTEGER NOT NULL, hash BLOB NOT NULL, properties TEXT NOT NULL, refs TEXT NOT NULL,
+    commit_ms INTEGER NOT NULL, rendered_ms INTEGER NOT NULL, position TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0, not_before_ms INTEGER NOT NULL DEFAULT 0, blocked_by TEXT,
+    UNIQUE (kind, id));
+CREATE INDEX IF NOT EXISTS outbox_ready ON outbox (rank, urgency, seq) WHERE blocked_by IS NULL;
+CREATE INDEX IF NOT EXISTS outbox_blocked ON outbox (blocked_by) WHERE blocked_by IS NOT NULL;
+CREATE TABLE IF NOT EXISTS bare_link (
+    ref_kind TEXT NOT NULL, ref_id NOT NULL, kind TEXT NOT NULL, id NOT NULL,
+    PRIMARY KEY (ref_kind, ref_id, kind, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dead_letter (
+    seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, id NOT NULL, action TEXT NOT NULL, changed_at INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, position TEXT NOT NULL,
+    UNIQUE (kind, id));
+CREATE INDEX IF NOT EXISTS dead_letter_time ON dead_letter (at_ms);
+"""
+
+
+def quoted(name: str) -> str:
+    """A table or column name as SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def table_name(table: str) -> str:
+    """The replica's table for a mapped table, as SQL."""
+    return quoted(f"r_{table}")
+
+
+def stored_columns(spec: TableSpec) -> tuple[str, ...]:
+    """The columns that the replica keeps: the mapped ones without the transient, then the derived."""
+    return (*(c for c in spec.columns if c not in spec.transient), *spec.derived)
+
+
+def uses_rowid(spec: TableSpec) -> bool:
+    """Whether the key is one integer, which SQLite then stores as the rowid."""
+    return spec.integer_key and len(spec.key) == 1
+
+
+def signature(spec: TableSpec) -> str:
+    """Changes when the table's rows have to be loaded again."""
+    return f"{','.join(spec.key)}|{','.join(stored_columns(spec))}"
+
+
+def _table_ddl(spec: TableSpec) -> str:
+    columns = [quoted(c) for c in stored_columns(spec)]
+    if uses_rowid(spec):
+        columns[columns.index(quoted(spec.key[0]))] += " INTEGER PRIMARY KEY"
+        key = ""
+    else:
+        key = f", PRIMARY KEY ({', '.join(quoted(c) for c in spec.key)})"
+    return f"CREATE TABLE {table_name(spec.name)} ({', '.join(columns)}, stamp INTEGER NOT NULL{key})"
+
+
+def _index_ddl(spec: TableSpec, columns: tuple[str, ...]) -> str:
+    name = quoted(f"i_{spec.name}_{'_'.join(columns)}")
+    wanted = ", ".join(quoted(c) for c in columns)
+    partial = f" WHERE {quoted(columns[0])} IS NOT NULL" if columns[0] not in spec.key else ""
+    return f"CREATE INDEX IF NOT EXISTS {name} ON {table_name(spec.name)} ({wanted}){partial}"
+
+
+def create(
+    connection: sqlite3.Connection, specs: Iterable[TableSpec], indexes: dict[str, set[tuple[str, ...]]]
+) -> None:
+    """Create what is missing; a mapped table whose columns changed is emptied and marked for loading.
+
+    ``indexes``: per table the further columns that cascades look children up by. Runs inside a transaction.
+    """
+    for statement in FIXED.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+    held = dict(connection.execute("SELECT tbl, signature FROM load"))
+    for spec in specs:
+        if held.get(spec.name) != signature(spec):
+            connection.execute(f"DROP TABLE IF EXISTS {table_name(spec.name)}")
+            connection.execute(_table_ddl(spec))
+            connection.execute(
+                "INSERT INTO load (tbl, signature) VALUES (?, ?) ON CONFLICT (tbl) DO UPDATE"
+                " SET signature = excluded.signature, cursor = NULL, done = 0, rows = 0",
+                (spec.name, signature(spec)),
+            )
+        for columns in sorted({*spec.indexes, *indexes.get(spec.name, set())}):
+            if columns != spec.key:
+                connection.execute(_index_ddl(spec, columns))

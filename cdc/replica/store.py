@@ -1,0 +1,129 @@
+"""The state file: one SQLite connection, its lock, its transactions and its single values.
+
+All use is from the state thread (or from one command while no daemon runs); commits are on disk when they return.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cdc.errors import SetupError, StateError
+from cdc.model import TableSpec
+from cdc.replica import schema
+
+STATE_FILE = "state.sqlite3"
+LOCK_FILE = "lock"
+
+
+class Store:
+    """The open state file.
+
+    ``exclusive`` takes the folder's lock, so that two daemons never share a state; commands that only look or that
+    leave a request (``deadletter retry``) open it without. Raises SetupError if the folder cannot be written or is
+    locked, StateError if the file is damaged.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        tables: Sequence[TableSpec],
+        *,
+        indexes: dict[str, set[tuple[str, ...]]] | None = None,
+        exclusive: bool = True,
+    ) -> None:
+        self.folder = folder
+        self.tables = {spec.name: spec for spec in tables}
+        self._lock: int | None = None
+        self._open_folder(exclusive)
+        path = folder / STATE_FILE
+        try:
+            self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+            self._set_up(indexes or {})
+        except sqlite3.Error as error:
+            self.close()
+            raise StateError(f"state file {path}: {error}", hint="restore it, or remove it to import afresh") from error
+
+    def _open_folder(self, exclusive: bool) -> None:
+        hint = "give the daemon's user a folder it may write (state.dir)"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe = self.folder / f".write-test-{os.getpid()}"
+            probe.write_bytes(b"")
+            probe.unlink()
+            if exclusive:
+                self._lock = os.open(self.folder / LOCK_FILE, os.O_CREAT | os.O_RDWR, 0o600)
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SetupError(
+                f"state folder {self.folder} is in use by another magento-cdc",
+                hint="stop that one first, or give this one its own state.dir",
+            ) from None
+        except OSError as error:
+            raise SetupError(f"state folder {self.folder} cannot be written: {error.strerror}", hint=hint) from None
+
+    def _set_up(self, indexes: dict[str, set[tuple[str, ...]]]) -> None:
+        self.db.execute("PRAGMA busy_timeout = 10000")
+        self.db.execute("PRAGMA journal_mode = WAL")
+        self.db.execute("PRAGMA synchronous = FULL")  # a group is on disk before anything in it is sent
+        self.db.execute("PRAGMA cache_size = -32000")  # 32 MB: the memory target is 150 MB for everything
+        self.db.execute("PRAGMA temp_store = MEMORY")
+        self.db.execute("PRAGMA wal_autocheckpoint = 2000")
+        with self.transaction():
+            held = self._held_version()
+            if held not in (None, schema.SCHEMA_VERSION):
+                raise StateError(
+                    f"state folder {self.folder} was written by another version (schema {held}, ours is"
+                    f" {schema.SCHEMA_VERSION})",
+                    hint="run the version that wrote it, or remove the folder to import afresh",
+                )
+            schema.create(self.db, self.tables.values(), indexes)
+            if held is None:
+                self.set_meta("schema", schema.SCHEMA_VERSION)
+
+    def _held_version(self) -> int | None:
+        known = self.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
+        return self.meta("schema", None) if known else None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One atomic change of the state: on disk when the block ends, undone when it raises."""
+        try:
+            self.db.execute("BEGIN IMMEDIATE")
+            yield
+            self.db.execute("COMMIT")
+        except BaseException as error:
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise StateError(
+                    f"state folder {self.folder}: {error}",
+                    hint="free some disk space or mend the volume; nothing is lost",
+                ) from error
+            raise
+
+    def meta(self, key: str, default: Any) -> Any:
+        """A single value (JSON), or ``default``."""
+        row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return json.loads(row[0]) if row else default
+
+    def set_meta(self, key: str, value: Any) -> None:
+        """Set a single value (anything JSON takes)."""
+        self.db.execute(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (key, json.dumps(value)),
+        )
+
+    def close(self) -> None:
+        """Close the file and give up the lock. May be called twice."""
+        if hasattr(self, "db"):
+            self.db.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
