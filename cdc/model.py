@@ -21,7 +21,7 @@ labels joined by commas. Character columns are ``str``; BINARY, BLOB, GEOMETRY a
 """
 
 
-class _Absent:
+class Absent:
     """A column the log did not carry (MINIMAL images, a column that the table lost)."""
 
     __slots__ = ()
@@ -30,9 +30,9 @@ class _Absent:
         return "ABSENT"
 
 
-ABSENT: Final = _Absent()
+ABSENT: Final = Absent()
 
-Cells = tuple[Value | _Absent, ...]
+Cells = tuple[Value | Absent, ...]
 """One row image: a cell per column of its ``TableSpec.columns``, in that order."""
 
 Row = Mapping[str, Value]

@@ -1,0 +1,239 @@
+"""Applies changes to the replica: stamp rule, merges, primary-key moves, cascades; notes what they touch.
+
+Pure SQLite work inside the caller's transaction. A change is skipped only if the row already holds it: the row's
+stamp is past the change's transaction (a chunk read later, or a replay).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from cdc.model import ABSENT, Absent, Cells, Change, DeleteRule, ObjectRef, Op, Row, Sweep, TableSpec, Value
+from cdc.protocols import Mapper
+from cdc.replica.cascades import Cascades
+from cdc.replica.rows import ReplicaRows, Stored, TableRows
+from cdc.replica.store import Store
+
+
+class When(NamedTuple):
+    """One transaction as apply sees it: its stamp, whether it was applied before (a replay), its commit time."""
+
+    stamp: int
+    replayed: bool
+    commit_ms: int
+
+
+class Touches:
+    """The objects and sweeps that changes bear on, in the order met, with their newest commit time."""
+
+    def __init__(self) -> None:
+        self.objects: dict[ObjectRef, int] = {}
+        self.sweeps: dict[Sweep, None] = {}
+
+    def add(self, touched: Iterable[ObjectRef | Sweep], commit_ms: int) -> None:
+        """Note them; a later commit time wins."""
+        for item in touched:
+            if isinstance(item, ObjectRef):
+                self.objects[item] = max(commit_ms, self.objects.get(item, 0))
+            else:
+                self.sweeps[item] = None
+
+
+class Applier:
+    """Writes changes and chunk rows into the replica."""
+
+    def __init__(self, store: Store, rows: ReplicaRows, mapper: Mapper, cascades: Cascades) -> None:
+        self._store = store
+        self._rows = rows
+        self._mapper = mapper
+        self._cascades = cascades
+        self._derived = {spec.name for spec in store.tables.values() if spec.derived}
+        self.touches = Touches()
+        self.keep_tombstones = False
+        """Whether a chunk may still bring rows older than the log (set by the loader's state)."""
+        self.changes_applied = 0
+
+    def take_touches(self) -> Touches:
+        """What was touched since the last call."""
+        taken, self.touches = self.touches, Touches()
+        return taken
+
+    # ---------------------------------------------------------------------------------------------- the log
+
+    def apply(self, change: Change, when: When) -> None:
+        """Apply one change of a transaction."""
+        table = self._rows.tables[change.table]
+        self.changes_applied += 1
+        if change.op is Op.TRUNCATE:
+            for stored in table.every():
+                self._delete(table, table.key_of(stored), None, when, cascades=False)
+            return
+        width = table.key_width
+        if change.op is Op.DELETE:
+            assert change.before is not None
+            self._delete(table, _key(change.before, width), change.before, when, cascades=change.cascades)
+            return
+        assert change.after is not None
+        key = _key(change.after, width)
+        if change.op is Op.UPDATE and change.before is not None:
+            old_key = _key(change.before, width)
+            key = tuple(o if isinstance(n, Absent) else n for n, o in zip(key, old_key, strict=True))
+            if key != old_key:  # delete + insert; InnoDB cascades ON UPDATE, never ON DELETE, for a moved key
+                held = table.get(old_key)
+                self._delete(table, old_key, change.before, when, cascades=False)
+                self._write(table, key, change.after, when, before=change.before, merged_from=held)
+                return
+        self._write(table, key, change.after, when, before=change.before)
+
+    def _write(
+        self,
+        table: TableRows,
+        key: Sequence[Value],
+        cells: Cells,
+        when: When,
+        *,
+        before: Cells | None = None,
+        merged_from: Stored | None = None,
+    ) -> None:
+        held = table.get(key)
+        if held is not None and (held[-1] > when.stamp or (when.replayed and held[-1] == when.stamp)):
+            return
+        if held is None and self._buried(table.spec.name, key, when):
+            return
+        spec = table.spec
+        row = self._merged(table, cells, held if held is not None else merged_from)
+        old = table.as_row(held) if held is not None else _row_of(spec, before)
+        if not spec.keys_only and not self._mapper.keep(spec.name, row, self._rows):
+            if held is not None:
+                self._delete(table, key, None, when, cascades=False)
+            return
+        values = tuple(row.get(c) for c in table.columns)
+        if held is not None and values == held[:-1]:
+            return
+        table.put(values, when.stamp)
+        if spec.reference:
+            self._rows.forget_references()
+        if not spec.keys_only:
+            self.touches.add(self._mapper.touched(spec.name, old, table.as_row(values), self._rows), when.commit_ms)
+
+    def _merged(self, table: TableRows, cells: Cells, held: Stored | None) -> dict[str, Value]:
+        """The new row: the image's cells over what is held, derived columns computed anew."""
+        row: dict[str, Value] = dict(table.as_row(held)) if held is not None else {}
+        for column, cell in zip(table.spec.columns, cells, strict=True):
+            if cell is not ABSENT:
+                row[column] = cell  # type: ignore[assignment]  # not ABSENT, so a Value
+        if table.spec.name in self._derived:
+            row.update(self._mapper.derive(table.spec.name, row))
+        return row
+
+    def _delete(
+        self, table: TableRows, key: Sequence[Value], before: Cells | None, when: When, *, cascades: bool
+    ) -> None:
+        spec = table.spec
+        held = table.get(key)
+        if held is not None and (held[-1] > when.stamp or (when.replayed and held[-1] == when.stamp)):
+            return
+        if self.keep_tombstones:
+            self._bury(spec.name, key, when.stamp)
+        old = table.as_row(held) if held is not None else _row_of(spec, before)
+        if held is not None:
+            table.delete(key)
+            if spec.reference:
+                self._rows.forget_references()
+        if old is not None and not spec.keys_only:
+            self.touches.add(self._mapper.touched(spec.name, old, None, self._rows), when.commit_ms)
+        if cascades:
+            self._cascade(spec, key, old, when)
+
+    def _cascade(self, spec: TableSpec, key: Sequence[Value], old: Row | None, when: When) -> None:
+        """What the server did to the children below the log, recursively (InnoDB's own depth is 15)."""
+        for foreign in self._cascades.of_parent.get(spec.name, ()):
+            value = old.get(foreign.parent_column) if old is not None else None
+            if value is None and foreign.parent_column in spec.key:
+                value = key[spec.key.index(foreign.parent_column)]
+            if value is None:
+                continue
+            children = self._rows.tables[foreign.child]
+            for stored in children.find(foreign.child_column, value):
+                if foreign.rule is DeleteRule.CASCADE:
+                    self._delete(children, children.key_of(stored), None, when, cascades=True)
+                else:
+                    self._set_null(children, stored, foreign.child_column, when)
+
+    def _set_null(self, table: TableRows, stored: Stored, column: str, when: When) -> None:
+        cells: list[object] = [ABSENT] * len(table.spec.columns)
+        for at, name in enumerate(table.spec.columns):
+            if name in table.spec.key:
+                cells[at] = stored[table.columns.index(name)]
+        cells[table.spec.columns.index(column)] = None
+        self._write(table, table.key_of(stored), tuple(cells), when)  # type: ignore[arg-type]  # cells by construction
+
+    # ------------------------------------------------------------------------------------ chunks and tombstones
+
+    def load(self, table: str, rows: Iterable[Cells], stamp: int, commit_ms: int = 0) -> int:
+        """Apply rows read from the server; their ``stamp`` is a place they surely contain. Returns how many.
+
+        Nothing is touched: whoever reads chunks decides what is to be rendered, and when.
+        """
+        target = self._rows.tables[table]
+        when = When(stamp, False, commit_ms)
+        aside, self.touches = self.touches, Touches()
+        count = 0
+        for cells in rows:
+            key = _key(cells, target.key_width)
+            held = target.get(key)
+            if held is None or held[-1] < stamp:
+                settled = self._orphaned(target.spec, key, cells, stamp)
+                if settled is not None:
+                    self._write(target, key, settled, when)
+            count += 1
+        self.touches = aside
+        return count
+
+    def _orphaned(self, spec: TableSpec, key: Sequence[Value], cells: Cells, stamp: int) -> Cells | None:
+        """A chunk's row after what happened to its parents since: NULL for a SET NULL, None if it went along."""
+        if not self.keep_tombstones:
+            return cells
+        for foreign in self._cascades.of_child.get(spec.name, ()):
+            at = spec.columns.index(foreign.child_column)
+            parent = cells[at]
+            if parent is None or isinstance(parent, Absent):
+                continue
+            buried = self._tombstone(foreign.parent, (parent,))
+            if buried > stamp:
+                if foreign.rule is DeleteRule.CASCADE:
+                    self._bury(spec.name, key, buried)  # for its own children, which a later chunk may bring
+                    return None
+                cells = (*cells[:at], None, *cells[at + 1 :])
+        return cells
+
+    def _buried(self, table: str, key: Sequence[Value], when: When) -> bool:
+        """Whether the row was deleted after this image."""
+        if not self.keep_tombstones:
+            return False
+        return self._tombstone(table, key) > when.stamp
+
+    def _tombstone(self, table: str, key: Sequence[Value]) -> int:
+        row = self._store.db.execute(
+            "SELECT stamp FROM tombstone WHERE tbl = ? AND key = ?", (table, json.dumps(list(key)))
+        ).fetchone()
+        return int(row[0]) if row else -1
+
+    def _bury(self, table: str, key: Sequence[Value], stamp: int) -> None:
+        self._store.db.execute(
+            "INSERT INTO tombstone VALUES (?, ?, ?)"
+            " ON CONFLICT (tbl, key) DO UPDATE SET stamp = max(stamp, excluded.stamp)",
+            (table, json.dumps(list(key)), stamp),
+        )
+
+
+def _key(cells: Cells, width: int) -> tuple[Value, ...]:
+    return cells[:width]  # type: ignore[return-value]  # key columns come first and are always in the image
+
+
+def _row_of(spec: TableSpec, cells: Cells | None) -> Row | None:
+    if cells is None:
+        return None
+    return {c: v for c, v in zip(spec.columns, cells, strict=True) if v is not ABSENT}  # type: ignore[misc]

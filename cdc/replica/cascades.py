@@ -1,0 +1,95 @@
+"""Foreign keys as the replica needs them: what a parent's deletion does to rows that the log never mentions.
+
+InnoDB runs ON DELETE CASCADE and SET NULL below the binlog (magento.md section 8), so we run them ourselves.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from cdc.model import DeleteRule, ForeignKey, TableSpec
+
+CORE_FILE = Path(__file__).with_name("core_foreign_keys.tsv")
+
+
+def core_foreign_keys() -> tuple[ForeignKey, ...]:
+    """Magento core's foreign keys among the tables we can map, for reading logs without a server."""
+    lines = CORE_FILE.read_text(encoding="utf-8").splitlines()
+    rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
+    return tuple(ForeignKey(c, cc, p, pc, DeleteRule(rule)) for c, cc, p, pc, rule in rows)
+
+
+class Cascades:
+    """The foreign keys between tables that are kept, by parent table and by child table."""
+
+    def __init__(self, specs: Sequence[TableSpec], keys: Iterable[ForeignKey]) -> None:
+        kept = {spec.name: spec for spec in specs}
+        self._reference = {spec.name for spec in specs if spec.reference or spec.keys_only}
+        self.of_parent: dict[str, list[ForeignKey]] = defaultdict(list)
+        self.of_child: dict[str, list[ForeignKey]] = defaultdict(list)
+        for key in keys:
+            if key.child not in kept or key.parent not in kept or key.child_column not in kept[key.child].columns:
+                continue
+            self.of_parent[key.parent].append(key)
+            self.of_child[key.child].append(key)
+
+    def indexes(self) -> dict[str, set[tuple[str, ...]]]:
+        """Per child table the columns that its parents' deletions look rows up by.
+
+        None for reference parents: a store or an attribute goes so rarely that a scan is cheaper than the index.
+        """
+        return {
+            child: {(key.child_column,) for key in keys if key.parent not in self._reference}
+            for child, keys in self.of_child.items()
+        }
+
+
+def with_between(specs: Sequence[TableSpec], keys: Sequence[ForeignKey]) -> tuple[TableSpec, ...]:
+    """The mapped tables, each with the columns its cascades hang on, and the tables between two mapped ones.
+
+    A website's deletion reaches ``store`` through ``store_group``: such a table is kept as keys only. Tables and
+    columns are added until every path of CASCADEs between two mapped tables is covered.
+    """
+    mapped = {spec.name: spec for spec in specs}
+    parents: dict[str, list[ForeignKey]] = defaultdict(list)
+    for key in keys:
+        parents[key.child].append(key)
+    below = _reach(
+        {
+            name: [k.child for k in keys if k.parent == name and k.rule is DeleteRule.CASCADE]
+            for name in {k.parent for k in keys}
+        },
+        mapped,
+    )
+    above = _reach({name: [k.parent for k in ks] for name, ks in parents.items()}, mapped)
+    kept = dict(mapped)
+    for name in sorted((below & above) - mapped.keys()):
+        own = {k.child_column for k in parents[name]} & {
+            k.child_column for k in parents[name] if k.parent in kept or k.parent in below & above
+        }
+        key_columns = sorted({k.parent_column for k in keys if k.parent == name})
+        columns = (*key_columns, *sorted(own - set(key_columns)))
+        kept[name] = TableSpec(name, tuple(key_columns), columns, required=False, keys_only=True)
+    return tuple(_with_parent_columns(spec, parents[spec.name], kept) for spec in kept.values())
+
+
+def _reach(edges: dict[str, list[str]], start: Iterable[str]) -> set[str]:
+    seen: set[str] = set()
+    todo = list(start)
+    while todo:
+        name = todo.pop()
+        if name not in seen:
+            seen.add(name)
+            todo.extend(edges.get(name, ()))
+    return seen
+
+
+def _with_parent_columns(spec: TableSpec, keys: Sequence[ForeignKey], kept: dict[str, TableSpec]) -> TableSpec:
+    needed = {k.child_column for k in keys if k.parent in kept and k.rule is DeleteRule.CASCADE}
+    missing = sorted(needed - set(spec.columns))  # a SET NULL matters only to a column that is mapped
+    if not missing:
+        return spec
+    return replace(spec, columns=(*spec.columns, *missing), optional=spec.optional | frozenset(missing))

@@ -1,0 +1,138 @@
+"""Objects that wait to be rendered: for a pull, for a place in the log, or for their turn behind live work.
+
+Sweeps name many objects at once (a renamed group, the end of the first load) and are turned into dirty objects in
+slices, so that no fan-out ever holds up a live change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cdc.model import Kind, ObjectRef, Sweep, Urgency
+from cdc.replica.schema import quoted, table_name, uses_rowid
+from cdc.replica.store import Store
+
+
+class DirtyObject(NamedTuple):
+    """One object to render, and how urgently."""
+
+    ref: ObjectRef
+    urgency: Urgency
+    commit_ms: int
+    force: bool
+
+
+def mark(
+    store: Store,
+    ref: ObjectRef,
+    *,
+    urgency: Urgency = Urgency.LIVE,
+    pull: bool = False,
+    not_before: int = 0,
+    commit_ms: int = 0,
+    force: bool = False,
+) -> None:
+    """Ask for an object to be rendered; requests for one object merge into the more urgent, the later place."""
+    store.db.execute(
+        "INSERT INTO dirty (kind, id, urgency, pull, not_before, commit_ms, force) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (kind, id) DO UPDATE SET urgency = min(urgency, excluded.urgency),"
+        " pull = max(pull, excluded.pull), not_before = max(not_before, excluded.not_before),"
+        " commit_ms = max(commit_ms, excluded.commit_ms), force = max(force, excluded.force)",
+        (ref.kind.value, ref.id, int(urgency), int(pull), not_before, commit_ms, int(force)),
+    )
+
+
+def is_any(store: Store) -> bool:
+    """Whether anything at all waits (then a live touch has to look before it renders)."""
+    return store.db.execute("SELECT 1 FROM dirty LIMIT 1").fetchone() is not None
+
+
+def waits(store: Store, ref: ObjectRef, applied: int) -> bool:
+    """Whether the object must not be rendered yet: a pull is due, or a place in the log is not reached."""
+    row = store.db.execute(
+        "SELECT pull, not_before FROM dirty WHERE kind = ? AND id = ?", (ref.kind.value, ref.id)
+    ).fetchone()
+    return row is not None and (row[0] > 0 or row[1] > applied)
+
+
+def done(store: Store, ref: ObjectRef) -> None:
+    """The object has been rendered."""
+    store.db.execute("DELETE FROM dirty WHERE kind = ? AND id = ?", (ref.kind.value, ref.id))
+
+
+def ready(store: Store, applied: int, limit: int) -> list[DirtyObject]:
+    """What may be rendered now, most urgent first."""
+    rows = store.db.execute(
+        "SELECT kind, id, urgency, commit_ms, force FROM dirty WHERE pull = 0 AND not_before <= ?"
+        " ORDER BY urgency LIMIT ?",
+        (applied, limit),
+    )
+    return [DirtyObject(ObjectRef(Kind(k), i), Urgency(u), ms, bool(f)) for k, i, u, ms, f in rows]
+
+
+def to_pull(store: Store, limit: int) -> list[ObjectRef]:
+    """Objects whose rows are to be read from the server first, most urgent first."""
+    rows = store.db.execute("SELECT kind, id FROM dirty WHERE pull = 1 ORDER BY urgency LIMIT ?", (limit,))
+    return [ObjectRef(Kind(k), i) for k, i in rows]
+
+
+def pulled(store: Store, refs: Sequence[ObjectRef], not_before: int) -> None:
+    """Their rows are here; they may be rendered once the log has passed ``not_before``."""
+    store.db.executemany(
+        "UPDATE dirty SET pull = 0, not_before = max(not_before, ?) WHERE kind = ? AND id = ?",
+        [(not_before, ref.kind.value, ref.id) for ref in refs],
+    )
+
+
+def add_sweep(store: Store, sweep: Sweep, *, urgency: Urgency, not_before: int = 0) -> None:
+    """Queue a bulk touch; one that is queued already starts over."""
+    same = (sweep.kind.value, sweep.table, sweep.id_column, sweep.column, sweep.value)
+    store.db.execute(
+        "DELETE FROM sweep WHERE kind = ? AND tbl = ? AND id_column = ? AND column_name = ? AND value IS ?", same
+    )
+    store.db.execute(
+        "INSERT INTO sweep (kind, tbl, id_column, column_name, value, urgency, not_before)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (*same, int(urgency), not_before),
+    )
+
+
+def work_sweep(store: Store, applied: int, rows: int) -> bool:
+    """Turn the next ``rows`` rows of the oldest sweep into dirty objects; False when no sweep is ready."""
+    sweep = store.db.execute(
+        "SELECT seq, kind, tbl, id_column, column_name, value, urgency, cursor FROM sweep WHERE not_before <= ?"
+        " ORDER BY urgency, seq LIMIT 1",
+        (applied,),
+    ).fetchone()
+    if sweep is None:
+        return False
+    seq, kind, table, id_column, column, value, urgency, cursor = sweep
+    spec = store.tables.get(table)
+    if spec is None:
+        store.db.execute("DELETE FROM sweep WHERE seq = ?", (seq,))
+        return True
+    row_id = quoted(spec.key[0]) if uses_rowid(spec) else "rowid"
+    match = f"{quoted(column)} IS ?" if column else "1"
+    found = store.db.execute(  # the filter is a column of the result, so that a slice is bounded by rows looked at
+        f"SELECT {row_id}, {quoted(id_column)}, {match} FROM {table_name(table)} WHERE {row_id} > ?"
+        f" ORDER BY {row_id} LIMIT ?",
+        (*([value] if column else []), cursor, rows),
+    ).fetchall()
+    store.db.executemany(
+        "INSERT INTO dirty (kind, id, urgency) VALUES (?, ?, ?) ON CONFLICT (kind, id) DO UPDATE"
+        " SET urgency = min(urgency, excluded.urgency)",
+        [(kind, object_id, urgency) for _, object_id, matches in found if matches and object_id is not None],
+    )
+    if len(found) < rows:
+        store.db.execute("DELETE FROM sweep WHERE seq = ?", (seq,))
+    else:
+        store.db.execute("UPDATE sweep SET cursor = ? WHERE seq = ?", (found[-1][0], seq))
+    return True
+
+
+def counts(store: Store) -> dict[str, int]:
+    """How many objects wait to be rendered, to be pulled, and how many sweeps are open."""
+    waiting, pulls = store.db.execute("SELECT count(*), coalesce(sum(pull), 0) FROM dirty").fetchone()
+    sweeps = store.db.execute("SELECT count(*) FROM sweep").fetchone()[0]
+    return {"objects": waiting, "pulls": pulls, "sweeps": sweeps}

@@ -1,0 +1,71 @@
+"""What was last rendered and last accepted, per object; which properties ever held a value. Never forgotten."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cdc.model import ObjectRef
+from cdc.replica.store import Store
+
+
+class LedgerEntry(NamedTuple):
+    """One object's line. Times are ``changed_at`` in epoch milliseconds; 0 means never."""
+
+    rendered_hash: bytes | None = None
+    rendered_at: int = 0
+    rendered_delete: bool = False
+    accepted_hash: bytes | None = None
+    accepted_at: int = 0
+    accepted_delete: bool = False
+    tried_at: int = 0
+    properties: int = 0
+
+
+class Ledger:
+    """Reads and writes ledger lines for the renderer (delivery writes the accepted side)."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._bits: dict[str, int] = {name: bit for bit, name in store.db.execute("SELECT bit, name FROM property")}
+
+    def get(self, ref: ObjectRef) -> LedgerEntry | None:
+        """The object's line."""
+        row = self._store.db.execute(
+            "SELECT rendered_hash, rendered_at, rendered_delete, accepted_hash, accepted_at, accepted_delete, tried_at,"
+            " properties FROM ledger WHERE kind = ? AND id = ?",
+            (ref.kind.value, ref.id),
+        ).fetchone()
+        if row is None:
+            return None
+        return LedgerEntry(
+            row[0], row[1], bool(row[2]), row[3], row[4], bool(row[5]), row[6], int.from_bytes(row[7], "little")
+        )
+
+    def set_rendered(self, ref: ObjectRef, digest: bytes, changed_at: int, *, delete: bool, properties: int) -> None:
+        """Note what was rendered; ``properties`` is the bitmap of names that ever held a value."""
+        packed = properties.to_bytes((properties.bit_length() + 7) // 8, "little")
+        self._store.db.execute(
+            "INSERT INTO ledger (kind, id, rendered_hash, rendered_at, rendered_delete, properties)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET rendered_hash = excluded.rendered_hash,"
+            " rendered_at = excluded.rendered_at, rendered_delete = excluded.rendered_delete,"
+            " properties = excluded.properties",
+            (ref.kind.value, ref.id, digest, changed_at, int(delete), packed),
+        )
+
+    def bit(self, name: str) -> int:
+        """The property's bit, as a mask. Names get their bit when first seen, for good."""
+        held = self._bits.get(name)
+        if held is None:
+            held = len(self._bits)
+            self._store.db.execute("INSERT INTO property (bit, name) VALUES (?, ?)", (held, name))
+            self._bits[name] = held
+        return 1 << held
+
+    def reload(self) -> None:
+        """Forget bits of a transaction that was undone."""
+        self._bits = {name: bit for bit, name in self._store.db.execute("SELECT bit, name FROM property")}
+
+    def size(self) -> int:
+        """How many objects were ever rendered."""
+        count: int = self._store.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
+        return count

@@ -1,0 +1,52 @@
+"""Positions in the state, and stamps: positions as one rising integer.
+
+A stamp orders every change the replica has ever seen: ``(base + log file's number) << 38 | offset``. A new epoch
+(another server, a log that was reset, a restored state) gets a base above every stamp used before, so a later epoch
+is always newer. A row's stamp says: everything that happened before that place is in this row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from cdc.errors import StateError
+from cdc.model import STAMP_FILE_BITS, STAMP_OFFSET_BITS, Position
+from cdc.replica.store import Store
+
+
+class Places:
+    """Where the source stands and how places become stamps. Use inside a store transaction."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._base: int = store.meta("stamp_base", 0)
+        self.high: int = store.meta("applied_stamp", 0)
+        """The highest stamp ever applied."""
+        held = store.meta("position", None)
+        self.position: Position | None = Position(**held) if held else None
+
+    def stamp(self, position: Position) -> int:
+        """The position as an integer that SQLite can compare. Raises StateError past 33 million log files."""
+        number = self._base + position.file_number
+        if number >= 1 << STAMP_FILE_BITS or position.offset >= 1 << STAMP_OFFSET_BITS:
+            raise StateError(
+                f"position {position} does not fit the state's stamps", hint="import into a fresh state folder"
+            )
+        return number << STAMP_OFFSET_BITS | position.offset
+
+    def advance(self, position: Position) -> None:
+        """The source has been applied up to here."""
+        self.position = position
+        self.high = max(self.high, self.stamp(position))
+        self._store.set_meta("position", asdict(position))
+        self._store.set_meta("applied_stamp", self.high)
+
+    def current(self) -> int:
+        """The stamp of the position reached; 0 before the first."""
+        return self.stamp(self.position) if self.position else 0
+
+    def begin_epoch(self, position: Position) -> None:
+        """From here on the log is another one: every stamp to come is above every stamp so far."""
+        self._base = (self.high >> STAMP_OFFSET_BITS) + 1
+        self._store.set_meta("stamp_base", self._base)
+        self.advance(position)

@@ -1,0 +1,156 @@
+"""Render → compare → outbox: one object's rows become a message, if it says something new.
+
+A message equal to what was last rendered is not sent; one equal to what HubSpot already holds, and newer than
+anything on the wire, takes the pending one back. ``changed_at`` = max(commit time, last rendered + 1, floor).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+import orjson
+import structlog
+
+from cdc.errors import RenderError
+from cdc.model import RANK, Action, ObjectRef, Rendered, Urgency
+from cdc.protocols import Clock, Mapper
+from cdc.replica.ledger import Ledger, LedgerEntry
+from cdc.replica.rows import ReplicaRows
+from cdc.replica.store import Store
+
+log = structlog.get_logger(__name__)
+
+_EMPTY = LedgerEntry()
+_DELETED = hashlib.blake2b(b"DELETE", digest_size=16).digest()
+
+
+class Cause(NamedTuple):
+    """Why an object is rendered: where the log stands, when the change was committed, how urgent it is."""
+
+    position: str
+    commit_ms: int
+    urgency: Urgency
+    force: bool = False
+
+
+class Renderer:
+    """Renders objects into the outbox. Use inside a store transaction."""
+
+    def __init__(self, store: Store, rows: ReplicaRows, mapper: Mapper, clock: Clock) -> None:
+        self._store = store
+        self._rows = rows
+        self._mapper = mapper
+        self._clock = clock
+        self.ledger = Ledger(store)
+        self.floor_ms: int = store.meta("floor_ms", 0)
+        self.rendered = 0
+        self.enqueued = 0
+        self.unchanged = 0
+
+    def render(self, ref: ObjectRef, cause: Cause) -> list[ObjectRef]:
+        """Render one object. Returns referred objects that were never rendered (they have to be, too)."""
+        self.rendered += 1
+        try:
+            made = self._mapper.render(ref, self._rows)
+        except RenderError as error:
+            self._set_aside(ref, cause, str(error))
+            return []
+        except Exception as error:  # noqa: BLE001  # one object's bad data must not stop the others
+            self._set_aside(ref, cause, f"{type(error).__name__} in the mapper")
+            log.exception("render_failed", object=f"{ref.kind}-{ref.id}", position=cause.position)
+            return []
+        held = self.ledger.get(ref)
+        if made is None:
+            self._vanish(ref, held, cause)
+            return []
+        for warning in made.warnings:
+            log.warning("render_warning", object=f"{ref.kind}-{ref.id}", reason=warning, position=cause.position)
+        self._exist(ref, made, held or _EMPTY, cause)
+        return [other for other in made.references if self.ledger.get(other) is None]
+
+    def _exist(self, ref: ObjectRef, made: Rendered, held: LedgerEntry, cause: Cause) -> None:
+        properties, ever = self._settled(made, held.properties)
+        body = orjson.dumps(properties, option=orjson.OPT_SORT_KEYS)
+        refs = orjson.dumps([[other.kind.value, other.id] for other in made.references])
+        digest = hashlib.blake2b(body + b"\0" + refs, digest_size=16).digest()
+        if digest == held.rendered_hash and not cause.force:
+            self.unchanged += 1
+            return
+        if not cause.force and digest == held.accepted_hash and held.tried_at == held.accepted_at:
+            # what waits was never tried, and HubSpot holds just this: nothing needs to be sent any more
+            self._take_back(ref)
+            self.ledger.set_rendered(ref, digest, held.rendered_at, delete=False, properties=ever)
+            self.unchanged += 1
+            return
+        changed_at = self._changed_at(held, cause)
+        self._enqueue(ref, Action.UPSERT, changed_at, digest, body.decode(), refs.decode(), cause)
+        self.ledger.set_rendered(ref, digest, changed_at, delete=False, properties=ever)
+
+    def _settled(self, made: Rendered, ever: int) -> tuple[dict[str, str], int]:
+        """Values as sent: an empty one goes along only if that property ever held something."""
+        properties = {}
+        for name, value in made.properties.items():
+            bit = self.ledger.bit(name)
+            if value:
+                ever |= bit
+            elif not ever & bit:
+                continue
+            properties[name] = value
+        return properties, ever
+
+    def _vanish(self, ref: ObjectRef, held: LedgerEntry | None, cause: Cause) -> None:
+        if held is None or held.rendered_hash is None:
+            return
+        if held.rendered_delete and not cause.force:
+            self.unchanged += 1
+            return
+        if held.tried_at == 0 and held.accepted_at == 0:
+            self._take_back(ref)  # nobody outside ever heard of it
+            self.ledger.set_rendered(ref, _DELETED, held.rendered_at, delete=True, properties=held.properties)
+            return
+        changed_at = self._changed_at(held, cause)
+        self._enqueue(ref, Action.DELETE, changed_at, _DELETED, "{}", "[]", cause)
+        self.ledger.set_rendered(ref, _DELETED, changed_at, delete=True, properties=held.properties)
+
+    def _changed_at(self, held: LedgerEntry, cause: Cause) -> int:
+        commit_ms = cause.commit_ms or self._clock.now_ms()
+        return max(commit_ms, held.rendered_at + 1, self.floor_ms)
+
+    def _take_back(self, ref: ObjectRef) -> None:
+        self._store.db.execute("DELETE FROM outbox WHERE kind = ? AND id = ?", (ref.kind.value, ref.id))
+
+    def _enqueue(
+        self, ref: ObjectRef, action: Action, changed_at: int, digest: bytes, properties: str, refs: str, cause: Cause
+    ) -> None:
+        now_ms = self._clock.now_ms()
+        self._store.db.execute(
+            "INSERT INTO outbox (kind, id, rank, urgency, action, changed_at, hash, properties, refs, commit_ms,"
+            " rendered_ms, position) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (kind, id) DO UPDATE SET urgency = min(urgency, excluded.urgency), action = excluded.action,"
+            " changed_at = excluded.changed_at, hash = excluded.hash, properties = excluded.properties,"
+            " refs = excluded.refs, commit_ms = excluded.commit_ms, rendered_ms = excluded.rendered_ms,"
+            " position = excluded.position, attempts = 0, not_before_ms = 0, blocked_by = NULL",
+            (ref.kind.value, ref.id, RANK[ref.object_type], int(cause.urgency), action.value, changed_at, digest,
+             properties, refs, cause.commit_ms or now_ms, now_ms, cause.position),
+        )  # fmt: skip
+        self.enqueued += 1
+
+    def _set_aside(self, ref: ObjectRef, cause: Cause, reason: str) -> None:
+        """Dead-letter the object: what waits of it is older than what could not be rendered, and stays."""
+        held = self.ledger.get(ref) or _EMPTY
+        self._store.db.execute(
+            "INSERT INTO dead_letter (kind, id, action, changed_at, at_ms, reason, detail, position)"
+            " VALUES (?, ?, ?, ?, ?, 'render', ?, ?) ON CONFLICT (kind, id) DO UPDATE SET at_ms = excluded.at_ms,"
+            " reason = excluded.reason, detail = excluded.detail, position = excluded.position",
+            (
+                ref.kind.value,
+                ref.id,
+                Action.UPSERT.value,
+                held.rendered_at,
+                self._clock.now_ms(),
+                reason,
+                cause.position,
+            ),
+        )
+        log.error("render_dead_letter", object=f"{ref.kind}-{ref.id}", reason=reason, position=cause.position)

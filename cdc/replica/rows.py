@@ -1,0 +1,111 @@
+"""The replica's rows: read by renderers (``RowReader``), written by apply. One prepared statement per need."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from cdc.model import Row, TableSpec, Value
+from cdc.replica.schema import quoted, stored_columns, table_name
+
+T = TypeVar("T")
+
+Stored = tuple[Any, ...]
+"""A row as SQLite gives it: the stored columns, then the stamp."""
+
+
+class TableRows:
+    """One mapped table: its statements, and where its columns lie."""
+
+    def __init__(self, db: sqlite3.Connection, spec: TableSpec) -> None:
+        self._db = db
+        self.spec = spec
+        self.columns = stored_columns(spec)
+        self.key_width = len(spec.key)
+        name, columns = table_name(spec.name), ", ".join(quoted(c) for c in self.columns)
+        where = " AND ".join(f"{quoted(c)} = ?" for c in spec.key)
+        order = ", ".join(quoted(c) for c in spec.key)
+        self._get = f"SELECT {columns}, stamp FROM {name} WHERE {where}"
+        self._find = f"SELECT {columns}, stamp FROM {name} WHERE {{column}} = ? ORDER BY {order}"
+        self._descending = f"SELECT {columns}, stamp FROM {name} WHERE {{column}} = ? ORDER BY {{order}}"
+        self._put = f"INSERT OR REPLACE INTO {name} ({columns}, stamp) VALUES ({', '.join('?' * len(self.columns))}, ?)"
+        self._delete = f"DELETE FROM {name} WHERE {where}"
+        self._all = f"SELECT {columns}, stamp FROM {name}"
+
+    def get(self, key: Sequence[Value]) -> Stored | None:
+        """The stored row with this key."""
+        row: Stored | None = self._db.execute(self._get, key).fetchone()
+        return row
+
+    def find(self, column: str, value: Value) -> list[Stored]:
+        """The stored rows with this value, in key order."""
+        return self._db.execute(self._find.format(column=quoted(column)), (value,)).fetchall()
+
+    def descending(self, column: str, value: Value, order: tuple[str, ...]) -> Iterator[Stored]:
+        """The stored rows with this value, highest first, read lazily."""
+        by = ", ".join(f"{quoted(c)} DESC" for c in order)
+        yield from self._db.execute(self._descending.format(column=quoted(column), order=by), (value,))
+
+    def every(self) -> list[Stored]:
+        """All stored rows (TRUNCATE, small tables)."""
+        return self._db.execute(self._all).fetchall()
+
+    def put(self, values: Sequence[Value], stamp: int) -> None:
+        """Insert or replace a row; ``values`` in the order of ``columns``."""
+        try:
+            self._db.execute(self._put, (*values, stamp))
+        except OverflowError:  # BIGINT UNSIGNED over 2^63: SQLite's integers are signed, its text is not bounded
+            wide = [str(v) if isinstance(v, int) and not -(1 << 63) <= v < 1 << 63 else v for v in values]
+            self._db.execute(self._put, (*wide, stamp))
+
+    def delete(self, key: Sequence[Value]) -> None:
+        """Remove the row with this key."""
+        self._db.execute(self._delete, key)
+
+    def as_row(self, stored: Stored) -> Row:
+        """By column name, without the stamp."""
+        return dict(zip(self.columns, stored, strict=False))
+
+    def key_of(self, stored: Stored) -> Stored:
+        """The key of a stored row."""
+        if self.columns[: self.key_width] == self.spec.key:
+            return stored[: self.key_width]
+        return tuple(stored[self.columns.index(c)] for c in self.spec.key)
+
+
+class ReplicaRows:
+    """``RowReader`` over the replica."""
+
+    def __init__(self, db: sqlite3.Connection, specs: Sequence[TableSpec]) -> None:
+        self.tables = {spec.name: TableRows(db, spec) for spec in specs}
+        self._references: dict[str, Any] = {}
+
+    def get(self, table: str, *key: Value) -> Row | None:
+        """See ``RowReader``."""
+        rows = self.tables.get(table)
+        stored = rows.get(key) if rows else None
+        return rows.as_row(stored) if rows and stored else None
+
+    def find(self, table: str, column: str, value: Value) -> Sequence[Row]:
+        """See ``RowReader``."""
+        rows = self.tables.get(table)
+        return [rows.as_row(stored) for stored in rows.find(column, value)] if rows else []
+
+    def descending(self, table: str, column: str, value: Value, order: tuple[str, ...]) -> Iterator[Row]:
+        """See ``RowReader``."""
+        rows = self.tables.get(table)
+        if rows:
+            for stored in rows.descending(column, value, order):
+                yield rows.as_row(stored)
+
+    def reference(self, name: str, build: Callable[[Any], T]) -> T:
+        """See ``RowReader``."""
+        if name not in self._references:
+            self._references[name] = build(self)
+        held: T = self._references[name]
+        return held
+
+    def forget_references(self) -> None:
+        """A reference row changed (or a transaction was undone): what was built of them is stale."""
+        self._references.clear()
