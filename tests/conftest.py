@@ -1,0 +1,53 @@
+"""Fixtures shared by all tests: private servers, one of each kind per test process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kit.servers import MariaDB, MySQL, Server, Unavailable
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the server they ask for, so that ``-m "not mysql"`` works without marking each by hand."""
+    for item in items:
+        asked = set(getattr(item, "fixturenames", ()))
+        parameter = getattr(getattr(item, "callspec", None), "params", {}).get("server")
+        for name in ("mariadb", "mysql"):
+            if name in asked or parameter == name:
+                item.add_marker(name)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Server]:
+    """One MariaDB for the whole run: give every test its own database, and start your own server to break it."""
+    yield from _running(MariaDB())
+
+
+@pytest.fixture(scope="session")
+def mysql() -> Iterator[Server]:
+    """The same with MySQL 9."""
+    yield from _running(MySQL())
+
+
+@pytest.fixture(scope="session", params=["mariadb", "mysql"])
+def server(request: pytest.FixtureRequest) -> Server:
+    """Each kind of server in turn."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def database(server: Server) -> Iterator[str]:
+    """An empty database on ``server``, dropped after the test; its name."""
+    with server.database() as name:
+        yield name
+
+
+def _running(server: Server) -> Iterator[Server]:
+    try:
+        server.start()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    yield server
+    server.close()

@@ -1,0 +1,159 @@
+"""Find or fetch the database servers' programs: MariaDB from the system's packages, MySQL from Debian unstable.
+
+Everything is named by package; mirrors come from the machine's own apt configuration. Several test processes may ask
+at once: one installs, the others wait for its lock. What cannot be had raises ``Unavailable`` with the reason, which
+tests print as their skip line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+CACHE = Path(__file__).resolve().parents[2] / ".cache"
+MYSQL_ROOT = CACHE / "mysql" / "root"
+
+_FAILURE_COUNTS_FOR_S = 600  # spares each worker of a test run the same vain download
+_APT = ["apt-get", "-q", "-y", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=30"]
+_POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+class Unavailable(Exception):
+    """A server's programs cannot be had here; the text says why, in one sentence."""
+
+
+@contextlib.contextmanager
+def lock(name: str) -> Iterator[None]:
+    """Hold the named lock of the cache folder; other processes of this checkout wait."""
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / f"{name}.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def mariadb_programs() -> dict[str, Path]:
+    """Paths of ``mariadbd``, ``mariadb-install-db`` and ``mariadb-binlog``, installed first where they are missing.
+
+    Raises Unavailable.
+    """
+    names = ("mariadbd", "mariadb-install-db", "mariadb-binlog")
+    with lock("install"):
+        if not all(_which(name) for name in names):
+            _once("mariadb", lambda: _apt_install("mariadb-server"))
+    missing = [name for name in names if not _which(name)]
+    if missing:
+        raise Unavailable(f"MariaDB: {', '.join(missing)} not found after installing mariadb-server")
+    return {name: _found(name) for name in names}
+
+
+def mysql_root() -> Path:
+    """The folder that holds Debian unstable's MySQL with the libraries it needs. Raises Unavailable."""
+    with lock("install"):
+        if not (MYSQL_ROOT / "usr/sbin/mysqld").exists():
+            _once("mysql", _unpack_mysql)
+    return MYSQL_ROOT
+
+
+def _which(name: str) -> str | None:
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+def _found(name: str) -> Path:
+    path = _which(name)
+    assert path is not None
+    return Path(path)
+
+
+def _once(what: str, install: Callable[[], None]) -> None:
+    """Run ``install``; remember a failure for a while, since the next worker would fail the same way."""
+    memo = CACHE / f"{what}.unavailable"
+    if memo.exists() and time.time() - memo.stat().st_mtime < _FAILURE_COUNTS_FOR_S:
+        raise Unavailable(memo.read_text())
+    try:
+        install()
+    except Unavailable as error:
+        memo.write_text(str(error))
+        raise
+    memo.unlink(missing_ok=True)
+
+
+def _need_root(what: str) -> None:
+    if os.geteuid() != 0:
+        raise Unavailable(f"{what} is not installed, and installing it needs root")
+    if _which("apt-get") is None:
+        raise Unavailable(f"{what} is not installed, and there is no apt-get to install it with")
+
+
+def _run(what: str, command: list[str], timeout_s: float) -> None:
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s
+        )
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"{what}: {command[0]} took longer than {timeout_s:.0f} s") from None
+    if done.returncode:
+        lines = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["no output"]
+        raise Unavailable(f"{what}: {command[0]} ended with {done.returncode}: {lines[-1]}")
+
+
+@contextlib.contextmanager
+def _services_stay_down() -> Iterator[None]:
+    """Debian starts a service right after installing it; we want the programs only."""
+    if _POLICY.exists():
+        yield
+        return
+    _POLICY.write_text("#!/bin/sh\nexit 101\n")
+    _POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        _POLICY.unlink(missing_ok=True)
+
+
+def _apt_install(package: str) -> None:
+    _need_root(package)
+    command = [*_APT, "install", "--no-install-recommends", package]
+    with _services_stay_down():
+        try:
+            _run(package, command, 600)
+        except Unavailable:  # package lists older than the mirror, or none at all
+            _run(package, [*_APT, "update"], 300)
+            _run(package, command, 600)
+
+
+def _debian_mirror() -> str:
+    """The Debian mirror that this machine's apt uses for its main archive."""
+    wanted = ["Origin: Debian", "Component: main", "Created-By: Packages"]
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", *wanted]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Unavailable(f"MySQL: apt-get does not say which mirror it uses ({error})") from None
+    for line in listed.splitlines():
+        mirror, _, label = line.partition(" ")
+        if label == "Debian":  # not Debian-Security
+            return mirror
+    raise Unavailable("MySQL: this machine's apt knows no Debian mirror, so Debian unstable's MySQL cannot be had")
+
+
+def _unpack_mysql() -> None:
+    _need_root("MySQL")
+    mirror = _debian_mirror()
+    if _which("debootstrap") is None:
+        _apt_install("debootstrap")
+    folder = MYSQL_ROOT.with_name("unpacking")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    command = ["debootstrap", "--variant=minbase", "--include=mysql-server-core", "sid", str(folder), mirror]
+    _run("MySQL from Debian unstable", command, 900)
+    shutil.rmtree(folder / "var/cache/apt", ignore_errors=True)  # the packages themselves, half the size
+    if not (folder / "usr/sbin/mysqld").exists():
+        raise Unavailable("MySQL from Debian unstable: mysql-server-core brought no mysqld")
+    folder.rename(MYSQL_ROOT)
