@@ -98,11 +98,10 @@ class Applier:
         merged_from: Stored | None = None,
     ) -> None:
         held = table.get(key)
-        if held is not None and (held[-1] > when.stamp or (when.replayed and held[-1] == when.stamp)):
-            return
-        if held is None and self._buried(table.spec.name, key, when):
-            return
         spec = table.spec
+        if _is_newer(held, when) or (held is None and self._buried(spec.name, key, when)):
+            self._touch_skipped(table, cells, held, when)
+            return
         row = self._merged(table, cells, held if held is not None else merged_from)
         old = table.as_row(held) if held is not None else _row_of(spec, before)
         if not spec.keys_only and not self._mapper.keep(spec.name, row, self._rows):
@@ -117,6 +116,13 @@ class Applier:
             self._rows.forget_references()
         if not spec.keys_only:
             self.touches.add(self._mapper.touched(spec.name, old, table.as_row(values), self._rows), when.commit_ms)
+
+    def _touch_skipped(self, table: TableRows, cells: Cells | None, held: Stored | None, when: When) -> None:
+        """A replayed change is in the replica already; what it bears on is still to be compared with what was sent."""
+        if when.replayed and not table.spec.keys_only:
+            now = table.as_row(held) if held is not None else None
+            touched = self._mapper.touched(table.spec.name, _row_of(table.spec, cells), now, self._rows)
+            self.touches.add(touched, when.commit_ms)
 
     def _merged(self, table: TableRows, cells: Cells, held: Stored | None) -> dict[str, Value]:
         """The new row: the image's cells over what is held, derived columns computed anew."""
@@ -133,7 +139,8 @@ class Applier:
     ) -> None:
         spec = table.spec
         held = table.get(key)
-        if held is not None and (held[-1] > when.stamp or (when.replayed and held[-1] == when.stamp)):
+        if _is_newer(held, when):
+            self._touch_skipped(table, before, held, when)
             return
         if self.keep_tombstones:
             self._bury(spec.name, key, when.stamp)
@@ -227,6 +234,11 @@ class Applier:
             " ON CONFLICT (tbl, key) DO UPDATE SET stamp = max(stamp, excluded.stamp)",
             (table, json.dumps(list(key)), stamp),
         )
+
+
+def _is_newer(held: Stored | None, when: When) -> bool:
+    """Whether the row held already contains the change."""
+    return held is not None and (held[-1] > when.stamp or (when.replayed and held[-1] == when.stamp))
 
 
 def _key(cells: Cells, width: int) -> tuple[Value, ...]:

@@ -7,6 +7,8 @@ anything on the wire, takes the pending one back. ``changed_at`` = max(commit ti
 from __future__ import annotations
 
 import hashlib
+import traceback
+from pathlib import Path
 from typing import NamedTuple
 
 import orjson
@@ -56,9 +58,10 @@ class Renderer:
         except RenderError as error:
             self._set_aside(ref, cause, str(error))
             return []
-        except Exception as error:  # noqa: BLE001  # one object's bad data must not stop the others
-            self._set_aside(ref, cause, f"{type(error).__name__} in the mapper")
-            log.exception("render_failed", object=f"{ref.kind}-{ref.id}", position=cause.position)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # one object's odd data must not stop the others; the text of these could hold row values, the place cannot
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            self._set_aside(ref, cause, f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}")
             return []
         held = self.ledger.get(ref)
         if made is None:

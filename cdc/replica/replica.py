@@ -1,0 +1,237 @@
+"""The replica as one thing: groups of transactions go in, outbox rows come out, all in one local transaction.
+
+Runs in the state thread only. What is rendered when:
+
+* a live change of an object whose rows are complete: in the same group;
+* before the first load is through (or with ``start = "latest"``, where there is none): the object is pulled from the
+  server by key first, and rendered once the log has passed the place noted after the pull;
+* a replayed change: once the log has passed the highest place ever applied;
+* reference fan-out and history: from the dirty table, in slices, when no live work waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from cdc.errors import StateError
+from cdc.model import Cells, ForeignKey, ObjectRef, Position, Pull, Transaction, Urgency
+from cdc.protocols import Clock, Mapper
+from cdc.replica import dirty
+from cdc.replica.apply import Applier, Touches, When
+from cdc.replica.cascades import Cascades, with_between
+from cdc.replica.places import Places
+from cdc.replica.render import Cause, Renderer
+from cdc.replica.rows import ReplicaRows
+from cdc.replica.store import Store
+
+log = structlog.get_logger(__name__)
+
+RENDER_AT_ONCE = 2000  # objects of a group rendered in its own commit; a larger fan-out goes through the dirty table
+SLICE_OBJECTS = 200  # about 20 ms of rendering: what a live change may have to wait behind
+SLICE_ROWS = 5000  # rows a sweep looks at in one slice
+
+
+@dataclass
+class Progress:
+    """What the replica did, for metrics and the caller."""
+
+    transactions: int = 0
+    changes: int = 0
+    commit_ms: int = 0
+
+
+class Replica:
+    """Replica, ledger and outbox of one state folder.
+
+    Raises StateError or SetupError from the constructor when the folder cannot be used.
+    """
+
+    def __init__(
+        self, folder: Path, mapper: Mapper, keys: Sequence[ForeignKey], clock: Clock, *, exclusive: bool = True
+    ) -> None:
+        self.tables = with_between(mapper.tables, keys)
+        cascades = Cascades(self.tables, keys)
+        self.store = Store(folder, self.tables, indexes=cascades.indexes(), exclusive=exclusive)
+        self.rows = ReplicaRows(self.store.db, self.tables)
+        self.places = Places(self.store)
+        self.applier = Applier(self.store, self.rows, mapper, cascades)
+        self.renderer = Renderer(self.store, self.rows, mapper, clock)
+        self._mapper = mapper
+        self._clock = clock
+        self.progress = Progress()
+        self._read_flags()
+
+    def _read_flags(self) -> None:
+        meta = self.store.meta
+        self.complete: bool = meta("complete", False)
+        self.references_loaded: bool = meta("references_loaded", False)
+        self._covered: int = meta("covered_stamp", -1)
+        self.applier.keep_tombstones = not self.complete
+
+    def _set_flag(self, name: str, value: bool | int) -> None:
+        self.store.set_meta(name, value)
+        self._read_flags()
+
+    def undo(self) -> None:
+        """A transaction was rolled back: forget what memory holds of it."""
+        self.applier.take_touches()
+        self.rows.forget_references()
+        self.renderer.ledger.reload()
+        self.places = Places(self.store)
+        self._read_flags()
+
+    # --------------------------------------------------------------------------------------------- live work
+
+    def apply_group(self, group: Sequence[Transaction]) -> None:
+        """Apply whole transactions and render what they touch, inside the caller's store transaction."""
+        first_time_from = self.places.high
+        live, replayed = Touches(), Touches()
+        for transaction in group:
+            stamp = self.places.stamp(transaction.end)
+            is_replay = stamp <= first_time_from
+            when = When(stamp, is_replay, transaction.commit_ms)
+            for change in transaction.changes:
+                self.applier.apply(change, when)
+            if transaction.changes:
+                touched = self.applier.take_touches()
+                if stamp <= self._covered:
+                    continue  # the first load renders everything at its end; reading up to its start adds nothing
+                into = replayed if is_replay else live
+                for ref, commit_ms in touched.objects.items():
+                    into.add((ref,), commit_ms)
+                into.sweeps.update(touched.sweeps)
+            self.progress.changes += len(transaction.changes)
+            self.progress.commit_ms = transaction.commit_ms or self.progress.commit_ms
+        self.progress.transactions += len(group)
+        self.places.advance(group[-1].end)
+        for ref, commit_ms in replayed.objects.items():
+            dirty.mark(self.store, ref, commit_ms=commit_ms, pull=not self.complete, not_before=first_time_from)
+        for touches, not_before in ((live, 0), (replayed, first_time_from)):
+            for sweep in touches.sweeps:
+                dirty.add_sweep(self.store, sweep, urgency=Urgency.HISTORY, not_before=not_before)
+        self._render_live(live)
+
+    def _render_live(self, touches: Touches) -> None:
+        has_dirty = dirty.is_any(self.store)
+        for count, (ref, commit_ms) in enumerate(touches.objects.items()):
+            if not self.complete or count >= RENDER_AT_ONCE:
+                dirty.mark(self.store, ref, commit_ms=commit_ms, pull=not self.complete)
+            elif has_dirty and dirty.waits(self.store, ref, self.places.current()):
+                dirty.mark(self.store, ref, commit_ms=commit_ms)
+            else:
+                self._render(ref, Urgency.LIVE, commit_ms)
+                if has_dirty:
+                    dirty.done(self.store, ref)
+
+    def _render(self, ref: ObjectRef, urgency: Urgency, commit_ms: int, *, force: bool = False) -> None:
+        """Render an object, and those it refers to that were never rendered: a link must hold."""
+        todo = [ref]
+        seen = {ref}
+        while todo:
+            current = todo.pop()
+            cause = Cause(str(self.places.position or ""), commit_ms, urgency, force and current == ref)
+            for other in self.renderer.render(current, cause):
+                if other in seen:
+                    continue
+                seen.add(other)
+                if self.complete:
+                    todo.append(other)
+                else:
+                    dirty.mark(self.store, other, commit_ms=commit_ms, urgency=urgency, pull=True)
+
+    def work(self) -> bool:
+        """Render one slice of what waits; False when nothing is ready."""
+        if not self.references_loaded:
+            return False
+        applied = self.places.current()
+        ready = dirty.ready(self.store, applied, SLICE_OBJECTS)
+        for item in ready:
+            dirty.done(self.store, item.ref)
+            self._render(item.ref, item.urgency, item.commit_ms, force=item.force)
+        if len(ready) < SLICE_OBJECTS and dirty.work_sweep(self.store, applied, SLICE_ROWS):
+            return True
+        return bool(ready)
+
+    # ----------------------------------------------------------------------------------------- start and load
+
+    def begin(self, position: Position, *, complete: bool, covered: Position | None = None) -> None:
+        """A fresh state starts here. ``complete``: there is no server to load from. ``covered``: see apply_group."""
+        if self.places.position is None:
+            self.places.advance(position)
+        else:
+            self.places.begin_epoch(position)
+        self._set_flag("complete", complete)
+        self._set_flag("references_loaded", complete)
+        self._set_flag("covered_stamp", self.places.stamp(covered) if covered else -1)
+        self.renderer.floor_ms = self._clock.now_ms()
+        self.store.set_meta("floor_ms", self.renderer.floor_ms)
+
+    def rewind(self, position: Position) -> None:
+        """Replay from an earlier place of the same log. Raises StateError for an empty state."""
+        if self.places.position is None:
+            raise StateError("there is no state to replay into", hint="run once without --start first")
+        self.places.advance(position)
+
+    def resume_mapping(self) -> bool:
+        """Render everything afresh, as history, if mapping or renderers changed; True if they did."""
+        if self.store.meta("mapping_version", None) == self._mapper.version:
+            return False
+        changed = self.store.meta("mapping_version", None) is not None
+        self.store.set_meta("mapping_version", self._mapper.version)
+        if changed and self.complete:
+            self._sweep_everything(0)
+        return changed
+
+    def _sweep_everything(self, not_before: int) -> None:
+        for sweep in self._mapper.everything():
+            dirty.add_sweep(self.store, sweep, urgency=Urgency.HISTORY, not_before=not_before)
+
+    def load_state(self) -> dict[str, tuple[str | None, bool, int]]:
+        """Per mapped table: the cursor of the first load, whether it is done, rows so far."""
+        rows = self.store.db.execute("SELECT tbl, cursor, done, rows FROM load")
+        return {table: (cursor, bool(done), count) for table, cursor, done, count in rows}
+
+    def load_chunk(self, table: str, rows: Iterable[Cells], safe: Position, cursor: str | None, *, done: bool) -> None:
+        """Take one chunk of the first load; ``safe`` is a place that its rows surely contain."""
+        count = self.applier.load(table, rows, self.places.stamp(safe))
+        self.store.db.execute(
+            "UPDATE load SET cursor = ?, done = ?, rows = rows + ? WHERE tbl = ?", (cursor, int(done), count, table)
+        )
+
+    def references_done(self) -> None:
+        """All reference tables are loaded: objects may be pulled and rendered."""
+        self._set_flag("references_loaded", True)
+
+    def load_done(self, seen: Position) -> None:
+        """The first load is through: everything is rendered once the log has passed ``seen``."""
+        self._sweep_everything(self.places.stamp(seen))
+        self.store.db.execute(
+            "UPDATE dirty SET pull = 0, not_before = max(not_before, ?) WHERE pull = 1", (self.places.stamp(seen),)
+        )
+        self.store.db.execute("DELETE FROM tombstone")
+        self._set_flag("complete", True)
+
+    def to_pull(self, limit: int, asked: frozenset[Pull]) -> tuple[list[ObjectRef], list[Pull]]:
+        """Objects that wait for a pull, and the reads they need that were not ``asked`` yet."""
+        if not self.references_loaded:
+            return [], []
+        refs = dirty.to_pull(self.store, limit)
+        wanted = {pull: None for ref in refs for pull in self._mapper.pulls(ref, self.rows) if pull not in asked}
+        return refs, list(wanted)
+
+    def pull(self, read: Sequence[tuple[str, Sequence[Cells]]], safe: Position) -> None:
+        """Take rows that were read by key."""
+        for table, rows in read:
+            self.applier.load(table, rows, self.places.stamp(safe))
+
+    def pulled(self, refs: Sequence[ObjectRef], seen: Position) -> None:
+        """All reads of these objects are in; ``seen`` was noted after the last."""
+        dirty.pulled(self.store, refs, self.places.stamp(seen))
+
+    def close(self) -> None:
+        """Close the state file."""
+        self.store.close()

@@ -1,0 +1,200 @@
+"""The state thread: the only place where SQLite is used while the daemon runs.
+
+It takes three kinds of work, in this order: calls from the event loop and the loader (receipts, batches to send,
+chunks), groups of transactions from the reader, slices of what waits to be rendered. Everything done in one turn is
+one durable commit; callers hear of it only then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Protocol, TypeVar
+
+import structlog
+
+from cdc.config import ApplySettings
+from cdc.model import Transaction
+from cdc.replica.replica import Replica
+from cdc.replica.store import Store
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+IDLE_WAIT_S = 0.5  # how long the thread sleeps at most; also how fast /live notices that it hangs
+RECHECK_S = 1.0  # how often requests that a command left in the state (deadletter retry) are looked for
+
+
+class TransactionQueue:
+    """Transactions from the reader, bounded by bytes: a full queue stops the reader, so memory stays flat."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._items: deque[Transaction] = deque()
+        self._changed = threading.Condition()
+        self.bytes = 0
+        self.closed = False
+        self.on_put: Callable[[], None] = lambda: None
+
+    def put(self, transaction: Transaction) -> bool:
+        """Add one, waiting for room; False when the queue was closed. One larger than the bound passes alone."""
+        with self._changed:
+            while self._items and self.bytes + transaction.size > self._max_bytes and not self.closed:
+                self._changed.wait()
+            if self.closed:
+                return False
+            self._items.append(transaction)
+            self.bytes += transaction.size
+        self.on_put()
+        return True
+
+    def take(self, max_rows: int) -> list[Transaction]:
+        """Whole transactions with together about ``max_rows`` changes; at least one if there is any."""
+        taken: list[Transaction] = []
+        rows = 0
+        with self._changed:
+            while self._items and rows < max_rows and len(taken) < max_rows:
+                transaction = self._items.popleft()
+                self.bytes -= transaction.size
+                rows += len(transaction.changes)
+                taken.append(transaction)
+            self._changed.notify_all()
+        return taken
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def close(self) -> None:
+        """Let a waiting reader go."""
+        with self._changed:
+            self.closed = True
+            self._changed.notify_all()
+
+
+class Watcher(Protocol):
+    """Hears of what the state thread did; called in that thread."""
+
+    def on_commit(self, seconds: float) -> None:
+        """A commit is on disk; outbox rows may have come."""
+        ...
+
+    def on_failure(self, error: BaseException) -> None:
+        """The thread ends with this error."""
+        ...
+
+
+class StateThread(threading.Thread):
+    """Runs the replica. ``paused`` applies nothing from the queue, but serves calls."""
+
+    def __init__(self, replica: Replica, queue: TransactionQueue, settings: ApplySettings, watcher: Watcher) -> None:
+        super().__init__(name="state", daemon=True)
+        self.replica = replica
+        self.queue = queue
+        self._settings = settings
+        self._watcher = watcher
+        self._calls: deque[tuple[Callable[[Store], Any], Future[Any]]] = deque()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._look_again = 0.0
+        self.turned_at = time.monotonic()
+        self.is_idle = False
+        """Whether the last turn found nothing to do."""
+        queue.on_put = self._wake.set
+
+    # ------------------------------------------------------------------------------------------ from elsewhere
+
+    def submit(self, work: Callable[[Store], T]) -> Future[T]:
+        """Run ``work`` in this thread; the future is done when its commit is on disk."""
+        future: Future[T] = Future()
+        self._calls.append((work, future))
+        self._wake.set()
+        if not self.is_alive() and self._stop.is_set():
+            self._refuse_calls()
+        return future
+
+    async def call(self, work: Callable[[Store], T]) -> T:
+        """``submit`` for the event loop."""
+        return await asyncio.wrap_future(self.submit(work))
+
+    def stop(self) -> None:
+        """End after the turn at hand and the calls already made."""
+        self._stop.set()
+        self._wake.set()
+
+    # -------------------------------------------------------------------------------------------------- thread
+
+    def run(self) -> None:
+        """Turn until stopped; a failure is told to the watcher."""
+        try:
+            while not self._stop.is_set() or self._calls:
+                self.turned_at = time.monotonic()
+                self._wake.clear()
+                did_something = self._turn()
+                self.is_idle = not did_something
+                if not did_something:
+                    self._wake.wait(IDLE_WAIT_S)
+        except BaseException as error:
+            self._stop.set()
+            self.queue.close()
+            self._watcher.on_failure(error)
+        finally:
+            self._refuse_calls()
+            self.replica.close()
+
+    def _turn(self) -> bool:
+        calls = [self._calls.popleft() for _ in range(len(self._calls))]
+        group = [] if self._stop.is_set() else self.queue.take(self._settings.max_rows)
+        now = time.monotonic()
+        slice_due = not group and (self._more_to_render or now >= self._look_again)
+        if not calls and not group and not slice_due:
+            return False
+        started = time.monotonic()
+        results: list[tuple[Future[Any], Any, BaseException | None]] = []
+        try:
+            with self.replica.store.transaction():
+                for work, future in calls:
+                    results.append((future, *self._one_call(work)))
+                if group:
+                    self.replica.apply_group(group)
+                    self._more_to_render = True
+                elif slice_due:
+                    self._more_to_render = self.replica.work()
+                    self._look_again = now + RECHECK_S
+        except BaseException as error:
+            self.replica.undo()
+            for _, future in calls:
+                future.set_exception(error)
+            raise
+        self._watcher.on_commit(time.monotonic() - started)
+        for future, value, failure in results:
+            if failure is not None:
+                future.set_exception(failure)
+            elif not future.cancelled():
+                future.set_result(value)
+        return bool(calls or group or self._more_to_render)
+
+    _more_to_render = True
+
+    def _one_call(self, work: Callable[[Store], Any]) -> tuple[Any, BaseException | None]:
+        """Run one call so that its failure undoes only itself."""
+        database = self.replica.store.db
+        database.execute("SAVEPOINT call")
+        try:
+            value = work(self.replica.store)
+        except Exception as error:  # the caller gets it; the other work of this turn goes on
+            database.execute("ROLLBACK TO call")
+            self.replica.undo()
+            return None, error
+        finally:
+            database.execute("RELEASE call")
+        return value, None
+
+    def _refuse_calls(self) -> None:
+        while self._calls:
+            _, future = self._calls.popleft()
+            future.cancel()
