@@ -86,11 +86,14 @@ class Replica:
 
     # --------------------------------------------------------------------------------------------- live work
 
-    def apply_group(self, group: Sequence[Transaction]) -> None:
+    def apply_group(self, group: Iterable[Transaction]) -> None:
         """Apply whole transactions and render what they touch, inside the caller's store transaction."""
         first_time_from = self.places.high
         live, replayed = Touches(), Touches()
+        end: Position | None = None
         for transaction in group:
+            end = transaction.end
+            self.progress.transactions += 1
             stamp = self.places.stamp(transaction.end)
             is_replay = stamp <= first_time_from
             when = When(stamp, is_replay, transaction.commit_ms)
@@ -106,8 +109,9 @@ class Replica:
                 into.sweeps.update(touched.sweeps)
             self.progress.changes += len(transaction.changes)
             self.progress.commit_ms = transaction.commit_ms or self.progress.commit_ms
-        self.progress.transactions += len(group)
-        self.places.advance(group[-1].end)
+        if end is None:
+            return
+        self.places.advance(end)
         for ref, commit_ms in replayed.objects.items():
             dirty.mark(self.store, ref, commit_ms=commit_ms, pull=not self.complete, not_before=first_time_from)
         for touches, not_before in ((live, 0), (replayed, first_time_from)):

@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
@@ -53,18 +53,21 @@ class TransactionQueue:
         self.on_put()
         return True
 
-    def take(self, max_rows: int) -> list[Transaction]:
-        """Whole transactions with together about ``max_rows`` changes; at least one if there is any."""
-        taken: list[Transaction] = []
+    def drain(self, max_rows: int, seconds: float) -> Iterator[Transaction]:
+        """Whole transactions until about ``max_rows`` changes, ``seconds`` or the queue's end are reached."""
+        deadline = time.monotonic() + seconds
         rows = 0
-        with self._changed:
-            while self._items and rows < max_rows and len(taken) < max_rows:
+        while rows < max_rows:
+            with self._changed:
+                if not self._items:
+                    return
                 transaction = self._items.popleft()
                 self.bytes -= transaction.size
-                rows += len(transaction.changes)
-                taken.append(transaction)
-            self._changed.notify_all()
-        return taken
+                self._changed.notify_all()
+            rows += len(transaction.changes) or 1
+            yield transaction
+            if time.monotonic() >= deadline:
+                return
 
     def __len__(self) -> int:
         return len(self._items)
@@ -104,6 +107,7 @@ class StateThread(threading.Thread):
         self.turned_at = time.monotonic()
         self.is_idle = False
         """Whether the last turn found nothing to do."""
+        self._more_to_render = True
         queue.on_put = self._wake.set
 
     # ------------------------------------------------------------------------------------------ from elsewhere
@@ -138,7 +142,7 @@ class StateThread(threading.Thread):
                 self.is_idle = not did_something
                 if not did_something:
                     self._wake.wait(IDLE_WAIT_S)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # the thread's top: whatever it is, the daemon must hear of it
             self._stop.set()
             self.queue.close()
             self._watcher.on_failure(error)
@@ -148,10 +152,10 @@ class StateThread(threading.Thread):
 
     def _turn(self) -> bool:
         calls = [self._calls.popleft() for _ in range(len(self._calls))]
-        group = [] if self._stop.is_set() else self.queue.take(self._settings.max_rows)
+        has_group = len(self.queue) > 0 and not self._stop.is_set()
         now = time.monotonic()
-        slice_due = not group and (self._more_to_render or now >= self._look_again)
-        if not calls and not group and not slice_due:
+        slice_due = not has_group and (self._more_to_render or now >= self._look_again)
+        if not calls and not has_group and not slice_due:
             return False
         started = time.monotonic()
         results: list[tuple[Future[Any], Any, BaseException | None]] = []
@@ -159,8 +163,9 @@ class StateThread(threading.Thread):
             with self.replica.store.transaction():
                 for work, future in calls:
                     results.append((future, *self._one_call(work)))
-                if group:
-                    self.replica.apply_group(group)
+                if has_group:
+                    limit_s = self._settings.max_delay_ms / 1000
+                    self.replica.apply_group(self.queue.drain(self._settings.max_rows, limit_s))
                     self._more_to_render = True
                 elif slice_due:
                     self._more_to_render = self.replica.work()
@@ -176,9 +181,7 @@ class StateThread(threading.Thread):
                 future.set_exception(failure)
             elif not future.cancelled():
                 future.set_result(value)
-        return bool(calls or group or self._more_to_render)
-
-    _more_to_render = True
+        return bool(calls or has_group or self._more_to_render)
 
     def _one_call(self, work: Callable[[Store], Any]) -> tuple[Any, BaseException | None]:
         """Run one call so that its failure undoes only itself."""
@@ -186,7 +189,7 @@ class StateThread(threading.Thread):
         database.execute("SAVEPOINT call")
         try:
             value = work(self.replica.store)
-        except Exception as error:  # the caller gets it; the other work of this turn goes on
+        except Exception as error:  # noqa: BLE001  # the caller gets it; the other work of this turn goes on
             database.execute("ROLLBACK TO call")
             self.replica.undo()
             return None, error
