@@ -34,7 +34,8 @@ def mysql() -> Iterator[Server]:
 @pytest.fixture(scope="session", params=["mariadb", "mysql"])
 def server(request: pytest.FixtureRequest) -> Server:
     """Each kind of server in turn."""
-    return request.getfixturevalue(request.param)
+    chosen: Server = request.getfixturevalue(request.param)
+    return chosen
 
 
 @pytest.fixture

@@ -309,7 +309,7 @@ class MySQL(Server):
             "innodb-redo-log-capacity": "32M",
             "innodb-doublewrite": 0,
             "mysqlx": 0,
-            "performance-schema": 0,  # half the time of a start
+            "performance-schema": 0,  # several servers at once share one small machine
             "secure-file-priv": "",  # Debian's built-in default is a folder that a private server has not
         }
 
