@@ -1,0 +1,153 @@
+"""What an HTTP answer or a broken connection means to delivery. Pure: status, headers and exception in, error out.
+
+Statuses are read as HubSpot documents them ("Error handling", "API usage guidelines and limits"). Nothing here shows
+a URL, a key or a token: aiohttp's exceptions may hold the URL with its query, so their own text is never used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+import orjson
+
+from cdc.errors import (
+    BatchRefusedError,
+    OutcomeUnknownError,
+    SinkError,
+    SinkSwitchedOffError,
+    SinkThrottledError,
+    SinkUnauthorizedError,
+    SinkUnavailableError,
+)
+from cdc.model import Quota
+
+MAX_DETAIL = 500
+"""Characters of an answer's text that an error keeps."""
+
+_EMAIL = re.compile(r"[^\s@\"'<>\[\](),:;=]+@[^\s@\"'<>\[\](),:;=]+")
+_AGAIN_LATER = frozenset({408, 423, 425, 477})  # request time-out, locked, too early, account is being moved
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer. ``headers`` looks names up without regard to case; ``body`` is its first 64 KiB."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def is_ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    def content(self) -> Any:
+        """The body's JSON, None if it is none."""
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            return None
+
+    def member(self, name: str) -> str:
+        """A text member of the body's JSON object, "" where there is none."""
+        held = self.content()
+        value = held.get(name) if isinstance(held, dict) else None
+        return value if isinstance(value, str) else ""
+
+
+class Redactor:
+    """Takes secrets and email addresses out of text that others wrote, and cuts it."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets = tuple(sorted({s for s in secrets if s}, key=len, reverse=True))
+
+    def __call__(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return " ".join(_EMAIL.sub("<email>", text).split())[:MAX_DETAIL]
+
+
+def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
+    """Seconds that the answer asks to wait (Retry-After as seconds or as an HTTP date), or None."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, aware.timestamp() - now_s)
+
+
+def quota_of(headers: Mapping[str, str]) -> Quota:
+    """What the X-HubSpot-RateLimit-* headers say; None where one is missing or no number."""
+
+    def number(suffix: str) -> int | None:
+        text = headers.get(f"X-HubSpot-RateLimit-{suffix}", "")
+        return int(text) if text.isdecimal() else None
+
+    return Quota(
+        limit=number("Max"),
+        remaining=number("Remaining"),
+        interval_ms=number("Interval-Milliseconds"),
+        daily_limit=number("Daily"),
+        daily_remaining=number("Daily-Remaining"),
+    )
+
+
+def status_fault(reply: Reply, *, what: str, place: str, redact: Redactor, now_s: float) -> SinkError:
+    """The error for an answer that is not 2xx. ``what`` was asked of ``place`` (host and port)."""
+    status = reply.status
+    said = redact(reply.member("message"))
+    text = f"{place} answered {status} to {what}" + (f": {said}" if said else "")
+    wait = retry_after_s(reply.headers, now_s)
+    if status in (401, 403):
+        return SinkUnauthorizedError(text, hint="check sink.api_key or sink.access_token, and the token's scopes")
+    if status in (404, 410):
+        return SinkSwitchedOffError(
+            text,
+            hint="HubSpot removed the Ecommerce Bridge on 2023-02-28 in favour of its CRM API; set sink.base_url to a "
+            'service that speaks the bridge (magento-cdc sandbox is one), or sink.kind = "jsonl"',
+        )
+    if status < 400:
+        return SinkSwitchedOffError(text, hint="sink.base_url does not lead to the API itself; check scheme and host")
+    if status == 429:
+        return SinkThrottledError(text, retry_after_s=wait, policy=redact(reply.member("policyName")))
+    if status >= 500 or status in _AGAIN_LATER:
+        return SinkUnavailableError(text, retry_after_s=wait)
+    if status == 407:
+        return SinkUnavailableError(text, hint="a proxy on the way wants a login")
+    return BatchRefusedError(text, status=status)
+
+
+def transport_fault(error: BaseException, *, began: bool, what: str, place: str, timeout_s: float) -> SinkError:
+    """The error for a request that brought no answer.
+
+    ``began``: the request's head had gone out, so that the receiver may have taken it.
+    """
+    if began:
+        if isinstance(error, asyncio.TimeoutError):
+            return OutcomeUnknownError(f"{place} gave no answer to {what} within {timeout_s:g} s")
+        return OutcomeUnknownError(f"the connection to {place} was cut before it answered {what}")
+    if isinstance(error, asyncio.TimeoutError):
+        return SinkUnavailableError(f"no connection to {place} within the time allowed", hint="is the host reachable?")
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return SinkUnavailableError(
+            f"{place} shows a certificate that is not trusted",
+            hint="check sink.base_url, the system's clock and its CA certificates",
+        )
+    if isinstance(error, aiohttp.ClientSSLError):
+        return SinkUnavailableError(f"TLS with {place} failed", hint="check the scheme and port of sink.base_url")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return SinkUnavailableError(f"the name of {place} cannot be resolved", hint="check sink.base_url and DNS")
+    if isinstance(error, aiohttp.InvalidURL):
+        return SinkUnavailableError(f"{place} is no usable address", hint="check sink.base_url")
+    reason = getattr(error, "strerror", None) or type(error).__name__
+    return SinkUnavailableError(f"no connection to {place}: {reason}", hint="is it running, and sink.base_url right?")

@@ -1,0 +1,152 @@
+"""Messages → one JSON object a line, appended to a file or written to stdout.
+
+The line (a contract): ``object_type``, ``external_id``, ``action``, ``changed_at``, ``properties``, ``associations``
+(object type → list of external ids) and ``position``, keys sorted, UTF-8. A batch is accepted once it is on disk. A
+batch that failed half-way is cut off again, so a reader meets whole lines only; what came after is sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+
+from cdc.config import SinkSettings
+from cdc.errors import SinkUnavailableError
+from cdc.model import Answer, Finding, Judgement, Message, ObjectType, Outcome, Receipt
+
+MAX_BATCH = 10_000
+"""Messages a write: bounds its memory."""
+
+STDOUT = "-"
+_OUR_START = b'{"action":"'  # what a line of ours begins with, keys being sorted
+
+
+def line_of(message: Message) -> bytes:
+    """One message as its line, with the line's end."""
+    body = {
+        "object_type": message.object_type.value,
+        "external_id": message.external_id,
+        "action": message.action.value,
+        "changed_at": message.changed_at,
+        "properties": dict(message.properties),
+        "associations": {kind.value: list(ids) for kind, ids in message.associations.items()},
+        "position": message.position,
+    }
+    return orjson.dumps(body, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+
+
+class JsonlSink:
+    """The Sink contract (cdc/protocols.py) over a file; accepts everything at once."""
+
+    name = "jsonl"
+
+    def __init__(self, settings: SinkSettings) -> None:
+        """Opens nothing; the file is opened for each batch, so that it may be rotated away at any time."""
+        self.max_batch = min(MAX_BATCH, settings.max_batch)
+        self._path = settings.path
+        # a thread lock: a cancelled send leaves its thread writing, and the next batch must wait for that
+        self._writing = threading.Lock()
+
+    async def send(self, messages: Sequence[Message]) -> Answer:
+        """Append one batch and wait until it is on disk. SinkUnavailableError if it cannot be written."""
+        lines = b"".join(line_of(message) for message in messages)
+        if lines:
+            await asyncio.to_thread(self._append, lines)
+        return Answer(tuple(Receipt(m.external_id, m.changed_at, Outcome.ACCEPTED) for m in messages))
+
+    async def judgements(self, since_ms: int) -> Sequence[Judgement]:
+        """None: a file judges nothing."""
+        return ()
+
+    async def is_known(self, object_type: ObjectType, external_id: str) -> bool:
+        """True: what was accepted is there."""
+        return True
+
+    async def check(self) -> Sequence[Finding]:
+        """Whether the file can be opened for appending (it is made if missing)."""
+        try:
+            await asyncio.to_thread(self._append, b"")
+        except SinkUnavailableError as error:
+            return [Finding("sink", False, error.message, fix=error.hint)]
+        return [Finding("sink", True, f"{self._shown} can be written")]
+
+    async def push_mapping(self, *, dry_run: bool) -> Sequence[str]:
+        """Nothing to push."""
+        return ["jsonl needs no mapping; nothing to do"]
+
+    async def close(self) -> None:
+        """Nothing is held open. May be called twice."""
+
+    @property
+    def _shown(self) -> str:
+        return "stdout" if self._path == STDOUT else self._path
+
+    def _append(self, lines: bytes) -> None:
+        with self._writing:
+            try:
+                if self._path == STDOUT:
+                    _write_all(1, lines)
+                    return
+                handle = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+                try:
+                    _write_durably(handle, lines)
+                finally:
+                    os.close(handle)
+            except OSError as error:
+                hint = "is the reader of the pipe gone?" if isinstance(error, BrokenPipeError) else _hint(self._path)
+                raise SinkUnavailableError(f"{self._shown} cannot be written: {error.strerror}", hint=hint) from error
+
+
+def _hint(path: str) -> str:
+    if path == STDOUT:
+        return "look at what stdout leads to"
+    return f"look at the disk and the rights of {Path(path).absolute().parent}"
+
+
+def _write_durably(handle: int, lines: bytes) -> None:
+    """Append to an open file and wait for the disk; a failed write leaves no half line behind."""
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        _write_all(handle, lines)  # a pipe or a terminal has no disk to wait for
+        return
+    _mend_tail(handle)
+    size = os.fstat(handle).st_size
+    try:
+        _write_all(handle, lines)
+        os.fsync(handle)
+    except OSError:
+        os.ftruncate(handle, size)
+        raise
+
+
+def _write_all(handle: int, lines: bytes) -> None:
+    rest = memoryview(lines)
+    while rest:
+        rest = rest[os.write(handle, rest) :]
+
+
+def _mend_tail(handle: int) -> None:
+    """Cut off a last line without its end: a crash tore it, so it was never accepted and comes again.
+
+    Only a line that begins like ours is cut; any other just gets its missing end.
+    """
+    size = os.fstat(handle).st_size
+    if size == 0 or os.pread(handle, 1, size - 1) == b"\n":
+        return
+    start = size
+    while start > 0:
+        begin = max(0, start - 65536)
+        at = os.pread(handle, start - begin, begin).rfind(b"\n")
+        start = begin if at < 0 else begin + at + 1
+        if at >= 0:
+            break
+    torn = os.pread(handle, len(_OUR_START), start)
+    if _OUR_START.startswith(torn) or torn.startswith(_OUR_START):
+        os.ftruncate(handle, start)
+    else:
+        os.write(handle, b"\n")

@@ -1,0 +1,197 @@
+"""The sandbox's HTTP face towards people and tests: look at what arrived, judge, break things, start over.
+
+All under ``/_sandbox``, without a key: the sandbox is for the own machine. JSON in and out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib import resources
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from cdc.model import ObjectType
+from sinks.sandbox.routes_bridge import RUNTIME, answer_error, answer_json, now_ms
+from sinks.sandbox.store import Object, SandboxStore
+from sinks.sandbox.wire import Refusal, object_type_of
+
+API: Final = "/_sandbox"
+DEFAULT_LIMIT: Final = 100
+
+
+async def get_page(_request: web.Request) -> web.Response:
+    """GET /: the page; it needs nothing but this server."""
+    text = resources.files("sinks.sandbox").joinpath("page.html").read_text(encoding="utf-8")
+    return web.Response(text=text, content_type="text/html")
+
+
+async def get_objects(request: web.Request) -> web.Response:
+    """GET objects?type=&q=&limit=&offset=: newest arrival first; q looks into ids and values."""
+    store = request.app[RUNTIME].store
+    try:
+        kinds = [object_type_of(request.query["type"])] if "type" in request.query else list(ObjectType)
+        limit, offset = _whole(request, "limit", DEFAULT_LIMIT), _whole(request, "offset", 0)
+    except Refusal as refusal:
+        return answer_error(refusal.status, refusal.message)
+    text = request.query.get("q", "").strip().lower()
+    found = [held for kind in kinds for held in store.objects[kind].values() if not text or _holds(held, text)]
+    found.sort(key=lambda held: held.history[-1].order, reverse=True)
+    return answer_json({"total": len(found), "objects": [_short(held) for held in found[offset : offset + limit]]})
+
+
+def _whole(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name, str(default))
+    if not text.isdecimal():
+        raise Refusal(f"{name} must be a whole number")
+    return int(text)
+
+
+def _holds(held: Object, text: str) -> bool:
+    return text in held.external_id.lower() or any(text in value.lower() for value in held.properties.values())
+
+
+def _short(held: Object) -> dict[str, Any]:
+    newest = held.history[-1]
+    return {
+        "type": held.object_type.value,
+        "external_id": held.external_id,
+        "hubspot_id": held.record.hubspot_id if held.record is not None else None,
+        "deleted": held.deleted,
+        "properties": held.properties,
+        "associations": {kind.value: list(ids) for kind, ids in held.links.items()},
+        "changed_at": newest.changed_at,
+        "arrived_at": newest.arrived_ms,
+        "verdict": newest.verdict,
+    }
+
+
+async def get_object(request: web.Request) -> web.Response:
+    """GET objects/{type}/{external_id}: by our names, by HubSpot's, links both ways, accepted messages oldest first."""
+    store = request.app[RUNTIME].store
+    try:
+        object_type = object_type_of(request.match_info["type"])
+    except Refusal as refusal:
+        return answer_error(refusal.status, refusal.message)
+    held = store.objects[object_type].get(request.match_info["id"])
+    if held is None:
+        return answer_error(404, "no message for such an object was accepted")
+    error = store.errors.get((held.object_type, held.external_id))
+    return answer_json(
+        _short(held)
+        | {
+            "hubspot_properties": dict(sorted(held.record.properties.items())) if held.record is not None else {},
+            "linked_by": [_short(store.objects[kind][external_id]) for kind, external_id in held.linked_by],
+            "links": [_short(other) for other in _targets(store, held)],
+            "processed_at": held.processed_ms or None,
+            "error": asdict(error) if error is not None else None,
+            "history": [
+                {
+                    "order": message.order,
+                    "action": message.action,
+                    "changed_at": message.changed_at,
+                    "arrived_at": message.arrived_ms,
+                    "verdict": message.verdict,
+                    "properties": message.properties,
+                }
+                for message in held.history
+            ],
+        }
+    )
+
+
+def _targets(store: SandboxStore, held: Object) -> list[Object]:
+    pairs = [(kind, external_id) for kind, ids in held.links.items() for external_id in ids]
+    return [store.objects[kind][external_id] for kind, external_id in pairs]
+
+
+async def get_summary(request: web.Request) -> web.Response:
+    """GET summary: counts."""
+    return answer_json(request.app[RUNTIME].store.summary())
+
+
+async def get_errors(request: web.Request) -> web.Response:
+    """GET errors: sync-errors, newest first, resolved ones too."""
+    errors = request.app[RUNTIME].store.error_list(with_resolved=True)
+    return answer_json({"errors": [asdict(error) for error in errors]})
+
+
+async def get_requests(request: web.Request) -> web.Response:
+    """GET requests?limit=: newest first."""
+    try:
+        limit = _whole(request, "limit", DEFAULT_LIMIT)
+    except Refusal as refusal:
+        return answer_error(refusal.status, refusal.message)
+    newest = list(request.app[RUNTIME].store.requests)[::-1][:limit]
+    return answer_json({"requests": [asdict(item) for item in newest]})
+
+
+async def get_state(request: web.Request) -> web.Response:
+    """GET state: all objects judged, in one canonical form, for comparing."""
+    return answer_json(request.app[RUNTIME].store.state())
+
+
+async def get_violations(request: web.Request) -> web.Response:
+    """GET violations: broken rules, oldest first (the newest 1,000), and the count of all by rule."""
+    watch = request.app[RUNTIME].store.watch
+    return answer_json({"counts": dict(watch.counts), "violations": [asdict(item) for item in watch.kept]})
+
+
+async def post_judge(request: web.Request) -> web.Response:
+    """POST judge?limit=: judge what waits."""
+    store = request.app[RUNTIME].store
+    try:
+        limit = _whole(request, "limit", 0)
+    except Refusal as refusal:
+        return answer_error(refusal.status, refusal.message)
+    judged = store.judge_next(now_ms(), limit or None)
+    return answer_json({"judged": judged, "waiting": len(store.waiting)})
+
+
+async def post_reset(request: web.Request) -> web.Response:
+    """POST reset: forget everything but install and settings; faults end."""
+    runtime = request.app[RUNTIME]
+    runtime.store.reset()
+    runtime.faults.clear()
+    return web.Response(status=204)
+
+
+async def post_faults(request: web.Request) -> web.Response:
+    """POST faults: add faults (faults.py says the form)."""
+    faults = request.app[RUNTIME].faults
+    try:
+        specs = orjson.loads(await request.read())
+        for spec in specs if isinstance(specs, list) else [specs]:
+            faults.add(spec)
+    except ValueError as error:
+        return answer_error(400, f"faults: {error}")
+    return answer_json(faults.view())
+
+
+async def get_faults(request: web.Request) -> web.Response:
+    """GET faults: what is still to come."""
+    return answer_json(request.app[RUNTIME].faults.view())
+
+
+async def delete_faults(request: web.Request) -> web.Response:
+    """DELETE faults: behave well again."""
+    request.app[RUNTIME].faults.clear()
+    return web.Response(status=204)
+
+
+def add_api_routes(app: web.Application) -> None:
+    """The page and the JSON API."""
+    app.router.add_get("/", get_page)
+    app.router.add_get(f"{API}/objects", get_objects)
+    app.router.add_get(f"{API}/objects/{{type}}/{{id}}", get_object)
+    app.router.add_get(f"{API}/summary", get_summary)
+    app.router.add_get(f"{API}/errors", get_errors)
+    app.router.add_get(f"{API}/requests", get_requests)
+    app.router.add_get(f"{API}/state", get_state)
+    app.router.add_get(f"{API}/violations", get_violations)
+    app.router.add_post(f"{API}/judge", post_judge)
+    app.router.add_post(f"{API}/reset", post_reset)
+    app.router.add_post(f"{API}/faults", post_faults)
+    app.router.add_get(f"{API}/faults", get_faults)
+    app.router.add_delete(f"{API}/faults", delete_faults)

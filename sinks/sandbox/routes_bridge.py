@@ -1,0 +1,268 @@
+"""The sandbox's HTTP face towards the sender: the Ecommerce Bridge, version 1.
+
+Form and statuses follow HubSpot's OpenAPI file of the bridge. Where it is silent the whole request is refused with
+400. Faults on demand and the quota hit sync-messages only, so that polling for errors does not use them up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from sinks.sandbox.faults import Faults
+from sinks.sandbox.store import Request, SandboxStore
+from sinks.sandbox.wire import Refusal, object_type_of, read_settings
+
+ROOT: Final = "/extensions/ecomm/v1"
+PORTAL_ID: Final = 1
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(slots=True)
+class Runtime:
+    """What the routes share. ``arrived`` wakes the judge; ``closing`` ends requests that hang."""
+
+    store: SandboxStore
+    api_key: str
+    token: str
+    faults: Faults = field(default_factory=Faults)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+RUNTIME: Final = web.AppKey("runtime", Runtime)
+
+
+def now_ms() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def answer_error(status: int, message: str, headers: Mapping[str, str] | None = None, **more: str) -> web.Response:
+    """A refusal in the bridge's form: status, message, requestId."""
+    body = {"status": "error", "message": message, "requestId": uuid.uuid4().hex, **more}
+    return answer_json(body, status=status, headers=headers)
+
+
+def answer_json(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """An answer with JSON in it."""
+    return web.Response(
+        body=orjson.dumps(body), status=status, headers=headers, content_type="application/json", charset="utf-8"
+    )
+
+
+@web.middleware
+async def bridge_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Check the key, give refusals the bridge's form, and remember the request (never its query: it holds the key)."""
+    if not request.path.startswith("/extensions/"):
+        return await handler(request)
+    runtime = request.app[RUNTIME]
+    response: web.StreamResponse
+    if not _may_enter(request, runtime):
+        response = answer_error(401, "The API key or access token is missing or not valid.")
+    else:
+        try:
+            response = await handler(request)
+        except Refusal as refusal:
+            response = answer_error(refusal.status, refusal.message)
+        except web.HTTPException as error:
+            response = answer_error(error.status, error.reason)
+    status = 0 if request.get("cut") else response.status
+    what = request.path.removeprefix(ROOT).strip("/")
+    count = request.get("messages", 0)
+    size = request.content_length or 0
+    runtime.store.note_request(Request(now_ms(), request.method, what, count, size, status))
+    return response
+
+
+def _may_enter(request: web.Request, runtime: Runtime) -> bool:
+    bearer = request.headers.get("Authorization", "")
+    if bearer:
+        return hmac.compare_digest(bearer.encode(), f"Bearer {runtime.token}".encode())
+    return hmac.compare_digest(request.query.get("hapikey", "").encode(), runtime.api_key.encode())
+
+
+async def put_messages(request: web.Request) -> web.StreamResponse:
+    """PUT sync-messages/{type}: 204 with no body once the messages are queued."""
+    runtime = request.app[RUNTIME]
+    object_type = object_type_of(request.match_info["type"])
+    body = await _json_of(request)
+    request["messages"] = len(body) if isinstance(body, list) else 0
+    delay = runtime.faults.next_delay_s()
+    if delay:
+        await asyncio.sleep(delay)
+    headers: Mapping[str, str] = {}
+    if runtime.faults.quota is not None:
+        limited = runtime.faults.quota.take(now_ms())
+        headers = limited.headers
+        if limited.policy:
+            return _too_many(limited.policy, headers)
+    rule = runtime.faults.next()
+    if rule is not None and rule.kind == "status":
+        headers = dict(headers)
+        if rule.retry_after is not None:
+            headers["Retry-After"] = f"{rule.retry_after:g}"
+        if rule.status == 429:
+            return _too_many(rule.policy, headers)
+        return answer_error(rule.status, f"This is a fault that was asked for: {rule.status}.", headers)
+    if rule is not None and rule.kind == "hang":
+        return await _hang(request, runtime)
+    if rule is not None and rule.kind == "cut_before":
+        return _cut(request)
+    messages = runtime.store.read(object_type, body, now_ms())
+    if runtime.faults.refuses(message.external_id for message in messages):
+        runtime.store.counts["refused_requests"] += 1
+        runtime.store.counts["refused_messages"] += len(messages)
+        raise Refusal("At least one message is not valid.")
+    runtime.store.take(messages)
+    runtime.arrived.set()
+    if rule is not None and rule.kind == "cut_after":
+        return _cut(request)
+    return web.Response(status=204, headers=headers)
+
+
+def _too_many(policy: str, headers: Mapping[str, str]) -> web.Response:
+    text = f"You have reached your {policy.lower()} limit."
+    return answer_error(429, text, headers, errorType="RATE_LIMIT", policyName=policy)
+
+
+def _cut(request: web.Request) -> web.Response:
+    request["cut"] = True
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=503)  # goes nowhere: the connection is gone
+
+
+async def _hang(request: web.Request, runtime: Runtime) -> web.Response:
+    """Answer nothing; the sender gives up, or the sandbox closes."""
+    await runtime.closing.wait()
+    return _cut(request)
+
+
+async def get_errors(request: web.Request) -> web.StreamResponse:
+    """GET sync-errors: newest first; errorType, objectType, showResolvedErrors, limit, offset."""
+    query = request.query
+    errors = request.app[RUNTIME].store.error_list(with_resolved=query.get("showResolvedErrors") == "true")
+    wanted_type = object_type_of(query["objectType"]) if "objectType" in query else None
+    wanted_id = request.match_info.get("id")
+    if "type" in request.match_info:
+        wanted_type = object_type_of(request.match_info["type"])
+    results = [
+        {
+            "portalId": PORTAL_ID,
+            "objectType": error.object_type.value,
+            "integratorObjectId": error.external_id,
+            "changeOccurredTimestamp": error.changed_at,
+            "errorTimestamp": error.errored_at,
+            "type": error.kind,
+            "details": error.details,
+            "status": "RESOLVED" if error.resolved else "OPEN",
+        }
+        for error in errors
+        if (wanted_type is None or error.object_type is wanted_type)
+        and (wanted_id is None or error.external_id == wanted_id)
+        and query.get("errorType", error.kind) == error.kind
+    ]
+    offset, limit = _count(query, "offset", 0), _count(query, "limit", 200)
+    return answer_json({"results": results[offset : offset + min(limit, 200)]})
+
+
+def _count(query: Mapping[str, str], name: str, default: int) -> int:
+    text = query.get(name, str(default))
+    if not text.isdecimal():
+        raise Refusal(f"{name} must be a whole number")
+    return int(text)
+
+
+async def get_status(request: web.Request) -> web.StreamResponse:
+    """GET sync-status/{type}/{id}: 400 until the object was processed."""
+    store = request.app[RUNTIME].store
+    object_type = object_type_of(request.match_info["type"])
+    external_id = request.match_info["id"]
+    held = store.objects[object_type].get(external_id)
+    if held is None or not held.processed_ms:
+        raise Refusal(f"{object_type} {external_id} was not processed yet")
+    error = store.errors.get((object_type, external_id))
+    return answer_json(
+        {
+            "lastProcessedAt": held.processed_ms,
+            "numErrors": 1 if error is not None and not error.resolved else 0,
+            "hubspotId": held.record.hubspot_id if held.record is not None else None,
+            "objectType": object_type.value,
+            "externalObjectId": external_id,
+        }
+    )
+
+
+async def post_install(request: web.Request) -> web.StreamResponse:
+    """POST installs: 204."""
+    request.app[RUNTIME].store.installed = True
+    return web.Response(status=204)
+
+
+async def post_uninstall(request: web.Request) -> web.StreamResponse:
+    """POST installs/uninstall: 204."""
+    request.app[RUNTIME].store.installed = False
+    return web.Response(status=204)
+
+
+async def get_install(request: web.Request) -> web.StreamResponse:
+    """GET installs/status: both flags."""
+    store = request.app[RUNTIME].store
+    enabled = store.settings is not None and store.settings.enabled
+    return answer_json({"installCompleted": store.installed, "ecommSettingsEnabled": store.installed and enabled})
+
+
+async def get_settings(request: web.Request) -> web.StreamResponse:
+    """GET settings: as put; disabled and empty before that."""
+    settings = request.app[RUNTIME].store.settings
+    if settings is not None:
+        return answer_json(settings.body)
+    empty: dict[str, Any] = {"enabled": False, "importOnInstall": False}
+    for name in ("contact", "product", "deal", "lineItem"):
+        empty[f"{name}SyncSettings"] = {"properties": []}
+    return answer_json(empty)
+
+
+async def put_settings(request: web.Request) -> web.StreamResponse:
+    """PUT settings: replaces all of them, answers with what is stored. Target names are not checked here."""
+    settings = read_settings(await _json_of(request))
+    request.app[RUNTIME].store.settings = settings
+    return answer_json(settings.body)
+
+
+async def delete_settings(request: web.Request) -> web.StreamResponse:
+    """DELETE settings: 204."""
+    request.app[RUNTIME].store.settings = None
+    return web.Response(status=204)
+
+
+async def _json_of(request: web.Request) -> Any:
+    try:
+        return orjson.loads(await request.read())
+    except orjson.JSONDecodeError:
+        raise Refusal("the body is not JSON") from None
+
+
+def add_bridge_routes(app: web.Application) -> None:
+    """Version 1's paths."""
+    app.router.add_put(f"{ROOT}/sync-messages/{{type}}", put_messages)
+    app.router.add_get(f"{ROOT}/sync-errors", get_errors)
+    app.router.add_get(f"{ROOT}/sync-errors/portal/{PORTAL_ID}", get_errors)
+    app.router.add_get(f"{ROOT}/sync-errors/object/{{type}}/{{id}}", get_errors)
+    app.router.add_get(f"{ROOT}/sync-status/{{type}}/{{id}}", get_status)
+    app.router.add_post(f"{ROOT}/installs", post_install)
+    app.router.add_post(f"{ROOT}/installs/uninstall", post_uninstall)
+    app.router.add_get(f"{ROOT}/installs/status", get_install)
+    app.router.add_get(f"{ROOT}/settings", get_settings)
+    app.router.add_put(f"{ROOT}/settings", put_settings)
+    app.router.add_delete(f"{ROOT}/settings", delete_settings)

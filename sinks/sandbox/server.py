@@ -1,0 +1,51 @@
+"""Start the sandbox on a port, in the loop that runs: for the demo, the ``sandbox`` command and tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from cdc.errors import SetupError
+from sinks.sandbox.app import make_app
+from sinks.sandbox.store import SandboxStore
+
+
+@dataclass(slots=True)
+class SandboxServer:
+    """A running sandbox. ``url`` has no slash at its end and is what ``sink.base_url`` wants."""
+
+    url: str
+    store: SandboxStore
+    _runner: web.AppRunner
+
+    async def close(self) -> None:
+        """Stop listening and cut what is open. May be called twice."""
+        await self._runner.cleanup()
+
+
+async def start(
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    store: SandboxStore | None = None,
+    api_key: str = "sandbox",
+    token: str = "sandbox-token",  # noqa: S107  # as in make_app
+    auto_judge: bool = True,
+) -> SandboxServer:
+    """Listen on ``port`` (0: a free one). SetupError if the port cannot be had."""
+    held = store if store is not None else SandboxStore()
+    app = make_app(held, api_key=api_key, token=token, auto_judge=auto_judge)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise SetupError(
+            f"the sandbox cannot listen on {host}:{port}: {error.strerror}",
+            hint="is another one running? --port 0 picks a free port",
+        ) from error
+    bound = runner.addresses[0][1]
+    shown = f"[{host}]" if ":" in host else host
+    return SandboxServer(f"http://{shown}:{bound}", held, runner)

@@ -1,0 +1,297 @@
+"""What the sandbox holds: accepted messages, records, sync-errors, requests. Pure state; time is passed in.
+
+Two steps, as the bridge had: ``accept`` queues, ``judge_next`` applies in the order of arrival. An *object* is one
+external id; a *record* is what HubSpot would hold. Contacts share a record by email, so several objects may have one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from cdc.model import ObjectType
+from sinks.bridge_mapping import default_settings
+from sinks.sandbox.judge import Verdict, judge
+from sinks.sandbox.watch import Watch
+from sinks.sandbox.wire import LINKS, Accepted, Refusal, SyncSettings, read_messages, read_settings
+
+HISTORY: Final = 20
+"""Accepted messages kept per object."""
+
+REQUESTS: Final = 1000
+"""Requests kept."""
+
+Key = tuple[ObjectType, str]
+
+
+@dataclass(slots=True)
+class Record:
+    """A HubSpot record: properties by HubSpot name; empty ones are not there."""
+
+    hubspot_id: int
+    properties: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Object:
+    """One external id. ``properties``: by the sender's names, from messages judged good; empty ones are not there."""
+
+    object_type: ObjectType
+    external_id: str
+    record: Record | None = None
+    deleted: bool = False
+    properties: dict[str, str] = field(default_factory=dict)
+    links: dict[ObjectType, tuple[str, ...]] = field(default_factory=dict)
+    linked_by: dict[Key, None] = field(default_factory=dict)
+    history: deque[Accepted] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    processed_ms: int = 0
+
+    @property
+    def is_synced(self) -> bool:
+        return self.record is not None and not self.deleted
+
+
+@dataclass(slots=True)
+class SyncError:
+    """The newest error of one object; a later success resolves it."""
+
+    object_type: ObjectType
+    external_id: str
+    changed_at: int
+    errored_at: int
+    kind: str
+    details: str
+    resolved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request to the bridge. ``status`` 0: the connection was cut or left hanging."""
+
+    at_ms: int
+    method: str
+    what: str
+    messages: int
+    size: int
+    status: int
+
+
+class SandboxStore:
+    """Everything the sandbox knows. Not thread-safe: one event loop uses it."""
+
+    def __init__(self, *, ready: bool = True, drop_older: bool = False) -> None:
+        """``ready``: installed, with this project's settings; else both have to be pushed first.
+
+        ``drop_older``: ignore a message that is older than the one applied before (nobody knows whether HubSpot did).
+        """
+        self._ready = ready
+        self._drop_older = drop_older
+        self.installed = ready
+        self.settings: SyncSettings | None = read_settings(default_settings()) if ready else None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all messages, records, errors and requests. Install and settings stay."""
+        self.objects: dict[ObjectType, dict[str, Object]] = {kind: {} for kind in ObjectType}
+        self.errors: dict[Key, SyncError] = {}  # oldest first
+        self.requests: deque[Request] = deque(maxlen=REQUESTS)
+        self.counts: Counter[str] = Counter()
+        self.watch = Watch()
+        self.waiting: deque[Accepted] = deque()
+        self.accepted = 0
+        self._by_email: dict[str, Record] = {}
+        self._next_hubspot_id = 1001
+
+    # ------------------------------------------------------------------------------------------------ accept
+
+    def accept(self, object_type: ObjectType, body: Any, now_ms: int) -> list[Accepted]:
+        """Take one request's messages into the queue, all or none. Refusal if its form is wrong."""
+        messages = self.read(object_type, body, now_ms)
+        self.take(messages)
+        return messages
+
+    def read(self, object_type: ObjectType, body: Any, now_ms: int) -> list[Accepted]:
+        """The messages of a request, not taken yet. Refusal if its form is wrong."""
+        try:
+            return read_messages(body, object_type, first=self.accepted + 1, now_ms=now_ms)
+        except Refusal:
+            self.counts["refused_requests"] += 1
+            if isinstance(body, list):
+                self.counts["refused_messages"] += len(body)
+                if len(body) > 200:
+                    self.watch.note_oversized(object_type, len(body), now_ms)
+            raise
+
+    def take(self, messages: Sequence[Accepted]) -> None:
+        """Queue messages that ``read`` gave, and look whether the sender keeps the rules."""
+        if not messages:
+            return
+        self.watch.batch(messages)
+        links = self._links(messages[0].object_type)
+        held = self.objects[messages[0].object_type]
+        for message in messages:
+            self.accepted += 1
+            message.order = self.accepted
+            self.watch.arrival(message, self.last_accepted, links)
+            target = held.get(message.external_id)
+            if target is None:
+                target = held[message.external_id] = Object(message.object_type, message.external_id)
+            target.history.append(message)
+        self.waiting.extend(messages)
+
+    def _links(self, object_type: ObjectType) -> Mapping[str, ObjectType]:
+        """Names that carry this type's associations; before there are settings, HubSpot's own names."""
+        return self.settings.links(object_type) if self.settings is not None else LINKS
+
+    def last_accepted(self, object_type: ObjectType, external_id: str) -> Accepted | None:
+        """The newest accepted message of an object, judged or not."""
+        held = self.objects[object_type].get(external_id)
+        return held.history[-1] if held is not None and held.history else None
+
+    # ------------------------------------------------------------------------------------------------- judge
+
+    def judge_next(self, now_ms: int, limit: int | None = None) -> int:
+        """Judge up to ``limit`` waiting messages (all, if None) in the order they came; gives how many."""
+        count = 0
+        while self.waiting and (limit is None or count < limit):
+            self._judge(self.waiting.popleft(), now_ms)
+            count += 1
+        return count
+
+    def _judge(self, message: Accepted, now_ms: int) -> None:
+        target = self.objects[message.object_type][message.external_id]
+        record = target.record or self._same_contact(message)
+        verdict = judge(
+            message,
+            self.settings,
+            installed=self.installed,
+            held=record.properties if record is not None else {},
+            is_there=self._is_there,
+        )
+        target.processed_ms = now_ms
+        message.verdict = verdict.error or "ok"
+        key = (message.object_type, message.external_id)
+        if verdict.error:
+            self.counts["errors"] += 1
+            self.errors.pop(key, None)  # so that the newest error stands last
+            self.errors[key] = SyncError(*key, message.changed_at, now_ms, verdict.error, verdict.details)
+            return
+        error = self.errors.get(key)
+        if error is not None:
+            error.resolved = True
+        if message.action == "DELETE":
+            target.deleted = True  # the record stays: DELETE only ends the syncing of this id
+        elif not (self._drop_older and self._is_older(target, message)):
+            self._apply(target, message, verdict, record)
+
+    @staticmethod
+    def _is_older(target: Object, message: Accepted) -> bool:
+        done = (m.changed_at for m in target.history if m.verdict == "ok" and m is not message)
+        return message.changed_at < max(done, default=message.changed_at)
+
+    def _is_there(self, object_type: ObjectType, external_id: str) -> bool:
+        held = self.objects[object_type].get(external_id)
+        return held is not None and held.is_synced
+
+    def _email_of(self, message: Accepted) -> str:
+        rows = self.settings.rows.get(ObjectType.CONTACT, {}) if self.settings is not None else {}
+        names = (name for name, row in rows.items() if row.target == "email")
+        return next((message.properties[n] for n in names if message.properties.get(n)), "").lower()
+
+    def _same_contact(self, message: Accepted) -> Record | None:
+        """The record that a new contact id is merged into: the one with its email."""
+        if message.object_type is not ObjectType.CONTACT or message.action != "UPSERT":
+            return None
+        return self._by_email.get(self._email_of(message))
+
+    def _apply(self, target: Object, message: Accepted, verdict: Verdict, record: Record | None) -> None:
+        values = dict(verdict.values)
+        if record is None:
+            record = Record(self._next_hubspot_id)
+            self._next_hubspot_id += 1
+            if message.object_type is ObjectType.CONTACT:
+                self._by_email[values["email"].lower()] = record
+        elif message.object_type is ObjectType.CONTACT:
+            values.pop("email", None)  # the bridge never changes the email of a contact it knows
+        target.record = record
+        target.deleted = False
+        _set(record.properties, values)
+        links = self._links(message.object_type)
+        _set(target.properties, {name: text for name, text in message.properties.items() if name not in links})
+        for other, ids in verdict.links.items():
+            self._link(target, other, ids)
+
+    def _link(self, target: Object, other: ObjectType, ids: tuple[str, ...]) -> None:
+        key = (target.object_type, target.external_id)
+        for external_id in target.links.pop(other, ()):
+            self.objects[other][external_id].linked_by.pop(key, None)
+        if ids:
+            target.links[other] = ids
+        for external_id in ids:
+            self.objects[other][external_id].linked_by[key] = None
+
+    # -------------------------------------------------------------------------------------------------- look
+
+    def error_list(self, *, with_resolved: bool) -> list[SyncError]:
+        """Sync-errors, newest first."""
+        return [error for error in reversed(self.errors.values()) if with_resolved or not error.resolved]
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """Everything judged, in one canonical form: external id → type, deleted, properties, associations."""
+        found = {}
+        for object_type, held in self.objects.items():
+            for external_id, target in held.items():
+                if target.record is not None:
+                    found[external_id] = {
+                        "type": object_type.value,
+                        "deleted": target.deleted,
+                        "properties": dict(sorted(target.properties.items())),
+                        "associations": {kind.value: sorted(ids) for kind, ids in sorted(target.links.items())},
+                    }
+        return dict(sorted(found.items()))
+
+    def summary(self) -> dict[str, Any]:
+        """Counts of everything."""
+        opened = [error for error in self.errors.values() if not error.resolved]
+        return {
+            "objects": {kind.value: _count(held.values()) for kind, held in self.objects.items()},
+            "accepted": self.accepted,
+            "waiting": len(self.waiting),
+            "errors": {
+                "open": len(opened),
+                "resolved": len(self.errors) - len(opened),
+                "ever": self.counts["errors"],
+                "by_type": dict(sorted(Counter(error.kind for error in opened).items())),
+            },
+            "requests": {
+                "all": self.counts["requests"],
+                "refused": self.counts["refused_requests"],
+                "refused_messages": self.counts["refused_messages"],
+            },
+            "violations": dict(sorted(self.watch.counts.items())),
+            "installed": self.installed,
+            "enabled": self.settings is not None and self.settings.enabled,
+        }
+
+    def note_request(self, request: Request) -> None:
+        """Remember a request to the bridge."""
+        self.counts["requests"] += 1
+        self.requests.append(request)
+
+
+def _set(held: dict[str, str], values: Mapping[str, str]) -> None:
+    """Absent names stay, empty ones are cleared."""
+    for name, text in values.items():
+        if text:
+            held[name] = text
+        else:
+            held.pop(name, None)
+
+
+def _count(held: Any) -> dict[str, int]:
+    counts = {"synced": 0, "deleted": 0, "never_applied": 0}
+    for target in held:
+        counts["never_applied" if target.record is None else "deleted" if target.deleted else "synced"] += 1
+    return counts

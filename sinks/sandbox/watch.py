@@ -1,0 +1,82 @@
+"""Rules that a good client keeps, looked at as messages arrive. Breaking one is noted, never refused.
+
+Tests ask for the list: a message that HubSpot would take silently and get wrong must not be sent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cdc.model import ObjectType
+from sinks.sandbox.wire import SECONDS_BELOW, Accepted
+
+MAX_KEPT: Final = 1000
+
+LastAccepted = Callable[[ObjectType, str], Accepted | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One broken rule. ``order``: the message's place among all that were accepted (0: it was refused)."""
+
+    rule: str
+    object_type: ObjectType
+    external_id: str
+    text: str
+    at_ms: int
+    order: int
+
+
+class Watch:
+    """Keeps the newest violations and counts all of them by rule."""
+
+    def __init__(self) -> None:
+        self.kept: deque[Violation] = deque(maxlen=MAX_KEPT)
+        self.counts: Counter[str] = Counter()
+
+    def note(self, rule: str, message: Accepted, text: str) -> None:
+        """Record that ``message`` broke ``rule``."""
+        self.counts[rule] += 1
+        self.kept.append(
+            Violation(rule, message.object_type, message.external_id, text, message.arrived_ms, message.order)
+        )
+
+    def note_oversized(self, object_type: ObjectType, count: int, now_ms: int) -> None:
+        """Record a request of more messages than are taken."""
+        self.counts["over_200"] += 1
+        self.kept.append(Violation("over_200", object_type, "", f"{count} messages in one request", now_ms, 0))
+
+    def batch(self, messages: Sequence[Accepted]) -> None:
+        """Look at one request as a whole."""
+        seen: set[str] = set()
+        for message in messages:
+            if message.external_id in seen:
+                self.note("twice_in_batch", message, "two messages of one object in one request")
+            seen.add(message.external_id)
+
+    def arrival(self, message: Accepted, last: LastAccepted, links: Mapping[str, ObjectType]) -> None:
+        """Look at one message before it is taken. ``last``: the newest accepted message of an object."""
+        if 0 <= message.changed_at < SECONDS_BELOW:
+            self.note("seconds", message, f"changed_at {message.changed_at} looks like seconds")
+        before = last(message.object_type, message.external_id)
+        if before is not None and message.changed_at <= before.changed_at and not message.says_the_same(before):
+            self.note("changed_at_not_rising", message, f"{message.changed_at} after {before.changed_at}")
+        if message.action != "UPSERT":
+            return
+        for name, other in links.items():
+            for external_id in filter(None, message.properties.get(name, "").split(";")):
+                parent = last(other, external_id)
+                if parent is None or parent.action != "UPSERT":
+                    rule = f"{_WORD[message.object_type]}_before_{_WORD[other]}"
+                    self.note(rule, message, f"{external_id} was not accepted before it")
+
+
+_WORD: Final[Mapping[ObjectType, str]] = {
+    ObjectType.CONTACT: "contact",
+    ObjectType.PRODUCT: "product",
+    ObjectType.DEAL: "deal",
+    ObjectType.LINE_ITEM: "line",
+}
