@@ -11,6 +11,7 @@ import hmac
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -39,6 +40,15 @@ class Runtime:
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+@dataclass(slots=True)
+class _Note:
+    """What a handler tells the request log."""
+
+    messages: int = 0
+    is_cut: bool = False
+
+
+_NOTE: Final[ContextVar[_Note]] = ContextVar("note")
 RUNTIME: Final = web.AppKey("runtime", Runtime)
 
 
@@ -66,6 +76,8 @@ async def bridge_requests(request: web.Request, handler: Handler) -> web.StreamR
     if not request.path.startswith("/extensions/"):
         return await handler(request)
     runtime = request.app[RUNTIME]
+    note = _Note()
+    _NOTE.set(note)
     response: web.StreamResponse
     if not _may_enter(request, runtime):
         response = answer_error(401, "The API key or access token is missing or not valid.")
@@ -76,11 +88,10 @@ async def bridge_requests(request: web.Request, handler: Handler) -> web.StreamR
             response = answer_error(refusal.status, refusal.message)
         except web.HTTPException as error:
             response = answer_error(error.status, error.reason)
-    status = 0 if request.get("cut") else response.status
+    status = 0 if note.is_cut else response.status
     what = request.path.removeprefix(ROOT).strip("/")
-    count = request.get("messages", 0)
     size = request.content_length or 0
-    runtime.store.note_request(Request(now_ms(), request.method, what, count, size, status))
+    runtime.store.note_request(Request(now_ms(), request.method, what, note.messages, size, status))
     return response
 
 
@@ -96,7 +107,7 @@ async def put_messages(request: web.Request) -> web.StreamResponse:
     runtime = request.app[RUNTIME]
     object_type = object_type_of(request.match_info["type"])
     body = await _json_of(request)
-    request["messages"] = len(body) if isinstance(body, list) else 0
+    _NOTE.get().messages = len(body) if isinstance(body, list) else 0
     delay = runtime.faults.next_delay_s()
     if delay:
         await asyncio.sleep(delay)
@@ -136,7 +147,7 @@ def _too_many(policy: str, headers: Mapping[str, str]) -> web.Response:
 
 
 def _cut(request: web.Request) -> web.Response:
-    request["cut"] = True
+    _NOTE.get().is_cut = True
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=503)  # goes nowhere: the connection is gone

@@ -1,0 +1,192 @@
+"""One suite over every sink: what delivery may rely on, whichever sink is configured."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from cdc.config import SinkSettings
+from cdc.model import Action, Message, ObjectType, Outcome
+from cdc.protocols import Sink
+from sinks.make import make_sink
+from sinks.sandbox.server import start
+
+NOW = 1_700_000_000_000
+
+
+def contact(n: int, *, changed_at: int = NOW, **properties: str) -> Message:
+    """An invented customer's message."""
+    return Message(
+        object_type=ObjectType.CONTACT,
+        external_id=f"magento-customer-{n}",
+        action=Action.UPSERT,
+        changed_at=changed_at,
+        properties={"email": f"customer{n}@example.com", "firstname": "Ann"} | properties,
+        position="binlog.000001:4",
+    )
+
+
+def deletion(n: int, *, changed_at: int = NOW + 1) -> Message:
+    """The deletion of that customer."""
+    return Message(
+        object_type=ObjectType.CONTACT,
+        external_id=f"magento-customer-{n}",
+        action=Action.DELETE,
+        changed_at=changed_at,
+    )
+
+
+@dataclass
+class Bench:
+    """A sink under test, and what its receiver holds: external id → (action, changed_at, properties) as received."""
+
+    sink: Sink
+    received: Callable[[], Awaitable[list[tuple[str, str, int, dict[str, str]]]]]
+
+
+@pytest.fixture
+async def bridge() -> AsyncIterator[Bench]:
+    server = await start()
+    sink = make_sink(SinkSettings(base_url=server.url, api_key="sandbox"))
+
+    async def received() -> list[tuple[str, str, int, dict[str, str]]]:
+        messages = [m for kind in server.store.objects.values() for held in kind.values() for m in held.history]
+        messages.sort(key=lambda m: m.order)
+        return [(m.external_id, m.action, m.changed_at, dict(m.properties)) for m in messages]
+
+    yield Bench(sink, received)
+    await sink.close()
+    await server.close()
+
+
+@pytest.fixture
+async def jsonl(tmp_path: Path) -> AsyncIterator[Bench]:
+    path = tmp_path / "out.jsonl"
+    sink = make_sink(SinkSettings(kind="jsonl", path=str(path)))
+
+    async def received() -> list[tuple[str, str, int, dict[str, str]]]:
+        text = await asyncio.to_thread(path.read_bytes) if path.exists() else b""
+        lines: list[Any] = [orjson.loads(line) for line in text.splitlines()]
+        return [(i["external_id"], i["action"], i["changed_at"], i["properties"]) for i in lines]
+
+    yield Bench(sink, received)
+    await sink.close()
+
+
+@pytest.fixture(params=["bridge", "jsonl"])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    return request.getfixturevalue(request.param)
+
+
+async def test_receipts_name_each_message_in_the_order_sent(bench: Bench) -> None:
+    """A batch brings one receipt per message, in its order."""
+    batch = [contact(n) for n in (3, 1, 2)]
+    answer = await bench.sink.send(batch)
+    assert [(r.external_id, r.changed_at, r.outcome) for r in answer.receipts] == [
+        (m.external_id, m.changed_at, Outcome.ACCEPTED) for m in batch
+    ]
+    assert [row[0] for row in await bench.received()] == [m.external_id for m in batch]
+
+
+async def test_an_empty_batch_sends_nothing(bench: Bench) -> None:
+    """No messages, no request, no receipts."""
+    assert (await bench.sink.send([])).receipts == ()
+    assert await bench.received() == []
+
+
+async def test_a_repeat_of_the_identical_message_is_accepted(bench: Bench) -> None:
+    """Delivery is at least once: sending the same message again is no fault."""
+    await bench.sink.send([contact(1)])
+    answer = await bench.sink.send([contact(1)])
+    assert answer.receipts[0].outcome is Outcome.ACCEPTED
+
+
+async def test_a_deletion_is_accepted_and_arrives_without_properties(bench: Bench) -> None:
+    """DELETE carries the id alone."""
+    await bench.sink.send([contact(1)])
+    answer = await bench.sink.send([deletion(1)])
+    assert answer.receipts[0].outcome is Outcome.ACCEPTED
+    assert (await bench.received())[-1] == ("magento-customer-1", "DELETE", NOW + 1, {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('quotes " and \\ back-slash', id="quotes"),
+        pytest.param("a\nb\tc\u2028d", id="line ends"),
+        pytest.param("žluťoučký 日本語 🛒 \u0000", id="unicode"),
+        pytest.param("<script>&amp;</script>; ' OR 1=1 --", id="markup"),
+        pytest.param("x" * 65_536, id="longest value"),
+    ],
+)
+async def test_special_characters_arrive_unchanged(bench: Bench, text: str) -> None:
+    """A value's characters are the receiver's to keep, not ours to change."""
+    await bench.sink.send([contact(1, firstname=text)])
+    assert (await bench.received())[0][3]["firstname"] == text
+
+
+async def test_a_full_batch_goes_in_one_request(bench: Bench) -> None:
+    """``max_batch`` messages are taken at once."""
+    batch = [contact(n) for n in range(bench.sink.max_batch)]
+    answer = await bench.sink.send(batch)
+    assert len(answer.receipts) == bench.sink.max_batch == 200
+    assert len(await bench.received()) == 200
+
+
+async def test_lanes_may_send_at_once(bench: Bench) -> None:
+    """``send`` may be called by several tasks; no batch is torn or lost."""
+    batches = [[contact(n) for n in range(k, k + 20)] for k in range(0, 200, 20)]
+    await asyncio.gather(*(bench.sink.send(batch) for batch in batches))
+    assert {row[0] for row in await bench.received()} == {m.external_id for batch in batches for m in batch}
+
+
+async def test_a_cancelled_send_leaves_the_sink_usable(bench: Bench) -> None:
+    """Cancelling at any await leaves nothing half-sent: the batch is whole or absent, and the next one arrives."""
+    for steps in range(12):
+        batch = [contact(steps * 10 + n) for n in range(3)]
+        task = asyncio.create_task(bench.sink.send(batch))  # type: ignore[arg-type]
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    await bench.sink.send([contact(999)])
+    ids = [row[0] for row in await bench.received()]
+    assert "magento-customer-999" in ids
+    for steps in range(12):
+        arrived = [f"magento-customer-{steps * 10 + n}" in ids for n in range(3)]
+        assert all(arrived) or not any(arrived)
+
+
+async def test_close_may_be_called_twice(bench: Bench) -> None:
+    """Closing a closed sink does nothing."""
+    await bench.sink.send([contact(1)])
+    await bench.sink.close()
+    await bench.sink.close()
+
+
+async def test_check_is_all_good_and_there_is_nothing_to_push(bench: Bench) -> None:
+    """A receiver that is ready gives only good findings and needs no mapping."""
+    assert all(finding.ok for finding in await bench.sink.check())
+    assert "nothing to do" in (await bench.sink.push_mapping(dry_run=False))[0]
+
+
+async def test_settings_lower_the_batch_size_but_never_raise_it() -> None:
+    """``sink.max_batch`` is capped by the sink's own limit."""
+    small, big = (make_sink(SinkSettings(max_batch=size)) for size in (50, 5000))
+    assert (small.max_batch, big.max_batch) == (50, 200)
+
+
+async def test_an_object_is_known_once_it_was_taken(bench: Bench) -> None:
+    """``is_known`` says yes when the receiver has the object."""
+    await bench.sink.send([contact(1)])
+    for _ in range(500):
+        if await bench.sink.is_known(ObjectType.CONTACT, "magento-customer-1"):
+            return
+        await asyncio.sleep(0.005)  # the sandbox judges a moment later, in its own time
+    pytest.fail("never known")
