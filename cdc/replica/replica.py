@@ -51,11 +51,18 @@ class Replica:
     """
 
     def __init__(
-        self, folder: Path, mapper: Mapper, keys: Sequence[ForeignKey], clock: Clock, *, exclusive: bool = True
+        self,
+        folder: Path,
+        mapper: Mapper,
+        keys: Sequence[ForeignKey],
+        clock: Clock,
+        *,
+        exclusive: bool = True,
+        create: bool = True,
     ) -> None:
         self.tables = with_between(mapper.tables, keys)
         cascades = Cascades(self.tables, keys)
-        self.store = Store(folder, self.tables, indexes=cascades.indexes(), exclusive=exclusive)
+        self.store = Store(folder, self.tables, indexes=cascades.indexes(), exclusive=exclusive, create=create)
         self.rows = ReplicaRows(self.store.db, self.tables)
         self.places = Places(self.store)
         self.applier = Applier(self.store, self.rows, mapper, cascades)
@@ -190,6 +197,11 @@ class Replica:
             self._sweep_everything(0)
         return changed
 
+    def resend_everything(self) -> None:
+        """Send every object once more, equal or not (``run --resend``), behind live work."""
+        self.store.db.execute("UPDATE ledger SET rendered_hash = x'', accepted_hash = NULL WHERE rendered_delete = 0")
+        self._sweep_everything(0)
+
     def _sweep_everything(self, not_before: int) -> None:
         for sweep in self._mapper.everything():
             dirty.add_sweep(self.store, sweep, urgency=Urgency.HISTORY, not_before=not_before)
@@ -219,13 +231,14 @@ class Replica:
         self.store.db.execute("DELETE FROM tombstone")
         self._set_flag("complete", True)
 
-    def to_pull(self, limit: int, asked: frozenset[Pull]) -> tuple[list[ObjectRef], list[Pull]]:
-        """Objects that wait for a pull, and the reads they need that were not ``asked`` yet."""
-        if not self.references_loaded:
-            return [], []
-        refs = dirty.to_pull(self.store, limit)
+    def to_pull(self, limit: int) -> list[ObjectRef]:
+        """Objects that wait for a pull, most urgent first."""
+        return dirty.to_pull(self.store, limit) if self.references_loaded else []
+
+    def pulls_for(self, refs: Sequence[ObjectRef], asked: frozenset[Pull]) -> list[Pull]:
+        """The reads these objects need, as far as they can be named now, without those ``asked`` already."""
         wanted = {pull: None for ref in refs for pull in self._mapper.pulls(ref, self.rows) if pull not in asked}
-        return refs, list(wanted)
+        return list(wanted)
 
     def pull(self, read: Sequence[tuple[str, Sequence[Cells]]], safe: Position) -> None:
         """Take rows that were read by key."""

@@ -22,11 +22,26 @@ STATE_FILE = "state.sqlite3"
 LOCK_FILE = "lock"
 
 
+def probe_folder(folder: Path) -> None:
+    """Make the folder if it is missing and write into it. Raises SetupError if that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".write-test-{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise SetupError(
+            f"state folder {folder} cannot be written: {error.strerror}",
+            hint="give the daemon's user a folder it may write (state.dir)",
+        ) from None
+
+
 class Store:
     """The open state file.
 
     ``exclusive`` takes the folder's lock, so that two daemons never share a state; commands that only look or that
-    leave a request (``deadletter retry``) open it without. Raises SetupError if the folder cannot be written or is
+    leave a request (``deadletter retry``) open it without, and with ``create`` False: only the daemon, which knows the
+    server's foreign keys, may lay out tables. Raises SetupError if the folder cannot be written or is
     locked, StateError if the file is damaged.
     """
 
@@ -37,38 +52,34 @@ class Store:
         *,
         indexes: dict[str, set[tuple[str, ...]]] | None = None,
         exclusive: bool = True,
+        create: bool = True,
     ) -> None:
         self.folder = folder
         self.tables = {spec.name: spec for spec in tables}
         self._lock: int | None = None
-        self._open_folder(exclusive)
+        probe_folder(folder)
+        if exclusive:
+            self._take_lock()
         path = folder / STATE_FILE
         try:
             self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
-            self._set_up(indexes or {})
+            self._set_up(indexes or {}, create=create)
         except sqlite3.Error as error:
             self.close()
             raise StateError(f"state file {path}: {error}", hint="restore it, or remove it to import afresh") from error
 
-    def _open_folder(self, exclusive: bool) -> None:
-        hint = "give the daemon's user a folder it may write (state.dir)"
+    def _take_lock(self) -> None:
+        self._lock = os.open(self.folder / LOCK_FILE, os.O_CREAT | os.O_RDWR, 0o600)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            probe = self.folder / f".write-test-{os.getpid()}"
-            probe.write_bytes(b"")
-            probe.unlink()
-            if exclusive:
-                self._lock = os.open(self.folder / LOCK_FILE, os.O_CREAT | os.O_RDWR, 0o600)
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self.close()
             raise SetupError(
                 f"state folder {self.folder} is in use by another magento-cdc",
                 hint="stop that one first, or give this one its own state.dir",
             ) from None
-        except OSError as error:
-            raise SetupError(f"state folder {self.folder} cannot be written: {error.strerror}", hint=hint) from None
 
-    def _set_up(self, indexes: dict[str, set[tuple[str, ...]]]) -> None:
+    def _set_up(self, indexes: dict[str, set[tuple[str, ...]]], *, create: bool) -> None:
         self.db.execute("PRAGMA busy_timeout = 10000")
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = FULL")  # a group is on disk before anything in it is sent
@@ -83,8 +94,9 @@ class Store:
                     f" {schema.SCHEMA_VERSION})",
                     hint="run the version that wrote it, or remove the folder to import afresh",
                 )
-            schema.create(self.db, self.tables.values(), indexes)
-            if held is None:
+            if create:
+                schema.create(self.db, self.tables.values(), indexes)
+            if held is None and create:
                 self.set_meta("schema", schema.SCHEMA_VERSION)
 
     def _held_version(self) -> int | None:

@@ -1,0 +1,17 @@
+"""The real clock behind the ``Clock`` seam."""
+
+from __future__ import annotations
+
+import time
+
+
+class SystemClock:
+    """Wall time and monotonic time of this machine."""
+
+    def now_ms(self) -> int:
+        """Epoch milliseconds."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return time.monotonic()

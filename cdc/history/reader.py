@@ -1,0 +1,195 @@
+"""Reads rows from the server with a stamp they can be trusted to contain.
+
+A position noted just before a SELECT is not one: a commit is in the log before InnoDB shows it. What is one:
+
+* MariaDB: the snapshot's own position (START TRANSACTION WITH CONSISTENT SNAPSHOT, ``Binlog_snapshot_*``);
+* MySQL: the start of the log file that was current before the SELECT, with GTID or without, because a rotation waits
+  until every transaction of the file before is committed in the engine.
+
+The second is coarse and costs nothing: rows that the log changed in that file are newer in the replica and stay.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import pymysql
+import structlog
+
+from cdc.binlog.schema import Column, SchemaLookup
+from cdc.config import SourceSettings
+from cdc.errors import SourceDisconnectedError
+from cdc.history.values import Cell, converter
+from cdc.model import ABSENT, Cells, Position, Pull, TableSpec, Value
+from cdc.source.server import ServerIdentity, connect, current_position
+
+log = structlog.get_logger(__name__)
+
+LOG_HEADER_BYTES = 4  # a log file's first event lies behind its magic number
+
+_SESSION = (
+    "SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = ''",
+    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+)
+
+
+class Chunk(NamedTuple):
+    """Rows in key order; ``cursor`` is where the next chunk begins, ``done`` that there is none."""
+
+    rows: list[Cells]
+    safe: Position
+    cursor: str | None
+    done: bool
+
+
+class _Plan(NamedTuple):
+    """How one table is read: its columns on the server, and how cells are made of a result row."""
+
+    select: str
+    key: tuple[str, ...]
+    convert: tuple[Callable[[Cell], Value], ...]
+    places: tuple[int, ...]
+    width: int
+
+
+class RowLoader:
+    """Reads chunks and single objects. One connection, reopened when it broke; used by one thread.
+
+    Raises SourceDisconnectedError when the connection is lost (call again), SetupError when it cannot be had.
+    """
+
+    def __init__(
+        self, settings: SourceSettings, specs: Sequence[TableSpec], identity: ServerIdentity, schemas: SchemaLookup
+    ) -> None:
+        self._settings = settings
+        self._specs = {spec.name: spec for spec in specs}
+        self._identity = identity
+        self._schemas = schemas
+        self._plans: dict[str, _Plan | None] = {}
+        self._connection: pymysql.Connection[pymysql.cursors.Cursor] | None = None
+
+    def chunk(self, table: str, cursor: str | None, limit: int) -> Chunk:
+        """The next rows of a table in key order. A table that the server does not have is done at once."""
+        plan = self._plan(table)
+        if plan is None:
+            return Chunk([], self.safe_point(), None, True)
+        columns = ", ".join(_quoted(c) for c in plan.key)
+        where, arguments = "", []
+        if cursor is not None:
+            arguments = json.loads(cursor)
+            where = f"WHERE ({columns}) > ({', '.join(['%s'] * len(arguments))})"
+        sql = f"{plan.select} {where} ORDER BY {columns} LIMIT {int(limit)}"
+        safe, (rows,) = self._read([(plan, sql, arguments)])
+        last = json.dumps(list(rows[-1][: len(plan.key)])) if rows else cursor
+        return Chunk(rows, safe, last, len(rows) < limit)
+
+    def by_key(self, pulls: Sequence[Pull]) -> tuple[list[tuple[str, list[Cells]]], Position]:
+        """The rows that these pulls name, and the place they surely contain."""
+        reads, tables = [], []
+        for pull in pulls:
+            plan = self._plan(pull.table)
+            if plan is not None:
+                reads.append((plan, f"{plan.select} WHERE {_quoted(pull.column)} = %s", [pull.value]))
+                tables.append(pull.table)
+        safe, results = self._read(reads)
+        return list(zip(tables, results, strict=True)), safe
+
+    def position(self) -> Position:
+        """Where the log ends now: what was read before this call is contained in the log up to here."""
+        with _MappedErrors(self):
+            return current_position(self._open())
+
+    def safe_point(self) -> Position:
+        """A place that every SELECT from now on surely contains: where the stream of a first load has to start."""
+        return self._read([])[0]
+
+    def _read(self, reads: Sequence[tuple[_Plan, str, Sequence[Value]]]) -> tuple[Position, list[list[Cells]]]:
+        """Run SELECTs under one safe place."""
+        with _MappedErrors(self):
+            connection = self._open()
+            with connection.cursor() as cursor:
+                safe = self._begin(connection, cursor)
+                results = []
+                for plan, sql, arguments in reads:
+                    cursor.execute(sql, arguments)
+                    results.append([_cells(plan, row) for row in cursor.fetchall()])
+                connection.rollback()
+            return safe, results
+
+    def _begin(
+        self, connection: pymysql.Connection[pymysql.cursors.Cursor], cursor: pymysql.cursors.Cursor
+    ) -> Position:
+        if self._identity.flavor == "mysql":
+            place = current_position(connection)
+            cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+            return Position(place.file, LOG_HEADER_BYTES, "", place.server)
+        cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        cursor.execute("SHOW STATUS LIKE 'binlog_snapshot_%'")
+        status = {str(name).lower(): str(value) for name, value in cursor.fetchall()}
+        file, offset = status["binlog_snapshot_file"], int(status["binlog_snapshot_position"])
+        return Position(file, offset, "", self._identity.server)
+
+    def _open(self) -> pymysql.Connection[pymysql.cursors.Cursor]:
+        if self._connection is None:
+            connection = connect(self._settings)
+            connection.decoders = {}
+            with connection.cursor() as cursor:
+                for statement in _SESSION:
+                    cursor.execute(statement)
+            self._connection = connection
+        return self._connection
+
+    def _plan(self, table: str) -> _Plan | None:
+        if table not in self._plans:
+            spec = self._specs[table]
+            full_name = self._settings.table_prefix + table
+            held = self._schemas.columns(self._settings.database, full_name)
+            self._plans[table] = _plan_of(spec, full_name, held) if held else None
+        return self._plans[table]
+
+    def close(self) -> None:
+        """Close the connection. May be called twice."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class _MappedErrors:
+    """PyMySQL's errors as ours; a broken connection is dropped, so that the next call opens another."""
+
+    def __init__(self, loader: RowLoader) -> None:
+        self._loader = loader
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, pymysql.err.OperationalError | pymysql.err.InterfaceError | OSError):
+            self._loader.close()
+            number = error.args[0] if error.args and isinstance(error.args[0], int) else None
+            raise SourceDisconnectedError("the connection that reads rows was lost", errno=number) from error
+
+
+def _plan_of(spec: TableSpec, full_name: str, held: Sequence[Column]) -> _Plan:
+    by_name = {column.name: column for column in held}
+    present = [at for at, name in enumerate(spec.columns) if name in by_name]
+    columns = [spec.columns[at] for at in present]
+    select = f"SELECT {', '.join(_quoted(c) for c in columns)} FROM {_quoted(full_name)}"
+    convert = tuple(converter(by_name[c]) for c in columns)
+    return _Plan(select, spec.key, convert, tuple(present), len(spec.columns))
+
+
+def _cells(plan: _Plan, row: Sequence[Cell]) -> Cells:
+    values = tuple(convert(cell) for convert, cell in zip(plan.convert, row, strict=True))
+    if len(plan.places) == plan.width:
+        return values
+    cells: list[object] = [ABSENT] * plan.width
+    for place, value in zip(plan.places, values, strict=True):
+        cells[place] = value
+    return tuple(cells)  # type: ignore[return-value]  # values or ABSENT by construction
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"

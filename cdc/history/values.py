@@ -1,0 +1,43 @@
+"""Turns what SELECT gives as text into the same ``Value`` that the log's decoder gives for that column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cdc.binlog.schema import Column
+from cdc.model import Value
+
+_INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "integer", "bigint", "year"})
+_FLOATS = frozenset({"float", "double", "real"})
+
+Cell = str | bytes | None
+
+
+def converter(column: Column) -> Callable[[Cell], Value]:
+    """How to read this column from a connection without conversions (text in, ``Value`` out)."""
+    kind = column.data_type.lower()
+    if kind in _INTEGERS:
+        return _integer
+    if kind in _FLOATS:
+        return _float
+    if kind == "bit":
+        return _bit
+    return _as_it_is
+
+
+def _integer(cell: Cell) -> Value:
+    return None if cell is None else int(cell)
+
+
+def _float(cell: Cell) -> Value:
+    return None if cell is None else float(cell)
+
+
+def _bit(cell: Cell) -> Value:
+    if cell is None:
+        return None
+    return int.from_bytes(cell.encode("latin-1") if isinstance(cell, str) else cell, "big")
+
+
+def _as_it_is(cell: Cell) -> Value:
+    return cell

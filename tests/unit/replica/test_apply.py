@@ -1,0 +1,136 @@
+"""The stamp rule, cascades, primary-key moves and tombstones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cdc.model import ABSENT, Change, Op
+from tests.kit.toy import contents, delete, insert, position, toy_replica, transaction, update
+
+
+def test_a_replayed_transaction_changes_nothing(tmp_path: Path) -> None:
+    """Applying a transaction a second time leaves newer rows alone."""
+    replica = toy_replica(tmp_path)
+    first = transaction(100, insert("customers", 1, "a@example.com", 1))
+    second = transaction(200, update("customers", (1, "a@example.com", 1), (1, "b@example.com", 1)))
+    with replica.store.transaction():
+        replica.apply_group([first, second])
+        replica.rewind(position(4))
+        replica.apply_group([first])
+
+    assert contents(replica)["customers"] == [(1, "b@example.com", 1)]
+
+
+def test_two_changes_of_one_row_in_one_transaction_both_apply(tmp_path: Path) -> None:
+    """Within a transaction the last change of a row wins, the first time it is applied."""
+    replica = toy_replica(tmp_path)
+    with replica.store.transaction():
+        replica.apply_group(
+            [transaction(100, insert("orders", 1, None, "1.00"), update("orders", (1, None, "1.00"), (1, 7, "2.00")))]
+        )
+
+    assert contents(replica)["orders"] == [(1, 7, "2.00")]
+
+
+def test_a_deleted_parent_takes_children_and_nulls_references(tmp_path: Path) -> None:
+    """CASCADE and SET NULL, which the log never shows, are applied from the foreign keys."""
+    replica = toy_replica(tmp_path)
+    with replica.store.transaction():
+        replica.apply_group(
+            [
+                transaction(
+                    100,
+                    insert("customers", 1, "a@example.com", 1),
+                    insert("orders", 5, 1, "9.00"),
+                    insert("items", 50, 5, "x"),
+                    insert("items", 51, 5, "y"),
+                ),
+                transaction(200, delete("customers", 1, "a@example.com", 1)),
+            ]
+        )
+        assert contents(replica)["orders"] == [(5, None, "9.00")]
+        replica.apply_group([transaction(300, delete("orders", 5, None, "9.00"))])
+
+    assert contents(replica)["items"] == []
+
+
+def test_no_cascade_with_foreign_key_checks_off(tmp_path: Path) -> None:
+    """A rows event with the no-foreign-key-checks flag leaves the children, as InnoDB did."""
+    replica = toy_replica(tmp_path)
+    with replica.store.transaction():
+        replica.apply_group(
+            [
+                transaction(100, insert("orders", 5, None, "9.00"), insert("items", 50, 5, "x")),
+                transaction(200, delete("orders", 5, None, "9.00", cascades=False)),
+            ]
+        )
+
+    assert contents(replica)["items"] == [(50, 5, "x")]
+
+
+def test_a_moved_primary_key_never_cascades(tmp_path: Path) -> None:
+    """A primary-key update is a delete and an insert of that row alone."""
+    replica = toy_replica(tmp_path)
+    with replica.store.transaction():
+        replica.apply_group(
+            [
+                transaction(100, insert("orders", 5, None, "9.00"), insert("items", 50, 5, "x")),
+                transaction(200, update("orders", (5, None, "9.00"), (6, None, "9.00"))),
+            ]
+        )
+
+    assert contents(replica) | {"groups": []} == {
+        "groups": [],
+        "customers": [],
+        "orders": [(6, None, "9.00")],
+        "items": [(50, 5, "x")],
+    }
+
+
+def test_a_partial_image_keeps_what_it_does_not_carry(tmp_path: Path) -> None:
+    """Cells that the log left out stay as they were."""
+    replica = toy_replica(tmp_path)
+    with replica.store.transaction():
+        replica.apply_group([transaction(100, insert("orders", 5, 3, "9.00"))])
+        partial = Change("orders", Op.UPDATE, (5, ABSENT, ABSENT), (ABSENT, ABSENT, "8.00"))
+        replica.apply_group([transaction(200, partial)])
+
+    assert contents(replica)["orders"] == [(5, 3, "8.00")]
+
+
+def test_truncate_empties_the_table(tmp_path: Path) -> None:
+    """TRUNCATE, a statement without rows, removes every row held."""
+    replica = toy_replica(tmp_path)
+    with replica.store.transaction():
+        replica.apply_group([transaction(100, insert("items", 1, 1, "x"), insert("items", 2, 1, "y"))])
+        replica.apply_group([transaction(200, Change("items", Op.TRUNCATE, None, None))])
+
+    assert contents(replica)["items"] == []
+
+
+def test_an_older_chunk_never_overwrites_what_the_log_brought(tmp_path: Path) -> None:
+    """A chunk's row loses against a row whose stamp is past the chunk's safe place."""
+    replica = toy_replica(tmp_path, complete=False)
+    with replica.store.transaction():
+        replica.apply_group([transaction(200, update("orders", (5, 1, "1.00"), (5, 1, "2.00")))])
+        replica.load_chunk("orders", [(5, 1, "1.00"), (6, 1, "6.00")], position(150), "[6]", done=True)
+
+    assert contents(replica)["orders"] == [(5, 1, "2.00"), (6, 1, "6.00")]
+
+
+def test_a_chunk_does_not_bring_back_what_was_deleted_since(tmp_path: Path) -> None:
+    """Deletions during the load leave tombstones; rows, children and references in older chunks respect them."""
+    replica = toy_replica(tmp_path, complete=False)
+    with replica.store.transaction():
+        replica.apply_group([transaction(200, delete("customers", 1, "a@example.com", 1))])
+        replica.apply_group([transaction(210, delete("orders", 5, 1, "9.00"))])
+        replica.load_chunk("customers", [(1, "a@example.com", 1)], position(150), "[1]", done=True)
+        replica.load_chunk("orders", [(5, 1, "9.00"), (6, 1, "6.00")], position(150), "[6]", done=True)
+        replica.load_chunk("items", [(50, 5, "x"), (60, 6, "y")], position(150), "[60]", done=True)
+
+    assert contents(replica) | {"groups": []} == {
+        "groups": [],
+        "customers": [],
+        "orders": [(6, None, "6.00")],
+        "items": [(60, 6, "y")],
+    }
