@@ -23,7 +23,7 @@ from pymysql.connections import Connection
 
 _FILES = ("store", "catalog", "customer", "sales", "noise")
 _SEQUENCES = ("order", "invoice", "shipment", "creditmemo")
-STORES_WITH_SEQUENCES = (0, 1, 2)
+STORES_WITH_SEQUENCES = (0, 1, 2, 3)
 
 _FLAT, _PRICE, _RULE, _SEARCH = (
     "catalog_product_flat", "catalog_product_price", "catalogrule_product", "catalogsearch_fulltext",
