@@ -1,0 +1,45 @@
+"""Headers and texts of answers, read without trust."""
+
+from __future__ import annotations
+
+import pytest
+
+from cdc.model import Quota
+from sinks.http_faults import Redactor, Reply, quota_of, retry_after_s
+
+NOON = 1_700_049_600.0  # 2023-11-15T12:00:00Z
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        (" 86400 ", 86_400.0),
+        ("Wed, 15 Nov 2023 12:01:00 GMT", 60.0),
+        ("Wed, 15 Nov 2023 11:00:00 GMT", 0.0),
+        ("", None),
+        ("-5", None),
+        ("soon", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(text: str, seconds: float | None) -> None:
+    """RFC 9110 allows both; anything else is no promise."""
+    assert retry_after_s({"Retry-After": text}, NOON) == seconds
+
+
+def test_a_header_that_is_no_number_is_left_out_of_the_quota() -> None:
+    """A proxy's nonsense must not stop sending."""
+    headers = {"X-HubSpot-RateLimit-Max": "100", "X-HubSpot-RateLimit-Remaining": "many"}
+    assert quota_of(headers) == Quota(limit=100)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'{"message": 5}', b'{"message": "cut'])
+def test_a_body_without_a_message_says_nothing(body: bytes) -> None:
+    """Whatever it is, it is no text for people."""
+    assert Reply(500, {}, body).member("message") == ""
+
+
+def test_the_longest_secret_is_taken_out_first() -> None:
+    """One secret may be part of another."""
+    assert Redactor(["abc", "abcdef", ""])("x abcdef abc y") == "x *** *** y"
