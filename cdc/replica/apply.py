@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from cdc.model import ABSENT, Absent, Cells, Change, DeleteRule, ObjectRef, Op, Row, Sweep, TableSpec, Value
 from cdc.protocols import Mapper
@@ -17,12 +17,25 @@ from cdc.replica.rows import ReplicaRows, Stored, TableRows
 from cdc.replica.store import Store
 
 
-class When(NamedTuple):
-    """One transaction as apply sees it: its stamp, whether it was applied before (a replay), its commit time."""
+@dataclass(frozen=True, slots=True)
+class When:
+    """One transaction as apply sees it: its stamp, whether it was applied before (a replay), its commit time.
+
+    ``written``: rows this pass over the transaction has put; they carry its stamp and are not newer than its rest.
+    """
 
     stamp: int
     replayed: bool
     commit_ms: int
+    written: set[tuple[str, tuple[Value, ...]]] = field(default_factory=set)
+
+    def is_in(self, table: str, key: Sequence[Value], held: Stored | None) -> bool:
+        """Whether the row held already contains what this transaction did to it."""
+        if held is None or held[-1] < self.stamp:
+            return False
+        if held[-1] > self.stamp:
+            return True
+        return self.replayed and (table, tuple(key)) not in self.written
 
 
 class Touches:
@@ -99,7 +112,7 @@ class Applier:
     ) -> None:
         held = table.get(key)
         spec = table.spec
-        if _is_newer(held, when) or (held is None and self._buried(spec.name, key, when)):
+        if when.is_in(spec.name, key, held) or (held is None and self._buried(spec.name, key, when)):
             self._touch_skipped(table, cells, held, when)
             return
         row = self._merged(table, cells, held if held is not None else merged_from)
@@ -112,6 +125,8 @@ class Applier:
         if held is not None and values == held[:-1]:
             return
         table.put(values, when.stamp)
+        if when.replayed:
+            when.written.add((spec.name, tuple(key)))
         if spec.reference:
             self._rows.forget_references()
         if not spec.keys_only:
@@ -139,7 +154,7 @@ class Applier:
     ) -> None:
         spec = table.spec
         held = table.get(key)
-        if _is_newer(held, when):
+        if when.is_in(spec.name, key, held):
             self._touch_skipped(table, before, held, when)
             return
         if self.keep_tombstones:
@@ -234,11 +249,6 @@ class Applier:
             " ON CONFLICT (tbl, key) DO UPDATE SET stamp = max(stamp, excluded.stamp)",
             (table, json.dumps(list(key)), stamp),
         )
-
-
-def _is_newer(held: Stored | None, when: When) -> bool:
-    """Whether the row held already contains the change."""
-    return held is not None and (held[-1] > when.stamp or (when.replayed and held[-1] == when.stamp))
 
 
 def _key(cells: Cells, width: int) -> tuple[Value, ...]:

@@ -134,3 +134,15 @@ def test_a_chunk_does_not_bring_back_what_was_deleted_since(tmp_path: Path) -> N
         "orders": [(6, None, "6.00")],
         "items": [(60, 6, "y")],
     }
+
+
+def test_a_replayed_transaction_that_inserts_and_deletes_a_row_leaves_none(tmp_path: Path) -> None:
+    """A row born and gone in one transaction stays gone when that transaction passes by again."""
+    replica = toy_replica(tmp_path)
+    both = transaction(100, insert("items", 1, 1, "x"), delete("items", 1, 1, "x"))
+    with replica.store.transaction():
+        replica.apply_group([both])
+        replica.rewind(position(4))
+        replica.apply_group([both])
+
+    assert contents(replica)["items"] == []

@@ -100,7 +100,7 @@ def apply_all(replica: Replica, log: list[Transaction], cuts: list[int]) -> None
 
 
 @given(history, st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(0, 12))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_grouping_and_any_replay_ends_the_same(
     transactions: list[list[tuple[str, str, int, int, int]]], cuts: list[int], replay_from: int
 ) -> None:
@@ -120,7 +120,7 @@ def test_any_grouping_and_any_replay_ends_the_same(
 
 
 @given(history, st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_chunks_read_at_any_moment_end_the_same(
     transactions: list[list[tuple[str, str, int, int, int]]], data: st.DataObject
 ) -> None:
