@@ -1,0 +1,99 @@
+"""The bytes that ask a server for its log, and the statements before them. Pure.
+
+Layouts: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_binlog_dump.html and its neighbours;
+MariaDB: https://mariadb.com/kb/en/com_binlog_dump/ and the "slave connect state" of its GTID pages.
+"""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from typing import Final
+
+from cdc.errors import LogFormatError, PositionLostError, SourceDisconnectedError
+
+COM_BINLOG_DUMP: Final = 0x12
+COM_REGISTER_SLAVE: Final = 0x15
+COM_BINLOG_DUMP_GTID: Final = 0x1E
+
+THROUGH_GTID: Final = 0x04
+_LOG_HEADER_BYTES = 4
+_LAST_OFFSET = 0xFFFFFFFF  # COM_BINLOG_DUMP has 32 bits for it
+_STALL_S = 600  # a full queue here may stop reading for minutes; the server's default gives up after one
+_NAMESPACE = uuid.UUID("0d4c2a3e-6a57-5f0e-9a39-6e1f0f2f7b11")
+
+
+def session_statements(server_id: int, heartbeat_s: float) -> list[str]:
+    """What the session says of itself before a dump. The server reads these variables when the dump begins.
+
+    Both spellings are set: the ones with ``source`` and ``replica`` are MySQL's since 8.0.26, the others everyone's.
+    """
+    heartbeat_ns = round(heartbeat_s * 1e9)
+    name = replica_uuid(server_id)
+    return [
+        "SET @master_binlog_checksum = @@GLOBAL.binlog_checksum, @source_binlog_checksum = @@GLOBAL.binlog_checksum",
+        f"SET @master_heartbeat_period = {heartbeat_ns}, @source_heartbeat_period = {heartbeat_ns}",
+        f"SET @slave_uuid = '{name}', @replica_uuid = '{name}'",
+        f"SET SESSION net_write_timeout = {_STALL_S}",
+    ]
+
+
+def mariadb_statements(gtid: str | None) -> list[str]:
+    """MariaDB only: we know its GTID events (capability 4); ``gtid`` None means a dump by file and offset."""
+    statements = ["SET @mariadb_slave_capability = 4"]
+    if gtid is not None:
+        if not set(gtid) <= set("0123456789-, "):
+            raise PositionLostError(
+                f"{gtid!r} is no MariaDB GTID position", hint="write domain-server-sequence, joined by commas"
+            )
+        statements += [
+            f"SET @slave_connect_state = '{gtid}'",
+            "SET @slave_gtid_strict_mode = 1",
+            "SET @slave_gtid_ignore_duplicates = 0",
+        ]
+    return statements
+
+
+def replica_uuid(server_id: int) -> str:
+    """The name under which the server knows us: the same after every restart, so it ends our forgotten dumps."""
+    return str(uuid.uuid5(_NAMESPACE, str(server_id)))
+
+
+def register(server_id: int) -> bytes:
+    """COM_REGISTER_SLAVE: makes us visible in SHOW REPLICAS. Host, user and password stay empty."""
+    return struct.pack("<BIBBBHII", COM_REGISTER_SLAVE, server_id, 0, 0, 0, 0, 0, 0)
+
+
+def by_place(server_id: int, file: str, offset: int) -> bytes:
+    """COM_BINLOG_DUMP from a file (or the oldest, if empty) and offset. PositionLostError over 4 GiB."""
+    if offset > _LAST_OFFSET:
+        raise PositionLostError(
+            f"{file}:{offset} lies beyond 4 GiB, and servers start there only by GTID",
+            hint="switch GTIDs on, or start at the next log file",
+        )
+    return struct.pack("<BIHI", COM_BINLOG_DUMP, max(offset, _LOG_HEADER_BYTES), 0, server_id) + file.encode()
+
+
+def by_gtid(server_id: int, executed: bytes) -> bytes:
+    """COM_BINLOG_DUMP_GTID: everything that is not in ``executed`` (a GTID set in the protocol's encoding)."""
+    head = struct.pack("<BHIIQI", COM_BINLOG_DUMP_GTID, THROUGH_GTID, server_id, 0, _LOG_HEADER_BYTES, len(executed))
+    return head + executed
+
+
+def packet(payload: bytes) -> bytes:
+    """A command as the first packet of a conversation. ``payload`` under 16 MiB."""
+    if len(payload) >= 0xFFFFFF:
+        raise ValueError("a command of 16 MiB or more does not fit one packet")
+    return len(payload).to_bytes(3, "little") + b"\x00" + payload
+
+
+def check_answer(payload: bytes) -> None:
+    """Accept an OK packet. SourceDisconnectedError with the number and the server's words for an error packet."""
+    if payload[:1] == b"\x00":
+        return
+    if payload[:1] == b"\xff" and len(payload) >= 3:
+        words = payload[3:].decode("utf-8", "replace")
+        raise SourceDisconnectedError(
+            words[6:] if words.startswith("#") else words, errno=int.from_bytes(payload[1:3], "little")
+        )
+    raise LogFormatError("the server answered a command with neither OK nor an error")

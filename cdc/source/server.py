@@ -1,0 +1,351 @@
+"""Talking to the database server: connecting, who it is, where its log stands, its foreign keys.
+
+PyMySQL connects, authenticates and negotiates TLS. Its errors are mapped here, once, to this project's: what an
+operator has to mend is a SetupError, what may pass by itself a SourceDisconnectedError. No message holds a password.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import ssl
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import pymysql
+from pymysql.connections import Connection as PyMySQLConnection
+from pymysql.cursors import Cursor
+
+from cdc.config import SourceSettings, TlsMode, TlsSettings
+from cdc.errors import CdcError, SetupError, SourceDisconnectedError
+from cdc.model import DeleteRule, ForeignKey, Position
+
+Connection = PyMySQLConnection[Cursor]
+Flavor = Literal["mysql", "mariadb"]
+
+QUERY_TIMEOUT_S: Final = 300.0  # a chunk of a cold table on a busy disk takes seconds; a dead server must not hang us
+LOG_HEADER_BYTES: Final = 4  # a log file's first event lies behind its magic number
+
+# Error numbers: https://dev.mysql.com/doc/mysql-errors/8.4/en/ and https://mariadb.com/kb/en/mariadb-error-codes/
+_WRONG_PASSWORD = 1045
+_NO_SUCH_DATABASE = 1049
+_HOST_REFUSED = frozenset({1129, 1130})
+_DENIED = frozenset({1044, 1142, 1143, 1227, 1370, 1698})
+_NO_LOG = 1381
+_UNKNOWN_AUTH = frozenset({1251, 2059, 2061})
+_NO_TLS = 2026
+_SYNTAX = 1064
+
+
+@dataclass(frozen=True, slots=True)
+class ServerIdentity:
+    """Which server this is.
+
+    ``server`` tells logs of different servers apart: MySQL's server_uuid, MariaDB's server_id as text (MariaDB has no
+    uuid that outlives a new network card). ``gtid_enabled``: every transaction in the log carries a GTID.
+    """
+
+    flavor: Flavor
+    version: tuple[int, ...]
+    version_text: str
+    server: str
+    gtid_enabled: bool
+
+    def __str__(self) -> str:
+        return f"{'MariaDB' if self.flavor == 'mariadb' else 'MySQL'} {'.'.join(map(str, self.version))}"
+
+
+# ---------------------------------------------------------------------------------------------- connecting
+
+
+def connect(settings: SourceSettings, *, database: bool = True) -> Connection:
+    """A connection with autocommit on, utf8mb4 and UTC; ``database`` False selects none.
+
+    Raises SetupError (wrong password, grants, database, TLS) or SourceDisconnectedError (unreachable, busy).
+    """
+    with mapped_errors(settings):
+        connection = pymysql.connect(
+            host=settings.host,
+            port=settings.port,
+            user=settings.user,
+            password=settings.password.get_secret_value(),
+            database=settings.database if database else None,
+            charset="utf8mb4",
+            autocommit=True,
+            init_command="SET time_zone = '+00:00'",
+            connect_timeout=settings.connect_timeout_s,
+            read_timeout=settings.connect_timeout_s,  # the handshake's answers
+            write_timeout=settings.connect_timeout_s,
+            program_name="magento-cdc",
+            **_tls_arguments(settings.tls),
+        )
+    connection._read_timeout = QUERY_TIMEOUT_S  # type: ignore[attr-defined]  # PyMySQL has one for both
+    return connection
+
+
+def _tls_arguments(tls: TlsSettings) -> dict[str, Any]:
+    if tls.mode is TlsMode.DISABLED:
+        return {"ssl_disabled": True}
+    if tls.mode is TlsMode.PREFERRED and tls.cert is None:
+        return {}  # PyMySQL's own way: TLS, unverified, when the server offers it
+    return {"ssl": _tls_context(tls)}
+
+
+def _tls_context(tls: TlsSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=str(tls.ca) if tls.ca else None)
+        # Certificates that servers make for themselves lack the extensions that strict checking wants.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        context.check_hostname = tls.mode is TlsMode.VERIFY_IDENTITY
+        if tls.mode not in (TlsMode.VERIFY_CA, TlsMode.VERIFY_IDENTITY):
+            context.verify_mode = ssl.CERT_NONE
+        if tls.cert is not None:
+            context.load_cert_chain(str(tls.cert), str(tls.key) if tls.key else None)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SetupError(
+            f"the TLS certificates cannot be read: {reason}", hint="check source.tls ca, cert and key"
+        ) from error
+    return context
+
+
+# ------------------------------------------------------------------------------------------- mapped errors
+
+
+@contextlib.contextmanager
+def mapped_errors(settings: SourceSettings) -> Iterator[None]:
+    """Turn PyMySQL's errors inside the block into SetupError or SourceDisconnectedError."""
+    try:
+        yield
+    except (pymysql.err.Error, OSError) as error:
+        raise mapped(error, settings) from error
+
+
+def mapped(error: BaseException, settings: SourceSettings) -> CdcError:
+    """What this PyMySQL or socket error means, as one of ours."""
+    number = _number(error)
+    words = str(error.args[1]) if len(error.args) > 1 else str(error)
+    place = f"{settings.host}:{settings.port}"
+    user = f"{settings.user!r}"
+    if number == _WRONG_PASSWORD:
+        return SetupError(
+            f"{place} refused user {user}: no such user, or the wrong password",
+            hint="set source.user and source.password (or MAGENTO_CDC__SOURCE__PASSWORD)",
+        )
+    if number in _HOST_REFUSED:
+        return SetupError(f"{place} refuses connections from this host: {words}", hint=f"allow user {user} from here")
+    if number == _NO_SUCH_DATABASE:
+        return SetupError(
+            f"{place} has no database {settings.database!r}", hint="set source.database to Magento's database"
+        )
+    if number in _DENIED:
+        return SetupError(f"user {user} at {place} lacks a grant: {words}", hint=all_grants(settings))
+    if number == _NO_LOG:
+        return SetupError(
+            f"{place} writes no binlog", hint="put log_bin = binlog and a server_id into its configuration, restart it"
+        )
+    if number in _UNKNOWN_AUTH:
+        return SetupError(
+            f"user {user} at {place} logs in by a method this client does not know: {words}",
+            hint="ALTER USER with caching_sha2_password, ed25519 or mysql_native_password",
+        )
+    cause = getattr(error, "original_exception", error)
+    if number == _NO_TLS or isinstance(cause, ssl.SSLCertVerificationError):
+        return SetupError(f"no TLS with {place}: {_reason(cause)}", hint="check source.tls")
+    if number == _SYNTAX:
+        return SetupError(f"{place} does not know a statement this version should: {words}", hint="report this")
+    return SourceDisconnectedError(
+        f"no connection to {place}: {_reason(cause)}",
+        errno=number,
+        hint="check source.host, source.port and the server",
+    )
+
+
+def _number(error: BaseException) -> int | None:
+    return error.args[0] if error.args and isinstance(error.args[0], int) else None
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error.args[1]) if len(error.args) > 1 else str(error) or type(error).__name__
+
+
+def account(settings: SourceSettings) -> str:
+    """The configured user as GRANT writes it; for any host, since the server's name for ours is not known here."""
+    return "'" + settings.user.replace("'", "''") + "'@'%'"
+
+
+def all_grants(settings: SourceSettings) -> str:
+    """The statements that give the user what a run needs."""
+    return (
+        f"GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO {account(settings)}; "
+        f"GRANT SELECT ON {quoted(settings.database)}.* TO {account(settings)}"
+    )
+
+
+def quoted(name: str) -> str:
+    """A name in backticks."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+# ------------------------------------------------------------------------------------------------ questions
+
+
+def rows(connection: Connection, statement: str, arguments: tuple[object, ...] | None = None) -> list[tuple[Any, ...]]:
+    """Run one statement and return its rows. Raises PyMySQL's errors."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, arguments)
+        return [tuple(row) for row in cursor.fetchall()]
+
+
+def scalar(connection: Connection, statement: str, arguments: tuple[object, ...] | None = None) -> Any:
+    """The first column of the first row, None without rows. Raises PyMySQL's errors."""
+    found = rows(connection, statement, arguments)
+    return found[0][0] if found else None
+
+
+def variable(connection: Connection, name: str) -> str | None:
+    """A global server variable as text; None where the server has none of that name."""
+    found = rows(connection, "SHOW GLOBAL VARIABLES WHERE Variable_name = %s", (name,))
+    return str(found[0][1]) if found else None
+
+
+def read_identity(connection: Connection) -> ServerIdentity:
+    """Ask the server who it is. Raises PyMySQL's errors."""
+    text = str(scalar(connection, "SELECT VERSION()"))
+    version = version_of(text)
+    if "mariadb" in text.lower():
+        server_id = scalar(connection, "SELECT @@GLOBAL.server_id")
+        return ServerIdentity("mariadb", version, text, str(server_id), gtid_enabled=True)
+    server = variable(connection, "server_uuid") or ""
+    return ServerIdentity("mysql", version, text, server, gtid_enabled=variable(connection, "gtid_mode") == "ON")
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """``10.11.6-MariaDB-log`` → (10, 11, 6)."""
+    match = re.match(r"\d+(?:\.\d+)*", text)
+    return tuple(int(part) for part in match[0].split(".")) if match else (0,)
+
+
+def log_status(connection: Connection, identity: ServerIdentity) -> tuple[str, int, str, str]:
+    """File, offset, and the databases that the log alone holds or leaves out (comma lists).
+
+    Raises PyMySQL's errors; SetupError when the log is off.
+    """
+    is_new = identity.flavor == "mysql" and identity.version >= (8, 2)  # 8.4 no longer knows the old name
+    found = rows(connection, "SHOW BINARY LOG STATUS" if is_new else "SHOW MASTER STATUS")
+    if not found:
+        raise SetupError(
+            "the server writes no binlog",
+            hint="put log_bin = binlog and a server_id into its configuration, restart it",
+        )
+    file, offset, only, without = found[0][:4]
+    return str(file), int(offset), str(only or ""), str(without or "")
+
+
+def current_position(connection: Connection) -> Position:
+    """Where the log ends now. Cheap: two or three short statements.
+
+    The GTID set is read first, so it never names a transaction that lies behind the offset: reading on by GTID may
+    bring one twice, never miss one. Raises PyMySQL's errors; SetupError when the log is off.
+    """
+    identity = read_identity(connection)
+    gtid = executed_gtids(connection, identity)
+    file, offset, _, _ = log_status(connection, identity)
+    return Position(file, offset, gtid, identity.server)
+
+
+def executed_gtids(connection: Connection, identity: ServerIdentity) -> str:
+    """What the server has executed, in its own notation; "" when it writes no GTIDs."""
+    if identity.flavor == "mariadb":
+        return str(scalar(connection, "SELECT @@GLOBAL.gtid_binlog_pos") or "")
+    if not identity.gtid_enabled:
+        return ""
+    return str(scalar(connection, "SELECT @@GLOBAL.gtid_executed") or "").replace("\n", "")
+
+
+def log_files(connection: Connection) -> list[tuple[str, int]]:
+    """The log's files with their sizes in bytes, oldest first. Raises PyMySQL's errors."""
+    return [(str(row[0]), int(row[1])) for row in rows(connection, "SHOW BINARY LOGS")]
+
+
+def gtids_before(connection: Connection, identity: ServerIdentity, file: str, offset: int = LOG_HEADER_BYTES) -> str:
+    """The executed set at a place: MySQL only at a file's start; "" where the server does not say.
+
+    Raises PyMySQL's errors.
+    """
+    if identity.flavor == "mariadb":
+        return str(scalar(connection, "SELECT BINLOG_GTID_POS(%s, %s)", (file, offset)) or "")
+    if not identity.gtid_enabled or offset != LOG_HEADER_BYTES:
+        return ""
+    events = rows(connection, "SHOW BINLOG EVENTS IN %s LIMIT 2", (file,))
+    return next((str(event[5]).replace("\n", "") for event in events if event[2] == "Previous_gtids"), "")
+
+
+# --------------------------------------------------------------------------------------------- foreign keys
+
+_KEYS = """
+SELECT table_name, constraint_name, column_name, referenced_table_name, referenced_column_name
+FROM information_schema.key_column_usage
+WHERE table_schema = %s AND referenced_table_schema = %s AND referenced_table_name IS NOT NULL
+ORDER BY table_name, constraint_name, ordinal_position"""
+
+_RULES = """
+SELECT table_name, constraint_name, delete_rule
+FROM information_schema.referential_constraints WHERE constraint_schema = %s"""
+
+_CONSTRAINT = re.compile(
+    r"^\s*CONSTRAINT `(?P<name>(?:[^`]|``)+)` FOREIGN KEY .*\)(?P<actions>[A-Z ]*),?$", re.MULTILINE
+)
+_ON_DELETE = re.compile(r"ON DELETE (CASCADE|SET NULL)")
+
+
+def foreign_keys(connection: Connection, database: str, prefix: str) -> tuple[ForeignKey, ...]:
+    """The CASCADE and SET NULL keys of one column within ``database``, names without ``prefix``.
+
+    Tables without the prefix are left out. Raises PyMySQL's errors.
+    """
+    columns: dict[tuple[str, str], list[tuple[str, str, str]]] = {}
+    for child, name, column, parent, parent_column in rows(connection, _KEYS, (database, database)):
+        if child.startswith(prefix) and parent.startswith(prefix):
+            columns.setdefault((child, name), []).append((column, parent, parent_column))
+    rules = _delete_rules(connection, database, columns)
+    keys = []
+    for (child, name), parts in columns.items():
+        rule = rules.get((child, name))
+        if rule in {"CASCADE", "SET NULL"} and len(parts) == 1:  # core has no others
+            column, parent, parent_column = parts[0]
+            keys.append(
+                ForeignKey(
+                    child.removeprefix(prefix), column, parent.removeprefix(prefix), parent_column, DeleteRule(rule)
+                )
+            )
+    return tuple(keys)
+
+
+def _delete_rules(
+    connection: Connection, database: str, names: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], str]:
+    """ON DELETE by (table, constraint).
+
+    MariaDB shows referential_constraints only to users with more than SELECT on the table; SHOW CREATE TABLE needs
+    SELECT alone.
+    """
+    rules = {(str(table), str(name)): str(rule) for table, name, rule in rows(connection, _RULES, (database,))}
+    for table in sorted({table for table, name in names if (table, name) not in rules}):
+        created = str(rows(connection, f"SHOW CREATE TABLE {quoted(database)}.{quoted(table)}")[0][1])
+        rules.update({(table, name): rule for name, rule in delete_rules_in(created)})
+    return rules
+
+
+def delete_rules_in(create_table: str) -> Iterator[tuple[str, str]]:
+    """(constraint, ON DELETE rule) of each foreign key in what SHOW CREATE TABLE prints; "" for other rules."""
+    for match in _CONSTRAINT.finditer(create_table):
+        rule = _ON_DELETE.search(match["actions"])
+        yield match["name"].replace("``", "`"), rule[1] if rule else ""
