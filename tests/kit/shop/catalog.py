@@ -197,14 +197,9 @@ class Catalog:
 
     def rename_option(self, code: str, old: str, new: str) -> None:
         """Give an attribute option another label: no product's row changes."""
-        sql = (
-            f"SELECT v.value_id FROM {self.db.table('eav_attribute_option_value')} v "
-            f"JOIN {self.db.table('eav_attribute_option')} o USING (option_id) "
-            "WHERE o.attribute_id = %s AND v.store_id = 0 AND v.value = %s"
-        )
-        found = self.db.rows(sql, self._attribute(code)[0], old)
+        option = self.option(code, old)
         with self.db.transaction():
-            self.db.update("eav_attribute_option_value", {"value_id": found[0]["value_id"]}, value=new)
+            self.db.update("eav_attribute_option_value", {"option_id": option, "store_id": 0}, value=new)
 
     # ------------------------------------------------------------------------------------------ look up
 
@@ -241,13 +236,21 @@ class Catalog:
         return [Selection(row["product_id"], int(row["selection_qty"])) for row in rows]
 
     def option(self, code: str, label: str) -> int:
-        """The option id of an attribute's label in the admin scope."""
+        """The option id of an attribute's label in the admin scope; of product and customer attributes alike."""
+        return next(row["option_id"] for row in self._options(code) if row["value"] == label)
+
+    def option_labels(self, code: str) -> list[str]:
+        """An attribute's labels in the admin scope."""
+        return [row["value"] for row in self._options(code)]
+
+    def _options(self, code: str) -> list[dict[str, Any]]:
         sql = (
-            f"SELECT o.option_id FROM {self.db.table('eav_attribute_option')} o "
+            f"SELECT v.option_id, v.value FROM {self.db.table('eav_attribute')} a "
+            f"JOIN {self.db.table('eav_attribute_option')} o USING (attribute_id) "
             f"JOIN {self.db.table('eav_attribute_option_value')} v USING (option_id) "
-            "WHERE o.attribute_id = %s AND v.store_id = 0 AND v.value = %s"
+            "WHERE a.attribute_code = %s AND v.store_id = 0 ORDER BY o.sort_order"
         )
-        return int(self.db.rows(sql, self._attribute(code)[0], label)[0]["option_id"])
+        return self.db.rows(sql, code)
 
     def _all_attributes(self) -> dict[str, tuple[int, str]]:
         if not self._attributes:

@@ -15,6 +15,7 @@ from tests.kit.shop.parts import (
     Wanted,
     document_sum,
     left_to_invoice,
+    left_to_refund,
     left_to_ship,
     portions,
     settled,
@@ -137,6 +138,19 @@ class Fulfilment(Orders):
             self._grid(order)
         return memo
 
+    def can_invoice(self, order: int) -> bool:
+        return any(left_to_invoice(item) > 0 for item in self.items(order) if item["parent_item_id"] is None)
+
+    def can_refund(self, order: int) -> bool:
+        return any(left_to_refund(item) > 0 for item in self.items(order) if item["parent_item_id"] is None)
+
+    def can_ship(self, order: int) -> bool:
+        return bool(self.shippable(order))
+
+    def shippable(self, order: int) -> list[int]:
+        """The item ids that ``ship`` takes, of which something is left to send."""
+        return [item["item_id"] for item in shipping_rows(self.items(order)) if left_to_ship(item) > 0]
+
     def _insert_capture(self, order: int) -> None:
         """The invoice and the gateway's transaction of an order that is paid as it is placed; inside its Tx."""
         row, rows = self.order(order), self.items(order)
@@ -172,7 +186,7 @@ class Fulfilment(Orders):
         for side, amounts in sums.items():
             open_fee = (row[f"{side}shipping_invoiced"] or 0) - (row[f"{side}shipping_refunded"] or 0)
             back = shipping and open_fee > 0
-            amounts["shipping"] = open_fee if back else Decimal(0)
+            amounts["shipping"] = Decimal(open_fee if back else 0)
             amounts["tax"] += Decimal(row[f"{side}shipping_tax_amount"] or 0) if back else Decimal(0)
             total = amounts["subtotal"] + amounts["tax"] + amounts["shipping"] - amounts["discount"]
             amounts["grand_total"] = total + (extra if side == "" else extra / row["base_to_order_rate"])

@@ -100,7 +100,7 @@ class Orders(Catalog, Customers):
     def edit_order(self, order: int, lines: Sequence[Line]) -> int:
         """The admin's "edit": a new order with the old one's number and a tail; the old one is cancelled by it."""
         old = self.order(order)
-        buyer: int | Person = old["customer_id"] or self._guest_of(order)
+        buyer: int | Person = old["customer_id"] or self.guest_of(order)
         new = self.place_order(buyer, lines, store=old["store_id"], original=old)
         child = self.order(new)
         with self.db.transaction():
@@ -211,7 +211,8 @@ class Orders(Catalog, Customers):
         facts = self.person().address() if not found else {name: found[0][name] for name in _ADDRESS}
         return Person(**facts | {name: account[name] for name in ("firstname", "lastname", "email")})
 
-    def _guest_of(self, order: int) -> Person:
+    def guest_of(self, order: int) -> Person:
+        """Who bought it, as the billing address knows them."""
         address = self.db.get("sales_order_address", parent_id=order, address_type="billing")
         return Person(**{name: address[name] for name in _ADDRESS}, email=self.order(order)["customer_email"])
 
@@ -330,7 +331,8 @@ def _state_values(payment: str, values: Mapping[str, Any], tops: list[ItemRow]) 
     if payment != CAPTURED:
         state = "pending_payment" if payment == REDIRECTED else "new"
         return {"state": state, "status": "pending" if state == "new" else state}
-    paid: dict[str, Any] = {"state": "processing", "status": "processing"}
+    state = "complete" if values["is_virtual"] else "processing"  # nothing to send: done at once
+    paid: dict[str, Any] = {"state": state, "status": state}
     for side in ("", "base_"):
         for name in ("tax", "shipping", "discount"):
             paid[f"{side}{name}_invoiced"] = values[f"{side}{name}_amount"]
