@@ -17,14 +17,14 @@ from pathlib import Path
 
 from tests.kit import schema
 from tests.kit.day import play
-from tests.kit.servers import MariaDB
+from tests.kit.servers import MariaDB, Option
 from tests.kit.shop import Shop
 
 TARGET = Path(__file__).resolve().parents[1] / "cdc" / "demo" / "shop-day.000001"
 DATABASE = "magento"
 OPENING = datetime.datetime(2026, 3, 2, 7, 0, tzinfo=datetime.UTC)
 MAX_BYTES = 3_000_000
-OPTIONS = {"log_bin": "shop-day", "server_id": 4201, "binlog_row_metadata": "FULL"}
+OPTIONS: dict[str, Option] = {"log_bin": "shop-day", "server_id": 4201, "binlog_row_metadata": "FULL"}
 
 _MAGIC = b"\xfebin"
 _EMAIL = re.compile(rb"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")

@@ -120,8 +120,9 @@ def test_the_log_holds_every_kind_of_event_of_the_day(played: Played) -> None:
                   "customer_visitor", "session", "sales_order_grid", "catalog_product_price_cl", "sequence_order_1",
                   "inventory_reservation", "url_rewrite", "report_event"),
         "Update": ("customer_entity", "newsletter_subscriber", "catalog_product_entity",
-                   "catalog_product_entity_varchar", "catalog_product_entity_decimal", "catalog_product_entity_int", "eav_attribute_option_value",
-                   "sales_order", "sales_order_item", "sales_order_address", "sales_order_payment", "quote"),
+                   "catalog_product_entity_varchar", "catalog_product_entity_decimal", "catalog_product_entity_int",
+                   "eav_attribute_option_value", "sales_order", "sales_order_item",
+                   "sales_order_address", "sales_order_payment", "quote"),
         "Delete": ("customer_entity", "newsletter_subscriber", "catalog_product_entity", "sales_order",
                    "catalog_product_entity_varchar", "catalog_product_entity_text", "cron_schedule"),
     }  # fmt: skip

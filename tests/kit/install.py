@@ -148,12 +148,17 @@ def _unpack_mysql() -> None:
     mirror = _debian_mirror()
     if _which("debootstrap") is None:
         _apt_install("debootstrap")
-    folder = MYSQL_ROOT.with_name("unpacking")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    command = ["debootstrap", "--variant=minbase", "--include=mysql-server-core", "sid", str(folder), mirror]
-    _run("MySQL from Debian unstable", command, 900)
-    shutil.rmtree(folder / "var/cache/apt", ignore_errors=True)  # the packages themselves, half the size
+    fetched, folder = MYSQL_ROOT.with_name("packages"), MYSQL_ROOT.with_name("unpacking")
+    for old in (fetched, folder):
+        shutil.rmtree(old, ignore_errors=True)
+        old.mkdir(parents=True)
+    # Fetched and unpacked but not configured: nothing is run in the folder, so no mounts and no chroot are needed.
+    command = ["debootstrap", "--download-only", "--variant=minbase", "--include=mysql-server-core", "sid"]
+    _run("MySQL from Debian unstable", [*command, str(fetched), mirror], 900)
+    packages = sorted((fetched / "var/cache/apt/archives").glob("*.deb"))
+    for package in packages:
+        _run("MySQL from Debian unstable", ["dpkg-deb", "--extract", str(package), str(folder)], 120)
+    shutil.rmtree(fetched)
     if not (folder / "usr/sbin/mysqld").exists():
-        raise Unavailable("MySQL from Debian unstable: mysql-server-core brought no mysqld")
+        raise Unavailable(f"MySQL from Debian unstable: no mysqld in the {len(packages)} packages fetched")
     folder.rename(MYSQL_ROOT)

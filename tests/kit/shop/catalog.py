@@ -237,7 +237,7 @@ class Catalog:
 
     def option(self, code: str, label: str) -> int:
         """The option id of an attribute's label in the admin scope; of product and customer attributes alike."""
-        return next(row["option_id"] for row in self._options(code) if row["value"] == label)
+        return next(int(row["option_id"]) for row in self._options(code) if row["value"] == label)
 
     def option_labels(self, code: str) -> list[str]:
         """An attribute's labels in the admin scope."""
