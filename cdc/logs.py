@@ -1,0 +1,196 @@
+"""Structured logs: one JSON object a line with ``event``, ``level`` and ``timestamp`` (ISO 8601, UTC).
+
+Beside the data path: every module logs through ``structlog.get_logger``; ``configure`` decides once where lines go.
+Event names are snake_case and stable, details are fields. Known secrets and fields that hold them are blanked, repeats
+are limited (``limit=``), and what libraries say through ``logging`` comes in the same form from warning upwards.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import threading
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from pathlib import Path
+from typing import Any, TextIO
+from urllib.parse import quote
+
+import structlog
+from pydantic import BaseModel, SecretStr
+
+from cdc.config import LogSettings, Settings
+
+HIDDEN = "***"
+LIMIT_S = 60.0
+LIMIT_KEYS = 1000  # about 100 kB; the key seen longest ago is forgotten first
+SECRET_FIELDS = frozenset({"password", "passwd", "api_key", "access_token", "hapikey", "authorization", "token"})
+WITHIN_FROM = 6  # characters; a shorter secret is blanked only where it is the whole value, else it would eat words
+_IN_TEXT = re.compile(r"(?i)((?:hapikey|access_token|password)=|bearer\s+)[^\s&\"',;]+")
+
+EventDict = MutableMapping[str, Any]
+
+
+def configure(settings: LogSettings, stream: TextIO, secrets: Iterable[str] = ()) -> None:
+    """Send all logs to ``stream``. May be called again; the last call holds.
+
+    ``secrets``: values that must never be shown (``secrets_of``).
+    """
+    renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
+    if settings.format == "console":
+        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty())
+    level = getattr(logging, settings.level.upper())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            RepeatLimit(),
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _Exceptions(is_verbose=level <= logging.DEBUG),
+            Redactor(secrets),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        cache_logger_on_first_use=False,  # loggers are made at import time, before the settings are known
+    )
+    _bridge_standard_logging(max(level, logging.WARNING))
+
+
+def secrets_of(settings: Settings) -> tuple[str, ...]:
+    """Every secret the settings hold; empty ones left out."""
+    return tuple(sorted(set(_secrets(settings))))
+
+
+def _secrets(value: object) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        if value.get_secret_value():
+            yield value.get_secret_value()
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _secrets(getattr(value, name))
+    elif isinstance(value, Mapping):
+        for below in value.values():
+            yield from _secrets(below)
+    elif isinstance(value, list | tuple):
+        for below in value:
+            yield from _secrets(below)
+
+
+class RepeatLimit:
+    """Lets a line with ``limit=<key>`` pass once in ``every_s`` per event and key.
+
+    The next one that passes says in ``repeats`` how many were held back. Lines without ``limit`` always pass.
+    """
+
+    def __init__(self, every_s: float = LIMIT_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self._every_s = every_s
+        self._clock = clock
+        self._seen: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+        self._lock = threading.Lock()  # three threads log
+
+    def __call__(self, _logger: object, _method: str, line: EventDict) -> EventDict:
+        if "limit" not in line:
+            return line
+        key = (str(line.get("event")), str(line.pop("limit")))
+        now = self._clock()
+        with self._lock:
+            passed_at, held_back = self._seen.get(key, (now - self._every_s, 0))
+            if now - passed_at < self._every_s:
+                self._seen[key] = (passed_at, held_back + 1)
+                raise structlog.DropEvent
+            self._seen[key] = (now, 0)
+            self._seen.move_to_end(key)
+            while len(self._seen) > LIMIT_KEYS:
+                self._seen.popitem(last=False)
+        if held_back:
+            line["repeats"] = held_back
+        return line
+
+
+class Redactor:
+    """Makes every value plain (text, number, list, mapping) and blanks secrets in it."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        known = {secret for secret in secrets if secret}
+        self._whole = known
+        spelled = {form for secret in known for form in (secret, quote(secret, safe=""), repr(secret)[1:-1])}
+        longest_first = sorted((form for form in spelled if len(form) >= WITHIN_FROM), key=len, reverse=True)
+        self._within = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+    def __call__(self, _logger: object, _method: str, line: EventDict) -> EventDict:
+        return {str(key): self._field(str(key), value) for key, value in line.items()}
+
+    def _field(self, key: str, value: object) -> object:
+        if key.lower().replace("-", "_") in SECRET_FIELDS and value:
+            return HIDDEN
+        return self._plain(value)
+
+    def _plain(self, value: object) -> object:
+        if value is None or (isinstance(value, bool | int | float) and str(value) not in self._whole):
+            return value
+        if isinstance(value, Mapping):
+            return {str(key): self._field(str(key), below) for key, below in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._plain(below) for below in value]
+        if isinstance(value, SecretStr):
+            return HIDDEN
+        return self._text(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
+
+    def _text(self, text: str) -> str:
+        if text in self._whole:
+            return HIDDEN
+        if self._within:
+            text = self._within.sub(HIDDEN, text)
+        return _IN_TEXT.sub(rf"\1{HIDDEN}", text)
+
+
+class _Exceptions:
+    """``exc_info`` becomes ``error`` (kind and text) and ``error_at`` (the innermost place); all of it at debug."""
+
+    def __init__(self, *, is_verbose: bool) -> None:
+        self._is_verbose = is_verbose
+
+    def __call__(self, _logger: object, _method: str, line: EventDict) -> EventDict:
+        error = _exception_in(line.pop("exc_info", None))
+        if error is None:
+            return line
+        line["error"] = f"{type(error).__name__}: {error}"
+        places = traceback.extract_tb(error.__traceback__, limit=-1)
+        if places:
+            line["error_at"] = f"{Path(places[0].filename).name}:{places[0].lineno} in {places[0].name}"
+        if self._is_verbose:
+            line["exception"] = "".join(traceback.format_exception(error)).rstrip()
+        return line
+
+
+def _exception_in(exc_info: object) -> BaseException | None:
+    if isinstance(exc_info, BaseException):
+        return exc_info
+    if isinstance(exc_info, tuple):
+        return exc_info[1] if isinstance(exc_info[1], BaseException) else None
+    return sys.exc_info()[1] if exc_info else None
+
+
+class _Bridge(logging.Handler):
+    """Hands what libraries log (aiohttp, asyncio, pymysql) to structlog as event ``library``."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Never raises: a log line must not end the daemon."""
+        try:
+            log = structlog.get_logger().bind(logger=record.name, message=record.getMessage())
+            method = log.error if record.levelno >= logging.ERROR else log.warning
+            method("library", exc_info=record.exc_info)
+        except Exception:  # noqa: BLE001  # logging's own rule for handlers
+            self.handleError(record)
+
+
+def _bridge_standard_logging(level: int) -> None:
+    root = logging.getLogger()
+    for handler in [held for held in root.handlers if isinstance(held, _Bridge)]:
+        root.removeHandler(handler)
+    root.addHandler(_Bridge(level))
+    root.setLevel(level)
