@@ -7,7 +7,8 @@
     shop.invoice(order)
 
 The database is the shop's only memory: methods take and give ids, so several shops may work on one database, and one
-may go on where a killed server left it. A seed makes everything repeatable but the server's own clock.
+may go on where a killed server left it: each with a seed of its own, so that their shoppers differ. A seed makes
+everything repeatable but the server's own clock.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class Person:
 
 
 def invent(rng: random.Random, number: int) -> Person:
-    """A person; ``number`` keeps emails apart."""
+    """A person; ``number`` keeps emails apart within one shop, the rest of it between shops of other seeds."""
     first, last = rng.choice(_FIRST), rng.choice(_LAST)
     city, region, postcode, country = rng.choice(_PLACES)
     street = f"{rng.choice(_STREETS)} {rng.randint(1, 199)}"
@@ -56,7 +56,7 @@ def invent(rng: random.Random, number: int) -> Person:
     return Person(
         firstname=first,
         lastname=last,
-        email=f"shopper{number}.{rng.randint(100, 999)}@example.com",
+        email=f"shopper{number}.{rng.getrandbits(32):08x}@example.com",
         company=f"{last} & Co" if rng.random() < 0.3 else None,
         street=street,
         city=city,
