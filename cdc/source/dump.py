@@ -1,4 +1,4 @@
-"""The bytes that ask a server for its log, and the statements before them. Pure.
+"""The bytes that ask a server for its log, and the statements before them.
 
 Layouts: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_binlog_dump.html and its neighbours;
 MariaDB: https://mariadb.com/kb/en/com_binlog_dump/ and the "slave connect state" of its GTID pages.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import uuid
+from socket import socket
 from typing import Final
 
 from cdc.errors import LogFormatError, PositionLostError, SourceDisconnectedError
@@ -97,3 +98,23 @@ def check_answer(payload: bytes) -> None:
             words[6:] if words.startswith("#") else words, errno=int.from_bytes(payload[1:3], "little")
         )
     raise LogFormatError("the server answered a command with neither OK nor an error")
+
+
+def run_command(link: socket, payload: bytes) -> None:
+    """Send a command that is answered by OK, outside of PyMySQL. Raises as ``check_answer``, and the socket's errors.
+
+    Only when all answers were read: PyMySQL then has nothing in its buffer, and counts packets anew per command.
+    """
+    link.sendall(packet(payload))
+    header = _read_exactly(link, 4)
+    check_answer(_read_exactly(link, int.from_bytes(header[:3], "little")))
+
+
+def _read_exactly(link: socket, count: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < count:
+        part = link.recv(count - len(parts))
+        if not part:
+            raise SourceDisconnectedError("the server closed the connection")
+        parts += part
+    return bytes(parts)

@@ -11,7 +11,7 @@ import re
 import ssl
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import pymysql
 from pymysql.connections import Connection as PyMySQLConnection
@@ -21,7 +21,7 @@ from cdc.config import SourceSettings, TlsMode, TlsSettings
 from cdc.errors import CdcError, SetupError, SourceDisconnectedError
 from cdc.model import DeleteRule, ForeignKey, Position
 
-Connection = PyMySQLConnection[Cursor]
+Connection: TypeAlias = "PyMySQLConnection[Cursor]"  # generic in the stubs only
 Flavor = Literal["mysql", "mariadb"]
 
 QUERY_TIMEOUT_S: Final = 300.0  # a chunk of a cold table on a busy disk takes seconds; a dead server must not hang us
