@@ -1,0 +1,77 @@
+"""What customers and guests share: address properties, newsletter status, and a contact made from an order alone.
+
+Pure. Tables: ``customer_address_entity`` and ``sales_order_address`` (same column names), ``newsletter_subscriber``,
+``sales_order``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from cdc.model import Row
+from cdc.protocols import RowReader
+from mappers.shop import Shop
+from mappers.text import clean, lines
+
+NEWSLETTER: Final = {1: "subscribed", 2: "not_active", 3: "unsubscribed", 4: "unconfirmed"}
+"""``newsletter_subscriber.subscriber_status``; 2 is an opt-in mail not answered, 4 an account not confirmed."""
+
+_NOWHERE: Final[Row] = {}
+ORDER_AGE: Final = ("created_at", "entity_id")
+"""What makes one order newer than another."""
+
+
+def email(value: object) -> str:
+    """An address in lower case: HubSpot tells contacts apart by it."""
+    return clean(value).lower() if isinstance(value, str) else ""
+
+
+def address(row: Row | None) -> dict[str, str]:
+    """The properties of an address row; all empty without one. ``country`` is the ISO code as stored."""
+    row = row or _NOWHERE
+    return {
+        "phone": clean(row.get("telephone")),
+        "company": clean(row.get("company")),
+        "address": lines(row.get("street")),
+        "city": clean(row.get("city")),
+        "state": clean(row.get("region")),
+        "zip": clean(row.get("postcode")),
+        "country": clean(row.get("country_id")),
+    }
+
+
+def newsletter(subscribers: Iterable[Row]) -> str:
+    """The status of the newest of these rows (in key order): one email may be subscribed per website."""
+    status = "none"
+    for row in subscribers:
+        status = NEWSLETTER.get(row.get("subscriber_status"), "none")  # type: ignore[arg-type]  # any value may come
+    return status
+
+
+def billing_address(order_id: object, rows: RowReader) -> Row | None:
+    """The order's billing address row (the newest, should there be several)."""
+    found = None
+    for row in rows.find("sales_order_address", "parent_id", order_id):  # type: ignore[arg-type]  # a key as stored
+        if row.get("address_type") == "billing":
+            found = row
+    return found
+
+
+def from_order(order: Row, rows: RowReader, shop: Shop) -> dict[str, str]:
+    """All of a contact that one order tells, but the newsletter: names are the order's, else its billing address's."""
+    billing = billing_address(order["entity_id"], rows)
+    named = billing or _NOWHERE
+    return {
+        "email": email(order.get("customer_email")),
+        "firstname": clean(order.get("customer_firstname")) or clean(named.get("firstname")),
+        "lastname": clean(order.get("customer_lastname")) or clean(named.get("lastname")),
+        **address(billing),
+        "customer_group": shop.group_code(order.get("customer_group_id")),
+        "website": shop.website_code_of(order.get("store_id")),
+    }
+
+
+def newest_orders(column: str, value: int | str, rows: RowReader) -> Iterator[Row]:
+    """A customer's (``customer_id``) or guest's (``guest_id``) orders, newest first, read lazily."""
+    return rows.descending("sales_order", column, value, ORDER_AGE)

@@ -1,0 +1,53 @@
+"""CONTACT from a customer account: ``customer_entity`` and its default billing address, else the newest order.
+
+An order may name a customer whose row we do not hold (a deleted one on a server that cascades nothing, a log without
+history): the contact then stands on what that order says, so that a deal's link always holds.
+"""
+
+from __future__ import annotations
+
+from cdc.config import MappingSettings
+from cdc.model import Rendered, Row
+from cdc.protocols import RowReader
+from mappers import contact, times
+from mappers.shop import shop
+from mappers.text import clean
+
+
+def render(customer_id: int, rows: RowReader, settings: MappingSettings) -> Rendered | None:
+    """``customer-N``: exists while its row or an order with that ``customer_id`` exists."""
+    row = rows.get("customer_entity", customer_id)
+    properties = _from_row(row, rows, settings) if row is not None else _stand_in(customer_id, rows, settings)
+    if properties is None:
+        return None
+    properties["newsletter"] = contact.newsletter(rows.find("newsletter_subscriber", "customer_id", customer_id))
+    return Rendered(properties)
+
+
+def _from_row(row: Row, rows: RowReader, settings: MappingSettings) -> dict[str, str]:
+    known = shop(rows, settings.store_view)
+    return {
+        "email": contact.email(row.get("email")),
+        "firstname": clean(row.get("firstname")),
+        "lastname": clean(row.get("lastname")),
+        **contact.address(default_billing(row, rows)),
+        "customer_group": known.group_code(row.get("group_id")),
+        "website": known.website_code(row.get("website_id")),
+        "created_at": times.epoch_ms(row.get("created_at")),
+        "date_of_birth": times.day(row.get("dob")),
+    }
+
+
+def default_billing(row: Row, rows: RowReader) -> Row | None:
+    """The customer's default billing address. The column has no foreign key: it may name an address that is gone."""
+    chosen = row.get("default_billing")
+    address = rows.get("customer_address_entity", chosen) if chosen else None
+    return address if address is not None and address.get("parent_id") == row.get("entity_id") else None
+
+
+def _stand_in(customer_id: int, rows: RowReader, settings: MappingSettings) -> dict[str, str] | None:
+    order = next(contact.newest_orders("customer_id", customer_id, rows), None)
+    if order is None:
+        return None
+    known = contact.from_order(order, rows, shop(rows, settings.store_view))
+    return {**known, "created_at": "", "date_of_birth": ""}

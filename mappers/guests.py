@@ -1,0 +1,47 @@
+"""Who an order belongs to: a customer, a guest (known by email alone), or nobody.
+
+Pure. A guest has no row of his own in Magento; his orders carry customer_id NULL and customer_is_guest 1
+(magento.md trap 15). An order whose customer was deleted has customer_id NULL as well, but customer_is_guest 0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from cdc.model import Kind, ObjectRef, Row, Value
+
+ID_DIGITS: Final = 24  # hex digits of SHA-256: 96 bits, no collision among any number of shoppers
+
+
+def guest_id(email: Value) -> str | None:
+    """The first 24 hex digits of SHA-256 of the lower-cased, trimmed email; None if there is no email."""
+    text = email.strip().lower() if isinstance(email, str) else ""
+    if not text:
+        return None
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:ID_DIGITS]
+
+
+def possible_guest(order: Row) -> str | None:
+    """``sales_order``'s derived ``guest_id``: of any order without a customer that has an email.
+
+    Whether the order counts as that guest's is asked when rendering (``counts``), so that the replica need not be
+    filled again when ``mapping.deleted_customers`` changes.
+    """
+    return None if order.get("customer_id") else guest_id(order.get("customer_email"))
+
+
+def counts(order: Row, *, deleted_are_guests: bool) -> bool:
+    """Whether an order without a customer is a guest's: always if placed so, by setting if its customer is gone."""
+    return deleted_are_guests or order.get("customer_is_guest") == 1
+
+
+def contact_of(order: Row, *, deleted_are_guests: bool) -> ObjectRef | None:
+    """The contact that a ``sales_order`` row belongs to, or None."""
+    customer = order.get("customer_id")
+    if isinstance(customer, int) and customer:
+        return ObjectRef(Kind.CUSTOMER, customer)
+    guest = order["guest_id"] if "guest_id" in order else possible_guest(order)
+    if isinstance(guest, str) and counts(order, deleted_are_guests=deleted_are_guests):
+        return ObjectRef(Kind.GUEST, guest)
+    return None

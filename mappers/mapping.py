@@ -1,0 +1,96 @@
+"""Magento's tables as objects: the one ``Mapper`` (cdc/protocols.py). Adding an object or a table ends here.
+
+Pure: everything comes from the settings and the rows handed in. To add a property: name its column in ``tables.py``,
+set it in the object's ``render``, and add the column to what ``touches.py`` compares if the table is a hot one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from cdc.config import MappingSettings
+from cdc.model import Kind, ObjectRef, Pull, Rendered, Row, Sweep, TableSpec, Value
+from cdc.protocols import RowReader
+from mappers import customer, guest, line_item, order, product, pulls, touches
+from mappers.guests import guest_id, possible_guest
+from mappers.options import modes
+from mappers.shop import shop
+from mappers.tables import PRODUCT_VALUES, TABLES
+
+RENDERER_VERSION: Final = 1
+"""Raise it with every change of what is rendered from the same rows: all objects are then rendered again."""
+
+_EVERYTHING: Final = (
+    Sweep(Kind.CUSTOMER, "customer_entity", "entity_id"),
+    Sweep(Kind.CUSTOMER, "sales_order", "customer_id"),
+    Sweep(Kind.GUEST, "sales_order", "guest_id"),
+    Sweep(Kind.PRODUCT, "catalog_product_entity", "entity_id"),
+    Sweep(Kind.PRODUCT, "sales_order_item", "product_id"),
+    Sweep(Kind.ORDER, "sales_order", "entity_id"),
+    Sweep(Kind.ITEM, "sales_order_item", "item_id"),
+)
+_PRODUCT_VALUE_TABLES: Final = frozenset(PRODUCT_VALUES.values())
+
+
+class MagentoMapping:
+    """Implements ``cdc.protocols.Mapper`` for Magento Open Source 2.3 to 2.4."""
+
+    tables: tuple[TableSpec, ...]
+    version: str
+
+    def __init__(self, settings: MappingSettings) -> None:
+        self.settings = settings
+        self.tables = TABLES
+        asked = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
+        self.version = f"{RENDERER_VERSION}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
+
+    def derive(self, table: str, row: Row) -> Mapping[str, Value]:
+        """The derived columns; none where the columns they are made from are not in the row (they stay as held)."""
+        if table == "sales_order":
+            return {"guest_id": possible_guest(row)}
+        if table == "sales_order_item" and "product_options" in row:
+            price, ship = modes(row["product_options"])
+            return {"price_mode": price, "ship_mode": ship}
+        if table == "newsletter_subscriber" and "subscriber_email" in row:
+            return {"guest_id": guest_id(row["subscriber_email"])}
+        return {}
+
+    def keep(self, table: str, row: Row, rows: RowReader) -> bool:
+        """Not kept: values of product attributes that are known and not mapped, and shipping addresses of orders."""
+        if table in _PRODUCT_VALUE_TABLES:
+            return shop(rows, self.settings.store_view).needs(row.get("attribute_id"))
+        return table != "sales_order_address" or row.get("address_type") != "shipping"
+
+    def touched(
+        self, table: str, before: Row | None, after: Row | None, rows: RowReader
+    ) -> Iterator[ObjectRef | Sweep]:
+        """The objects and sweeps that this row bears on."""
+        return touches.touched(table, before, after, rows, self.settings)
+
+    def render(self, ref: ObjectRef, rows: RowReader) -> Rendered | None:
+        """The object's complete state, or None when it does not exist."""
+        identity = ref.id
+        if ref.kind is Kind.GUEST:
+            return guest.render(str(identity), rows, self.settings)
+        if not isinstance(identity, int):
+            return None
+        match ref.kind:
+            case Kind.ORDER:
+                return order.render(identity, rows, self.settings)
+            case Kind.ITEM:
+                return line_item.render(identity, rows)
+            case Kind.CUSTOMER:
+                return customer.render(identity, rows, self.settings)
+            case Kind.PRODUCT:
+                return product.render(identity, rows, self.settings)
+
+    def everything(self) -> tuple[Sweep, ...]:
+        """Sweeps that together name every object that may exist (and some that do not)."""
+        return _EVERYTHING
+
+    def pulls(self, ref: ObjectRef, rows: RowReader) -> tuple[Pull, ...]:
+        """The server rows that the object is made of, as far as they can be named now."""
+        return pulls.pulls(ref, rows, self.settings)

@@ -1,0 +1,116 @@
+"""PRODUCT: ``catalog_product_entity`` and its EAV values of the chosen store view over the default scope.
+
+A product that was deleted while line items still name it stands on what the newest of those lines says
+(``sales_order_item.product_id`` has no foreign key), so that a line's link always holds.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cdc.config import MappingSettings
+from cdc.model import ObjectRef, Rendered, Row, Value
+from cdc.protocols import RowReader
+from mappers import line_item, money, times
+from mappers.shop import ADMIN, Shop, shop
+from mappers.text import clean, from_html
+
+STATUS: Final = {1: "enabled", 2: "disabled"}
+NO_IMAGE: Final = "no_selection"  # what Magento stores for "no image chosen"
+_STAND_IN_EMPTY: Final = ("description", "image_url", "url_key", "status", "type", "created_at")
+
+
+def render(product_id: int, rows: RowReader, settings: MappingSettings) -> Rendered | None:
+    """``product-N``: exists while its row or a line item referring to it exists."""
+    row = rows.get("catalog_product_entity", product_id)
+    if row is None:
+        return _stand_in(product_id, rows)
+    known = shop(rows, settings.store_view)
+    values = _values(product_id, rows, known)
+    properties = {
+        "sku": clean(row.get("sku")),
+        "type": clean(row.get("type_id")),
+        "created_at": times.epoch_ms(row.get("created_at")),
+    }
+    for name, code in (("name", "name"), ("url_key", "url_key")):
+        if code in values:
+            properties[name] = clean(values[code])
+    if "price" in values:
+        properties["price"] = money.money(values["price"])
+    if "status" in values:
+        properties["status"] = STATUS.get(values["status"], "")  # type: ignore[arg-type]  # any value may come
+    if "description" in values or "short_description" in values:
+        described = from_html(values.get("description")) or from_html(values.get("short_description"))
+        properties["description"] = described
+    if "image" in values:
+        properties["image_url"] = _image_url(clean(values["image"]), settings.media_base_url)
+    return Rendered(properties, warnings=(known.warning,) if known.warning else ())
+
+
+def _values(product_id: int, rows: RowReader, known: Shop) -> dict[str, Value]:
+    """Attribute code → effective value (None without a row); a code the shop does not have is missing.
+
+    A view's own row counts even when it is NULL; without one the default scope's row does (magento.md trap 3).
+    """
+    default: dict[str, Value] = dict.fromkeys(known.attributes)
+    own: dict[str, Value] = {}
+    for table, codes in known.by_table.items():
+        for row in rows.find(table, "entity_id", product_id):
+            code = codes.get(row.get("attribute_id"))
+            store = row.get("store_id")
+            if code is None:
+                continue
+            if store == known.view:
+                own[code] = row.get("value")
+            elif store == ADMIN:
+                default[code] = row.get("value")
+    return default | own
+
+
+def _image_url(path: str, base: str) -> str:
+    if not path or path == NO_IMAGE:
+        return ""
+    return f"{base.rstrip('/')}/{path.lstrip('/')}" if base else path
+
+
+def _stand_in(product_id: int, rows: RowReader) -> Rendered | None:
+    line = _newest_line(product_id, rows)
+    if line is None:
+        return None
+    properties = dict.fromkeys(_STAND_IN_EMPTY, "")
+    properties |= {
+        "name": clean(line.get("name")),
+        "sku": clean(line.get("sku")),
+        "price": money.money(line.get("price")),
+    }
+    return Rendered(properties)
+
+
+def _newest_line(product_id: int, rows: RowReader) -> Row | None:
+    """The row of the line item with the highest item_id that refers to the product.
+
+    Rows come with falling item_id, and a line's own id is at most that of the row which names the product (a
+    configurable's child comes after its parent): the search ends when no later row can lead to a higher line.
+    """
+    best: Row | None = None
+    best_id = -1
+    for row in rows.descending("sales_order_item", "product_id", product_id, ("item_id",)):
+        if _number(row.get("item_id")) <= best_id:
+            break
+        line = row if row.get("parent_item_id") is None else rows.get("sales_order_item", row["parent_item_id"])
+        if line is None or _number(line.get("item_id")) <= best_id or not _refers(line, product_id, rows):
+            continue
+        best, best_id = line, _number(line["item_id"])
+    return best
+
+
+def _refers(line: Row, product_id: int, rows: RowReader) -> bool:
+    """Whether this row is a line item (of an order that exists) associated with the product."""
+    if line.get("parent_item_id") is not None:
+        return False
+    target: ObjectRef | None = line_item.product_of(line, line_item.children_of(line, rows))
+    return target is not None and target.id == product_id and rows.get("sales_order", line.get("order_id")) is not None
+
+
+def _number(value: Value) -> int:
+    return value if isinstance(value, int) else -1

@@ -1,0 +1,49 @@
+"""The deal stage of an order: from its state, or as ``mapping.stages`` says for its state or its status.
+
+Pure. Magento's state is code, its status is text that merchants edit (magento.md section 11), so the defaults go by
+state; HubSpot's ecommerce pipeline has the six stages named here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from cdc.model import Row
+from mappers.text import clean
+
+DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "new": "checkout_completed",
+        "pending_payment": "checkout_pending",
+        "payment_review": "checkout_pending",
+        "processing": "processed",
+        "complete": "shipped",
+        "closed": "cancelled",
+        "canceled": "cancelled",
+    }
+)
+HELD: Final = "holded"  # Magento's spelling, as is "canceled"
+UNKNOWN: Final = "checkout_completed"
+
+
+def stage(order: Row, overrides: Mapping[str, str]) -> tuple[str, str]:
+    """The stage of a ``sales_order`` row, and a warning ("" if there is none).
+
+    ``overrides``: status or state → stage; the status wins. A held order stays in the stage of the state (and
+    status) it was held in, unless "holded" itself is overridden: a hold is a pause, not a step.
+    """
+    state, status = _code(order.get("state")), _code(order.get("status"))
+    chosen = overrides.get(status) or overrides.get(state)
+    if not chosen and state == HELD:
+        state, status = _code(order.get("hold_before_state")), _code(order.get("hold_before_status"))
+        chosen = overrides.get(status) or overrides.get(state)
+    chosen = chosen or DEFAULTS.get(state)
+    if chosen:
+        return chosen, ""
+    return UNKNOWN, f"order state {state!r} is not known; stage {UNKNOWN} is used; add it to mapping.stages"
+
+
+def _code(value: object) -> str:
+    return clean(value) if isinstance(value, str) else ""

@@ -1,0 +1,118 @@
+"""The tables and columns that are decoded and kept: an allow-list; nothing else of the shop is ever looked at.
+
+Reference tables come first, then parents before their children, which is the order they are loaded in. Column facts:
+Magento 2.3 to 2.4.8. Columns that must never leave the shop (password hashes, tokens, addresses of computers, card
+data) are in no list here, and a test keeps it so.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cdc.model import TableSpec
+
+_REFERENCES = (
+    TableSpec("store_website", ("website_id",), ("website_id", "code"), reference=True),
+    TableSpec(
+        "store", ("store_id",), ("store_id", "code", "website_id"), indexes=(("code",), ("website_id",)), reference=True
+    ),
+    TableSpec("customer_group", ("customer_group_id",), ("customer_group_id", "customer_group_code"), reference=True),
+    TableSpec(
+        "eav_entity_type",
+        ("entity_type_id",),
+        ("entity_type_id", "entity_type_code"),
+        indexes=(("entity_type_code",),),
+        reference=True,
+    ),
+    TableSpec(
+        "eav_attribute",
+        ("attribute_id",),
+        ("attribute_id", "entity_type_id", "attribute_code", "backend_type"),
+        indexes=(("attribute_code",),),
+        reference=True,
+    ),
+)
+
+_CUSTOMERS = (
+    TableSpec(
+        "customer_entity",
+        ("entity_id",),
+        ("entity_id", "website_id", "email", "group_id", "firstname", "lastname", "dob", "default_billing",
+         "created_at"),
+    ),
+    TableSpec(
+        "customer_address_entity",
+        ("entity_id",),
+        ("entity_id", "parent_id", "company", "street", "city", "region", "postcode", "country_id", "telephone"),
+    ),
+    TableSpec(
+        "newsletter_subscriber",
+        ("subscriber_id",),
+        ("subscriber_id", "customer_id", "subscriber_email", "subscriber_status"),
+        indexes=(("customer_id",), ("guest_id",)),
+        derived=("guest_id",),
+        transient=frozenset({"subscriber_email"}),  # only its hash is needed
+        required=False,  # the newsletter module can be removed from a shop
+    ),
+)  # fmt: skip
+
+PRODUCT_VALUES: Final = {
+    backend: f"catalog_product_entity_{backend}" for backend in ("varchar", "int", "decimal", "text")
+}
+"""``eav_attribute.backend_type`` → the table that holds such values of products."""
+
+_PRODUCTS = (
+    TableSpec("catalog_product_entity", ("entity_id",), ("entity_id", "sku", "type_id", "created_at")),
+    *(
+        TableSpec(
+            table,
+            ("value_id",),
+            ("value_id", "entity_id", "attribute_id", "store_id", "value"),
+            indexes=(("entity_id",),),
+        )
+        for table in PRODUCT_VALUES.values()
+    ),
+)
+
+_ORDERS = (
+    TableSpec(
+        "sales_order",
+        ("entity_id",),
+        ("entity_id", "increment_id", "store_id", "state", "status", "hold_before_state", "hold_before_status",
+         "customer_id", "customer_is_guest", "customer_group_id", "customer_email", "customer_firstname",
+         "customer_lastname", "shipping_method", "coupon_code", "order_currency_code", "grand_total",
+         "total_refunded", "tax_amount", "discount_amount", "shipping_amount", "created_at"),
+        indexes=(("customer_id", "created_at", "entity_id"), ("guest_id", "created_at", "entity_id")),
+        derived=("guest_id",),
+    ),
+    TableSpec(
+        "sales_order_item",
+        ("item_id",),
+        ("item_id", "order_id", "parent_item_id", "product_id", "product_type", "sku", "name", "product_options",
+         "qty_ordered", "qty_shipped", "qty_canceled", "qty_refunded", "is_virtual", "price", "row_total",
+         "tax_amount", "discount_amount"),
+        indexes=(("order_id",), ("parent_item_id",), ("product_id", "item_id")),
+        derived=("price_mode", "ship_mode"),
+        transient=frozenset({"product_options"}),
+    ),
+    TableSpec(
+        "sales_order_address",
+        ("entity_id",),
+        ("entity_id", "parent_id", "address_type", "firstname", "lastname", "company", "street", "city", "region",
+         "postcode", "country_id", "telephone"),
+        indexes=(("parent_id",),),
+    ),
+    TableSpec("sales_order_payment", ("entity_id",), ("entity_id", "parent_id", "method"), indexes=(("parent_id",),)),
+    TableSpec(
+        "sales_invoice", ("entity_id",), ("entity_id", "order_id", "state", "created_at"), indexes=(("order_id",),)
+    ),
+    TableSpec(
+        "sales_shipment_track",
+        ("entity_id",),
+        ("entity_id", "order_id", "track_number"),
+        indexes=(("order_id",),),
+    ),
+)  # fmt: skip
+
+TABLES: Final[tuple[TableSpec, ...]] = (*_REFERENCES, *_CUSTOMERS, *_PRODUCTS, *_ORDERS)
+"""Every table the default properties are made from."""

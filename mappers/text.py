@@ -1,0 +1,60 @@
+"""Text as properties carry it: trimmed, without control characters, at most 65,536 characters, HTML made plain.
+
+Pure. The limit is HubSpot's for a property value. Descriptions are what merchants paste (Magento stores the editor's
+HTML, or Page Builder's with its style blocks), so anything must come out as text in linear time.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Final
+
+from cdc.model import Value
+
+LIMIT: Final = 65_536  # characters; HubSpot's limit for one property value
+
+_BLANKS = re.compile(r"[\t\n\v\f\r\x85]")  # control characters that part words: a space takes their place
+_UNSENDABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # a lone surrogate cannot be written as UTF-8
+
+# every alternative either matches or fails without looking past the next "<", so that hostile text stays linear
+_UNSEEN = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?:</\1\s{0,9}>|\Z)", re.DOTALL | re.IGNORECASE)
+_INLINE = "a|abbr|b|bdi|bdo|cite|code|data|del|dfn|em|font|i|ins|kbd|mark|q|s|small|span|strong|sub|sup|time|u|var|wbr"
+_REST = r"""(?:[^"'<>]|"[^"<]*"|'[^'<]*')*+>"""  # attributes: a quoted > does not end the tag
+# the second form is for a quote that is never closed
+_TAG = re.compile(rf"</?(?:({_INLINE})\b|[a-z!?]){_REST}|</?(?:({_INLINE})\b|[a-z!?])[^<>]*>", re.IGNORECASE)
+
+
+def clean(value: Value) -> str:
+    """A value as text: "" for NULL, control characters dropped (those that part words become a space), trimmed, cut."""
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    text = value.strip() if isinstance(value, str) else str(value)
+    if len(text) <= LIMIT and text.isprintable():  # nearly always: no control character, nothing to cut
+        return text
+    text = _UNSENDABLE.sub("", _BLANKS.sub(" ", text)).strip()
+    return text if len(text) <= LIMIT else text[:LIMIT].rstrip()
+
+
+def from_html(value: Value) -> str:
+    """The readable text of HTML: tags removed, then entities decoded, then white space collapsed.
+
+    A block's tag parts words, an inline one does not; comments, scripts and styles go with their content.
+    """
+    if value is None:
+        return ""
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    if "<" in text:
+        text = _TAG.sub(lambda tag: "" if tag[1] or tag[2] else " ", _UNSEEN.sub(" ", text))
+    if "&" in text:
+        text = html.unescape(text)
+    return clean(" ".join(text.split()))
+
+
+def lines(value: Value, joint: str = ", ") -> str:
+    """The lines of a text (a street), each trimmed, empty ones left out, joined."""
+    if not isinstance(value, str):
+        return clean(value)
+    return clean(joint.join(part for part in map(clean, value.split("\n")) if part))

@@ -1,0 +1,36 @@
+"""Times and dates as properties carry them: epoch milliseconds as text, ``YYYY-MM-DD``; zero dates are empty.
+
+Pure. Input is the text SELECT shows; TIMESTAMP columns come in UTC (cdc.model.Value), and what Magento writes into
+DATETIME columns of its own is UTC as well (its connections run in +00:00).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from cdc.model import Value
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+def epoch_ms(value: Value) -> str:
+    """Epoch milliseconds of ``YYYY-MM-DD[ HH:MM:SS[.ffffff]]`` in UTC; "" for NULL and (partly) zero dates."""
+    if not isinstance(value, str):
+        return ""
+    try:
+        moment = datetime.fromisoformat(value).replace(tzinfo=UTC)
+    except ValueError:  # 0000-00-00, 2024-00-10: Magento runs without strict mode, so they can be stored
+        return ""
+    return str((moment - _EPOCH) // _MILLISECOND)
+
+
+def day(value: Value) -> str:
+    """``YYYY-MM-DD`` of a DATE or DATETIME; "" for NULL and (partly) zero dates."""
+    if not isinstance(value, str):
+        return ""
+    try:
+        return date.fromisoformat(value[:10]).isoformat()
+    except ValueError:
+        return ""

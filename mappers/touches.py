@@ -1,0 +1,226 @@
+"""Which objects a changed row bears on: one function per table, each given the row before and after.
+
+Pure. A superset is allowed, a miss is not: what is not named here is not rendered again. Hot tables are kept narrow
+(a shipped quantity does not render the line, an email change does not render a customer's hundred deals); changes of
+reference rows are sweeps. ``rows`` shows the state after the change.
+
+A before-image straight from the log lacks derived columns and may be as new as the row held (a replay): then nothing
+can be told from comparing the two, and all that the row bears on is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from typing import Final
+
+from cdc.config import MappingSettings
+from cdc.model import Kind, ObjectRef, Row, Sweep, Value
+from cdc.protocols import RowReader
+from mappers import line_item, order
+from mappers.guests import guest_id, possible_guest
+from mappers.shop import ADMIN, ATTRIBUTES, shop
+from mappers.tables import PRODUCT_VALUES
+
+Touched = Iterator[ObjectRef | Sweep]
+Touch = Callable[[Row | None, Row | None, RowReader, MappingSettings], Touched]
+
+
+def touched(
+    table: str, before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings
+) -> Iterator[ObjectRef | Sweep]:
+    """See ``cdc.protocols.Mapper.touched``."""
+    function = _TABLES.get(table)
+    return function(before, after, rows, settings) if function else iter(())
+
+
+def _either(column: str, before: Row | None, after: Row | None) -> list[Value]:
+    """The column's values before and after: each once, without NULL and 0 (no key of Magento's is 0 but for stores)."""
+    found: list[Value] = []
+    for row in (before, after):
+        value = row.get(column) if row is not None else None
+        if value and value not in found:
+            found.append(value)
+    return found
+
+
+def _refs(kind: Kind, ids: Collection[Value]) -> Iterator[ObjectRef]:
+    return (ObjectRef(kind, value) for value in ids if isinstance(value, int | str))
+
+
+def _changed(before: Row | None, after: Row | None, columns: frozenset[str], derived: str) -> bool:
+    """Whether one of ``columns`` changed, or may have: the row came, went, or its before-image is not a replica row."""
+    if before is None or after is None or derived not in before or before == after:
+        return True
+    return any(before.get(column) != after.get(column) for column in columns)
+
+
+# ------------------------------------------------------------------------------------------------- orders
+
+
+def _sales_order(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+    ids = _either("entity_id", before, after)
+    if _changed(before, after, order.COLUMNS, "guest_id"):
+        yield from _refs(Kind.ORDER, ids)
+    if _changed(before, after, line_item.ORDER_COLUMNS, "guest_id"):
+        for order_id in ids:
+            for item in rows.find("sales_order_item", "order_id", order_id):
+                yield from _item(item, rows)
+    if _changed(before, after, order.CONTACT_COLUMNS, "guest_id"):
+        yield from _customers_without_row(_either("customer_id", before, after), rows)
+        guests = {_guest_of(row) for row in (before, after) if row is not None}
+        yield from _refs(Kind.GUEST, guests)
+
+
+def _guest_of(row: Row) -> Value:
+    return row["guest_id"] if "guest_id" in row else possible_guest(row)
+
+
+def _customers_without_row(ids: Collection[Value], rows: RowReader) -> Touched:
+    """An order bears on its customer only where it stands in for the customer's row."""
+    return _refs(Kind.CUSTOMER, [value for value in ids if rows.get("customer_entity", value) is None])
+
+
+def _item(item: Row, rows: RowReader) -> Touched:
+    """The line item that a row belongs to, and the products it may stand in for."""
+    yield from _refs(Kind.ITEM, [item.get("parent_item_id") or item.get("item_id")])
+    yield from _products_without_row([item.get("product_id")], rows)
+
+
+def _products_without_row(ids: Collection[Value], rows: RowReader) -> Touched:
+    gone = [value for value in ids if value and rows.get("catalog_product_entity", value) is None]
+    return _refs(Kind.PRODUCT, gone)
+
+
+def _sales_order_item(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+    if _changed(before, after, order.ITEM_COLUMNS, "ship_mode"):
+        yield from _refs(Kind.ORDER, _either("order_id", before, after))
+    if not _changed(before, after, line_item.COLUMNS, "price_mode"):
+        return
+    seen: set[ObjectRef | Sweep] = set()
+    for row in (before, after):
+        if row is None:
+            continue
+        family = [row]
+        parent = row.get("parent_item_id")
+        if parent:  # the child decides which product its parent's line refers to
+            held = rows.get("sales_order_item", parent)
+            family += [held] if held else []
+        else:  # a parent that comes, goes or changes its name: its children's products stand on it
+            family += rows.find("sales_order_item", "parent_item_id", row.get("item_id"))
+        for member in family:
+            for item in _item(member, rows):
+                if item not in seen:
+                    seen.add(item)
+                    yield item
+
+
+def _sales_order_address(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+    if "billing" not in _either("address_type", before, after):
+        return
+    for order_id in _either("parent_id", before, after):
+        held = rows.get("sales_order", order_id)
+        if held is not None:
+            yield from _customers_without_row(_either("customer_id", None, held), rows)
+            yield from _refs(Kind.GUEST, [_guest_of(held)])
+
+
+def _by(kind: Kind, column: str) -> Touch:
+    """Rows that bear on just the object they name."""
+
+    def touch(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+        return _refs(kind, _either(column, before, after))
+
+    return touch
+
+
+# ------------------------------------------------------------------------------- customers and subscribers
+
+
+def _customer_address(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+    addresses = _either("entity_id", before, after)
+    for customer_id in _either("parent_id", before, after):
+        held = rows.get("customer_entity", customer_id)
+        if held is not None and held.get("default_billing") in addresses:
+            yield from _refs(Kind.CUSTOMER, [customer_id])
+
+
+def _subscriber(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+    yield from _refs(Kind.CUSTOMER, _either("customer_id", before, after))
+    guests = {
+        row["guest_id"] if "guest_id" in row else guest_id(row.get("subscriber_email"))
+        for row in (before, after)
+        if row is not None
+    }
+    yield from _refs(Kind.GUEST, guests)
+
+
+# ------------------------------------------------------------------------------------------------ products
+
+
+def _product_value(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+    views = (ADMIN, shop(rows, settings.store_view).view)
+    if any(row is not None and row.get("store_id") in views for row in (before, after)):
+        yield from _refs(Kind.PRODUCT, _either("entity_id", before, after))
+
+
+# -------------------------------------------------------------------------------------------- reference rows
+
+_ALL_PRODUCTS: Final = Sweep(Kind.PRODUCT, "catalog_product_entity", "entity_id")
+
+
+def _attribute(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+    if any(code in ATTRIBUTES for code in _either("attribute_code", before, after)):
+        yield _ALL_PRODUCTS
+
+
+def _entity_type(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+    if "catalog_product" in _either("entity_type_code", before, after):
+        yield _ALL_PRODUCTS
+
+
+def _contacts_of_orders(column: str, value: Value) -> Touched:
+    yield Sweep(Kind.GUEST, "sales_order", "guest_id", column, value)
+    yield Sweep(Kind.CUSTOMER, "sales_order", "customer_id", column, value)
+
+
+def _group(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+    row = after or before or {}
+    group = row.get("customer_group_id")  # 0 is the group of those not logged in
+    yield Sweep(Kind.CUSTOMER, "customer_entity", "entity_id", "group_id", group)
+    yield from _contacts_of_orders("customer_group_id", group)
+
+
+def _store(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+    row = after or before or {}
+    yield Sweep(Kind.ORDER, "sales_order", "entity_id", "store_id", row.get("store_id"))
+    yield from _contacts_of_orders("store_id", row.get("store_id"))
+    if settings.store_view in _either("code", before, after):
+        yield _ALL_PRODUCTS
+
+
+def _website(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+    row = after or before or {}
+    website = row.get("website_id")
+    yield Sweep(Kind.CUSTOMER, "customer_entity", "entity_id", "website_id", website)
+    for store in rows.find("store", "website_id", website):
+        yield from _contacts_of_orders("store_id", store["store_id"])
+
+
+_TABLES: Final[dict[str, Touch]] = {
+    "sales_order": _sales_order,
+    "sales_order_item": _sales_order_item,
+    "sales_order_address": _sales_order_address,
+    "sales_order_payment": _by(Kind.ORDER, "parent_id"),
+    "sales_invoice": _by(Kind.ORDER, "order_id"),
+    "sales_shipment_track": _by(Kind.ORDER, "order_id"),
+    "customer_entity": _by(Kind.CUSTOMER, "entity_id"),
+    "customer_address_entity": _customer_address,
+    "newsletter_subscriber": _subscriber,
+    "catalog_product_entity": _by(Kind.PRODUCT, "entity_id"),
+    **dict.fromkeys(PRODUCT_VALUES.values(), _product_value),
+    "customer_group": _group,
+    "store": _store,
+    "store_website": _website,
+    "eav_attribute": _attribute,
+    "eav_entity_type": _entity_type,
+}

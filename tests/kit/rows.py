@@ -1,0 +1,117 @@
+"""``DictRows``: a replica in a dictionary, for tests of mappers. Same contract as the SQLite one, checked strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from cdc.model import ObjectRef, Row, Sweep, TableSpec, Value
+from cdc.protocols import Mapper, RowReader
+
+T = TypeVar("T")
+
+
+class DictRows:
+    """Implements ``RowReader`` over ``{table: [rows]}``. A column that a row does not name is NULL.
+
+    Rows go through the mapper's ``derive`` and ``keep`` as in the replica, and transient columns are dropped. A
+    look-up that no index serves, or of a column that is not in the spec, is an AssertionError.
+    """
+
+    def __init__(self, mapper: Mapper, tables: Mapping[str, Iterable[Mapping[str, Value]]] | None = None) -> None:
+        self.mapper = mapper
+        self.specs: dict[str, TableSpec] = {spec.name: spec for spec in mapper.tables}
+        self._tables: dict[str, dict[tuple[Value, ...], Row]] = {name: {} for name in self.specs}
+        self._references: dict[str, Any] = {}
+        for table in self.specs:
+            for row in (tables or {}).get(table, ()):
+                self.put(table, **row)
+        unknown = set(tables or {}) - self.specs.keys()
+        assert not unknown, f"no such mapped tables: {sorted(unknown)}"
+
+    # ------------------------------------------------------------------------------------------------ changing
+
+    def put(self, table: str, **columns: Value) -> list[ObjectRef | Sweep]:
+        """Insert or replace a row; a row held keeps the columns that are not named. Returns what was touched."""
+        spec = self.specs[table]
+        assert columns.keys() <= {*spec.columns}, f"{table} has no {sorted(columns.keys() - {*spec.columns})}"
+        key = tuple(columns[column] for column in spec.key)
+        held = self._tables[table].get(key)
+        merged = {**(held or dict.fromkeys(spec.columns)), **columns}
+        row = {**merged, **self.mapper.derive(table, merged)}
+        row = {column: value for column, value in row.items() if column not in spec.transient}
+        if not self.mapper.keep(table, row, self):
+            return self.remove(table, *key)
+        if row == held:
+            return []
+        self._tables[table][key] = row
+        return self._touched(spec, held, row)
+
+    def remove(self, table: str, *key: Value) -> list[ObjectRef | Sweep]:
+        """Delete a row, without cascades. Returns what was touched."""
+        held = self._tables[table].pop(key, None)
+        return [] if held is None else self._touched(self.specs[table], held, None)
+
+    def _touched(self, spec: TableSpec, before: Row | None, after: Row | None) -> list[ObjectRef | Sweep]:
+        if spec.reference:
+            self._references.clear()
+        return list(self.mapper.touched(spec.name, before, after, self))
+
+    def spread(self, touched: Iterable[ObjectRef | Sweep]) -> set[ObjectRef]:
+        """The objects named, sweeps worked off."""
+        found: set[ObjectRef] = set()
+        for item in touched:
+            if isinstance(item, ObjectRef):
+                found.add(item)
+                continue
+            for row in self._tables[item.table].values():
+                identity = row[item.id_column]
+                if isinstance(identity, int | str) and (not item.column or row[item.column] == item.value):
+                    found.add(ObjectRef(item.kind, identity))
+        return found
+
+    # ------------------------------------------------------------------------------------------------- reading
+
+    def get(self, table: str, *key: Value) -> Row | None:
+        """See ``RowReader``."""
+        assert len(key) == len(self.specs[table].key), f"{table}'s key is {self.specs[table].key}"
+        return self._tables[table].get(key)
+
+    def find(self, table: str, column: str, value: Value) -> Sequence[Row]:
+        """See ``RowReader``."""
+        spec = self.specs[table]
+        assert any(index[0] == column for index in (*spec.indexes, spec.key)), f"{table}.{column} leads no index"
+        return [row for row in self._by_key(table) if _equal(row[column], value)]
+
+    def descending(self, table: str, column: str, value: Value, order: tuple[str, ...]) -> Iterator[Row]:
+        """See ``RowReader``."""
+        assert (column, *order) in self.specs[table].indexes, f"{table} has no index {(column, *order)}"
+        found = [row for row in self._by_key(table) if _equal(row[column], value)]
+        yield from sorted(found, key=lambda row: [_rank(row[by]) for by in order], reverse=True)
+
+    def reference(self, name: str, build: Callable[[RowReader], T]) -> T:
+        """See ``RowReader``."""
+        if name not in self._references:
+            self._references[name] = build(self)
+        held: T = self._references[name]
+        return held
+
+    def every(self, table: str) -> list[Row]:
+        """All rows in key order."""
+        return self._by_key(table)
+
+    def _by_key(self, table: str) -> list[Row]:
+        held = self._tables[table]
+        return [held[key] for key in sorted(held, key=lambda key: [_rank(part) for part in key])]
+
+
+def _equal(held: Value, value: Value) -> bool:
+    """SQL's =, where NULL equals nothing."""
+    return held is not None and value is not None and held == value
+
+
+def _rank(value: Value) -> tuple[int, Any]:
+    """SQLite's order: NULL, numbers, text, bytes."""
+    if value is None:
+        return 0, 0
+    return (1, value) if isinstance(value, int | float) else (2, value) if isinstance(value, str) else (3, value)
