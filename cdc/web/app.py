@@ -1,0 +1,88 @@
+"""The daemon's web pages: /live, /ready, /metrics, /status and a page at / that shows the status.
+
+Read-only, no log-in, no personal data: listen on loopback or inside the cluster.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from cdc.web.metrics import CONTENT_TYPE, Metrics
+from cdc.web.view import View
+
+VALUE_FIELDS: Final = frozenset({"properties", "values", "email", "before", "after"})
+"""Where a status would carry personal data; left out unless ``web.show_values``."""
+
+_NO_STORE: Final = {"Cache-Control": "no-store"}
+
+
+def make_app(view: View, metrics: Metrics, *, show_values: bool) -> web.Application:
+    """The application; ``show_values`` lets fields that may hold personal data through to /status."""
+    pages = _Pages(view, metrics, show_values)
+    app = web.Application()
+    app.router.add_get("/live", pages.live)
+    app.router.add_get("/ready", pages.ready)
+    app.router.add_get("/metrics", pages.metrics)
+    app.router.add_get("/status", pages.status)
+    app.router.add_get("/", pages.page)
+    return app
+
+
+class _Pages:
+    def __init__(self, view: View, metrics: Metrics, show_values: bool) -> None:
+        self._view = view
+        self._metrics = metrics
+        self._show_values = show_values
+        self._html = files("cdc.web").joinpath("page.html").read_text(encoding="utf-8")
+        self._policy = _policy(self._html)
+
+    async def live(self, _request: web.Request) -> web.Response:
+        is_live, reasons = self._view.live()
+        return _json({"live": is_live, "reasons": reasons}, 200 if is_live else 503)
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        is_ready, reasons = self._view.ready()
+        return _json({"ready": is_ready, "reasons": reasons}, 200 if is_ready else 503)
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE} | _NO_STORE)
+
+    async def status(self, _request: web.Request) -> web.Response:
+        status: Any = self._view.status()
+        return _json(status if self._show_values else _without_values(status), 200)
+
+    async def page(self, _request: web.Request) -> web.Response:
+        headers = {"Content-Security-Policy": self._policy, "X-Content-Type-Options": "nosniff"} | _NO_STORE
+        return web.Response(text=self._html, content_type="text/html", charset="utf-8", headers=headers)
+
+
+def _json(document: Any, status: int) -> web.Response:
+    body = orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS, default=str)
+    return web.Response(body=body, status=status, content_type="application/json", headers=_NO_STORE)
+
+
+def _without_values(tree: Any) -> Any:
+    if isinstance(tree, Mapping):
+        return {key: _without_values(below) for key, below in tree.items() if key not in VALUE_FIELDS}
+    if isinstance(tree, list | tuple):
+        return [_without_values(below) for below in tree]
+    return tree
+
+
+def _policy(html: str) -> str:
+    """The page may run its own script and style, and ask this server; nothing else."""
+    sources = []
+    for tag in ("script", "style"):
+        inline = re.search(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+        assert inline is not None
+        digest = base64.b64encode(hashlib.sha256(inline[1].encode()).digest()).decode()
+        sources.append(f"{tag}-src 'sha256-{digest}'")
+    return "; ".join(["default-src 'none'", "connect-src 'self'", *sources, "base-uri 'none'", "form-action 'none'"])

@@ -1,0 +1,96 @@
+"""Every metric: name, kind, unit and meaning. The names on /metrics carry ``magento_cdc_`` in front.
+
+A misspelt name fails the type check. Rates (rows a second, requests a second) are the scraper's: rate() of a counter.
+Labels hold object types, urgencies, HTTP statuses and table names only: no ids, no personal data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+PREFIX: Final = "magento_cdc_"
+
+Counter = Literal[
+    "transactions_total",
+    "changes_total",
+    "events_total",
+    "rendered_total",
+    "enqueued_total",
+    "unchanged_total",
+    "accepted_total",
+    "requests_total",
+    "retries_total",
+    "dead_letters_total",
+]
+Gauge = Literal[
+    "info",
+    "ready",
+    "dead_letters_held",
+    "outbox",
+    "outbox_blocked",
+    "dirty_objects",
+    "dirty_sweeps",
+    "pulls",
+    "queue_bytes",
+    "queue_transactions",
+    "read_lag_seconds",
+    "load_rows",
+    "load_done",
+    "position_file",
+    "position_offset",
+]
+Histogram = Literal["delivery_latency_seconds", "state_commit_seconds"]
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """One metric. ``buckets``: upper bounds of a histogram, in its unit."""
+
+    text: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+COUNTERS: Final[Mapping[Counter, Meaning]] = {
+    "transactions_total": Meaning("Source transactions applied."),
+    "changes_total": Meaning("Row changes applied to the replica."),
+    "events_total": Meaning("Log events by what was done with them; type is the event's name.", ("type",)),
+    "rendered_total": Meaning("Objects rendered."),
+    "enqueued_total": Meaning("Messages put into the outbox."),
+    "unchanged_total": Meaning("Rendered messages that were equal to what was last sent, and so not sent."),
+    "accepted_total": Meaning("Messages that the sink accepted.", ("object_type",)),
+    "requests_total": Meaning("Requests to the sink by HTTP status, or the kind of failure.", ("status",)),
+    "retries_total": Meaning("Messages sent again."),
+    "dead_letters_total": Meaning("Messages set aside for good since the start, by reason.", ("reason",)),
+}
+GAUGES: Final[Mapping[Gauge, Meaning]] = {
+    "info": Meaning("Always 1; the label says which version runs.", ("version",)),
+    "ready": Meaning("1 when /ready answers 200."),
+    "dead_letters_held": Meaning("Dead letters held now."),
+    "outbox": Meaning("Messages waiting to be sent.", ("object_type", "urgency")),
+    "outbox_blocked": Meaning("Messages of the outbox that wait for an object they refer to."),
+    "dirty_objects": Meaning("Objects waiting to be rendered."),
+    "dirty_sweeps": Meaning("Bulk touches being worked off."),
+    "pulls": Meaning("Objects waiting for their rows to be read from the server."),
+    "queue_bytes": Meaning("Read but not yet applied, in bytes of log."),
+    "queue_transactions": Meaning("Read but not yet applied, in transactions."),
+    "read_lag_seconds": Meaning("Now minus the commit time of the transaction read last, when it was read."),
+    "load_rows": Meaning("Rows that the first load has read since the start."),
+    "load_done": Meaning("1 when the replica is complete."),
+    "position_file": Meaning("Number of the log file that is applied up to position_offset."),
+    "position_offset": Meaning("Offset in the log file; over 2^53 it would be rounded, log files are smaller."),
+}
+HISTOGRAMS: Final[Mapping[Histogram, Meaning]] = {
+    "delivery_latency_seconds": Meaning(
+        "From the source's commit to the sink's acceptance; the source writes whole seconds on MariaDB.",
+        ("object_type",),
+        (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 86400.0),
+    ),
+    "state_commit_seconds": Meaning(
+        "One turn of the state thread: apply, render and commit to disk.",
+        (),
+        (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+    ),
+}

@@ -1,0 +1,151 @@
+"""The daemon's metrics: fed by delivery and the state thread as things happen, and once a second from the status.
+
+May be called from any thread. Names and meanings are in catalogue.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Final
+
+import prometheus_client as prometheus
+
+from cdc.model import ObjectType
+from cdc.web import catalogue
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_TOTALS: Final[Mapping[catalogue.Counter, str]] = {
+    "transactions_total": "transactions",
+    "changes_total": "changes",
+    "rendered_total": "rendered",
+    "enqueued_total": "enqueued",
+    "unchanged_total": "unchanged",
+}
+_LEVELS: Final[Mapping[catalogue.Gauge, tuple[str, ...]]] = {
+    "ready": ("ready",),
+    "dead_letters_held": ("dead_letters",),
+    "outbox_blocked": ("outbox", "blocked"),
+    "dirty_objects": ("waiting", "objects"),
+    "dirty_sweeps": ("waiting", "sweeps"),
+    "pulls": ("waiting", "pulls"),
+    "queue_bytes": ("queue", "bytes"),
+    "queue_transactions": ("queue", "transactions"),
+    "read_lag_seconds": ("source", "read_lag_s"),
+    "load_rows": ("load", "rows"),
+}
+
+
+class Metrics:
+    """One process's metrics, in a registry of their own, so that two daemons in one process do not meet."""
+
+    def __init__(self) -> None:
+        self._registry = prometheus.CollectorRegistry()
+        prometheus.ProcessCollector(registry=self._registry)  # memory, CPU, open files, start time
+        self._counters = {
+            name: prometheus.Counter(catalogue.PREFIX + name, meaning.text, meaning.labels, registry=self._registry)
+            for name, meaning in catalogue.COUNTERS.items()
+        }
+        self._gauges = {
+            name: prometheus.Gauge(catalogue.PREFIX + name, meaning.text, meaning.labels, registry=self._registry)
+            for name, meaning in catalogue.GAUGES.items()
+        }
+        self._histograms = {
+            name: prometheus.Histogram(
+                catalogue.PREFIX + name, meaning.text, meaning.labels, registry=self._registry, buckets=meaning.buckets
+            )
+            for name, meaning in catalogue.HISTOGRAMS.items()
+        }
+        self._seen: dict[tuple[catalogue.Counter, tuple[str, ...]], float] = {}
+        self._set("info", 1, version("magento-cdc"))
+        for object_type in ObjectType:  # series that exist from the start: rate() sees the first message, too
+            self._counters["accepted_total"].labels(object_type)
+            self._histograms["delivery_latency_seconds"].labels(object_type)
+
+    def text(self) -> bytes:
+        """The page for Prometheus, in its text format (CONTENT_TYPE)."""
+        return prometheus.generate_latest(self._registry)
+
+    # ------------------------------------------------------------------------------------ as things happen
+
+    def state_commit(self, seconds: float) -> None:
+        """The state thread finished a turn; its commit is on disk."""
+        self._histograms["state_commit_seconds"].observe(seconds)
+
+    def accepted(self, object_type: ObjectType, latency_s: float | None) -> None:
+        """The sink accepted a message; ``latency_s`` since the source's commit, None where that is not known."""
+        self._counters["accepted_total"].labels(object_type).inc()
+        if latency_s is not None:
+            self._histograms["delivery_latency_seconds"].labels(object_type).observe(max(0.0, latency_s))
+
+    def requested(self, status: int | str) -> None:
+        """A request ended with this HTTP status, or with this kind of failure (``unreachable``, ``timeout``)."""
+        self._counters["requests_total"].labels(str(status)).inc()
+
+    def retried(self, messages: int = 1) -> None:
+        """So many messages will be sent again."""
+        self._counters["retries_total"].inc(messages)
+
+    def dead_lettered(self, reason: str) -> None:
+        """A message was set aside for good. ``reason``: a short word of our own, never the receiver's text."""
+        self._counters["dead_letters_total"].labels(reason).inc()
+
+    def events(self, totals: Mapping[str, int]) -> None:
+        """What the reader counted since the process started, by event type."""
+        for name, total in totals.items():
+            self._advance("events_total", total, name)
+
+    # --------------------------------------------------------------------------------------- once a second
+
+    def refresh(self, status: Mapping[str, object]) -> None:
+        """Take over what the view's status says. A part that is missing or no number leaves its metric alone."""
+        for counter, key in _TOTALS.items():
+            total = _number(status, (key,))
+            if total is not None:
+                self._advance(counter, total)
+        for gauge, path in _LEVELS.items():
+            level = _number(status, path)
+            if level is not None:
+                self._set(gauge, level)
+        load = status.get("load")
+        if isinstance(load, Mapping):
+            self._set("load_done", 1 if load.get("state") == "done" else 0)
+        self._position(str(status.get("position") or ""))
+        outbox = status.get("outbox")
+        if isinstance(outbox, Mapping):
+            self._outbox(outbox)
+
+    def _position(self, text: str) -> None:
+        """``binlog.000123:4567``; other positions (none yet) have no number."""
+        file, _, offset = text.partition(":")
+        number = file.rpartition(".")[2]
+        if number.isdecimal() and offset.isdecimal():
+            self._set("position_file", int(number))
+            self._set("position_offset", int(offset))
+
+    def _outbox(self, outbox: Mapping[str, object]) -> None:
+        """``pending``: object type → urgency → count; what is not named has none waiting."""
+        pending = outbox.get("pending")
+        for object_type in ObjectType:
+            by_urgency = pending.get(object_type.value) if isinstance(pending, Mapping) else None
+            for urgency in ("live", "history"):
+                count = _number(by_urgency, (urgency,)) if isinstance(by_urgency, Mapping) else None
+                self._set("outbox", count or 0, object_type.value, urgency)
+
+    def _set(self, name: catalogue.Gauge, value: float, *labels: str) -> None:
+        gauge = self._gauges[name]
+        (gauge.labels(*labels) if labels else gauge).set(value)
+
+    def _advance(self, name: catalogue.Counter, total: float, *labels: str) -> None:
+        """Raise a counter to ``total``; a total that fell began anew at nought (a new connection, a new thread)."""
+        seen = self._seen.get((name, labels), 0.0)
+        counter = self._counters[name]
+        (counter.labels(*labels) if labels else counter).inc(total - seen if total >= seen else total)
+        self._seen[(name, labels)] = total
+
+
+def _number(tree: object, path: tuple[str, ...]) -> float | None:
+    for key in path:
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return float(tree) if isinstance(tree, int | float) else None

@@ -1,0 +1,41 @@
+"""Starts the web pages on the port of the settings, in the event loop that runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from cdc.config import WebSettings
+from cdc.errors import SetupError
+from cdc.web.app import make_app
+from cdc.web.metrics import Metrics
+from cdc.web.view import View
+
+
+@dataclass(slots=True)
+class WebServer:
+    """A running server. ``port``: the one it listens on, also when ``web.port`` is 0."""
+
+    port: int
+    _runner: web.AppRunner
+
+    async def close(self) -> None:
+        """Stop listening and cut what is open. May be called twice."""
+        await self._runner.cleanup()
+
+
+async def start_web(view: View, metrics: Metrics, settings: WebSettings) -> WebServer:
+    """Listen on ``web.host`` and ``web.port``. SetupError when that address cannot be had."""
+    app = make_app(view, metrics, show_values=settings.show_values)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise SetupError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}",
+            hint="set web.host and web.port to an address of this machine that is free (web.port = 0 picks one)",
+        ) from error
+    return WebServer(runner.addresses[0][1], runner)

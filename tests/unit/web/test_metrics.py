@@ -1,0 +1,118 @@
+"""The metrics: every name of the catalogue is exported, and what the daemon says arrives."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from cdc.model import ObjectType
+from cdc.web import catalogue
+from cdc.web.metrics import Metrics
+
+
+def samples(metrics: Metrics) -> dict[tuple[str, str], float]:
+    """(name without prefix, first label's value) → value."""
+    found = {}
+    for family in text_string_to_metric_families(metrics.text().decode()):
+        for sample in family.samples:
+            label = next(iter(sample.labels.values()), "")
+            found[sample.name.removeprefix(catalogue.PREFIX), label] = sample.value
+    return found
+
+
+@pytest.mark.parametrize(
+    ("names", "meanings"),
+    [
+        (catalogue.Counter, catalogue.COUNTERS),
+        (catalogue.Gauge, catalogue.GAUGES),
+        (catalogue.Histogram, catalogue.HISTOGRAMS),
+    ],
+)
+def test_every_name_has_a_meaning_and_no_other(names: object, meanings: object) -> None:
+    """The Literal of names and the table of meanings are the same set."""
+    assert set(get_args(names)) == set(meanings)  # type: ignore[call-overload]
+
+
+def test_every_metric_is_exported() -> None:
+    """Each metric of the catalogue is on /metrics, with its meaning as help."""
+    text = Metrics().text().decode()
+
+    for meanings in (catalogue.COUNTERS, catalogue.GAUGES, catalogue.HISTOGRAMS):
+        for name, meaning in meanings.items():
+            assert f"# HELP {catalogue.PREFIX}{name} {meaning.text}" in text
+
+
+def test_the_status_feeds_counters_and_gauges() -> None:
+    """What the view says once a second becomes metrics; totals never fall."""
+    metrics = Metrics()
+    status: dict[str, object] = {
+        "ready": True,
+        "source": {"read_lag_s": 1.5},
+        "queue": {"transactions": 2, "bytes": 2048},
+        "load": {"state": "loading", "rows": 70},
+        "position": "mariadb-bin.000123:4567",
+        "transactions": 5,
+        "changes": 12,
+        "waiting": {"objects": 3, "pulls": 1, "sweeps": 0},
+        "outbox": {"pending": {"DEAL": {"live": 4}}, "blocked": 1},
+        "dead_letters": 2,
+    }
+    metrics.refresh(status)
+    metrics.refresh(status | {"changes": 15})
+
+    seen = samples(metrics)
+    assert seen["transactions_total", ""] == 5
+    assert seen["changes_total", ""] == 15
+    assert (seen["ready", ""], seen["load_done", ""], seen["load_rows", ""]) == (1, 0, 70)
+    assert (seen["position_file", ""], seen["position_offset", ""]) == (123, 4567)
+    assert (seen["queue_bytes", ""], seen["read_lag_seconds", ""]) == (2048, 1.5)
+    assert (seen["outbox_blocked", ""], seen["dead_letters_held", ""], seen["pulls", ""]) == (1, 2, 1)
+
+
+def test_an_outbox_that_empties_goes_to_nought() -> None:
+    """A type that is no longer named has none waiting."""
+    metrics = Metrics()
+    metrics.refresh({"outbox": {"pending": {"DEAL": {"live": 4, "history": 9}}}})
+    assert 'outbox{object_type="DEAL",urgency="history"} 9.0' in metrics.text().decode()
+
+    metrics.refresh({"outbox": {"pending": {}}})
+    assert 'outbox{object_type="DEAL",urgency="history"} 0.0' in metrics.text().decode()
+
+
+def test_a_total_that_begins_anew_is_added() -> None:
+    """Counters go on when the part that counts was replaced."""
+    metrics = Metrics()
+    for total in (10, 12, 3):
+        metrics.events({"WRITE_ROWS": total})
+
+    assert samples(metrics)["events_total", "WRITE_ROWS"] == 15
+
+
+def test_a_strange_status_changes_nothing() -> None:
+    """Parts that are missing or of another form are left alone."""
+    metrics = Metrics()
+    metrics.refresh({"outbox": "none", "load": None, "queue": [], "changes": "many", "position": "gtid:0-1-5"})
+
+    assert samples(metrics)["changes_total", ""] == 0
+
+
+def test_delivery_feeds_its_counters() -> None:
+    """Accepted messages, requests, retries and dead letters are counted as they happen."""
+    metrics = Metrics()
+    metrics.accepted(ObjectType.DEAL, 0.4)
+    metrics.accepted(ObjectType.DEAL, None)
+    metrics.requested(204)
+    metrics.requested("unreachable")
+    metrics.retried(7)
+    metrics.dead_lettered("refused")
+    metrics.state_commit(0.004)
+
+    seen = samples(metrics)
+    assert seen["accepted_total", "DEAL"] == 2
+    assert seen["accepted_total", "CONTACT"] == 0
+    assert seen["delivery_latency_seconds_count", "DEAL"] == 1
+    assert (seen["requests_total", "204"], seen["requests_total", "unreachable"]) == (1, 1)
+    assert (seen["retries_total", ""], seen["dead_letters_total", "refused"]) == (7, 1)
+    assert seen["state_commit_seconds_count", ""] == 1
