@@ -53,9 +53,10 @@ def render(item_id: int, rows: RowReader) -> Rendered | None:
 
 def children_of(item: Row, rows: RowReader) -> Sequence[Row]:
     """The children that the line needs: a configurable's and a dynamic bundle's; none are looked up for others."""
-    if item.get("product_type") == CONFIGURABLE or item.get("price_mode") == PRICED_BY_CHILDREN:
-        return rows.find("sales_order_item", "parent_item_id", item["item_id"])
-    return ()
+    if item.get("product_type") != CONFIGURABLE and item.get("price_mode") != PRICED_BY_CHILDREN:
+        return ()
+    order = item.get("order_id")  # a line and its children are one order's, whatever damaged rows may say
+    return [row for row in rows.find("sales_order_item", "parent_item_id", item["item_id"]) if row["order_id"] == order]
 
 
 def product_of(item: Row, children: Sequence[Row]) -> ObjectRef | None:

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from cdc.config import MappingSettings
+from cdc.errors import RenderError
 from cdc.model import Kind, ObjectRef, Pull, Rendered, Row, Sweep, TableSpec, Value
 from cdc.protocols import RowReader
-from mappers import customer, guest, line_item, order, product, pulls, touches
+from mappers import customer, guest, line_item, money, order, product, pulls, touches
 from mappers.guests import guest_id, possible_guest
 from mappers.options import modes
 from mappers.shop import shop
@@ -71,7 +72,15 @@ class MagentoMapping:
         return touches.touched(table, before, after, rows, self.settings)
 
     def render(self, ref: ObjectRef, rows: RowReader) -> Rendered | None:
-        """The object's complete state, or None when it does not exist."""
+        """The object's complete state, or None when it does not exist. RenderError for an amount that is no number."""
+        try:
+            return self._render(ref, rows)
+        except money.NotANumberError as error:
+            raise RenderError(
+                f"{ref.kind}-{ref.id}: {error}", hint="correct it in the shop; the next change of it is sent again"
+            ) from None
+
+    def _render(self, ref: ObjectRef, rows: RowReader) -> Rendered | None:
         identity = ref.id
         if ref.kind is Kind.GUEST:
             return guest.render(str(identity), rows, self.settings)

@@ -18,8 +18,15 @@ _EXACT: Final = Context(prec=200, traps=[Inexact, InvalidOperation])  # MySQL's 
 ZERO: Final = Decimal(0)
 
 
+class NotANumberError(ValueError):
+    """A column of amounts holds something else. Its text does not show the value."""
+
+    def __init__(self) -> None:
+        super().__init__("an amount or quantity is no number")
+
+
 def money(value: Value) -> str:
-    """Plain decimal text with at least two decimals (``59.90``, ``0.125``); "" for NULL. ValueError if no number."""
+    """Plain decimal text, at least two decimals (``59.90``, ``0.125``); "" for NULL. Raises NotANumberError."""
     if value is None or value == "":
         return ""
     sign, whole, fraction = _parts(value)
@@ -28,7 +35,7 @@ def money(value: Value) -> str:
 
 
 def quantity(value: Value) -> str:
-    """Plain decimal text without trailing zeros (``2``, ``0.5``); "" for NULL. ValueError if it is no number."""
+    """Plain decimal text without trailing zeros (``2``, ``0.5``); "" for NULL. NotANumberError if it is none."""
     if value is None or value == "":
         return ""
     sign, whole, fraction = _parts(value)
@@ -56,15 +63,15 @@ def total(values: Iterable[Value]) -> str:
 
 
 def number(value: Value) -> Decimal:
-    """The exact number; 0 for NULL. ValueError if it is none."""
+    """The exact number; 0 for NULL. NotANumberError if it is none."""
     if value is None or value == "":
         return ZERO
     try:
         found = _EXACT.create_decimal(repr(value) if isinstance(value, float) else value)  # type: ignore[arg-type]
     except (InvalidOperation, TypeError):  # bytes, or text that is no number
-        raise ValueError("a decimal column holds something that is no number") from None
+        raise NotANumberError from None
     if not found.is_finite():
-        raise ValueError("a decimal column holds something that is no finite number")
+        raise NotANumberError
     return found
 
 
