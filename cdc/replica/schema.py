@@ -13,6 +13,7 @@ property   bit numbers of property names, for the ledger's "ever non-empty" bitm
 outbox     the newest unsent message of an object; ``seq`` is its place in the order
 bare_link  who was sent without a reference because that object is dead-lettered
 dead_letter messages set aside for good, with their reason
+orphan     accepted and later refused because what they refer to was not known yet; rendered again once it is
 ========== ==============================================================================================
 """
 
@@ -55,6 +56,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     UNIQUE (kind, id));
 CREATE INDEX IF NOT EXISTS outbox_ready ON outbox (rank, urgency, seq) WHERE blocked_by IS NULL;
 CREATE INDEX IF NOT EXISTS outbox_blocked ON outbox (blocked_by) WHERE blocked_by IS NOT NULL;
+CREATE INDEX IF NOT EXISTS outbox_delete ON outbox (rendered_ms) WHERE action = 'DELETE';
 CREATE TABLE IF NOT EXISTS bare_link (
     ref_kind TEXT NOT NULL, ref_id NOT NULL, kind TEXT NOT NULL, id NOT NULL,
     PRIMARY KEY (ref_kind, ref_id, kind, id)) WITHOUT ROWID;
@@ -63,6 +65,9 @@ CREATE TABLE IF NOT EXISTS dead_letter (
     at_ms INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, position TEXT NOT NULL,
     UNIQUE (kind, id));
 CREATE INDEX IF NOT EXISTS dead_letter_time ON dead_letter (at_ms);
+CREATE TABLE IF NOT EXISTS orphan (
+    kind TEXT NOT NULL, id NOT NULL, changed_at INTEGER NOT NULL, since_ms INTEGER NOT NULL, reason TEXT NOT NULL,
+    detail TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
 """
 
 
