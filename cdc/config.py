@@ -60,7 +60,7 @@ class TlsMode(StrEnum):
 class TlsSettings(Section):
     """TLS to the database server."""
 
-    mode: TlsMode = Field(TlsMode.PREFERRED, description="disabled, preferred, required, verify_ca or verify_identity")
+    mode: TlsMode = Field(TlsMode.PREFERRED, description="how far TLS is asked for, as MySQL's --ssl-mode")
     ca: Path | None = Field(None, description="file with the CA certificates to trust")
     cert: Path | None = Field(None, description="client certificate file")
     key: Path | None = Field(None, description="client key file")
@@ -69,20 +69,26 @@ class TlsSettings(Section):
 class SourceSettings(Section):
     """Where changes come from."""
 
-    kind: Literal["binlog", "files"] = Field("binlog", description="binlog (a live server) or files (binlog files)")
+    kind: Literal["binlog", "files"] = Field("binlog", description="binlog: a live server; files: binlog files")
     host: str = Field("127.0.0.1", description="database server")
-    port: Port = 3306
-    user: str = Field("magento_cdc", description="needs REPLICATION SLAVE, REPLICATION CLIENT and SELECT")
-    password: SecretStr = SecretStr("")
-    password_file: Path | None = Field(None, description="file that holds the password")
-    database: str = Field("magento", min_length=1)
+    port: Port = Field(3306, description="its port")
+    user: str = Field(
+        "magento_cdc", description="database user; needs REPLICATION SLAVE, REPLICATION CLIENT and SELECT"
+    )
+    password: SecretStr = Field(SecretStr(""), description="its password")
+    password_file: Path | None = Field(None, description="file that holds the password, instead of password")
+    database: str = Field("magento", min_length=1, description="the store's database")
     table_prefix: str = Field("", description="db.table_prefix of app/etc/env.php")
-    server_id: int = Field(4211, ge=1, le=4294967295, description="must be unique among the server's replicas")
-    start: str = Field("import", description="import, latest, earliest or a position; used when there is no state")
+    server_id: int = Field(
+        4211, ge=1, le=4294967295, description="our id as a replica; must be unique among the server's replicas"
+    )
+    start: str = Field(
+        "import", description="where to begin without state: import, latest, earliest, file:offset or gtid:..."
+    )
     tls: TlsSettings = TlsSettings()
-    files: tuple[str, ...] = Field((), description="for kind = files: binlog files or globs, read in order")
+    files: tuple[str, ...] = Field((), description="kind files: binlog files or globs, read in order")
     heartbeat_s: Seconds = Field(10.0, description="how often an idle server must show it is alive, seconds")
-    connect_timeout_s: Seconds = 10.0
+    connect_timeout_s: Seconds = Field(10.0, description="to connect and log in, seconds")
     queue_mb: Annotated[int, Field(ge=1)] = Field(32, description="decoded transactions that may wait, MB of log")
 
     @field_validator("start")
@@ -102,23 +108,27 @@ class SourceSettings(Section):
 class SinkSettings(Section):
     """Where messages go."""
 
-    kind: Literal["bridge", "jsonl"] = Field("bridge", description="bridge (Ecommerce Bridge) or jsonl")
+    kind: Literal["bridge", "jsonl"] = Field(
+        "bridge", description="bridge: HubSpot's Ecommerce Bridge; jsonl: lines of JSON"
+    )
     api_version: Literal[1] = Field(1, description="bridge: version of its API")
     base_url: str = Field("https://api.hubapi.com", description="scheme, host and port of the API")
-    api_key: SecretStr = Field(SecretStr(""), description="hapikey")
-    api_key_file: Path | None = None
-    access_token: SecretStr = Field(SecretStr(""), description="bearer token; wins over api_key")
-    access_token_file: Path | None = None
+    api_key: SecretStr = Field(SecretStr(""), description="bridge: hapikey")
+    api_key_file: Path | None = Field(None, description="file that holds it, instead of api_key")
+    access_token: SecretStr = Field(SecretStr(""), description="bridge: bearer token; wins over api_key")
+    access_token_file: Path | None = Field(None, description="file that holds it, instead of access_token")
     path: str = Field("-", description="jsonl: file to append to, - for stdout")
     paths: dict[ObjectType, str] = Field(
         default_factory=dict, description="bridge: another spelling of a type's path segment, e.g. LINE_ITEM = LINEITEM"
     )
     max_batch: Annotated[int, Field(ge=1)] = Field(200, description="messages a request; capped by the sink's limit")
     max_batch_kb: Annotated[int, Field(ge=16)] = Field(1024, description="body of a request, KiB")
-    max_delay_ms: Annotated[int, Field(ge=0)] = Field(200, description="how long a message may wait for company")
-    max_requests_per_10s: Annotated[int, Field(ge=1)] = 100
-    timeout_s: Seconds = Field(30.0, description="one request, from connect to the last byte")
-    judge_poll_s: Seconds = Field(15.0, description="bridge: how often sync-errors are asked for")
+    max_delay_ms: Annotated[int, Field(ge=0)] = Field(
+        200, description="how long a message may wait for company, milliseconds"
+    )
+    max_requests_per_10s: Annotated[int, Field(ge=1)] = Field(100, description="upper bound; answers may lower it")
+    timeout_s: Seconds = Field(30.0, description="one request, from connect to the last byte, seconds")
+    judge_poll_s: Seconds = Field(15.0, description="bridge: how often sync-errors are asked for, seconds")
 
     @field_validator("base_url")
     @classmethod
@@ -154,15 +164,15 @@ class WebSettings(Section):
     """Health, metrics and status."""
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 in a container")
-    port: Port = Field(8080, description="0 picks a free one")
+    port: Port = Field(8080, description="port to listen on; 0 picks a free one")
     show_values: bool = Field(False, description="show personal data on the page")
 
 
 class LogSettings(Section):
     """Structured logs."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["json", "console"] = "json"
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is written")
+    format: Literal["json", "console"] = Field("json", description="json: for machines; console: for eyes")
 
 
 class MappingSettings(Section):
@@ -186,7 +196,7 @@ class HistorySettings(Section):
 class ApplySettings(Section):
     """How transactions are grouped into local commits."""
 
-    max_delay_ms: Annotated[int, Field(ge=0)] = Field(100, description="how long a group may stay open")
+    max_delay_ms: Annotated[int, Field(ge=0)] = Field(100, description="how long a group may stay open, milliseconds")
     max_rows: Annotated[int, Field(ge=1)] = Field(2000, description="row changes a group")
 
 
@@ -195,7 +205,7 @@ class DeliverySettings(Section):
 
     history_share: float = Field(0.1, gt=0, le=1, description="part of the quota for history while live work is ready")
     max_deletes_per_hour: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="DELETEs over this are held; default the greater of 500 and 1 % of the ledger"
+        None, examples=[500], description="DELETEs over this are held; default the greater of 500 and 1 % of the ledger"
     )
     max_dead_letters_per_hour: Annotated[int, Field(ge=1)] = Field(1000, description="over this, sending stops")
 
@@ -203,7 +213,7 @@ class DeliverySettings(Section):
 class ShutdownSettings(Section):
     """How the daemon ends."""
 
-    grace_s: Seconds = Field(25.0, description="SIGTERM to exit; keep it under the pod's terminationGracePeriodSeconds")
+    grace_s: Seconds = Field(25.0, description="SIGTERM to exit, seconds; keep it under the pod's grace period")
 
 
 class Settings(BaseSettings):
