@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
@@ -23,6 +24,8 @@ from cdc.model import ObjectType, StartKind, parse_start
 
 ENV_PREFIX = "MAGENTO_CDC__"
 DEFAULT_FILE = "magento-cdc.toml"
+
+_URL_LOGIN = re.compile(r"//[^/@\s]*@")
 
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -135,6 +138,8 @@ class SinkSettings(Section):
     def _is_http(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
+        if _URL_LOGIN.search(value):
+            raise ValueError("must not hold a user or password; use api_key or access_token")
         return value.rstrip("/")
 
     @field_validator("paths")
@@ -323,10 +328,17 @@ def _fault_lines(error: ValidationError) -> list[str]:
         if fault["type"] == "extra_forbidden":
             lines.append(f"{name}: there is no such setting{_nearest(where[-1], _siblings(where[:-1]))}")
             continue
-        message = fault["msg"].removeprefix("Value error, ")
-        shown = "" if isinstance(fault["input"], Mapping | Section) or _is_secret(where) else f" = {fault['input']!r}"
-        lines.append(f"{name}{shown}: {message}")
+        is_no_table = fault["type"] in ("model_type", "dict_type")
+        message = f"must be a table: [{name}]" if is_no_table else fault["msg"].removeprefix("Value error, ")
+        lines.append(f"{name}{_shown(fault['input'], where)}: {message}")
     return lines
+
+
+def _shown(value: object, where: list[str]) -> str:
+    """`` = value``, or nothing where it is or could hold a secret: a whole section is not shown either."""
+    if len(where) < 2 or _is_secret(where) or isinstance(value, Mapping | Section):
+        return ""
+    return f" = {_URL_LOGIN.sub('//***@', repr(value))}"
 
 
 def _siblings(where: list[str]) -> list[str]:
@@ -340,5 +352,4 @@ def _siblings(where: list[str]) -> list[str]:
 
 
 def _is_secret(where: list[str]) -> bool:
-    """Whether the setting's value must not be shown (an input that is a whole section is not shown either)."""
-    return where[-1] in {"password", "api_key", "access_token"} if where else True
+    return any(part in {"password", "api_key", "access_token"} for part in where)
