@@ -36,6 +36,7 @@ _NO_LOG = 1381
 _UNKNOWN_AUTH = frozenset({1251, 2059, 2061})
 _NO_TLS = 2026
 _SYNTAX = 1064
+_CLIENT_ERRORS = (2000, 2999)  # PyMySQL's own; all others came from the server
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,8 @@ def mapped(error: BaseException, settings: SourceSettings) -> CdcError:
         return SetupError(f"no TLS with {place}: {_reason(cause)}", hint="check source.tls")
     if number == _SYNTAX:
         return SetupError(f"{place} does not know a statement this version should: {words}", hint="report this")
+    if number is not None and not _CLIENT_ERRORS[0] <= number <= _CLIENT_ERRORS[1]:
+        return SourceDisconnectedError(f"{place} says: {words}", errno=number, hint="see the server's error log")
     return SourceDisconnectedError(
         f"no connection to {place}: {_reason(cause)}",
         errno=number,

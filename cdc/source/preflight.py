@@ -1,0 +1,272 @@
+"""Looks at the server before reading: every fault in one sentence, with the statement that mends it.
+
+Grants are judged by trying what they allow, since roles, proxies and managed servers make SHOW GRANTS hard to read.
+Nothing is changed on the server.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import pymysql
+
+from cdc.config import SourceSettings
+from cdc.errors import CdcError, SetupError, SourceDisconnectedError
+from cdc.model import Finding, TableSpec
+from cdc.source import dump
+from cdc.source.server import (
+    Connection,
+    ServerIdentity,
+    account,
+    connect,
+    log_files,
+    log_status,
+    mapped,
+    quoted,
+    read_identity,
+    rows,
+    variable,
+)
+
+MYSQL_SINCE: Final = (5, 7)
+MARIADB_SINCE: Final = (10, 2)
+DAY_S: Final = 86_400
+_NO_SUCH_TABLE = 1146
+_DENIED = frozenset({1044, 1045, 1142, 1227, 1698})
+_SHOWN_NAMES = 3
+
+
+def findings(settings: SourceSettings, tables: Sequence[TableSpec]) -> list[Finding]:
+    """One line per thing looked at, in the order in which they would fail. Never raises for what it finds."""
+    try:
+        connection = connect(settings, database=False)
+    except CdcError as error:
+        return [Finding("server", False, error.message, error.hint)]
+    try:
+        return list(_examine(connection, settings, tables))
+    except (pymysql.err.Error, OSError) as error:
+        fault = mapped(error, settings)
+        return [Finding("server", False, fault.message, fault.hint)]
+    finally:
+        if connection.open:
+            connection.close()
+
+
+def require(settings: SourceSettings, tables: Sequence[TableSpec]) -> None:
+    """Raises SetupError naming everything that does not allow a start; SourceDisconnectedError when unreachable."""
+    connect(settings, database=False).close()
+    faults = [finding for finding in findings(settings, tables) if not finding.ok]
+    if len(faults) == 1:
+        raise SetupError(faults[0].text, hint=faults[0].fix)
+    if faults:
+        lines = "".join(f"\n  {fault.text}; {fault.fix}" if fault.fix else f"\n  {fault.text}" for fault in faults)
+        raise SetupError(f"{len(faults)} things do not allow a start:{lines}")
+
+
+def _examine(connection: Connection, settings: SourceSettings, tables: Sequence[TableSpec]) -> Iterator[Finding]:
+    identity = read_identity(connection)
+    yield _version(identity, settings)
+    yield from _log(connection, identity, settings)
+    yield _format(connection)
+    yield _image(connection)
+    yield _metadata(connection)
+    yield _gtid(identity)
+    yield _retention(connection, identity)
+    yield _server_id(connection, settings)
+    yield from _tables(connection, settings, tables)
+    yield _replication_slave(connection, settings)  # last: it ends the connection's life as an SQL session
+
+
+# ------------------------------------------------------------------------------------------------ the server
+
+
+def _version(identity: ServerIdentity, settings: SourceSettings) -> Finding:
+    since = MARIADB_SINCE if identity.flavor == "mariadb" else MYSQL_SINCE
+    is_known = identity.version >= since
+    text = f"{settings.host}:{settings.port} is {identity}"
+    least = ".".join(map(str, since))
+    return Finding(
+        "server", is_known, text if is_known else f"{text}, too old", "" if is_known else f"{least} or newer"
+    )
+
+
+def _log(connection: Connection, identity: ServerIdentity, settings: SourceSettings) -> Iterator[Finding]:
+    if (variable(connection, "log_bin") or "OFF") in {"OFF", "0"}:
+        fix = "put log_bin = binlog and a server_id into the server's configuration, restart it"
+        yield Finding("binlog", False, "the server writes no binlog (log_bin is off)", fix)
+        return
+    name = "BINLOG MONITOR" if identity.flavor == "mariadb" and identity.version >= (10, 5) else "REPLICATION CLIENT"
+    try:
+        files = log_files(connection)
+        _, _, only, without = log_status(connection, identity)
+    except pymysql.err.OperationalError as error:
+        if error.args[0] not in _DENIED:
+            raise
+        yield _missing_grant(settings, name)
+        return
+    yield Finding("grant", True, f"{name} granted")
+    size_mb = sum(size for _, size in files) / 1e6
+    yield Finding("binlog", True, f"{len(files)} log files, {files[0][0]} to {files[-1][0]}, {size_mb:.1f} MB")
+    if (only and settings.database not in only.split(",")) or settings.database in without.split(","):
+        text = f"the log leaves out database {settings.database!r} (binlog_do_db or binlog_ignore_db)"
+        yield Finding("binlog filter", False, text, "change these options in the server's configuration, restart it")
+
+
+def _missing_grant(settings: SourceSettings, name: str) -> Finding:
+    text = f"user {settings.user!r} lacks the grant {name}"
+    return Finding("grant", False, text, f"GRANT {name} ON *.* TO {account(settings)}")
+
+
+def _replication_slave(connection: Connection, settings: SourceSettings) -> Finding:
+    """Registering as a replica needs the grant, and lasts as long as the connection."""
+    try:
+        dump.run_command(connection._sock, dump.register(settings.server_id))  # type: ignore[attr-defined]
+    except SourceDisconnectedError as error:
+        if error.errno not in _DENIED:
+            return Finding("grant", False, f"the server refuses a replica: {error.message}")
+        return _missing_grant(settings, "REPLICATION SLAVE")
+    return Finding("grant", True, "REPLICATION SLAVE granted")
+
+
+def _format(connection: Connection) -> Finding:
+    value = variable(connection, "binlog_format") or "ROW"  # a server without the variable knows no other
+    if value == "ROW":
+        return Finding("binlog_format", True, "binlog_format is ROW")
+    fix = "SET GLOBAL binlog_format = 'ROW', put it into the server's configuration, and reconnect the shop"
+    return Finding("binlog_format", False, f"binlog_format is {value}, so the log holds statements, not rows", fix)
+
+
+def _image(connection: Connection) -> Finding:
+    value = variable(connection, "binlog_row_image") or "FULL"
+    text = f"binlog_row_image is {value}"
+    if value == "FULL":
+        return Finding("binlog_row_image", True, text)
+    fix = "SET GLOBAL binlog_row_image = 'FULL', put it into the server's configuration, and reconnect the shop"
+    return Finding("binlog_row_image", True, f"{text}: rows in the log are not whole", fix, warning=True)
+
+
+def _metadata(connection: Connection) -> Finding:
+    value = variable(connection, "binlog_row_metadata") or "absent"
+    source = "the log" if value == "FULL" else "information_schema"
+    return Finding("binlog_row_metadata", True, f"binlog_row_metadata is {value}; column names come from {source}")
+
+
+def _gtid(identity: ServerIdentity) -> Finding:
+    if identity.gtid_enabled:
+        return Finding("gtid", True, "GTIDs are written; the position holds after a failover")
+    return Finding("gtid", True, "no GTIDs (gtid_mode is not ON); the position holds on this server only")
+
+
+def _retention(connection: Connection, identity: ServerIdentity) -> Finding:
+    seconds = float(variable(connection, "binlog_expire_logs_seconds") or 0)
+    if not seconds:
+        seconds = float(variable(connection, "expire_logs_days") or 0) * DAY_S
+    if not seconds:
+        return Finding("retention", True, "the server does not expire its log")
+    text = f"the server keeps its log for {seconds / DAY_S:.3g} days"
+    if seconds >= DAY_S:
+        return Finding("retention", True, text)
+    has_seconds = identity.version >= ((8,) if identity.flavor == "mysql" else (10, 6))
+    fix = "SET GLOBAL " + ("binlog_expire_logs_seconds = 604800" if has_seconds else "expire_logs_days = 7")
+    return Finding("retention", True, f"{text}; a longer stop of this daemon loses changes", fix, warning=True)
+
+
+def _server_id(connection: Connection, settings: SourceSettings) -> Finding:
+    server_id = int(variable(connection, "server_id") or 0)
+    if server_id == 0:
+        fix = "set server_id in the server's configuration, restart it"
+        return Finding("server_id", False, "the server has no server_id, so it sends its log to no one", fix)
+    if server_id == settings.server_id:
+        text = f"source.server_id {settings.server_id} is the server's own"
+        return Finding("server_id", False, text, "set source.server_id to a number that no server or replica has")
+    return Finding("server_id", True, f"source.server_id is {settings.server_id}, the server's own is {server_id}")
+
+
+# ------------------------------------------------------------------------------------------------- the tables
+
+
+def _tables(connection: Connection, settings: SourceSettings, tables: Sequence[TableSpec]) -> Iterator[Finding]:
+    try:
+        rows(connection, f"USE {quoted(settings.database)}")
+    except pymysql.err.Error as error:
+        if error.args[0] in _DENIED:
+            yield _missing_select(settings)
+        else:
+            fault = mapped(error, settings)
+            yield Finding("database", False, fault.message, fault.hint)
+        return
+    held: dict[str, list[str]] = {}
+    statement = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = %s"
+    for table, column in rows(connection, statement, (settings.database,)):
+        held.setdefault(str(table), []).append(str(column))
+    present = [spec for spec in tables if settings.table_prefix + spec.name in held]
+    required = [spec for spec in tables if spec.required]
+    if len(required) > _SHOWN_NAMES and not set(required) & set(present):
+        yield _no_shop(connection, settings, required, held)
+        return
+    checks = (_table(connection, settings, spec, held) for spec in tables)
+    faults = [fault for fault in checks if fault is not None]
+    yield from faults
+    if not faults:
+        yield Finding("tables", True, f"{len(present)} mapped tables in {settings.database!r}, all readable")
+
+
+def _missing_select(settings: SourceSettings, table: str = "") -> Finding:
+    place = f"table {table!r}" if table else f"database {settings.database!r}"
+    text = f"user {settings.user!r} may not read {place}, or it does not exist"
+    return Finding("grant", False, text, f"GRANT SELECT ON {quoted(settings.database)}.* TO {account(settings)}")
+
+
+def _no_shop(
+    connection: Connection, settings: SourceSettings, required: Sequence[TableSpec], held: dict[str, list[str]]
+) -> Finding:
+    """One line in place of forty when it is the wrong database or prefix, or nothing there may be read."""
+    names = [settings.table_prefix + spec.name for spec in required]
+    if _denied_or_missing(connection, settings, names[0]) in _DENIED:
+        return _missing_select(settings)
+    shown = ", ".join(names[:_SHOWN_NAMES])
+    text = f"database {settings.database!r} has none of Magento's tables ({shown} ...)"
+    plain = required[0].name
+    prefixed = next((name for name in held if name.endswith(plain)), "")
+    if prefixed:
+        return Finding("tables", False, text, f"set source.table_prefix to {prefixed.removesuffix(plain)!r}")
+    return Finding("tables", False, text, "check source.database and source.table_prefix")
+
+
+def _table(
+    connection: Connection, settings: SourceSettings, spec: TableSpec, held: dict[str, list[str]]
+) -> Finding | None:
+    """What is wrong with one mapped table; None when nothing is."""
+    name = settings.table_prefix + spec.name
+    prefix = f" with prefix {settings.table_prefix!r}" if settings.table_prefix else ""
+    where = f"database {settings.database!r}{prefix}"
+    number = _denied_or_missing(connection, settings, name)
+    if number in _DENIED:
+        return _missing_select(settings, name)
+    if number == _NO_SUCH_TABLE or name not in held:
+        if not spec.required:
+            return None
+        fix = f"{_nearest(name, list(held))}check source.database and source.table_prefix"
+        return Finding("tables", False, f"table {name!r} is not in {where}", fix)
+    needed = [column for column in spec.columns if column not in spec.optional and column not in spec.derived]
+    gone = [column for column in needed if column not in held[name]]
+    if not gone:
+        return None
+    fix = f"{_nearest(gone[0], held[name])}map another column or mend the table"
+    return Finding("tables", False, f"table {name!r} in {where} has no column {gone[0]!r}", fix)
+
+
+def _denied_or_missing(connection: Connection, settings: SourceSettings, table: str) -> int | None:
+    """The number of the error that reading the table gives; None when it can be read."""
+    try:
+        rows(connection, f"SELECT 1 FROM {quoted(settings.database)}.{quoted(table)} LIMIT 0")
+    except pymysql.err.Error as error:
+        return int(error.args[0])
+    return None
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}? " if close else ""

@@ -1,0 +1,91 @@
+"""The columns of tables as the server's information_schema has them now."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pymysql
+
+from cdc.binlog.schema import Column
+from cdc.errors import SourceDisconnectedError
+from cdc.source.server import Connection, rows
+
+_COLUMNS = """
+SELECT column_name, data_type, column_type, character_set_name, collation_name, is_nullable, column_default, column_key
+FROM information_schema.columns WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position"""
+
+
+class ServerSchemas:
+    """Columns of tables as they are now (``cdc.binlog.schema.SchemaLookup``), each table asked for once.
+
+    The connection is opened when first needed and again when it broke; answers are kept until ``forget``. May be
+    used by several threads. ``columns`` raises what ``open_connection`` raises, and SourceDisconnectedError.
+    """
+
+    def __init__(self, open_connection: Callable[[], Connection]) -> None:
+        self._open_connection = open_connection
+        self._connection: Connection | None = None
+        self._held: dict[tuple[str, str], tuple[Column, ...]] = {}
+        self._lock = threading.Lock()
+
+    def columns(self, database: str, table_with_prefix: str) -> tuple[Column, ...] | None:
+        """The table's columns in their order; None when there is no such table (asked again next time)."""
+        key = (database, table_with_prefix)
+        with self._lock:
+            if key not in self._held:
+                found = self._ask(key)
+                if not found:
+                    return None
+                self._held[key] = found
+            return self._held[key]
+
+    def forget(self, database: str, table_with_prefix: str) -> None:
+        """The table changed: ask again when next needed."""
+        with self._lock:
+            self._held.pop((database, table_with_prefix), None)
+
+    def close(self) -> None:
+        """Close the connection; what is held stays. May be called twice."""
+        with self._lock:
+            self._drop()
+
+    def _ask(self, key: tuple[str, str]) -> tuple[Column, ...]:
+        """One retry on a fresh connection: the one held has usually idled past the server's wait_timeout."""
+        if self._connection is not None:
+            try:
+                return read_columns(self._connection, *key)
+            except (pymysql.err.Error, OSError):
+                self._drop()
+        self._connection = self._open_connection()
+        try:
+            return read_columns(self._connection, *key)
+        except (pymysql.err.Error, OSError) as error:
+            self._drop()
+            number = error.args[0] if error.args and isinstance(error.args[0], int) else None
+            raise SourceDisconnectedError(f"the columns of {key[1]} could not be read", errno=number) from error
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            if connection.open:
+                connection.close()
+
+
+def read_columns(connection: Connection, database: str, table_with_prefix: str) -> tuple[Column, ...]:
+    """The table's columns, () when there is no such table. Raises PyMySQL's errors."""
+    return tuple(
+        Column(
+            name=str(name),
+            data_type=str(data_type).lower(),
+            column_type=str(column_type),
+            charset=charset,
+            collation=collation,
+            nullable=nullable == "YES",
+            default=default,
+            is_key=key == "PRI",
+        )
+        for name, data_type, column_type, charset, collation, nullable, default, key in rows(
+            connection, _COLUMNS, (database, table_with_prefix)
+        )
+    )
