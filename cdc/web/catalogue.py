@@ -30,6 +30,8 @@ Gauge = Literal[
     "dead_letters_held",
     "outbox",
     "outbox_blocked",
+    "outbox_held",
+    "outbox_oldest_commit_timestamp_seconds",
     "dirty_objects",
     "dirty_sweeps",
     "pulls",
@@ -61,7 +63,7 @@ COUNTERS: Final[Mapping[Counter, Meaning]] = {
     "enqueued_total": Meaning("Messages put into the outbox."),
     "unchanged_total": Meaning("Rendered messages that were equal to what was last sent, and so not sent."),
     "accepted_total": Meaning("Messages that the sink accepted.", ("object_type",)),
-    "requests_total": Meaning("Requests to the sink by HTTP status, or the kind of failure.", ("status",)),
+    "requests_total": Meaning("Requests to the sink by outcome: ok, or the kind of failure.", ("status",)),
     "retries_total": Meaning("Messages sent again."),
     "dead_letters_total": Meaning("Messages set aside for good since the start, by reason.", ("reason",)),
 }
@@ -71,6 +73,10 @@ GAUGES: Final[Mapping[Gauge, Meaning]] = {
     "dead_letters_held": Meaning("Dead letters held now."),
     "outbox": Meaning("Messages waiting to be sent.", ("object_type", "urgency")),
     "outbox_blocked": Meaning("Messages of the outbox that wait for an object they refer to."),
+    "outbox_held": Meaning("Deletions that the brake holds."),
+    "outbox_oldest_commit_timestamp_seconds": Meaning(
+        "When the change at the head of the outbox was committed, in epoch seconds; NaN while the outbox is empty."
+    ),
     "dirty_objects": Meaning("Objects waiting to be rendered."),
     "dirty_sweeps": Meaning("Bulk touches being worked off."),
     "pulls": Meaning("Objects waiting for their rows to be read from the server."),

@@ -5,6 +5,7 @@ May be called from any thread. Names and meanings are in catalogue.py.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Final
@@ -27,6 +28,7 @@ _LEVELS: Final[Mapping[catalogue.Gauge, tuple[str, ...]]] = {
     "ready": ("ready",),
     "dead_letters_held": ("dead_letters",),
     "outbox_blocked": ("outbox", "blocked"),
+    "outbox_held": ("outbox", "held"),
     "dirty_objects": ("waiting", "objects"),
     "dirty_sweeps": ("waiting", "sweeps"),
     "pulls": ("waiting", "pulls"),
@@ -80,7 +82,7 @@ class Metrics:
             self._histograms["delivery_latency_seconds"].labels(object_type).observe(max(0.0, latency_s))
 
     def requested(self, status: int | str) -> None:
-        """A request ended with this HTTP status, or with this kind of failure (``unreachable``, ``timeout``)."""
+        """A request ended: ``ok`` or the kind of failure."""
         self._counters["requests_total"].labels(str(status)).inc()
 
     def retried(self, messages: int = 1) -> None:
@@ -88,7 +90,7 @@ class Metrics:
         self._counters["retries_total"].inc(messages)
 
     def dead_lettered(self, reason: str) -> None:
-        """A message was set aside for good. ``reason``: a short word of our own, never the receiver's text."""
+        """A message was set aside for good. ``reason``: our word or HubSpot's error type, never a text."""
         self._counters["dead_letters_total"].labels(reason).inc()
 
     def events(self, totals: Mapping[str, int]) -> None:
@@ -132,6 +134,8 @@ class Metrics:
             for urgency in ("live", "history"):
                 count = _number(by_urgency, (urgency,)) if isinstance(by_urgency, Mapping) else None
                 self._set("outbox", count or 0, object_type.value, urgency)
+        oldest_ms = _number(outbox, ("oldest_commit_ms",))
+        self._set("outbox_oldest_commit_timestamp_seconds", oldest_ms / 1000 if oldest_ms else math.nan)
 
     def _set(self, name: catalogue.Gauge, value: float, *labels: str) -> None:
         gauge = self._gauges[name]
