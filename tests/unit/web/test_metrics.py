@@ -56,7 +56,7 @@ def test_the_status_feeds_counters_and_gauges() -> None:
         "transactions": 5,
         "changes": 12,
         "waiting": {"objects": 3, "pulls": 1, "sweeps": 0},
-        "outbox": {"pending": {"DEAL": {"live": 4}}, "blocked": 1},
+        "outbox": {"pending": {"DEAL": {"live": 4}}, "blocked": 1, "held": 6, "oldest_commit_ms": 1_700_000_000_500},
         "dead_letters": 2,
     }
     metrics.refresh(status)
@@ -68,6 +68,7 @@ def test_the_status_feeds_counters_and_gauges() -> None:
     assert (seen["ready", ""], seen["load_done", ""], seen["load_rows", ""]) == (1, 0, 70)
     assert (seen["position_file", ""], seen["position_offset", ""]) == (123, 4567)
     assert (seen["queue_bytes", ""], seen["read_lag_seconds", ""]) == (2048, 1.5)
+    assert (seen["outbox_held", ""], seen["outbox_oldest_commit_timestamp_seconds", ""]) == (6, 1_700_000_000.5)
     assert (seen["outbox_blocked", ""], seen["dead_letters_held", ""], seen["pulls", ""]) == (1, 2, 1)
 
 
@@ -79,6 +80,7 @@ def test_an_outbox_that_empties_goes_to_nought() -> None:
 
     metrics.refresh({"outbox": {"pending": {}}})
     assert 'outbox{object_type="DEAL",urgency="history"} 0.0' in metrics.text().decode()
+    assert "outbox_oldest_commit_timestamp_seconds NaN" in metrics.text().decode()
 
 
 def test_a_total_that_begins_anew_is_added() -> None:
@@ -103,7 +105,7 @@ def test_delivery_feeds_its_counters() -> None:
     metrics = Metrics()
     metrics.accepted(ObjectType.DEAL, 0.4)
     metrics.accepted(ObjectType.DEAL, None)
-    metrics.requested(204)
+    metrics.requested("ok")
     metrics.requested("unreachable")
     metrics.retried(7)
     metrics.dead_lettered("refused")
@@ -113,6 +115,6 @@ def test_delivery_feeds_its_counters() -> None:
     assert seen["accepted_total", "DEAL"] == 2
     assert seen["accepted_total", "CONTACT"] == 0
     assert seen["delivery_latency_seconds_count", "DEAL"] == 1
-    assert (seen["requests_total", "204"], seen["requests_total", "unreachable"]) == (1, 1)
+    assert (seen["requests_total", "ok"], seen["requests_total", "unreachable"]) == (1, 1)
     assert (seen["retries_total", ""], seen["dead_letters_total", "refused"]) == (7, 1)
     assert seen["state_commit_seconds_count", ""] == 1
