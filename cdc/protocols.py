@@ -95,6 +95,8 @@ class Sink(Protocol):
     name: str
     max_batch: int
     """Messages a request at most."""
+    lines_need_product: bool
+    """Whether a line item without a product is refused."""
 
     async def send(self, messages: Sequence[Message]) -> Answer:
         """One request with messages of one object type, at most one per object.

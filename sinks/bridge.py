@@ -58,6 +58,7 @@ class BridgeSink:
     def __init__(self, settings: SinkSettings) -> None:
         """Opens nothing yet. ConfigError if ``settings.base_url`` cannot be used."""
         self.max_batch = min(MAX_BATCH, settings.max_batch)
+        self.lines_need_product = True  # what clients met: a line without its product fails
         self._segments = {kind: settings.paths.get(kind, kind.value) for kind in ObjectType}
         self._types = {kind.value: kind for kind in ObjectType} | {text: kind for kind, text in self._segments.items()}
         self._http = HttpClient(

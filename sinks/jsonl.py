@@ -49,6 +49,7 @@ class JsonlSink:
     def __init__(self, settings: SinkSettings) -> None:
         """Opens nothing; the file is opened for each batch, so that it may be rotated away at any time."""
         self.max_batch = min(MAX_BATCH, settings.max_batch)
+        self.lines_need_product = False
         self._path = settings.path
         # a thread lock: a cancelled send leaves its thread writing, and the next batch must wait for that
         self._writing = threading.Lock()

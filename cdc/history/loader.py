@@ -55,7 +55,7 @@ class Loader(threading.Thread):
         self._everything = everything
         self._chunk_rows = chunk_rows
         self._on_failure = on_failure
-        self._stop = threading.Event()
+        self._ending = threading.Event()
         self._pull_wanted = threading.Event()
         self._said = 0.0
         self.rows = 0
@@ -68,13 +68,13 @@ class Loader(threading.Thread):
 
     def stop(self) -> None:
         """End after the read at hand."""
-        self._stop.set()
+        self._ending.set()
         self._pull_wanted.set()
 
     def run(self) -> None:
         """Load, retrying lost connections with back-off; anything else is told to the daemon."""
         failures = 0
-        while not self._stop.is_set():
+        while not self._ending.is_set():
             try:
                 self._work()
                 return
@@ -82,7 +82,7 @@ class Loader(threading.Thread):
                 failures += 1
                 wait_s = random.uniform(0, min(RETRY_MAX_S, RETRY_MIN_S * 2**failures))
                 log.warning("load_disconnected", errno=error.errno, failures=failures, retry_in_s=round(wait_s, 1))
-                self._stop.wait(wait_s)
+                self._ending.wait(wait_s)
             except CancelledError:
                 return  # the state thread has stopped
             except BaseException as error:  # noqa: BLE001  # the thread's top: the daemon must hear of it
@@ -102,20 +102,20 @@ class Loader(threading.Thread):
             for spec in self._order:
                 if not spec.reference:
                     self._load(spec, *held[spec.name][:2])
-            if self._stop.is_set():
+            if self._ending.is_set():
                 return
             seen = self._reader.position()
             self._call(lambda: self._replica.load_done(seen))
             log.info("load_done", rows=self.rows)
         self.table, self.is_done = "", True
-        while not self._stop.is_set() and not self._replica.complete:
+        while not self._ending.is_set() and not self._replica.complete:
             self._pull_wanted.wait()
             self._pull_wanted.clear()
             self._serve_pulls()
 
     def _load(self, spec: TableSpec, cursor: str | None, done: bool) -> None:
         self.table = spec.name
-        while not done and not self._stop.is_set():
+        while not done and not self._ending.is_set():
             self._serve_pulls()
             chunk = self._reader.chunk(spec.name, cursor, self._chunk_rows)
             cursor, done = chunk.cursor, chunk.done
@@ -129,7 +129,7 @@ class Loader(threading.Thread):
 
     def _serve_pulls(self) -> None:
         """Read the rows of touched objects until none waits."""
-        while not self._stop.is_set():
+        while not self._ending.is_set():
             refs: list[ObjectRef] = self._call(lambda: self._replica.to_pull(PULL_BATCH))
             if not refs:
                 return

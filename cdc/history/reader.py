@@ -12,20 +12,18 @@ The second is coarse and costs nothing: rows that the log changed in that file a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
-import pymysql
-import structlog
+from pymysql.cursors import Cursor
 
 from cdc.binlog.schema import Column, SchemaLookup
 from cdc.config import SourceSettings
 from cdc.errors import SourceDisconnectedError
 from cdc.history.values import Cell, converter
-from cdc.model import ABSENT, Cells, Position, Pull, TableSpec, Value
-from cdc.source.server import ServerIdentity, connect, current_position
-
-log = structlog.get_logger(__name__)
+from cdc.model import ABSENT, Absent, Cells, Position, Pull, TableSpec, Value
+from cdc.source.server import Connection, ServerIdentity, connect, current_position, mapped_errors, quoted
 
 LOG_HEADER_BYTES = 4  # a log file's first event lies behind its magic number
 
@@ -68,14 +66,14 @@ class RowLoader:
         self._identity = identity
         self._schemas = schemas
         self._plans: dict[str, _Plan | None] = {}
-        self._connection: pymysql.Connection[pymysql.cursors.Cursor] | None = None
+        self._connection: Connection | None = None
 
     def chunk(self, table: str, cursor: str | None, limit: int) -> Chunk:
         """The next rows of a table in key order. A table that the server does not have is done at once."""
         plan = self._plan(table)
         if plan is None:
             return Chunk([], self.safe_point(), None, True)
-        columns = ", ".join(_quoted(c) for c in plan.key)
+        columns = ", ".join(quoted(c) for c in plan.key)
         where, arguments = "", []
         if cursor is not None:
             arguments = json.loads(cursor)
@@ -91,14 +89,14 @@ class RowLoader:
         for pull in pulls:
             plan = self._plan(pull.table)
             if plan is not None:
-                reads.append((plan, f"{plan.select} WHERE {_quoted(pull.column)} = %s", [pull.value]))
+                reads.append((plan, f"{plan.select} WHERE {quoted(pull.column)} = %s", [pull.value]))
                 tables.append(pull.table)
         safe, results = self._read(reads)
         return list(zip(tables, results, strict=True)), safe
 
     def position(self) -> Position:
         """Where the log ends now: what was read before this call is contained in the log up to here."""
-        with _MappedErrors(self):
+        with self._mapped():
             return current_position(self._open())
 
     def safe_point(self) -> Position:
@@ -107,7 +105,7 @@ class RowLoader:
 
     def _read(self, reads: Sequence[tuple[_Plan, str, Sequence[Value]]]) -> tuple[Position, list[list[Cells]]]:
         """Run SELECTs under one safe place."""
-        with _MappedErrors(self):
+        with self._mapped():
             connection = self._open()
             with connection.cursor() as cursor:
                 safe = self._begin(connection, cursor)
@@ -118,9 +116,7 @@ class RowLoader:
                 connection.rollback()
             return safe, results
 
-    def _begin(
-        self, connection: pymysql.Connection[pymysql.cursors.Cursor], cursor: pymysql.cursors.Cursor
-    ) -> Position:
+    def _begin(self, connection: Connection, cursor: Cursor) -> Position:
         if self._identity.flavor == "mysql":
             place = current_position(connection)
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
@@ -131,7 +127,7 @@ class RowLoader:
         file, offset = status["binlog_snapshot_file"], int(status["binlog_snapshot_position"])
         return Position(file, offset, "", self._identity.server)
 
-    def _open(self) -> pymysql.Connection[pymysql.cursors.Cursor]:
+    def _open(self) -> Connection:
         if self._connection is None:
             connection = connect(self._settings)
             connection.decoders = {}
@@ -149,6 +145,16 @@ class RowLoader:
             self._plans[table] = _plan_of(spec, full_name, held) if held else None
         return self._plans[table]
 
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        """Foreign errors as ours; a broken connection is dropped, so that the next call opens another."""
+        try:
+            with mapped_errors(self._settings):
+                yield
+        except SourceDisconnectedError:
+            self.close()
+            raise
+
     def close(self) -> None:
         """Close the connection. May be called twice."""
         if self._connection is not None:
@@ -156,27 +162,11 @@ class RowLoader:
             self._connection = None
 
 
-class _MappedErrors:
-    """PyMySQL's errors as ours; a broken connection is dropped, so that the next call opens another."""
-
-    def __init__(self, loader: RowLoader) -> None:
-        self._loader = loader
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, pymysql.err.OperationalError | pymysql.err.InterfaceError | OSError):
-            self._loader.close()
-            number = error.args[0] if error.args and isinstance(error.args[0], int) else None
-            raise SourceDisconnectedError("the connection that reads rows was lost", errno=number) from error
-
-
 def _plan_of(spec: TableSpec, full_name: str, held: Sequence[Column]) -> _Plan:
     by_name = {column.name: column for column in held}
     present = [at for at, name in enumerate(spec.columns) if name in by_name]
     columns = [spec.columns[at] for at in present]
-    select = f"SELECT {', '.join(_quoted(c) for c in columns)} FROM {_quoted(full_name)}"
+    select = f"SELECT {', '.join(quoted(c) for c in columns)} FROM {quoted(full_name)}"
     convert = tuple(converter(by_name[c]) for c in columns)
     return _Plan(select, spec.key, convert, tuple(present), len(spec.columns))
 
@@ -185,11 +175,7 @@ def _cells(plan: _Plan, row: Sequence[Cell]) -> Cells:
     values = tuple(convert(cell) for convert, cell in zip(plan.convert, row, strict=True))
     if len(plan.places) == plan.width:
         return values
-    cells: list[object] = [ABSENT] * plan.width
+    cells: list[Value | Absent] = [ABSENT] * plan.width
     for place, value in zip(plan.places, values, strict=True):
         cells[place] = value
-    return tuple(cells)  # type: ignore[return-value]  # values or ABSENT by construction
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
+    return tuple(cells)

@@ -102,11 +102,10 @@ class StateThread(threading.Thread):
         self._watcher = watcher
         self._calls: deque[tuple[Callable[[Store], Any], Future[Any]]] = deque()
         self._wake = threading.Event()
-        self._stop = threading.Event()
+        self._ending = threading.Event()
+        self._has_ended = False
         self._look_again = 0.0
         self.turned_at = time.monotonic()
-        self.is_idle = False
-        """Whether the last turn found nothing to do."""
         self._more_to_render = True
         queue.on_put = self._wake.set
 
@@ -117,7 +116,7 @@ class StateThread(threading.Thread):
         future: Future[T] = Future()
         self._calls.append((work, future))
         self._wake.set()
-        if not self.is_alive() and self._stop.is_set():
+        if self._has_ended:
             self._refuse_calls()
         return future
 
@@ -127,7 +126,7 @@ class StateThread(threading.Thread):
 
     def stop(self) -> None:
         """End after the turn at hand and the calls already made."""
-        self._stop.set()
+        self._ending.set()
         self._wake.set()
 
     # -------------------------------------------------------------------------------------------------- thread
@@ -135,24 +134,23 @@ class StateThread(threading.Thread):
     def run(self) -> None:
         """Turn until stopped; a failure is told to the watcher."""
         try:
-            while not self._stop.is_set() or self._calls:
+            while not self._ending.is_set() or self._calls:
                 self.turned_at = time.monotonic()
                 self._wake.clear()
-                did_something = self._turn()
-                self.is_idle = not did_something
-                if not did_something:
+                if not self._turn():
                     self._wake.wait(IDLE_WAIT_S)
         except BaseException as error:  # noqa: BLE001  # the thread's top: whatever it is, the daemon must hear of it
-            self._stop.set()
+            self._ending.set()
             self.queue.close()
             self._watcher.on_failure(error)
         finally:
+            self._has_ended = True  # before refusing: a call made from here on refuses itself
             self._refuse_calls()
             self.replica.close()
 
     def _turn(self) -> bool:
         calls = [self._calls.popleft() for _ in range(len(self._calls))]
-        has_group = len(self.queue) > 0 and not self._stop.is_set()
+        has_group = len(self.queue) > 0 and not self._ending.is_set()
         now = time.monotonic()
         slice_due = not has_group and (self._more_to_render or now >= self._look_again)
         if not calls and not has_group and not slice_due:
