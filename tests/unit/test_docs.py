@@ -1,0 +1,184 @@
+"""What the documents name exists: paths, functions, commands, options, make targets, settings, pages, metrics."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from cdc import settings_doc
+from cdc.cli.main import app
+from cdc.config import ENV_PREFIX, Settings
+from cdc.web import catalogue
+from cdc.web.app import make_app
+from cdc.web.metrics import Metrics
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted(ROOT.glob("*.md"))
+PARTS = ("cdc", "mappers", "sinks", "tests", "deploy", ".ci")
+SETTINGS = {name for name, _ in settings_doc.fields()}
+
+BLOCK = re.compile(r"^[ ]*```(\w*)\n(.*?)^[ ]*```", re.DOTALL | re.MULTILINE)
+SPAN = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")
+
+
+def blocks(document: Path) -> list[tuple[str, str]]:
+    """The fenced blocks as (language, text), without their indent."""
+    found = BLOCK.findall(document.read_text(encoding="utf-8"))
+    return [(language, re.sub(r"(?m)^ {1,4}", "", text)) for language, text in found]
+
+
+def spans(document: Path) -> list[str]:
+    """What stands in `back quotes` outside blocks."""
+    outside = BLOCK.sub("", document.read_text(encoding="utf-8"))
+    return [" ".join(text.split()) for text in SPAN.findall(outside)]
+
+
+def code(document: Path) -> Iterator[str]:
+    """Every span, and every line of every block without its comment."""
+    yield from spans(document)
+    for _, text in blocks(document):
+        yield from (line.split(" #")[0].strip() for line in text.splitlines())
+
+
+every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+
+
+@every_document
+def test_paths_exist(document: Path) -> None:
+    """A path that is named is there; ``file.py:name`` is defined in that file."""
+    for text in spans(document):
+        path, _, name = text.partition(":")
+        is_ours = path.split("/")[0] in PARTS and "/" in path
+        if not is_ours or " " in path:
+            continue
+        assert (ROOT / path).exists(), f"{document.name} names {text}"
+        if name:
+            tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+            last = name.split(".")[-1]
+            assert last in {getattr(node, "name", "") for node in ast.walk(tree)}, f"{document.name} names {text}"
+
+
+@every_document
+def test_make_targets_exist(document: Path) -> None:
+    """``make x`` is a target, and every target says what it does."""
+    targets = set(re.findall(r"(?m)^([a-z]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8")))
+    for text in code(document):
+        for name in re.findall(r"^make ([a-z]+)", text):
+            assert name in targets, f"{document.name} names make {name}"
+
+
+def below(command: Any) -> dict[str, Any]:
+    """The commands of a group by name; none for a single command."""
+    return getattr(command, "commands", {})
+
+
+def options(command: Any) -> set[str]:
+    """All spellings of a command's options."""
+    return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+
+
+def check_command(words: list[str], where: str) -> None:
+    """``magento-cdc`` followed by these words is a command with these options."""
+    command: Any = typer.main.get_command(app)
+    known = options(command) | {"--help", "-h"}
+    for word in words:
+        if word.startswith("-"):
+            assert word.split("=")[0] in known, f"{where}: no option {word}"
+        elif below(command):
+            choices = word.split("|")
+            for choice in choices:
+                assert choice in below(command), f"{where}: no command {choice}"
+            command = below(command)[choices[0]]
+            known |= options(command)
+
+
+@every_document
+def test_commands_and_options_exist(document: Path) -> None:
+    """``magento-cdc verb --option`` can be typed as it stands."""
+    for text in code(document):
+        if text.startswith("magento-cdc "):
+            words = re.split(r"[>&]", text)[0].split()[1:]
+            check_command(words, f"{document.name}: {text}")
+
+
+def test_every_command_is_documented_and_has_help() -> None:
+    """Each verb is named in a document, and each command says what it does."""
+    named = " ".join(text for document in DOCUMENTS for text in code(document))
+    for verb, command in below(typer.main.get_command(app)).items():
+        assert re.search(rf"\b{verb}\b", named), f"no document names {verb}"
+        for one in (command, *below(command).values()):
+            assert one.help, f"{verb} {one.name} has no help"
+
+
+@every_document
+def test_settings_exist(document: Path) -> None:
+    """``section.key`` and environment variables name settings."""
+    sections = "|".join(Settings.model_fields)
+    for text in code(document):
+        for name in re.findall(rf"(?<![\w./-])((?:{sections})\.[a-z_0-9]+(?:\.[a-z_0-9]+)?)\b(?!/)", text):
+            if name.split(".")[1] in ("py", "md", "toml"):
+                continue
+            assert name in SETTINGS, f"{document.name} names {name}"
+        for variable in re.findall(rf"{ENV_PREFIX}(\w+)", text):
+            assert variable.lower().replace("__", ".") in SETTINGS, f"{document.name} names {variable}"
+
+
+@every_document
+def test_settings_files_are_valid(document: Path) -> None:
+    """A TOML block holds settings that exist, of the right kind."""
+    for language, text in blocks(document):
+        if language != "toml":
+            continue
+        for section, values in tomllib.loads(text).items():
+            for key in values:
+                assert f"{section}.{key}" in SETTINGS, f"{document.name} names {section}.{key}"
+
+
+@every_document
+def test_pages_exist(document: Path) -> None:
+    """A page like /ready that is named is answered by the daemon."""
+    application = make_app(None, Metrics(), show_values=False)  # type: ignore[arg-type]  # routes need no view
+    pages = {route.resource.canonical for route in application.router.routes() if route.resource is not None}
+    for text in spans(document):
+        if re.fullmatch(r"/[a-z]+", text):
+            assert text in pages, f"{document.name} names {text}"
+
+
+@every_document
+def test_metrics_exist(document: Path) -> None:
+    """A metric that is named is exported."""
+    known = {*catalogue.COUNTERS, *catalogue.GAUGES, *catalogue.HISTOGRAMS}
+    for text in code(document):
+        for name in re.findall(rf"{catalogue.PREFIX}(\w+)", text):
+            assert re.sub(r"_(bucket|sum|count)$", "", name) in known, f"{document.name} names {name}"
+
+
+@every_document
+def test_links_within_the_project_lead_somewhere(document: Path) -> None:
+    """A relative link's file exists."""
+    for target in re.findall(r"\]\(([^)#\s]+)", document.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_event_names_are_snake_case() -> None:
+    """Every log line of ours has a stable event name: a literal in snake_case, never prose."""
+    for path in (file for part in ("cdc", "mappers", "sinks") for file in (ROOT / part).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(
+                        value=ast.Name(id="log"), attr="debug" | "info" | "warning" | "error" | "exception"
+                    ),
+                    args=[first, *_],
+                ):
+                    place = f"{path.relative_to(ROOT)}:{node.lineno}"
+                    assert isinstance(first, ast.Constant), f"{place}: the event is no literal"
+                    assert re.fullmatch(r"[a-z][a-z0-9_]*", str(first.value)), f"{place}: {first.value!r}"
