@@ -1,0 +1,103 @@
+"""What every verb shares: the settings options, opening the state without a daemon, printing."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cdc.config import Settings, load
+from cdc.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cdc.replica.replica import Replica
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Settings file (TOML); default ./magento-cdc.toml if it exists."),
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="One setting over file and environment: section.key=value. Repeatable.", metavar="K=V"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def settings_of(context: typer.Context, config: Path | None, sets: Sequence[str] | None) -> Settings:
+    """The settings for a verb; options may stand before or behind the verb. Raises ConfigError."""
+    shared = context.find_root().obj or {}
+    pairs = [*(shared.get("sets") or []), *(sets or [])]
+    return load(config or shared.get("config"), _flags(pairs))
+
+
+def _flags(pairs: Sequence[str]) -> dict[str, dict[str, Any]]:
+    tree: dict[str, dict[str, Any]] = {}
+    faults = []
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        section, dot, key = name.strip().partition(".")
+        if not equals or not dot or not section or not key:
+            faults.append(f"--set {name}: write section.key=value")
+            continue
+        place = tree.setdefault(section, {})
+        *parents, last = key.split(".")
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = _value(text)
+    if faults:
+        raise ConfigError(faults, source="command line")
+    return tree
+
+
+def _value(text: str) -> Any:
+    """The value as TOML would read it; what is no TOML value is text."""
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+@contextmanager
+def open_state(settings: Settings, *, exclusive: bool) -> Iterator[Replica]:
+    """The state folder, for commands that look or leave a request. Raises SetupError, StateError, ConfigError."""
+    from cdc.clock import SystemClock
+    from cdc.replica.cascades import core_foreign_keys
+    from cdc.replica.replica import Replica
+    from cdc.replica.store import STATE_FILE
+    from mappers.mapping import MagentoMapping
+
+    path = settings.state.dir / STATE_FILE
+    if not path.exists():
+        raise ConfigError([f"state.dir = {str(settings.state.dir)!r}: there is no state yet; start `magento-cdc run`"])
+    mapper = MagentoMapping(settings.mapping)
+    folder = settings.state.dir
+    replica = Replica(folder, mapper, core_foreign_keys(), SystemClock(), exclusive=exclusive, create=False)
+    try:
+        yield replica
+    finally:
+        replica.close()
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, default=str) + "\n")
+
+
+def say(text: str) -> None:
+    """Words for people, on stderr."""
+    sys.stderr.write(text + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A plain table on stdout, columns padded; nothing is cut off, so that it can be searched and piped."""
+    texts = [list(columns), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[at]) for row in texts) for at in range(len(columns))]
+    for row in texts:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write(line.rstrip() + "\n")

@@ -1,0 +1,64 @@
+"""The command ``magento-cdc``. Each verb lives in its own file and imports only what it needs."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from cdc.cli import check, deadletter, demo, mapping, position, run, sandbox, settings, status
+from cdc.cli.common import Config, Sets, say
+from cdc.errors import CdcError
+
+app = typer.Typer(
+    name="magento-cdc",
+    help="Keeps HubSpot in step with a Magento store from the store's binlog.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"magento-cdc {version('magento-cdc')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    context: typer.Context,
+    config: Config = None,
+    sets: Sets = None,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    context.obj = {"config": config, "sets": sets}
+
+
+app.command("run")(run.run)
+app.command("check")(check.check)
+app.command("status")(status.status)
+app.command("settings")(settings.settings)
+app.command("sandbox")(sandbox.sandbox)
+app.command("demo")(demo.demo)
+app.add_typer(position.app, name="position")
+app.add_typer(deadletter.app, name="deadletter")
+app.add_typer(mapping.app, name="mapping")
+
+
+def main() -> None:
+    """Run the command; errors of ours become one sentence on stderr and their exit code."""
+    try:
+        app()
+    except CdcError as error:
+        say(f"magento-cdc: {error}")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away: nothing to say, and nobody to say it to
+        sys.exit(1)

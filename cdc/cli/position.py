@@ -1,0 +1,73 @@
+"""``position show|set``: where the source stands, and moving it by hand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, say, settings_of
+from cdc.errors import ConfigError
+from cdc.model import Position, Start, StartKind, parse_start
+
+app = typer.Typer(help="Show or move the position in the log.", no_args_is_help=True)
+
+
+@app.command("show")
+def show(context: typer.Context, config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
+    """Print the next transaction to read."""
+    settings = settings_of(context, config, sets)
+    with open_state(settings, exclusive=False) as replica:
+        position = replica.places.position
+    if position is None:
+        raise ConfigError(["the state has no position yet; start `magento-cdc run`"], source=str(settings.state.dir))
+    if as_json:
+        print_json({"file": position.file, "offset": position.offset, "gtid": position.gtid, "server": position.server})
+    else:
+        typer.echo(str(position))
+        if position.gtid:
+            typer.echo(f"gtid:{position.gtid}")
+
+
+@app.command("set")
+def set_position(
+    context: typer.Context,
+    position: Annotated[str, typer.Argument(help="binlog.000123:4567, gtid:<set>, earliest or latest")],
+    config: Config = None,
+    sets: Sets = None,
+) -> None:
+    """Move the position by hand; the daemon must be stopped.
+
+    Going back replays (nothing is sent twice that compares equal). Going forward skips changes: what they changed
+    stays wrong until it changes again or is imported afresh.
+    """
+    settings = settings_of(context, config, sets)
+    try:
+        start = parse_start(position, allow_import=False)
+    except ValueError as error:
+        raise ConfigError([f"POSITION: {error}"], source="command line") from None
+    with open_state(settings, exclusive=True) as replica:
+        held = replica.places.position
+        target = _resolved(start, held, settings)
+        with replica.store.transaction():
+            if held is None:
+                replica.begin(target, complete=False)
+            else:
+                replica.places.advance(target)
+        say(f"position moved from {held} to {target}")
+
+
+def _resolved(start: Start, held: Position | None, settings: object) -> Position:
+    if start.kind is StartKind.PLACE and start.position is not None:
+        return start.position.with_server(held.server if held else "")
+    import threading
+
+    from cdc.config import Settings
+    from cdc.source.binlog import BinlogSource
+
+    assert isinstance(settings, Settings)
+    source = BinlogSource(settings.source, (), stop=threading.Event())
+    try:
+        return source.resolve(start)
+    finally:
+        source.close()

@@ -1,0 +1,67 @@
+"""``run``: the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Annotated, Literal
+
+import typer
+
+from cdc.cli.common import Config, Sets, settings_of
+from cdc.errors import ConfigError
+from cdc.model import Start, parse_start
+
+
+def run(
+    context: typer.Context,
+    config: Config = None,
+    sets: Sets = None,
+    start: Annotated[
+        str | None,
+        typer.Option(help="Replay from here: binlog.000123:4567, gtid:<set>, earliest or latest.", metavar="POSITION"),
+    ] = None,
+    resend: Annotated[
+        bool, typer.Option("--resend", help="Send every object again, also what compares equal.")
+    ] = False,
+    until_end: Annotated[bool, typer.Option("--until-end", help="Stop at the end of the log, outbox empty.")] = False,
+    sink: Annotated[Literal["bridge", "jsonl"] | None, typer.Option(help="sink.kind")] = None,
+) -> None:
+    """Follow the log and keep HubSpot in step, until SIGTERM.
+
+    Exit codes: 0 stopped or done, 1 failed, 2 wrong settings, grants, log format or tables, 3 position lost.
+    """
+    overrides = [*(sets or []), *([f"sink.kind={sink}"] if sink else [])]
+    settings = settings_of(context, config, overrides)
+    first = _parsed(start)
+
+    import uvloop
+
+    from cdc import logs
+    from cdc.daemon import RunOptions, run_daemon
+
+    stream = sys.stderr if settings.sink.kind == "jsonl" and settings.sink.path == "-" else sys.stdout
+    logs.configure(settings.log, stream, logs.secrets_of(settings))
+    options = RunOptions(start=first, resend=resend, until_end=until_end)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            code = runner.run(run_daemon(settings, options))
+    except BaseExceptionGroup as group:  # a task group wraps what its tasks raise
+        raise _first(group) from None
+    raise typer.Exit(code)
+
+
+def _parsed(text: str | None) -> Start | None:
+    if text is None:
+        return None
+    try:
+        return parse_start(text, allow_import=False)
+    except ValueError as error:
+        raise ConfigError([f"--start: {error}"], source="command line") from None
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,300 @@
+"""The daemon: starts threads and tasks, carries failures between them, ends them in order.
+
+Threads: reader (source → queue), state (all SQLite), loader (first load and pulls). The event loop runs delivery and
+the web server. Nothing else wires these together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from cdc.clock import SystemClock
+from cdc.config import Settings
+from cdc.delivery.engine import Delivery
+from cdc.errors import CdcError, SourceDisconnectedError
+from cdc.history.loader import Loader
+from cdc.model import Position, Start
+from cdc.replica import dirty
+from cdc.replica.thread import StateThread, TransactionQueue
+from cdc.startup import Parts, open_parts
+from cdc.status import DaemonView
+from cdc.web.metrics import Metrics
+from cdc.web.server import WebServer, start_web
+from sinks.make import make_sink
+
+log = structlog.get_logger(__name__)
+
+DRAIN_SHARE = 0.75  # of the grace time for requests in flight; the rest for closing
+REFRESH_S = 1.0
+SETTLE_S = 0.05  # how often --until-end looks whether everything is applied
+RETRY_START_S = 5.0  # how often a server that is not reachable yet is tried at start
+
+
+@dataclass
+class RunOptions:
+    """What ``run`` was asked for on the command line."""
+
+    start: Start | None = None
+    resend: bool = False
+    until_end: bool = False
+
+
+@dataclass
+class SourceState:
+    """What the reader last said of the connection."""
+
+    name: str = "starting"
+    details: Mapping[str, object] = field(default_factory=dict)
+    read_lag_s: float = 0.0
+    is_finished: bool = False
+
+
+class Daemon:
+    """One run. ``run`` returns the exit code or raises the error that ended it."""
+
+    def __init__(self, settings: Settings, options: RunOptions) -> None:
+        self._settings = settings
+        self._options = options
+        self._clock = SystemClock()
+        self._metrics = Metrics()
+        self._stopping = asyncio.Event()
+        self._stop_reading = threading.Event()
+        self._failure: BaseException | None = None
+        self._loop = asyncio.get_running_loop()
+        self.source = SourceState()
+        self._queue = TransactionQueue(settings.source.queue_mb * 1024 * 1024)
+        self._parts: Parts | None = None
+        self._state: StateThread | None = None
+        self._loader: Loader | None = None
+        self._delivery: Delivery | None = None
+        self._reader: threading.Thread | None = None
+        self._view = DaemonView(self._queue, self.source)
+
+    # ------------------------------------------------------------------------------------------------ running
+
+    async def run(self) -> int:
+        """Run until told to stop, until the end (``--until-end``) or until something fails for good."""
+        web = await start_web(self._view, self._metrics, self._settings.web)
+        log.info("web_listening", host=self._settings.web.host, port=web.port)
+        self._listen_to_signals()
+        stuck: list[str] = []
+        try:
+            await self._open()
+            if not self._stopping.is_set():
+                async with asyncio.TaskGroup() as tasks:
+                    stuck = await self._work(tasks)
+        finally:
+            await self._shut_down(web)
+        if self._failure is not None:
+            raise self._failure
+        for line in stuck:
+            log.error("not_delivered", cause=line)
+        return 1 if stuck else 0
+
+    async def _open(self) -> None:
+        """Open state and source, waiting for a database server that is not up yet."""
+        while not self._stopping.is_set():
+            try:
+                self._parts = await asyncio.to_thread(
+                    open_parts,
+                    self._settings,
+                    start=self._options.start,
+                    stop=self._stop_reading,
+                    clock=self._clock,
+                    on_state=self._on_source_state,
+                )
+                return
+            except SourceDisconnectedError as error:
+                log.warning("source_unreachable", reason=str(error), retry_in_s=RETRY_START_S)
+                self._on_source_state("unreachable", {"reason": str(error)})
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), RETRY_START_S)
+
+    async def _work(self, tasks: asyncio.TaskGroup) -> list[str]:
+        parts = self._parts
+        assert parts is not None
+        self._state = StateThread(parts.replica, self._queue, self._settings.apply, self)
+        sink = make_sink(self._settings.sink)
+        self._delivery = Delivery(
+            sink,
+            self._state,
+            self._settings,
+            self._clock,
+            self._settings.mapping.namespace,
+            observer=self._metrics,
+            lines_need_product=sink.lines_need_product,
+        )
+        self._view.attach(self._state, self._delivery)
+        self._state.start()
+        if self._options.resend:
+            await self._state.call(lambda _: parts.replica.resend_everything())
+        self._start_loader(parts)
+        self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
+        self._reader.start()
+        side = [
+            tasks.create_task(self._watched(self._delivery.run(), "delivery")),
+            tasks.create_task(self._watched(self._refresh(), "refresh")),
+        ]
+        stuck: list[str] = []
+        if self._options.until_end:
+            stuck = await self._until_end(parts)
+            self._stopping.set()
+        await self._stopping.wait()
+        await self._drain()
+        for task in side:
+            task.cancel()
+        await asyncio.gather(*side, return_exceptions=True)
+        await sink.close()
+        return stuck
+
+    def _start_loader(self, parts: Parts) -> None:
+        if parts.loader is None or parts.replica.complete:
+            return
+        assert self._state is not None
+        self._loader = Loader(
+            parts.loader,
+            self._state,
+            parts.keys,
+            everything=parts.load_everything,
+            chunk_rows=self._settings.history.chunk_rows,
+            on_failure=self.on_failure,
+        )
+        self._view.loader = self._loader
+        self._loader.start()
+
+    def _read(self) -> None:
+        """The reader thread: transactions into the queue."""
+        assert self._parts is not None
+        try:
+            for transaction in self._parts.read():
+                if transaction.commit_ms:
+                    self.source.read_lag_s = max(0.0, (self._clock.now_ms() - transaction.commit_ms) / 1000)
+                if not self._queue.put(transaction):
+                    return
+            self.source.is_finished = True
+        except BaseException as error:  # noqa: BLE001  # the thread's top: the daemon must hear of it
+            if not self._stop_reading.is_set():
+                self.on_failure(error)
+
+    async def _until_end(self, parts: Parts) -> list[str]:
+        """Wait until everything that is in the log now is applied and delivered; what cannot be is said."""
+        assert self._state is not None
+        assert self._delivery is not None
+        end = await asyncio.to_thread(parts.end)
+        while not self._stopping.is_set():
+            if self._has_read_to(end) and (self._loader is None or self._loader.is_done):
+                waiting = await self._state.call(dirty.counts)
+                if not waiting["objects"] and not waiting["sweeps"] and self._has_read_to(end):
+                    result = await self._delivery.until_empty()
+                    return [] if result == "empty" else await self._state.call(self._delivery.causes)
+            await asyncio.sleep(SETTLE_S)
+        return []
+
+    def _has_read_to(self, end: Position | None) -> bool:
+        """Asked again after a call, which the state thread answers behind whatever turn it was in."""
+        assert self._state is not None
+        if len(self._queue):
+            return False
+        if end is None:
+            return self.source.is_finished
+        places = self._state.replica.places
+        return places.current() >= places.stamp(end)
+
+    async def _refresh(self) -> None:
+        """Keep what the web pages show up to date; stop the daemon never."""
+        while True:
+            await self._view.refresh(self._metrics)
+            await asyncio.sleep(REFRESH_S)
+
+    async def _watched(self, work: object, name: str) -> None:
+        """A side task: if it ends while the daemon runs, well or badly, the daemon ends too."""
+        try:
+            await work  # type: ignore[misc]  # a coroutine
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001  # a task's top
+            self.on_failure(error)
+            return
+        if not self._stopping.is_set():
+            self.on_failure(CdcError(f"the {name} task ended by itself", hint="this is a fault of magento-cdc"))
+
+    # --------------------------------------------------------------------------- called from threads (Watcher)
+
+    def on_commit(self, seconds: float) -> None:
+        """State thread: a commit is on disk."""
+        self._metrics.state_commit(seconds)
+        if self._loader is not None:
+            self._loader.wake()
+        self._loop.call_soon_threadsafe(self._wake_delivery)
+
+    def on_failure(self, error: BaseException) -> None:
+        """Any thread: the daemon cannot go on."""
+        self._loop.call_soon_threadsafe(self._fail, error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is None:
+            self._failure = error
+        self._stopping.set()
+
+    def _wake_delivery(self) -> None:
+        if self._delivery is not None:
+            self._delivery.wake()
+
+    def _on_source_state(self, name: str, details: Mapping[str, object]) -> None:
+        self.source.name, self.source.details = name, dict(details)
+
+    # ------------------------------------------------------------------------------------------------ stopping
+
+    def _listen_to_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._on_signal, number)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        """The first signal drains; the handlers go back, so that the second one really ends the process."""
+        log.info("stopping", signal=number.name, grace_s=self._settings.shutdown.grace_s)
+        for other in (signal.SIGTERM, signal.SIGINT):
+            self._loop.remove_signal_handler(other)
+            signal.signal(other, signal.SIG_DFL)
+        self._stopping.set()
+
+    async def _drain(self) -> None:
+        """Source first, then what is in flight."""
+        self._close_source()
+        if self._delivery is not None:
+            deadline = time.monotonic() + self._settings.shutdown.grace_s * DRAIN_SHARE
+            await self._delivery.drain(deadline)
+
+    def _close_source(self) -> None:
+        self._stop_reading.set()
+        self._queue.close()
+        if self._loader is not None:
+            self._loader.stop()
+        if self._parts is not None:
+            self._parts.close_source()
+
+    async def _shut_down(self, web: WebServer) -> None:
+        self._close_source()
+        wait_s = self._settings.shutdown.grace_s * (1 - DRAIN_SHARE)
+        if self._state is not None:
+            self._state.stop()
+            await asyncio.to_thread(self._state.join, wait_s)
+        elif self._parts is not None:
+            self._parts.replica.close()
+        for thread in (self._reader, self._loader):
+            if thread is not None:
+                await asyncio.to_thread(thread.join, 2.0)
+        await web.close()
+        log.info("stopped", position=str(self._parts.replica.places.position) if self._parts else "")
+
+
+async def run_daemon(settings: Settings, options: RunOptions) -> int:
+    """Run a daemon in the current event loop; see ``Daemon.run``."""
+    return await Daemon(settings, options).run()

@@ -1,0 +1,167 @@
+"""Opens what a command needs and decides where to begin. Wiring only; daemon.py runs it.
+
+An empty state begins as ``source.start`` says; one with a position goes on there; ``--start`` replays from an earlier
+place of the same log.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from cdc.config import Settings
+from cdc.errors import PositionLostError
+from cdc.history.reader import RowLoader
+from cdc.model import ForeignKey, Position, Start, StartKind, TableSpec, Transaction, parse_start
+from cdc.protocols import Clock
+from cdc.replica.cascades import core_foreign_keys
+from cdc.replica.replica import Replica
+from cdc.source.binlog import BinlogSource
+from cdc.source.files import FilesSource
+from cdc.source.preflight import require
+from cdc.source.schemas import ServerSchemas
+from cdc.source.server import ServerIdentity, connect, current_position, foreign_keys
+from mappers.mapping import MagentoMapping
+
+log = structlog.get_logger(__name__)
+
+OnState = Callable[[str, Mapping[str, object]], None]
+
+
+@dataclass
+class Parts:
+    """What a run works with. ``loader`` reads rows from the server; None when there is none."""
+
+    replica: Replica
+    keys: Sequence[ForeignKey]
+    read: Callable[[], Iterator[Transaction]]
+    close_source: Callable[[], None]
+    end: Callable[[], Position | None]
+    loader: RowLoader | None
+    load_everything: bool
+    counters: Callable[[], Mapping[str, int]]
+
+
+def open_parts(
+    settings: Settings, *, start: Start | None, stop: threading.Event, clock: Clock, on_state: OnState
+) -> Parts:
+    """Open state and source. Raises SetupError, PositionLostError, StateError, SourceDisconnectedError."""
+    if settings.source.kind == "files":
+        return _open_files(settings, start, clock)
+    return _open_binlog(settings, start, stop, clock, on_state)
+
+
+def _open_files(settings: Settings, start: Start | None, clock: Clock) -> Parts:
+    keys = core_foreign_keys()
+    replica = Replica(settings.state.dir, MagentoMapping(settings.mapping), keys, clock)
+    source = FilesSource(
+        settings.source.files,
+        replica.tables,
+        database=settings.source.database,
+        prefix=settings.source.table_prefix,
+    )
+    with replica.store.transaction():
+        if replica.places.position is None:
+            first = start or Start(StartKind.EARLIEST)
+            replica.begin(Position(source.first_file(), 4), complete=True)
+        elif start is not None and start.position is not None:
+            replica.rewind(start.position)
+            first = start
+        else:
+            first = Start(StartKind.PLACE, replica.places.position)
+        replica.resume_mapping()
+    return Parts(
+        replica=replica,
+        keys=keys,
+        read=lambda: source.transactions(first),
+        close_source=lambda: None,
+        end=lambda: None,
+        loader=None,
+        load_everything=False,
+        counters=dict,
+    )
+
+
+def _open_binlog(
+    settings: Settings, start: Start | None, stop: threading.Event, clock: Clock, on_state: OnState
+) -> Parts:
+    connection = connect(settings.source)
+    try:
+        keys = foreign_keys(connection, settings.source.database, settings.source.table_prefix)
+        replica = Replica(settings.state.dir, MagentoMapping(settings.mapping), keys, clock)
+        try:
+            require(settings.source, replica.tables)
+            source = BinlogSource(settings.source, replica.tables, stop=stop, on_state=on_state)
+            identity = source.identity()
+            loader = row_loader(settings, replica.tables, identity)
+            with replica.store.transaction():
+                position = _decide(settings, start, replica, source, loader, identity)
+                replica.resume_mapping()
+        except BaseException:
+            replica.close()
+            raise
+    finally:
+        connection.close()
+    return Parts(
+        replica=replica,
+        keys=keys,
+        read=lambda: source.transactions(position),
+        close_source=source.close,
+        end=lambda: _log_end(settings),
+        loader=loader,
+        load_everything=bool(replica.store.meta("load_everything", False)),
+        counters=lambda: source.counters,
+    )
+
+
+def row_loader(settings: Settings, tables: Sequence[TableSpec], identity: ServerIdentity) -> RowLoader:
+    """A reader of the server's rows for these tables."""
+    return RowLoader(settings.source, tables, identity, ServerSchemas(lambda: connect(settings.source)))
+
+
+def _decide(
+    settings: Settings,
+    start: Start | None,
+    replica: Replica,
+    source: BinlogSource,
+    loader: RowLoader,
+    identity: ServerIdentity,
+) -> Position:
+    """Where to read from; begins a fresh state."""
+    held = replica.places.position
+    if held is None:
+        first = start or parse_start(settings.source.start)
+        is_import = first.kind is StartKind.IMPORT
+        replica.store.set_meta("load_everything", is_import)
+        if is_import:
+            position = source.resolve(Start(StartKind.PLACE, loader.safe_point()))
+            replica.begin(position, complete=False, covered=loader.position())
+            loader.close()
+        else:
+            position = source.resolve(first)
+            replica.begin(position, complete=False)
+        log.info("start_fresh", start=str(first), position=str(position))
+        return position
+    if held.server and held.server != identity.server and not held.gtid:
+        raise PositionLostError(
+            f"the state belongs to server {held.server}, {settings.source.host} is server {identity.server}",
+            hint="point source.host at the server it was made from, or remove the state folder to import afresh",
+        )
+    if start is not None:
+        position = source.resolve(start)
+        replica.rewind(position)
+        log.info("start_replay", position=str(position), until=replica.places.high)
+        return position
+    log.info("start_resume", position=str(held))
+    return held
+
+
+def _log_end(settings: Settings) -> Position:
+    connection = connect(settings.source)
+    try:
+        return current_position(connection)
+    finally:
+        connection.close()

@@ -1,0 +1,104 @@
+"""What the daemon says of itself: the view behind /live, /ready and /status."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cdc.replica import dirty, outbox
+from cdc.replica.store import Store
+from cdc.replica.thread import StateThread, TransactionQueue
+from cdc.web.metrics import Metrics
+
+if TYPE_CHECKING:
+    from cdc.delivery.engine import Delivery
+    from cdc.history.loader import Loader
+
+HUNG_S = 60.0  # a thread that has not turned for this long hangs; far over the longest commit on a slow disk
+DISTRIBUTION = "magento-cdc"
+
+
+class SourceView(Protocol):
+    """What the daemon knows of the source."""
+
+    name: str
+    read_lag_s: float
+
+
+class DaemonView:
+    """Answers from what ``refresh`` last saw, so that a probe never waits for the database."""
+
+    def __init__(self, queue: TransactionQueue, source: SourceView) -> None:
+        self._queue = queue
+        self._source = source
+        self._state: StateThread | None = None
+        self._delivery: Delivery | None = None
+        self.loader: Loader | None = None
+        self._held: dict[str, Any] = {}
+
+    def attach(self, state: StateThread, delivery: Delivery) -> None:
+        """The run has its parts."""
+        self._state, self._delivery = state, delivery
+
+    def live(self) -> tuple[bool, list[str]]:
+        """Whether the threads turned lately (the loop answers, so it turns)."""
+        reasons = []
+        if self._state is not None and time.monotonic() - self._state.turned_at > HUNG_S:
+            reasons.append(f"the state thread has not turned for {HUNG_S:.0f} s")
+        return not reasons, reasons
+
+    def ready(self) -> tuple[bool, list[str]]:
+        """Source connected, state writable, sink accepting."""
+        reasons = []
+        if self._source.name not in ("connected", "finished"):
+            reasons.append(f"source: {self._source.name}")
+        if self._state is None or not self._state.is_alive():
+            reasons.append("state: not open")
+        if self._delivery is None:
+            reasons.append("sink: not started")
+        elif not self._delivery.is_accepting:
+            reasons.append(f"sink: {self._delivery.reason}")
+        return not reasons, reasons
+
+    def status(self) -> dict[str, object]:
+        """Everything ``magento-cdc status`` prints."""
+        ready, reasons = self.ready()
+        return {
+            "ready": ready,
+            "reasons": reasons,
+            "source": {"state": self._source.name, "read_lag_s": round(self._source.read_lag_s, 3)},
+            "queue": {"transactions": len(self._queue), "bytes": self._queue.bytes},
+            "load": self._load(),
+            "delivery": self._delivery.status() if self._delivery else {},
+            **self._held,
+        }
+
+    def _load(self) -> dict[str, object]:
+        if self.loader is None:
+            return {"state": "done"}
+        state = "done" if self.loader.is_done else "loading"
+        return {"state": state, "table": self.loader.table, "rows": self.loader.rows}
+
+    async def refresh(self, metrics: Metrics) -> None:
+        """Look into the state once and feed the gauges."""
+        if self._state is None or not self._state.is_alive():
+            return
+        self._held = await self._state.call(self._look)
+        metrics.refresh(self.status())
+
+    def _look(self, store: Store) -> dict[str, Any]:
+        assert self._state is not None
+        replica = self._state.replica
+        dead = store.db.execute("SELECT count(*) FROM dead_letter").fetchone()[0]
+        return {
+            "position": str(replica.places.position or ""),
+            "gtid": replica.places.position.gtid if replica.places.position else "",
+            "transactions": replica.progress.transactions,
+            "changes": replica.progress.changes,
+            "rendered": replica.renderer.rendered,
+            "enqueued": replica.renderer.enqueued,
+            "unchanged": replica.renderer.unchanged,
+            "waiting": dirty.counts(store),
+            "outbox": outbox.counts(store),
+            "dead_letters": dead,
+        }

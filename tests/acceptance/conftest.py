@@ -1,0 +1,118 @@
+"""A shop on a real server, a sandbox and the installed command between them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cdc.config import Settings, load
+from sinks.make import make_sink
+from tests.kit import schema
+from tests.kit.daemon import Daemon, wait_until
+from tests.kit.oracle import difference, full_render
+from tests.kit.sandbox import SandboxThread
+from tests.kit.servers import Server
+from tests.kit.shop import Shop
+
+USER, PASSWORD = "cdc", "a secret of the tests"
+GRANTS = ("REPLICATION SLAVE, REPLICATION CLIENT ON *.*",)
+
+
+@dataclass
+class Rig:
+    """Everything of one acceptance test."""
+
+    server: Server
+    database: str
+    shop: Shop
+    sandbox: SandboxThread
+    folder: Path
+    toml: str
+
+    def daemon(self, *arguments: str) -> Daemon:
+        """The command with this rig's settings."""
+        return Daemon(self.folder, self.toml, *arguments)
+
+    def settings(self) -> Settings:
+        """The same settings, for the oracle."""
+        path = self.folder / "oracle.toml"
+        path.write_text(self.toml, encoding="utf-8")
+        return load(path)
+
+    def differences(self) -> list[str]:
+        """Where the sandbox differs from a full render of the database."""
+        return difference(full_render(self.settings()), self.sandbox.state())
+
+    def wait_for_equality(self, limit_s: float = 60.0) -> None:
+        """Wait until the sandbox equals a full render; the differences if it never does."""
+        found: list[str] = ["never looked"]
+
+        def is_equal() -> bool:
+            found[:] = self.differences()
+            return not found
+
+        try:
+            wait_until(is_equal, limit_s, "sandbox = full render")
+        except AssertionError as late:
+            raise AssertionError("\n".join([str(late), *found[:20]])) from None
+
+
+def make_toml(server: Server, database: str, sandbox_url: str, *, user: str = USER, password: str = PASSWORD) -> str:
+    """Settings for a run between this server and this sandbox."""
+    return f"""
+[source]
+host = "127.0.0.1"
+port = {server.port}
+user = "{user}"
+password = "{password}"
+database = "{database}"
+server_id = 990
+heartbeat_s = 1.0
+[sink]
+base_url = "{sandbox_url}"
+api_key = "sandbox"
+judge_poll_s = 0.5
+[web]
+port = 0
+[state]
+dir = "./state"
+[history]
+chunk_rows = 50
+"""
+
+
+@contextmanager
+def a_rig(server: Server, folder: Path) -> Iterator[Rig]:
+    """A rig on this server, with an installed shop."""
+    with server.database("shop") as database:
+        server.create_user(USER, PASSWORD, [*GRANTS, f"SELECT ON `{database}`.*"])
+        connection = server.connect(database=database)
+        schema.load(connection)
+        shop = Shop(connection)
+        shop.install()
+        sandbox = SandboxThread()
+        rig = Rig(server, database, shop, sandbox, folder, make_toml(server, database, sandbox.url))
+        asyncio.run(_push(rig))
+        try:
+            yield rig
+        finally:
+            sandbox.close()
+            connection.close()
+
+
+async def _push(rig: Rig) -> None:
+    sink = make_sink(rig.settings().sink)
+    await sink.push_mapping(dry_run=False)
+    await sink.close()
+
+
+@pytest.fixture
+def rig(server: Server, tmp_path: Path) -> Iterator[Rig]:
+    """A rig on each kind of server in turn."""
+    with a_rig(server, tmp_path) as made:
+        yield made

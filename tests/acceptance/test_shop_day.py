@@ -1,0 +1,101 @@
+"""The recorded shop's day played as SQL while the daemon runs, is killed, is restarted: HubSpot ends right."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.acceptance.conftest import Rig
+from tests.kit.daemon import wait_until
+from tests.kit.day import play, random_ops
+
+pytestmark = pytest.mark.slow
+
+
+class Traffic(threading.Thread):
+    """Plays something on the shop in the background; its error comes out of ``finish``."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        super().__init__(name="traffic", daemon=True)
+        self._work = work
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001  # handed to the test
+            self._error = error
+
+    def finish(self) -> None:
+        """Wait for the end."""
+        self.join(120)
+        assert not self.is_alive(), "the shop's traffic never ended"
+        if self._error is not None:
+            raise self._error
+
+
+def test_a_day_while_the_daemon_runs(rig: Rig) -> None:
+    """After the day the sandbox equals a full render of the database, and no rule of sending was ever broken."""
+    with rig.daemon() as daemon:
+        daemon.start()
+        play(rig.shop, seed=3, pace=0.05)
+        rig.wait_for_equality()
+
+        assert daemon.ask("/ready") == {"ready": True, "reasons": []}
+        assert daemon.stop() == 0
+    assert rig.sandbox.violations() == {}
+    assert [line for line in daemon.lines() if line["level"] in ("error", "critical")] == []
+
+
+def test_history_first_then_the_day(rig: Rig) -> None:
+    """A shop that lived before the daemon came is imported while its day goes on."""
+    play(rig.shop, seed=4)
+    rng = random.Random(5)
+    with rig.daemon() as daemon:
+        daemon.start()
+        for _, _operation in zip(range(40), random_ops(rig.shop, rng), strict=False):
+            pass
+        rig.wait_for_equality()
+
+        assert daemon.stop() == 0
+    assert rig.sandbox.violations() == {}
+
+
+def test_ten_kills_and_two_restarts_change_nothing_in_the_end(rig: Rig) -> None:
+    """kill -9 at ten random moments, SIGTERM twice, under traffic: nothing lost, nothing reordered."""
+    rng = random.Random(11)
+    traffic = Traffic(lambda: play(rig.shop, seed=6, pace=0.3, scale=2))
+    with rig.daemon() as daemon:
+        daemon.start()
+        traffic.start()
+        for turn in range(12):
+            time.sleep(rng.uniform(0.1, 0.9))
+            if turn % 6 == 5:
+                daemon.port()  # it listens, so it handles signals
+                assert daemon.stop() == 0
+            else:
+                daemon.kill()
+            daemon.start()
+        traffic.finish()
+        rig.wait_for_equality()
+    assert rig.sandbox.violations() == {}
+
+
+def test_the_server_restarts_under_the_daemon(rig: Rig) -> None:
+    """A server that goes away and comes back is read on, without a restart of the daemon."""
+    with rig.daemon() as daemon:
+        daemon.start()
+        play(rig.shop, seed=7)
+        rig.wait_for_equality()
+        rig.server.restart()
+        rig.shop.db.connection.ping(reconnect=True)
+        rig.shop.db.execute("SET SESSION sql_mode='', time_zone='+00:00'")
+        customer = rig.shop.register()
+        wait_until(lambda: f"magento-customer-{customer}" in rig.sandbox.state(), 60, "the new customer arrives")
+
+        assert daemon.is_running
+        assert daemon.stop() == 0

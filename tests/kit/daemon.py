@@ -1,0 +1,125 @@
+"""The installed command in a subprocess, as a cluster would run it: started, stopped, killed, asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+COMMAND = Path(sys.executable).with_name("magento-cdc")
+START_LIMIT_S = 30.0
+
+
+def free_environment() -> dict[str, str]:
+    """This environment without settings of ours that a developer may have set."""
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith("MAGENTO_CDC__")}
+
+
+def command(*arguments: str, cwd: Path, limit_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end."""
+    return subprocess.run(
+        [str(COMMAND), *arguments],
+        cwd=cwd,
+        env=free_environment(),
+        capture_output=True,
+        text=True,
+        timeout=limit_s,
+        check=False,
+    )
+
+
+def wait_until(question: Callable[[], bool], limit_s: float, what: str) -> None:
+    """Ask until the answer is yes; an assertion with ``what`` if it never is."""
+    deadline = time.monotonic() + limit_s
+    while not question():
+        assert time.monotonic() < deadline, f"not within {limit_s:.0f} s: {what}"
+        time.sleep(0.05)
+
+
+def fetch(url: str, limit_s: float = 5.0) -> Any:
+    """A JSON document, also from an answer that is no 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=limit_s) as answer:
+            return json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return json.loads(error.read())
+
+
+class Daemon:
+    """``magento-cdc run`` with a settings file in ``folder``; its log lines go to ``folder/run.log``."""
+
+    def __init__(self, folder: Path, settings: str, *arguments: str) -> None:
+        self.folder = folder
+        self._arguments = arguments
+        self._process: subprocess.Popen[bytes] | None = None
+        (folder / "magento-cdc.toml").write_text(settings, encoding="utf-8")
+
+    def start(self) -> Daemon:
+        """Start it; it may not be listening yet."""
+        with (self.folder / "run.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(COMMAND), "run", *self._arguments],
+                cwd=self.folder,
+                env=free_environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        return self
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self, limit_s: float = 30.0) -> int:
+        """SIGTERM; the exit code."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(limit_s)
+
+    def wait(self, limit_s: float = 60.0) -> int:
+        """Wait for it to end by itself; the exit code."""
+        assert self._process is not None
+        return self._process.wait(limit_s)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The log so far, parsed; a line that is no JSON is an assertion."""
+        text = (self.folder / "run.log").read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines()]
+
+    def port(self) -> int:
+        """The web port of the newest start (``web.port = 0`` picks a free one)."""
+        found: list[int] = []
+
+        def listening() -> bool:
+            assert self.is_running, (self.folder / "run.log").read_text()[-3000:]
+            found[:] = [line["port"] for line in self.lines() if line["event"] == "web_listening"]
+            return bool(found)
+
+        wait_until(listening, START_LIMIT_S, "the daemon listens")
+        return found[-1]
+
+    def ask(self, path: str) -> Any:
+        """A page of the daemon's web server as JSON."""
+        return fetch(f"http://127.0.0.1:{self.port()}{path}")
+
+    def __exit__(self, *_: object) -> None:
+        if self.is_running:
+            self.kill()
+
+    def __enter__(self) -> Daemon:
+        return self

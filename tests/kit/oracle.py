@@ -1,0 +1,89 @@
+"""What HubSpot should hold: a full render of the database, made without log, outbox or delivery."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cdc.clock import SystemClock
+from cdc.config import Settings
+from cdc.history.loader import load_order
+from cdc.model import ObjectRef, Position
+from cdc.replica import dirty
+from cdc.replica.replica import Replica
+from cdc.source.server import connect, foreign_keys, read_identity
+from cdc.startup import row_loader
+from mappers.mapping import MagentoMapping
+
+State = dict[str, dict[str, Any]]
+
+
+def full_render(settings: Settings) -> State:
+    """External id → type, properties that hold something, associations: of everything that exists now."""
+    mapper = MagentoMapping(settings.mapping)
+    connection = connect(settings.source)
+    keys = foreign_keys(connection, settings.source.database, settings.source.table_prefix)
+    identity = read_identity(connection)
+    connection.close()
+    with tempfile.TemporaryDirectory() as folder:
+        replica = Replica(Path(folder), mapper, keys, SystemClock())
+        loader = row_loader(settings, replica.tables, identity)
+        with replica.store.transaction():
+            replica.begin(Position("binlog.000001", 4), complete=False)
+            for spec in load_order(replica.tables, keys):
+                cursor, done = None, False
+                while not done:
+                    chunk = loader.chunk(spec.name, cursor, 5000)
+                    cursor, done = chunk.cursor, chunk.done
+                    replica.load_chunk(spec.name, chunk.rows, Position("binlog.000001", 4), cursor, done=done)
+            replica.references_done()
+            replica.load_done(Position("binlog.000001", 4))
+            found = _rendered(replica, mapper, settings.mapping.namespace)
+        loader.close()
+        replica.close()
+    return found
+
+
+def _rendered(replica: Replica, mapper: MagentoMapping, namespace: str) -> State:
+    refs: dict[ObjectRef, None] = {}
+    while dirty.work_sweep(replica.store, replica.places.high, 100_000):
+        refs.update((item.ref, None) for item in dirty.ready(replica.store, replica.places.high, 1_000_000))
+    found: State = {}
+    for ref in refs:
+        made = mapper.render(ref, replica.rows)
+        if made is None:
+            continue
+        links: dict[str, list[str]] = {}
+        for other in made.references:
+            links.setdefault(other.object_type.value, []).append(other.external_id(namespace))
+        found[ref.external_id(namespace)] = {
+            "type": ref.object_type.value,
+            "properties": {name: value for name, value in sorted(made.properties.items()) if value},
+            "associations": {kind: sorted(ids) for kind, ids in sorted(links.items())},
+        }
+    return found
+
+
+def living(state: State, keep: Callable[[str], bool] = lambda _: True) -> State:
+    """The sandbox's state without what was deleted, in the oracle's form."""
+    return {
+        external_id: {
+            "type": held["type"],
+            "properties": {name: value for name, value in held["properties"].items() if value},
+            "associations": {kind: ids for kind, ids in held["associations"].items() if ids},
+        }
+        for external_id, held in state.items()
+        if not held["deleted"] and keep(external_id)
+    }
+
+
+def difference(expected: State, found: State) -> list[str]:
+    """Where two states differ, a line each; empty when they are equal."""
+    lines = [f"missing: {name}" for name in expected.keys() - found.keys()]
+    lines += [f"too much: {name}" for name in found.keys() - expected.keys()]
+    for name in expected.keys() & found.keys():
+        if expected[name] != found[name]:
+            lines.append(f"differs: {name}: expected {expected[name]}, found {found[name]}")
+    return sorted(lines)

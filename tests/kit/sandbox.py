@@ -1,0 +1,40 @@
+"""A sandbox beside the test, in a thread with an event loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from sinks.sandbox.server import SandboxServer, start
+from tests.kit.daemon import fetch
+from tests.kit.oracle import State, living
+
+
+class SandboxThread:
+    """A sandbox with an event loop of its own, so that the test and the daemon's process can both talk to it."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="sandbox", daemon=True)
+        self._thread.start()
+        self._server: SandboxServer = asyncio.run_coroutine_threadsafe(start(api_key="sandbox"), self.loop).result(10)
+        self.url = self._server.url
+
+    def close(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._server.close(), self.loop).result(10)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(10)
+        self.loop.close()
+
+    def state(self) -> State:
+        """What it holds and has judged."""
+        return living(fetch(f"{self.url}/_sandbox/state", 30))
+
+    def raw_state(self) -> State:
+        """The same with what was deleted."""
+        document: State = fetch(f"{self.url}/_sandbox/state", 30)
+        return document
+
+    def violations(self) -> object:
+        """Rules that the sender broke."""
+        return fetch(f"{self.url}/_sandbox/violations")["counts"]
