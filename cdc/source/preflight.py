@@ -108,7 +108,7 @@ def _log(connection: Connection, identity: ServerIdentity, settings: SourceSetti
         return
     yield Finding("grant", True, f"{name} granted")
     size_mb = sum(size for _, size in files) / 1e6
-    yield Finding("binlog", True, f"{len(files)} log files, {files[0][0]} to {files[-1][0]}, {size_mb:.1f} MB")
+    yield Finding("binlog", True, f"log files {files[0][0]} to {files[-1][0]}, {size_mb:.1f} MB")
     if (only and settings.database not in only.split(",")) or settings.database in without.split(","):
         text = f"the log leaves out database {settings.database!r} (binlog_do_db or binlog_ignore_db)"
         yield Finding("binlog filter", False, text, "change these options in the server's configuration, restart it")

@@ -1,0 +1,285 @@
+"""A live server's log: connect, ask for the dump, read whole transactions, and connect again when that ends.
+
+PyMySQL's part ends with the last set-up statement; from then on the socket is read here, in large pieces, and cut and
+decoded by ``cdc.binlog``. One thread reads; ``close`` may be called from any other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from typing import Final
+
+import pymysql
+import structlog
+
+from cdc.binlog.decoder import LogDecoder
+from cdc.binlog.gtid import GtidSet
+from cdc.config import SourceSettings
+from cdc.errors import CdcError, SourceDisconnectedError
+from cdc.model import Position, Start, TableSpec, Transaction
+from cdc.source import dump, places
+from cdc.source.buffer import ReceiveBuffer
+from cdc.source.faults import fault_of
+from cdc.source.schemas import ServerSchemas
+from cdc.source.server import Connection, ServerIdentity, connect, mapped, mapped_errors, read_identity, rows
+
+log = structlog.get_logger(__name__)
+
+OnState = Callable[[str, Mapping[str, object]], None]
+
+HEARTBEATS_MISSED: Final = 2.5  # silence for so many heartbeats means that the server or the path is gone
+RETRY_FIRST_S: Final = 0.5
+RETRY_MOST_S: Final = 30.0
+STEADY_S: Final = 60.0  # a connection that held so long was good; the next failure starts a new count
+BEHIND_TRIES: Final = 10  # MySQL shows a transaction in gtid_executed a moment after it sent it
+BEHIND_WAIT_S: Final = 0.2
+
+
+def _say_nothing(name: str, details: Mapping[str, object]) -> None:
+    """No one listens to the source's state."""
+
+
+class BinlogSource:
+    """Transactions of a live server.
+
+    ``on_state`` hears ``connected`` (position, server) and ``disconnected`` (reason, errno, retry_in_s), in the reader
+    thread. ``counters``: what the decoder counted, over all connections.
+    """
+
+    def __init__(
+        self,
+        settings: SourceSettings,
+        tables: Sequence[TableSpec],
+        *,
+        stop: threading.Event,
+        on_state: OnState = _say_nothing,
+    ) -> None:
+        self._settings = settings
+        self._tables = tuple(tables)
+        self._stop = stop
+        self._on_state = on_state
+        self._schemas = ServerSchemas(lambda: connect(settings))
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._is_closed = False
+        self._identity: ServerIdentity | None = None
+        self._counted: Counter[str] = Counter()
+        self._decoder: LogDecoder | None = None
+
+    # ------------------------------------------------------------------------------------------ questions
+
+    def identity(self) -> ServerIdentity:
+        """Which server this is; asked once. Raises SetupError, SourceDisconnectedError."""
+        if self._identity is None:
+            with self._control() as connection:
+                self._identity = read_identity(connection)
+        return self._identity
+
+    def resolve(self, start: Start) -> Position:
+        """The place that ``start`` (all but ``import``) means on this server.
+
+        Raises PositionLostError when the server does not hold it, SetupError when it is inside a transaction or no
+        position of this kind of server, SourceDisconnectedError.
+        """
+        identity = self.identity()
+        with self._control() as connection:
+            return places.resolve(connection, identity, start)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Counts by name since the start; may be read from any thread."""
+        decoder = self._decoder
+        return dict(self._counted + Counter(dict(decoder.counters) if decoder else {}))
+
+    # -------------------------------------------------------------------------------------------- reading
+
+    def transactions(self, start: Position) -> Iterator[Transaction]:
+        """Whole transactions from ``start`` on, for ever; empty ones only move the position.
+
+        Blocks. Reconnects by itself, going on behind the last transaction given out: by GTID where the position has a
+        set and the server writes them, else by file and offset. Ends when ``stop`` is set or after ``close``. Raises
+        PositionLostError, SetupError and the SourceStoppedError kinds.
+        """
+        at, failures = start, 0
+        while not self._is_stopping():
+            began = time.monotonic()
+            try:
+                with contextlib.closing(self._from(at)) as transactions:
+                    for transaction in transactions:
+                        at = transaction.end
+                        yield transaction
+                return
+            except SourceDisconnectedError as error:
+                if self._is_stopping():
+                    return
+                fault = fault_of(error, at)
+                if not isinstance(fault, SourceDisconnectedError):
+                    raise fault from error
+                failures = 1 if time.monotonic() - began > STEADY_S else failures + 1
+                self._wait_to_retry(fault, at, failures)
+            except CdcError:
+                if self._is_stopping():  # closing the socket under a statement looks like many things
+                    return
+                raise
+
+    def close(self) -> None:
+        """End ``transactions``, also while it blocks on the network. May be called twice and from any thread."""
+        with self._lock:
+            self._is_closed = True
+            if self._socket is not None:
+                _shut(self._socket)
+        self._schemas.close()
+
+    def _from(self, at: Position) -> Generator[Transaction, None, None]:
+        """One connection's transactions. Raises SourceDisconnectedError when it ends."""
+        connection = connect(self._settings, database=False)
+        try:
+            link: socket.socket = connection._sock  # type: ignore[attr-defined]
+            self._hold(link)
+            begin = self._begin_dump(connection, link, at)
+            decoder = LogDecoder(
+                self._tables,
+                database=self._settings.database,
+                prefix=self._settings.table_prefix,
+                schemas=self._schemas,
+                start=begin,
+            )
+            self._decoder = decoder
+            yield from self._read(link, decoder, begin)
+        finally:
+            self._hold(None)
+            self._count()
+            _shut(connection._sock)  # type: ignore[attr-defined]  # else close() would send COM_QUIT into the dump
+            if connection.open:
+                connection.close()
+
+    def _read(self, link: socket.socket, decoder: LogDecoder, last: Position) -> Iterator[Transaction]:
+        silence_s = HEARTBEATS_MISSED * self._settings.heartbeat_s
+        link.settimeout(silence_s)
+        buffer = ReceiveBuffer()
+        is_new = True
+        while not self._is_stopping():
+            try:
+                count = buffer.receive(link)
+            except TimeoutError as error:
+                raise SourceDisconnectedError(f"nothing came for {silence_s:g} s, not even a heartbeat") from error
+            except OSError as error:
+                raise mapped(error, self._settings) from error
+            if not count:
+                raise SourceDisconnectedError("the server closed the connection")
+            for transaction in _decoded(decoder, buffer):
+                # By GTID the server begins at a file's start and tells how it skips what we have: no news.
+                if transaction.changes or transaction.schema_changed or _is_ahead(transaction.end, last):
+                    last = transaction.end
+                    yield transaction
+            if is_new:
+                is_new = False
+                log.info("source_connected", position=str(last), server=last.server)
+                self._on_state("connected", {"position": str(last), "server": last.server})
+
+    # ----------------------------------------------------------------------------------------- connecting
+
+    def _begin_dump(self, connection: Connection, link: socket.socket, at: Position) -> Position:
+        """Find the place, say who we are, ask for the dump. The position to decode from."""
+        with mapped_errors(self._settings):
+            identity = read_identity(connection)
+            self._identity = identity
+            begin = self._confirm(connection, identity, at)
+            by_gtid = bool(begin.gtid) and identity.gtid_enabled
+            statements = dump.session_statements(self._settings.server_id, self._settings.heartbeat_s)
+            if identity.flavor == "mariadb":
+                statements += dump.mariadb_statements(begin.gtid if by_gtid else None)
+            for statement in statements:
+                rows(connection, statement)
+        server_id = self._settings.server_id
+        if not by_gtid:
+            command = dump.by_place(server_id, begin.file, begin.offset)
+        elif identity.flavor == "mariadb":
+            command = dump.by_place(server_id, "", 0)
+        else:
+            command = dump.by_gtid(server_id, GtidSet.parse(begin.gtid).encode())
+        with mapped_errors(self._settings):
+            self._register(link)
+            link.sendall(dump.packet(command))
+        return begin
+
+    def _confirm(self, connection: Connection, identity: ServerIdentity, at: Position) -> Position:
+        """``places.confirm``, patient with a server that has sent a transaction and not yet counted it."""
+        for tries_left in range(BEHIND_TRIES - 1, -1, -1):
+            try:
+                return places.confirm(connection, identity, at)
+            except places.NotExecutedError:
+                if not tries_left or self._stop.wait(BEHIND_WAIT_S):
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+    def _register(self, link: socket.socket) -> None:
+        try:
+            dump.run_command(link, dump.register(self._settings.server_id))
+        except SourceDisconnectedError as error:
+            raise mapped(pymysql.err.OperationalError(error.errno, error.message), self._settings) from error
+
+    @contextlib.contextmanager
+    def _control(self) -> Iterator[Connection]:
+        connection = connect(self._settings, database=False)
+        try:
+            with mapped_errors(self._settings):
+                yield connection
+        finally:
+            if connection.open:
+                connection.close()
+
+    def _wait_to_retry(self, fault: SourceDisconnectedError, at: Position, failures: int) -> None:
+        """Full jitter under a doubling limit."""
+        wait_s = random.uniform(0, min(RETRY_MOST_S, RETRY_FIRST_S * 2**failures))
+        details = {"reason": fault.message, "errno": fault.errno, "retry_in_s": round(wait_s, 2)}
+        log.warning("source_disconnected", position=str(at), failures=failures, hint=fault.hint, **details)
+        self._on_state("disconnected", details)
+        self._stop.wait(wait_s)
+
+    # --------------------------------------------------------------------------------------------- inside
+
+    def _is_stopping(self) -> bool:
+        return self._stop.is_set() or self._is_closed
+
+    def _hold(self, link: socket.socket | None) -> None:
+        """The socket that ``close`` has to shut."""
+        with self._lock:
+            self._socket = link
+            if link is not None and self._is_closed:
+                _shut(link)
+
+    def _count(self) -> None:
+        decoder, self._decoder = self._decoder, None
+        if decoder is not None:
+            self._counted.update(decoder.counters)
+
+
+def _decoded(decoder: LogDecoder, buffer: ReceiveBuffer) -> Iterator[Transaction]:
+    """Everything that is whole in the buffer. An error behind it comes last, as the next piece may never come."""
+    consumed = 1
+    while consumed and buffer.length:
+        transactions, consumed = decoder.feed_packets(buffer.view, buffer.length)
+        buffer.keep_from(consumed)
+        yield from transactions
+
+
+def _is_ahead(end: Position, last: Position) -> bool:
+    if end.file == last.file and end.server == last.server:
+        return end.offset > last.offset
+    if end.server != last.server or not last.file:
+        return True
+    return (end.file_number, end.offset) > (last.file_number, last.offset)
+
+
+def _shut(link: socket.socket | None) -> None:
+    """Wake whoever reads from it. The plain socket's shutdown: SSLSocket's would pull TLS from under the reader."""
+    if link is not None:
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(link, socket.SHUT_RDWR)
