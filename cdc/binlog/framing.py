@@ -1,0 +1,89 @@
+"""Cuts a buffer into events: network packets of a dump, or a file's plain sequence.
+
+    packet   3 length, 1 sequence, payload; a payload of 0xFFFFFF bytes goes on in the next packet
+    payload  first byte 0x00: an event follows; 0xFF: 2 error number, "#" + 5 state, words; 0xFE: the dump has ended
+
+https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_packets.html
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from cdc.binlog.events import HEADER_BYTES
+from cdc.errors import LogFormatError, SourceDisconnectedError
+
+PACKET_HEADER_BYTES: Final = 4
+_FULL: Final = 0xFFFFFF
+_MOST: Final = (1 << 31) + (1 << 20)  # no server writes a larger event
+_U32: Final = struct.Struct("<I").unpack_from
+
+Frame = tuple[memoryview, int, int, int]
+"""Buffer, place of the event in it, its length, and the place in the fed buffer behind it."""
+
+
+def packet_at(buffer: memoryview, at: int, length: int) -> Frame | None:
+    """The event in the packet at ``at``; None while it is not all there. ``length``: bytes that are there.
+
+    Raises SourceDisconnectedError for an error or end packet, LogFormatError for anything else.
+    """
+    if length - at < PACKET_HEADER_BYTES:
+        return None
+    size = _U32(buffer, at)[0] & _FULL
+    end = at + PACKET_HEADER_BYTES + size
+    if end > length:
+        return None
+    if size == 0:
+        raise LogFormatError("an empty packet in the stream of events")
+    status = buffer[at + PACKET_HEADER_BYTES]
+    if status:
+        raise _refusal(status, bytes(buffer[at + PACKET_HEADER_BYTES : end]))
+    if size == _FULL:
+        return _long_packet(buffer, at, length)
+    return buffer, at + PACKET_HEADER_BYTES + 1, size - 1, end
+
+
+def _long_packet(buffer: memoryview, at: int, length: int) -> Frame | None:
+    """An event of 16 MiB or more: joined from its packets, once they are all there."""
+    pieces: list[tuple[int, int]] = []
+    total = 0
+    while True:
+        if length - at < PACKET_HEADER_BYTES:
+            return None
+        size = _U32(buffer, at)[0] & _FULL
+        at += PACKET_HEADER_BYTES
+        if at + size > length:
+            return None
+        pieces.append((at, at + size))
+        total += size
+        at += size
+        if total > _MOST:
+            raise LogFormatError(f"a packet of more than {_MOST} bytes")
+        if size < _FULL:
+            break
+    joined = memoryview(b"".join(buffer[start:end] for start, end in pieces))
+    return joined, 1, total - 1, at
+
+
+def _refusal(status: int, payload: bytes) -> Exception:
+    if status == 0xFF and len(payload) >= 3:
+        words = payload[3:].decode("utf-8", "replace")
+        if words.startswith("#"):
+            words = words[6:]
+        number = int.from_bytes(payload[1:3], "little")
+        return SourceDisconnectedError(f"the server ended the stream with error {number}: {words}", errno=number)
+    if status == 0xFE and len(payload) < 9:
+        return SourceDisconnectedError("the server ended the stream: there is no more to read")
+    return LogFormatError(f"a packet that begins with 0x{status:02x} in the stream of events")
+
+
+def event_at(buffer: memoryview, at: int, length: int) -> Frame | None:
+    """The event at ``at`` of a file's bytes; None while it is not all there. LogFormatError for a wrong length."""
+    if length - at < HEADER_BYTES:
+        return None
+    size: int = _U32(buffer, at + 9)[0]
+    if not HEADER_BYTES <= size <= _MOST:
+        raise LogFormatError(f"an event of {size} bytes", hint="the file is damaged, or the place is none of an event")
+    end = at + size
+    return None if end > length else (buffer, at, size, end)

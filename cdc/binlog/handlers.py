@@ -1,0 +1,314 @@
+"""What each event type does: one method per type, found in a table by number.
+
+A handler takes (buffer, place of the event, end of its body, header) and answers what that means for the position.
+It raises UnsupportedEventError for what we must not pass over; the decoder adds the place and gives bytes that do not
+fit their one face.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from typing import Final
+
+from cdc.binlog import headers
+from cdc.binlog.assembly import Assembly
+from cdc.binlog.compressed import payload_events, unpack_record
+from cdc.binlog.events import (
+    ACTIONS,
+    CHECKSUM_BYTES,
+    FLAG_ARTIFICIAL,
+    FLAG_IGNORABLE,
+    FLAG_IN_USE,
+    HEADER,
+    HEADER_BYTES,
+    WHY_STOP,
+    Action,
+    EventType,
+)
+from cdc.binlog.gtid import GtidSet
+from cdc.binlog.place import Place
+from cdc.binlog.query import Kind, Statement, read_statement
+from cdc.binlog.row_events import RowEvents
+from cdc.binlog.tables import MappedTables
+from cdc.errors import UnsupportedEventError
+from cdc.model import Change, Op
+
+_E = EventType
+Head = Sequence[int]
+"""The header's fields, as ``events.HEADER`` unpacks them."""
+
+
+class Result(IntEnum):
+    """What an event means for the position."""
+
+    GO_ON = 0  # it is part of something, or of no interest
+    DONE = 1  # behind it is a resume point
+    MOVED = 2  # the same, and the handler has set the place
+    STAY = 3  # it is not in the log's file
+
+
+GO_ON, DONE, MOVED, STAY = Result
+Handler = Callable[[memoryview, int, int, Head], int]
+
+_ADVICE_START: Final = "start at the beginning of a transaction: at its GTID event (or BEGIN), or by GTID"
+_ADVICE_ROW: Final = "SET GLOBAL binlog_format = 'ROW' on the server, then import afresh"
+_QUERY_POST: Final = 13
+_LOAD_POST: Final = 26
+_TABLE_MAP_POST: Final = 8
+
+
+class Handlers:
+    """The handlers and what they share. ``exact``: events come from a file, not from a server's stream."""
+
+    def __init__(self, tables: MappedTables, place: Place, assembly: Assembly) -> None:
+        self._tables = tables
+        self._place = place
+        self._assembly = assembly
+        self.rows = RowEvents(tables, assembly)
+        self.exact = False
+        self.has_checksums = False
+        self._expects_gtid = False
+        self._table = self._made_table()
+
+    def table(self) -> list[Handler]:
+        """One handler per type number."""
+        return self._table
+
+    def _made_table(self) -> list[Handler]:
+        notes: dict[EventType, Handler] = {
+            _E.QUERY: self._on_query, _E.STOP: self._on_mark, _E.ROTATE: self._on_rotate,
+            _E.FORMAT_DESCRIPTION: self.on_format, _E.XID: self._on_commit, _E.TABLE_MAP: self._on_table_map,
+            _E.HEARTBEAT: self._on_heartbeat, _E.HEARTBEAT_V2: self._on_heartbeat, _E.GTID: self._on_gtid,
+            _E.ANONYMOUS_GTID: self._on_gtid, _E.GTID_TAGGED: self._on_gtid,
+            _E.PREVIOUS_GTIDS: self._on_previous_gtids, _E.XA_PREPARE: self._on_xa_prepare,
+            _E.EXECUTE_LOAD_QUERY: self._on_load, _E.PARTIAL_UPDATE_ROWS: self.rows.on_partial_json,
+            _E.MARIADB_GTID: self._on_mariadb_gtid, _E.MARIADB_GTID_LIST: self._on_gtid_list,
+            _E.MARIADB_BINLOG_CHECKPOINT: self._on_mark, _E.MARIADB_QUERY_COMPRESSED: self._on_query,
+            _E.MARIADB_START_ENCRYPTION: self._on_encryption, _E.TRANSACTION_PAYLOAD: self._on_payload,
+        }  # fmt: skip
+        table: list[Handler] = [self._on_unknown] * 256
+        for kind, action in ACTIONS.items():
+            if action is Action.DECODE:
+                table[kind] = self.rows.on_rows
+            elif action is Action.IGNORE:
+                table[kind] = _ignore
+            elif action is Action.STOP:
+                table[kind] = _stop
+            else:
+                table[kind] = notes[kind]
+        return table
+
+    # ------------------------------------------------------------------------------------------ the file
+
+    def on_format(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        """FORMAT_DESCRIPTION: how the events after it are to be read. A transaction that a crash cut off ends here."""
+        found = headers.read_format(bytes(view[at + HEADER_BYTES : end]))
+        if found.checksum == headers.CHECKSUM_CRC32:
+            whole = bytearray(view[at : end - CHECKSUM_BYTES])
+            whole[17] &= ~FLAG_IN_USE & 0xFF
+            if zlib.crc32(whole) != struct.unpack_from("<I", view, end - CHECKSUM_BYTES)[0]:
+                raise ValueError("its checksum does not fit its bytes")
+        if found.post_length(_E.TABLE_MAP, _TABLE_MAP_POST) != _TABLE_MAP_POST:
+            raise UnsupportedEventError(f"the log of a server of version {found.server_version}, which is too old")
+        self.has_checksums = found.checksum == headers.CHECKSUM_CRC32
+        self.rows.format = found
+        self._expects_gtid = _always_writes_gtids(found)
+        self._assembly.reset()
+        self.rows.end_transaction()
+        return DONE if self.exact or head[4] else STAY
+
+    def _on_rotate(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        """The next file. An artificial one says where the stream begins, or repeats what the real one said."""
+        name, offset = headers.read_rotate(bytes(view[at + HEADER_BYTES : end]))
+        if head[5] & FLAG_ARTIFICIAL or not head[4]:
+            if self.exact:
+                return GO_ON
+            self._place.move(name, offset)
+            return STAY
+        self._assembly.reset()
+        self._place.move(name, offset)
+        return MOVED
+
+    def _on_mark(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        """STOP, BINLOG_CHECKPOINT: nothing but a place to go on from."""
+        if head[5] & FLAG_ARTIFICIAL and not self.exact:
+            return STAY
+        return GO_ON if self._assembly.is_open else DONE
+
+    def _on_previous_gtids(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        if head[5] & FLAG_ARTIFICIAL and not self.exact:
+            return STAY
+        self._place.learn(GtidSet.decode(bytes(view[at + HEADER_BYTES : end])))
+        return DONE
+
+    def _on_gtid_list(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        if head[5] & FLAG_ARTIFICIAL and not self.exact:
+            return STAY
+        self._place.learn(headers.read_gtid_list(bytes(view[at + HEADER_BYTES : end])))
+        return DONE
+
+    def _on_heartbeat(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        """The server is at this place and has nothing to send; it may have passed over what we have."""
+        place = self._place
+        body = bytes(view[at + HEADER_BYTES : end])
+        name, offset = headers.read_heartbeat_v2(body) if head[1] == _E.HEARTBEAT_V2 else (body.decode("utf-8"), 0)
+        if self._assembly.is_open or name != place.file:
+            return STAY
+        offset = offset or place.after(0, head[4], exact=False)
+        if offset <= place.offset:
+            return STAY
+        place.move(name, offset)
+        return MOVED
+
+    def _on_encryption(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        if self.exact:
+            raise UnsupportedEventError(
+                "the binlog file is encrypted from here on", hint="read it through the server (source.kind = binlog)"
+            )
+        return STAY  # the server decrypts what it sends
+
+    # ------------------------------------------------------------------------------------------ transactions
+
+    def _on_gtid(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        body = bytes(view[at + HEADER_BYTES : end])
+        found = headers.read_gtid_tagged(body) if head[1] == _E.GTID_TAGGED else headers.read_gtid(body)
+        self._open(has_begun=False)
+        self._assembly.commit_us = found.commit_us
+        if head[1] != _E.ANONYMOUS_GTID and found.number:
+            self._assembly.source = (found.source, found.number)
+        return GO_ON
+
+    def _on_mariadb_gtid(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        found = headers.read_mariadb_gtid(bytes(view[at + HEADER_BYTES : end]))
+        self._open(has_begun=not found.flags & headers.MARIADB_STANDALONE)
+        self._assembly.domain = (found.domain, head[2], found.sequence)
+        return GO_ON
+
+    def _open(self, *, has_begun: bool) -> None:
+        if self._assembly.is_open and (self._assembly.changes or self._assembly.has_begun):
+            raise UnsupportedEventError("a transaction begins inside another", hint=_ADVICE_START)
+        self._assembly.reset()
+        self._assembly.open(has_begun=has_begun)
+
+    def _on_commit(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        if not self._assembly.is_open:
+            raise UnsupportedEventError("a transaction ends that did not begin", hint=_ADVICE_START)
+        self.rows.end_transaction()
+        return DONE
+
+    def _on_xa_prepare(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        one_phase = headers.read_xa_prepare(bytes(view[at + HEADER_BYTES : end]))
+        if not one_phase and self._assembly.changes:
+            raise UnsupportedEventError(
+                "a prepared XA transaction changes mapped tables, and whether it commits is told only later",
+                hint="let the shop's database commit without XA, then import afresh",
+            )
+        return self._on_commit(view, at, end, head)
+
+    def _on_table_map(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        if not self._assembly.is_open:
+            raise UnsupportedEventError("the log is read from inside a transaction", hint=_ADVICE_START)
+        return self.rows.on_table_map(view, at, end, head)
+
+    def _on_payload(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        """A whole transaction, compressed. Its inner events have no place of their own."""
+        result: int = GO_ON
+        for event in payload_events(bytes(view[at + HEADER_BYTES : end])):
+            inner = HEADER.unpack_from(event)
+            kind = inner[1]
+            if kind in (_E.TRANSACTION_PAYLOAD, _E.FORMAT_DESCRIPTION, _E.ROTATE):
+                raise ValueError(f"it holds an event {event_name(kind)}")
+            result = self._table[kind](memoryview(event), 0, len(event), inner)
+        return result
+
+    # ------------------------------------------------------------------------------------------ statements
+
+    def _on_query(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        database, text = headers.read_query(bytes(view[at + HEADER_BYTES : end]), _QUERY_POST)
+        if head[1] == _E.MARIADB_QUERY_COMPRESSED:
+            text = unpack_record(text)
+        return self._on_statement(read_statement(database, text))
+
+    def _on_load(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        database, text = headers.read_query(bytes(view[at + HEADER_BYTES : end]), _LOAD_POST)
+        return self._on_statement(read_statement(database, text))
+
+    def _on_statement(self, statement: Statement) -> int:
+        assembly = self._assembly
+        kind = statement.kind
+        if not assembly.is_open:
+            if kind in (Kind.COMMIT, Kind.ROLLBACK) or (self._expects_gtid and kind is not Kind.OTHER):
+                raise UnsupportedEventError("the log is read from inside a transaction", hint=_ADVICE_START)
+            assembly.open(has_begun=False)
+        if kind in (Kind.BEGIN, Kind.DEFINITION_BEGIN):
+            assembly.has_begun = True
+        elif kind is Kind.SAVEPOINT:
+            assembly.save(statement.savepoint)
+        elif kind is Kind.ROLLBACK_TO:
+            assembly.roll_back_to(statement.savepoint)
+        elif kind is Kind.ROLLBACK:
+            assembly.discard()
+        elif kind is Kind.ROWS:
+            self._refuse_rows(statement)
+        if kind in (Kind.TRUNCATE, Kind.DEFINITION, Kind.DEFINITION_BEGIN):
+            self._define(statement)
+        if kind in (Kind.COMMIT, Kind.ROLLBACK) or not assembly.has_begun:
+            self.rows.end_transaction()
+            return DONE
+        return GO_ON
+
+    def _refuse_rows(self, statement: Statement) -> None:
+        named = self._tables.mapped(statement.tables)
+        if named:
+            raise UnsupportedEventError(
+                f"a statement that may change {named[0]} is in the log instead of the rows it changed", hint=_ADVICE_ROW
+            )
+
+    def _define(self, statement: Statement) -> None:
+        named = self._tables.mapped(statement.tables)
+        if statement.kind is Kind.TRUNCATE:
+            self._assembly.changes += [Change(name, Op.TRUNCATE, None, None) for name in named]
+            return
+        if self._tables.database in statement.databases:
+            named = self._tables.names()
+        for name in named:
+            self._assembly.schema_changed[name] = None
+            self._tables.forget(name)
+
+    # ------------------------------------------------------------------------------------------ the rest
+
+    def _on_unknown(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        if head[5] & FLAG_IGNORABLE:
+            return GO_ON
+        raise UnsupportedEventError(
+            f"an event of type {head[1]}, which is not known", hint="a newer magento-cdc may know it"
+        )
+
+
+def _ignore(view: memoryview, at: int, end: int, head: Head) -> int:
+    return GO_ON
+
+
+def _stop(view: memoryview, at: int, end: int, head: Head) -> int:
+    kind = EventType(head[1])
+    message, hint = WHY_STOP.get(kind, (f"an event {kind.name}, which only MySQL 4 wrote", ""))
+    raise UnsupportedEventError(message, hint=hint)
+
+
+def event_name(kind: int) -> str:
+    """The type's name, ``UNKNOWN_n`` where we have none."""
+    try:
+        return EventType(kind).name
+    except ValueError:
+        return f"UNKNOWN_{kind}"
+
+
+def _always_writes_gtids(found: headers.Format) -> bool:
+    """Whether each transaction of this server begins with an event of its own: MySQL from 5.7 on, MariaDB always."""
+    if found.is_mariadb:
+        return True
+    numbers = found.server_version.split(".")
+    return len(numbers) >= 2 and all(n.isdigit() for n in numbers[:2]) and (int(numbers[0]), int(numbers[1])) >= (5, 7)

@@ -1,0 +1,220 @@
+"""Reads the bodies of events that are not rows. Pure functions of bytes; layouts in each docstring.
+
+All raise LogFormatError without a place, struct.error, IndexError or ValueError for bytes that do not fit; the decoder
+gives these one face and adds the place.
+"""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from cdc.binlog.gtid import GtidPosition
+
+CHECKSUM_OFF: Final = 0
+CHECKSUM_CRC32: Final = 1
+
+_FORMAT_FIXED: Final = 57  # version 2, server version 50, created 4, header length 1
+_CHECKSUM_TRAILER: Final = 5  # algorithm 1, checksum 4
+
+MARIADB_STANDALONE: Final = 0x01  # the group is one event, without COMMIT (DDL)
+_MARIADB_GROUP_COMMIT: Final = 0x02
+MARIADB_PREPARED_XA: Final = 0x40
+MARIADB_COMPLETED_XA: Final = 0x80
+
+
+def lenenc(body: bytes, at: int) -> tuple[int, int]:
+    """A length-encoded integer at ``at`` → (value, place behind it). ValueError for the markers 0xFB and 0xFF."""
+    first = body[at]
+    if first < 0xFB:
+        return first, at + 1
+    width = {0xFC: 2, 0xFD: 3, 0xFE: 8}.get(first)
+    if width is None or at + 1 + width > len(body):
+        raise ValueError("a length that is none")
+    return int.from_bytes(body[at + 1 : at + 1 + width], "little"), at + 1 + width
+
+
+def cut(body: bytes, at: int, length: int) -> bytes:
+    """``length`` bytes at ``at``. ValueError when there are fewer."""
+    if at + length > len(body):
+        raise ValueError("a field that ends beyond its event")
+    return body[at : at + length]
+
+
+# ------------------------------------------------------------------------------------------- file level
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What FORMAT_DESCRIPTION says of the events after it. ``post_lengths[type - 1]``: bytes of fixed fields."""
+
+    server_version: str
+    post_lengths: bytes
+    checksum: int
+
+    @property
+    def is_mariadb(self) -> bool:
+        """Whether a MariaDB server wrote this."""
+        return "mariadb" in self.server_version.lower()
+
+    def post_length(self, kind: int, default: int) -> int:
+        """Bytes of the fixed fields of this type of event."""
+        return self.post_lengths[kind - 1] if kind <= len(self.post_lengths) else default
+
+
+DEFAULT_FORMAT: Final = Format("", b"", CHECKSUM_CRC32)
+
+
+def read_format(body: bytes) -> Format:
+    """FORMAT_DESCRIPTION: 2 log version (4), 50 server version, 4 created, 1 header length (19), per type 1 length,
+    1 checksum algorithm, 4 checksum. ``body`` includes the checksum. ValueError for another version.
+    """
+    if len(body) < _FORMAT_FIXED + _CHECKSUM_TRAILER:
+        raise ValueError("a format description that is too short")
+    version, name, _, header = struct.unpack_from("<H50sIB", body)
+    if version != 4 or header != 19:
+        raise ValueError(f"a log of version {version} with headers of {header} bytes; version 4 with 19 is known")
+    algorithm = body[-_CHECKSUM_TRAILER]
+    if algorithm not in (CHECKSUM_OFF, CHECKSUM_CRC32):
+        raise ValueError(f"checksum algorithm {algorithm}, which is not known")
+    text = name.rstrip(b"\0").decode("ascii", "replace")
+    return Format(text, body[_FORMAT_FIXED:-_CHECKSUM_TRAILER], algorithm)
+
+
+def read_rotate(body: bytes) -> tuple[str, int]:
+    """ROTATE: 8 offset, the next file's name to the end."""
+    (offset,) = struct.unpack_from("<Q", body)
+    return body[8:].decode("utf-8"), int(offset)
+
+
+def read_heartbeat_v2(body: bytes) -> tuple[str, int]:
+    """HEARTBEAT_V2: fields of 1 type, length, value until type 0; 1 = file name, 2 = position."""
+    name, position, at = "", 0, 0
+    while at < len(body) and body[at]:
+        kind = body[at]
+        length, at = lenenc(body, at + 1)
+        value = cut(body, at, length)
+        if kind == 1:
+            name = value.decode("utf-8")
+        elif kind == 2:
+            position = lenenc(value, 0)[0]
+        at += length
+    return name, position
+
+
+# ------------------------------------------------------------------------------------------- transactions
+
+
+@dataclass(frozen=True, slots=True)
+class GtidHead:
+    """A MySQL GTID event: source (uuid or uuid:tag), number (0 if anonymous), commit time in µs (0 if not said)."""
+
+    source: str
+    number: int
+    commit_us: int
+
+
+def read_gtid(body: bytes) -> GtidHead:
+    """GTID and ANONYMOUS_GTID: 1 flags, 16 uuid, 8 number, 1 type (2), 8 last committed, 8 sequence number, and from
+    MySQL 8.0.1 on: 7 immediate commit time in µs, whose top bit says that 7 original commit time follow.
+    """
+    source = str(uuid.UUID(bytes=cut(body, 1, 16)))
+    (number,) = struct.unpack_from("<q", body, 17)
+    commit_us = 0
+    if len(body) >= 49:
+        commit_us = int.from_bytes(body[42:49], "little")
+        if commit_us >> 55:
+            commit_us = int.from_bytes(cut(body, 49, 7), "little")
+    return GtidHead(source, number, commit_us)
+
+
+def read_gtid_tagged(body: bytes) -> GtidHead:
+    """GTID_TAGGED in MySQL's own serialisation (libs/mysql/serialization): version, size and last field that must be
+    understood, then (field number, value) with numbers of 1 to 9 bytes, whose first byte's low set bits say how many
+    bytes follow. Fields: 0 flags (fixed 1), 1 uuid (16 numbers), 2 number, 3 tag, 4 last committed,
+    5 sequence number, 6 immediate commit time, 7 original commit time.
+    """
+    at = 0
+    for _ in range(3):
+        _, at = _varint(body, at)
+    name, tag, number, immediate, original = "", "", 0, 0, 0
+    while at < len(body):
+        field, at = _varint(body, at)
+        if field == 0:
+            at += 1
+        elif field == 1:
+            raw = bytearray()
+            for _ in range(16):
+                byte, at = _varint(body, at)
+                raw.append(byte)
+            name = str(uuid.UUID(bytes=bytes(raw)))
+        elif field == 3:
+            length, at = _varint(body, at)
+            tag = cut(body, at, length).decode("ascii")
+            at += length
+        else:
+            value, at = _varint(body, at)
+            if field == 2:
+                number = _unzigzag(value)
+            elif field == 6:
+                immediate = value
+            elif field == 7:
+                original = value
+    if not name:
+        raise ValueError("a tagged GTID without its uuid")
+    return GtidHead(f"{name}:{tag}" if tag else name, number, original or immediate)
+
+
+def _varint(body: bytes, at: int) -> tuple[int, int]:
+    """Unsigned: n low one-bits and a zero bit, n more bytes; what is left over, lowest first, is the value."""
+    first = body[at]
+    more = (~first & (first + 1)).bit_length() - 1
+    raw = cut(body, at + 1, more)
+    if more >= 8:
+        return int.from_bytes(raw, "little"), at + 1 + more
+    return first >> more + 1 | int.from_bytes(raw, "little") << 7 - more, at + 1 + more
+
+
+def _unzigzag(value: int) -> int:
+    return value >> 1 ^ -(value & 1)
+
+
+@dataclass(frozen=True, slots=True)
+class MariaGtid:
+    """A MariaDB GTID event. ``flags``: MARIADB_STANDALONE and its neighbours."""
+
+    domain: int
+    sequence: int
+    flags: int
+
+
+def read_mariadb_gtid(body: bytes) -> MariaGtid:
+    """MariaDB GTID: 8 sequence, 4 domain, 1 flags; the server's id stands in the header."""
+    sequence, domain, flags = struct.unpack_from("<QIB", body)
+    return MariaGtid(domain, sequence, flags)
+
+
+def read_gtid_list(body: bytes) -> GtidPosition:
+    """MariaDB GTID_LIST: 4 count (low 28 bits), each 4 domain, 4 server, 8 sequence; a domain's last one counts."""
+    (count,) = struct.unpack_from("<I", body)
+    position = GtidPosition()
+    for place in range(count & 0x0FFFFFFF):
+        position.add(*struct.unpack_from("<IIQ", body, 4 + 16 * place))
+    return position
+
+
+def read_query(body: bytes, post_length: int) -> tuple[str, bytes]:
+    """QUERY: 4 thread, 4 seconds, 1 length of the database's name, 2 error, 2 length of status variables, (more in
+    EXECUTE_LOAD_QUERY,) the variables, the name and a zero byte, the statement → (database, statement).
+    """
+    name_length, _, variables = struct.unpack_from("<BHH", body, 8)
+    at = post_length + variables
+    name = cut(body, at, name_length).decode("utf-8", "replace")
+    return name, body[at + name_length + 1 :]
+
+
+def read_xa_prepare(body: bytes) -> bool:
+    """XA_PREPARE: 1 one-phase, 4 format, 4 + 4 lengths, the id → whether the transaction commits here."""
+    return body[0] != 0

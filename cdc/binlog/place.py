@@ -1,0 +1,74 @@
+"""Where in the log the reader stands, and from where it would go on after a restart."""
+
+from __future__ import annotations
+
+from cdc.binlog.gtid import GtidPosition, GtidSet, parse_gtids
+from cdc.model import Position
+
+_32_BITS = 0xFFFFFFFF
+_FORWARD = 1 << 31
+
+
+class Place:
+    """``file`` and ``offset`` of the event being read, and the resume point behind the last whole transaction.
+
+    The GTID set is known when the start brought one, or once the log told it at the head of a file; until then
+    positions carry none, as a set with a gap before it would replay everything.
+    """
+
+    def __init__(self, start: Position) -> None:
+        self.file = start.file
+        self.offset = start.offset
+        self._server = start.server
+        self._gtids: GtidSet | GtidPosition | None = parse_gtids(start.gtid) if start.gtid else None
+        self._resume = (start.file, start.offset)
+        self._made: Position | None = start
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.offset}"
+
+    def after(self, length: int, end: int, *, exact: bool) -> int:
+        """The offset behind an event of ``length`` bytes whose header says that it ends at ``end`` (low 32 bits).
+
+        ``exact``: a file's bytes are all there, so counting is right. In a stream the server leaves out what it was
+        told we have, and the header tells; 0 (MariaDB from 11.4 on, inside transactions) and places behind us do not.
+        """
+        counted = self.offset + length
+        if exact or not end:
+            return counted
+        ahead = (end - counted) & _32_BITS
+        return counted + ahead if ahead < _FORWARD else counted
+
+    def move(self, file: str, offset: int) -> None:
+        """The next event stands there."""
+        self.file = file
+        self.offset = offset
+
+    def settle(self) -> None:
+        """A restart would go on right here."""
+        self._resume = (self.file, self.offset)
+        self._made = None
+
+    def learn(self, executed: GtidSet | GtidPosition) -> None:
+        """The head of a file: everything executed before it."""
+        if isinstance(executed, GtidSet) and isinstance(self._gtids, GtidSet):
+            self._gtids.update(executed)
+        elif self._gtids is None or not self._gtids:
+            self._gtids = executed
+        self._made = None
+
+    def add(self, source: tuple[str, int] | None, domain: tuple[int, int, int] | None) -> None:
+        """A transaction with this GTID is complete."""
+        gtids = self._gtids
+        if source is not None and isinstance(gtids, GtidSet):
+            gtids.add(*source)
+        elif domain is not None and isinstance(gtids, GtidPosition):
+            gtids.add(*domain)
+
+    @property
+    def resume(self) -> Position:
+        """The resume point: the next transaction to read, with the executed set before it."""
+        if self._made is None:
+            gtid = str(self._gtids) if self._gtids is not None else ""
+            self._made = Position(*self._resume, gtid=gtid, server=self._server)
+        return self._made

@@ -1,0 +1,40 @@
+"""What the decoder needs to know of a table when the log does not say it: its columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column as ``information_schema.columns`` tells it (``is_key``: part of the primary key)."""
+
+    name: str
+    data_type: str
+    column_type: str
+    charset: str | None
+    collation: str | None
+    nullable: bool
+    default: str | None
+    is_key: bool
+
+
+class SchemaLookup(Protocol):
+    """Names, signs, charsets and labels for logs without full row metadata.
+
+    ``columns`` may ask a server, so it may block and raise; the decoder calls it once per table shape.
+    """
+
+    def columns(self, database: str, table: str) -> tuple[Column, ...] | None:
+        """The table's columns in their order; None when there is no such table. ``table`` carries its prefix."""
+        ...
+
+
+@runtime_checkable
+class ForgettingLookup(SchemaLookup, Protocol):
+    """A look-up that holds what it learnt. The decoder tells it when a table's definition changes in the log."""
+
+    def forget(self, database: str, table: str) -> None:
+        """The table changed: ask again when next needed."""
+        ...

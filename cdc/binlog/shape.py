@@ -1,0 +1,115 @@
+"""A mapped table as the log has it now: which columns are wanted, where they lie and how to read them.
+
+A shape is made once per distinct TABLE_MAP and kept under that event's bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cdc.binlog.agreement import disagreement, labels_in, sign_in
+from cdc.binlog.charsets import BINARY, charset_of, text_decoder
+from cdc.binlog.metadata import Metadata
+from cdc.binlog.schema import Column
+from cdc.binlog.table_map import ColumnType, Field, TableMap
+from cdc.binlog.values import Codec, Layout, Traits, codec_of, layout_of
+from cdc.errors import UnsupportedEventError
+from cdc.model import TableSpec
+
+_ADVICE_METADATA = "SET GLOBAL binlog_row_metadata = 'FULL' on the server, and begin with transactions after it"
+_ADVICE_SCHEMA = f"the table has changed since these rows were written: {_ADVICE_METADATA}, or import afresh"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shape:
+    """What row decoding needs. ``cells[i]`` is the column in the log of the table's i-th mapped column, or None when
+    the table does not have it; ``codecs`` are keyed by column in the log and hold the wanted ones only.
+    """
+
+    table: str
+    layouts: tuple[Layout, ...]
+    cells: tuple[int | None, ...]
+    codecs: dict[int, Codec]
+
+    @property
+    def count(self) -> int:
+        """Columns in the log."""
+        return len(self.layouts)
+
+    @property
+    def bitmap_bytes(self) -> int:
+        """Bytes of a bitmap over all columns."""
+        return (self.count + 7) // 8
+
+
+def make_shape(found: TableMap, metadata: Metadata, spec: TableSpec, columns: Sequence[Column] | None) -> Shape:
+    """Bind a table map to what is mapped of the table. ``columns``: its schema, needed where the log has no names.
+
+    Raises UnsupportedEventError when names are not to be had, or log and schema do not agree; ValueError for a table
+    map that makes no sense.
+    """
+    names = metadata.names
+    if names is None:
+        names = _names_of_schema(found, metadata, columns)
+    else:
+        columns = None  # the log says it all, and says what held when the rows were written
+    places = {name.lower(): place for place, name in enumerate(names)}
+    cells = tuple(places.get(name.lower()) for name in spec.columns)
+    codecs = {}
+    for place in cells:
+        if place is not None:
+            column = columns[place] if columns is not None else None
+            codecs[place] = _codec(found, names[place], place, metadata, column)
+    return Shape(spec.name, tuple(layout_of(field) for field in found.fields), cells, codecs)
+
+
+def _names_of_schema(found: TableMap, metadata: Metadata, columns: Sequence[Column] | None) -> tuple[str, ...]:
+    if columns is None:
+        raise UnsupportedEventError(
+            f"the log does not name the columns of {found.database}.{found.table}, and there is no schema to name them",
+            hint=_ADVICE_METADATA,
+        )
+    difference = disagreement(found.fields, metadata, columns)
+    if difference:
+        raise UnsupportedEventError(
+            f"the log and the schema of {found.database}.{found.table} do not agree: {difference}", hint=_ADVICE_SCHEMA
+        )
+    return tuple(column.name for column in columns)
+
+
+def _codec(found: TableMap, name: str, place: int, metadata: Metadata, column: Column | None) -> Codec:
+    field = found.fields[place]
+    try:
+        return codec_of(field, _traits(field, place, metadata, column))
+    except ValueError as error:
+        raise UnsupportedEventError(
+            f"column {name} of {found.database}.{found.table} cannot be read: {error}", hint=_ADVICE_METADATA
+        ) from error
+
+
+def _traits(field: Field, place: int, metadata: Metadata, column: Column | None) -> Traits:
+    unsigned = metadata.unsigned.get(place)
+    if unsigned is None:
+        unsigned = column is not None and sign_in(column)
+    collation = metadata.collations.get(place)
+    charset = charset_of(collation) if collation is not None else None
+    if collation is not None and charset is None and (column is None or column.charset is None):
+        raise ValueError(f"its collation has number {collation}, which is not known")
+    if charset is None and column is not None:
+        charset = column.charset
+    return Traits(unsigned, charset, _labels(field, place, metadata, column, charset))
+
+
+def _labels(
+    field: Field, place: int, metadata: Metadata, column: Column | None, charset: str | None
+) -> tuple[str, ...]:
+    if field.type not in (ColumnType.ENUM, ColumnType.SET):
+        return ()
+    held = metadata.labels.get(place)
+    if held is None:
+        return labels_in(column) if column is not None else ()
+    decode = text_decoder(charset if charset and charset != BINARY else "latin1")
+    if decode is None:
+        raise ValueError(f"the character set {charset}")
+    return tuple(decode(label) for label in held)

@@ -1,0 +1,72 @@
+"""Which tables are mapped, and how to read the rows of each TABLE_MAP met.
+
+A reader is kept under its TABLE_MAP's bytes without the id, so neither a repeated event nor a reused id costs a second
+look, and a changed table is never read in its old shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from cdc.binlog.metadata import read_metadata
+from cdc.binlog.rows import TableReader
+from cdc.binlog.schema import ForgettingLookup, SchemaLookup
+from cdc.binlog.shape import make_shape
+from cdc.binlog.table_map import read_table_map
+from cdc.model import TableSpec
+
+_MOST_SHAPES: Final = 64  # per table; every ALTER makes one
+
+
+class MappedTables:
+    """The mapped tables of one database."""
+
+    def __init__(
+        self, tables: Sequence[TableSpec], *, database: str, prefix: str, schemas: SchemaLookup | None
+    ) -> None:
+        self.database = database
+        self._prefix = prefix
+        self._schemas = schemas
+        self._specs = {prefix + spec.name: spec for spec in tables}
+        self.by_name = {_key(database, name): spec for name, spec in self._specs.items()}
+        """Keyed as TABLE_MAP spells it: length, database, 0, length, table."""
+        self._readers: dict[str, dict[bytes, TableReader]] = {spec.name: {} for spec in tables}
+
+    def reader(self, spec: TableSpec, body: bytes, *, is_mariadb: bool) -> TableReader:
+        """How to read the rows after a TABLE_MAP with this body (without id and flags).
+
+        Raises what ``make_shape`` raises, and what the schema look-up raises.
+        """
+        held = self._readers[spec.name]
+        reader = held.get(body)
+        if reader is None:
+            found = read_table_map(body)
+            if len(held) >= _MOST_SHAPES:
+                held.clear()
+            metadata = read_metadata(found.metadata, found.fields, is_mariadb=is_mariadb)
+            columns = None
+            if metadata.names is None and self._schemas is not None:
+                columns = self._schemas.columns(found.database, found.table)
+            reader = held[body] = TableReader(make_shape(found, metadata, spec, columns))
+        return reader
+
+    def mapped(self, names: Iterable[tuple[str, str]]) -> list[str]:
+        """Those of these (database, table) that are mapped, without prefix, each once."""
+        found = (self._specs.get(table) for database, table in names if database == self.database)
+        return list(dict.fromkeys(spec.name for spec in found if spec is not None))
+
+    def names(self) -> list[str]:
+        """All mapped tables, without prefix."""
+        return list(self._readers)
+
+    def forget(self, table: str) -> None:
+        """The table's definition changed: read names and types afresh. ``table`` without prefix."""
+        self._readers[table].clear()
+        if isinstance(self._schemas, ForgettingLookup):
+            self._schemas.forget(self.database, self._prefix + table)
+
+
+def _key(database: str, table: str) -> bytes:
+    names = database.encode("utf-8"), table.encode("utf-8")
+    return b"\0".join(bytes([len(name)]) + name for name in names)

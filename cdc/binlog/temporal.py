@@ -1,0 +1,126 @@
+"""DATE, TIME, DATETIME, TIMESTAMP and YEAR → the server's own text, zero and partly zero dates included.
+
+The packed forms since MySQL 5.6 / MariaDB 10.1 (mysys/my_time.c; big-endian, n = 0 to 3 bytes of fraction):
+
+    DATETIME2   5 + n   0x8000000000 + (year * 13 + month) << 22 | day << 17 | hour << 12 | minute << 6 | second
+    TIME2       3 + n   0x800000 + hour << 12 | minute << 6 | second; the whole with its fraction counts below it for
+                        negative times
+    TIMESTAMP2  4 + n   seconds since 1970 UTC; 0 is the zero date
+
+and the older ones (little-endian): DATE 3 = year << 9 | month << 5 | day; TIME 3, DATETIME 8 = their digits as a
+number; TIMESTAMP 4.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+_DATETIME_OFFSET: Final = 0x8000000000
+_TIME_OFFSET: Final = 0x800000
+
+
+def fraction_width(decimals: int) -> int:
+    """Bytes that ``decimals`` (0 to 6) digits of a second take. ValueError outside."""
+    if not 0 <= decimals <= 6:
+        raise ValueError(f"{decimals} digits of a second")
+    return (decimals + 1) // 2
+
+
+def _fraction(value: int, decimals: int) -> str:
+    """``value`` counts hundredths, ten-thousandths or millionths: the width's own unit."""
+    return "." + f"{value:0{2 * fraction_width(decimals)}d}"[:decimals] if decimals else ""
+
+
+def datetime2_decoder(decimals: int) -> Callable[[bytes], str]:
+    """Bytes of DATETIME(decimals) → ``2026-01-31 23:59:59.5``."""
+    bits = 8 * fraction_width(decimals)
+    mask = (1 << bits) - 1
+
+    def decode(raw: bytes) -> str:
+        packed = int.from_bytes(raw, "big")
+        whole = (packed >> bits) - _DATETIME_OFFSET
+        return datetime_text(whole) + _fraction(packed & mask, decimals)
+
+    return decode
+
+
+def datetime_text(whole: int) -> str:
+    """The 40 bits of DATETIME2 without their offset → text."""
+    year, month = divmod(whole >> 22, 13)
+    return (
+        f"{year:04d}-{month:02d}-{whole >> 17 & 31:02d} "
+        f"{whole >> 12 & 31:02d}:{whole >> 6 & 63:02d}:{whole & 63:02d}"
+    )
+
+
+def time2_decoder(decimals: int) -> Callable[[bytes], str]:
+    """Bytes of TIME(decimals) → ``-838:59:59.00``."""
+    bits = 8 * fraction_width(decimals)
+
+    def decode(raw: bytes) -> str:
+        return time_text(int.from_bytes(raw, "big") - (_TIME_OFFSET << bits), bits, decimals)
+
+    return decode
+
+
+def time_text(packed: int, bits: int, decimals: int) -> str:
+    """A signed TIME2 with ``bits`` of fraction → text."""
+    sign = "-" if packed < 0 else ""
+    packed = abs(packed)
+    whole = packed >> bits
+    return (
+        f"{sign}{whole >> 12 & 1023:02d}:{whole >> 6 & 63:02d}:{whole & 63:02d}"
+        f"{_fraction(packed & ((1 << bits) - 1), decimals)}"
+    )
+
+
+def timestamp2_decoder(decimals: int) -> Callable[[bytes], str]:
+    """Bytes of TIMESTAMP(decimals) → its text in UTC."""
+    bits = 8 * fraction_width(decimals)
+    mask = (1 << bits) - 1
+
+    def decode(raw: bytes) -> str:
+        packed = int.from_bytes(raw, "big")
+        return _utc(packed >> bits) + _fraction(packed & mask, decimals)
+
+    return decode
+
+
+def timestamp_decoder(raw: bytes) -> str:
+    """The four bytes of the old TIMESTAMP → its text in UTC."""
+    return _utc(int.from_bytes(raw, "little"))
+
+
+def _utc(seconds: int) -> str:
+    if seconds == 0:
+        return "0000-00-00 00:00:00"
+    at = time.gmtime(seconds)
+    return (
+        f"{at.tm_year:04d}-{at.tm_mon:02d}-{at.tm_mday:02d} {at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d}"
+    )
+
+
+def date_decoder(raw: bytes) -> str:
+    """The three bytes of DATE → ``2026-01-31``."""
+    packed = int.from_bytes(raw, "little")
+    return f"{packed >> 9:04d}-{packed >> 5 & 15:02d}-{packed & 31:02d}"
+
+
+def datetime_decoder(raw: bytes) -> str:
+    """The eight bytes of the old DATETIME: the digits YYYYMMDDhhmmss as a number."""
+    text = f"{int.from_bytes(raw, 'little'):014d}"
+    return f"{text[:-10]}-{text[-10:-8]}-{text[-8:-6]} {text[-6:-4]}:{text[-4:-2]}:{text[-2:]}"
+
+
+def time_decoder(raw: bytes) -> str:
+    """The three bytes of the old TIME: the digits hhmmss as a signed number."""
+    number = int.from_bytes(raw, "little", signed=True)
+    text = f"{abs(number):06d}"
+    return f"{'-' if number < 0 else ''}{text[:-4]}:{text[-4:-2]}:{text[-2:]}"
+
+
+def year_decoder(raw: bytes) -> int:
+    """The byte of YEAR: years since 1900, 0 for the year 0000."""
+    return 1900 + raw[0] if raw[0] else 0

@@ -1,0 +1,193 @@
+"""Reads binlog files without a server: the demo, a replay, an archive.
+
+Files are read in order of their names' numbers, plain, gzip (``.gz``) or zstd (``.zst``). The log must have been
+written with binlog_row_metadata = FULL, unless ``schemas`` can name the columns.
+"""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Final, cast
+
+import zstandard
+
+from cdc.binlog.decoder import LogDecoder
+from cdc.binlog.events import HEADER_BYTES, MAGIC, MAGIC_ENCRYPTED
+from cdc.binlog.schema import SchemaLookup
+from cdc.errors import LogFormatError, PositionLostError, SetupError
+from cdc.model import Position, Start, StartKind, TableSpec, Transaction
+
+_READ_BYTES: Final = 1 << 20
+_PACKED: Final = re.compile(r"\.(gz|zst)$")
+_FIRST_OFFSET: Final = len(MAGIC)
+
+
+class FilesSource:
+    """Binlog files as a source of transactions. ``files`` are paths or globs.
+
+    Raises SetupError when they name nothing.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[str],
+        tables: Sequence[TableSpec],
+        *,
+        database: str,
+        prefix: str = "",
+        schemas: SchemaLookup | None = None,
+    ) -> None:
+        self._paths = matching_files(files)
+        self._tables = tables
+        self._database = database
+        self._prefix = prefix
+        self._schemas = schemas
+        self._counters: dict[str, int] = {}
+
+    def first_file(self) -> str:
+        """The oldest file's name in the log (without folder and packing)."""
+        return log_name(self._paths[0])
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """The decoder's counters (``LogDecoder.counters``), of the reading that went furthest."""
+        return self._counters
+
+    def transactions(self, start: Start) -> Iterator[Transaction]:
+        """Every transaction from ``start`` on: EARLIEST, or a PLACE that one of the files holds.
+
+        Blocks on the disk only. Raises PositionLostError when no file is called that, SetupError for a start that
+        files cannot know, LogFormatError and UnsupportedEventError for what is in the log.
+        """
+        first, position = self._begin(start)
+        decoder = LogDecoder(
+            self._tables, database=self._database, prefix=self._prefix, schemas=self._schemas, start=position
+        )
+        for path in self._paths[first:]:
+            offset = position.offset if path == self._paths[first] else _FIRST_OFFSET
+            yield from self._file(path, decoder, offset)
+            self._counters = decoder.counters
+
+    def _begin(self, start: Start) -> tuple[int, Position]:
+        if start.kind is StartKind.EARLIEST:
+            return 0, Position(self.first_file(), _FIRST_OFFSET)
+        if start.kind is not StartKind.PLACE or start.position is None:
+            raise SetupError(f"files cannot be read from {start}", hint="start at earliest or at a place: file:offset")
+        names = [log_name(path) for path in self._paths]
+        if start.position.file not in names:
+            raise PositionLostError(
+                f"no file of the {len(names)} given is called {start.position.file}",
+                hint="add it to source.files, or start at earliest",
+            )
+        return names.index(start.position.file), start.position
+
+    def _file(self, path: Path, decoder: LogDecoder, offset: int) -> Iterator[Transaction]:
+        name = log_name(path)
+        try:
+            with _opened(path) as file:
+                _check_magic(file.read(len(MAGIC)), path)
+                decoder.begin_file(name, offset)
+                if offset > _FIRST_OFFSET:
+                    skipped = _read_format(file, decoder, path)
+                    _skip(file, offset - _FIRST_OFFSET - skipped, path)
+                yield from _events(file, decoder, path)
+        except (OSError, EOFError, zstandard.ZstdError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise SetupError(f"{path} cannot be read: {reason}", hint="check the file and its permissions") from error
+
+
+def matching_files(patterns: Sequence[str]) -> list[Path]:
+    """The files that these paths and globs name, by number, then by name. SetupError when one names none."""
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        paths = [Path(text) for text in glob.glob(pattern)]
+        if not paths:
+            raise SetupError(f"{pattern!r} names no file", hint="set source.files to binlog files or globs")
+        found.update(dict.fromkeys(path for path in paths if not path.name.endswith(".index")))
+    if not found:
+        raise SetupError("source.files names no binlog file", hint="set source.files to binlog files or globs")
+    return sorted(found, key=_by_number)
+
+
+def log_name(path: Path) -> str:
+    """The name the server gave it: ``binlog.000001`` for ``backup/binlog.000001.gz``."""
+    return _PACKED.sub("", path.name)
+
+
+def _by_number(path: Path) -> tuple[int, str]:
+    number = log_name(path).rpartition(".")[2]
+    return int(number) if number.isdecimal() else 0, path.name
+
+
+def _opened(path: Path) -> BinaryIO:
+    if path.suffix == ".gz":
+        return cast(BinaryIO, gzip.open(path, "rb"))
+    if path.suffix == ".zst":
+        return cast(BinaryIO, zstandard.open(path, "rb"))
+    return path.open("rb", buffering=0)
+
+
+def _check_magic(magic: bytes, path: Path) -> None:
+    if magic == MAGIC_ENCRYPTED:
+        raise LogFormatError(f"{path} is encrypted", hint="read it through the server (source.kind = binlog)")
+    if magic != MAGIC:
+        raise LogFormatError(f"{path} is no binlog file", hint="binlog files begin with the bytes FE 62 69 6E")
+
+
+def _read_exactly(file: BinaryIO, count: int, path: Path) -> bytes:
+    pieces = []
+    while count > 0:
+        piece = file.read(count)
+        if not piece:
+            raise LogFormatError(f"{path} ends before the place to start at", hint="start at a place inside the file")
+        pieces.append(piece)
+        count -= len(piece)
+    return b"".join(pieces)
+
+
+def _read_format(file: BinaryIO, decoder: LogDecoder, path: Path) -> int:
+    """Read a file's first event, which says how to read the others; bytes read."""
+    head = _read_exactly(file, HEADER_BYTES, path)
+    length = int.from_bytes(head[9:13], "little")
+    if not HEADER_BYTES < length <= _READ_BYTES:
+        raise LogFormatError(f"{path} does not begin with a format description")
+    decoder.read_format(memoryview(head + _read_exactly(file, length - HEADER_BYTES, path)))
+    return length
+
+
+def _skip(file: BinaryIO, count: int, path: Path) -> None:
+    while count > 0:
+        count -= len(_read_exactly(file, min(count, _READ_BYTES), path))
+
+
+def _events(file: BinaryIO, decoder: LogDecoder, path: Path) -> Iterator[Transaction]:
+    """Read on in large pieces into one buffer, which grows only for an event that does not fit."""
+    buffer = bytearray(2 * _READ_BYTES)
+    held = 0
+    while True:
+        if held == len(buffer):
+            buffer += bytes(len(buffer))
+        view = memoryview(buffer)
+        got = file.readinto(view[held:])  # type: ignore[attr-defined]  # every file we open has it
+        if not got:
+            view.release()
+            break
+        held += got
+        at = 0
+        while True:
+            done, used = decoder.feed_file(view[at:], held - at)
+            yield from done
+            at += used
+            if not used or at == held:
+                break
+        buffer[: held - at] = buffer[at:held]
+        held -= at
+        view.release()
+    if held:
+        raise LogFormatError(
+            f"{path} ends inside an event", place=str(decoder.reading), hint="the file is cut off; copy it again"
+        )
