@@ -31,7 +31,7 @@ COLUMNS: Final = frozenset(
 """The columns of ``sales_order`` that a deal is made from."""
 
 CONTACT_COLUMNS: Final = frozenset(
-    {"customer_id", "customer_is_guest", "guest_id", "customer_group_id", "customer_email", "customer_firstname",
+    {"customer_id", "customer_is_guest", "customer_group_id", "customer_email", "customer_firstname",
      "customer_lastname", "store_id", "created_at"}
 )  # fmt: skip
 """The columns of ``sales_order`` that a contact without a customer row is made from."""
