@@ -21,8 +21,9 @@ _UNSENDABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # a lone surroga
 _UNSEEN = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?:</\1\s{0,9}>|\Z)", re.DOTALL | re.IGNORECASE)
 _INLINE = "a|abbr|b|bdi|bdo|cite|code|data|del|dfn|em|font|i|ins|kbd|mark|q|s|small|span|strong|sub|sup|time|u|var|wbr"
 _REST = r"""(?:[^"'<>]|"[^"<]*"|'[^'<]*')*+>"""  # attributes: a quoted > does not end the tag
-# the second form is for a quote that is never closed
-_TAG = re.compile(rf"</?(?:({_INLINE})\b|[a-z!?]){_REST}|</?(?:({_INLINE})\b|[a-z!?])[^<>]*>", re.IGNORECASE)
+# the second form of each is for a quote that is never closed
+_INLINE_TAG = re.compile(rf"</?(?:{_INLINE})\b(?:{_REST}|[^<>]*>)", re.IGNORECASE)
+_TAG = re.compile(rf"</?[a-z!?](?:{_REST}|[^<>]*>)", re.IGNORECASE)
 
 
 def clean(value: Value) -> str:
@@ -47,7 +48,7 @@ def from_html(value: Value) -> str:
         return ""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     if "<" in text:
-        text = _TAG.sub(lambda tag: "" if tag[1] or tag[2] else " ", _UNSEEN.sub(" ", text))
+        text = _TAG.sub(" ", _INLINE_TAG.sub("", _UNSEEN.sub(" ", text)))
     if "&" in text:
         text = html.unescape(text)
     return clean(" ".join(text.split()))

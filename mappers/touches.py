@@ -105,7 +105,7 @@ def _sales_order_item(before: Row | None, after: Row | None, rows: RowReader, se
         if parent:  # the child decides which product its parent's line refers to
             held = rows.get("sales_order_item", parent)
             family += [held] if held else []
-        else:  # a parent that comes, goes or changes its name: its children's products stand on it
+        elif row.get("product_type") == line_item.CONFIGURABLE:  # its child's product may stand on this row
             family += rows.find("sales_order_item", "parent_item_id", row.get("item_id"))
         for member in family:
             for item in _item(member, rows):
