@@ -1,6 +1,6 @@
 """LINE_ITEM: a ``sales_order_item`` row without a parent, with what its children add.
 
-Configurable and bundle lines are several rows (magento.md section 3): the parent's row is the line; a configurable's
+Configurable and bundle lines are several rows: the parent's row is the line; a configurable's
 child says which variant it is; a dynamic bundle's children hold the discount.
 """
 

@@ -50,7 +50,7 @@ def render(product_id: int, rows: RowReader, settings: MappingSettings) -> Rende
 def _values(product_id: int, rows: RowReader, known: Shop) -> dict[str, Value]:
     """Attribute code → effective value (None without a row); a code the shop does not have is missing.
 
-    A view's own row counts even when it is NULL; without one the default scope's row does (magento.md trap 3).
+    A view's own row counts even when it is NULL; without one the default scope's row does.
     """
     default: dict[str, Value] = dict.fromkeys(known.attributes)
     own: dict[str, Value] = {}

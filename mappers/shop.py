@@ -1,7 +1,7 @@
 """What renderers need of the reference tables: stores, websites, groups, and where product attributes live.
 
 Looked up once and kept by ``RowReader.reference`` until a row of any reference table changes. Attribute ids differ per
-shop (magento.md trap 2), so they are found by code; ``backend_type`` says which table holds the values.
+shop, so they are found by code; ``backend_type`` says which table holds the values.
 """
 
 from __future__ import annotations

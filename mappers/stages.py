@@ -1,6 +1,6 @@
 """The deal stage of an order: from its state, or as ``mapping.stages`` says for its state or its status.
 
-Pure. Magento's state is code, its status is text that merchants edit (magento.md section 11), so the defaults go by
+Pure. Magento's state is code, its status is text that merchants edit, so the defaults go by
 state; HubSpot's ecommerce pipeline has the six stages named here.
 """
 
