@@ -1,7 +1,7 @@
 """Who an order belongs to: a customer, a guest (known by email alone), or nobody.
 
-Pure. A guest has no row of his own in Magento; his orders carry customer_id NULL and customer_is_guest 1
-(magento.md trap 15). An order whose customer was deleted has customer_id NULL as well, but customer_is_guest 0.
+Pure. A guest has no row of his own in Magento; his orders carry customer_id NULL and customer_is_guest 1. An order
+whose customer was deleted has customer_id NULL as well, but customer_is_guest 0.
 """
 
 from __future__ import annotations
