@@ -126,7 +126,7 @@ class LogDecoder:
     def _feed(self, buffer: memoryview, length: int, cut: _Cut, *, exact: bool) -> tuple[list[Transaction], int]:
         out: list[Transaction] = []
         at = 0
-        mark = False
+        marked = 0  # bytes since the last transaction that were settled without one
         assembly = self._assembly
         self._handlers.exact = exact
         try:
@@ -134,26 +134,28 @@ class LogDecoder:
                 view, start, size, beyond = frame
                 if self._event(view, start, size):
                     if assembly.changes or assembly.schema_changed:
-                        out.append(self._transaction())
-                        mark = False
+                        out.append(self._transaction(marked))
+                        marked = 0
                     else:
                         assembly.reset()
-                        mark = True
+                        marked += self._bytes
+                        self._bytes = 0
                 at = beyond
         except SourceStoppedError as error:
-            if not out and not mark:
+            if not out and not marked:
                 raise self._placed(error) from error.__cause__
         except CdcError:
-            if not out and not mark:
+            if not out and not marked:
                 raise
-        if mark:
-            out.append(self._transaction())
+        if marked:  # the next transaction may be open already: this must not touch it
+            out.append(Transaction((), self._place.resume, self._commit_ms, marked))
         return out, at
 
-    def _transaction(self) -> Transaction:
+    def _transaction(self, marked: int = 0) -> Transaction:
         assembly = self._assembly
+        size = marked + self._bytes
         made = Transaction(
-            assembly.changes, self._place.resume, self._commit_ms, self._bytes, tuple(assembly.schema_changed)
+            assembly.changes, self._place.resume, self._commit_ms, size, tuple(assembly.schema_changed)
         )
         assembly.reset()
         self._bytes = 0
