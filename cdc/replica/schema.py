@@ -56,6 +56,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     UNIQUE (kind, id));
 CREATE INDEX IF NOT EXISTS outbox_ready ON outbox (rank, urgency, seq) WHERE blocked_by IS NULL;
 CREATE INDEX IF NOT EXISTS outbox_blocked ON outbox (blocked_by) WHERE blocked_by IS NOT NULL;
+CREATE INDEX IF NOT EXISTS outbox_kind ON outbox (kind, urgency);
 CREATE INDEX IF NOT EXISTS outbox_delete ON outbox (rendered_ms) WHERE action = 'DELETE';
 CREATE TABLE IF NOT EXISTS bare_link (
     ref_kind TEXT NOT NULL, ref_id NOT NULL, kind TEXT NOT NULL, id NOT NULL,

@@ -1,0 +1,15 @@
+"""When a batch goes: at once on an idle lane, else when it is full or its oldest message has waited long enough."""
+
+from __future__ import annotations
+
+
+def wait_s(*, is_full: bool, is_lane_idle: bool, oldest_rendered_ms: int, now_ms: int, max_delay_ms: int) -> float:
+    """Seconds that a batch should wait for company; 0: send it now.
+
+    ``is_full``: by count or bytes, or what comes next cannot join it. ``oldest_rendered_ms``: rendering time of the
+    message that has waited longest (the delay runs from there). A clock that went back never prolongs the wait.
+    """
+    if is_full or is_lane_idle:
+        return 0.0
+    waited_ms = max(0, now_ms - oldest_rendered_ms)
+    return max(0.0, (max_delay_ms - waited_ms) / 1000)

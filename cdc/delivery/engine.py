@@ -1,0 +1,251 @@
+"""Delivery: the lanes, the judge and the housekeeping as one thing that runs until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import Any, Final, Literal
+
+import structlog
+
+from cdc.config import Settings
+from cdc.delivery.brakes import Brakes
+from cdc.delivery.context import Context, State
+from cdc.delivery.health import Health
+from cdc.delivery.judge import Judge
+from cdc.delivery.lane import Lane
+from cdc.delivery.observer import NullObserver, Observer
+from cdc.delivery.quota import Window
+from cdc.model import RANK, Urgency
+from cdc.protocols import Clock, Sink
+from cdc.replica import dirty, outbox
+from cdc.replica.store import Store
+from cdc.replica.waits import look_again
+
+log = structlog.get_logger(__name__)
+
+HOUSEKEEPING_S: Final = 2.0
+"""How often brakes are looked at: a command of another process may have released one."""
+
+LOOK_AGAIN_S: Final = 30.0
+"""How often waits are looked through whose end nobody reports (an object that vanished before it was sent)."""
+
+SETTLE_S: Final = 0.05
+"""How often ``until_empty`` looks."""
+
+
+class Delivery:
+    """Sends what the outbox holds, by the rules of ARCHITECTURE.md ("Delivering").
+
+    ``run`` is to be called once, in the event loop; everything else from the same loop. ``lines_need_product``: the
+    sink takes no line item without its product. Raises nothing of the sink's; StateError when the state fails.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        state: State,
+        settings: Settings,
+        clock: Clock,
+        namespace: str,
+        *,
+        observer: Observer | None = None,
+        random: Random | None = None,
+        lines_need_product: bool = False,
+    ) -> None:
+        self._context = Context(
+            sink=sink,
+            state=state,
+            settings=settings,
+            clock=clock,
+            namespace=namespace,
+            observer=observer or NullObserver(),
+            health=Health(),
+            window=Window(settings.sink.max_requests_per_10s, settings.delivery.history_share),
+            brakes=Brakes(settings.delivery),
+            random=random or Random(),
+            lines_need_product=lines_need_product,
+        )
+        self._lanes = [Lane(rank, self._context) for rank in sorted(set(RANK.values()))]
+        self._judge = Judge(self._context)
+        context = self._context
+        context.wake_all = self.wake
+        context.wake_denied = self._wake_denied
+        context.warm_up = self._warm_up
+        context.is_live_busy = lambda: any(lane.is_live_busy for lane in self._lanes)
+        self._wait_cursor = ""
+        self._stopping = asyncio.Event()
+        self._forced = False
+        self._work: asyncio.Task[None] | None = None
+
+    # ----------------------------------------------------------------------------------------------------- run
+
+    async def run(self) -> None:
+        """Deliver until ``stop`` or ``drain``."""
+        self._work = asyncio.create_task(self._run(), name="delivery")
+        try:
+            await asyncio.shield(self._work)
+        except asyncio.CancelledError:
+            if not self._forced:
+                self._work.cancel()
+                await asyncio.gather(self._work, return_exceptions=True)
+                raise
+
+    async def _run(self) -> None:
+        try:
+            await self._keep_house(waits=False)  # a brake that was set stays set over a restart
+            async with asyncio.TaskGroup() as tasks:
+                for lane in self._lanes:
+                    tasks.create_task(lane.run(), name=f"lane-{lane.rank}")
+                side = [
+                    tasks.create_task(self._judging(), name="judge"),
+                    tasks.create_task(self._housekeeping(), name="housekeeping"),
+                ]
+                await self._stopping.wait()
+                for task in side:
+                    task.cancel()
+        except ExceptionGroup as group:
+            raise _first_of(group) from group
+
+    async def _judging(self) -> None:
+        while True:  # at the start, too: it shows whether the sink is there before there is anything to send
+            await self._judge.poll()
+            await asyncio.sleep(self._context.settings.sink.judge_poll_s)
+
+    async def _housekeeping(self) -> None:
+        rounds = 0
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_S)
+            rounds += 1
+            await self._keep_house(waits=rounds % round(LOOK_AGAIN_S / HOUSEKEEPING_S) == 0)
+
+    async def _keep_house(self, *, waits: bool) -> None:
+        context = self._context
+        now_ms = context.clock.now_ms()
+
+        def look(store: Store) -> tuple[dict[str, str], int]:
+            freed = 0
+            if waits:
+                self._wait_cursor, freed = look_again(
+                    store, after=self._wait_cursor, lines_need_product=context.lines_need_product
+                )
+            return context.brakes.reasons(store, now_ms), freed
+
+        before = dict(context.health.brakes)
+        reasons, freed = await context.state.call(look)
+        for name, reason in reasons.items():
+            context.health.brake(name, reason)
+        if freed or any(name not in context.health.brakes for name in before):
+            self.wake()
+
+    def wake(self) -> None:
+        """New outbox rows are on disk (or something else changed that lanes look at)."""
+        for lane in self._lanes:
+            lane.wake()
+
+    def _wake_denied(self) -> None:
+        for lane in self._lanes:
+            if lane.is_denied:
+                lane.is_denied = False
+                lane.wake()
+
+    def _warm_up(self) -> None:
+        for lane in self._lanes:
+            lane.warm_up()
+
+    # ---------------------------------------------------------------------------------------------------- stop
+
+    def stop(self) -> None:
+        """Take no new batches; ``run`` returns when those under way are settled."""
+        self._stopping.set()
+        for lane in self._lanes:
+            lane.close()
+
+    async def drain(self, deadline: float) -> None:
+        """Stop, wait for what is under way until ``deadline`` (the clock's monotonic seconds), then cancel that.
+
+        What is cancelled may have been taken; it stays in the outbox and is sent again at the next start.
+        """
+        self.stop()
+        if self._work is None:
+            return
+        left_s = deadline - self._context.clock.monotonic()
+        done, _ = await asyncio.wait([self._work], timeout=max(0.0, left_s))
+        if not done:
+            log.warning(
+                "delivery_cut_off", messages=len(self._context.flight), reason="no answer within the grace time"
+            )
+            self._forced = True
+            self._work.cancel()
+            await asyncio.wait([self._work])
+
+    # --------------------------------------------------------------------------------------------------- state
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether messages are being taken, as far as is known."""
+        return self._context.health.fault is None
+
+    @property
+    def reason(self) -> str:
+        """Why they are not; empty if they are."""
+        fault = self._context.health.fault
+        return f"{fault[0]}: {fault[1]}" if fault else ""
+
+    def status(self) -> dict[str, Any]:
+        """What delivery is doing, for ``/status``."""
+        context = self._context
+        now_s = context.clock.monotonic()
+        return {
+            "sending": context.health.as_dict(now_s),
+            "lanes": [
+                {"rank": lane.rank, "under_way": lane.under_way, "resting": lane.is_resting} for lane in self._lanes
+            ],
+            "in_flight": len(context.flight),
+            "quota": {"limit_per_10s": context.window.limit, "used": context.window.used(now_s)},
+            "accepted": {kind.value: count for kind, count in context.tally.accepted.items()},
+            "requests": dict(context.tally.requests),
+            "retried": context.tally.retried,
+            "dead_lettered": context.tally.dead_letters,
+        }
+
+    async def until_empty(self) -> Literal["empty", "stuck"]:
+        """Wait until all that can be sent is sent. ``stuck``: the rest waits, is parked or held (``causes``).
+
+        A sink that cannot be reached, or takes nothing, is waited for.
+        """
+        while True:
+            is_quiet = all(not lane.under_way and not lane.is_resting for lane in self._lanes)
+            if is_quiet and (self._context.health.state == "ok" or not self._context.flight):
+                rest = await self._context.state.call(self._rest)
+                if rest in ("empty", "stuck"):
+                    return rest
+                if rest == "freed":
+                    self.wake()
+            await asyncio.sleep(SETTLE_S)
+
+    def _rest(self, store: Store) -> Literal["empty", "stuck", "freed", "going"]:
+        if dirty.is_any(store):
+            return "going"
+        if store.db.execute("SELECT 1 FROM outbox LIMIT 1").fetchone() is None:
+            return "empty"
+        if "dead_letters" in self._context.health.brakes:
+            return "stuck"
+        if any(outbox.is_going(store, lane.rank, urgency) for lane in self._lanes for urgency in Urgency):
+            return "going"
+        _, freed = look_again(store, limit=1_000_000, lines_need_product=self._context.lines_need_product)
+        return "freed" if freed else "stuck"
+
+    def causes(self, store: Store) -> list[str]:
+        """Why what is left cannot be sent: one line per message, at most a hundred (call in the state thread)."""
+        namespace = self._context.namespace
+        lines = [f"{w.ref.external_id(namespace)} ({w.action.value}): {w.cause}" for w in outbox.waiting(store)]
+        return [f"{name}: {reason}" for name, reason in self._context.health.brakes.items()] + lines
+
+
+def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first failure inside nested groups: one is enough to tell, and the caller goes by its kind."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,143 @@
+"""Whether the sink takes anything: one state machine for all lanes, and what it logs.
+
+``ok`` → ``throttled`` (429: nobody sends until then) → ``ok``. ``ok`` → ``unauthorized``, ``switched_off``,
+``unreachable`` (two failures without a success between) or a used-up daily limit: then one request at a time is tried,
+and the first that is taken brings ``ok`` back. Logs the first failure and the recovery; quiet in between. Pure but for
+the log: monotonic seconds are passed in.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+
+from cdc.delivery.verdict import Step, Verdict, kind_of
+from cdc.errors import SinkError, SinkThrottledError
+
+log = structlog.get_logger(__name__)
+
+GATE_AT: Final = 2
+"""Failures in a row, without a success between, after which all lanes wait: one alone may be a message's own fault."""
+
+
+@dataclass(slots=True)
+class Health:
+    """Seconds are monotonic. ``brakes``: name → reason, set and lifted from outside; ``poll``: what polling met."""
+
+    state: str = "ok"
+    reason: str = ""
+    since_s: float = 0.0
+    next_s: float = 0.0
+    successes: int = 0
+    failures: int = 0
+    last_error: str = ""
+    brakes: dict[str, str] = field(default_factory=dict)
+    _poll: tuple[str, str, int] | None = None
+
+    @property
+    def is_probing(self) -> bool:
+        """Only one request at a time may be tried."""
+        return self.state not in ("ok", "throttled")
+
+    @property
+    def fault(self) -> tuple[str, str] | None:
+        """State and reason if messages are not being taken, from sending or, with nothing to send, from polling."""
+        if self.brakes:
+            name = next(iter(self.brakes))
+            return name, self.brakes[name]
+        if self.is_probing:
+            return self.state, self.reason
+        if self._poll is not None and self._poll[2] == self.successes:
+            return self._poll[0], self._poll[1]
+        return None
+
+    def delay_s(self, now_s: float, *, under_way: int) -> float:
+        """Seconds until a request may be tried; infinite: not before the one under way has ended, or a brake goes."""
+        if "dead_letters" in self.brakes:
+            return math.inf
+        if self.state == "ok":
+            return 0.0
+        if self.state == "throttled":
+            if now_s >= self.next_s:
+                self.state, self.reason = "ok", ""
+                return 0.0
+        elif under_way:
+            return math.inf
+        return max(0.0, self.next_s - now_s)
+
+    def succeeded(self, now_s: float) -> bool:
+        """A request was taken. True if that ends a time in which none was."""
+        self.successes += 1
+        self._poll = None
+        was_probing = self.is_probing
+        if was_probing:
+            log.info("sink_recovered", after=self.state, failures=self.failures, seconds=round(now_s - self.since_s, 1))
+        if was_probing or now_s >= self.next_s:
+            self.state, self.reason = "ok", ""
+        self.failures = 0
+        return was_probing
+
+    def failed(self, error: SinkError, verdict: Verdict, now_s: float, *, own_fault: bool) -> None:
+        """A request was not taken. ``own_fault``: its message failed alone before, so it says nothing of the sink."""
+        self.last_error = str(error)
+        match verdict.step:
+            case Step.WAIT:
+                if self.state == "ok":
+                    log.warning("sink_throttled", reason=error.message, wait_s=round(verdict.wait_s, 1))
+                if not self.is_probing:
+                    self.state, self.reason = "throttled", error.message
+                self.next_s = max(self.next_s, now_s + verdict.wait_s)
+            case Step.STOP:
+                self.failures += 1
+                name = "daily_limit" if isinstance(error, SinkThrottledError) else kind_of(error)
+                self._close(name, error, now_s, now_s + verdict.wait_s)
+            case Step.RETRY if not own_fault:
+                self.failures += 1
+                if self.failures == 1:
+                    log.warning("sink_request_failed", status=kind_of(error), reason=error.message)
+                if self.failures >= GATE_AT:
+                    self._close("unreachable", error, now_s, now_s + verdict.wait_s)
+
+    def _close(self, state: str, error: SinkError, now_s: float, next_s: float) -> None:
+        if self.state != state:
+            if not self.is_probing:
+                self.since_s = now_s
+            log.error("sink_takes_nothing", state=state, reason=str(error), retry_s=round(next_s - now_s, 1))
+        self.state, self.reason = state, str(error)
+        self.next_s = next_s
+
+    def polled(self, error: SinkError | None) -> None:
+        """Asking for verdicts failed, or worked. Only of weight while no message shows how things stand."""
+        if error is None:
+            self._poll = None
+            return
+        if self._poll is None:
+            log.warning("judgements_not_read", status=kind_of(error), reason=str(error))
+        self.last_error = str(error)
+        self._poll = (kind_of(error), str(error), self.successes)
+
+    def brake(self, name: str, reason: str) -> None:
+        """Set a brake, or with an empty reason lift it."""
+        if not reason:
+            if self.brakes.pop(name, None) is not None:
+                log.info("brake_released", brake=name)
+            return
+        if name not in self.brakes:
+            log.error("brake_engaged", brake=name, reason=reason)
+        self.brakes[name] = reason
+
+    def as_dict(self, now_s: float) -> dict[str, Any]:
+        """For ``/status``."""
+        fault = self.fault
+        state = fault[0] if fault else self.state
+        return {
+            "state": state,
+            "reason": fault[1] if fault else self.reason,
+            "since_s": round(now_s - self.since_s, 1) if self.is_probing else None,
+            "next_try_s": round(max(0.0, self.next_s - now_s), 1) if self.state != "ok" else None,
+            "failures": self.failures,
+            "last_error": self.last_error,
+        }

@@ -1,0 +1,152 @@
+"""Verdicts that come after acceptance: the bridge takes whole batches and says later what was wrong with a message.
+
+Polls ``sink.judgements``. A verdict counts only for the version last sent. A message refused because what it refers to
+was not known yet waits (durably) and is rendered afresh once that is known; any other becomes a dead letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from cdc.delivery.context import Context
+from cdc.delivery.quota import Traffic
+from cdc.delivery.slots import wait_for_slot
+from cdc.errors import SinkError
+from cdc.model import Judgement, ObjectRef, parse_external_id
+from cdc.replica.refuted import Orphan, can_do_without, is_current, let_wait, orphans, render_again, set_aside
+from cdc.replica.store import Store
+
+log = structlog.get_logger(__name__)
+
+ASSOCIATION_KINDS: Final = frozenset({"INVALID_ASSOCIATION_PROPERTY", "MISSING_ASSOCIATED_OBJECT"})
+"""HubSpot's error types for a reference to something that it does not know (yet)."""
+
+OVERLAP_MS: Final = 60_000
+"""How far each poll goes back behind the last verdict seen: its receipt may not have been written down yet."""
+
+ORPHANS_A_POLL: Final = 50
+"""Each may cost two requests; at a poll every 15 s this stays under a tenth of the smallest account's quota."""
+
+ORPHAN_TIMEOUT_MS: Final = 3_600_000
+MAX_RESENDS: Final = 3
+"""How often one object is sent again for an unknown reference although that is known: then something else is wrong."""
+
+_META: Final = "judged_ms"
+
+
+@dataclass(slots=True)
+class Judge:
+    """One sink's verdicts. ``poll`` raises nothing of the sink's; it is called again after every ``judge_poll_s``."""
+
+    context: Context
+    _resends: dict[ObjectRef, int] = field(default_factory=dict)
+
+    async def poll(self) -> None:
+        """Ask for verdicts once, and look whether anybody's parents have come."""
+        context = self.context
+        try:
+            await self._read_verdicts()
+            await self._look_after_orphans()
+        except SinkError as error:
+            context.health.polled(error)
+        else:
+            context.health.polled(None)
+
+    async def _read_verdicts(self) -> None:
+        context = self.context
+        since_ms = await context.state.call(lambda store: int(store.meta(_META, 0)))
+        ticket = await wait_for_slot(context, Traffic.LIVE, lambda: True)
+        assert ticket is not None
+        try:
+            found = await context.sink.judgements(max(0, since_ms - OVERLAP_MS))
+        finally:
+            context.window.finish(ticket, context.clock.monotonic())
+        if not found:
+            return
+        now_ms = context.clock.now_ms()
+        refused = await context.state.call(lambda store: self._write(store, found, now_ms))
+        for orphan, is_waiting in refused:
+            if is_waiting:
+                log.info("message_waits_for_parent", object=_name(orphan.ref), reason=orphan.reason)
+            else:
+                self._tell(orphan)
+        if refused:
+            context.wake_all()
+
+    def _write(self, store: Store, found: Sequence[Judgement], now_ms: int) -> list[tuple[Orphan, bool]]:
+        """Write down the verdicts that count; each with whether it waits (or else is a dead letter)."""
+        written = []
+        for judgement in found:
+            try:
+                ref = parse_external_id(judgement.external_id, self.context.namespace)
+            except ValueError:
+                continue  # somebody else's object in the same account
+            if ref.external_id(self.context.namespace) != judgement.external_id:
+                continue
+            if not is_current(store, ref, judgement.changed_at):
+                continue
+            orphan = Orphan(ref, judgement.changed_at, now_ms, judgement.kind, judgement.detail)
+            waits = judgement.kind in ASSOCIATION_KINDS and self._resends.get(ref, 0) < MAX_RESENDS
+            if waits:
+                let_wait(store, orphan)
+            else:
+                set_aside(store, orphan, now_ms)
+            written.append((orphan, waits))
+        store.set_meta(_META, max(store.meta(_META, 0), *(judgement.errored_at for judgement in found)))
+        return written
+
+    async def _look_after_orphans(self) -> None:
+        context = self.context
+        waiting = await context.state.call(lambda store: orphans(store, ORPHANS_A_POLL))
+        if not waiting:
+            self._resends.clear()
+            return
+        known: dict[ObjectRef, bool] = {}
+        ready, overdue = [], []
+        for orphan in waiting:
+            if await self._has_parents(orphan, known):
+                ready.append(orphan.ref)
+            elif context.clock.now_ms() - orphan.since_ms > ORPHAN_TIMEOUT_MS:
+                overdue.append(orphan)
+        now_ms = context.clock.now_ms()
+
+        def write(store: Store) -> None:
+            render_again(store, ready)
+            for orphan in overdue:
+                set_aside(store, orphan, now_ms)
+
+        await context.state.call(write)
+        for ref in ready:
+            self._resends[ref] = self._resends.get(ref, 0) + 1
+        for orphan in overdue:
+            self._tell(orphan)
+
+    async def _has_parents(self, orphan: Orphan, known: dict[ObjectRef, bool]) -> bool:
+        context = self.context
+        for parent in orphan.parents:
+            if await context.state.call(lambda store, p=parent: can_do_without(store, orphan.ref, p)):  # type: ignore[misc]  # a lambda's default has no type
+                continue
+            if parent not in known:
+                ticket = await wait_for_slot(context, Traffic.LIVE, lambda: True)
+                assert ticket is not None
+                try:
+                    external_id = parent.external_id(context.namespace)
+                    known[parent] = await context.sink.is_known(parent.object_type, external_id)
+                finally:
+                    context.window.finish(ticket, context.clock.monotonic())
+            if not known[parent]:
+                return False
+        return True
+
+    def _tell(self, orphan: Orphan) -> None:
+        self.context.tally.dead_letters += 1
+        self.context.observer.dead_lettered(orphan.reason)
+        log.error("dead_letter", object=_name(orphan.ref), reason=orphan.reason, detail=orphan.detail)
+
+
+def _name(ref: ObjectRef) -> str:
+    return f"{ref.kind.value}-{ref.id}"

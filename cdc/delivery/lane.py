@@ -1,0 +1,174 @@
+"""One lane: works through the outbox of one rank, several requests at a time, one message of an object at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from cdc.delivery.context import Context
+from cdc.delivery.courier import Courier
+from cdc.delivery.quota import Ticket, Traffic
+from cdc.delivery.split import Splitter
+from cdc.delivery.take import Ask, Taken, take
+from cdc.model import Urgency
+from cdc.replica.outbox import Entry
+
+REQUESTS: Final = 4
+"""Requests of a lane under way at once: with 80 ms an answer and three lanes 150 a second, over any account's quota."""
+
+SPLITS: Final = 2
+"""Batches of a lane being split at once; over that the lane takes no new ones, since all it takes seems bad."""
+
+SHORTEST_S: Final = 0.001
+"""The least that is waited for: a difference of two clock readings may be smaller than the clock can move."""
+
+DELETE_LOOK_SHARE: Final = 0.1
+"""Part of the state thread's time that looking for DELETEs may take, however much is pending."""
+
+
+class Lane:
+    """``rank`` 0 to 2. ``run`` returns after ``close`` once nothing of the lane is under way."""
+
+    def __init__(self, rank: int, context: Context) -> None:
+        self.rank = rank
+        self.is_live_busy = False
+        """Whether it has live messages on the wire or waiting for quota."""
+        self._context = context
+        self._courier = Courier(context)
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._requests = 0
+        self._live_requests = 0
+        self._splits = 0
+        self._live_in_a_row = 0
+        self._deletes_from_s = 0.0
+        self._tasks: asyncio.TaskGroup | None = None
+        self.is_denied = False
+        """Whether it stopped because another lane's request is tried first; woken when that ends."""
+
+    @property
+    def under_way(self) -> int:
+        """Requests and splits that have not ended."""
+        return self._requests + self._splits
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether messages cool down after a failed request."""
+        return self._courier.cooling.next_s(self._context.clock.monotonic()) < math.inf
+
+    def wake(self) -> None:
+        """There may be something new to send."""
+        self._wake.set()
+
+    def warm_up(self) -> None:
+        """The sink takes messages again: try at once what rests."""
+        self._courier.cooling.warm_up()
+        self.wake()
+
+    def close(self) -> None:
+        """Take no new batches."""
+        self._closing = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send until closed. Raises what the state raises."""
+        async with asyncio.TaskGroup() as self._tasks:
+            while not self._closing:
+                self._wake.clear()
+                wait_s = await self._turn()
+                if wait_s <= 0:
+                    continue
+                try:
+                    async with asyncio.timeout(None if wait_s == math.inf else max(wait_s, SHORTEST_S)):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+
+    async def _turn(self) -> float:
+        """Send a batch if one may go. Returns how long to wait before the next turn; infinite: until woken."""
+        context = self._context
+        if self._requests >= REQUESTS or self._splits >= SPLITS:
+            return math.inf
+        now_s = context.clock.monotonic()
+        wait_s = self._delay_s(now_s, Traffic.LIVE)
+        if wait_s > 0:
+            return wait_s
+        history_s = self._delay_s(now_s, Traffic.HISTORY)
+        ticket = context.window.start(now_s, Traffic.LIVE)
+        try:
+            taken = await context.state.call(partial(take, ask=self._ask(now_s, history_s <= 0), context=context))
+        except BaseException:
+            context.window.cancel(ticket)
+            raise
+        self._note_look(taken, now_s)
+        if taken.entries:
+            self._send(taken, ticket)
+            return 0.0
+        context.window.cancel(ticket)
+        self._context.wake_denied()
+        wait_s = min(taken.wait_s, self._courier.cooling.next_s(now_s) - now_s)
+        if taken.has_history and history_s > 0:
+            wait_s = min(wait_s, history_s)
+        if self._deletes_from_s > now_s:
+            wait_s = min(wait_s, self._deletes_from_s - now_s)
+        return wait_s
+
+    def _delay_s(self, now_s: float, traffic: Traffic) -> float:
+        context = self._context
+        gate_s = context.health.delay_s(now_s, under_way=context.window.under_way)
+        self.is_denied = gate_s == math.inf
+        return max(gate_s, context.window.delay_s(now_s, traffic, live_is_ready=context.is_live_busy()))
+
+    def _ask(self, now_s: float, may_history: bool) -> Ask:
+        urgencies: tuple[Urgency, ...] = (Urgency.LIVE,)
+        if may_history:
+            every = round(1 / self._context.settings.delivery.history_share)
+            is_turn = self._live_in_a_row >= every  # never starved by live work of its own lane
+            urgencies = (Urgency.HISTORY, Urgency.LIVE) if is_turn else (Urgency.LIVE, Urgency.HISTORY)
+        return Ask(
+            rank=self.rank,
+            urgencies=urgencies,
+            is_lane_idle=self._requests == 0,
+            resting=frozenset(self._courier.cooling.resting(now_s)),
+            deletes=now_s >= self._deletes_from_s,
+        )
+
+    def _note_look(self, taken: Taken, now_s: float) -> None:
+        if taken.deletes_s:
+            self._deletes_from_s = now_s + taken.deletes_s / DELETE_LOOK_SHARE
+        if taken.lifted:
+            self._context.wake_all()
+
+    def _send(self, taken: Taken, ticket: Ticket) -> None:
+        is_live = taken.urgency is Urgency.LIVE
+        self._live_in_a_row = self._live_in_a_row + 1 if is_live else 0
+        traffic = Traffic.LIVE if is_live else Traffic.HISTORY
+        self._context.window.began(ticket, self._context.clock.monotonic(), traffic)
+        self._requests += 1
+        self._live_requests += is_live
+        self.is_live_busy = self._live_requests > 0
+        assert self._tasks is not None
+        self._tasks.create_task(self._deliver(taken.entries, ticket, is_live), name=f"send-{self.rank}")
+
+    async def _deliver(self, entries: Sequence[Entry], ticket: Ticket, is_live: bool) -> None:
+        try:
+            is_settled = await self._courier.deliver(entries, ticket)
+        finally:
+            self._requests -= 1
+            self._live_requests -= is_live
+            self.is_live_busy = self._live_requests > 0
+            self.wake()
+            self._context.wake_denied()
+        if not is_settled:
+            await self._split(entries)
+
+    async def _split(self, entries: Sequence[Entry]) -> None:
+        self._splits += 1
+        try:
+            await Splitter(self._courier, self._context, lambda: self._closing).run(entries)
+        finally:
+            self._splits -= 1
+            self.wake()

@@ -1,0 +1,73 @@
+"""A refused batch: halves are sent until every guilty message stands alone; the others are delivered at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
+
+import structlog
+
+from cdc.delivery.context import Context
+from cdc.delivery.courier import Courier, SplitWatch
+from cdc.delivery.quota import Traffic
+from cdc.delivery.slots import wait_for_slot
+from cdc.replica.outbox import Entry
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+PIECES: Final = 4
+"""Pieces of one split batch under way at once."""
+
+
+async def bisect(batch: Sequence[T], attempt: Callable[[Sequence[T]], Awaitable[bool]]) -> int:
+    """Send the halves of ``batch``, and the halves of those that are refused again. Returns how many were sent.
+
+    ``attempt`` sends a piece and settles it; it returns False for a piece that has to be cut further. It must settle
+    a piece of one message in any case. One guilty message of n costs about 2·log2(n) requests; both halves go at the
+    same time, so it takes log2(n) round trips. Raises what ``attempt`` raises.
+    """
+    if len(batch) < 2:
+        raise ValueError("a single message cannot be split")
+    middle = len(batch) // 2
+    async with asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(_branch(batch[:middle], attempt))
+        second = tasks.create_task(_branch(batch[middle:], attempt))
+    return first.result() + second.result()
+
+
+async def _branch(piece: Sequence[T], attempt: Callable[[Sequence[T]], Awaitable[bool]]) -> int:
+    if await attempt(piece):
+        return 1
+    return 1 + await bisect(piece, attempt)
+
+
+class Splitter:
+    """Splits one batch of a lane, within the share of the quota that is set aside for it."""
+
+    def __init__(self, courier: Courier, context: Context, is_closing: Callable[[], bool]) -> None:
+        self._courier = courier
+        self._context = context
+        self._is_closing = is_closing
+        self._watch = SplitWatch(context.health.successes)
+        self._places = asyncio.Semaphore(PIECES)
+
+    async def run(self, entries: Sequence[Entry]) -> None:
+        """Settle all of ``entries`` (in flight), or give back to the outbox what cannot be settled now."""
+        kind = entries[0].ref.object_type.value
+        requests = await bisect(entries, self._attempt)
+        log.warning("batch_split", object_type=kind, messages=len(entries), requests=requests)
+
+    def _is_open(self) -> bool:
+        health = self._context.health
+        return not (self._is_closing() or health.is_probing or "dead_letters" in health.brakes)
+
+    async def _attempt(self, piece: Sequence[Entry]) -> bool:
+        async with self._places:
+            ticket = await wait_for_slot(self._context, Traffic.SPLIT, self._is_open)
+            if ticket is None:  # nothing is lost: the batch is taken again later
+                self._courier.release(piece)
+                return True
+            return await self._courier.deliver(piece, ticket, watch=self._watch)

@@ -1,0 +1,103 @@
+"""Taking a batch out of the outbox: one call in the state thread that looks, decides and marks what goes."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from cdc.delivery import batch
+from cdc.delivery.context import Context
+from cdc.model import ObjectRef, Urgency
+from cdc.replica import outbox
+from cdc.replica.outbox import Entry, Limits
+from cdc.replica.store import Store
+
+LONG_LOOK_S: Final = 0.02
+"""A look for DELETEs that takes longer (over some ten thousand pending messages) must not be repeated at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a lane wants. ``urgencies``: the classes to look at, in this order; ``resting``: not to be tried now."""
+
+    rank: int
+    urgencies: tuple[Urgency, ...]
+    is_lane_idle: bool
+    resting: frozenset[ObjectRef] = frozenset()
+    deletes: bool = True
+
+
+@dataclass(slots=True)
+class Taken:
+    """What it gets: a batch to send at once, or when to ask again.
+
+    ``wait_s``: infinite if only something new can help. ``has_history``: history waits for a turn. ``lifted``: entries
+    of other lanes became live. ``deletes_s``: what looking for whom DELETEs wait took, if that was long.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    urgency: Urgency = Urgency.LIVE
+    wait_s: float = math.inf
+    lifted: bool = False
+    has_history: bool = False
+    deletes_s: float = 0.0
+
+
+class _Skip:
+    """What is on the wire or rests."""
+
+    def __init__(self, context: Context, resting: frozenset[ObjectRef]) -> None:
+        self._flight = context.flight
+        self._resting = resting
+
+    def __contains__(self, ref: object) -> bool:
+        return ref in self._flight or ref in self._resting
+
+
+def take(store: Store, ask: Ask, context: Context) -> Taken:
+    """The next batch of a lane, marked as tried, if one is to go now."""
+    started = time.perf_counter()
+    now_ms = context.clock.now_ms()
+    limits = Limits(
+        messages=context.max_batch,
+        size=context.settings.sink.max_batch_kb * 1024,
+        skip=_Skip(context, ask.resting),
+        referred=context.flight.referred,
+        deletes=ask.deletes,
+        holds_deletes=lambda: context.brakes.holds_deletes(store, now_ms),
+        lines_need_product=context.lines_need_product,
+    )
+    taken = Taken()
+    judged_deletes = False
+    for urgency in ask.urgencies:
+        found = outbox.ready(store, ask.rank, now_ms, urgency, limits)
+        taken.lifted |= found.lifted
+        judged_deletes |= found.judged_deletes
+        if not found.entries:
+            if found.has_more:
+                taken.wait_s = 0.0
+            continue
+        wait_s = batch.wait_s(
+            is_full=found.is_full or found.has_more,
+            is_lane_idle=ask.is_lane_idle,
+            oldest_rendered_ms=min(entry.rendered_ms for entry in found.entries),
+            now_ms=now_ms,
+            max_delay_ms=context.settings.sink.max_delay_ms,
+        )
+        if wait_s > 0:
+            taken.wait_s = min(taken.wait_s, wait_s)
+            continue
+        outbox.mark_tried(store, found.entries)
+        context.flight.add(found.entries)
+        taken.entries, taken.urgency = found.entries, urgency
+        break
+    taken.has_history = outbox.has_unblocked(store, ask.rank, Urgency.HISTORY)
+    if not taken.entries and taken.wait_s > 0:
+        due_ms = outbox.next_due_ms(store, ask.rank, now_ms)
+        if due_ms is not None:
+            taken.wait_s = min(taken.wait_s, max(0.001, (due_ms - now_ms) / 1000))
+    seconds = time.perf_counter() - started
+    taken.deletes_s = seconds if judged_deletes and seconds > LONG_LOOK_S else 0.0
+    return taken

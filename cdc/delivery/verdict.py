@@ -1,0 +1,114 @@
+"""The one place that decides what follows from a failed request: retry, wait, split, park, dead-letter or stop.
+
+Pure: the caller passes what happened and carries out the verdict. Nothing else in the project retries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from random import Random
+from typing import Final
+
+from cdc.errors import (
+    BatchRefusedError,
+    OutcomeUnknownError,
+    SinkError,
+    SinkSwitchedOffError,
+    SinkThrottledError,
+    SinkUnauthorizedError,
+)
+
+RETRY_FIRST_S: Final = 0.5
+RETRY_CAP_S: Final = 30.0
+PARK_FIRST_S: Final = 5.0
+PARK_CAP_S: Final = 900.0
+TOO_OFTEN: Final = 3
+"""Failures of one batch, while others succeed, from which the batch itself is held to be at fault."""
+
+PROBE_S: Final = 30.0
+"""How often a sink that takes nothing for a reason of its own (key, switched off) is tried again."""
+
+DAILY_PROBE_S: Final = 600.0
+"""The same for a used-up daily limit: it resets at midnight in the account's time zone, which no answer tells."""
+
+THROTTLE_S: Final = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0, "DAILY": DAILY_PROBE_S}
+"""How long each of HubSpot's limits lasts at most, for answers without Retry-After."""
+
+THROTTLE_DEFAULT_S: Final = 10.0
+
+
+class Step(Enum):
+    """What to do with a batch whose request failed."""
+
+    RETRY = "retry"  # the identical messages again, after ``wait_s``
+    WAIT = "wait"  # no lane sends for ``wait_s``
+    STOP = "stop"  # no lane sends; one request is tried every ``wait_s``
+    SPLIT = "split"  # send the halves, until the guilty message stands alone
+    PARK = "park"  # this one message is at fault: again, alone, after ``wait_s``
+    REJECT = "reject"  # this one message will never be taken: dead letter
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The step, and how long to wait where it says so."""
+
+    step: Step
+    wait_s: float = 0.0
+
+
+def jittered_s(failures: int, first_s: float, cap_s: float, random: Random) -> float:
+    """Full jitter: anything up to ``first_s`` doubled with each failure, at most ``cap_s``."""
+    return random.uniform(0.0, min(cap_s, first_s * 2.0 ** min(failures - 1, 30)))
+
+
+def judge(
+    error: SinkError, *, failures: int, others_succeed: bool, size: int, random: Random, streak: int = 1
+) -> Verdict:
+    """What follows from ``error``.
+
+    ``failures``: how often these messages have failed so, this time included. ``others_succeed``: other requests were
+    taken since their first failure. ``size``: messages in the request. ``streak``: requests of any lane that failed
+    in a row, this one included.
+    """
+    match error:
+        case SinkThrottledError():
+            wait_s = error.retry_after_s or THROTTLE_S.get(error.policy, THROTTLE_DEFAULT_S)
+            return Verdict(Step.STOP if error.policy == "DAILY" else Step.WAIT, wait_s)
+        case SinkUnauthorizedError() | SinkSwitchedOffError():
+            return Verdict(Step.STOP, PROBE_S)
+        case BatchRefusedError():
+            return Verdict(Step.SPLIT if size > 1 else Step.REJECT)
+    if failures >= TOO_OFTEN and others_succeed:
+        if size > 1:
+            return Verdict(Step.SPLIT)
+        return Verdict(Step.PARK, park_s(failures, random))
+    wait_s = jittered_s(max(failures, streak), RETRY_FIRST_S, RETRY_CAP_S, random)
+    return Verdict(Step.RETRY, max(wait_s, getattr(error, "retry_after_s", None) or 0.0))
+
+
+def park_s(failures: int, random: Random) -> float:
+    """How long a message that fails alone rests: half of it certain, so that it never comes back at once."""
+    rest_s = min(PARK_CAP_S, PARK_FIRST_S * 2.0 ** min(max(failures - TOO_OFTEN, 0), 30))
+    return rest_s / 2 + random.uniform(0.0, rest_s / 2)
+
+
+def message_retry_s(attempts: int, random: Random) -> float:
+    """How long a message rests that the sink told to send again, ``attempts`` times before."""
+    return RETRY_FIRST_S / 2 + jittered_s(attempts + 1, RETRY_FIRST_S, PARK_CAP_S, random)
+
+
+def kind_of(error: SinkError) -> str:
+    """The fault's short name for logs and metrics."""
+    match error:
+        case SinkThrottledError():
+            return "throttled"
+        case SinkUnauthorizedError():
+            return "unauthorized"
+        case SinkSwitchedOffError():
+            return "switched_off"
+        case BatchRefusedError():
+            return "refused"
+        case OutcomeUnknownError():
+            return "unknown"
+    return "unavailable"

@@ -1,0 +1,124 @@
+"""A sink in memory that does what it is told and checks the rules of delivery on every request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from cdc.errors import BatchRefusedError, SinkError
+from cdc.model import Action, Answer, Finding, Judgement, Message, ObjectType, Outcome, Quota, Receipt
+
+
+@dataclass
+class Plan:
+    """How one request goes: seconds before and after it takes effect, whether it does, and what comes back."""
+
+    before_s: float = 0.02
+    after_s: float = 0.02
+    is_applied: bool = True
+    error: SinkError | None = None
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    """Messages with another outcome than ACCEPTED; those are not applied."""
+    quota: Quota = field(default_factory=Quota)
+
+
+class FakeSink:
+    """Takes everything, unless ``plan`` says otherwise. A batch with one of ``poison`` in it is refused as a whole.
+
+    ``held``: what the receiver holds now. ``requests``: (time, messages) of every request. Broken rules raise
+    AssertionError, which no part of delivery catches, and are kept in ``broken``.
+    """
+
+    name = "fake"
+
+    def __init__(self, *, max_batch: int = 200, plan: Callable[[Sequence[Message]], Plan] | None = None) -> None:
+        self.max_batch = max_batch
+        self.plan = plan or (lambda _: Plan())
+        self.poison: set[str] = set()
+        self.held: dict[str, Message] = {}
+        self.requests: list[tuple[float, tuple[Message, ...]]] = []
+        self.verdicts: list[Judgement] = []
+        self.unknown: set[str] = set()
+        self.poll_error: SinkError | None = None
+        self.broken: list[str] = []
+        self._last: dict[str, Message] = {}
+        self._in_flight: set[str] = set()
+        self.most_in_flight = 0
+
+    async def send(self, messages: Sequence[Message]) -> Answer:
+        """One request, checked against the rules."""
+        self.requests.append((asyncio.get_running_loop().time(), tuple(messages)))
+        self._check_arrival(messages)
+        ids = {message.external_id for message in messages}
+        self._in_flight |= ids
+        self.most_in_flight = max(self.most_in_flight, len(self._in_flight))
+        try:
+            plan = self.plan(messages)
+            if ids & self.poison:
+                plan = Plan(plan.before_s, plan.after_s, False, BatchRefusedError("refused", status=400))
+            if plan.before_s:
+                await asyncio.sleep(plan.before_s)
+            if plan.is_applied:
+                self._apply([m for m in messages if m.external_id not in plan.outcomes])
+            if plan.after_s:
+                await asyncio.sleep(plan.after_s)
+            if plan.error is not None:
+                raise plan.error
+            return Answer(tuple(self._receipt(m, plan) for m in messages), plan.quota)
+        finally:
+            self._in_flight -= ids
+
+    @staticmethod
+    def _receipt(message: Message, plan: Plan) -> Receipt:
+        outcome = plan.outcomes.get(message.external_id, Outcome.ACCEPTED)
+        reason = "" if outcome is Outcome.ACCEPTED else "told so"
+        return Receipt(message.external_id, message.changed_at, outcome, reason)
+
+    def _rule(self, holds: bool, text: str) -> None:
+        if not holds:
+            self.broken.append(text)
+            raise AssertionError(text)
+
+    def _check_arrival(self, messages: Sequence[Message]) -> None:
+        self._rule(0 < len(messages) <= self.max_batch, f"a batch of {len(messages)}")
+        self._rule(len({m.object_type for m in messages}) == 1, "a batch holds several object types")
+        self._rule(len({m.external_id for m in messages}) == len(messages), "an object twice in one batch")
+        for message in messages:
+            name = message.external_id
+            self._rule(name not in self._in_flight, f"{name}: two messages at the same time")
+            last = self._last.get(name)
+            if last is not None and message.changed_at <= last.changed_at:
+                self._rule(message == last, f"{name}: {message} after {last}")
+            self._last[name] = message
+
+    def _apply(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            if message.action is Action.DELETE:
+                self.held.pop(message.external_id, None)
+                continue
+            for others in message.associations.values():
+                for other in others:
+                    self._rule(other in self.held, f"{message.external_id} refers to {other}, which is not there")
+            self.held[message.external_id] = message
+
+    async def judgements(self, since_ms: int) -> Sequence[Judgement]:
+        """What ``verdicts`` holds."""
+        if self.poll_error is not None:
+            raise self.poll_error
+        return [verdict for verdict in self.verdicts if verdict.errored_at > since_ms]
+
+    async def is_known(self, object_type: ObjectType, external_id: str) -> bool:
+        """Held, and not said to be unknown."""
+        return external_id in self.held and external_id not in self.unknown
+
+    async def check(self) -> Sequence[Finding]:
+        """All is well."""
+        return [Finding("sink", True, "the fake sink is always there")]
+
+    async def push_mapping(self, *, dry_run: bool) -> Sequence[str]:
+        """Nothing to do."""
+        return []
+
+    async def close(self) -> None:
+        """Nothing to close."""
