@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -82,9 +83,9 @@ class Daemon:
 
     async def run(self) -> int:
         """Run until told to stop, until the end (``--until-end``) or until something fails for good."""
+        self._listen_to_signals()
         web = await start_web(self._view, self._metrics, self._settings.web)
         log.info("web_listening", host=self._settings.web.host, port=web.port)
-        self._listen_to_signals()
         stuck: list[str] = []
         try:
             await self._open()
@@ -212,6 +213,8 @@ class Daemon:
         """Keep what the web pages show up to date; stop the daemon never."""
         while True:
             await self._view.refresh(self._metrics)
+            if self._parts is not None:
+                self._metrics.events(self._parts.counters())
             await asyncio.sleep(REFRESH_S)
 
     async def _watched(self, work: object, name: str) -> None:
@@ -258,11 +261,11 @@ class Daemon:
             self._loop.add_signal_handler(number, self._on_signal, number)
 
     def _on_signal(self, number: signal.Signals) -> None:
-        """The first signal drains; the handlers go back, so that the second one really ends the process."""
+        """The first signal drains, the second ends the process at once."""
+        if self._stopping.is_set():
+            log.warning("ended_at_once", signal=number.name, reason="a second signal; what was sent is sent again")
+            os._exit(128 + number)  # not the default action: the kernel ignores that for process 1 of a container
         log.info("stopping", signal=number.name, grace_s=self._settings.shutdown.grace_s)
-        for other in (signal.SIGTERM, signal.SIGINT):
-            self._loop.remove_signal_handler(other)
-            signal.signal(other, signal.SIG_DFL)
         self._stopping.set()
 
     async def _drain(self) -> None:

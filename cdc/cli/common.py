@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cdc import logs
 from cdc.config import Settings, load
 from cdc.errors import ConfigError
 
@@ -33,7 +34,9 @@ def settings_of(context: typer.Context, config: Path | None, sets: Sequence[str]
     """The settings for a verb; options may stand before or behind the verb. Raises ConfigError."""
     shared = context.find_root().obj or {}
     pairs = [*(shared.get("sets") or []), *(sets or [])]
-    return load(config or shared.get("config"), _flags(pairs))
+    settings = load(config or shared.get("config"), _flags(pairs))
+    logs.configure(settings.log, sys.stderr, logs.secrets_of(settings))  # stdout is for data; ``run`` sets its own
+    return settings
 
 
 def _flags(pairs: Sequence[str]) -> dict[str, dict[str, Any]]:

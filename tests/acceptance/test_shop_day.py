@@ -11,6 +11,7 @@ import pytest
 
 from tests.acceptance.conftest import Rig
 from tests.kit.daemon import wait_until
+from tests.kit.shop import Shop
 from tests.kit.day import play, random_ops
 
 pytestmark = pytest.mark.slow
@@ -92,10 +93,11 @@ def test_the_server_restarts_under_the_daemon(rig: Rig) -> None:
         play(rig.shop, seed=7)
         rig.wait_for_equality()
         rig.server.restart()
-        rig.shop.db.connection.ping(reconnect=True)
-        rig.shop.db.execute("SET SESSION sql_mode='', time_zone='+00:00'")
-        customer = rig.shop.register()
+        shop = Shop(rig.server.connect(database=rig.database), seed=2)
+        customer = shop.register()
         wait_until(lambda: f"magento-customer-{customer}" in rig.sandbox.state(), 60, "the new customer arrives")
+
+        shop.db.connection.close()
 
         assert daemon.is_running
         assert daemon.stop() == 0

@@ -60,11 +60,13 @@ class Daemon:
         self.folder = folder
         self._arguments = arguments
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
         (folder / "magento-cdc.toml").write_text(settings, encoding="utf-8")
 
     def start(self) -> Daemon:
         """Start it; it may not be listening yet."""
         with (self.folder / "run.log").open("ab") as log:
+            self._log_start = log.tell()
             self._process = subprocess.Popen(
                 [str(COMMAND), "run", *self._arguments],
                 cwd=self.folder,
@@ -97,9 +99,12 @@ class Daemon:
         return self._process is not None and self._process.poll() is None
 
     def lines(self) -> list[dict[str, Any]]:
-        """The log so far, parsed; a line that is no JSON is an assertion."""
-        text = (self.folder / "run.log").read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines()]
+        """The log of all starts so far, parsed; a line that is no JSON is an assertion."""
+        return _parsed((self.folder / "run.log").read_bytes())
+
+    def lines_of_this_start(self) -> list[dict[str, Any]]:
+        """The same since the newest start."""
+        return _parsed((self.folder / "run.log").read_bytes()[self._log_start :])
 
     def port(self) -> int:
         """The web port of the newest start (``web.port = 0`` picks a free one)."""
@@ -107,7 +112,7 @@ class Daemon:
 
         def listening() -> bool:
             assert self.is_running, (self.folder / "run.log").read_text()[-3000:]
-            found[:] = [line["port"] for line in self.lines() if line["event"] == "web_listening"]
+            found[:] = [line["port"] for line in self.lines_of_this_start() if line["event"] == "web_listening"]
             return bool(found)
 
         wait_until(listening, START_LIMIT_S, "the daemon listens")
@@ -123,3 +128,8 @@ class Daemon:
 
     def __enter__(self) -> Daemon:
         return self
+
+
+def _parsed(text: bytes) -> list[dict[str, Any]]:
+    whole = text[: text.rfind(b"\n") + 1]  # the last line may be half written
+    return [json.loads(line) for line in whole.splitlines()]

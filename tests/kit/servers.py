@@ -204,6 +204,7 @@ class Server:
         options: dict[str, Option] = {
             "datadir": str(self.datadir),
             "socket": str(self.socket),
+            "tmpdir": str(self._own_tmpdir()),  # a starting MariaDB removes temporary tables it finds, also others'
             "pid-file": str(self.folder / "pid"),
             "log-error": str(self.folder / "log"),
             "port": self.port,
@@ -225,6 +226,11 @@ class Server:
         options |= self._own_options()
         options |= {name.replace("_", "-"): value for name, value in self.options.items()}
         return [*self._program(), *_as_root(), *itertools.starmap(_flag, options.items())]
+
+    def _own_tmpdir(self) -> Path:
+        folder = self.folder / "tmp"
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def _launch(self) -> None:
         deadline = time.monotonic() + _START_S

@@ -1,0 +1,49 @@
+"""However the network cuts the stream, the same transactions come out."""
+
+from __future__ import annotations
+
+from cdc.binlog.decoder import LogDecoder
+from cdc.config import SourceSettings
+from cdc.model import Position
+from cdc.source.schemas import ServerSchemas
+from cdc.source.server import connect
+from tests.integration.test_live_source import NOTE, end_of_log, make_shop, settings_for, write
+from tests.kit.servers import Server
+
+
+def test_any_cut_of_the_stream_gives_the_same_transactions(server: Server, database: str) -> None:
+    """A mark before a cut takes nothing from the transaction that has begun behind it."""
+    make_shop(server, database)
+    server.run("CREATE TABLE noise (id INT PRIMARY KEY)", database=database)
+    settings = settings_for(server, database)
+    server.rotate()
+    for number in range(3):
+        server.run(f"INSERT INTO noise VALUES ({number})", database=database)
+        write(server, database, 2 * number, 2 * number + 1)
+    log = (server.datadir / end_of_log(settings).file).read_bytes()
+    events, at = [], 4
+    while at < len(log):
+        size = int.from_bytes(log[at + 9 : at + 13], "little")
+        events.append((size + 1).to_bytes(3, "little") + b"\x00\x00" + log[at : at + size])
+        at += size
+    stream = b"".join(events)
+    schemas = ServerSchemas(lambda: connect(settings))
+    whole = decoded(settings, schemas, stream, len(stream))
+    assert [cells for cells, _ in whole] == [[(number,)] for number in range(6)]
+    for cut in range(1, len(stream)):
+        assert decoded(settings, schemas, stream, cut) == whole
+    schemas.close()
+
+
+def decoded(
+    settings: SourceSettings, schemas: ServerSchemas, stream: bytes, cut: int
+) -> list[tuple[list[object], str]]:
+    """The rows and end of each transaction, with the stream fed in two pieces."""
+    decoder = LogDecoder([NOTE], database=settings.database, schemas=schemas, start=Position("binlog.000002", 4))
+    held, found = b"", []
+    for piece in (stream[:cut], stream[cut:]):
+        held += piece
+        transactions, consumed = decoder.feed_packets(memoryview(held), len(held))
+        held = held[consumed:]
+        found += [([change.after for change in t.changes], str(t.end)) for t in transactions if t.changes]
+    return found
