@@ -1,6 +1,6 @@
 """Foreign keys as the replica needs them: what a parent's deletion does to rows that the log never mentions.
 
-InnoDB runs ON DELETE CASCADE and SET NULL below the binlog (magento.md section 8), so we run them ourselves.
+InnoDB runs ON DELETE CASCADE and SET NULL below the binlog, so we run them ourselves.
 """
 
 from __future__ import annotations
