@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from binascii import crc32
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -16,8 +17,8 @@ import zstandard
 
 from cdc.binlog.assembly import Assembly
 from cdc.binlog.events import CHECKSUM_BYTES, FLAG_ARTIFICIAL, HEADER, HEADER_BYTES, EventType
-from cdc.binlog.framing import Frame, event_at, packet_at
-from cdc.binlog.handlers import Handlers, Result, event_name
+from cdc.binlog.framing import LONG_PACKET, PACKET_HEADER_BYTES, check_length, packet_at
+from cdc.binlog.handlers import MOVED, STAY, Handlers, event_name
 from cdc.binlog.place import Place
 from cdc.binlog.schema import SchemaLookup
 from cdc.binlog.tables import MappedTables
@@ -30,9 +31,9 @@ _MALFORMED: Final = (
 _U32: Final = struct.Struct("<I").unpack_from
 _ROTATE: Final = int(EventType.ROTATE)
 _FORMAT: Final = int(EventType.FORMAT_DESCRIPTION)
+_UNUSUAL: Final = frozenset({_FORMAT, _ROTATE})
+_WRONG_CHECKSUM: Final = "its checksum does not fit its bytes"
 _ADVICE: Final = "check the file (mariadb-binlog --verify-binlog-checksum), or start at a later transaction"
-
-_Cut = Callable[[memoryview, int, int], Frame | None]
 
 
 class LogDecoder:
@@ -92,7 +93,8 @@ class LogDecoder:
         resume point. Raises LogFormatError or UnsupportedEventError, both with the place.
         """
         self._handlers.exact = False
-        return self._transaction() if self._event(event, 0, len(event)) else None
+        head = self._head(event, 0, len(event))
+        return self._transaction() if self._event(event, 0, len(event), head) else None
 
     def feed_packets(self, buffer: memoryview, length: int) -> tuple[list[Transaction], int]:
         """Take the network packets that are whole in the first ``length`` bytes → (transactions, bytes consumed).
@@ -101,11 +103,13 @@ class LogDecoder:
         ``feed``, and SourceDisconnectedError for the server's error packet; what was complete before is returned
         first, and the error comes with the next call.
         """
-        return self._feed(buffer, length, packet_at, exact=False)
+        self._handlers.exact = False
+        return self._batch(self._packets, buffer, length)
 
     def feed_file(self, buffer: memoryview, length: int) -> tuple[list[Transaction], int]:
         """The same for a binlog file's events, without the magic number."""
-        return self._feed(buffer, length, event_at, exact=True)
+        self._handlers.exact = True
+        return self._batch(self._file_events, buffer, length)
 
     def begin_file(self, name: str, offset: int) -> None:
         """The bytes that ``feed_file`` gets next are those of this file, from this offset on."""
@@ -121,35 +125,71 @@ class LogDecoder:
         try:
             self._handlers.on_format(event, 0, len(event), HEADER.unpack_from(event))
         except _MALFORMED as error:
-            raise self._malformed(event, 0, error) from error
+            raise self._malformed(_FORMAT, error) from error
 
-    def _feed(self, buffer: memoryview, length: int, cut: _Cut, *, exact: bool) -> tuple[list[Transaction], int]:
-        out: list[Transaction] = []
-        at = 0
-        marked = 0  # bytes since the last transaction that were settled without one
-        assembly = self._assembly
-        self._handlers.exact = exact
+    def _batch(
+        self, feed: Callable[[memoryview, int, _Batch], None], buffer: memoryview, length: int
+    ) -> tuple[list[Transaction], int]:
+        batch = _Batch()
         try:
-            while (frame := cut(buffer, at, length)) is not None:
-                view, start, size, beyond = frame
-                if self._event(view, start, size):
-                    if assembly.changes or assembly.schema_changed:
-                        out.append(self._transaction(marked))
-                        marked = 0
-                    else:
-                        assembly.reset()
-                        marked += self._bytes
-                        self._bytes = 0
-                at = beyond
+            feed(buffer, length, batch)
         except SourceStoppedError as error:
-            if not out and not marked:
+            if not batch.out and not batch.marked:
                 raise self._placed(error) from error.__cause__
         except CdcError:
-            if not out and not marked:
+            if not batch.out and not batch.marked:
                 raise
-        if marked:  # the next transaction may be open already: this must not touch it
-            out.append(Transaction((), self._place.resume, self._commit_ms, marked))
-        return out, at
+        if batch.marked:  # the next transaction may be open already: this must not touch it
+            batch.out.append(Transaction((), self._place.resume, self._commit_ms, batch.marked))
+        return batch.out, batch.used
+
+    def _file_events(self, buffer: memoryview, length: int, batch: _Batch) -> None:
+        """The loop over a file's events. This and ``_event`` are all that an event of no interest costs."""
+        unpack, take = HEADER.unpack_from, self._event
+        at = 0
+        last = length - HEADER_BYTES
+        while at <= last:
+            head = unpack(buffer, at)
+            end = at + head[3]
+            if end > length or end - at < HEADER_BYTES:
+                check_length(head[3])
+                return
+            if take(buffer, at, end, head):
+                self._settled(batch)
+            at = batch.used = end
+
+    def _packets(self, buffer: memoryview, length: int, batch: _Batch) -> None:
+        """The loop over network packets; unusual ones are left to framing.py."""
+        unpack, take, u32 = HEADER.unpack_from, self._event, _U32
+        at = 0
+        while length - at >= PACKET_HEADER_BYTES:
+            size = u32(buffer, at)[0] & LONG_PACKET
+            start, end = at + PACKET_HEADER_BYTES + 1, at + PACKET_HEADER_BYTES + size
+            view = buffer
+            if size < LONG_PACKET and size > HEADER_BYTES and end <= length and not buffer[start - 1]:
+                head = unpack(buffer, start)
+                if head[3] != size - 1:
+                    raise LogFormatError(f"an event of {head[3]} bytes in a packet of {size - 1}")
+            else:
+                frame = packet_at(buffer, at, length)
+                if frame is None:
+                    return
+                view, start, size, end = frame
+                head = self._head(view, start, size)
+            if take(view, start, start + head[3], head):
+                self._settled(batch)
+            at = batch.used = end
+
+    def _settled(self, batch: _Batch) -> None:
+        """The event just taken ended a transaction or moved the resume point."""
+        assembly = self._assembly
+        if assembly.changes or assembly.schema_changed:
+            batch.out.append(self._transaction(batch.marked))
+            batch.marked = 0
+        else:
+            assembly.reset()
+            batch.marked += self._bytes
+            self._bytes = 0
 
     def _transaction(self, marked: int = 0) -> Transaction:
         assembly = self._assembly
@@ -163,26 +203,34 @@ class LogDecoder:
 
     # ------------------------------------------------------------------------------------------ one event
 
-    def _event(self, view: memoryview, at: int, length: int) -> bool:
+    def _event(self, view: memoryview, at: int, end: int, head: tuple[int, ...]) -> bool:
         """Take one event; whether it ends a transaction or moves the resume point."""
+        kind = head[1]
+        handlers = self._handlers
         try:
-            head = HEADER.unpack_from(view, at)
-            kind, size = head[1], head[3]
-            if size != length:
-                raise ValueError(f"it says it has {size} bytes and has {length}")
-            result = self._table[kind](view, at, self._body_end(view, at, at + length, head), head)
+            if kind in _UNUSUAL or not handlers.has_checksums:
+                body = self._body_end(view, at, end, head)
+            else:
+                body = end - CHECKSUM_BYTES
+                if self._verify and crc32(view[at:body]) != _U32(view, body)[0]:
+                    raise ValueError(_WRONG_CHECKSUM)
+            result = self._table[kind](view, at, body, head)
         except SourceStoppedError as error:
             raise self._placed(error) from error.__cause__
         except _MALFORMED as error:
-            raise self._malformed(view, at, error) from error
+            raise self._malformed(kind, error) from error
         self._events[kind] += 1
-        if result == Result.STAY:
+        if result == STAY:
             return False
+        length = end - at
         self._bytes += length
         place = self._place
-        if result != Result.MOVED:
-            place.offset = place.after(length, head[4], exact=self._handlers.exact)
-            if result == Result.GO_ON:
+        if result != MOVED:
+            if handlers.exact:
+                place.offset += length
+            else:
+                place.offset = place.after(length, head[4])
+            if not result:
                 return False
         assembly = self._assembly
         place.settle()
@@ -190,31 +238,55 @@ class LogDecoder:
         self._commit_ms = assembly.commit_us // 1000 or head[0] * 1000
         return True
 
-    def _body_end(self, view: memoryview, at: int, end: int, head: tuple[int, ...]) -> int:
-        """Where the body ends: before the checksum, which is verified. ValueError for a wrong one.
+    def _head(self, view: memoryview, at: int, length: int) -> tuple[int, ...]:
+        """The header of a whole event of ``length`` bytes. LogFormatError when it says something else."""
+        if length < HEADER_BYTES:
+            raise LogFormatError(f"an event of {length} bytes", place=str(self._place), hint=_ADVICE)
+        head = HEADER.unpack_from(view, at)
+        if head[3] != length:
+            message = f"an event of {head[3]} bytes in a frame of {length}"
+            raise LogFormatError(message, place=str(self._place), hint=_ADVICE)
+        return head
 
-        FORMAT_DESCRIPTION keeps its checksum, as it says itself whether there are any. A ROTATE may stand before the
-        first FORMAT_DESCRIPTION, so there the bytes themselves have to tell.
+    def _body_end(self, view: memoryview, at: int, end: int, head: tuple[int, ...]) -> int:
+        """Where the body ends, in the cases that are not plain: before the checksum, which is verified.
+
+        FORMAT_DESCRIPTION keeps its checksum, as it says itself whether there are any. An artificial ROTATE may stand
+        before the first FORMAT_DESCRIPTION, so there the bytes themselves have to tell.
         """
-        kind = head[1]
-        if kind == _FORMAT:
+        if head[1] == _FORMAT or not (head[1] == _ROTATE or self._handlers.has_checksums):
             return end
-        if kind == _ROTATE and (head[5] & FLAG_ARTIFICIAL or not head[4]):
-            body = end - CHECKSUM_BYTES
-            return body if body > at and zlib.crc32(view[at:body]) == _U32(view, body)[0] else end
+        body = end - CHECKSUM_BYTES
+        fits = body >= at + HEADER_BYTES and crc32(view[at:body]) == _U32(view, body)[0]
+        if head[5] & FLAG_ARTIFICIAL or not head[4]:
+            return body if fits else end
         if not self._handlers.has_checksums:
             return end
-        end -= CHECKSUM_BYTES
-        if self._verify and zlib.crc32(view[at:end]) != _U32(view, end)[0]:
-            raise ValueError("its checksum does not fit its bytes")
-        return end
+        if self._verify and not fits:
+            raise ValueError(_WRONG_CHECKSUM)
+        return body
 
     def _placed(self, error: SourceStoppedError) -> SourceStoppedError:
         if error.place:
             return error
         return type(error)(error.message, place=str(self._place), hint=error.hint)
 
-    def _malformed(self, view: memoryview, at: int, error: Exception) -> LogFormatError:
-        name = event_name(view[at + 4]) if len(view) - at >= HEADER_BYTES else "cut-off"
+    def _malformed(self, kind: int, error: Exception) -> LogFormatError:
         reason = str(error) if type(error) is ValueError else "it is cut short or damaged"
-        return LogFormatError(f"a {name} event cannot be read: {reason}", place=str(self._place), hint=_ADVICE)
+        return LogFormatError(
+            f"a {event_name(kind)} event cannot be read: {reason}", place=str(self._place), hint=_ADVICE
+        )
+
+
+class _Batch:
+    """What one call of ``feed_packets`` or ``feed_file`` has brought so far.
+
+    ``marked``: bytes since the last transaction in ``out`` that were settled without one.
+    """
+
+    __slots__ = ("marked", "out", "used")
+
+    def __init__(self) -> None:
+        self.out: list[Transaction] = []
+        self.used = 0
+        self.marked = 0

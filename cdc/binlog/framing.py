@@ -1,4 +1,4 @@
-"""Cuts a buffer into events: network packets of a dump, or a file's plain sequence.
+"""Cuts a buffer into events: the network packets of a dump, in their unusual forms too.
 
     packet   3 length, 1 sequence, payload; a payload of 0xFFFFFF bytes goes on in the next packet
     payload  first byte 0x00: an event follows; 0xFF: 2 error number, "#" + 5 state, words; 0xFE: the dump has ended
@@ -15,7 +15,9 @@ from cdc.binlog.events import HEADER_BYTES
 from cdc.errors import LogFormatError, SourceDisconnectedError
 
 PACKET_HEADER_BYTES: Final = 4
-_FULL: Final = 0xFFFFFF
+LONG_PACKET: Final = 0xFFFFFF
+"""A payload of this length goes on in the next packet."""
+
 _MOST: Final = (1 << 31) + (1 << 20)  # no server writes a larger event
 _U32: Final = struct.Struct("<I").unpack_from
 
@@ -30,7 +32,7 @@ def packet_at(buffer: memoryview, at: int, length: int) -> Frame | None:
     """
     if length - at < PACKET_HEADER_BYTES:
         return None
-    size = _U32(buffer, at)[0] & _FULL
+    size = _U32(buffer, at)[0] & LONG_PACKET
     end = at + PACKET_HEADER_BYTES + size
     if end > length:
         return None
@@ -39,7 +41,7 @@ def packet_at(buffer: memoryview, at: int, length: int) -> Frame | None:
     status = buffer[at + PACKET_HEADER_BYTES]
     if status:
         raise _refusal(status, bytes(buffer[at + PACKET_HEADER_BYTES : end]))
-    if size == _FULL:
+    if size == LONG_PACKET:
         return _long_packet(buffer, at, length)
     return buffer, at + PACKET_HEADER_BYTES + 1, size - 1, end
 
@@ -51,7 +53,7 @@ def _long_packet(buffer: memoryview, at: int, length: int) -> Frame | None:
     while True:
         if length - at < PACKET_HEADER_BYTES:
             return None
-        size = _U32(buffer, at)[0] & _FULL
+        size = _U32(buffer, at)[0] & LONG_PACKET
         at += PACKET_HEADER_BYTES
         if at + size > length:
             return None
@@ -60,7 +62,7 @@ def _long_packet(buffer: memoryview, at: int, length: int) -> Frame | None:
         at += size
         if total > _MOST:
             raise LogFormatError(f"a packet of more than {_MOST} bytes")
-        if size < _FULL:
+        if size < LONG_PACKET:
             break
     joined = memoryview(b"".join(buffer[start:end] for start, end in pieces))
     return joined, 1, total - 1, at
@@ -78,12 +80,7 @@ def _refusal(status: int, payload: bytes) -> Exception:
     return LogFormatError(f"a packet that begins with 0x{status:02x} in the stream of events")
 
 
-def event_at(buffer: memoryview, at: int, length: int) -> Frame | None:
-    """The event at ``at`` of a file's bytes; None while it is not all there. LogFormatError for a wrong length."""
-    if length - at < HEADER_BYTES:
-        return None
-    size: int = _U32(buffer, at + 9)[0]
+def check_length(size: int) -> None:
+    """Refuse a length that no event has (LogFormatError): waiting for its end would be waiting for ever."""
     if not HEADER_BYTES <= size <= _MOST:
         raise LogFormatError(f"an event of {size} bytes", hint="the file is damaged, or the place is none of an event")
-    end = at + size
-    return None if end > length else (buffer, at, size, end)

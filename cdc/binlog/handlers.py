@@ -10,7 +10,6 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from enum import IntEnum
 from typing import Final
 
 from cdc.binlog import headers
@@ -31,7 +30,7 @@ from cdc.binlog.events import (
 from cdc.binlog.gtid import GtidSet
 from cdc.binlog.place import Place
 from cdc.binlog.query import Kind, Statement, read_statement
-from cdc.binlog.row_events import RowEvents
+from cdc.binlog.row_events import ADVICE_START, FROM_INSIDE, RowEvents
 from cdc.binlog.tables import MappedTables
 from cdc.errors import UnsupportedEventError
 from cdc.model import Change, Op
@@ -41,19 +40,13 @@ Head = Sequence[int]
 """The header's fields, as ``events.HEADER`` unpacks them."""
 
 
-class Result(IntEnum):
-    """What an event means for the position."""
-
-    GO_ON = 0  # it is part of something, or of no interest
-    DONE = 1  # behind it is a resume point
-    MOVED = 2  # the same, and the handler has set the place
-    STAY = 3  # it is not in the log's file
-
-
-GO_ON, DONE, MOVED, STAY = Result
+# What an event means for the position. Plain numbers, as they are compared for every event of the log.
+GO_ON: Final = 0  # it is part of something, or of no interest
+DONE: Final = 1  # behind it is a resume point
+MOVED: Final = 2  # the same, and the handler has set the place
+STAY: Final = 3  # it is not in the log's file
 Handler = Callable[[memoryview, int, int, Head], int]
 
-_ADVICE_START: Final = "start at the beginning of a transaction: at its GTID event (or BEGIN), or by GTID"
 _ADVICE_ROW: Final = "SET GLOBAL binlog_format = 'ROW' on the server, then import afresh"
 _QUERY_POST: Final = 13
 _LOAD_POST: Final = 26
@@ -80,7 +73,7 @@ class Handlers:
     def _made_table(self) -> list[Handler]:
         notes: dict[EventType, Handler] = {
             _E.QUERY: self._on_query, _E.STOP: self._on_mark, _E.ROTATE: self._on_rotate,
-            _E.FORMAT_DESCRIPTION: self.on_format, _E.XID: self._on_commit, _E.TABLE_MAP: self._on_table_map,
+            _E.FORMAT_DESCRIPTION: self.on_format, _E.XID: self._on_commit, _E.TABLE_MAP: self.rows.on_table_map,
             _E.HEARTBEAT: self._on_heartbeat, _E.HEARTBEAT_V2: self._on_heartbeat, _E.GTID: self._on_gtid,
             _E.ANONYMOUS_GTID: self._on_gtid, _E.GTID_TAGGED: self._on_gtid,
             _E.PREVIOUS_GTIDS: self._on_previous_gtids, _E.XA_PREPARE: self._on_xa_prepare,
@@ -157,7 +150,7 @@ class Handlers:
         name, offset = headers.read_heartbeat_v2(body) if head[1] == _E.HEARTBEAT_V2 else (body.decode("utf-8"), 0)
         if self._assembly.is_open or name != place.file:
             return STAY
-        offset = offset or place.after(0, head[4], exact=False)
+        offset = offset or place.after(0, head[4])
         if offset <= place.offset:
             return STAY
         place.move(name, offset)
@@ -189,13 +182,13 @@ class Handlers:
 
     def _open(self, *, has_begun: bool) -> None:
         if self._assembly.is_open and (self._assembly.changes or self._assembly.has_begun):
-            raise UnsupportedEventError("a transaction begins inside another", hint=_ADVICE_START)
+            raise UnsupportedEventError("a transaction begins inside another", hint=ADVICE_START)
         self._assembly.reset()
         self._assembly.open(has_begun=has_begun)
 
     def _on_commit(self, view: memoryview, at: int, end: int, head: Head) -> int:
         if not self._assembly.is_open:
-            raise UnsupportedEventError("a transaction ends that did not begin", hint=_ADVICE_START)
+            raise UnsupportedEventError("a transaction ends that did not begin", hint=ADVICE_START)
         self.rows.end_transaction()
         return DONE
 
@@ -208,14 +201,9 @@ class Handlers:
             )
         return self._on_commit(view, at, end, head)
 
-    def _on_table_map(self, view: memoryview, at: int, end: int, head: Head) -> int:
-        if not self._assembly.is_open:
-            raise UnsupportedEventError("the log is read from inside a transaction", hint=_ADVICE_START)
-        return self.rows.on_table_map(view, at, end, head)
-
     def _on_payload(self, view: memoryview, at: int, end: int, head: Head) -> int:
         """A whole transaction, compressed. Its inner events have no place of their own."""
-        result: int = GO_ON
+        result = GO_ON
         for event in payload_events(bytes(view[at + HEADER_BYTES : end])):
             inner = HEADER.unpack_from(event)
             kind = inner[1]
@@ -241,7 +229,7 @@ class Handlers:
         kind = statement.kind
         if not assembly.is_open:
             if kind in (Kind.COMMIT, Kind.ROLLBACK) or (self._expects_gtid and kind is not Kind.OTHER):
-                raise UnsupportedEventError("the log is read from inside a transaction", hint=_ADVICE_START)
+                raise UnsupportedEventError(FROM_INSIDE, hint=ADVICE_START)
             assembly.open(has_begun=False)
         if kind in (Kind.BEGIN, Kind.DEFINITION_BEGIN):
             assembly.has_begun = True

@@ -27,14 +27,14 @@ class Place:
     def __str__(self) -> str:
         return f"{self.file}:{self.offset}"
 
-    def after(self, length: int, end: int, *, exact: bool) -> int:
+    def after(self, length: int, end: int) -> int:
         """The offset behind an event of ``length`` bytes whose header says that it ends at ``end`` (low 32 bits).
 
-        ``exact``: a file's bytes are all there, so counting is right. In a stream the server leaves out what it was
-        told we have, and the header tells; 0 (MariaDB from 11.4 on, inside transactions) and places behind us do not.
+        For a server's stream: it leaves out what it was told we have, and the header tells. 0 (MariaDB from 11.4 on,
+        inside transactions) and places behind us do not. A file's bytes are all there, and counting is enough.
         """
         counted = self.offset + length
-        if exact or not end:
+        if not end:
             return counted
         ahead = (end - counted) & _32_BITS
         return counted + ahead if ahead < _FORWARD else counted

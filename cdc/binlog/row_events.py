@@ -16,12 +16,16 @@ from cdc.errors import UnsupportedEventError
 from cdc.model import Op
 
 _E = EventType
-_IDS: Final = struct.Struct("<IHH").unpack_from  # table id (32 + 16 bits), flags
+FROM_INSIDE: Final = "the log is read from inside a transaction"
+ADVICE_START: Final = "start at the beginning of a transaction: at its GTID event (or BEGIN), or by GTID"
+
+_U64: Final = struct.Struct("<Q").unpack_from
+_ID: Final = 0xFFFFFFFFFFFF  # the table's id takes 48 bits, the flags 16
 _FIXED: Final = 8
 _NO_FOREIGN_KEY_CHECKS: Final = 0x02
 _DUMMY_TABLE: Final = 0xFFFFFF  # an event that only says "end of statement"
 
-_OPS: Final = {
+_OPS: Final[dict[int, Op]] = {
     **dict.fromkeys((_E.WRITE_ROWS_V0, _E.WRITE_ROWS_V1, _E.WRITE_ROWS), Op.INSERT),
     **dict.fromkeys((_E.UPDATE_ROWS_V0, _E.UPDATE_ROWS_V1, _E.UPDATE_ROWS), Op.UPDATE),
     **dict.fromkeys((_E.DELETE_ROWS_V0, _E.DELETE_ROWS_V1, _E.DELETE_ROWS), Op.DELETE),
@@ -42,7 +46,7 @@ class RowEvents:
     def __init__(self, tables: MappedTables, assembly: Assembly) -> None:
         self._tables = tables
         self._assembly = assembly
-        self._open: dict[tuple[int, int], TableReader | None] = {}
+        self._open: dict[int, TableReader | None] = {}
         self.format: Format = DEFAULT_FORMAT
         self.decoded = 0
         self.unchanged = 0
@@ -54,7 +58,9 @@ class RowEvents:
 
     def on_table_map(self, view: memoryview, at: int, end: int, head: Sequence[int]) -> int:
         """Remember what this id stands for until the transaction ends."""
-        low, high, _ = _IDS(view, at + HEADER_BYTES)
+        if not self._assembly.is_open:
+            raise UnsupportedEventError(FROM_INSIDE, hint=ADVICE_START)
+        table_id = _U64(view, at + HEADER_BYTES)[0] & _ID
         start = at + HEADER_BYTES + _FIXED
         table_at = start + view[start] + 2
         name = bytes(view[start : table_at + 1 + view[table_at]])
@@ -62,33 +68,32 @@ class RowEvents:
         reader = None
         if spec is not None:
             reader = self._tables.reader(spec, bytes(view[start:end]), is_mariadb=self.format.is_mariadb)
-        self._open[low, high] = reader
+        self._open[table_id] = reader
         return 0
 
     def on_rows(self, view: memoryview, at: int, end: int, head: Sequence[int]) -> int:
         """WRITE, UPDATE and DELETE rows of all versions, MariaDB's compressed ones too."""
-        low, high, flags = _IDS(view, at + HEADER_BYTES)
-        reader = self._reader(low, high)
+        word = _U64(view, at + HEADER_BYTES)[0]
+        reader = self._reader(word & _ID)
         if reader is None:
             self.skipped += 1
             return 0
         kind = head[1]
         body = bytes(view[at + HEADER_BYTES + _FIXED : end])
         start = int.from_bytes(body[:2], "little") if kind in _WITH_EXTRA else 0
-        op = _OPS[EventType(kind)]
+        op = _OPS[kind]
         if kind >= _FIRST_COMPRESSED:
             body, start = _unpacked(body, start, op), 0
         changes = self._assembly.changes
         before = len(changes)
-        rows = reader.read(op, body, start, not flags & _NO_FOREIGN_KEY_CHECKS, changes)
+        rows = reader.read(op, body, start, not word >> 48 & _NO_FOREIGN_KEY_CHECKS, changes)
         self.decoded += rows
         self.unchanged += rows - (len(changes) - before)
         return 0
 
     def on_partial_json(self, view: memoryview, at: int, end: int, head: Sequence[int]) -> int:
         """PARTIAL_UPDATE_ROWS: the after image holds differences of JSON values."""
-        low, high, _ = _IDS(view, at + HEADER_BYTES)
-        reader = self._reader(low, high)
+        reader = self._reader(_U64(view, at + HEADER_BYTES)[0] & _ID)
         if reader is not None:
             raise UnsupportedEventError(
                 f"an update of {reader.shape.table} with partial JSON values",
@@ -97,16 +102,13 @@ class RowEvents:
         self.skipped += 1
         return 0
 
-    def _reader(self, low: int, high: int) -> TableReader | None:
+    def _reader(self, table_id: int) -> TableReader | None:
         try:
-            return self._open[low, high]
+            return self._open[table_id]
         except KeyError:
-            if low == _DUMMY_TABLE and not high:
+            if table_id == _DUMMY_TABLE:
                 return None
-            raise UnsupportedEventError(
-                "rows of a table that the log has not named",
-                hint="start at the beginning of a transaction: at its GTID event (or BEGIN), or by GTID",
-            ) from None
+            raise UnsupportedEventError("rows of a table that the log has not named", hint=ADVICE_START) from None
 
 
 def _unpacked(body: bytes, start: int, op: Op) -> bytes:
