@@ -105,11 +105,12 @@ class Courier:
         health = context.health
         is_suspect = entries[0].attempts >= SUSPECT
         failures = max(self.cooling.failures(entries) + 1, entries[0].attempts if is_suspect else 0)
-        others = self.cooling.others_succeed(entries, health.successes)
+        # while the sink takes nothing from anybody, no message is to blame
+        others = not health.is_probing and self.cooling.others_succeed(entries, health.successes)
         if watch is not None:
             watch.vain = 0 if isinstance(error, BatchRefusedError) else watch.vain + 1
             if len(entries) == 1:
-                others = health.successes > watch.successes
+                others = not health.is_probing and health.successes > watch.successes
             others = others and watch.vain < VAIN_PIECES
         verdict = judge(
             error,

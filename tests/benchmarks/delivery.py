@@ -1,0 +1,105 @@
+"""How many messages a second go from the outbox to a sink that takes everything at once, without a quota.
+
+Run: ``python -m tests.benchmarks.delivery [messages]``. The state file is the real one, with its durable commits and in
+its own thread as in the daemon; the sink only answers. Prints messages per second and the share of the state thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from cdc.clock import SystemClock
+from cdc.delivery.engine import Delivery
+from cdc.model import Rendered, Urgency
+from cdc.replica.render import Cause
+from cdc.replica.store import Store
+from tests.kit.desk import Books, customer, item, order, product, settings
+from tests.kit.fakesink import FakeSink, Plan
+
+T = TypeVar("T")
+
+MESSAGES = 40_000
+ANSWER_S = 0.02
+
+
+class ThreadState:
+    """One thread for the state, one commit a call."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="state")
+        self.busy_s = 0.0
+
+    async def call(self, work: Callable[[Store], T]) -> T:
+        """Run and commit in the thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, work)
+
+    def _run(self, work: Callable[[Store], T]) -> T:
+        started = time.perf_counter()
+        try:
+            return self._books.run(work)
+        finally:
+            self.busy_s += time.perf_counter() - started
+
+
+def fill(books: Books, messages: int) -> None:
+    """Orders with one line each, their customers and a few products; property sizes as an order's."""
+    values = {f"property_{number}": f"value of {number}" for number in range(12)}
+    with books.store.transaction():
+        render = books.renderer.render
+        cause = Cause("binlog.000001:4", 0, Urgency.LIVE)
+        for number in range(messages // 3):
+            for ref, refs in (
+                (customer(number), ()),
+                (order(number), (customer(number),)),
+                (item(number), (order(number), product(number % 500))),
+            ):
+                books.shop[ref] = Rendered({**values, "number": str(number)}, refs)
+                for other in render(ref, cause):
+                    books.shop[other] = Rendered(values)
+                    render(other, cause)
+
+
+async def deliver(books: Books, state: ThreadState, total: int) -> float:
+    """Seconds to send everything."""
+    sink = FakeSink(plan=lambda _: Plan(ANSWER_S, 0.0))
+    delivery = Delivery(sink, state, settings(), SystemClock(), "magento")
+    started = time.perf_counter()
+    task = asyncio.create_task(delivery.run())
+    while sum(delivery.status()["accepted"].values()) < total:
+        await asyncio.sleep(0.005)
+        if task.done():
+            await task
+    seconds = time.perf_counter() - started
+    await delivery.drain(time.monotonic() + 5)
+    await task
+    return seconds
+
+
+def main() -> None:
+    """Fill, send, print."""
+    messages = int(sys.argv[1]) if len(sys.argv) > 1 else MESSAGES
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    with tempfile.TemporaryDirectory() as folder:
+        books = Books(Path(folder), SystemClock())
+        books.store.db.execute("PRAGMA synchronous = FULL")
+        fill(books, messages)
+        total = books.rows("SELECT count(*) FROM outbox")[0][0]
+        state = ThreadState(books)
+        seconds = asyncio.run(deliver(books, state, total))
+        print(f"{total} messages in {seconds:.2f} s: {total / seconds:,.0f} a second,", end=" ")
+        print(f"state thread busy {100 * state.busy_s / seconds:.0f} %, {threading.active_count()} threads")
+
+
+if __name__ == "__main__":
+    main()
