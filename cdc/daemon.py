@@ -231,9 +231,11 @@ class Daemon:
 
     # --------------------------------------------------------------------------- called from threads (Watcher)
 
-    def on_commit(self, seconds: float) -> None:
+    def on_commit(self, seconds: float, *, has_news: bool) -> None:
         """State thread: a commit is on disk."""
         self._metrics.state_commit(seconds)
+        if not has_news:  # a receipt, a look: whoever asked for it knows
+            return
         if self._loader is not None:
             self._loader.wake()
         self._loop.call_soon_threadsafe(self._wake_delivery)

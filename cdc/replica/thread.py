@@ -82,8 +82,8 @@ class TransactionQueue:
 class Watcher(Protocol):
     """Hears of what the state thread did; called in that thread."""
 
-    def on_commit(self, seconds: float) -> None:
-        """A commit is on disk; outbox rows may have come."""
+    def on_commit(self, seconds: float, *, has_news: bool) -> None:
+        """A commit is on disk. ``has_news``: messages or touched objects came, beyond what callers themselves did."""
         ...
 
     def on_failure(self, error: BaseException) -> None:
@@ -156,11 +156,14 @@ class StateThread(threading.Thread):
         if not calls and not has_group and not slice_due:
             return False
         started = time.monotonic()
+        enqueued = self.replica.renderer.enqueued
         results: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
             with self.replica.store.transaction():
                 for work, future in calls:
                     results.append((future, *self._one_call(work)))
+                if calls:
+                    self._more_to_render = True  # the load's end, a receipt: whatever it was may have left work
                 if has_group:
                     limit_s = self._settings.max_delay_ms / 1000
                     self.replica.apply_group(self.queue.drain(self._settings.max_rows, limit_s))
@@ -173,7 +176,8 @@ class StateThread(threading.Thread):
             for _, future in calls:
                 future.set_exception(error)
             raise
-        self._watcher.on_commit(time.monotonic() - started)
+        has_news = has_group or self.replica.renderer.enqueued != enqueued
+        self._watcher.on_commit(time.monotonic() - started, has_news=has_news)
         for future, value, failure in results:
             if failure is not None:
                 future.set_exception(failure)

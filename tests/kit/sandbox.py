@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
+from cdc.model import ObjectType
 from sinks.sandbox.server import SandboxServer, start
 from tests.kit.daemon import fetch
 from tests.kit.oracle import State, living
@@ -38,3 +39,7 @@ class SandboxThread:
     def violations(self) -> object:
         """Rules that the sender broke."""
         return fetch(f"{self.url}/_sandbox/violations")["counts"]
+
+    def has_accepted(self, object_type: ObjectType, external_id: str) -> bool:
+        """Whether a message of this object has arrived, judged or not. Looks into memory, without a request."""
+        return external_id in self._server.store.objects[object_type]

@@ -21,8 +21,9 @@ class Listener:
         self.commits: Queue[float] = Queue()
         self.failures: Queue[BaseException] = Queue()
 
-    def on_commit(self, seconds: float) -> None:
-        self.commits.put(seconds)
+    def on_commit(self, seconds: float, *, has_news: bool) -> None:
+        if has_news:
+            self.commits.put(seconds)
 
     def on_failure(self, error: BaseException) -> None:
         self.failures.put(error)
