@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from cdc.config import Settings
-from cdc.errors import PositionLostError
+from cdc.errors import PositionLostError, SetupError
 from cdc.history.reader import RowLoader
 from cdc.model import ForeignKey, Position, Start, StartKind, TableSpec, Transaction, parse_start
 from cdc.protocols import Clock
@@ -72,6 +72,11 @@ def _open_files(settings: Settings, start: Start | None, clock: Clock) -> Parts:
             first = start
         else:
             first = Start(StartKind.PLACE, replica.places.position)
+        if replica.reopen_loads():
+            raise SetupError(
+                f"the mapping asks for columns that state folder {settings.state.dir} does not hold",
+                hint='with source.kind = "files" there is no server to load from; remove the folder, read again',
+            )
         replica.resume_mapping()
     return Parts(
         replica=replica,
@@ -99,6 +104,7 @@ def _open_binlog(
             loader = row_loader(settings, replica.tables, identity)
             with replica.store.transaction():
                 position = _decide(settings, start, replica, source, loader, identity)
+                replica.reopen_loads()
                 replica.resume_mapping()
         except BaseException:
             replica.close()

@@ -98,8 +98,11 @@ def add_sweep(store: Store, sweep: Sweep, *, urgency: Urgency, not_before: int =
     )
 
 
-def work_sweep(store: Store, applied: int, rows: int) -> bool:
-    """Turn the next ``rows`` rows of the oldest sweep into dirty objects; False when no sweep is ready."""
+def work_sweep(store: Store, applied: int, rows: int, *, pull: bool = False) -> bool:
+    """Turn the next ``rows`` rows of the oldest sweep into dirty objects; False when no sweep is ready.
+
+    ``pull``: their rows are not known to be complete.
+    """
     sweep = store.db.execute(
         "SELECT seq, kind, tbl, id_column, column_name, value, urgency, cursor FROM sweep WHERE not_before <= ?"
         " ORDER BY urgency, seq LIMIT 1",
@@ -120,9 +123,9 @@ def work_sweep(store: Store, applied: int, rows: int) -> bool:
         (*([value] if column else []), cursor, rows),
     ).fetchall()
     store.db.executemany(
-        "INSERT INTO dirty (kind, id, urgency) VALUES (?, ?, ?) ON CONFLICT (kind, id) DO UPDATE"
-        " SET urgency = min(urgency, excluded.urgency)",
-        [(kind, object_id, urgency) for _, object_id, matches in found if matches and object_id is not None],
+        "INSERT INTO dirty (kind, id, urgency, pull) VALUES (?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE"
+        " SET urgency = min(urgency, excluded.urgency), pull = max(pull, excluded.pull)",
+        [(kind, object_id, urgency, pull) for _, object_id, matches in found if matches and object_id is not None],
     )
     if len(found) < rows:
         store.db.execute("DELETE FROM sweep WHERE seq = ?", (seq,))

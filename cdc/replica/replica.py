@@ -163,7 +163,7 @@ class Replica:
         for item in ready:
             dirty.done(self.store, item.ref)
             self._render(item.ref, item.urgency, item.commit_ms, force=item.force)
-        if len(ready) < SLICE_OBJECTS and dirty.work_sweep(self.store, applied, SLICE_ROWS):
+        if len(ready) < SLICE_OBJECTS and dirty.work_sweep(self.store, applied, SLICE_ROWS, pull=not self.complete):
             return True
         return bool(ready)
 
@@ -177,6 +177,8 @@ class Replica:
             self.places.begin_epoch(position)
         self._set_flag("complete", complete)
         self._set_flag("references_loaded", complete)
+        if complete:
+            self.store.db.execute("UPDATE load SET done = 1")
         self._set_flag("covered_stamp", self.places.stamp(covered) if covered else -1)
         self.renderer.floor_ms = self._clock.now_ms()
         self.store.set_meta("floor_ms", self.renderer.floor_ms)
@@ -186,6 +188,26 @@ class Replica:
         if self.places.position is None:
             raise StateError("there is no state to replay into", hint="run once without --start first")
         self.places.advance(position)
+
+    def reopen_loads(self) -> bool:
+        """Load again what the mapping asks of changed tables; True if anything has to be.
+
+        Those tables are empty now: until they are filled, objects are pulled before they are rendered, as in a first
+        load, and what waited for its turn waits for its pull.
+        """
+        reopened = {spec.name for spec in self.tables} & {
+            table for table, (_, done, _) in self.load_state().items() if not done
+        }
+        if not self.complete or not reopened:
+            return False
+        self._set_flag("complete", False)
+        if any(self.store.tables[table].reference for table in reopened):
+            self._set_flag("references_loaded", False)
+        self.store.set_meta("load_everything", True)
+        self.store.db.execute("UPDATE dirty SET pull = 1")
+        self.store.db.execute("DELETE FROM sweep")  # the load ends in a sweep over everything
+        log.info("tables_reloaded", tables=sorted(reopened), reason="the mapping asks for other columns of them")
+        return True
 
     def resume_mapping(self) -> bool:
         """Render everything afresh, as history, if mapping or renderers changed; True if they did."""

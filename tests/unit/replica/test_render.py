@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from cdc.model import Change, Kind, ObjectRef
 from cdc.replica import dirty
 from cdc.replica.replica import Replica
-from tests.kit.toy import delete, insert, outbox_rows, position, toy_replica, transaction, update
+from tests.kit.toy import (
+    KEYS,
+    TABLES,
+    FixedClock,
+    ToyMapper,
+    delete,
+    insert,
+    outbox_rows,
+    position,
+    toy_replica,
+    transaction,
+    update,
+)
 
 
 def apply(replica: Replica, offset: int, *changes: Change, commit_ms: int = 0) -> None:
@@ -194,3 +207,49 @@ def test_the_end_of_the_load_renders_everything_as_history(tmp_path: Path) -> No
             pass
 
     assert list(outbox_rows(replica)) == ["order-1", "order-2", "order-3"]
+
+
+class WiderMapper(ToyMapper):
+    """The toy mapper after somebody mapped another column of orders."""
+
+    version = "toy-2"
+    tables = tuple(replace(spec, columns=(*spec.columns, "note")) if spec.name == "orders" else spec for spec in TABLES)
+
+
+def test_a_mapping_that_asks_for_another_column_loads_its_table_again(tmp_path: Path) -> None:
+    """No object is rendered, let alone deleted, from a table that waits to be loaded again."""
+    replica = toy_replica(tmp_path)
+    apply(replica, 100, insert("orders", 5, None, "9.00"), insert("items", 50, 5, "x"))
+    settle(replica)
+    replica.close()
+    wider = Replica(tmp_path, WiderMapper(), KEYS, FixedClock())
+    with wider.store.transaction():
+        assert wider.reopen_loads()
+        wider.resume_mapping()
+    apply(wider, 200, update("items", (50, 5, "x"), (50, 5, "y")))
+    with wider.store.transaction():
+        while wider.work():
+            pass
+    assert outbox_rows(wider) == {}
+    with wider.store.transaction():
+        wider.load_chunk("orders", [(5, None, "9.00", "a note")], position(150), "[5]", done=True)
+        wider.load_done(position(200))
+        while wider.work():
+            pass
+
+    assert {name: row[:2] for name, row in outbox_rows(wider).items()} == {"item-50": ("UPSERT", '{"sku":"y"}')}
+
+
+def test_a_sweep_during_the_load_asks_for_pulls(tmp_path: Path) -> None:
+    """Objects that a reference row's change names are pulled too while their rows are not known to be complete."""
+    replica = toy_replica(tmp_path, complete=False)
+    with replica.store.transaction():
+        replica.references_done()
+        replica.load_chunk("customers", [(1, "a@example.com", 1)], position(50), "[1]", done=True)
+    apply(replica, 100, update("groups", (1, "General"), (1, "Wholesale")))
+    with replica.store.transaction():
+        while replica.work():
+            pass
+
+    assert outbox_rows(replica) == {}
+    assert dirty.to_pull(replica.store, 10) == [ObjectRef(Kind.CUSTOMER, 1)]
