@@ -16,6 +16,7 @@ from cdc.delivery.judge import Judge
 from cdc.delivery.lane import Lane
 from cdc.delivery.observer import NullObserver, Observer
 from cdc.delivery.quota import Window
+from cdc.errors import StateError
 from cdc.model import RANK, Urgency
 from cdc.protocols import Clock, Sink
 from cdc.replica import dirty, outbox
@@ -86,10 +87,14 @@ class Delivery:
         try:
             await asyncio.shield(self._work)
         except asyncio.CancelledError:
-            if not self._forced:
-                self._work.cancel()
-                await asyncio.gather(self._work, return_exceptions=True)
-                raise
+            if self._forced:
+                return
+            current = asyncio.current_task()
+            if self._work.done() and current is not None and not current.cancelling():
+                raise StateError("the state was closed while messages were being delivered") from None
+            self._work.cancel()
+            await asyncio.gather(self._work, return_exceptions=True)
+            raise
 
     async def _run(self) -> None:
         try:

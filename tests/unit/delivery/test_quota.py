@@ -1,0 +1,132 @@
+"""The sliding window, the time of a batch, and the halving of a refused one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdc.delivery import batch
+from cdc.delivery.quota import Traffic, Window
+from cdc.delivery.split import bisect
+from cdc.model import Quota
+from tests.kit.clock import simulate
+
+
+def test_a_request_leaves_the_window_one_interval_after_its_answer() -> None:
+    """It reached the server some time before its answer, so that is when it surely no longer counts there."""
+    window = Window(1, 0.1)
+    ticket = window.start(0.0, Traffic.LIVE)
+    assert window.delay_s(1.0, Traffic.LIVE) == math.inf
+    window.finish(ticket, 2.0)
+    assert window.delay_s(3.0, Traffic.LIVE) == 9.0
+    assert window.delay_s(12.0, Traffic.LIVE) == 0.0
+
+
+def test_a_place_given_back_is_free() -> None:
+    """Looking into an empty outbox costs no quota."""
+    window = Window(1, 0.1)
+    window.cancel(window.start(0.0, Traffic.LIVE))
+    assert window.delay_s(0.0, Traffic.LIVE) == 0.0
+
+
+def test_the_limit_is_the_lower_of_ours_and_the_accounts() -> None:
+    """Headers lower the limit, and raise it again up to what is set."""
+    window = Window(100, 0.1)
+    window.learn(Quota(60, None, 10_000), 0.0)
+    assert window.limit == 60
+    window.learn(Quota(190, None, 10_000), 0.0)
+    assert window.limit == 100
+
+
+def test_what_others_use_of_the_account_counts() -> None:
+    """Of a limit of 100 with 10 remaining, 90 are in use, whoever sent them."""
+    window = Window(100, 0.1)
+    window.finish(window.start(0.0, Traffic.LIVE), 0.1)
+    window.learn(Quota(100, 10, 10_000), 0.1)
+    assert window.used(0.1) == 90
+    window.learn(Quota(100, 10, 10_000), 0.2)
+    assert window.used(0.2) == 90
+    assert window.used(10.2) == 0
+
+
+def test_splitting_gets_a_fifth() -> None:
+    """Pieces of refused batches never use more than a fifth of the window."""
+    window = Window(10, 0.1)
+    for _ in range(2):
+        window.finish(window.start(0.0, Traffic.SPLIT), 0.0)
+    assert window.delay_s(0.0, Traffic.SPLIT) == 10.0
+    assert window.delay_s(0.0, Traffic.LIVE) == 0.0
+
+
+def test_history_is_paced_and_leaves_a_reserve() -> None:
+    """History is spread evenly, and the last places of the window stay free for live work."""
+    window = Window(100, 0.1)
+    now_s, count = 0.0, 0
+    while now_s < 9.9:
+        now_s += window.delay_s(now_s, Traffic.HISTORY) + 1e-6
+        ticket = window.start(now_s, Traffic.HISTORY)
+        window.began(ticket, now_s, Traffic.HISTORY)
+        window.finish(ticket, now_s)
+        count += 1
+    assert window.used(now_s) <= 97
+    assert count >= 95
+    assert window.delay_s(now_s, Traffic.LIVE) == 0.0
+
+
+def test_history_gets_its_share_while_live_work_is_ready() -> None:
+    """With live work ready a tenth of the window is all that history may use."""
+    window = Window(100, 0.1)
+    for _ in range(10):
+        ticket = window.start(0.0, Traffic.HISTORY)
+        window.began(ticket, 0.0, Traffic.HISTORY)
+        window.finish(ticket, 0.0)
+    assert window.delay_s(5.0, Traffic.HISTORY, live_is_ready=True) == 5.0
+    assert window.delay_s(5.0, Traffic.HISTORY) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("is_full", "is_idle", "age_ms", "wait_s"),
+    [
+        pytest.param(False, True, 0, 0.0, id="an-idle-lane-never-waits"),
+        pytest.param(True, False, 0, 0.0, id="a-full-batch-never-waits"),
+        pytest.param(False, False, 50, 0.15, id="company-may-come"),
+        pytest.param(False, False, 200, 0.0, id="long-enough"),
+        pytest.param(False, False, -99_999, 0.2, id="a-clock-that-went-back"),
+    ],
+)
+def test_when_a_batch_goes(is_full: bool, is_idle: bool, age_ms: int, wait_s: float) -> None:
+    """By count and bytes, by an idle lane, or by the age of its oldest message."""
+    now_ms = 1_000_000
+    found = batch.wait_s(
+        is_full=is_full,
+        is_lane_idle=is_idle,
+        oldest_rendered_ms=now_ms - age_ms,
+        now_ms=now_ms,
+        max_delay_ms=200,
+    )
+    assert found == pytest.approx(wait_s)
+
+
+@given(size=st.integers(2, 200), guilty=st.sets(st.integers(0, 199), max_size=5))
+def test_halving_finds_exactly_the_guilty(size: int, guilty: set[int]) -> None:
+    """Whoever stands alone and is refused is guilty; everybody else is delivered, each exactly once."""
+    guilty = {number for number in guilty if number < size}
+    refused, delivered = [], []
+
+    async def attempt(piece: Sequence[int]) -> bool:
+        if not guilty.intersection(piece):
+            delivered.extend(piece)
+        elif len(piece) > 1:
+            return False
+        else:
+            refused.extend(piece)
+        return True
+
+    requests = simulate(bisect(range(size), attempt))
+    assert sorted(refused) == sorted(guilty)
+    assert sorted(refused + delivered) == list(range(size))
+    assert requests <= 2 * 8 * max(1, len(guilty)) + 2
