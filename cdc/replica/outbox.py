@@ -22,8 +22,8 @@ SUSPECT: Final = 3
 PAGE: Final = 400
 """Entries read at once: two full batches, so that a few waiting ones among them cost no second read."""
 
-MAX_BLOCKED: Final = 1000
-"""Entries marked as waiting in one look, about 10 ms of the state thread; the next look goes on behind them."""
+MAX_BLOCKED: Final = 250
+"""Entries marked as waiting in one look: some ten ms of the state thread; the next look goes on behind them."""
 
 OVERHEAD: Final = 160
 """Bytes a message takes beside its properties: ids, action, time, punctuation."""
