@@ -16,7 +16,7 @@ from typing import Final
 import zstandard
 
 from cdc.binlog.assembly import Assembly
-from cdc.binlog.events import CHECKSUM_BYTES, FLAG_ARTIFICIAL, HEADER, HEADER_BYTES, EventType
+from cdc.binlog.events import ACTIONS, CHECKSUM_BYTES, FLAG_ARTIFICIAL, HEADER, HEADER_BYTES, Action, EventType
 from cdc.binlog.framing import LONG_PACKET, PACKET_HEADER_BYTES, check_length, packet_at
 from cdc.binlog.handlers import MOVED, STAY, Handlers, event_name
 from cdc.binlog.place import Place
@@ -32,6 +32,11 @@ _U32: Final = struct.Struct("<I").unpack_from
 _ROTATE: Final = int(EventType.ROTATE)
 _FORMAT: Final = int(EventType.FORMAT_DESCRIPTION)
 _UNUSUAL: Final = frozenset({_FORMAT, _ROTATE})
+_QUIET: Final = frozenset(
+    {int(kind) for kind, action in ACTIONS.items() if action in (Action.DECODE, Action.IGNORE)} | {EventType.TABLE_MAP}
+)
+"""Types that never end anything: their handlers only gather."""
+
 _WRONG_CHECKSUM: Final = "its checksum does not fit its bytes"
 _ADVICE: Final = "check the file (mariadb-binlog --verify-binlog-checksum), or start at a later transaction"
 
@@ -144,19 +149,46 @@ class LogDecoder:
         return batch.out, batch.used
 
     def _file_events(self, buffer: memoryview, length: int, batch: _Batch) -> None:
-        """The loop over a file's events. This and ``_event`` are all that an event of no interest costs."""
-        unpack, take = HEADER.unpack_from, self._event
-        at = 0
-        last = length - HEADER_BYTES
-        while at <= last:
-            head = unpack(buffer, at)
-            end = at + head[3]
-            if end > length or end - at < HEADER_BYTES:
-                check_length(head[3])
-                return
-            if take(buffer, at, end, head):
-                self._settled(batch)
-            at = batch.used = end
+        """The loop over a file's events.
+
+        Most events of a shop's log are of no interest, and this is all they cost: header, checksum, and a look at the
+        table's id or name. The place is brought up to date where somebody may look at it. All other events go through
+        ``_event``.
+        """
+        unpack, table, events, handlers = HEADER.unpack_from, self._table, self._events, self._handlers
+        at = counted = kind = 0
+        try:
+            while length - at >= HEADER_BYTES:
+                head = unpack(buffer, at)
+                kind = head[1]
+                end = at + head[3]
+                if end > length or end - at < HEADER_BYTES:
+                    check_length(head[3])
+                    return
+                body = end - CHECKSUM_BYTES
+                if kind in _QUIET and handlers.has_checksums and crc32(buffer[at:body]) == _U32(buffer, body)[0]:
+                    table[kind](buffer, at, body, head)
+                    events[kind] += 1
+                else:
+                    self._count(at - counted)
+                    counted = at
+                    settles = self._event(buffer, at, end, head)
+                    counted = end
+                    if settles:
+                        self._settled(batch)
+                at = end
+        except _MALFORMED as error:
+            self._count(at - counted)
+            counted = at
+            raise self._malformed(kind, error) from error
+        finally:
+            self._count(at - counted)
+            batch.used = at
+
+    def _count(self, length: int) -> None:
+        """These bytes are read."""
+        self._place.offset += length
+        self._bytes += length
 
     def _packets(self, buffer: memoryview, length: int, batch: _Batch) -> None:
         """The loop over network packets; unusual ones are left to framing.py."""

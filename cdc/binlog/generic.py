@@ -19,11 +19,13 @@ def places_in(bitmap: bytes, count: int) -> tuple[int, ...]:
 
 def read_raw(shape: Shape, body: bytes, at: int, present: tuple[int, ...]) -> tuple[Raw, int]:
     """Cut one image at ``at`` into the wanted columns' bytes → (those, place behind it). IndexError if cut short."""
-    nulls = at
-    at += (len(present) + 7) // 8
+    width = (len(present) + 7) // 8
+    nulls = int.from_bytes(body[at : at + width], "little")
+    at += width
     found: Raw = {}
-    for number, place in enumerate(present):
-        if body[nulls + (number >> 3)] >> (number & 7) & 1:
+    for place in present:
+        is_null, nulls = nulls & 1, nulls >> 1
+        if is_null:
             if place in shape.codecs:
                 found[place] = None
             continue

@@ -74,9 +74,9 @@ class RowEvents:
     def on_rows(self, view: memoryview, at: int, end: int, head: Sequence[int]) -> int:
         """WRITE, UPDATE and DELETE rows of all versions, MariaDB's compressed ones too."""
         word = _U64(view, at + HEADER_BYTES)[0]
-        reader = self._reader(word & _ID)
+        reader = self._open.get(word & _ID)
         if reader is None:
-            self.skipped += 1
+            self._skip(word & _ID)
             return 0
         kind = head[1]
         body = bytes(view[at + HEADER_BYTES + _FIXED : end])
@@ -93,22 +93,20 @@ class RowEvents:
 
     def on_partial_json(self, view: memoryview, at: int, end: int, head: Sequence[int]) -> int:
         """PARTIAL_UPDATE_ROWS: the after image holds differences of JSON values."""
-        reader = self._reader(_U64(view, at + HEADER_BYTES)[0] & _ID)
+        table_id = _U64(view, at + HEADER_BYTES)[0] & _ID
+        reader = self._open.get(table_id)
         if reader is not None:
             raise UnsupportedEventError(
                 f"an update of {reader.shape.table} with partial JSON values",
                 hint="SET GLOBAL binlog_row_value_options = '' on the server, then import afresh",
             )
-        self.skipped += 1
+        self._skip(table_id)
         return 0
 
-    def _reader(self, table_id: int) -> TableReader | None:
-        try:
-            return self._open[table_id]
-        except KeyError:
-            if table_id == _DUMMY_TABLE:
-                return None
-            raise UnsupportedEventError("rows of a table that the log has not named", hint=ADVICE_START) from None
+    def _skip(self, table_id: int) -> None:
+        if table_id not in self._open and table_id != _DUMMY_TABLE:
+            raise UnsupportedEventError("rows of a table that the log has not named", hint=ADVICE_START)
+        self.skipped += 1
 
 
 def _unpacked(body: bytes, start: int, op: Op) -> bytes:

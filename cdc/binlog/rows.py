@@ -19,7 +19,7 @@ from cdc.model import Cells, Change, Op
 MOST_PLANS: Final = 512
 """Plans kept per table; rows of other kinds go through the generic decoder."""
 
-PLAN_AFTER: Final = 12
+PLAN_AFTER: Final = 8
 """Rows of one kind that are read generically before a plan is made for them: making one costs as much as that."""
 
 _MOST_CANDIDATES: Final = 8192

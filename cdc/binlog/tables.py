@@ -32,12 +32,16 @@ class MappedTables:
         self.by_name = {_key(database, name): spec for name, spec in self._specs.items()}
         """Keyed as TABLE_MAP spells it: length, database, 0, length, table."""
         self._readers: dict[str, dict[bytes, TableReader]] = {spec.name: {} for spec in tables}
+        self._latest: dict[str, tuple[bytes, TableReader]] = {}  # comparing is cheaper than hashing some kilobytes
 
     def reader(self, spec: TableSpec, body: bytes, *, is_mariadb: bool) -> TableReader:
         """How to read the rows after a TABLE_MAP with this body (without id and flags).
 
         Raises what ``make_shape`` raises, and what the schema look-up raises.
         """
+        latest = self._latest.get(spec.name)
+        if latest is not None and latest[0] == body:
+            return latest[1]
         held = self._readers[spec.name]
         reader = held.get(body)
         if reader is None:
@@ -49,6 +53,7 @@ class MappedTables:
             if metadata.names is None and self._schemas is not None:
                 columns = self._schemas.columns(found.database, found.table)
             reader = held[body] = TableReader(make_shape(found, metadata, spec, columns))
+        self._latest[spec.name] = (body, reader)
         return reader
 
     def mapped(self, names: Iterable[tuple[str, str]]) -> list[str]:
@@ -63,6 +68,7 @@ class MappedTables:
     def forget(self, table: str) -> None:
         """The table's definition changed: read names and types afresh. ``table`` without prefix."""
         self._readers[table].clear()
+        self._latest.pop(table, None)
         if isinstance(self._schemas, ForgettingLookup):
             self._schemas.forget(self.database, self._prefix + table)
 
