@@ -46,6 +46,10 @@ class Renderer:
         self._clock = clock
         self.ledger = Ledger(store)
         self.floor_ms: int = store.meta("floor_ms", 0)
+        self._has_letters = bool(
+            store.db.execute("SELECT 1 FROM dead_letter WHERE reason = 'render' LIMIT 1").fetchone()
+        )
+        """Whether any object could not be rendered: one that now can be loses its dead letter."""
         self.rendered = 0
         self.enqueued = 0
         self.unchanged = 0
@@ -64,6 +68,10 @@ class Renderer:
             self._set_aside(ref, cause, f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}")
             return []
         held = self.ledger.get(ref)
+        if self._has_letters:
+            self._store.db.execute(
+                "DELETE FROM dead_letter WHERE kind = ? AND id = ? AND reason = 'render'", (ref.kind.value, ref.id)
+            )
         if made is None:
             self._vanish(ref, held, cause)
             return []
@@ -142,6 +150,7 @@ class Renderer:
     def _set_aside(self, ref: ObjectRef, cause: Cause, reason: str) -> None:
         """Dead-letter the object: what waits of it is older than what could not be rendered, and stays."""
         held = self.ledger.get(ref) or _EMPTY
+        self._has_letters = True
         self._store.db.execute(
             "INSERT INTO dead_letter (kind, id, action, changed_at, at_ms, reason, detail, position)"
             " VALUES (?, ?, ?, ?, ?, 'render', ?, ?) ON CONFLICT (kind, id) DO UPDATE SET at_ms = excluded.at_ms,"

@@ -150,6 +150,8 @@ class StateThread(threading.Thread):
 
     def _turn(self) -> bool:
         calls = [self._calls.popleft() for _ in range(len(self._calls))]
+        # from here on a caller can no longer withdraw: setting the result of a withdrawn call would end this thread
+        calls = [(work, future) for work, future in calls if future.set_running_or_notify_cancel()]
         has_group = len(self.queue) > 0 and not self._ending.is_set()
         now = time.monotonic()
         slice_due = not has_group and (self._more_to_render or now >= self._look_again)
@@ -174,14 +176,15 @@ class StateThread(threading.Thread):
         except BaseException as error:
             self.replica.undo()
             for _, future in calls:
-                future.set_exception(error)
+                if not future.cancelled():
+                    future.set_exception(error)
             raise
         has_news = has_group or self.replica.renderer.enqueued != enqueued
         self._watcher.on_commit(time.monotonic() - started, has_news=has_news)
         for future, value, failure in results:
             if failure is not None:
                 future.set_exception(failure)
-            elif not future.cancelled():
+            else:
                 future.set_result(value)
         return bool(calls or has_group or self._more_to_render)
 

@@ -137,6 +137,18 @@ def test_one_object_that_cannot_be_rendered_stops_no_other(tmp_path: Path) -> No
     assert list(outbox_rows(replica)) == ["order-6"]
 
 
+def test_an_object_that_can_be_rendered_again_loses_its_dead_letter(tmp_path: Path) -> None:
+    """A dead letter of rendering goes with the fault, also when the object renders to what was sent before."""
+    replica = toy_replica(tmp_path)
+    apply(replica, 100, insert("orders", 5, None, "9.00"))
+    settle(replica)
+    apply(replica, 200, update("orders", (5, None, "9.00"), (5, None, "bad")))
+    apply(replica, 300, update("orders", (5, None, "bad"), (5, None, "9.00")))
+
+    assert replica.store.db.execute("SELECT count(*) FROM dead_letter").fetchone() == (0,)
+    assert outbox_rows(replica) == {}
+
+
 def test_a_renamed_group_reaches_its_customers_behind_live_work(tmp_path: Path) -> None:
     """A reference row's change sweeps the objects that use it through the dirty table, as history."""
     replica = toy_replica(tmp_path)
@@ -185,7 +197,7 @@ def test_a_live_object_is_pulled_before_it_is_rendered_while_the_load_runs(tmp_p
         replica.apply_group([transaction(200, update("orders", (5, 1, "1.00"), (5, 1, "2.00")))])
         assert replica.to_pull(10) == [order]
         replica.pull([("orders", [(5, 1, "2.00")]), ("items", [(50, 5, "x")])], position(150))
-        replica.pulled([order], position(300))
+        replica.pulled([order], position(300), frozenset(replica.pulls_for([order], frozenset())))
         assert not replica.work()
         replica.apply_group([transaction(300)])
         replica.work()
