@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cdc.cli import check, deadletter, demo, mapping, position, run, sandbox, settings, status
+from cdc.cli import check, deadletter, deletes, demo, mapping, position, run, sandbox, settings, status
 from cdc.cli.common import Config, Sets, say
 from cdc.errors import CdcError
 
@@ -49,6 +49,7 @@ app.command("sandbox")(sandbox.sandbox)
 app.command("demo")(demo.demo)
 app.add_typer(position.app, name="position")
 app.add_typer(deadletter.app, name="deadletter")
+app.add_typer(deletes.app, name="deletes")
 app.add_typer(mapping.app, name="mapping")
 
 
