@@ -32,8 +32,11 @@ _U32: Final = struct.Struct("<I").unpack_from
 _ROTATE: Final = int(EventType.ROTATE)
 _FORMAT: Final = int(EventType.FORMAT_DESCRIPTION)
 _UNUSUAL: Final = frozenset({_FORMAT, _ROTATE})
+_GATHERED: Final = (
+    EventType.TABLE_MAP, EventType.GTID, EventType.ANONYMOUS_GTID, EventType.GTID_TAGGED, EventType.MARIADB_GTID
+)  # fmt: skip
 _QUIET: Final = frozenset(
-    {int(kind) for kind, action in ACTIONS.items() if action in (Action.DECODE, Action.IGNORE)} | {EventType.TABLE_MAP}
+    int(kind) for kind, action in ACTIONS.items() if action in (Action.DECODE, Action.IGNORE) or kind in _GATHERED
 )
 """Types that never end anything: their handlers only gather."""
 

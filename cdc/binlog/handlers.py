@@ -175,9 +175,9 @@ class Handlers:
         return GO_ON
 
     def _on_mariadb_gtid(self, view: memoryview, at: int, end: int, head: Head) -> int:
-        found = headers.read_mariadb_gtid(bytes(view[at + HEADER_BYTES : end]))
-        self._open(has_begun=not found.flags & headers.MARIADB_STANDALONE)
-        self._assembly.domain = (found.domain, head[2], found.sequence)
+        sequence, domain, flags = headers.read_mariadb_gtid(view[:end], at + HEADER_BYTES)
+        self._open(has_begun=not flags & headers.MARIADB_STANDALONE)
+        self._assembly.domain = (domain, head[2], sequence)
         return GO_ON
 
     def _open(self, *, has_begun: bool) -> None:
