@@ -156,13 +156,28 @@ def _decide(
             f"the state belongs to server {held.server}, {settings.source.host} is server {identity.server}",
             hint="point source.host at the server it was made from, or remove the state folder to import afresh",
         )
+    replica.must_not_be_loading(identity.server)
     if start is not None:
         position = source.resolve(start)
-        replica.rewind(position)
-        log.info("start_replay", position=str(position), until=replica.places.high)
+        is_gone = _is_gone(held, source)
+        replica.rewind(position, is_new_log=is_gone)
+        if is_gone:
+            log.warning("start_in_new_log", position=str(position), left=str(held))
+        else:
+            log.info("start_replay", position=str(position), until=replica.places.high)
         return position
     log.info("start_resume", position=str(held))
     return held
+
+
+def _is_gone(held: Position, source: BinlogSource) -> bool:
+    """Whether the server's log no longer holds the place: then places before and after cannot be compared with it."""
+    asked = Start(StartKind.GTID if held.gtid and source.identity().gtid_enabled else StartKind.PLACE, held)
+    try:
+        source.resolve(asked)
+    except (PositionLostError, SetupError):
+        return True
+    return False
 
 
 def _log_end(settings: Settings) -> Position:

@@ -53,7 +53,7 @@ def set_position(
             if held is None:
                 replica.begin(target, complete=False)
             else:
-                replica.places.advance(target)
+                replica.rewind(target)
         say(f"position moved from {held} to {target}")
 
 

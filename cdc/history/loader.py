@@ -142,7 +142,7 @@ class Loader(threading.Thread):
                 self._call(lambda: self._replica.pull(read, safe))  # noqa: B023  # runs now
                 asked.update(wanted)
             seen = self._reader.position()
-            self._call(lambda: self._replica.pulled(refs, seen))  # noqa: B023  # runs now
+            self._call(lambda: self._replica.pulled(refs, seen, frozenset(asked)))  # noqa: B023  # runs now
 
     def _call(self, work: Callable[[], T]) -> T:
         return self._state.submit(lambda _: work()).result()

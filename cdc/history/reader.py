@@ -23,7 +23,15 @@ from cdc.config import SourceSettings
 from cdc.errors import SourceDisconnectedError
 from cdc.history.values import Cell, converter
 from cdc.model import ABSENT, Absent, Cells, Position, Pull, TableSpec, Value
-from cdc.source.server import Connection, ServerIdentity, connect, current_position, mapped_errors, quoted
+from cdc.source.server import (
+    Connection,
+    ServerIdentity,
+    connect,
+    current_position,
+    mapped_errors,
+    quoted,
+    read_identity,
+)
 
 LOG_HEADER_BYTES = 4  # a log file's first event lies behind its magic number
 
@@ -130,6 +138,7 @@ class RowLoader:
     def _open(self) -> Connection:
         if self._connection is None:
             connection = connect(self._settings)
+            self._identity = read_identity(connection)  # another server may stand behind the name by now
             connection.decoders = {}
             with connection.cursor() as cursor:
                 for statement in _SESSION:

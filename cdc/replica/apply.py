@@ -9,12 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from cdc.model import ABSENT, Absent, Cells, Change, DeleteRule, ObjectRef, Op, Row, Sweep, TableSpec, Value
 from cdc.protocols import Mapper
 from cdc.replica.cascades import Cascades
 from cdc.replica.rows import ReplicaRows, Stored, TableRows
 from cdc.replica.store import Store
+
+_WHOLE_TABLE: Final = ()
+"""The tombstone's key of a TRUNCATE: no row has an empty key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,11 @@ class Applier:
         self._cascades = cascades
         self._derived = {spec.name for spec in store.tables.values() if spec.derived}
         self.touches = Touches()
-        self.keep_tombstones = False
-        """Whether a chunk may still bring rows older than the log (set by the loader's state)."""
+        self.is_partial = False
+        """Whether chunks and pulls may still bring rows: older than the log, or ahead of it. Set by the load's state.
+
+        Then deletions leave tombstones, and a change whose row is already past it still touches what it bears on.
+        """
         self.changes_applied = 0
 
     def take_touches(self) -> Touches:
@@ -80,6 +87,8 @@ class Applier:
         table = self._rows.tables[change.table]
         self.changes_applied += 1
         if change.op is Op.TRUNCATE:
+            if self.is_partial:
+                self._bury(change.table, _WHOLE_TABLE, when.stamp, cascades=False)
             for stored in table.every():
                 self._delete(table, table.key_of(stored), None, when, cascades=False)
             return
@@ -113,7 +122,7 @@ class Applier:
         held = table.get(key)
         spec = table.spec
         if when.is_in(spec.name, key, held) or (held is None and self._buried(spec.name, key, when)):
-            self._touch_skipped(table, cells, held, when)
+            self._touch_skipped(table, (before, cells), held, when)
             return
         row = self._merged(table, cells, held if held is not None else merged_from)
         old = table.as_row(held) if held is not None else _row_of(spec, before)
@@ -123,6 +132,8 @@ class Applier:
             return
         values = tuple(row.get(c) for c in table.columns)
         if held is not None and values == held[:-1]:
+            if before != cells:  # a chunk or pull brought what this change did
+                self._touch_skipped(table, (before, cells), held, when)
             return
         table.put(values, when.stamp)
         if when.replayed:
@@ -131,13 +142,29 @@ class Applier:
             self._rows.forget_references()
         if not spec.keys_only:
             self.touches.add(self._mapper.touched(spec.name, old, table.as_row(values), self._rows), when.commit_ms)
+            self._touch_before(table, before, held, values, when)
 
-    def _touch_skipped(self, table: TableRows, cells: Cells | None, held: Stored | None, when: When) -> None:
-        """A replayed change is in the replica already; what it bears on is still to be compared with what was sent."""
-        if when.replayed and not table.spec.keys_only:
-            now = table.as_row(held) if held is not None else None
-            touched = self._mapper.touched(table.spec.name, _row_of(table.spec, cells), now, self._rows)
-            self.touches.add(touched, when.commit_ms)
+    def _touch_skipped(self, table: TableRows, images: Sequence[Cells | None], held: Stored | None, when: When) -> None:
+        """The change is in the replica already: a replay, or a pull was ahead of the log. What it bears on is still to
+        be compared with what was sent; whoever else's pull brought the row did not touch it."""
+        if not (when.replayed or self.is_partial) or table.spec.keys_only:
+            return
+        now = table.as_row(held) if held is not None else None
+        for image in images:
+            if image is not None:
+                touched = self._mapper.touched(table.spec.name, _row_of(table.spec, image), now, self._rows)
+                self.touches.add(touched, when.commit_ms)
+
+    def _touch_before(
+        self, table: TableRows, before: Cells | None, held: Stored | None, after: Sequence[Value] | None, when: When
+    ) -> None:
+        """The row held was ahead of the log: what the row bore on before the change is told by the log alone."""
+        if not self.is_partial or held is None or before is None:
+            return
+        row, image = table.as_row(held), _row_of(table.spec, before) or {}
+        if any(row.get(column, value) != value for column, value in image.items()):
+            now = table.as_row(tuple(after)) if after is not None else None
+            self.touches.add(self._mapper.touched(table.spec.name, image, now, self._rows), when.commit_ms)
 
     def _merged(self, table: TableRows, cells: Cells, held: Stored | None) -> dict[str, Value]:
         """The new row: the image's cells over what is held, derived columns computed anew."""
@@ -155,10 +182,12 @@ class Applier:
         spec = table.spec
         held = table.get(key)
         if when.is_in(spec.name, key, held):
-            self._touch_skipped(table, before, held, when)
+            self._touch_skipped(table, (before,), held, when)
+            if cascades:  # the row came anew since; children that this pass or an older read brought did not
+                self._cascade(spec, key, _row_of(spec, before), when)
             return
-        if self.keep_tombstones:
-            self._bury(spec.name, key, when.stamp)
+        if self.is_partial:
+            self._bury(spec.name, key, when.stamp, cascades=cascades)
         old = table.as_row(held) if held is not None else _row_of(spec, before)
         if held is not None:
             table.delete(key)
@@ -166,6 +195,7 @@ class Applier:
                 self._rows.forget_references()
         if old is not None and not spec.keys_only:
             self.touches.add(self._mapper.touched(spec.name, old, None, self._rows), when.commit_ms)
+            self._touch_before(table, before, held, None, when)
         if cascades:
             self._cascade(spec, key, old, when)
 
@@ -216,38 +246,39 @@ class Applier:
 
     def _orphaned(self, spec: TableSpec, key: Sequence[Value], cells: Cells, stamp: int) -> Cells | None:
         """A chunk's row after what happened to its parents since: NULL for a SET NULL, None if it went along."""
-        if not self.keep_tombstones:
+        if not self.is_partial:
             return cells
         for foreign in self._cascades.of_child.get(spec.name, ()):
             at = spec.columns.index(foreign.child_column)
             parent = cells[at]
             if parent is None or isinstance(parent, Absent):
                 continue
-            buried = self._tombstone(foreign.parent, (parent,))
+            buried = self._tombstone(foreign.parent, (parent,))[1]
             if buried > stamp:
                 if foreign.rule is DeleteRule.CASCADE:
-                    self._bury(spec.name, key, buried)  # for its own children, which a later chunk may bring
+                    self._bury(spec.name, key, buried, cascades=True)  # for children that a later chunk may bring
                     return None
                 cells = (*cells[:at], None, *cells[at + 1 :])
         return cells
 
     def _buried(self, table: str, key: Sequence[Value], when: When) -> bool:
         """Whether the row was deleted after this image."""
-        if not self.keep_tombstones:
+        if not self.is_partial:
             return False
-        return self._tombstone(table, key) > when.stamp
+        return max(self._tombstone(table, key)[0], self._tombstone(table, _WHOLE_TABLE)[0]) > when.stamp
 
-    def _tombstone(self, table: str, key: Sequence[Value]) -> int:
-        row = self._store.db.execute(
-            "SELECT stamp FROM tombstone WHERE tbl = ? AND key = ?", (table, json.dumps(list(key)))
+    def _tombstone(self, table: str, key: Sequence[Value]) -> tuple[int, int]:
+        """The stamps of the key's last deletion, and of its last one that cascaded."""
+        row: tuple[int, int] | None = self._store.db.execute(
+            "SELECT stamp, cascaded FROM tombstone WHERE tbl = ? AND key = ?", (table, json.dumps(list(key)))
         ).fetchone()
-        return int(row[0]) if row else -1
+        return row or (-1, -1)
 
-    def _bury(self, table: str, key: Sequence[Value], stamp: int) -> None:
+    def _bury(self, table: str, key: Sequence[Value], stamp: int, *, cascades: bool) -> None:
         self._store.db.execute(
-            "INSERT INTO tombstone VALUES (?, ?, ?)"
-            " ON CONFLICT (tbl, key) DO UPDATE SET stamp = max(stamp, excluded.stamp)",
-            (table, json.dumps(list(key)), stamp),
+            "INSERT INTO tombstone (tbl, key, stamp, cascaded) VALUES (?, ?, ?, ?) ON CONFLICT (tbl, key) DO UPDATE"
+            " SET stamp = max(stamp, excluded.stamp), cascaded = max(cascaded, excluded.cascaded)",
+            (table, json.dumps(list(key)), stamp, stamp if cascades else -1),
         )
 
 

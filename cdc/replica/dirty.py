@@ -48,12 +48,24 @@ def is_any(store: Store) -> bool:
     return store.db.execute("SELECT 1 FROM dirty LIMIT 1").fetchone() is not None
 
 
-def waits(store: Store, ref: ObjectRef, applied: int) -> bool:
-    """Whether the object must not be rendered yet: a pull is due, or a place in the log is not reached."""
+class Asked(NamedTuple):
+    """What is asked of one object already."""
+
+    pull: bool
+    not_before: int
+    force: bool
+
+    def waits(self, applied: int) -> bool:
+        """Whether it must not be rendered yet: a pull is due, or a place in the log is not reached."""
+        return self.pull or self.not_before > applied
+
+
+def get(store: Store, ref: ObjectRef) -> Asked | None:
+    """What is asked of the object, if anything is."""
     row = store.db.execute(
-        "SELECT pull, not_before FROM dirty WHERE kind = ? AND id = ?", (ref.kind.value, ref.id)
+        "SELECT pull, not_before, force FROM dirty WHERE kind = ? AND id = ?", (ref.kind.value, ref.id)
     ).fetchone()
-    return row is not None and (row[0] > 0 or row[1] > applied)
+    return Asked(bool(row[0]), row[1], bool(row[2])) if row is not None else None
 
 
 def done(store: Store, ref: ObjectRef) -> None:

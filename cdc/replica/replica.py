@@ -5,7 +5,7 @@ Runs in the state thread only. What is rendered when:
 * a live change of an object whose rows are complete: in the same group;
 * before the first load is through (or with ``start = "latest"``, where there is none): the object is pulled from the
   server by key first, and rendered once the log has passed the place noted after the pull;
-* a replayed change: once the log has passed the highest place ever applied;
+* a replayed change: once the log has passed the highest place ever applied (nothing at all is rendered before that);
 * reference fan-out and history: from the dirty table, in slices, when no live work waits.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import structlog
 
-from cdc.errors import StateError
+from cdc.errors import PositionLostError, SourceDisconnectedError, StateError
 from cdc.model import Cells, ForeignKey, ObjectRef, Position, Pull, Transaction, Urgency
 from cdc.protocols import Clock, Mapper
 from cdc.replica import dirty
@@ -76,8 +76,10 @@ class Replica:
         meta = self.store.meta
         self.complete: bool = meta("complete", False)
         self.references_loaded: bool = meta("references_loaded", False)
+        self.loads_everything: bool = meta("load_everything", False)
         self._covered: int = meta("covered_stamp", -1)
-        self.applier.keep_tombstones = not self.complete
+        self._settled: int = meta("settled_stamp", -1)
+        self.applier.is_partial = not self.complete
 
     def _set_flag(self, name: str, value: bool | int) -> None:
         self.store.set_meta(name, value)
@@ -100,6 +102,7 @@ class Replica:
         end: Position | None = None
         for transaction in group:
             end = transaction.end
+            self._follow_server(end)
             self.progress.transactions += 1
             stamp = self.places.stamp(transaction.end)
             is_replay = stamp <= first_time_from
@@ -108,7 +111,7 @@ class Replica:
                 self.applier.apply(change, when)
             if transaction.changes:
                 touched = self.applier.take_touches()
-                if stamp <= self._covered:
+                if stamp <= self._covered and not self.complete:
                     continue  # the first load renders everything at its end; reading up to its start adds nothing
                 into = replayed if is_replay else live
                 for ref, commit_ms in touched.objects.items():
@@ -121,21 +124,56 @@ class Replica:
         self.places.advance(end)
         for ref, commit_ms in replayed.objects.items():
             dirty.mark(self.store, ref, commit_ms=commit_ms, pull=not self.complete, not_before=first_time_from)
-        for touches, not_before in ((live, 0), (replayed, first_time_from)):
-            for sweep in touches.sweeps:
-                dirty.add_sweep(self.store, sweep, urgency=Urgency.HISTORY, not_before=not_before)
+        if self.complete or not self.loads_everything:  # else the load ends in a sweep over everything
+            for touches, not_before in ((live, 0), (replayed, first_time_from)):
+                for sweep in touches.sweeps:
+                    dirty.add_sweep(self.store, sweep, urgency=Urgency.HISTORY, not_before=not_before)
         self._render_live(live)
+
+    def _follow_server(self, end: Position) -> None:
+        """A failover: the source made sure that this server has all that was read; its places mean something else."""
+        held = self.places.position
+        if held is None or not held.server or not end.server or held.server == end.server:
+            return
+        self.must_not_be_loading(end.server)
+        log.warning("server_changed", old=held.server, new=end.server, position=str(end))
+        self._begin_epoch(end)
+
+    def must_not_be_loading(self, server: str) -> None:
+        """Raises PositionLostError if a load of everything is unfinished and ``server`` is not the one it reads.
+
+        What was loaded may be ahead of the log that was read, so that nobody can tell whether ``server`` has it all.
+        """
+        held = self.places.position
+        if held is None or held.server in ("", server) or self.complete or not self.loads_everything:
+            return
+        raise PositionLostError(
+            f"the first load began on server {held.server} and is not finished; this is server {server}",
+            hint="remove the state folder to import afresh, or point source.host at the server it began on",
+        )
+
+    def _begin_epoch(self, position: Position) -> None:
+        self.places.begin_epoch(position)
+        self._raise_floor()
+
+    def _raise_floor(self) -> None:
+        self.renderer.floor_ms = self._clock.now_ms()
+        self.store.set_meta("floor_ms", self.renderer.floor_ms)
 
     def _render_live(self, touches: Touches) -> None:
         has_dirty = dirty.is_any(self.store)
+        applied = self.places.current()
+        not_before = self._settled if applied < self._settled else 0
         for count, (ref, commit_ms) in enumerate(touches.objects.items()):
-            if not self.complete or count >= RENDER_AT_ONCE:
-                dirty.mark(self.store, ref, commit_ms=commit_ms, pull=not self.complete)
-            elif has_dirty and dirty.waits(self.store, ref, self.places.current()):
+            if not self.complete or not_before or count >= RENDER_AT_ONCE:
+                dirty.mark(self.store, ref, commit_ms=commit_ms, pull=not self.complete, not_before=not_before)
+                continue
+            asked = dirty.get(self.store, ref) if has_dirty else None
+            if asked is not None and asked.waits(applied):
                 dirty.mark(self.store, ref, commit_ms=commit_ms)
             else:
-                self._render(ref, Urgency.LIVE, commit_ms)
-                if has_dirty:
+                self._render(ref, Urgency.LIVE, commit_ms, force=asked is not None and asked.force)
+                if asked is not None:
                     dirty.done(self.store, ref)
 
     def _render(self, ref: ObjectRef, urgency: Urgency, commit_ms: int, *, force: bool = False) -> None:
@@ -156,9 +194,9 @@ class Replica:
 
     def work(self) -> bool:
         """Render one slice of what waits; False when nothing is ready."""
-        if not self.references_loaded:
-            return False
         applied = self.places.current()
+        if not self.references_loaded or applied < max(self.places.high, self._settled):
+            return False  # during a replay, and while the log is behind what was loaded, rows are of several moments
         ready = dirty.ready(self.store, applied, SLICE_OBJECTS)
         for item in ready:
             dirty.done(self.store, item.ref)
@@ -174,20 +212,27 @@ class Replica:
         if self.places.position is None:
             self.places.advance(position)
         else:
-            self.places.begin_epoch(position)
+            self._begin_epoch(position)
         self._set_flag("complete", complete)
         self._set_flag("references_loaded", complete)
         if complete:
             self.store.db.execute("UPDATE load SET done = 1")
         self._set_flag("covered_stamp", self.places.stamp(covered) if covered else -1)
-        self.renderer.floor_ms = self._clock.now_ms()
-        self.store.set_meta("floor_ms", self.renderer.floor_ms)
+        self._raise_floor()
 
-    def rewind(self, position: Position) -> None:
-        """Replay from an earlier place of the same log. Raises StateError for an empty state."""
-        if self.places.position is None:
+    def rewind(self, position: Position, *, is_new_log: bool = False) -> None:
+        """Go on from another place: an earlier one replays, a later one skips what lies between.
+
+        ``is_new_log``: places of this log cannot be compared with those so far (it was begun anew, or what we stood at
+        is gone); another server's never can. Raises StateError for an empty state.
+        """
+        held = self.places.position
+        if held is None:
             raise StateError("there is no state to replay into", hint="run once without --start first")
-        self.places.advance(position)
+        if is_new_log or (held.server and position.server and held.server != position.server):
+            self._begin_epoch(position)
+        else:
+            self.places.advance(position)
 
     def reopen_loads(self) -> bool:
         """Load again what the mapping asks of changed tables; True if anything has to be.
@@ -235,7 +280,7 @@ class Replica:
 
     def load_chunk(self, table: str, rows: Iterable[Cells], safe: Position, cursor: str | None, *, done: bool) -> None:
         """Take one chunk of the first load; ``safe`` is a place that its rows surely contain."""
-        count = self.applier.load(table, rows, self.places.stamp(safe))
+        count = self.applier.load(table, rows, self._stamp_here(safe))
         self.store.db.execute(
             "UPDATE load SET cursor = ?, done = ?, rows = rows + ? WHERE tbl = ?", (cursor, int(done), count, table)
         )
@@ -246,11 +291,11 @@ class Replica:
 
     def load_done(self, seen: Position) -> None:
         """The first load is through: everything is rendered once the log has passed ``seen``."""
-        self._sweep_everything(self.places.stamp(seen))
-        self.store.db.execute(
-            "UPDATE dirty SET pull = 0, not_before = max(not_before, ?) WHERE pull = 1", (self.places.stamp(seen),)
-        )
+        stamp = self._stamp_here(seen)
+        self._sweep_everything(stamp)
+        self.store.db.execute("UPDATE dirty SET pull = 0, not_before = max(not_before, ?) WHERE pull = 1", (stamp,))
         self.store.db.execute("DELETE FROM tombstone")
+        self._set_flag("settled_stamp", stamp)
         self._set_flag("complete", True)
 
     def to_pull(self, limit: int) -> list[ObjectRef]:
@@ -264,12 +309,30 @@ class Replica:
 
     def pull(self, read: Sequence[tuple[str, Sequence[Cells]]], safe: Position) -> None:
         """Take rows that were read by key."""
+        stamp = self._stamp_here(safe)
         for table, rows in read:
-            self.applier.load(table, rows, self.places.stamp(safe))
+            self.applier.load(table, rows, stamp)
 
-    def pulled(self, refs: Sequence[ObjectRef], seen: Position) -> None:
-        """All reads of these objects are in; ``seen`` was noted after the last."""
-        dirty.pulled(self.store, refs, self.places.stamp(seen))
+    def pulled(self, refs: Sequence[ObjectRef], seen: Position, asked: frozenset[Pull]) -> None:
+        """All reads of these objects (``asked``) are in; ``seen`` was noted after the last.
+
+        An object whose rows now name more than that goes on waiting for its pull: the log changed them meanwhile.
+        """
+        stamp = self._stamp_here(seen)
+        done = [ref for ref in refs if asked.issuperset(self._mapper.pulls(ref, self.rows))]
+        dirty.pulled(self.store, done, stamp)
+
+    def _stamp_here(self, place: Position) -> int:
+        """The stamp of a place that the server was asked for, if it is the server whose log is read.
+
+        Raises SourceDisconnectedError if it is not (yet): ask again once the log's reader has followed.
+        """
+        held = self.places.position
+        if held is not None and held.server and place.server and held.server != place.server:
+            raise SourceDisconnectedError(
+                f"rows were read from server {place.server}, while the log is still that of server {held.server}"
+            )
+        return self.places.stamp(place)
 
     def close(self) -> None:
         """Close the state file."""

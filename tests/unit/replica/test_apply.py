@@ -146,3 +146,21 @@ def test_a_replayed_transaction_that_inserts_and_deletes_a_row_leaves_none(tmp_p
         replica.apply_group([both])
 
     assert contents(replica)["items"] == []
+
+
+def test_a_replayed_deletion_takes_replayed_children_though_the_parent_came_anew(tmp_path: Path) -> None:
+    """A child that only the replay has brought back goes with the deletion that took it the first time."""
+    replica = toy_replica(tmp_path)
+    log = [
+        transaction(100, insert("orders", 3, None, "1.00")),
+        transaction(200, insert("items", 1, 3, "x")),
+        transaction(300, delete("orders", 3, None, "1.00")),
+        transaction(400, insert("orders", 3, None, "2.00")),
+    ]
+    with replica.store.transaction():
+        replica.apply_group(log)
+        replica.rewind(position(4))
+        for one in log:
+            replica.apply_group([one])
+
+    assert contents(replica)["items"] == []
