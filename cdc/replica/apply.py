@@ -125,6 +125,7 @@ class Applier:
             self._touch_skipped(table, (before, cells), held, when)
             return
         row = self._merged(table, cells, held if held is not None else merged_from)
+        row.update(zip(spec.key, key, strict=True))  # a partial image may leave even its key to the before-image
         old = table.as_row(held) if held is not None else _row_of(spec, before)
         if not spec.keys_only and not self._mapper.keep(spec.name, row, self._rows):
             if held is not None:

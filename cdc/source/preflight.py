@@ -144,7 +144,7 @@ def _image(connection: Connection) -> Finding:
     if value == "FULL":
         return Finding("binlog_row_image", True, text)
     fix = "SET GLOBAL binlog_row_image = 'FULL', put it into the server's configuration, and reconnect the shop"
-    return Finding("binlog_row_image", True, f"{text}: rows in the log are not whole", fix, warning=True)
+    return Finding("binlog_row_image", False, f"{text}: rows in the log are not whole, which is not supported yet", fix)
 
 
 def _metadata(connection: Connection) -> Finding:

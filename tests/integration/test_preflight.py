@@ -100,12 +100,20 @@ def test_statement_format_is_refused(server: Server, shop: SourceSettings, globa
     assert "SET GLOBAL binlog_format = 'ROW'" in error.hint
 
 
-def test_partial_row_images_and_a_short_retention_are_warnings(server: Server, shop: SourceSettings, globally) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize("image", ["MINIMAL", "NOBLOB"])
+def test_partial_row_images_are_refused(server: Server, shop: SourceSettings, globally, image: str) -> None:  # type: ignore[no-untyped-def]
+    """A log with parts of rows is refused, with the statement that changes it."""
+    globally("binlog_row_image", image)
+    error = the_fault(shop)
+    assert image in error.message
+    assert "SET GLOBAL binlog_row_image = 'FULL'" in error.hint
+
+
+def test_a_short_retention_is_a_warning(server: Server, shop: SourceSettings, globally) -> None:  # type: ignore[no-untyped-def]
     """What works but should be looked at is a warning with advice, no fault."""
-    globally("binlog_row_image", "MINIMAL")
     globally("binlog_expire_logs_seconds", 3600)
     warned = {finding.name: finding for finding in findings(shop, TABLES) if finding.warning}
-    assert set(warned) == {"binlog_row_image", "retention"}
+    assert set(warned) == {"retention"}
     assert all(finding.ok and finding.fix for finding in warned.values())
 
 

@@ -164,3 +164,13 @@ def test_a_replayed_deletion_takes_replayed_children_though_the_parent_came_anew
             replica.apply_group([one])
 
     assert contents(replica)["items"] == []
+
+
+def test_a_partial_image_without_a_key_takes_it_from_the_before_image(tmp_path: Path) -> None:
+    """A row that is not held yet still gets its own key, never a new one."""
+    replica = toy_replica(tmp_path)
+    with replica.store.transaction():
+        partial = Change("orders", Op.UPDATE, (5, ABSENT, ABSENT), (ABSENT, 3, "8.00"))
+        replica.apply_group([transaction(200, partial)])
+
+    assert contents(replica)["orders"] == [(5, 3, "8.00")]
