@@ -123,7 +123,7 @@ class Daemon:
         parts = self._parts
         assert parts is not None
         self._state = StateThread(parts.replica, self._queue, self._settings.apply, self)
-        sink = make_sink(self._settings.sink)
+        sink = make_sink(self._settings.sink, self._settings.mapping)
         self._delivery = Delivery(
             sink,
             self._state,
@@ -133,11 +133,11 @@ class Daemon:
             observer=self._metrics,
             lines_need_product=sink.lines_need_product,
         )
-        self._view.attach(self._state, self._delivery)
         self._state.start()
         if self._options.resend:
             await self._state.call(lambda _: parts.replica.resend_everything())
         self._start_loader(parts)
+        self._view.attach(self._state, self._delivery)
         self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
         self._reader.start()
         side = [

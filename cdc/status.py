@@ -74,6 +74,8 @@ class DaemonView:
         }
 
     def _load(self) -> dict[str, object]:
+        if self._state is None:
+            return {"state": "not started"}
         if self.loader is None:
             return {"state": "done"}
         state = "done" if self.loader.is_done else "loading"

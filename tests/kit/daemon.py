@@ -82,11 +82,15 @@ class Daemon:
         self._process.kill()
         self._process.wait()
 
-    def stop(self, limit_s: float = 30.0) -> int:
-        """SIGTERM; the exit code."""
+    def signal(self) -> None:
+        """SIGTERM, without waiting."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(limit_s)
+
+    def stop(self, limit_s: float = 30.0) -> int:
+        """SIGTERM; the exit code."""
+        self.signal()
+        return self.wait(limit_s)
 
     def wait(self, limit_s: float = 60.0) -> int:
         """Wait for it to end by itself; the exit code."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
+import urllib.request
 
 from cdc.model import ObjectType
 from sinks.sandbox.server import SandboxServer, start
@@ -39,6 +41,19 @@ class SandboxThread:
     def violations(self) -> object:
         """Rules that the sender broke."""
         return fetch(f"{self.url}/_sandbox/violations")["counts"]
+
+    def set_fault(self, fault: dict[str, object]) -> None:
+        """What /_sandbox/faults takes, e.g. ``{"hang": 3}``."""
+        self._faults("POST", json.dumps(fault).encode())
+
+    def clear_faults(self) -> None:
+        """Behave again."""
+        self._faults("DELETE", None)
+
+    def _faults(self, method: str, body: bytes | None) -> None:
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/_sandbox/faults", body, headers, method=method)
+        urllib.request.urlopen(request, timeout=5).close()
 
     def has_accepted(self, object_type: ObjectType, external_id: str) -> bool:
         """Whether a message of this object has arrived, judged or not. Looks into memory, without a request."""

@@ -1,0 +1,47 @@
+"""Ending: the first signal drains within the grace time, the second ends the process at once."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.acceptance.conftest import Rig
+from tests.kit.daemon import Daemon, wait_until
+
+pytestmark = pytest.mark.slow
+
+
+def with_a_request_under_way(rig: Rig, daemon: Daemon) -> None:
+    """The daemon runs, and one request of it gets no answer."""
+    daemon.start()
+    wait_until(lambda: daemon.ask("/status")["load"]["state"] == "done", 30, "the first load")
+    rig.sandbox.set_fault({"hang": 100})
+    rig.shop.register()
+    wait_until(lambda: daemon.ask("/status")["delivery"]["in_flight"] > 0, 30, "a request is under way")
+
+
+def test_the_first_signal_waits_for_answers_only_within_the_grace_time(rig: Rig) -> None:
+    """A sink that never answers holds up the end no longer than shutdown.grace_s; the exit code is still 0."""
+    rig.toml += "[shutdown]\ngrace_s = 4\n"
+    with rig.daemon() as daemon:
+        with_a_request_under_way(rig, daemon)
+        started = time.monotonic()
+
+        assert daemon.stop() == 0
+        assert time.monotonic() - started < 8
+    assert "delivery_cut_off" in [line["event"] for line in daemon.lines()]
+
+
+def test_the_second_signal_ends_at_once(rig: Rig) -> None:
+    """While the first signal drains, another one ends the process; what was sent is sent again at the next start."""
+    with rig.daemon() as daemon:
+        with_a_request_under_way(rig, daemon)
+        daemon.signal()
+        wait_until(lambda: "stopping" in [line["event"] for line in daemon.lines()], 10, "it drains")
+
+        assert daemon.stop(limit_s=5) == 128 + 15
+        daemon.start()
+        rig.sandbox.clear_faults()
+        rig.wait_for_equality()
+    assert rig.sandbox.violations() == {}
