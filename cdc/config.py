@@ -14,13 +14,15 @@ import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsError
 
 from cdc.errors import ConfigError
+from cdc.mapping_config import MappingSettings
 from cdc.model import ObjectType, StartKind, parse_start
+from cdc.section import Section
 
 ENV_PREFIX = "MAGENTO_CDC__"
 DEFAULT_FILE = "magento-cdc.toml"
@@ -29,12 +31,6 @@ _URL_LOGIN = re.compile(r"//[^/@\s]*@")
 
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
-
-
-class Section(BaseModel):
-    """One table of the settings file; unknown keys are faults."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=False)
 
 
 def _read_secret(value: SecretStr, path: Path | None, name: str) -> SecretStr:
@@ -178,18 +174,6 @@ class LogSettings(Section):
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is written")
     format: Literal["json", "console"] = Field("json", description="json: for machines; console: for eyes")
-
-
-class MappingSettings(Section):
-    """What is sent for each object."""
-
-    namespace: str = Field("magento", description="prefix of every external id", pattern=r"^[A-Za-z0-9_]{1,40}$")
-    store_view: str = Field("", description="code of the store view for product values; empty: default scope")
-    media_base_url: str = Field("", description="put before image paths, e.g. https://shop.example.com/media/product")
-    stages: dict[str, str] = Field(default_factory=dict, description="state or status → deal stage, over the defaults")
-    deleted_customers: Literal["drop", "guest"] = Field(
-        "drop", description="orders of deleted customers: drop the contact or make it a guest's"
-    )
 
 
 class HistorySettings(Section):
@@ -343,12 +327,17 @@ def _shown(value: object, where: list[str]) -> str:
 
 def _siblings(where: list[str]) -> list[str]:
     model: Any = Settings
-    for part in where:
+    parts = iter(where)
+    for part in parts:
         field = model.model_fields.get(part)
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+        kind = field.annotation if field is not None else None
+        if get_origin(kind) is dict:  # the next part is a name that the merchant gave
+            kind = get_args(kind)[1]
+            next(parts, None)
+        if not isinstance(kind, type) or not issubclass(kind, BaseModel):
             return []
-        model = field.annotation
-    return list(model.model_fields)
+        model = kind
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _is_secret(where: list[str]) -> bool:

@@ -85,6 +85,8 @@ def _spelled(kind: Any) -> str:
         return _spelled(arguments[0])
     if isinstance(kind, type) and issubclass(kind, Enum):
         return " | ".join(str(choice.value) for choice in kind)
+    if isinstance(kind, type) and issubclass(kind, BaseModel):  # one of many that the merchant names
+        return "table"
     return _PLAIN[kind]
 
 

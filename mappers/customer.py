@@ -6,26 +6,29 @@ history): the contact then stands on what that order says, so that a deal's link
 
 from __future__ import annotations
 
-from cdc.config import MappingSettings
 from cdc.model import Rendered, Row
 from cdc.protocols import RowReader
 from mappers import contact, times
+from mappers.plan import Plan
 from mappers.shop import shop
 from mappers.text import clean
 
 
-def render(customer_id: int, rows: RowReader, settings: MappingSettings) -> Rendered | None:
+def render(customer_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     """``customer-N``: exists while its row or an order with that ``customer_id`` exists."""
     row = rows.get("customer_entity", customer_id)
-    properties = _from_row(row, rows, settings) if row is not None else _stand_in(customer_id, rows, settings)
+    properties = _from_row(row, rows, plan) if row is not None else _stand_in(customer_id, rows, plan)
     if properties is None:
         return None
     properties["newsletter"] = contact.newsletter(rows.find("newsletter_subscriber", "customer_id", customer_id))
-    return Rendered(properties)
+    if row is None:
+        return Rendered(plan.contact.empty() | properties)
+    own, warnings = plan.contact.of(row)
+    return Rendered(properties | own, warnings=warnings)
 
 
-def _from_row(row: Row, rows: RowReader, settings: MappingSettings) -> dict[str, str]:
-    known = shop(rows, settings.store_view)
+def _from_row(row: Row, rows: RowReader, plan: Plan) -> dict[str, str]:
+    known = shop(rows, plan.settings.store_view)
     return {
         "email": contact.email(row.get("email")),
         "firstname": clean(row.get("firstname")),
@@ -45,9 +48,9 @@ def default_billing(row: Row, rows: RowReader) -> Row | None:
     return address if address is not None and address.get("parent_id") == row.get("entity_id") else None
 
 
-def _stand_in(customer_id: int, rows: RowReader, settings: MappingSettings) -> dict[str, str] | None:
+def _stand_in(customer_id: int, rows: RowReader, plan: Plan) -> dict[str, str] | None:
     order = next(contact.newest_orders("customer_id", customer_id, rows), None)
     if order is None:
         return None
-    known = contact.from_order(order, rows, shop(rows, settings.store_view))
+    known = contact.from_order(order, rows, shop(rows, plan.settings.store_view))
     return {**known, "created_at": "", "date_of_birth": ""}

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from cdc.config import MappingSettings
 from cdc.model import Rendered, Row
 from cdc.protocols import RowReader
 from mappers import contact
 from mappers.guests import counts
+from mappers.plan import Plan
 from mappers.shop import shop
 
 
-def render(guest_id: str, rows: RowReader, settings: MappingSettings) -> Rendered | None:
+def render(guest_id: str, rows: RowReader, plan: Plan) -> Rendered | None:
     """``guest-H``: exists while an order of that guest exists; the newest one tells everything."""
-    order = newest(guest_id, rows, settings)
+    order = newest(guest_id, rows, plan)
     if order is None:
         return None
-    properties = contact.from_order(order, rows, shop(rows, settings.store_view))
+    properties = contact.from_order(order, rows, shop(rows, plan.settings.store_view))
     properties["newsletter"] = contact.newsletter(rows.find("newsletter_subscriber", "guest_id", guest_id))
     return Rendered(properties)
 
 
-def newest(guest_id: str, rows: RowReader, settings: MappingSettings) -> Row | None:
+def newest(guest_id: str, rows: RowReader, plan: Plan) -> Row | None:
     """The newest order (created_at, then entity_id) that counts as this guest's."""
-    deleted = settings.deleted_customers == "guest"
+    deleted = plan.settings.deleted_customers == "guest"
     orders = contact.newest_orders("guest_id", guest_id, rows)
     return next((order for order in orders if counts(order, deleted_are_guests=deleted)), None)

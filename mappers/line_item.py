@@ -13,6 +13,7 @@ from cdc.model import Kind, ObjectRef, Rendered, Row
 from cdc.protocols import RowReader
 from mappers import money
 from mappers.options import PRICED_BY_CHILDREN
+from mappers.plan import Plan
 from mappers.text import clean
 
 CONFIGURABLE: Final = "configurable"
@@ -27,7 +28,7 @@ ORDER_COLUMNS: Final = frozenset({"order_currency_code"})
 """The columns of ``sales_order`` that its lines are made from."""
 
 
-def render(item_id: int, rows: RowReader) -> Rendered | None:
+def render(item_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     """``item-N``: exists with its own row (without a parent) and its order's."""
     item = rows.get("sales_order_item", item_id)
     if item is None or item.get("parent_item_id") is not None:
@@ -48,7 +49,8 @@ def render(item_id: int, rows: RowReader) -> Rendered | None:
         "tax_amount": money.money(item.get("tax_amount")),
         "currency": clean(order.get("order_currency_code")),
     }
-    return Rendered(properties, (deal, product) if product is not None else (deal,))
+    own, warnings = plan.line_item.of(item)
+    return Rendered(properties | own, (deal, product) if product is not None else (deal,), warnings)
 
 
 def children_of(item: Row, rows: RowReader) -> Sequence[Row]:

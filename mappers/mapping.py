@@ -11,15 +11,16 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from cdc.config import MappingSettings
 from cdc.errors import RenderError
+from cdc.mapping_config import MappingSettings
 from cdc.model import Kind, ObjectRef, Pull, Rendered, Row, Sweep, TableSpec, Value
 from cdc.protocols import RowReader
 from mappers import customer, guest, line_item, money, order, product, pulls, touches
 from mappers.guests import guest_id, possible_guest
 from mappers.options import modes
+from mappers.plan import Plan
 from mappers.shop import shop
-from mappers.tables import PRODUCT_VALUES, TABLES
+from mappers.tables import PRODUCT_VALUES
 
 RENDERER_VERSION: Final = 1
 """Raise it with every change of what is rendered from the same rows: all objects are then rendered again."""
@@ -44,7 +45,8 @@ class MagentoMapping:
 
     def __init__(self, settings: MappingSettings) -> None:
         self.settings = settings
-        self.tables = TABLES
+        self.plan = Plan(settings)
+        self.tables = self.plan.tables
         asked = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
         self.version = f"{RENDERER_VERSION}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
 
@@ -69,7 +71,7 @@ class MagentoMapping:
         self, table: str, before: Row | None, after: Row | None, rows: RowReader
     ) -> Iterator[ObjectRef | Sweep]:
         """The objects and sweeps that this row bears on."""
-        return touches.touched(table, before, after, rows, self.settings)
+        return touches.touched(table, before, after, rows, self.plan)
 
     def render(self, ref: ObjectRef, rows: RowReader) -> Rendered | None:
         """The object's complete state, or None when it does not exist. RenderError for an amount that is no number."""
@@ -83,18 +85,18 @@ class MagentoMapping:
     def _render(self, ref: ObjectRef, rows: RowReader) -> Rendered | None:
         identity = ref.id
         if ref.kind is Kind.GUEST:
-            return guest.render(str(identity), rows, self.settings)
+            return guest.render(str(identity), rows, self.plan)
         if not isinstance(identity, int):
             return None
         match ref.kind:
             case Kind.ORDER:
-                return order.render(identity, rows, self.settings)
+                return order.render(identity, rows, self.plan)
             case Kind.ITEM:
-                return line_item.render(identity, rows)
+                return line_item.render(identity, rows, self.plan)
             case Kind.CUSTOMER:
-                return customer.render(identity, rows, self.settings)
+                return customer.render(identity, rows, self.plan)
             case Kind.PRODUCT:
-                return product.render(identity, rows, self.settings)
+                return product.render(identity, rows, self.plan)
 
     def everything(self) -> tuple[Sweep, ...]:
         """Sweeps that together name every object that may exist (and some that do not)."""
@@ -102,4 +104,4 @@ class MagentoMapping:
 
     def pulls(self, ref: ObjectRef, rows: RowReader) -> tuple[Pull, ...]:
         """The server rows that the object is made of, as far as they can be named now."""
-        return pulls.pulls(ref, rows, self.settings)
+        return pulls.pulls(ref, rows, self.plan)

@@ -10,12 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from cdc.config import MappingSettings
 from cdc.model import Rendered, Row, Value
 from cdc.protocols import RowReader
 from mappers import money, stages, times
 from mappers.guests import contact_of
 from mappers.options import SHIPS_APART
+from mappers.plan import Plan
 from mappers.shop import shop
 from mappers.text import clean
 
@@ -43,13 +43,13 @@ ITEM_COLUMNS: Final = frozenset(
 """The columns of ``sales_order_item`` that a deal is made from."""
 
 
-def render(order_id: int, rows: RowReader, settings: MappingSettings) -> Rendered | None:
+def render(order_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     """``order-N``: exists with its row. A deal without an email or customer has no contact."""
     order = rows.get("sales_order", order_id)
     if order is None:
         return None
     number = clean(order.get("increment_id"))
-    stage, warning = stages.stage(order, settings.stages)
+    stage, warning = stages.stage(order, plan.settings.stages)
     properties = {
         "name": f"#{number}" if number else "",
         "amount": money.difference(order.get("grand_total"), order.get("total_refunded")),
@@ -65,7 +65,7 @@ def render(order_id: int, rows: RowReader, settings: MappingSettings) -> Rendere
         "payment_method": _payment_method(rows.find("sales_order_payment", "parent_id", order_id)),
         "shipping_method": clean(order.get("shipping_method")),
         "tracking_numbers": _tracking(rows.find("sales_shipment_track", "order_id", order_id)),
-        "store": shop(rows, settings.store_view).store_code(order.get("store_id")),
+        "store": shop(rows, plan.settings.store_view).store_code(order.get("store_id")),
         "state": clean(order.get("state")),
         "status": clean(order.get("status")),
         "on_hold": _truth(order.get("state") == stages.HELD),
@@ -73,8 +73,9 @@ def render(order_id: int, rows: RowReader, settings: MappingSettings) -> Rendere
             order.get("state") not in ENDED and partially_shipped(rows.find("sales_order_item", "order_id", order_id))
         ),
     }
-    contact = contact_of(order, deleted_are_guests=settings.deleted_customers == "guest")
-    return Rendered(properties, (contact,) if contact else (), (warning,) if warning else ())
+    own, warnings = plan.deal.of(order)
+    contact = contact_of(order, deleted_are_guests=plan.settings.deleted_customers == "guest")
+    return Rendered(properties | own, (contact,) if contact else (), (warning, *warnings) if warning else warnings)
 
 
 def partially_shipped(items: Sequence[Row]) -> bool:

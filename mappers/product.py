@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from cdc.config import MappingSettings
 from cdc.model import ObjectRef, Rendered, Row, Value
 from cdc.protocols import RowReader
 from mappers import line_item, money, times
+from mappers.plan import Plan
 from mappers.shop import ADMIN, Shop, shop
 from mappers.text import clean, from_html
 
@@ -20,12 +20,12 @@ NO_IMAGE: Final = "no_selection"  # what Magento stores for "no image chosen"
 _STAND_IN_EMPTY: Final = ("description", "image_url", "url_key", "status", "type", "created_at")
 
 
-def render(product_id: int, rows: RowReader, settings: MappingSettings) -> Rendered | None:
+def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     """``product-N``: exists while its row or a line item referring to it exists."""
     row = rows.get("catalog_product_entity", product_id)
     if row is None:
-        return _stand_in(product_id, rows)
-    known = shop(rows, settings.store_view)
+        return _stand_in(product_id, rows, plan)
+    known = shop(rows, plan.settings.store_view)
     values = _values(product_id, rows, known)
     properties = {
         "sku": clean(row.get("sku")),
@@ -43,8 +43,9 @@ def render(product_id: int, rows: RowReader, settings: MappingSettings) -> Rende
         described = from_html(values.get("description")) or from_html(values.get("short_description"))
         properties["description"] = described
     if "image" in values:
-        properties["image_url"] = _image_url(clean(values["image"]), settings.media_base_url)
-    return Rendered(properties, warnings=(known.warning,) if known.warning else ())
+        properties["image_url"] = _image_url(clean(values["image"]), plan.settings.media_base_url)
+    own, warnings = plan.product.of(row)
+    return Rendered(properties | own, warnings=(known.warning, *warnings) if known.warning else warnings)
 
 
 def _values(product_id: int, rows: RowReader, known: Shop) -> dict[str, Value]:
@@ -73,11 +74,11 @@ def _image_url(path: str, base: str) -> str:
     return f"{base.rstrip('/')}/{path.lstrip('/')}" if base else path
 
 
-def _stand_in(product_id: int, rows: RowReader) -> Rendered | None:
+def _stand_in(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     line = _newest_line(product_id, rows)
     if line is None:
         return None
-    properties = dict.fromkeys(_STAND_IN_EMPTY, "")
+    properties = plan.product.empty() | dict.fromkeys(_STAND_IN_EMPTY, "")
     properties |= {
         "name": clean(line.get("name")),
         "sku": clean(line.get("sku")),

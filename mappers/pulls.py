@@ -7,14 +7,14 @@ index on are asked for.
 
 from __future__ import annotations
 
-from cdc.config import MappingSettings
 from cdc.model import Kind, ObjectRef, Pull, Row, Value
 from cdc.protocols import RowReader
 from mappers import contact, guest
+from mappers.plan import Plan
 from mappers.tables import PRODUCT_VALUES
 
 
-def pulls(ref: ObjectRef, rows: RowReader, settings: MappingSettings) -> tuple[Pull, ...]:
+def pulls(ref: ObjectRef, rows: RowReader, plan: Plan) -> tuple[Pull, ...]:
     """See ``cdc.protocols.Mapper.pulls``."""
     match ref.kind:
         case Kind.ORDER:
@@ -30,7 +30,7 @@ def pulls(ref: ObjectRef, rows: RowReader, settings: MappingSettings) -> tuple[P
             return _customer(ref.id, rows)
         case Kind.GUEST:
             # a subscriber's email has no index before 2.4.x: his row comes with the first load
-            return _address_of(guest.newest(str(ref.id), rows, settings))
+            return _address_of(guest.newest(str(ref.id), rows, plan))
 
 
 def _order(order_id: Value) -> tuple[Pull, ...]:

@@ -13,24 +13,24 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
-from cdc.config import MappingSettings
 from cdc.model import Kind, ObjectRef, Row, Sweep, Value
 from cdc.protocols import RowReader
 from mappers import line_item, order
 from mappers.guests import guest_id, possible_guest
+from mappers.plan import Plan
 from mappers.shop import ADMIN, ATTRIBUTES, shop
 from mappers.tables import PRODUCT_VALUES
 
 Touched = Iterator[ObjectRef | Sweep]
-Touch = Callable[[Row | None, Row | None, RowReader, MappingSettings], Touched]
+Touch = Callable[[Row | None, Row | None, RowReader, Plan], Touched]
 
 
 def touched(
-    table: str, before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings
+    table: str, before: Row | None, after: Row | None, rows: RowReader, plan: Plan
 ) -> Iterator[ObjectRef | Sweep]:
     """See ``cdc.protocols.Mapper.touched``."""
     function = _TABLES.get(table)
-    return function(before, after, rows, settings) if function else iter(())
+    return function(before, after, rows, plan) if function else iter(())
 
 
 def _either(column: str, before: Row | None, after: Row | None) -> list[Value]:
@@ -47,19 +47,26 @@ def _refs(kind: Kind, ids: Collection[Value]) -> Iterator[ObjectRef]:
     return (ObjectRef(kind, value) for value in ids if isinstance(value, int | str))
 
 
-def _changed(before: Row | None, after: Row | None, columns: frozenset[str], derived: str) -> bool:
-    """Whether one of ``columns`` changed, or may have: the row came, went, or its before-image is not a replica row."""
+def _changed(
+    before: Row | None, after: Row | None, columns: frozenset[str], derived: str, own: frozenset[str] = frozenset()
+) -> bool:
+    """Whether one of these columns changed, or may have: the row came, went, or its before-image is no replica row.
+
+    ``own``: the shop's own columns that the settings add.
+    """
     if before is None or after is None or derived not in before or before == after:
         return True
-    return any(before.get(column) != after.get(column) for column in columns)
+    if any(before.get(column) != after.get(column) for column in columns):
+        return True
+    return any(before.get(column) != after.get(column) for column in own)
 
 
 # ------------------------------------------------------------------------------------------------- orders
 
 
-def _sales_order(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+def _sales_order(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
     ids = _either("entity_id", before, after)
-    if _changed(before, after, order.COLUMNS, "guest_id"):
+    if _changed(before, after, order.COLUMNS, "guest_id", plan.deal.columns):
         yield from _refs(Kind.ORDER, ids)
     if _changed(before, after, line_item.ORDER_COLUMNS, "guest_id"):
         for order_id in ids:
@@ -91,10 +98,10 @@ def _products_without_row(ids: Collection[Value], rows: RowReader) -> Touched:
     return _refs(Kind.PRODUCT, gone)
 
 
-def _sales_order_item(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+def _sales_order_item(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
     if _changed(before, after, order.ITEM_COLUMNS, "ship_mode"):
         yield from _refs(Kind.ORDER, _either("order_id", before, after))
-    if not _changed(before, after, line_item.COLUMNS, "price_mode"):
+    if not _changed(before, after, line_item.COLUMNS, "price_mode", plan.line_item.columns):
         return
     seen: set[ObjectRef | Sweep] = set()
     for row in (before, after):
@@ -114,7 +121,7 @@ def _sales_order_item(before: Row | None, after: Row | None, rows: RowReader, se
                     yield item
 
 
-def _sales_order_address(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+def _sales_order_address(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
     if "billing" not in _either("address_type", before, after):
         return
     for order_id in _either("parent_id", before, after):
@@ -127,7 +134,7 @@ def _sales_order_address(before: Row | None, after: Row | None, rows: RowReader,
 def _by(kind: Kind, column: str) -> Touch:
     """Rows that bear on just the object they name."""
 
-    def touch(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+    def touch(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
         return _refs(kind, _either(column, before, after))
 
     return touch
@@ -136,7 +143,7 @@ def _by(kind: Kind, column: str) -> Touch:
 # ------------------------------------------------------------------------------- customers and subscribers
 
 
-def _customer_address(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+def _customer_address(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
     addresses = _either("entity_id", before, after)
     for customer_id in _either("parent_id", before, after):
         held = rows.get("customer_entity", customer_id)
@@ -144,7 +151,7 @@ def _customer_address(before: Row | None, after: Row | None, rows: RowReader, se
             yield from _refs(Kind.CUSTOMER, [customer_id])
 
 
-def _subscriber(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+def _subscriber(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
     yield from _refs(Kind.CUSTOMER, _either("customer_id", before, after))
     guests = {
         row["guest_id"] if "guest_id" in row else guest_id(row.get("subscriber_email"))
@@ -157,8 +164,8 @@ def _subscriber(before: Row | None, after: Row | None, rows: RowReader, settings
 # ------------------------------------------------------------------------------------------------ products
 
 
-def _product_value(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
-    views = (ADMIN, shop(rows, settings.store_view).view)
+def _product_value(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
+    views = (ADMIN, shop(rows, plan.settings.store_view).view)
     if any(row is not None and row.get("store_id") in views for row in (before, after)):
         yield from _refs(Kind.PRODUCT, _either("entity_id", before, after))
 
@@ -168,12 +175,12 @@ def _product_value(before: Row | None, after: Row | None, rows: RowReader, setti
 _ALL_PRODUCTS: Final = Sweep(Kind.PRODUCT, "catalog_product_entity", "entity_id")
 
 
-def _attribute(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+def _attribute(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
     if any(code in ATTRIBUTES for code in _either("attribute_code", before, after)):
         yield _ALL_PRODUCTS
 
 
-def _entity_type(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+def _entity_type(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
     if "catalog_product" in _either("entity_type_code", before, after):
         yield _ALL_PRODUCTS
 
@@ -183,22 +190,22 @@ def _contacts_of_orders(column: str, value: Value) -> Touched:
     yield Sweep(Kind.CUSTOMER, "sales_order", "customer_id", column, value)
 
 
-def _group(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+def _group(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
     row = after or before or {}
     group = row.get("customer_group_id")  # 0 is the group of those not logged in
     yield Sweep(Kind.CUSTOMER, "customer_entity", "entity_id", "group_id", group)
     yield from _contacts_of_orders("customer_group_id", group)
 
 
-def _store(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+def _store(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
     row = after or before or {}
     yield Sweep(Kind.ORDER, "sales_order", "entity_id", "store_id", row.get("store_id"))
     yield from _contacts_of_orders("store_id", row.get("store_id"))
-    if settings.store_view in _either("code", before, after):
+    if plan.settings.store_view in _either("code", before, after):
         yield _ALL_PRODUCTS
 
 
-def _website(before: Row | None, after: Row | None, rows: RowReader, settings: MappingSettings) -> Touched:
+def _website(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
     row = after or before or {}
     website = row.get("website_id")
     yield Sweep(Kind.CUSTOMER, "customer_entity", "entity_id", "website_id", website)

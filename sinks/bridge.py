@@ -17,7 +17,7 @@ import orjson
 from cdc.config import SinkSettings
 from cdc.errors import BatchRefusedError, SinkError, SinkSwitchedOffError, SinkUnauthorizedError, SinkUnavailableError
 from cdc.model import Action, Answer, Finding, Judgement, Message, ObjectType, Outcome, Receipt
-from sinks.bridge_mapping import ASSOCIATIONS, merged_settings
+from sinks.bridge_mapping import ASSOCIATIONS, Extras, merged_settings
 from sinks.http_client import HttpClient
 from sinks.http_faults import Reply, quota_of, status_fault
 
@@ -55,8 +55,12 @@ class BridgeSink:
 
     name = "bridge"
 
-    def __init__(self, settings: SinkSettings) -> None:
-        """Opens nothing yet. ConfigError if ``settings.base_url`` cannot be used."""
+    def __init__(self, settings: SinkSettings, extras: Extras | None = None) -> None:
+        """Opens nothing yet. ConfigError if ``settings.base_url`` cannot be used.
+
+        ``extras``: the merchant's own properties.
+        """
+        self._extras = extras or {}
         self.max_batch = min(MAX_BATCH, settings.max_batch)
         self.lines_need_product = True  # what clients met: a line without its product fails
         self._segments = {kind: settings.paths.get(kind, kind.value) for kind in ObjectType}
@@ -163,7 +167,7 @@ class BridgeSink:
         return Finding(name, True, "the bridge is installed and switched on")
 
     async def _check_settings(self, name: str) -> Finding:
-        lines = merged_settings(await self._settings())[1]
+        lines = merged_settings(await self._settings(), self._extras)[1]
         if lines:
             more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
             return Finding(name, False, f"the settings differ from ours: {'; '.join(lines[:3])}{more}", fix=_FIX)
@@ -178,7 +182,7 @@ class BridgeSink:
             if not dry_run:
                 await self._call("POST", f"{ROOT}/installs", what="the install")
             lines.append(f"install: {done}made")
-        body, differences = merged_settings(await self._settings())
+        body, differences = merged_settings(await self._settings(), self._extras)
         if differences:
             if not dry_run:
                 await self._call("PUT", f"{ROOT}/settings", what="the settings", body=orjson.dumps(body))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from cdc.mapping_config import PropertyType
 from cdc.model import ObjectType
 
 
@@ -115,10 +116,33 @@ SECTION: Final[Mapping[ObjectType, str]] = {
 }
 
 
-def rows(object_type: ObjectType) -> dict[str, Target]:
-    """Our rows for one type, associations included: neutral name → target."""
+Extras = Mapping[ObjectType, Mapping[str, tuple[str, PropertyType]]]
+"""The merchant's own properties: name → HubSpot property ("": the same name) and type."""
+
+_DATA_TYPE: Final = {
+    PropertyType.NUMBER: "NUMBER",
+    PropertyType.MONEY: "NUMBER",
+    PropertyType.DATETIME: "DATETIME",
+}
+"""The rest is STRING: the bridge knows no other type for a date without time or a truth."""
+
+
+def rows(object_type: ObjectType, extras: Extras | None = None) -> dict[str, Target]:
+    """Our rows for one type, associations included: neutral name → target.
+
+    A default property whose value comes from another column keeps its target unless another is asked for; a default
+    property whose target is asked for by one of the merchant's gives way.
+    """
+    defaults = MAPPED[object_type]
+    own = {
+        name: Target(target or name, _DATA_TYPE.get(kind, "STRING"))
+        for name, (target, kind) in (extras or {}).get(object_type, {}).items()
+        if target or name not in defaults
+    }
+    taken = {target.name for target in own.values()}
+    kept = {name: target for name, target in defaults.items() if name not in own and target.name not in taken}
     links = {name: Target(name, "STRING") for name in ASSOCIATIONS.get(object_type, {}).values()}
-    return {**MAPPED[object_type], **links}
+    return {**kept, **own, **links}
 
 
 def default_settings() -> dict[str, Any]:
@@ -126,7 +150,7 @@ def default_settings() -> dict[str, Any]:
     return merged_settings({})[0]
 
 
-def merged_settings(theirs: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def merged_settings(theirs: Mapping[str, Any], extras: Extras | None = None) -> tuple[dict[str, Any], list[str]]:
     """The settings to put, and one line per difference to ``theirs`` (the answer of GET settings; empty: none).
 
     PUT replaces everything, so rows for names that are not ours are kept, unless they feed a property that ours feed.
@@ -134,7 +158,7 @@ def merged_settings(theirs: Mapping[str, Any]) -> tuple[dict[str, Any], list[str
     lines = [] if theirs.get("enabled") is True else ["enabled: false → true"]
     body: dict[str, Any] = {"enabled": True, "importOnInstall": bool(theirs.get("importOnInstall", False))}
     for object_type, section in SECTION.items():
-        ours = rows(object_type)
+        ours = rows(object_type, extras)
         held = _held_rows(theirs.get(section))
         targets = {target.name for target in ours.values()}
         merged = dict(ours)

@@ -7,15 +7,19 @@ line here, and a factory in tests/contract/test_sinks.py.
 from __future__ import annotations
 
 from cdc.config import SinkSettings
+from cdc.mapping_config import MappingSettings
 from cdc.protocols import Sink
 from sinks.bridge import BridgeSink
 from sinks.jsonl import JsonlSink
 
 
-def make_sink(settings: SinkSettings) -> Sink:
-    """The sink that ``settings.kind`` names. Opens no connection. ConfigError for settings that cannot work."""
+def make_sink(settings: SinkSettings, mapping: MappingSettings = MappingSettings()) -> Sink:  # noqa: B008  # frozen
+    """The sink that ``settings.kind`` names. Opens no connection. ConfigError for settings that cannot work.
+
+    ``mapping`` names the merchant's own properties, which the receiver may have to be told of.
+    """
     match settings.kind:
         case "bridge":
-            return BridgeSink(settings)
+            return BridgeSink(settings, mapping.extras())
         case "jsonl":
             return JsonlSink(settings)

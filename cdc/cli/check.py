@@ -57,7 +57,7 @@ def _state(settings: Settings) -> Finding:
 async def _sink(settings: Settings) -> Sequence[Finding]:
     from sinks.make import make_sink
 
-    sink = make_sink(settings.sink)
+    sink = make_sink(settings.sink, settings.mapping)
     try:
         return await sink.check()
     except CdcError as error:

@@ -41,7 +41,7 @@ async def _demo(serve: bool, port: int) -> int:
         logs.configure(settings.log, sys.stderr, logs.secrets_of(settings))
         say(f"sandbox  {server.url}")
         say(f"reading  {Path(str(recording)).name}, a day of a small shop, recorded from a real MariaDB server")
-        sink = make_sink(settings.sink)
+        sink = make_sink(settings.sink, settings.mapping)
         await sink.push_mapping(dry_run=False)
         await sink.close()
         code = await run_daemon(settings, RunOptions(until_end=True))

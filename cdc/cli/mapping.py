@@ -25,7 +25,7 @@ def push(
     from sinks.make import make_sink
 
     async def pushed() -> list[str]:
-        sink = make_sink(settings.sink)
+        sink = make_sink(settings.sink, settings.mapping)
         try:
             return list(await sink.push_mapping(dry_run=dry_run))
         finally:

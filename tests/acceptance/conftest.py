@@ -106,7 +106,7 @@ def a_rig(server: Server, folder: Path) -> Iterator[Rig]:
 
 
 async def _push(rig: Rig) -> None:
-    sink = make_sink(rig.settings().sink)
+    sink = make_sink(rig.settings().sink, rig.settings().mapping)
     await sink.push_mapping(dry_run=False)
     await sink.close()
 

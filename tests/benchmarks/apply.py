@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cdc.clock import SystemClock
-from cdc.config import ApplySettings, MappingSettings
+from cdc.config import ApplySettings
+from cdc.mapping_config import MappingSettings
 from cdc.model import Change, Op, Position, TableSpec, Transaction, Value
 from cdc.replica.cascades import core_foreign_keys
 from cdc.replica.replica import Replica

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cdc.config import MappingSettings
+from cdc.mapping_config import MappingSettings
 from cdc.replica.rows import ReplicaRows
 from cdc.replica.store import Store
 from tests.kit.rows import DictRows

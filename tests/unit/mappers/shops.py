@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cdc.config import MappingSettings
+from cdc.mapping_config import MappingSettings
 from cdc.model import Kind, ObjectRef, Rendered, Value
 from mappers.mapping import MagentoMapping
 from tests.kit.rows import DictRows

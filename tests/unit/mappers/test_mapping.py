@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cdc.config import MappingSettings
+from cdc.mapping_config import MappingSettings
 from cdc.model import Kind, ObjectRef, Pull, TableSpec, Value
 from cdc.protocols import Mapper
 from mappers.guests import guest_id

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdc.config import MappingSettings
 from cdc.errors import RenderError
+from cdc.mapping_config import MappingSettings
 from cdc.model import Kind, ObjectRef, Rendered, Value
 from cdc.protocols import Mapper, RowReader
 from mappers.guests import guest_id
@@ -47,7 +48,7 @@ COLUMNS: dict[str, dict[str, Sequence[Value]]] = {
     },
     "customer_entity": {
         "website_id": MAYBE, "email": EMAIL, "group_id": ID, "firstname": WORD, "lastname": WORD, "dob": TIME,
-        "default_billing": MAYBE, "created_at": TIME,
+        "default_billing": MAYBE, "created_at": TIME, "tier": WORD,
     },
     "customer_address_entity": {
         "parent_id": MAYBE, "company": WORD, "street": WORD, "city": WORD, "region": WORD, "postcode": WORD,
@@ -56,7 +57,7 @@ COLUMNS: dict[str, dict[str, Sequence[Value]]] = {
     "newsletter_subscriber": {
         "customer_id": (0, 1, 2, 3), "subscriber_email": EMAIL, "subscriber_status": (0, 1, 2, 3, 4),
     },
-    "catalog_product_entity": {"sku": WORD, "type_id": WORD, "created_at": TIME},
+    "catalog_product_entity": {"sku": WORD, "type_id": WORD, "created_at": TIME, "has_options": (0, 1)},
     "catalog_product_entity_int": {**EAV, "value": (None, 1, 2)},
     "catalog_product_entity_decimal": {**EAV, "value": MONEY},
     "catalog_product_entity_varchar": {**EAV, "value": WORD},
@@ -67,12 +68,12 @@ COLUMNS: dict[str, dict[str, Sequence[Value]]] = {
         "customer_group_id": ID, "customer_email": EMAIL, "customer_firstname": WORD, "customer_lastname": WORD,
         "shipping_method": WORD, "coupon_code": WORD, "order_currency_code": WORD, "grand_total": MONEY,
         "total_refunded": MONEY, "tax_amount": MONEY, "discount_amount": MONEY, "shipping_amount": MONEY,
-        "created_at": TIME,
+        "created_at": TIME, "delivery_date": TIME, "delivery_options": (None, '{"note":"a"}', '{"note":"b"}', "{"),
     },
     "sales_order_item": {
         "order_id": ID, "parent_item_id": (None, None, 1, 2, 3), "product_id": MAYBE,
         "product_type": ("simple", "simple", "configurable", "bundle", "virtual"), "sku": WORD, "name": WORD,
-        "product_options": OPTIONS, "qty_ordered": ("3.0000", "2.0000"), "qty_shipped": QTY,
+        "product_options": OPTIONS, "gift_card": WORD, "qty_ordered": ("3.0000", "2.0000"), "qty_shipped": QTY,
         "qty_canceled": QTY, "qty_refunded": QTY,
         "is_virtual": (0, 0, 1), "price": MONEY, "row_total": MONEY, "tax_amount": MONEY, "discount_amount": MONEY,
     },
@@ -85,6 +86,20 @@ COLUMNS: dict[str, dict[str, Sequence[Value]]] = {
     "sales_invoice": {"order_id": ID, "state": (1, 2, 2, 3), "created_at": TIME},
     "sales_shipment_track": {"order_id": ID, "track_number": WORD},
 }  # fmt: skip
+OWN_COLUMNS: dict[str, Any] = {
+    "deal": {
+        "properties": {
+            "delivery_date": {"column": "delivery_date", "type": "date"},
+            "note": {"column": "delivery_options", "json": "$.note"},
+            "coupon": "coupon_code",
+            "lastname": "customer_lastname",
+        }
+    },
+    "line_item": {"properties": {"gift_card": "gift_card", "options": "product_options"}},
+    "contact": {"properties": {"tier": "tier"}},
+    "product": {"properties": {"has_options": {"column": "has_options", "type": "bool"}}},
+}
+"""A mapping of columns that only some shops have, or that no default property is made from."""
 HOT = [
     ["sales_order"],
     ["sales_order_item"],
@@ -98,7 +113,8 @@ OBJECTS = [ObjectRef(kind, number) for kind in Kind if kind is not Kind.GUEST fo
 OBJECTS += [ObjectRef(Kind.GUEST, guest) for guest in GUESTS]
 
 SETTINGS = st.builds(
-    MappingSettings,
+    lambda own, **plain: MappingSettings(**own, **plain),
+    own=st.sampled_from([{}, OWN_COLUMNS]),
     store_view=st.sampled_from(["", "de"]),
     deleted_customers=st.sampled_from(["drop", "guest"]),
     stages=st.sampled_from([{}, {"a": "processed"}]),
@@ -106,9 +122,11 @@ SETTINGS = st.builds(
 SEEDS = st.integers(0, 2**32)
 
 
-def random_row(chance: random.Random, table: str, key: Value) -> dict[str, Value]:
-    """A row of ``table``: each column one of its few values."""
-    return {KEYS[table]: key, **{name: chance.choice(values) for name, values in COLUMNS[table].items()}}
+def random_row(chance: random.Random, table: str, key: Value, rows: DictRows) -> dict[str, Value]:
+    """A row of ``table``: each column that the mapping has one of its few values."""
+    known = rows.specs[table].columns
+    values = {name: chance.choice(values) for name, values in COLUMNS[table].items() if name in known}
+    return {KEYS[table]: key, **values}
 
 
 def random_shop(chance: random.Random, mapping: MappingSettings) -> DictRows:
@@ -118,7 +136,7 @@ def random_shop(chance: random.Random, mapping: MappingSettings) -> DictRows:
         present = chance.choice((0.3, 0.9))  # also shops without customers, without products ...
         for key in ID:
             if chance.random() < present:
-                rows.put(table, **random_row(chance, table, key))
+                rows.put(table, **random_row(chance, table, key, rows))
     return rows
 
 
@@ -129,9 +147,9 @@ def random_change(chance: random.Random, table: str, rows: DictRows) -> tuple[st
     kind = chance.random()
     if kind < 0.2:
         return f"delete {table} {key}", rows.spread(rows.remove(table, key))
-    row = random_row(chance, table, key)
+    row = random_row(chance, table, key, rows)
     if kind < 0.8 and held is not None:
-        column = chance.choice(sorted(COLUMNS[table]))
+        column = chance.choice(sorted(row.keys() - {KEYS[table]}))
         row = {KEYS[table]: key, column: row[column]}
     return f"put {table} {row} over {held}", rows.spread(rows.put(table, **row))
 

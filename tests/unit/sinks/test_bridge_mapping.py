@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from cdc.mapping_config import PropertyType
 from cdc.model import ObjectType
-from sinks.bridge_mapping import MAPPED, UNMAPPED, default_settings, merged_settings, rows
+from sinks.bridge_mapping import MAPPED, UNMAPPED, Extras, Target, default_settings, merged_settings, rows
 from sinks.sandbox.wire import read_settings
 
 ADDRESS = "phone company address city state zip country"
@@ -80,3 +81,41 @@ def test_each_difference_is_one_line() -> None:
 def test_an_answer_that_makes_no_sense_counts_as_no_settings(theirs: dict[str, object]) -> None:
     """A service that answers oddly is given ours."""
     assert merged_settings(theirs)[0] == default_settings()
+
+
+OWN: Extras = {
+    ObjectType.DEAL: {
+        "delivery_date": ("", PropertyType.DATE),
+        "gift_wrap": ("shop_gift_wrap", PropertyType.MONEY),
+        "ready_at": ("", PropertyType.DATETIME),
+        "amount": ("", PropertyType.MONEY),
+        "title": ("dealname", PropertyType.TEXT),
+    }
+}
+
+
+def test_a_property_of_the_merchants_own_has_a_row() -> None:
+    """Its target is its own name unless another is given; a default one from another column keeps its target."""
+    found = rows(ObjectType.DEAL, OWN)
+
+    assert found["delivery_date"] == Target("delivery_date", "STRING")
+    assert found["gift_wrap"] == Target("shop_gift_wrap", "NUMBER")
+    assert found["ready_at"] == Target("ready_at", "DATETIME")
+    assert found["amount"] == MAPPED[ObjectType.DEAL]["amount"]
+    assert rows(ObjectType.PRODUCT, OWN) == rows(ObjectType.PRODUCT)
+
+
+def test_a_target_asked_for_is_no_longer_fed_by_the_default_property() -> None:
+    """One target has one source."""
+    found = rows(ObjectType.DEAL, OWN)
+
+    assert found["title"].name == "dealname"
+    assert "name" not in found
+
+
+def test_properties_of_the_merchants_own_are_pushed_once() -> None:
+    """A new one is a difference; put, it is none any more."""
+    body, lines = merged_settings(default_settings(), OWN)
+
+    assert "DEAL: delivery_date → delivery_date (STRING): new" in lines
+    assert merged_settings(body, OWN) == (body, [])

@@ -1,0 +1,102 @@
+"""The settings of the mapping: the forms that are taken, and what is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cdc.config import load
+from cdc.errors import ConfigError
+from cdc.json_path import parse_path
+from cdc.mapping_config import ColumnProperty, MappingSettings, PropertyType
+from cdc.model import ObjectType
+
+
+def faults(folder: Path, text: str) -> tuple[str, ...]:
+    """The faults of a settings file."""
+    (folder / "magento-cdc.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as raised:
+        load(folder / "magento-cdc.toml")
+    assert raised.value.exit_code == 2
+    return raised.value.faults
+
+
+def test_a_column_alone_is_text() -> None:
+    """The short form is a column's name."""
+    made = MappingSettings.model_validate({"deal": {"properties": {"note": "customer_note"}}}).deal.properties["note"]
+
+    assert made == ColumnProperty(column="customer_note")
+    assert made.type is PropertyType.TEXT
+
+
+def test_properties_of_ones_own_are_listed_for_the_receiver() -> None:
+    """Each with its HubSpot name and type."""
+    settings = MappingSettings.model_validate(
+        {"deal": {"properties": {"a": "x", "b": {"column": "y", "type": "money", "target": "shop_b"}}}}
+    )
+
+    assert settings.extras()[ObjectType.DEAL] == {"a": ("", PropertyType.TEXT), "b": ("shop_b", PropertyType.MONEY)}
+
+
+SECRETS = [
+    ("deal", "remote_ip"), ("deal", "protect_code"), ("deal", "x_forwarded_for"), ("deal", "Protect_Code"),
+    ("contact", "password_hash"), ("contact", "rp_token"), ("contact", "rp_token_created_at"),
+    ("contact", "confirmation"), ("contact", "failures_num"), ("contact", "first_failure"),
+    ("contact", "lock_expires"), ("contact", "session_cutoff"), ("deal", "cc_last_4"), ("line_item", "echeck_type"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("section", "column"), SECRETS)
+def test_what_must_stay_in_the_shop_is_refused_by_name(tmp_path: Path, section: str, column: str) -> None:
+    """Secrets, card data and computers' addresses can be mapped by no one."""
+    [fault] = faults(tmp_path, f"[mapping.{section}.properties]\nx = {{ column = '{column}' }}\n")
+
+    assert fault.startswith(f"mapping.{section}.properties: x: column ")
+    assert f".{column} must not leave the shop" in fault
+
+
+def test_personal_data_may_be_mapped_on_purpose() -> None:
+    """What is only sent when mapped can be mapped."""
+    MappingSettings.model_validate({"contact": {"properties": {"gender": "gender", "vat": "taxvat"}}})
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("note = { colum = 'x' }", "did you mean column?"),
+        ("note = { column = 'x', jsn = '$.a' }", "did you mean json?"),
+        ("note = { column = 'x', type = 'tekst' }", "type = 'tekst'"),
+        ("note = { column = 'x; DROP' }", "is no column name"),
+        ("note = 'guest_id'", "the replica has a column of this name"),
+        ("note = { column = 'x', json = 'a.b' }", "is no path into JSON"),
+        ("note = { column = 'x', format = '%d' }", 'type = "date"'),
+        ("note = { column = 'x', type = 'date', format = '%d/%m' }", "must name year, month and day"),
+        ("note = { column = 'x', target = 'My Note' }", "a HubSpot property's name"),
+        ("hs_assoc__deal_id = 'x'", "hs_assoc__ is the bridge's own"),
+        ("'my note' = 'x'", "a property's name"),
+        ("note = 7", "must be a table"),
+    ],
+)
+def test_a_wrong_property_is_told_with_its_name(tmp_path: Path, setting: str, said: str) -> None:
+    """Each fault names the setting and what is wrong."""
+    [fault, *_] = sorted(faults(tmp_path, f"[mapping.deal.properties]\n{setting}\n"), key=lambda line: said not in line)
+
+    assert fault.startswith("mapping.deal.properties.")
+    assert said in fault
+
+
+@pytest.mark.parametrize("text", ["", "$", "a", "$.", "$a", "$.a[", "$.a[x]", "$.a..b", "$[-1]", "$.a b", "$[*]"])
+def test_a_path_is_a_dollar_and_steps(text: str) -> None:
+    """Nothing of JSONPath beyond members and places."""
+    with pytest.raises(ValueError, match="is no path into JSON"):
+        parse_path(text)
+
+
+EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "deploy" / "examples").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_examples_are_valid(path: Path) -> None:
+    """Each file of deploy/examples can be taken into a settings file as it stands, and maps something."""
+    assert load(path).mapping != MappingSettings()
