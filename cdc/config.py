@@ -116,6 +116,7 @@ class SinkSettings(Section):
     api_key_file: Path | None = Field(None, description="file that holds it, instead of api_key")
     access_token: SecretStr = Field(SecretStr(""), description="bridge: bearer token; wins over api_key")
     access_token_file: Path | None = Field(None, description="file that holds it, instead of access_token")
+    store_id: Literal["default"] = Field("default", description="bridge: the store; v1 knows only this one")
     path: str = Field("-", description="jsonl: file to append to, - for stdout")
     paths: dict[ObjectType, str] = Field(
         default_factory=dict, description="bridge: another spelling of a type's path segment, e.g. LINE_ITEM = LINEITEM"
@@ -179,6 +180,7 @@ class LogSettings(Section):
 class HistorySettings(Section):
     """The first load."""
 
+    send: Literal["all"] = Field("all", description="what of the history is sent")
     chunk_rows: Annotated[int, Field(ge=1, le=100_000)] = Field(2000, description="rows a chunk")
 
 

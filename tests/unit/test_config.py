@@ -254,3 +254,53 @@ def test_the_sample_file_names_every_setting_at_its_default() -> None:
                 assert tree[key] == value, f"{where}{key}"
 
     compare(tree, defaults, "")
+
+
+DOCUMENTED = """
+[source]
+kind = "binlog"
+host = "127.0.0.1"
+port = 3306
+user = "magento_cdc"
+password = ""
+database = "magento"
+table_prefix = ""
+server_id = 4211
+start = "import"
+tls = { mode = "preferred" }
+files = []
+[sink]
+kind = "bridge"
+api_version = 1
+base_url = "https://api.hubapi.com"
+api_key = ""
+access_token = ""
+store_id = "default"
+path = "-"
+max_batch = 200
+max_delay_ms = 200
+max_requests_per_10s = 100
+timeout_s = 30
+[state]
+dir = "./state"
+[web]
+host = "127.0.0.1"
+port = 8080
+[log]
+level = "info"
+format = "json"
+[mapping]
+namespace = "magento"
+store_view = ""
+media_base_url = ""
+[history]
+send = "all"
+"""
+
+
+def test_the_documented_defaults_are_the_defaults(tmp_path: Path) -> None:
+    """A settings file that spells out every documented default says the same as none."""
+    path = tmp_path / "all.toml"
+    path.write_text(DOCUMENTED, encoding="utf-8")
+
+    assert load(path) == Settings()
