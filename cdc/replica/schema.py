@@ -95,7 +95,8 @@ def uses_rowid(spec: TableSpec) -> bool:
 
 def signature(spec: TableSpec) -> str:
     """Changes when the table's rows have to be loaded again."""
-    return f"{','.join(spec.key)}|{','.join(stored_columns(spec))}"
+    rows = f"|{spec.selection}" if spec.selection else ""
+    return f"{','.join(spec.key)}|{','.join(stored_columns(spec))}{rows}"
 
 
 def _table_ddl(spec: TableSpec) -> str:
@@ -135,6 +136,7 @@ def create(
                 " SET signature = excluded.signature, cursor = NULL, done = 0, rows = 0",
                 (spec.name, signature(spec)),
             )
-        for columns in sorted({*spec.indexes, *indexes.get(spec.name, set())}):
-            if columns != spec.key:
+        wanted = {*spec.indexes, *indexes.get(spec.name, set())}
+        for columns in sorted(wanted):
+            if not any(other[: len(columns)] == columns for other in (spec.key, *(wanted - {columns}))):
                 connection.execute(_index_ddl(spec, columns))
