@@ -31,24 +31,29 @@ def work(replica: Replica) -> None:
 def test_nothing_is_rendered_in_the_middle_of_a_replay(tmp_path: Path) -> None:
     """Rows come back that were deleted since: whatever asks for a rendering waits until the replay has passed them."""
     replica = toy_replica(tmp_path)
-    log = [transaction(100, insert("orders", 5, None, "9.00")), transaction(200, delete("orders", 5, None, "9.00"))]
-    with replica.store.transaction():
-        replica.apply_group(log[:1])
-    settle(replica)
-    with replica.store.transaction():
-        replica.apply_group(log[1:])
-    settle(replica)
+    item = ObjectRef(Kind.ITEM, 50)
+    log = [
+        transaction(100, insert("orders", 5, None, "9.00")),
+        transaction(150, insert("items", 50, 5, "x")),
+        transaction(
+            200, delete("orders", 5, None, "9.00", cascades=False), update("items", (50, 5, "x"), (50, 5, "y"))
+        ),
+    ]
+    for one in log:
+        with replica.store.transaction():
+            replica.apply_group([one])
+        settle(replica)
     with replica.store.transaction():
         replica.rewind(position(4))
         replica.apply_group(log[:1])
-        dirty.mark(replica.store, ORDER, force=True)
+        dirty.mark(replica.store, item, force=True)
     work(replica)
     assert outbox_rows(replica) == {}
 
     with replica.store.transaction():
         replica.apply_group(log[1:])
     work(replica)
-    assert outbox_rows(replica)["order-5"][0] == "DELETE"
+    assert outbox_rows(replica)["item-50"][0] == "DELETE"
 
 
 def test_a_replay_touches_what_the_first_load_covered(tmp_path: Path) -> None:
