@@ -134,7 +134,8 @@ class TableSpec:
     stored (never decoded); ``transient`` columns are decoded for them and not stored. ``indexes``: what renderers
     look rows up by. ``reference``: a small table that many objects use (stores, groups, attributes); loaded before
     anything is rendered. ``keys_only``: kept just to carry cascades between two mapped tables. ``integer_key``: a
-    key of one column holds integers (so it can be the rowid).
+    key of one column holds integers (so it can be the rowid). ``selection`` says in words of the mapper's own which
+    rows it keeps: the table is loaded again when that changes.
     """
 
     name: str
@@ -148,6 +149,7 @@ class TableSpec:
     required: bool = True
     reference: bool = False
     keys_only: bool = False
+    selection: str = ""
 
 
 class DeleteRule(StrEnum):
