@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -194,10 +194,21 @@ class Daemon:
             if self._has_read_to(end) and (self._loader is None or self._loader.is_done):
                 waiting = await self._state.call(dirty.counts)
                 if not waiting["objects"] and not waiting["sweeps"] and self._has_read_to(end):
-                    result = await self._delivery.until_empty()
-                    return [] if result == "empty" else await self._state.call(self._delivery.causes)
+                    result = await self._unless_stopped(self._delivery.until_empty())
+                    return await self._state.call(self._delivery.causes) if result == "stuck" else []
             await asyncio.sleep(SETTLE_S)
         return []
+
+    async def _unless_stopped(self, work: Coroutine[object, object, str]) -> str:
+        """What ``work`` returns; "" if the daemon is told to stop first (a sink that is down may never empty it)."""
+        tasks = [asyncio.ensure_future(work), asyncio.ensure_future(self._stopping.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return str(tasks[0].result()) if tasks[0].done() else ""
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _has_read_to(self, end: Position | None) -> bool:
         """Asked again after a call, which the state thread answers behind whatever turn it was in."""

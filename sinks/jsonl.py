@@ -17,7 +17,7 @@ from pathlib import Path
 import orjson
 
 from cdc.config import SinkSettings
-from cdc.errors import SinkUnavailableError
+from cdc.errors import CdcError, SinkUnavailableError
 from cdc.model import Answer, Finding, Judgement, Message, ObjectType, Outcome, Receipt
 
 MAX_BATCH = 10_000
@@ -55,7 +55,10 @@ class JsonlSink:
         self._writing = threading.Lock()
 
     async def send(self, messages: Sequence[Message]) -> Answer:
-        """Append one batch and wait until it is on disk. SinkUnavailableError if it cannot be written."""
+        """Append one batch and wait until it is on disk. SinkUnavailableError if it cannot be written.
+
+        CdcError, which ends the run, if it is a pipe on stdout whose reader went away.
+        """
         lines = b"".join(line_of(message) for message in messages)
         if lines:
             await asyncio.to_thread(self._append, lines)
@@ -100,7 +103,13 @@ class JsonlSink:
                 finally:
                     os.close(handle)
             except OSError as error:
-                hint = "is the reader of the pipe gone?" if isinstance(error, BrokenPipeError) else _hint(self._path)
+                if self._path == STDOUT and isinstance(error, BrokenPipeError):
+                    # no fault of a sink that may come back: a closed pipe never opens again
+                    raise CdcError(
+                        "stdout cannot be written: its reader went away",
+                        hint="what it did not take is sent again at the next start",
+                    ) from error
+                hint = _hint(self._path)
                 raise SinkUnavailableError(f"{self._shown} cannot be written: {error.strerror}", hint=hint) from error
 
 

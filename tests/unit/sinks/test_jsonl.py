@@ -114,14 +114,14 @@ async def test_stdout_is_written_as_lines(capfd: pytest.CaptureFixture[str]) -> 
     assert capfd.readouterr().out.encode() == line_of(LINE)
 
 
-def test_a_closed_pipe_is_unavailable() -> None:
-    """The reader of stdout may go away."""
+def test_a_closed_pipe_ends_the_run() -> None:
+    """A reader of stdout that went away never comes back: not an error that delivery would retry."""
     program = (
         "import asyncio, sys\n"
-        "from cdc.errors import SinkUnavailableError\n"
+        "from cdc.errors import CdcError, SinkError\n"
         "from tests.unit.sinks.test_jsonl import LINE, sink_to\n"
         "try: asyncio.run(sink_to('-').send([LINE]))\n"
-        "except SinkUnavailableError as error: print(error, file=sys.stderr)\n"
+        "except CdcError as error: print(isinstance(error, SinkError), error, file=sys.stderr)\n"
     )
     read_end, write_end = os.pipe()
     os.close(read_end)
@@ -129,4 +129,4 @@ def test_a_closed_pipe_is_unavailable() -> None:
         [sys.executable, "-c", program], stdout=write_end, stderr=subprocess.PIPE, text=True, check=True
     )
     os.close(write_end)
-    assert "stdout cannot be written: Broken pipe" in done.stderr
+    assert done.stderr.startswith("False stdout cannot be written: its reader went away")
