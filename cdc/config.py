@@ -284,7 +284,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError([f"cannot be read: {error.strerror}"], source=str(path)) from None
+        hint = "name a settings file with --config, or run in the folder of one"
+        raise ConfigError([f"cannot be read: {error.strerror}; {hint}"], source=str(path)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([f"is not valid TOML: {error}"], source=str(path)) from None
 
@@ -312,7 +313,8 @@ def _fault_lines(error: ValidationError) -> list[str]:
         where = [str(part) for part in fault["loc"]]
         name = ".".join(where) or "settings"
         if fault["type"] == "extra_forbidden":
-            lines.append(f"{name}: there is no such setting{_nearest(where[-1], _siblings(where[:-1]))}")
+            what = "section" if len(where) == 1 else "setting"
+            lines.append(f"{name}: there is no such {what}{_nearest(where[-1], _siblings(where[:-1]))}")
             continue
         is_no_table = fault["type"] in ("model_type", "dict_type")
         message = f"must be a table: [{name}]" if is_no_table else fault["msg"].removeprefix("Value error, ")

@@ -49,7 +49,9 @@ class ConfigError(CdcError):
     def __init__(self, faults: Sequence[str], *, source: str = "settings") -> None:
         self.faults = tuple(faults)
         lines = "".join(f"\n  {fault}" for fault in self.faults)
-        super().__init__(f"{source}: {len(self.faults)} fault(s){lines}")
+        super().__init__(
+            f"{source}: {self.faults[0]}" if len(self.faults) == 1 else f"{source}: {len(self.faults)} faults{lines}"
+        )
 
 
 class SetupError(CdcError):

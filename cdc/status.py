@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cdc.replica import dirty, outbox
@@ -22,6 +23,7 @@ class SourceView(Protocol):
     """What the daemon knows of the source."""
 
     name: str
+    details: Mapping[str, object]
     read_lag_s: float
 
 
@@ -51,7 +53,8 @@ class DaemonView:
         """Source connected, state writable, sink accepting."""
         reasons = []
         if self._source.name not in ("connected", "finished"):
-            reasons.append(f"source: {self._source.name}")
+            why = self._source.details.get("reason", "")
+            reasons.append(f"source: {self._source.name}" + (f": {why}" if why else ""))
         if self._state is None or not self._state.is_alive():
             reasons.append("state: not open")
         if self._delivery is None:

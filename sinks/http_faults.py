@@ -7,6 +7,7 @@ a URL, a key or a token: aiohttp's exceptions may hold the URL with its query, s
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -149,5 +150,7 @@ def transport_fault(error: BaseException, *, began: bool, what: str, place: str,
         return SinkUnavailableError(f"the name of {place} cannot be resolved", hint="check sink.base_url and DNS")
     if isinstance(error, aiohttp.InvalidURL):
         return SinkUnavailableError(f"{place} is no usable address", hint="check sink.base_url")
-    reason = getattr(error, "strerror", None) or type(error).__name__
+    number = getattr(error, "errno", None)  # asyncio puts a sentence of its own around the system's words
+    words = os.strerror(number) if isinstance(number, int) and number > 0 else getattr(error, "strerror", None)
+    reason = words or type(error).__name__
     return SinkUnavailableError(f"no connection to {place}: {reason}", hint="is it running, and sink.base_url right?")

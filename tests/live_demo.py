@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.kit import schema
 from tests.kit.daemon import Daemon, command, fetch
@@ -70,7 +71,7 @@ def main() -> int:
             say(f"look at  {sandbox.url}\nCtrl-C ends")
             _trade(shop, sandbox, stop, options.seconds, options.pace)
             code = daemon.stop()
-        say(f"the daemon ended with {code}; the sandbox held {fetch(sandbox.url + '/_sandbox/summary')['objects']}")
+        say(f"the daemon ended with {code}; the sandbox held {_counts(fetch(sandbox.url + '/_sandbox/summary'))}")
         sandbox.close()
         connection.close()
     return code
@@ -87,7 +88,13 @@ def _trade(shop: Shop, sandbox: SandboxThread, stop: threading.Event, seconds: f
         if time.monotonic() - said > SECONDS_A_LINE:
             said = time.monotonic()
             summary = fetch(sandbox.url + "/_sandbox/summary")
-            say(f"{done} things happened in the shop; accepted {summary['accepted']}, objects {summary['objects']}")
+            say(f"{done} things happened in the shop; {summary['accepted']} messages; {_counts(summary)}")
+
+
+def _counts(summary: dict[str, Any]) -> str:
+    """What the sandbox holds, on one line."""
+    names = {"CONTACT": "contacts", "DEAL": "deals", "LINE_ITEM": "line items", "PRODUCT": "products"}
+    return ", ".join(f"{summary['objects'][kind]['synced']} {name}" for kind, name in names.items())
 
 
 if __name__ == "__main__":

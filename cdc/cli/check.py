@@ -14,7 +14,10 @@ from cdc.model import Finding
 
 
 def check(context: typer.Context, config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
-    """Look at everything a run needs; exits 1 if something does not stand."""
+    """Look at everything a run needs, and say what mends it.
+
+    Exits 1 if something would keep a run from working.
+    """
     settings = settings_of(context, config, sets)
     findings = [*_source(settings), _state(settings), *asyncio.run(_sink(settings))]
     if as_json:

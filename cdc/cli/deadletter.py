@@ -69,14 +69,17 @@ def retry(
     config: Config = None,
     sets: Sets = None,
 ) -> None:
-    """Render the object afresh from the replica and send its newest state."""
+    """Render objects afresh and send their newest state."""
     from cdc.replica import deadletters
 
     settings = settings_of(context, config, sets)
     with open_state(settings, exclusive=False) as replica, replica.store.transaction():
         refs = _chosen(settings, names, everything, [x.ref for x in deadletters.list_all(replica.store)])
         done = [ref for ref in refs if deadletters.retry(replica.store, ref)]
-    say(f"{len(done)} to be rendered and sent again; a running daemon takes them up within a second")
+    if done:
+        say(f"{len(done)} to be rendered and sent again; a running daemon takes them up within a second")
+    else:
+        say("no dead letters; nothing to do")
 
 
 @app.command("drop")
@@ -94,7 +97,7 @@ def drop(
     with open_state(settings, exclusive=False) as replica, replica.store.transaction():
         refs = _chosen(settings, names, everything, [x.ref for x in deadletters.list_all(replica.store)])
         lost = [deadletters.drop(replica.store, ref, settings.mapping.namespace) for ref in refs]
-    for line in lost:
+    for line in lost or ["no dead letters; nothing to do"]:
         say(line)
 
 

@@ -19,7 +19,7 @@ def push(
     sets: Sets = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, change nothing.")] = False,
 ) -> None:
-    """Install the bridge and store the mapping of our properties in its settings."""
+    """Install the bridge and store the mapping in its settings."""
     settings = settings_of(context, config, sets)
 
     from sinks.make import make_sink

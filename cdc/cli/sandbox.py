@@ -17,7 +17,7 @@ def sandbox(
     api_key: Annotated[str, typer.Option(help="The hapikey it accepts.")] = "sandbox",
     manual: Annotated[bool, typer.Option("--manual", help="Judge messages only on POST /_sandbox/judge.")] = False,
 ) -> None:
-    """Run a local Ecommerce Bridge with a page to look at what arrived, until Ctrl-C."""
+    """Run a local HubSpot look-alike with a page, until Ctrl-C."""
 
     async def serve() -> None:
         from sinks.sandbox.server import start

@@ -52,8 +52,14 @@ def _of_state(settings: Settings) -> dict[str, Any]:
 
 
 def _flat(prefix: str, value: Any) -> list[tuple[str, object]]:
+    """Lines for a person: one a value, lists with one a member; what has no value is not shown."""
+    if isinstance(value, list):
+        named = [(prefix if len(value) == 1 else f"{prefix}.{at}", below) for at, below in enumerate(value, 1)]
+        return [line for name, below in named for line in _flat(name, below)]
     if isinstance(value, dict):
         return [
             line for key, below in value.items() for line in _flat(f"{prefix}.{key}" if prefix else str(key), below)
         ]
-    return [(prefix, value)]
+    if isinstance(value, bool):
+        return [(prefix, "yes" if value else "no")]
+    return [] if value is None or value == "" else [(prefix, value)]

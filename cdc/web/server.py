@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -35,7 +36,12 @@ async def start_web(view: View, metrics: Metrics, settings: WebSettings) -> WebS
     except OSError as error:
         await runner.cleanup()
         raise SetupError(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}",
+            f"cannot listen on {settings.host}:{settings.port}: {_reason(error)}",
             hint="set web.host and web.port to an address of this machine that is free (web.port = 0 picks one)",
         ) from error
     return WebServer(runner.addresses[0][1], runner)
+
+
+def _reason(error: OSError) -> str:
+    """The plain words of an error number: asyncio puts a sentence of its own around them."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)

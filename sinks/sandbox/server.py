@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -43,9 +44,14 @@ async def start(
     except OSError as error:
         await runner.cleanup()
         raise SetupError(
-            f"the sandbox cannot listen on {host}:{port}: {error.strerror}",
+            f"the sandbox cannot listen on {host}:{port}: {_reason(error)}",
             hint="is another one running? --port 0 picks a free port",
         ) from error
     bound = runner.addresses[0][1]
     shown = f"[{host}]" if ":" in host else host
     return SandboxServer(f"http://{shown}:{bound}", held, runner)
+
+
+def _reason(error: OSError) -> str:
+    """The plain words of an error number: asyncio puts a sentence of its own around them."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)

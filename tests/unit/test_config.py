@@ -119,7 +119,7 @@ def test_all_faults_come_at_once_with_name_and_value(
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        pytest.param('[sourc]\nhost = "x"', "sourc: there is no such setting; did you mean source?", id="section"),
+        pytest.param('[sourc]\nhost = "x"', "sourc: there is no such section; did you mean source?", id="section"),
         pytest.param("[source.tls]\nmod = 1", "source.tls.mod: there is no such setting; did you mean mode?", id="tls"),
         pytest.param("[sink]\nzzz = 1", "sink.zzz: there is no such setting", id="nothing near"),
         pytest.param('source = "x"', "source", id="a section that is no table"),
