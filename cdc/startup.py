@@ -154,14 +154,15 @@ def _decide(
     if held.server and held.server != identity.server and not held.gtid:
         raise PositionLostError(
             f"the state belongs to server {held.server}, {settings.source.host} is server {identity.server}",
-            hint="point source.host at the server it was made from, or remove the state folder to import afresh",
+            hint="point source.host at the server it was made from, remove the state folder to import afresh, or go on"
+            " here with `magento-cdc position set latest` (what changed between is not known)",
         )
     replica.must_not_be_loading(identity.server)
     if start is not None:
         position = source.resolve(start)
-        is_gone = _is_gone(held, source)
-        replica.rewind(position, is_new_log=is_gone)
-        if is_gone:
+        left = is_gone(held, source)
+        replica.rewind(position, is_new_log=left)
+        if left:
             log.warning("start_in_new_log", position=str(position), left=str(held))
         else:
             log.info("start_replay", position=str(position), until=replica.places.high)
@@ -170,7 +171,7 @@ def _decide(
     return held
 
 
-def _is_gone(held: Position, source: BinlogSource) -> bool:
+def is_gone(held: Position, source: BinlogSource) -> bool:
     """Whether the server's log no longer holds the place: then places before and after cannot be compared with it."""
     asked = Start(StartKind.GTID if held.gtid and source.identity().gtid_enabled else StartKind.PLACE, held)
     try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, say, settings_of
 from cdc.errors import ConfigError
 from cdc.model import Position, Start, StartKind, parse_start
+
+if TYPE_CHECKING:
+    from cdc.config import Settings
 
 app = typer.Typer(help="Show or move the position in the log.", no_args_is_help=True)
 
@@ -36,7 +39,7 @@ def set_position(
     config: Config = None,
     sets: Sets = None,
 ) -> None:
-    """Move the position by hand; the daemon must be stopped.
+    """Move the position by hand; the daemon must be stopped, the server reachable.
 
     Going back replays (nothing is sent twice that compares equal). Going forward skips changes: what they changed
     stays wrong until it changes again or is imported afresh.
@@ -48,26 +51,28 @@ def set_position(
         raise ConfigError([f"POSITION: {error}"], source="command line") from None
     with open_state(settings, exclusive=True) as replica:
         held = replica.places.position
-        target = _resolved(start, held, settings)
+        target, is_new_log = _resolved(start, held, settings)
         with replica.store.transaction():
             if held is None:
                 replica.begin(target, complete=False)
             else:
-                replica.rewind(target)
+                replica.rewind(target, is_new_log=is_new_log)
         say(f"position moved from {held} to {target}")
 
 
-def _resolved(start: Start, held: Position | None, settings: object) -> Position:
-    if start.kind is StartKind.PLACE and start.position is not None:
-        return start.position.with_server(held.server if held else "")
+def _resolved(start: Start, held: Position | None, settings: Settings) -> tuple[Position, bool]:
+    """The place on the server, and whether the log is not the one that ``held`` is of. A files source has no server."""
     import threading
 
-    from cdc.config import Settings
     from cdc.source.binlog import BinlogSource
+    from cdc.startup import is_gone
 
-    assert isinstance(settings, Settings)
+    if settings.source.kind == "files":
+        if start.position is None or start.kind is not StartKind.PLACE:
+            raise ConfigError(["POSITION: write a place as binlog.000123:4567"], source="command line")
+        return start.position, False
     source = BinlogSource(settings.source, (), stop=threading.Event())
     try:
-        return source.resolve(start)
+        return source.resolve(start), held is not None and is_gone(held, source)
     finally:
         source.close()

@@ -260,14 +260,26 @@ class Replica:
             return False
         changed = self.store.meta("mapping_version", None) is not None
         self.store.set_meta("mapping_version", self._mapper.version)
-        if changed and self.complete:
-            self._sweep_everything(0)
+        if changed:
+            self._render_all_again()
         return changed
 
     def resend_everything(self) -> None:
         """Send every object once more, equal or not (``run --resend``), behind live work."""
         self.store.db.execute("UPDATE ledger SET rendered_hash = x'', accepted_hash = NULL WHERE rendered_delete = 0")
-        self._sweep_everything(0)
+        self._render_all_again()
+
+    def _render_all_again(self) -> None:
+        """As history. A load of everything that is going on ends in just that; without one, what was rendered is."""
+        if self.complete:
+            self._sweep_everything(0)
+        elif not self.loads_everything:
+            self.store.db.execute(
+                "INSERT INTO dirty (kind, id, urgency, pull)"
+                " SELECT kind, id, ?, 1 FROM ledger WHERE rendered_delete = 0"
+                " ON CONFLICT (kind, id) DO UPDATE SET pull = 1",
+                (int(Urgency.HISTORY),),
+            )
 
     def _sweep_everything(self, not_before: int) -> None:
         for sweep in self._mapper.everything():

@@ -10,7 +10,7 @@ import pytest
 from tests.acceptance.conftest import Rig, a_rig, make_toml
 from tests.acceptance.test_starts import started, trade
 from tests.integration.test_live_places import PASSWORD, RESET, copy
-from tests.kit.daemon import wait_until
+from tests.kit.daemon import command, wait_until
 from tests.kit.day import play
 from tests.kit.servers import MariaDB, MySQL
 from tests.kit.shop import Shop
@@ -67,11 +67,12 @@ def _has(server: MariaDB | MySQL, database: str, customer: int) -> bool:
     return bool(server.run(f"SELECT 1 FROM `{database}`.customer_entity WHERE entity_id = {customer}"))
 
 
+@pytest.mark.parametrize("way", [("--start", "latest"), ("position", "set", "earliest")])
 @pytest.mark.parametrize("flavor", ["mariadb", "mysql"])
 def test_a_log_begun_anew_stops_and_goes_on_where_told(
-    request: pytest.FixtureRequest, tmp_path: Path, flavor: str
+    request: pytest.FixtureRequest, tmp_path: Path, flavor: str, way: tuple[str, ...]
 ) -> None:
-    """A lost position ends with 3; ``run --start latest``, as advised, follows the new log at once."""
+    """A lost position ends with 3; ``run --start`` or ``position set``, as advised, follows the new log at once."""
     request.getfixturevalue(flavor)
     with (MariaDB if flavor == "mariadb" else MySQL)() as own, a_rig(own, tmp_path) as rig:
         for _ in range(5):
@@ -84,7 +85,9 @@ def test_a_log_begun_anew_stops_and_goes_on_where_told(
         own.run(RESET[flavor])
         with rig.daemon() as daemon:
             assert daemon.start().wait() == 3
-        with rig.daemon("--start", "latest") as daemon:
+        if way[0] == "position":
+            assert command(*way, cwd=tmp_path).returncode == 0
+        with rig.daemon(*(way if way[0] == "--start" else ())) as daemon:
             daemon.start()
             wait_until(lambda: daemon.ask("/ready")["ready"], 30, "the daemon is ready")
             customer = rig.shop.register()

@@ -168,3 +168,18 @@ def test_a_parent_that_came_anew_before_a_pull_read_it_still_loses_its_old_child
         replica.apply_group([transaction(200, delete("orders", 5, None, "1.00"))])
 
     assert contents(replica)["items"] == []
+
+
+def test_a_changed_mapping_renders_what_was_rendered_though_nothing_is_loaded(tmp_path: Path) -> None:
+    """Without a load there are no rows to sweep over: every object in the ledger is pulled and rendered again."""
+    replica = started(tmp_path)
+    with replica.store.transaction():
+        replica.resume_mapping()
+        replica.apply_group([transaction(100, insert("orders", 5, None, "9.00"))])
+        replica.pulled([ORDER], position(100), frozenset(replica.pulls_for([ORDER], frozenset())))
+        replica.work()
+        assert waiting(replica) == {}
+        replica.store.set_meta("mapping_version", "toy-0")
+        replica.resume_mapping()
+
+    assert waiting(replica)["order-5"][0] == 1
