@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -50,11 +51,19 @@ async def _demo(serve: bool, port: int) -> int:
         _report(server.store.summary(), server.store.state())
         if serve and code == 0:
             say(f"\nlook at it: {server.url}   (Ctrl-C ends)")
-            await asyncio.Event().wait()
+            await _until_signal()
         elif code == 0:
             say("\nlook at it in a browser: magento-cdc demo --serve")
         await server.close()
     return code
+
+
+async def _until_signal() -> None:
+    """Wait for Ctrl-C or SIGTERM: handlers of our own, the daemon's would take it for a second signal to itself."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
 
 
 def _settings(recording: str, url: str, folder: Path) -> Settings:

@@ -141,3 +141,28 @@ def test_ready_says_why_the_source_is_not_there(tmp_path: Path) -> None:
         assert "Connection refused" in asked.stdout
         assert "['" not in asked.stdout
         assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_demo_ends_quietly(number: signal.Signals, tmp_path: Path) -> None:
+    """demo --serve says what arrived and where to look, ends with 0 on Ctrl-C and leaves nothing behind."""
+    process = subprocess.Popen(
+        [str(COMMAND), "demo", "--serve"],
+        cwd=tmp_path,
+        env=free_environment() | {"TMPDIR": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if line.startswith("look at it: http://127.0.0.1:"):
+            break
+    process.send_signal(number)
+    rest = process.communicate(timeout=20)[1]
+
+    assert process.returncode == 0, rest
+    assert any(line.split()[:1] == ["LINE_ITEM"] for line in said)
+    assert rest == ""
+    assert list(tmp_path.iterdir()) == []
