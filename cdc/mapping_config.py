@@ -30,6 +30,7 @@ class PropertyType(StrEnum):
     DATETIME = "datetime"  # epoch milliseconds
     BOOL = "bool"  # true or false
     MINUTES = "minutes"  # since midnight → HH:MM
+    OPTION = "option"  # an attribute's option → its label
 
 
 OURS: Final = frozenset({"stamp", "guest_id", "price_mode", "ship_mode"})
@@ -85,7 +86,9 @@ class ColumnProperty(Section):
         return hubspot_name(value)
 
     @model_validator(mode="after")
-    def _format_fits(self) -> ColumnProperty:
+    def _fits(self) -> ColumnProperty:
+        if self.type is PropertyType.OPTION:
+            raise ValueError('type = "option" is for attributes: [mapping.product.attributes]')
         if self.format:
             if self.type not in (PropertyType.DATE, PropertyType.DATETIME):
                 raise ValueError('format is for type = "date" and type = "datetime"')
@@ -110,7 +113,35 @@ def _try_format(form: str) -> None:
         raise ValueError("format must name year, month and day, e.g. %d/%m/%Y")
 
 
+class AttributeProperty(Section):
+    """A property made from an EAV attribute: ``"color"`` or ``{ code = "color", target = "shop_color" }``."""
+
+    code: str = Field(description="attribute_code")
+    type: PropertyType | None = Field(None, description="how its value becomes text; as the attribute says if not set")
+    target: str = Field("", description="bridge: the HubSpot property, if its name is another")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _code_alone(cls, value: Any) -> Any:
+        return {"code": value} if isinstance(value, str) else value
+
+    @field_validator("code")
+    @classmethod
+    def _is_code(cls, value: str) -> str:
+        if not _COLUMN.fullmatch(value):
+            raise ValueError("is no attribute code")
+        if reason := why_not("customer_entity", value):
+            raise ValueError(reason)
+        return value
+
+    @field_validator("target")
+    @classmethod
+    def _is_target(cls, value: str) -> str:
+        return hubspot_name(value)
+
+
 Columns = dict[Name, ColumnProperty]
+Attributes = dict[Name, AttributeProperty]
 
 
 def _refused(table: str, properties: Mapping[str, ColumnProperty]) -> None:
@@ -147,12 +178,19 @@ class ProductMapping(Section):
     """Further properties of products."""
 
     properties: Columns = Field(default_factory=dict, description="property → column of catalog_product_entity")
+    attributes: Attributes = Field(default_factory=dict, description="property → code of a product attribute")
 
     @field_validator("properties")
     @classmethod
     def _allowed(cls, value: Columns) -> Columns:
         _refused("catalog_product_entity", value)
         return value
+
+
+class CustomerMapping(Section):
+    """Attributes of customers, as further properties of their contacts."""
+
+    attributes: Attributes = Field(default_factory=dict, description="property → code of a customer attribute")
 
 
 class LineItemMapping(Section):
@@ -178,19 +216,30 @@ class MappingSettings(Section):
         "drop", description="orders of deleted customers: drop the contact or make it a guest's"
     )
     contact: ContactMapping = ContactMapping()
+    customer: CustomerMapping = CustomerMapping()
     product: ProductMapping = ProductMapping()
     deal: DealMapping = DealMapping()
     line_item: LineItemMapping = LineItemMapping()
 
+    @model_validator(mode="after")
+    def _named_once(self) -> MappingSettings:
+        for ours, columns, attributes in (
+            ("product", self.product.properties, self.product.attributes),
+            ("customer", self.contact.properties, self.customer.attributes),
+        ):
+            if twice := sorted(columns.keys() & attributes.keys()):
+                raise ValueError(f"property {twice[0]} is made from a column and from an attribute of the {ours}")
+        return self
+
     def extras(self) -> dict[ObjectType, dict[str, tuple[str, PropertyType]]]:
         """Object type → property of the merchant's own → its HubSpot name ("": the same) and type."""
-        sections = {
-            ObjectType.CONTACT: self.contact.properties,
-            ObjectType.PRODUCT: self.product.properties,
-            ObjectType.DEAL: self.deal.properties,
-            ObjectType.LINE_ITEM: self.line_item.properties,
+        sections: dict[ObjectType, dict[str, ColumnProperty | AttributeProperty]] = {
+            ObjectType.CONTACT: {**self.contact.properties, **self.customer.attributes},
+            ObjectType.PRODUCT: {**self.product.properties, **self.product.attributes},
+            ObjectType.DEAL: {**self.deal.properties},
+            ObjectType.LINE_ITEM: {**self.line_item.properties},
         }
         return {
-            kind: {name: (made.target, made.type) for name, made in properties.items()}
+            kind: {name: (made.target, made.type or PropertyType.TEXT) for name, made in properties.items()}
             for kind, properties in sections.items()
         }

@@ -17,7 +17,7 @@ from cdc.errors import PositionLostError, SetupError
 from cdc.history.reader import RowLoader
 from cdc.model import ForeignKey, Position, Start, StartKind, TableSpec, Transaction, parse_start
 from cdc.protocols import Clock
-from cdc.replica.cascades import core_foreign_keys
+from cdc.replica.cascades import core_foreign_keys, with_between
 from cdc.replica.replica import Replica
 from cdc.source.binlog import BinlogSource
 from cdc.source.files import FilesSource
@@ -96,9 +96,11 @@ def _open_binlog(
     connection = connect(settings.source)
     try:
         keys = foreign_keys(connection, settings.source.database, settings.source.table_prefix)
-        replica = Replica(settings.state.dir, MagentoMapping(settings.mapping), keys, clock)
+        mapper = MagentoMapping(settings.mapping)
+        # before the state is opened: it would empty a table for the sake of a column that is misspelt
+        require(settings.source, with_between(mapper.tables, keys), mapper.attributes)
+        replica = Replica(settings.state.dir, mapper, keys, clock)
         try:
-            require(settings.source, replica.tables)
             source = BinlogSource(settings.source, replica.tables, stop=stop, on_state=on_state)
             identity = source.identity()
             loader = row_loader(settings, replica.tables, identity)

@@ -6,9 +6,10 @@ history): the contact then stands on what that order says, so that a deal's link
 
 from __future__ import annotations
 
-from cdc.model import Rendered, Row
+from cdc.model import Rendered, Row, Value
 from cdc.protocols import RowReader
 from mappers import contact, times
+from mappers.attributes import Attributes
 from mappers.plan import Plan
 from mappers.shop import shop
 from mappers.text import clean
@@ -22,13 +23,28 @@ def render(customer_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
         return None
     properties["newsletter"] = contact.newsletter(rows.find("newsletter_subscriber", "customer_id", customer_id))
     if row is None:
-        return Rendered(plan.contact.empty() | properties)
+        return Rendered(plan.contact.empty() | dict.fromkeys(plan.customer_attributes, "") | properties)
     own, warnings = plan.contact.of(row)
-    return Rendered(properties | own, warnings=warnings)
+    if not plan.customer_attributes:
+        return Rendered(properties | own, warnings=warnings)
+    known = shop(rows, plan).customers
+    further, doubts = known.properties(plan.customer_attributes, _values(customer_id, rows, known))
+    return Rendered(properties | own | further, warnings=(*warnings, *doubts))
+
+
+def _values(customer_id: int, rows: RowReader, known: Attributes) -> dict[str, Value]:
+    """Attribute code → value, of the attributes that have a row."""
+    values: dict[str, Value] = {}
+    for table, codes in known.by_table.items():
+        for row in rows.find(table, "entity_id", customer_id):
+            code = codes.get(row.get("attribute_id"))
+            if code is not None:
+                values[code] = row.get("value")
+    return values
 
 
 def _from_row(row: Row, rows: RowReader, plan: Plan) -> dict[str, str]:
-    known = shop(rows, plan.settings.store_view)
+    known = shop(rows, plan)
     return {
         "email": contact.email(row.get("email")),
         "firstname": clean(row.get("firstname")),
@@ -52,5 +68,5 @@ def _stand_in(customer_id: int, rows: RowReader, plan: Plan) -> dict[str, str] |
     order = next(contact.newest_orders("customer_id", customer_id, rows), None)
     if order is None:
         return None
-    known = contact.from_order(order, rows, shop(rows, plan.settings.store_view))
+    known = contact.from_order(order, rows, shop(rows, plan))
     return {**known, "created_at": "", "date_of_birth": ""}

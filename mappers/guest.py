@@ -15,7 +15,7 @@ def render(guest_id: str, rows: RowReader, plan: Plan) -> Rendered | None:
     order = newest(guest_id, rows, plan)
     if order is None:
         return None
-    properties = contact.from_order(order, rows, shop(rows, plan.settings.store_view))
+    properties = contact.from_order(order, rows, shop(rows, plan))
     properties["newsletter"] = contact.newsletter(rows.find("newsletter_subscriber", "guest_id", guest_id))
     return Rendered(properties)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from cdc.errors import RenderError
@@ -20,7 +20,6 @@ from mappers.guests import guest_id, possible_guest
 from mappers.options import modes
 from mappers.plan import Plan
 from mappers.shop import shop
-from mappers.tables import PRODUCT_VALUES
 
 RENDERER_VERSION: Final = 1
 """Raise it with every change of what is rendered from the same rows: all objects are then rendered again."""
@@ -34,7 +33,6 @@ _EVERYTHING: Final = (
     Sweep(Kind.ORDER, "sales_order", "entity_id"),
     Sweep(Kind.ITEM, "sales_order_item", "item_id"),
 )
-_PRODUCT_VALUE_TABLES: Final = frozenset(PRODUCT_VALUES.values())
 
 
 class MagentoMapping:
@@ -47,6 +45,10 @@ class MagentoMapping:
         self.settings = settings
         self.plan = Plan(settings)
         self.tables = self.plan.tables
+        self.attributes: Mapping[str, Sequence[str]] = self.plan.asked_attributes()
+        """Entity type → codes of the attributes that the settings ask for: the shop must have them."""
+        self._product_values = frozenset(self.plan.product_values.values())
+        self._customer_values = frozenset(self.plan.customer_values.values())
         asked = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
         self.version = f"{RENDERER_VERSION}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
 
@@ -62,9 +64,11 @@ class MagentoMapping:
         return {}
 
     def keep(self, table: str, row: Row, rows: RowReader) -> bool:
-        """Not kept: values of product attributes that are known and not mapped, and shipping addresses of orders."""
-        if table in _PRODUCT_VALUE_TABLES:
-            return shop(rows, self.settings.store_view).needs(row.get("attribute_id"))
+        """Not kept: values of attributes that are known and not mapped, and shipping addresses of orders."""
+        if table in self._product_values:
+            return shop(rows, self.plan).products.needs(row.get("attribute_id"))
+        if table in self._customer_values:
+            return shop(rows, self.plan).customers.needs(row.get("attribute_id"))
         return table != "sales_order_address" or row.get("address_type") != "shipping"
 
     def touched(

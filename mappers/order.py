@@ -65,7 +65,7 @@ def render(order_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
         "payment_method": _payment_method(rows.find("sales_order_payment", "parent_id", order_id)),
         "shipping_method": clean(order.get("shipping_method")),
         "tracking_numbers": _tracking(rows.find("sales_shipment_track", "order_id", order_id)),
-        "store": shop(rows, plan.settings.store_view).store_code(order.get("store_id")),
+        "store": shop(rows, plan).store_code(order.get("store_id")),
         "state": clean(order.get("state")),
         "status": clean(order.get("status")),
         "on_hold": _truth(order.get("state") == stages.HELD),

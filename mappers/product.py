@@ -11,8 +11,9 @@ from typing import Final
 from cdc.model import ObjectRef, Rendered, Row, Value
 from cdc.protocols import RowReader
 from mappers import line_item, money, times
+from mappers.attributes import ADMIN, Attributes
 from mappers.plan import Plan
-from mappers.shop import ADMIN, Shop, shop
+from mappers.shop import shop
 from mappers.text import clean, from_html
 
 STATUS: Final = {1: "enabled", 2: "disabled"}
@@ -25,8 +26,8 @@ def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     row = rows.get("catalog_product_entity", product_id)
     if row is None:
         return _stand_in(product_id, rows, plan)
-    known = shop(rows, plan.settings.store_view)
-    values = _values(product_id, rows, known)
+    known = shop(rows, plan)
+    values = _values(product_id, rows, known.products, known.view)
     properties = {
         "sku": clean(row.get("sku")),
         "type": clean(row.get("type_id")),
@@ -45,15 +46,17 @@ def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     if "image" in values:
         properties["image_url"] = _image_url(clean(values["image"]), plan.settings.media_base_url)
     own, warnings = plan.product.of(row)
-    return Rendered(properties | own, warnings=(known.warning, *warnings) if known.warning else warnings)
+    further, doubts = known.products.properties(plan.product_attributes, values)
+    view = (known.warning,) if known.warning else ()
+    return Rendered(properties | own | further, warnings=(*view, *warnings, *doubts))
 
 
-def _values(product_id: int, rows: RowReader, known: Shop) -> dict[str, Value]:
+def _values(product_id: int, rows: RowReader, known: Attributes, view: Value) -> dict[str, Value]:
     """Attribute code → effective value (None without a row); a code the shop does not have is missing.
 
     A view's own row counts even when it is NULL; without one the default scope's row does.
     """
-    default: dict[str, Value] = dict.fromkeys(known.attributes)
+    default: dict[str, Value] = dict.fromkeys(known.by_code)
     own: dict[str, Value] = {}
     for table, codes in known.by_table.items():
         for row in rows.find(table, "entity_id", product_id):
@@ -61,7 +64,7 @@ def _values(product_id: int, rows: RowReader, known: Shop) -> dict[str, Value]:
             store = row.get("store_id")
             if code is None:
                 continue
-            if store == known.view:
+            if store == view:
                 own[code] = row.get("value")
             elif store == ADMIN:
                 default[code] = row.get("value")
@@ -78,7 +81,7 @@ def _stand_in(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     line = _newest_line(product_id, rows)
     if line is None:
         return None
-    properties = plan.product.empty() | dict.fromkeys(_STAND_IN_EMPTY, "")
+    properties = plan.product.empty() | dict.fromkeys((*plan.product_attributes, *_STAND_IN_EMPTY), "")
     properties |= {
         "name": clean(line.get("name")),
         "sku": clean(line.get("sku")),

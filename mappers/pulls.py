@@ -11,7 +11,6 @@ from cdc.model import Kind, ObjectRef, Pull, Row, Value
 from cdc.protocols import RowReader
 from mappers import contact, guest
 from mappers.plan import Plan
-from mappers.tables import PRODUCT_VALUES
 
 
 def pulls(ref: ObjectRef, rows: RowReader, plan: Plan) -> tuple[Pull, ...]:
@@ -24,10 +23,10 @@ def pulls(ref: ObjectRef, rows: RowReader, plan: Plan) -> tuple[Pull, ...]:
             known = _order(item.get("order_id")) if item is not None else ()
             return (Pull("sales_order_item", "item_id", ref.id), *known)
         case Kind.PRODUCT:
-            values = (Pull(table, "entity_id", ref.id) for table in PRODUCT_VALUES.values())
+            values = (Pull(table, "entity_id", ref.id) for table in plan.product_values.values())
             return (Pull("catalog_product_entity", "entity_id", ref.id), *values)
         case Kind.CUSTOMER:
-            return _customer(ref.id, rows)
+            return _customer(ref.id, rows, plan)
         case Kind.GUEST:
             # a subscriber's email has no index before 2.4.x: his row comes with the first load
             return _address_of(guest.newest(str(ref.id), rows, plan))
@@ -44,11 +43,12 @@ def _order(order_id: Value) -> tuple[Pull, ...]:
     )
 
 
-def _customer(customer_id: int | str, rows: RowReader) -> tuple[Pull, ...]:
+def _customer(customer_id: int | str, rows: RowReader, plan: Plan) -> tuple[Pull, ...]:
     own = (
         Pull("customer_entity", "entity_id", customer_id),
         Pull("customer_address_entity", "parent_id", customer_id),
         Pull("newsletter_subscriber", "customer_id", customer_id),
+        *(Pull(table, "entity_id", customer_id) for table in plan.customer_values.values()),
     )
     if rows.get("customer_entity", customer_id) is not None:
         return own

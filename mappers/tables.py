@@ -7,6 +7,7 @@ data) are in no list here, and a test keeps it so.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from cdc.model import TableSpec
@@ -74,6 +75,14 @@ _PRODUCTS = (
     ),
 )
 
+CUSTOMER_VALUES: Final = {
+    backend: f"customer_entity_{backend}" for backend in ("varchar", "int", "decimal", "text", "datetime")
+}
+"""The same for values of customers; they have no store."""
+
+_DATETIMES: Final = "catalog_product_entity_datetime"  # no default property is made from a date attribute
+ALL_PRODUCT_VALUES: Final = {**PRODUCT_VALUES, "datetime": _DATETIMES}
+
 _ORDERS = (
     TableSpec(
         "sales_order",
@@ -113,6 +122,54 @@ _ORDERS = (
         indexes=(("order_id",),),
     ),
 )  # fmt: skip
+
+_OPTIONS = (
+    TableSpec(
+        "eav_attribute_option",
+        ("option_id",),
+        ("option_id", "attribute_id"),
+        indexes=(("attribute_id",),),
+        reference=True,
+    ),
+    TableSpec(
+        "eav_attribute_option_value",
+        ("value_id",),
+        ("value_id", "option_id", "store_id", "value"),
+        indexes=(("option_id",),),
+        reference=True,
+    ),
+)
+
+
+def with_attributes(
+    tables: tuple[TableSpec, ...], product_codes: frozenset[str], customer_codes: frozenset[str]
+) -> tuple[TableSpec, ...]:
+    """The tables that further attributes need as well: the rest of the value tables, inputs and options."""
+    if not product_codes and not customer_codes:
+        return tables
+    found: list[TableSpec] = []
+    for spec in tables:
+        if spec.name == "eav_attribute":
+            found += [replace(spec, columns=(*spec.columns, "frontend_input")), *_OPTIONS]
+        elif spec.name in PRODUCT_VALUES.values() and product_codes:
+            found.append(replace(spec, selection=",".join(sorted(product_codes))))
+            if spec.name == PRODUCT_VALUES["varchar"]:
+                found.append(replace(found[-1], name=_DATETIMES))
+        else:
+            found.append(spec)
+            if spec.name == "customer_entity" and customer_codes:
+                found += _customer_values(customer_codes)
+    return tuple(found)
+
+
+def _customer_values(codes: frozenset[str]) -> list[TableSpec]:
+    columns = ("value_id", "entity_id", "attribute_id", "value")
+    selection = ",".join(sorted(codes))
+    return [
+        TableSpec(table, ("value_id",), columns, indexes=(("entity_id",),), selection=selection)
+        for table in CUSTOMER_VALUES.values()
+    ]
+
 
 TABLES: Final[tuple[TableSpec, ...]] = (*_REFERENCES, *_CUSTOMERS, *_PRODUCTS, *_ORDERS)
 """Every table the default properties are made from."""

@@ -16,10 +16,11 @@ from typing import Final
 from cdc.model import Kind, ObjectRef, Row, Sweep, Value
 from cdc.protocols import RowReader
 from mappers import line_item, order
+from mappers.attributes import ADMIN
 from mappers.guests import guest_id, possible_guest
 from mappers.plan import Plan
-from mappers.shop import ADMIN, ATTRIBUTES, shop
-from mappers.tables import PRODUCT_VALUES
+from mappers.shop import shop
+from mappers.tables import ALL_PRODUCT_VALUES, CUSTOMER_VALUES
 
 Touched = Iterator[ObjectRef | Sweep]
 Touch = Callable[[Row | None, Row | None, RowReader, Plan], Touched]
@@ -165,7 +166,7 @@ def _subscriber(before: Row | None, after: Row | None, rows: RowReader, plan: Pl
 
 
 def _product_value(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
-    views = (ADMIN, shop(rows, plan.settings.store_view).view)
+    views = (ADMIN, shop(rows, plan).view)
     if any(row is not None and row.get("store_id") in views for row in (before, after)):
         yield from _refs(Kind.PRODUCT, _either("entity_id", before, after))
 
@@ -173,16 +174,54 @@ def _product_value(before: Row | None, after: Row | None, rows: RowReader, plan:
 # -------------------------------------------------------------------------------------------- reference rows
 
 _ALL_PRODUCTS: Final = Sweep(Kind.PRODUCT, "catalog_product_entity", "entity_id")
+_ALL_CUSTOMERS: Final = Sweep(Kind.CUSTOMER, "customer_entity", "entity_id")
 
 
 def _attribute(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
-    if any(code in ATTRIBUTES for code in _either("attribute_code", before, after)):
+    codes = _either("attribute_code", before, after)
+    if any(code in plan.product_codes for code in codes):
         yield _ALL_PRODUCTS
+    if any(code in plan.customer_codes for code in codes):
+        yield _ALL_CUSTOMERS
 
 
 def _entity_type(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
-    if "catalog_product" in _either("entity_type_code", before, after):
+    codes = _either("entity_type_code", before, after)
+    if "catalog_product" in codes:
         yield _ALL_PRODUCTS
+    if "customer" in codes and plan.customer_codes:
+        yield _ALL_CUSTOMERS
+
+
+def _option(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
+    """An option that came, went or moved: with the first and the last one, ids become labels and labels ids."""
+    for attribute_id in _either("attribute_id", before, after):
+        for kind, table in _value_tables(attribute_id, rows, plan):
+            yield Sweep(kind, table, "entity_id", "attribute_id", attribute_id)
+
+
+def _label(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
+    """A label bears on the objects that use its option, though no row of theirs changes."""
+    views = (ADMIN, shop(rows, plan).view)
+    if not any(row is not None and row.get("store_id") in views for row in (before, after)):
+        return
+    for option_id in _either("option_id", before, after):
+        option = rows.get("eav_attribute_option", option_id)
+        if option is None:
+            continue
+        attribute_id = option.get("attribute_id")
+        for kind, table in _value_tables(attribute_id, rows, plan):
+            if table.endswith("_int"):  # one option is one number; a multiselect's text holds several
+                yield Sweep(kind, table, "entity_id", "value", option_id)
+            else:
+                yield Sweep(kind, table, "entity_id", "attribute_id", attribute_id)
+
+
+def _value_tables(attribute_id: Value, rows: RowReader, plan: Plan) -> Iterator[tuple[Kind, str]]:
+    """Where the attribute's values lie, if it is mapped."""
+    known = shop(rows, plan)
+    for kind, attributes in ((Kind.PRODUCT, known.products), (Kind.CUSTOMER, known.customers)):
+        yield from ((kind, table) for table, codes in attributes.by_table.items() if attribute_id in codes)
 
 
 def _contacts_of_orders(column: str, value: Value) -> Touched:
@@ -203,6 +242,8 @@ def _store(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -
     yield from _contacts_of_orders("store_id", row.get("store_id"))
     if plan.settings.store_view in _either("code", before, after):
         yield _ALL_PRODUCTS
+        if plan.customer_codes:
+            yield _ALL_CUSTOMERS
 
 
 def _website(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
@@ -224,10 +265,13 @@ _TABLES: Final[dict[str, Touch]] = {
     "customer_address_entity": _customer_address,
     "newsletter_subscriber": _subscriber,
     "catalog_product_entity": _by(Kind.PRODUCT, "entity_id"),
-    **dict.fromkeys(PRODUCT_VALUES.values(), _product_value),
+    **dict.fromkeys(ALL_PRODUCT_VALUES.values(), _product_value),
+    **dict.fromkeys(CUSTOMER_VALUES.values(), _by(Kind.CUSTOMER, "entity_id")),
     "customer_group": _group,
     "store": _store,
     "store_website": _website,
     "eav_attribute": _attribute,
+    "eav_attribute_option": _option,
+    "eav_attribute_option_value": _label,
     "eav_entity_type": _entity_type,
 }

@@ -44,7 +44,8 @@ def _source(settings: Settings) -> Sequence[Finding]:
     from cdc.source.preflight import findings
     from mappers.mapping import MagentoMapping
 
-    return findings(settings.source, MagentoMapping(settings.mapping).tables)
+    mapper = MagentoMapping(settings.mapping)
+    return findings(settings.source, mapper.tables, mapper.attributes)
 
 
 def _state(settings: Settings) -> Finding:

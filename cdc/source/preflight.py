@@ -16,6 +16,7 @@ from cdc.config import SourceSettings
 from cdc.errors import CdcError, SetupError, SourceDisconnectedError
 from cdc.model import Finding, TableSpec
 from cdc.source import dump
+from cdc.source.attributes import NO_ATTRIBUTES, Wanted, missing_attributes
 from cdc.source.server import (
     Connection,
     ServerIdentity,
@@ -38,14 +39,16 @@ _DENIED = frozenset({1044, 1045, 1142, 1227, 1698})
 _SHOWN_NAMES = 3
 
 
-def findings(settings: SourceSettings, tables: Sequence[TableSpec]) -> list[Finding]:
+def findings(
+    settings: SourceSettings, tables: Sequence[TableSpec], attributes: Wanted = NO_ATTRIBUTES
+) -> list[Finding]:
     """One line per thing looked at, in the order in which they would fail. Never raises for what it finds."""
     try:
         connection = connect(settings, database=False)
     except CdcError as error:
         return [Finding("server", False, error.message, error.hint)]
     try:
-        return list(_examine(connection, settings, tables))
+        return list(_examine(connection, settings, tables, attributes))
     except (pymysql.err.Error, OSError) as error:
         fault = mapped(error, settings)
         return [Finding("server", False, fault.message, fault.hint)]
@@ -54,10 +57,10 @@ def findings(settings: SourceSettings, tables: Sequence[TableSpec]) -> list[Find
             connection.close()
 
 
-def require(settings: SourceSettings, tables: Sequence[TableSpec]) -> None:
+def require(settings: SourceSettings, tables: Sequence[TableSpec], attributes: Wanted = NO_ATTRIBUTES) -> None:
     """Raises SetupError naming everything that does not allow a start; SourceDisconnectedError when unreachable."""
     connect(settings, database=False).close()
-    faults = [finding for finding in findings(settings, tables) if not finding.ok]
+    faults = [finding for finding in findings(settings, tables, attributes) if not finding.ok]
     if len(faults) == 1:
         raise SetupError(faults[0].text, hint=faults[0].fix)
     if faults:
@@ -65,7 +68,9 @@ def require(settings: SourceSettings, tables: Sequence[TableSpec]) -> None:
         raise SetupError(f"{len(faults)} things do not allow a start:{lines}")
 
 
-def _examine(connection: Connection, settings: SourceSettings, tables: Sequence[TableSpec]) -> Iterator[Finding]:
+def _examine(
+    connection: Connection, settings: SourceSettings, tables: Sequence[TableSpec], attributes: Wanted
+) -> Iterator[Finding]:
     identity = read_identity(connection)
     yield _version(identity, settings)
     yield from _log(connection, identity, settings)
@@ -75,7 +80,10 @@ def _examine(connection: Connection, settings: SourceSettings, tables: Sequence[
     yield _gtid(identity)
     yield _retention(connection, identity)
     yield _server_id(connection, settings)
-    yield from _tables(connection, settings, tables)
+    of_tables = list(_tables(connection, settings, tables))
+    yield from of_tables
+    if all(finding.ok for finding in of_tables):
+        yield from missing_attributes(connection, settings, attributes)
     yield _replication_slave(connection, settings)  # last: it ends the connection's life as an SQL session
 
 

@@ -9,7 +9,7 @@ import pytest
 from cdc.config import load
 from cdc.errors import ConfigError
 from cdc.json_path import parse_path
-from cdc.mapping_config import ColumnProperty, MappingSettings, PropertyType
+from cdc.mapping_config import AttributeProperty, ColumnProperty, MappingSettings, PropertyType
 from cdc.model import ObjectType
 
 
@@ -100,3 +100,36 @@ EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "deploy" / "examples").
 def test_the_examples_are_valid(path: Path) -> None:
     """Each file of deploy/examples can be taken into a settings file as it stands, and maps something."""
     assert load(path).mapping != MappingSettings()
+
+
+def test_an_attribute_alone_is_read_as_its_definition_says() -> None:
+    """The short form is an attribute's code; no type means the attribute's own."""
+    settings = MappingSettings.model_validate({"product": {"attributes": {"brand": "manufacturer"}}})
+
+    assert settings.product.attributes["brand"] == AttributeProperty(code="manufacturer")
+    assert settings.extras()[ObjectType.PRODUCT] == {"brand": ("", PropertyType.TEXT)}
+
+
+@pytest.mark.parametrize(
+    ("section", "text", "said"),
+    [
+        ("customer.attributes", "x = 'rp_token'", "must not leave the shop"),
+        ("product.attributes", "x = 'no code!'", "is no attribute code"),
+        ("product.attributes", "x = { cod = 'color' }", "did you mean code?"),
+        ("deal.properties", "x = { column = 'y', type = 'option' }", "is for attributes"),
+        ("deal.attributes", "x = 'y'", "there is no such setting"),
+    ],
+)
+def test_a_wrong_attribute_is_told_with_its_name(tmp_path: Path, section: str, text: str, said: str) -> None:
+    """Each fault names the setting and what is wrong."""
+    found = faults(tmp_path, f"[mapping.{section}]\n{text}\n")
+
+    assert any(fault.startswith(f"mapping.{section}") and said in fault for fault in found), found
+
+
+def test_a_property_has_one_source(tmp_path: Path) -> None:
+    """A column and an attribute of one name would be decided by chance."""
+    text = "[mapping.contact.properties]\nx = 'taxvat'\n[mapping.customer.attributes]\nx = 'tier'\n"
+
+    [fault] = faults(tmp_path, text)
+    assert "property x is made from a column and from an attribute of the customer" in fault

@@ -1,0 +1,113 @@
+"""A shop with modules' columns and attributes of its own: mapped by settings alone, from import to live change."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance.conftest import Rig
+from tests.acceptance.test_refusals import refused
+from tests.kit.daemon import command, wait_until
+from tests.kit.shop.lines import Line
+
+COLUMNS = (
+    "ADD delivery_date DATETIME NOT NULL DEFAULT '0000-00-00 00:00:00'",
+    "ADD delivery_comment TEXT",
+    "ADD shipping_arrival_date DATE",
+    "ADD mp_delivery_information TEXT",
+    "ADD myparcel_delivery_options TEXT",
+    "ADD drop_off_day DATE",
+    "ADD etechflow_delivery_date VARCHAR(10)",
+)
+"""What five delivery-date modules add to the order."""
+
+MAPPING = """
+[mapping.deal.properties]
+delivery_date = { column = "delivery_date", type = "date" }
+delivery_comment = "delivery_comment"
+arrival = { column = "shipping_arrival_date", type = "date" }
+mp_date = { column = "mp_delivery_information", json = "$.deliveryDate", type = "date", format = "%m/%d/%Y" }
+parcel_date = { column = "myparcel_delivery_options", json = "$.date", type = "date" }
+drop_off = { column = "drop_off_day", type = "date", target = "shop_drop_off" }
+etech_date = { column = "etechflow_delivery_date", type = "date", format = "%d-%m-%Y" }
+[mapping.product.attributes]
+color = "color"
+materials = "materials"
+cost = { code = "cost", type = "money" }
+[mapping.customer.attributes]
+loyalty_tier = "loyalty_tier"
+"""
+ORDER_VALUES = {
+    "delivery_date": "2026-03-05 00:00:00",
+    "delivery_comment": "Ring twice",
+    "shipping_arrival_date": "2026-03-05",
+    "mp_delivery_information": '{"deliveryDate": "03/05/2026", "deliveryComment": "Ring twice"}',
+    "myparcel_delivery_options": '{"date": "2026-03-05T00:00:00.000Z", "isPickup": false}',
+    "drop_off_day": "2026-03-04",
+    "etechflow_delivery_date": "05-03-2026",
+}
+
+
+def with_modules(rig: Rig) -> None:
+    """Add the modules' columns."""
+    rig.shop.db.execute(f"ALTER TABLE sales_order {', '.join(COLUMNS)}")
+
+
+def held(rig: Rig, kind: str, identity: int) -> dict[str, str]:
+    """The properties that the sandbox holds of an object, by our names."""
+    found: dict[str, str] = rig.sandbox.state().get(f"magento-{kind}-{identity}", {}).get("properties", {})
+    return found
+
+
+def test_columns_and_attributes_from_import_to_live_change(rig: Rig) -> None:
+    """Mapped later, they load by themselves; an order, an option's new name and a cleared value arrive."""
+    with_modules(rig)
+    shop = rig.shop
+    values = {"color": shop.option("color", "Blue"), "cost": "4.5"}
+    product = shop.create_product("MUG", "Mug", "9.90", values=values)
+    customer = shop.register()
+    order = shop.place_order(customer, [Line(product)])
+    with rig.daemon() as plain:
+        plain.start()
+        rig.wait_for_equality()
+        assert plain.stop() == 0
+    rig.toml += MAPPING
+
+    with rig.daemon() as daemon:
+        assert command("mapping", "push", cwd=rig.folder).returncode == 0
+        daemon.start()
+        wait_until(lambda: held(rig, "product", product).get("color") == "Blue", 60, "the attribute is loaded")
+        shop.db.update("sales_order", {"entity_id": order}, **ORDER_VALUES)
+        shop.rename_option("color", "Blue", "Navy")
+        shop.set_loyalty_tier(customer, shop.option("loyalty_tier", "Gold"))
+        wait_until(lambda: held(rig, "product", product).get("color") == "Navy", 60, "the renamed option arrives")
+        wait_until(lambda: held(rig, "customer", customer).get("loyalty_tier") == "Gold", 60, "the tier arrives")
+        rig.wait_for_equality()
+        deal = held(rig, "order", order)
+        assert [deal[name] for name in ("delivery_date", "arrival", "mp_date", "parcel_date", "etech_date")] == (
+            ["2026-03-05"] * 5
+        )
+        assert (deal["delivery_comment"], deal["drop_off"]) == ("Ring twice", "2026-03-04")
+        assert held(rig, "product", product)["cost"] == "4.50"
+
+        shop.db.update("sales_order", {"entity_id": order}, delivery_date="0000-00-00 00:00:00")
+        shop.set_loyalty_tier(customer, None)
+        wait_until(lambda: "delivery_date" not in held(rig, "order", order), 30, "the date is cleared")
+        rig.wait_for_equality()
+        assert "loyalty_tier" not in held(rig, "customer", customer)
+        assert daemon.stop() == 0
+    assert rig.sandbox.violations() == {}
+    assert [line for line in daemon.lines() if line["level"] in ("error", "critical")] == []
+
+
+@pytest.mark.parametrize(
+    ("mapping", "said"),
+    [
+        ("[mapping.deal.properties]\nx = 'coupon_cod'", "did you mean 'coupon_code'"),
+        ("[mapping.product.attributes]\nx = 'colr'", "did you mean 'color'"),
+        ("[mapping.customer.attributes]\nx = 'gender'", "map it in mapping.contact.properties"),
+        ("[mapping.deal.properties]\nx = 'remote_ip'", "must not leave the shop"),
+    ],
+)
+def test_a_mapping_that_the_shop_cannot_fill_is_refused(rig: Rig, mapping: str, said: str) -> None:
+    """A misspelt column or attribute is answered with the nearest name, a secret with a refusal; both exit 2."""
+    assert said in refused(rig, f"{rig.toml}\n{mapping}\n", 2)
