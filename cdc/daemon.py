@@ -181,6 +181,7 @@ class Daemon:
                 if not self._queue.put(transaction):
                     return
             self.source.is_finished = True
+            self._on_source_state("finished", {})  # only files end; a server is followed until the daemon stops
         except BaseException as error:  # noqa: BLE001  # the thread's top: the daemon must hear of it
             if not self._stop_reading.is_set():
                 self.on_failure(error)

@@ -166,3 +166,12 @@ def test_the_demo_ends_quietly(number: signal.Signals, tmp_path: Path) -> None:
     assert any(line.split()[:1] == ["LINE_ITEM"] for line in said)
     assert rest == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_are_read_leave_the_daemon_ready(tmp_path: Path) -> None:
+    """With kind = "files" the end of the files is no fault: /ready is green while nothing else is wrong."""
+    with Daemon(tmp_path, MIXED.replace("[sink]", '[sink]\nkind = "jsonl"\npath = "out.jsonl"')) as daemon:
+        daemon.start()
+        wait_until(lambda: daemon.ask("/ready")["ready"], 20, "/ready turns green")
+
+        assert daemon.stop() == 0
