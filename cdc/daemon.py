@@ -33,7 +33,8 @@ from sinks.make import make_sink
 
 log = structlog.get_logger(__name__)
 
-DRAIN_SHARE = 0.75  # of the grace time for requests in flight; the rest for closing
+DRAIN_SHARE = 0.75  # of the grace time for requests in flight; of the rest for the state thread's last commits
+JOIN_S = 2.0  # for a thread that waits for the server; it holds nothing that would be lost
 REFRESH_S = 1.0
 SETTLE_S = 0.05  # how often --until-end looks whether everything is applied
 RETRY_START_S = 5.0  # how often a server that is not reachable yet is tried at start
@@ -69,6 +70,7 @@ class Daemon:
         self._stopping = asyncio.Event()
         self._stop_reading = threading.Event()
         self._failure: BaseException | None = None
+        self._end_by: float | None = None
         self._loop = asyncio.get_running_loop()
         self.source = SourceState()
         self._queue = TransactionQueue(settings.source.queue_mb * 1024 * 1024)
@@ -286,8 +288,13 @@ class Daemon:
         """Source first, then what is in flight."""
         self._close_source()
         if self._delivery is not None:
-            deadline = time.monotonic() + self._settings.shutdown.grace_s * DRAIN_SHARE
-            await self._delivery.drain(deadline)
+            await self._delivery.drain(time.monotonic() + self._grace_left_s() * DRAIN_SHARE)
+
+    def _grace_left_s(self) -> float:
+        """What is left of the grace time, which begins with the first question."""
+        if self._end_by is None:
+            self._end_by = time.monotonic() + self._settings.shutdown.grace_s
+        return max(0.0, self._end_by - time.monotonic())
 
     def _close_source(self) -> None:
         self._stop_reading.set()
@@ -299,15 +306,14 @@ class Daemon:
 
     async def _shut_down(self, web: WebServer) -> None:
         self._close_source()
-        wait_s = self._settings.shutdown.grace_s * (1 - DRAIN_SHARE)
         if self._state is not None:
             self._state.stop()
-            await asyncio.to_thread(self._state.join, wait_s)
+            await asyncio.to_thread(self._state.join, self._grace_left_s() * DRAIN_SHARE)
         elif self._parts is not None:
             self._parts.replica.close()
         for thread in (self._reader, self._loader):
             if thread is not None:
-                await asyncio.to_thread(thread.join, 2.0)
+                await asyncio.to_thread(thread.join, min(JOIN_S, self._grace_left_s() / 2))
         await web.close()
         log.info("stopped", position=str(self._parts.replica.places.position) if self._parts else "")
 

@@ -110,7 +110,7 @@ ACTIONS: Final = {
             _E.QUERY, _E.STOP, _E.ROTATE, _E.FORMAT_DESCRIPTION, _E.XID, _E.TABLE_MAP, _E.HEARTBEAT, _E.HEARTBEAT_V2,
             _E.GTID, _E.ANONYMOUS_GTID, _E.GTID_TAGGED, _E.PREVIOUS_GTIDS, _E.XA_PREPARE, _E.EXECUTE_LOAD_QUERY,
             _E.MARIADB_GTID, _E.MARIADB_GTID_LIST, _E.MARIADB_QUERY_COMPRESSED, _E.MARIADB_START_ENCRYPTION,
-            _E.PARTIAL_UPDATE_ROWS,
+            _E.MARIADB_BINLOG_CHECKPOINT, _E.PARTIAL_UPDATE_ROWS,
         ),
         Action.NOTE,
     ),
@@ -119,7 +119,6 @@ ACTIONS: Final = {
             _E.INTVAR, _E.RAND, _E.USER_VAR,  # prefaces of a statement, which is judged itself
             _E.BEGIN_LOAD_QUERY, _E.APPEND_BLOCK, _E.DELETE_FILE,  # data of EXECUTE_LOAD_QUERY, which is judged itself
             _E.SLAVE, _E.IGNORABLE, _E.ROWS_QUERY, _E.TRANSACTION_CONTEXT, _E.VIEW_CHANGE, _E.MARIADB_ANNOTATE_ROWS,
-            _E.MARIADB_BINLOG_CHECKPOINT,
         ),
         Action.IGNORE,
     ),

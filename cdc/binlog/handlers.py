@@ -151,8 +151,8 @@ class Handlers:
         if self._assembly.is_open or name != place.file:
             return STAY
         offset = offset or place.after(0, head[4])
-        if offset <= place.offset:
-            return STAY
+        if offset < place.offset or place.is_settled(offset):
+            return STAY  # else events that are no place to go on from may have led up to here
         place.move(name, offset)
         return MOVED
 

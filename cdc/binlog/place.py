@@ -44,6 +44,10 @@ class Place:
         self.file = file
         self.offset = offset
 
+    def is_settled(self, offset: int) -> bool:
+        """Whether a restart would go on at this offset of the file that is read."""
+        return self._resume == (self.file, offset)
+
     def settle(self) -> None:
         """A restart would go on right here."""
         self._resume = (self.file, self.offset)

@@ -291,6 +291,27 @@ def test_a_heartbeat_moves_the_resume_point_only_forward() -> None:
     assert [t.end.offset for t in feed_all(decoder(), log)] == [place, place + 700]
 
 
+def test_a_checkpoint_at_the_end_of_the_log_is_a_place_to_go_on_from() -> None:
+    """On an idle MariaDB nothing follows it, and whoever waits for the end of the log would wait for ever."""
+    log = Log(MARIADB)
+    log.format()
+    log.put(EventType.MARIADB_BINLOG_CHECKPOINT, b"\x0d\0\0\0binlog.000001")
+
+    assert feed_all(decoder(), log)[-1].end.offset == log.offset
+
+
+def test_a_heartbeat_settles_what_ignored_events_led_up_to() -> None:
+    """Events of no meaning move no resume point; the heartbeat behind them does, once."""
+    log = Log()
+    log.format()
+    log.put(EventType.IGNORABLE, b"anything")
+    place = log.offset
+    for _ in range(2):
+        log.put(EventType.HEARTBEAT, b"binlog.000001", stamp=0, end=place)
+
+    assert [t.end.offset for t in feed_all(decoder(), log)][1:] == [place]
+
+
 def test_noise_moves_the_position_and_carries_nothing() -> None:
     """Rows of other tables and of the same table in another database are not decoded."""
     log = Log()
