@@ -150,6 +150,35 @@ def _refused(table: str, properties: Mapping[str, ColumnProperty]) -> None:
         raise ValueError("; ".join(reasons))
 
 
+class Via(Section):
+    """The table that leads from a satellite to its object."""
+
+    table: str = Field(description="one of Magento's own tables that are read anyway, e.g. sales_order_address")
+    column: str = Field(description="its primary key, which the satellite's key names")
+    to: str = Field(description="its column that holds the object's id")
+
+
+class Satellite(Section):
+    """A module's own table with rows that belong to an order, a customer or a product."""
+
+    table: str = Field(description="the table, without the shop's prefix")
+    object: Literal["deal", "contact", "product"] = Field("deal", description="what its rows belong to")
+    key: str = Field(description="its column that holds the object's id, or the key of via.table")
+    primary: tuple[str, ...] = Field((), description="its primary key; read from the server if not given")
+    via: Via | None = Field(None, description="the table between, if key does not hold the object's id itself")
+    properties: Columns = Field(min_length=1, description="property → column of the table")
+
+    @model_validator(mode="after")
+    def _allowed(self) -> Satellite:
+        for name in (self.table, self.key, *self.primary):
+            if not _COLUMN.fullmatch(name) or name.casefold() in OURS:
+                raise ValueError(f"{name!r} is no name of a table or column that can be followed")
+            if reason := why_not(self.table, name):
+                raise ValueError(reason)
+        _refused(self.table, self.properties)
+        return self
+
+
 class DealMapping(Section):
     """Further properties of deals."""
 
@@ -220,6 +249,7 @@ class MappingSettings(Section):
     product: ProductMapping = ProductMapping()
     deal: DealMapping = DealMapping()
     line_item: LineItemMapping = LineItemMapping()
+    satellites: tuple[Satellite, ...] = Field((), description="modules' own tables, each as [[mapping.satellites]]")
 
     @model_validator(mode="after")
     def _named_once(self) -> MappingSettings:
@@ -229,6 +259,22 @@ class MappingSettings(Section):
         ):
             if twice := sorted(columns.keys() & attributes.keys()):
                 raise ValueError(f"property {twice[0]} is made from a column and from an attribute of the {ours}")
+        held = {
+            "deal": {*self.deal.properties},
+            "contact": {*self.contact.properties, *self.customer.attributes},
+            "product": {*self.product.properties, *self.product.attributes},
+        }
+        tables: set[str] = set()
+        for satellite in self.satellites:
+            names, taken = set(satellite.properties), held[satellite.object]
+            if twice := sorted(names & taken):
+                raise ValueError(
+                    f"property {twice[0]} of a {satellite.object} is made twice: also from {satellite.table}"
+                )
+            if satellite.table in tables:
+                raise ValueError(f"table {satellite.table} is there twice; put all its properties into one")
+            tables.add(satellite.table)
+            taken |= names
         return self
 
     def extras(self) -> dict[ObjectType, dict[str, tuple[str, PropertyType]]]:
@@ -239,6 +285,9 @@ class MappingSettings(Section):
             ObjectType.DEAL: {**self.deal.properties},
             ObjectType.LINE_ITEM: {**self.line_item.properties},
         }
+        kinds = {"deal": ObjectType.DEAL, "contact": ObjectType.CONTACT, "product": ObjectType.PRODUCT}
+        for satellite in self.satellites:
+            sections[kinds[satellite.object]].update(satellite.properties)
         return {
             kind: {name: (made.target, made.type or PropertyType.TEXT) for name, made in properties.items()}
             for kind, properties in sections.items()

@@ -77,6 +77,8 @@ def _spelled(kind: Any) -> str:
         return " | ".join(str(choice) for choice in arguments)
     if origin in (Union, types.UnionType):
         return " or ".join(_spelled(choice) for choice in arguments if choice is not type(None))
+    if origin is tuple and isinstance(arguments[0], type) and issubclass(arguments[0], BaseModel):
+        return "tables"
     if origin is tuple:
         return f"list of {_spelled(arguments[0])}s"
     if origin is dict:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from cdc.config import Settings
-from cdc.errors import PositionLostError, SetupError
+from cdc.errors import ConfigError, PositionLostError, SetupError
 from cdc.history.reader import RowLoader
 from cdc.model import ForeignKey, Position, Start, StartKind, TableSpec, Transaction, parse_start
 from cdc.protocols import Clock
@@ -22,6 +22,7 @@ from cdc.replica.replica import Replica
 from cdc.source.binlog import BinlogSource
 from cdc.source.files import FilesSource
 from cdc.source.preflight import require
+from cdc.source.satellites import with_primary_keys
 from cdc.source.schemas import ServerSchemas
 from cdc.source.server import ServerIdentity, connect, current_position, foreign_keys
 from mappers.mapping import MagentoMapping
@@ -55,6 +56,11 @@ def open_parts(
 
 
 def _open_files(settings: Settings, start: Start | None, clock: Clock) -> Parts:
+    unknown = [one.table for one in settings.mapping.satellites if not one.primary]
+    if unknown:
+        raise ConfigError(
+            [f"mapping.satellites: {table} needs primary, its primary key: files do not tell it" for table in unknown]
+        )
     keys = core_foreign_keys()
     replica = Replica(settings.state.dir, MagentoMapping(settings.mapping), keys, clock)
     source = FilesSource(
@@ -96,7 +102,7 @@ def _open_binlog(
     connection = connect(settings.source)
     try:
         keys = foreign_keys(connection, settings.source.database, settings.source.table_prefix)
-        mapper = MagentoMapping(settings.mapping)
+        mapper = MagentoMapping(with_primary_keys(connection, settings.source, settings.mapping))
         # before the state is opened: it would empty a table for the sake of a column that is misspelt
         require(settings.source, with_between(mapper.tables, keys), mapper.attributes)
         replica = Replica(settings.state.dir, mapper, keys, clock)

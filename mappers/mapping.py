@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Final
 
 from cdc.errors import RenderError
@@ -69,18 +70,23 @@ class MagentoMapping:
             return shop(rows, self.plan).products.needs(row.get("attribute_id"))
         if table in self._customer_values:
             return shop(rows, self.plan).customers.needs(row.get("attribute_id"))
-        return table != "sales_order_address" or row.get("address_type") != "shipping"
+        if table != "sales_order_address" or table in self.plan.satellites.between:
+            return True
+        return row.get("address_type") != "shipping"
 
     def touched(
         self, table: str, before: Row | None, after: Row | None, rows: RowReader
     ) -> Iterator[ObjectRef | Sweep]:
         """The objects and sweeps that this row bears on."""
-        return touches.touched(table, before, after, rows, self.plan)
+        found = touches.touched(table, before, after, rows, self.plan)
+        satellites = self.plan.satellites
+        return chain(found, satellites.touched(table, before, after, rows)) if satellites.tables else found
 
     def render(self, ref: ObjectRef, rows: RowReader) -> Rendered | None:
         """The object's complete state, or None when it does not exist. RenderError for an amount that is no number."""
         try:
-            return self._render(ref, rows)
+            made = self._render(ref, rows)
+            return self.plan.satellites.added(made, ref, rows) if made is not None else None
         except money.NotANumberError as error:
             raise RenderError(
                 f"{ref.kind}-{ref.id}: {error}", hint="correct it in the shop; the next change of it is sent again"
@@ -108,4 +114,4 @@ class MagentoMapping:
 
     def pulls(self, ref: ObjectRef, rows: RowReader) -> tuple[Pull, ...]:
         """The server rows that the object is made of, as far as they can be named now."""
-        return pulls.pulls(ref, rows, self.plan)
+        return (*pulls.pulls(ref, rows, self.plan), *self.plan.satellites.pulls(ref, rows))

@@ -9,6 +9,7 @@ from typing import Final
 from cdc.mapping_config import AttributeProperty, ColumnProperty, MappingSettings
 from cdc.model import TableSpec
 from mappers.extras import Extras
+from mappers.satellites import Satellites
 from mappers.tables import ALL_PRODUCT_VALUES, CUSTOMER_VALUES, PRODUCT_VALUES, TABLES, with_attributes
 
 DEFAULT_ATTRIBUTES: Final = ("name", "url_key", "image", "price", "description", "short_description", "status")
@@ -42,7 +43,11 @@ class Plan:
             "sales_order_item": self.line_item,
         }
         widened = tuple(_with(spec, extras[spec.name]) if spec.name in extras else spec for spec in TABLES)
-        self.tables: Final = with_attributes(widened, own, self.customer_codes)
+        held = with_attributes(widened, own, self.customer_codes)
+        self.satellites: Final = Satellites(settings.satellites, held)
+        between = self.satellites.between
+        held = tuple(replace(spec, selection="every row") if spec.name in between else spec for spec in held)
+        self.tables: Final = (*held, *self.satellites.tables)
 
     def asked_attributes(self) -> dict[str, list[str]]:
         """Entity type → codes of the attributes that the settings name."""

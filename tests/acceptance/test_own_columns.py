@@ -99,9 +99,71 @@ def test_columns_and_attributes_from_import_to_live_change(rig: Rig) -> None:
     assert [line for line in daemon.lines() if line["level"] in ("error", "critical")] == []
 
 
+AMASTY = """
+CREATE TABLE amasty_deliverydate_deliverydate_order (
+  deliverydate_id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY, order_id INT UNSIGNED NULL UNIQUE, date DATE NULL,
+  time_from SMALLINT NULL, comment TEXT NULL,
+  FOREIGN KEY (order_id) REFERENCES sales_order (entity_id) ON DELETE CASCADE)
+"""
+MAGEWORX = """
+CREATE TABLE mageworx_dd_queue (
+  entity_id INT UNSIGNED, store_id SMALLINT UNSIGNED, order_address_id INT UNSIGNED NULL UNIQUE, delivery_day DATE NULL,
+  PRIMARY KEY (entity_id, store_id))
+"""
+SATELLITES = """
+[[mapping.satellites]]
+table = "amasty_deliverydate_deliverydate_order"
+object = "deal"
+key = "order_id"
+properties = { delivery_date = { column = "date", type = "date" }, starts = { column = "time_from", type = "minutes" } }
+[[mapping.satellites]]
+table = "mageworx_dd_queue"
+object = "deal"
+key = "order_address_id"
+via = { table = "sales_order_address", column = "entity_id", to = "parent_id" }
+properties = { arrival = { column = "delivery_day", type = "date" } }
+"""
+
+
+def test_modules_tables_from_import_to_live_change(rig: Rig) -> None:
+    """Their primary keys are found; rows before the start, after the order, moved and gone with it all arrive."""
+    shop = rig.shop
+    shop.db.execute(AMASTY)
+    shop.db.execute(MAGEWORX)
+    product = shop.create_product("MUG", "Mug", "9.90")
+    first, second = (shop.place_order(shop.person(), [Line(product)]) for _ in range(2))
+    shop.db.insert("amasty_deliverydate_deliverydate_order", order_id=first, date="2026-03-05", time_from=540)
+    shop.db.insert("mageworx_dd_queue", entity_id=1, store_id=1, delivery_day="2026-03-06")
+    rig.toml += SATELLITES
+    with rig.daemon() as daemon:
+        assert command("mapping", "push", cwd=rig.folder).returncode == 0
+        daemon.start()
+        wait_until(lambda: held(rig, "order", first).get("starts") == "09:00", 60, "the row before the start is there")
+        rig.wait_for_equality()
+        place = shop.db.find("sales_order_address", parent_id=second, address_type="shipping")[0]["entity_id"]
+        shop.db.update("mageworx_dd_queue", {"entity_id": 1}, order_address_id=place)
+        shop.db.update("amasty_deliverydate_deliverydate_order", {"order_id": first}, order_id=second)
+        wait_until(lambda: held(rig, "order", second).get("arrival") == "2026-03-06", 30, "the queue's row arrives")
+        wait_until(lambda: "starts" not in held(rig, "order", first), 30, "the moved row leaves its first order")
+        rig.wait_for_equality()
+        assert held(rig, "order", second)["starts"] == "09:00"
+
+        shop.db.delete("sales_order", entity_id=second)
+        rig.wait_for_equality()
+        for words in (("status",), ("check",), ("deadletter", "list")):
+            assert command(*words, cwd=rig.folder).returncode == 0, words
+        assert daemon.stop() == 0
+    assert rig.sandbox.violations() == {}
+    assert [line for line in daemon.lines() if line["level"] in ("error", "critical")] == []
+
+
 @pytest.mark.parametrize(
     ("mapping", "said"),
     [
+        (
+            "[[mapping.satellites]]\ntable = 'sales_ordr_tax'\nkey = 'a'\nproperties.x = 'b'",
+            "did you mean 'sales_order_tax'",
+        ),
         ("[mapping.deal.properties]\nx = 'coupon_cod'", "did you mean 'coupon_code'"),
         ("[mapping.product.attributes]\nx = 'colr'", "did you mean 'color'"),
         ("[mapping.customer.attributes]\nx = 'gender'", "map it in mapping.contact.properties"),

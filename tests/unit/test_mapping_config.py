@@ -133,3 +133,23 @@ def test_a_property_has_one_source(tmp_path: Path) -> None:
 
     [fault] = faults(tmp_path, text)
     assert "property x is made from a column and from an attribute of the customer" in fault
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("table = 'vault_payment_token'\nkey = 'customer_id'\nproperties.x = 'details'", "holds secrets"),
+        ("table = 'quote'\nkey = 'entity_id'\nproperties.x = 'password_hash'", "must not leave the shop"),
+        ("table = 'a table'\nkey = 'order_id'\nproperties.x = 'y'", "is no name of a table"),
+        ("table = 't'\nkey = 'stamp'\nproperties.x = 'y'", "is no name of a table or column that can be followed"),
+        ("table = 't'\nkey = 'order_id'\nproperties = {}", "at least 1"),
+        ("table = 't'\nproperties.x = 'y'", "key"),
+        ("table = 't'\nkey = 'order_id'\nproperties.delivery = 'y'", "made twice: also from t"),
+        ("table = 't'\nkey = 'order_id'\nobject = 'line'\nproperties.x = 'y'", "'deal', 'contact' or 'product'"),
+    ],
+)
+def test_a_wrong_satellite_is_told(tmp_path: Path, text: str, said: str) -> None:
+    """Secret tables and columns are refused by name, as is a property that something else makes already."""
+    found = faults(tmp_path, f"[mapping.deal.properties]\ndelivery = 'x'\n[[mapping.satellites]]\n{text}\n")
+
+    assert any(said in fault for fault in found), found

@@ -98,6 +98,10 @@ COLUMNS: dict[str, dict[str, Sequence[Value]]] = {
         "lastname": WORD, "company": WORD, "street": WORD, "city": WORD, "region": WORD, "postcode": WORD,
         "country_id": WORD, "telephone": WORD,
     },
+    "dates": {"order_id": MAYBE, "slot": WORD},
+    "queue": {"address_id": MAYBE, "day": WORD, "slot": WORD},
+    "points": {"customer_id": MAYBE, "p": WORD},
+    "labels": {"product_id": MAYBE, "l": WORD},
     "sales_order_payment": {"parent_id": ID, "method": WORD},
     "sales_invoice": {"order_id": ID, "state": (1, 2, 2, 3), "created_at": TIME},
     "sales_shipment_track": {"order_id": ID, "track_number": WORD},
@@ -124,18 +128,30 @@ HOT = [
     ["sales_order"],
     ["sales_order_item"],
     ["sales_order", "sales_order_address", "customer_entity"],
+    ["sales_order_address", "dates", "queue", "points", "labels"],
     [table for table in COLUMNS if table.startswith("catalog_product_entity_")],
     [table for table in COLUMNS if table.startswith(("eav_attribute_", "customer_entity_"))],
 ]
 """Tables whose changes are compared column by column, or filtered: one group of them is changed more often."""
-KEYS = {spec.name: spec.key[0] for spec in MagentoMapping(MappingSettings(**OWN_ATTRIBUTES)).tables}
+SATELLITES: dict[str, Any] = {
+    "satellites": [
+        {"table": "dates", "key": "order_id", "primary": ["id"], "properties": {"slot": "slot"}},
+        {
+            "table": "queue", "key": "address_id", "primary": ["id"], "properties": {"day": "day", "currency": "slot"},
+            "via": {"table": "sales_order_address", "column": "entity_id", "to": "parent_id"},
+        },
+        {"table": "points", "object": "contact", "key": "customer_id", "primary": ["id"], "properties": {"p": "p"}},
+        {"table": "labels", "object": "product", "key": "product_id", "primary": ["id"], "properties": {"l": "l"}},
+    ]
+}  # fmt: skip
+KEYS = {spec.name: spec.key[0] for spec in MagentoMapping(MappingSettings(**OWN_ATTRIBUTES, **SATELLITES)).tables}
 GUESTS = sorted({guest for email in EMAIL if (guest := guest_id(email))})
 OBJECTS = [ObjectRef(kind, number) for kind in Kind if kind is not Kind.GUEST for number in (1, 2, 3)]
 OBJECTS += [ObjectRef(Kind.GUEST, guest) for guest in GUESTS]
 
 SETTINGS = st.builds(
     lambda own, **plain: MappingSettings(**own, **plain),
-    own=st.sampled_from([{}, OWN_COLUMNS, OWN_ATTRIBUTES, OWN_ATTRIBUTES]),
+    own=st.sampled_from([{}, OWN_COLUMNS, OWN_ATTRIBUTES, OWN_ATTRIBUTES, SATELLITES]),
     store_view=st.sampled_from(["", "de"]),
     deleted_customers=st.sampled_from(["drop", "guest"]),
     stages=st.sampled_from([{}, {"a": "processed"}]),
