@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 PULL_BATCH = 50  # objects pulled under one snapshot
 PULL_ROUNDS = 5  # an item's order, the order's customer ...: deeper than any object's rows lie
+LOOK_EVERY_S = 1.0  # sweeps and commands ask for pulls without a commit that is told
 PROGRESS_EVERY_S = 10.0
 RETRY_MIN_S, RETRY_MAX_S = 0.5, 30.0
 
@@ -109,9 +110,9 @@ class Loader(threading.Thread):
             log.info("load_done", rows=self.rows)
         self.table, self.is_done = "", True
         while not self._ending.is_set() and not self._replica.complete:
-            self._pull_wanted.wait()
             self._pull_wanted.clear()
-            self._serve_pulls()
+            self._serve_pulls()  # first: a killed run may have left some, and then nobody wakes us
+            self._pull_wanted.wait(LOOK_EVERY_S)
 
     def _load(self, spec: TableSpec, cursor: str | None, done: bool) -> None:
         self.table = spec.name

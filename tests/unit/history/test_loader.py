@@ -1,0 +1,70 @@
+"""The loader's thread: whoever waits for a pull is pulled, also when nothing happens any more."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from cdc.config import ApplySettings
+from cdc.history.loader import Loader
+from cdc.history.reader import Chunk, RowLoader
+from cdc.model import Cells, Kind, ObjectRef, Position, Pull
+from cdc.replica import dirty
+from cdc.replica.replica import Replica
+from cdc.replica.thread import StateThread, TransactionQueue
+from tests.kit.toy import KEYS, position, toy_replica
+from tests.unit.replica.test_thread import Listener
+
+ORDER = ObjectRef(Kind.ORDER, 5)
+
+
+class Rows:
+    """A server with one order, as a RowLoader shows it."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+
+    def chunk(self, table: str, cursor: str | None, limit: int) -> Chunk:
+        return Chunk([], position(4), None, True)
+
+    def by_key(self, pulls: Sequence[Pull]) -> tuple[list[tuple[str, list[Cells]]], Position]:
+        self.asked.set()
+        return [(pull.table, [(5, None, "9.00")] if pull.table == "orders" else []) for pull in pulls], position(4)
+
+    def position(self) -> Position:
+        return position(4)
+
+    def close(self) -> None:
+        pass
+
+
+def ask_for_a_pull(replica: Replica) -> None:
+    """An object was touched and nothing else happens."""
+    dirty.mark(replica.store, ORDER, pull=True)
+
+
+@pytest.mark.parametrize("when", ["before the start", "while it waits"])
+def test_a_pull_is_served_though_nobody_wakes_the_loader(tmp_path: Path, when: str) -> None:
+    """Pulls left over from a killed run, or asked for by a sweep, do not wait for the next change of the shop."""
+    replica = toy_replica(tmp_path, complete=False)
+    if when == "before the start":
+        with replica.store.transaction():
+            ask_for_a_pull(replica)
+    state = StateThread(replica, TransactionQueue(1 << 20), ApplySettings(), Listener())
+    rows = Rows()
+    loader = Loader(cast(RowLoader, rows), state, KEYS, everything=False, chunk_rows=10, on_failure=lambda error: None)
+    state.start()
+    loader.start()
+    if when == "while it waits":
+        state.submit(lambda _: ask_for_a_pull(replica)).result(5)
+    served = rows.asked.wait(5)
+    loader.stop()
+    loader.join(5)
+    state.stop()
+    state.join(5)
+
+    assert served
