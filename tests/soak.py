@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import subprocess
 import sys
@@ -25,7 +26,18 @@ def main() -> int:
         seed = random.randrange(2**32)
         rounds += 1
         code = subprocess.call(
-            [sys.executable, "-m", "pytest", "-q", "-x", f"--hypothesis-seed={seed}", "-p", "no:cacheprovider", *PLACES]
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-x",
+                f"--hypothesis-seed={seed}",
+                "-p",
+                "no:cacheprovider",
+                *PLACES,
+            ],
+            env=os.environ | {"SOAK_SEED": str(seed)},
         )
         hours = (time.monotonic() - started) / 3600
         print(f"soak: round {rounds}, {hours:.2f} h, seed {seed}, exit {code}", flush=True)
