@@ -229,9 +229,7 @@ class LogDecoder:
     def _transaction(self, marked: int = 0) -> Transaction:
         assembly = self._assembly
         size = marked + self._bytes
-        made = Transaction(
-            assembly.changes, self._place.resume, self._commit_ms, size, tuple(assembly.schema_changed)
-        )
+        made = Transaction(assembly.changes, self._place.resume, self._commit_ms, size, tuple(assembly.schema_changed))
         assembly.reset()
         self._bytes = 0
         return made

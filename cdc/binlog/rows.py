@@ -177,5 +177,3 @@ def _check(at: int, beyond: int, end: int) -> None:
         raise ValueError("a row that ends beyond its event")
     if beyond == at:
         raise ValueError("rows without columns")
-
-

@@ -50,8 +50,7 @@ def datetime_text(whole: int) -> str:
     """The 40 bits of DATETIME2 without their offset → text."""
     year, month = divmod(whole >> 22, 13)
     return (
-        f"{year:04d}-{month:02d}-{whole >> 17 & 31:02d} "
-        f"{whole >> 12 & 31:02d}:{whole >> 6 & 63:02d}:{whole & 63:02d}"
+        f"{year:04d}-{month:02d}-{whole >> 17 & 31:02d} {whole >> 12 & 31:02d}:{whole >> 6 & 63:02d}:{whole & 63:02d}"
     )
 
 
@@ -97,9 +96,7 @@ def _utc(seconds: int) -> str:
     if seconds == 0:
         return "0000-00-00 00:00:00"
     at = time.gmtime(seconds)
-    return (
-        f"{at.tm_year:04d}-{at.tm_mon:02d}-{at.tm_mday:02d} {at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d}"
-    )
+    return f"{at.tm_year:04d}-{at.tm_mon:02d}-{at.tm_mday:02d} {at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d}"
 
 
 def date_decoder(raw: bytes) -> str:
