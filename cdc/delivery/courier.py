@@ -173,7 +173,7 @@ class Courier:
         context = self._context
         now_ms = context.clock.now_ms()
         retried = 0
-        for entry, outcome, reason, detail, _, _ in settlements:
+        for entry, outcome, reason, _, _, _ in settlements:
             object_type = entry.ref.object_type
             if outcome is Outcome.ACCEPTED:
                 context.tally.accepted[object_type] += 1
@@ -182,7 +182,8 @@ class Courier:
             elif outcome is Outcome.REJECTED:
                 context.tally.dead_letters += 1
                 context.observer.dead_lettered(reason)
-                log.error("dead_letter", object=_name(entry), reason=reason, detail=detail, position=entry.position)
+                # HubSpot's details may quote property values: they stay in the dead letter (deadletter show)
+                log.error("dead_letter", object=_name(entry), reason=reason, position=entry.position)
             else:
                 retried += 1
         if retried:

@@ -145,7 +145,7 @@ class Judge:
     def _tell(self, orphan: Orphan) -> None:
         self.context.tally.dead_letters += 1
         self.context.observer.dead_lettered(orphan.reason)
-        log.error("dead_letter", object=_name(orphan.ref), reason=orphan.reason, detail=orphan.detail)
+        log.error("dead_letter", object=_name(orphan.ref), reason=orphan.reason)
 
 
 def _name(ref: ObjectRef) -> str:
