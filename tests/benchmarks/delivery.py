@@ -1,17 +1,14 @@
 """How many messages a second go from the outbox to a sink that takes everything at once, without a quota.
 
-Run: ``python -m tests.benchmarks.delivery [messages]``. The state file is the real one, with its durable commits and in
-its own thread as in the daemon; the sink only answers. Prints messages per second and the share of the state thread.
+The state file is the real one, with its durable commits and in its own thread as in the daemon; the sink only answers.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +20,7 @@ from cdc.delivery.engine import Delivery
 from cdc.model import Rendered, Urgency
 from cdc.replica.render import Cause
 from cdc.replica.store import Store
+from tests.benchmarks.row import Row
 from tests.kit.desk import Books, customer, item, order, product, settings
 from tests.kit.fakesink import FakeSink, Plan
 
@@ -86,20 +84,15 @@ async def deliver(books: Books, state: ThreadState, total: int) -> float:
     return seconds
 
 
-def main() -> None:
-    """Fill, send, print."""
-    messages = int(sys.argv[1]) if len(sys.argv) > 1 else MESSAGES
+def rows() -> Iterable[Row]:
+    """Messages a second, and the share of the state thread's time that this takes."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     with tempfile.TemporaryDirectory() as folder:
         books = Books(Path(folder), SystemClock())
         books.store.db.execute("PRAGMA synchronous = FULL")
-        fill(books, messages)
+        fill(books, MESSAGES)
         total = books.rows("SELECT count(*) FROM outbox")[0][0]
         state = ThreadState(books)
         seconds = asyncio.run(deliver(books, state, total))
-        print(f"{total} messages in {seconds:.2f} s: {total / seconds:,.0f} a second,", end=" ")
-        print(f"state thread busy {100 * state.busy_s / seconds:.0f} %, {threading.active_count()} threads")
-
-
-if __name__ == "__main__":
-    main()
+    note = f"{total:,} messages, answers after {ANSWER_S * 1000:.0f} ms, state thread busy {state.busy_s / seconds:.0%}"
+    yield Row("outbox → a sink that takes everything, no quota", total / seconds, "messages/s", "≥ 5,000", note)
