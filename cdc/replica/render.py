@@ -76,7 +76,13 @@ class Renderer:
             self._vanish(ref, held, cause)
             return []
         for warning in made.warnings:
-            log.warning("render_warning", object=f"{ref.kind}-{ref.id}", reason=warning, position=cause.position)
+            log.warning(  # a wrong setting warns with every product: once a minute is enough
+                "render_warning",
+                limit=warning,
+                object=f"{ref.kind}-{ref.id}",
+                reason=warning,
+                position=cause.position,
+            )
         self._exist(ref, made, held or _EMPTY, cause)
         return [other for other in made.references if self.ledger.get(other) is None]
 
