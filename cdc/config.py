@@ -21,7 +21,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from cdc.errors import ConfigError
 from cdc.mapping_config import MappingSettings
-from cdc.model import ObjectType, StartKind, parse_start
+from cdc.model import ObjectType, parse_start
 from cdc.section import Section
 
 ENV_PREFIX = "MAGENTO_CDC__"
@@ -222,11 +222,6 @@ class Settings(BaseSettings):
     apply: ApplySettings = ApplySettings()
     delivery: DeliverySettings = DeliverySettings()
     shutdown: ShutdownSettings = ShutdownSettings()
-
-    @property
-    def start_kind(self) -> StartKind:
-        """What to do when there is no state."""
-        return parse_start(self.source.start).kind
 
     @classmethod
     def settings_customise_sources(

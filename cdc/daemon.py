@@ -166,7 +166,7 @@ class Daemon:
             parts.loader,
             self._state,
             parts.keys,
-            everything=parts.load_everything,
+            everything=parts.replica.loads_everything,
             chunk_rows=self._settings.history.chunk_rows,
             on_failure=self.on_failure,
         )
@@ -231,10 +231,10 @@ class Daemon:
                 self._metrics.events(self._parts.counters())
             await asyncio.sleep(REFRESH_S)
 
-    async def _watched(self, work: object, name: str) -> None:
+    async def _watched(self, work: Coroutine[object, object, None], name: str) -> None:
         """A side task: if it ends while the daemon runs, well or badly, the daemon ends too."""
         try:
-            await work  # type: ignore[misc]  # a coroutine
+            await work
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001  # a task's top

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum, StrEnum
 from typing import Final, NamedTuple
 
@@ -66,10 +66,6 @@ class Position:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.offset}"
-
-    def with_server(self, server: str) -> Position:
-        """The same place, said of ``server``."""
-        return replace(self, server=server)
 
 
 class StartKind(StrEnum):
@@ -201,9 +197,9 @@ class Change:
 class Transaction:
     """One whole source transaction; an empty one only moves the position (rotation, heartbeat, noise).
 
-    ``start`` and ``end`` are resume points before and after it; ``commit_ms`` is the commit time in epoch
-    milliseconds (0 if unknown); ``size`` its bytes in the log, for bounding queues. ``schema_changed`` lists mapped
-    tables whose definition changed here.
+    ``end`` is the resume point after it; ``commit_ms`` is the commit time in epoch milliseconds (0 if unknown);
+    ``size`` its bytes in the log, for bounding queues. ``schema_changed`` lists mapped tables whose definition changed
+    here.
     """
 
     changes: Sequence[Change]

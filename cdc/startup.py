@@ -42,7 +42,6 @@ class Parts:
     close_source: Callable[[], None]
     end: Callable[[], Position | None]
     loader: RowLoader | None
-    load_everything: bool
     counters: Callable[[], Mapping[str, int]]
 
 
@@ -91,7 +90,6 @@ def _open_files(settings: Settings, start: Start | None, clock: Clock) -> Parts:
         close_source=lambda: None,
         end=lambda: None,
         loader=None,
-        load_everything=False,
         counters=dict,
     )
 
@@ -126,7 +124,6 @@ def _open_binlog(
         close_source=source.close,
         end=lambda: _log_end(settings),
         loader=loader,
-        load_everything=bool(replica.store.meta("load_everything", False)),
         counters=lambda: source.counters,
     )
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from cdc.history.loader import Loader
 
 HUNG_S = 60.0  # a thread that has not turned for this long hangs; far over the longest commit on a slow disk
-DISTRIBUTION = "magento-cdc"
 
 
 class SourceView(Protocol):

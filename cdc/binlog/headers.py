@@ -22,9 +22,6 @@ _CHECKSUM_TRAILER: Final = 5  # algorithm 1, checksum 4
 _MARIADB_GTID: Final = struct.Struct("<QIB").unpack_from
 
 MARIADB_STANDALONE: Final = 0x01  # the group is one event, without COMMIT (DDL)
-_MARIADB_GROUP_COMMIT: Final = 0x02
-MARIADB_PREPARED_XA: Final = 0x40
-MARIADB_COMPLETED_XA: Final = 0x80
 
 
 def lenenc(body: bytes, at: int) -> tuple[int, int]:

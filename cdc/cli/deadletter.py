@@ -14,6 +14,7 @@ from cdc.model import ObjectRef, parse_external_id
 app = typer.Typer(help="Messages set aside for good: why, and what to do with them.", no_args_is_help=True)
 
 Object = Annotated[str, typer.Argument(help="Object, e.g. magento-order-42 or order-42.", metavar="OBJECT")]
+Objects = Annotated[list[str] | None, typer.Argument(help="Objects.", metavar="OBJECT...")]
 Everything = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 
 
@@ -64,7 +65,7 @@ def show(
 @app.command("retry")
 def retry(
     context: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(help="Objects.", metavar="OBJECT...")] = None,
+    names: Objects = None,
     everything: Everything = False,
     config: Config = None,
     sets: Sets = None,
@@ -85,7 +86,7 @@ def retry(
 @app.command("drop")
 def drop(
     context: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(help="Objects.", metavar="OBJECT...")] = None,
+    names: Objects = None,
     everything: Everything = False,
     config: Config = None,
     sets: Sets = None,

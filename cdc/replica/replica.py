@@ -41,7 +41,6 @@ class Progress:
 
     transactions: int = 0
     changes: int = 0
-    commit_ms: int = 0
 
 
 class Replica:
@@ -118,7 +117,6 @@ class Replica:
                     into.add((ref,), commit_ms)
                 into.sweeps.update(touched.sweeps)
             self.progress.changes += len(transaction.changes)
-            self.progress.commit_ms = transaction.commit_ms or self.progress.commit_ms
         if end is None:
             return
         self.places.advance(end)
@@ -248,7 +246,7 @@ class Replica:
         self._set_flag("complete", False)
         if any(self.store.tables[table].reference for table in reopened):
             self._set_flag("references_loaded", False)
-        self.store.set_meta("load_everything", True)
+        self._set_flag("load_everything", True)
         self.store.db.execute("UPDATE dirty SET pull = 1")
         self.store.db.execute("DELETE FROM sweep")  # the load ends in a sweep over everything
         log.info("tables_reloaded", tables=sorted(reopened), reason="the mapping asks for other columns of them")
