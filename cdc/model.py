@@ -178,12 +178,20 @@ class Op(IntEnum):
     TRUNCATE = 4
 
 
+class Image(IntEnum):
+    """How much of the new row a change carries (binlog_row_image, binlog_row_value_options)."""
+
+    WHOLE = 0  # every mapped column that the table has
+    PARTIAL = 1  # ABSENT columns are as they were; of a row that is not held the rest has to be read
+    UNKNOWN = 2  # some ABSENT columns have new values that the log does not tell: the row has to be read
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One row's change, cells in the order of the table's ``TableSpec.columns``.
 
     INSERT has ``after``, DELETE has ``before``, UPDATE has both, TRUNCATE neither. ``cascades`` is False when the
-    event carries the no-foreign-key-checks flag (0x02): InnoDB then cascaded nothing.
+    event carries the no-foreign-key-checks flag (0x02): InnoDB then cascaded nothing. ``image`` is about ``after``.
     """
 
     table: str
@@ -191,6 +199,7 @@ class Change:
     before: Cells | None
     after: Cells | None
     cascades: bool = True
+    image: Image = Image.WHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +208,7 @@ class Transaction:
 
     ``end`` is the resume point after it; ``commit_ms`` is the commit time in epoch milliseconds (0 if unknown);
     ``size`` its bytes in the log, for bounding queues. ``schema_changed`` lists mapped tables whose definition changed
-    here.
+    here. ``doubtful``: mapped tables whose rows may have changed here without row events, each with the reason.
     """
 
     changes: Sequence[Change]
@@ -207,6 +216,7 @@ class Transaction:
     commit_ms: int
     size: int = 0
     schema_changed: tuple[str, ...] = ()
+    doubtful: tuple[tuple[str, str], ...] = ()
 
 
 # ------------------------------------------------------------------------------------------------- objects

@@ -15,6 +15,7 @@ PACKAGES = ("cdc", "mappers", "sinks")
 
 LEAVES = (
     "cdc.model", "cdc.errors", "cdc.config", "cdc.mapping_config", "cdc.json_path", "cdc.protocols", "cdc.clock",
+    "cdc.change_codec",
 )  # fmt: skip
 EVERYTHING = PACKAGES
 
@@ -28,6 +29,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "cdc.mapping_config": ("cdc.model", "cdc.section", "cdc.unmappable", "cdc.json_path"),
     "cdc.config": ("cdc.model", "cdc.errors", "cdc.section", "cdc.mapping_config"),
     "cdc.protocols": ("cdc.model",),
+    "cdc.change_codec": ("cdc.model", "cdc.errors"),
     "cdc.logs": ("cdc.config",),
     "cdc.settings_doc": ("cdc.config",),
     "cdc.binlog": LEAVES,
