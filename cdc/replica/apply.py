@@ -7,8 +7,8 @@ stamp is past the change's transaction (a chunk read later, or a replay).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from cdc.model import ABSENT, Absent, Cells, Change, DeleteRule, ObjectRef, Op, Row, Sweep, TableSpec, Value
@@ -23,31 +23,38 @@ _WHOLE_TABLE: Final = ()
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """One transaction as apply sees it: its stamp, whether it was applied before (a replay), its commit time.
-
-    ``written``: rows this pass over the transaction has put; they carry its stamp and are not newer than its rest.
-    """
+    """One transaction as apply sees it: its stamp, whether it was applied before (a replay), its commit time."""
 
     stamp: int
     replayed: bool
     commit_ms: int
-    written: set[tuple[str, tuple[Value, ...]]] = field(default_factory=set)
 
-    def is_in(self, table: str, key: Sequence[Value], held: Stored | None) -> bool:
+    @property
+    def row_stamp(self) -> int:
+        """What rows carry that this pass puts. A replay's are one less, which is no other transaction's stamp: so the
+        rest of the transaction applies to them, and not to rows that hold all of it since the first time.
+        """
+        return self.stamp - self.replayed
+
+    def is_in(self, held: Stored | None) -> bool:
         """Whether the row held already contains what this transaction did to it."""
         if held is None or held[-1] < self.stamp:
             return False
-        if held[-1] > self.stamp:
-            return True
-        return self.replayed and (table, tuple(key)) not in self.written
+        return self.replayed or bool(held[-1] > self.stamp)
 
 
 class Touches:
-    """The objects and sweeps that changes bear on, in the order met, with their newest commit time."""
+    """The objects and sweeps that changes bear on, in the order met, with their newest commit time.
 
-    def __init__(self) -> None:
+    ``on_full`` is called with ``self`` when there are ``most`` of them, and takes them: memory stays flat however much
+    a transaction touches.
+    """
+
+    def __init__(self, most: int = 0, on_full: Callable[[Touches], None] | None = None) -> None:
         self.objects: dict[ObjectRef, int] = {}
         self.sweeps: dict[Sweep, None] = {}
+        self._most = most
+        self._on_full = on_full
 
     def add(self, touched: Iterable[ObjectRef | Sweep], commit_ms: int) -> None:
         """Note them; a later commit time wins."""
@@ -56,6 +63,14 @@ class Touches:
                 self.objects[item] = max(commit_ms, self.objects.get(item, 0))
             else:
                 self.sweeps[item] = None
+        if self._on_full is not None and len(self.objects) + len(self.sweeps) >= self._most:
+            self._on_full(self)
+            self.clear()
+
+    def clear(self) -> None:
+        """They are taken care of."""
+        self.objects.clear()
+        self.sweeps.clear()
 
 
 class Applier:
@@ -121,7 +136,7 @@ class Applier:
     ) -> None:
         held = table.get(key)
         spec = table.spec
-        if when.is_in(spec.name, key, held) or (held is None and self._buried(spec.name, key, when)):
+        if when.is_in(held) or (held is None and self._buried(spec.name, key, when)):
             self._touch_skipped(table, (before, cells), held, when)
             return
         row = self._merged(table, cells, held if held is not None else merged_from)
@@ -136,9 +151,7 @@ class Applier:
             if before != cells:  # a chunk or pull brought what this change did
                 self._touch_skipped(table, (before, cells), held, when)
             return
-        table.put(values, when.stamp)
-        if when.replayed:
-            when.written.add((spec.name, tuple(key)))
+        table.put(values, when.row_stamp)
         if spec.reference:
             self._rows.forget_references()
         if not spec.keys_only:
@@ -182,7 +195,7 @@ class Applier:
     ) -> None:
         spec = table.spec
         held = table.get(key)
-        if when.is_in(spec.name, key, held):
+        if when.is_in(held):
             self._touch_skipped(table, (before,), held, when)
             if cascades:  # the row came anew since; children that this pass or an older read brought did not
                 self._cascade(spec, key, _row_of(spec, before), when)

@@ -11,6 +11,9 @@ from cdc.replica.schema import quoted, stored_columns, table_name
 
 T = TypeVar("T")
 
+SLICE_ROWS = 1000
+_BEFORE_ALL = -(1 << 63)
+
 Stored = tuple[Any, ...]
 """A row as SQLite gives it: the stored columns, then the stamp."""
 
@@ -31,7 +34,7 @@ class TableRows:
         self._descending = f"SELECT {columns}, stamp FROM {name} WHERE {{column}} = ? ORDER BY {{order}}"
         self._put = f"INSERT OR REPLACE INTO {name} ({columns}, stamp) VALUES ({', '.join('?' * len(self.columns))}, ?)"
         self._delete = f"DELETE FROM {name} WHERE {where}"
-        self._all = f"SELECT {columns}, stamp FROM {name}"
+        self._all = f"SELECT rowid, {columns}, stamp FROM {name} WHERE rowid > ? ORDER BY rowid LIMIT {SLICE_ROWS}"
 
     def get(self, key: Sequence[Value]) -> Stored | None:
         """The stored row with this key."""
@@ -47,9 +50,13 @@ class TableRows:
         by = ", ".join(f"{quoted(c)} DESC" for c in order)
         yield from self._db.execute(self._descending.format(column=quoted(column), order=by), (value,))
 
-    def every(self) -> list[Stored]:
-        """All stored rows (TRUNCATE, small tables)."""
-        return self._db.execute(self._all).fetchall()
+    def every(self) -> Iterator[Stored]:
+        """All stored rows, read some at a time; those given out may be deleted meanwhile."""
+        last = _BEFORE_ALL
+        while found := self._db.execute(self._all, (last,)).fetchall():
+            last = found[-1][0]
+            for row in found:
+                yield row[1:]
 
     def put(self, values: Sequence[Value], stamp: int) -> None:
         """Insert or replace a row; ``values`` in the order of ``columns``."""

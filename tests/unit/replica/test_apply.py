@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cdc.model import ABSENT, Change, Op
+from cdc.replica.rows import SLICE_ROWS
 from tests.kit.toy import contents, delete, insert, position, toy_replica, transaction, update
 
 
@@ -174,3 +175,32 @@ def test_a_partial_image_without_a_key_takes_it_from_the_before_image(tmp_path: 
         replica.apply_group([transaction(200, partial)])
 
     assert contents(replica)["orders"] == [(5, 3, "8.00")]
+
+
+def test_a_transaction_replayed_twice_ends_the_same(tmp_path: Path) -> None:
+    """Rows that a replay wrote are taken up again by the next replay of the same transaction, to the same end."""
+    replica = toy_replica(tmp_path)
+    made = transaction(
+        100,
+        insert("orders", 1, None, "1.00"),
+        update("orders", (1, None, "1.00"), (1, None, "2.00")),
+        insert("orders", 2, None, "5.00"),
+        delete("orders", 2, None, "5.00"),
+    )
+    with replica.store.transaction():
+        replica.apply_group([made, transaction(200, delete("orders", 1, None, "2.00"))])
+        for _ in range(2):
+            replica.rewind(position(4))
+            replica.apply_group([made])
+
+    assert contents(replica)["orders"] == [(1, None, "2.00")]
+
+
+def test_emptying_a_table_reads_it_in_pieces(tmp_path: Path) -> None:
+    """TRUNCATE deletes every row, also when there are more than are read at once."""
+    replica = toy_replica(tmp_path)
+    rows = [insert("orders", number, None, "1.00") for number in range(SLICE_ROWS + 1)]
+    with replica.store.transaction():
+        replica.apply_group([transaction(100, *rows), transaction(200, Change("orders", Op.TRUNCATE, None, None))])
+
+    assert contents(replica)["orders"] == []
