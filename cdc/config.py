@@ -129,6 +129,14 @@ class SinkSettings(Section):
     max_requests_per_10s: Annotated[int, Field(ge=1)] = Field(100, description="upper bound; answers may lower it")
     timeout_s: Seconds = Field(30.0, description="one request, from connect to the last byte, seconds")
     judge_poll_s: Seconds = Field(15.0, description="bridge: how often sync-errors are asked for, seconds")
+    judge_timeout_s: Seconds = Field(
+        3600.0, description="bridge: how long a message refused for a missing parent waits for it, seconds"
+    )
+    unknown_resend_s: Seconds = Field(
+        120.0,
+        description="an attempt that got no answer may land late: the object is sent once more so long after its next"
+        " acceptance, seconds",
+    )
 
     @field_validator("base_url")
     @classmethod

@@ -13,8 +13,9 @@ from cdc.delivery.context import Context
 from cdc.delivery.cooling import Cooling
 from cdc.delivery.quota import Ticket
 from cdc.delivery.verdict import Step, Verdict, judge, kind_of, message_retry_s
-from cdc.errors import BatchRefusedError, SinkError
+from cdc.errors import BatchRefusedError, OutcomeUnknownError, SinkError
 from cdc.model import Action, Answer, Message, ObjectType, Outcome, Receipt, Urgency
+from cdc.replica import unknown
 from cdc.replica.outbox import SUSPECT, Entry
 from cdc.replica.settle import Settlement, SettleResult, settle
 from cdc.replica.store import Store
@@ -103,6 +104,8 @@ class Courier:
     async def _failed(self, entries: Sequence[Entry], error: SinkError, watch: SplitWatch | None) -> bool:
         context = self._context
         health = context.health
+        if isinstance(error, OutcomeUnknownError):
+            await context.state.call(lambda store: unknown.note(store, [entry.ref for entry in entries]))
         is_suspect = entries[0].attempts >= SUSPECT
         failures = max(self.cooling.failures(entries) + 1, entries[0].attempts if is_suspect else 0)
         # while the sink takes nothing from anybody, no message is to blame
@@ -157,7 +160,9 @@ class Courier:
         def work(store: Store) -> SettleResult:
             accepted = [s.entry for s in settlements if s.outcome is Outcome.ACCEPTED]
             context.brakes.count_deletes(store, accepted, now_ms)
-            return settle(store, settlements, now_ms)
+            return settle(
+                store, settlements, now_ms, unknown_resend_ms=int(context.settings.sink.unknown_resend_s * 1000)
+            )
 
         result = await context.state.call(work)
         context.flight.remove([settlement.entry for settlement in settlements])

@@ -19,7 +19,7 @@ from cdc.delivery.quota import Window
 from cdc.errors import StateError
 from cdc.model import RANK, Urgency
 from cdc.protocols import Clock, Sink
-from cdc.replica import dirty, outbox
+from cdc.replica import dirty, outbox, unknown
 from cdc.replica.store import Store
 from cdc.replica.waits import look_again
 
@@ -98,6 +98,7 @@ class Delivery:
 
     async def _run(self) -> None:
         try:
+            await self._context.state.call(unknown.note_interrupted)
             await self._keep_house(waits=False)  # a brake that was set stays set over a restart
             async with asyncio.TaskGroup() as tasks:
                 for lane in self._lanes:
@@ -130,6 +131,7 @@ class Delivery:
 
         def look(store: Store) -> tuple[dict[str, str], int]:
             freed = 0
+            unknown.send_again(store, now_ms)
             if waits:
                 self._wait_cursor, freed = look_again(
                     store, after=self._wait_cursor, lines_need_product=context.lines_need_product

@@ -31,7 +31,6 @@ OVERLAP_MS: Final = 60_000
 ORPHANS_A_POLL: Final = 50
 """Each may cost two requests; at a poll every 15 s this stays under a tenth of the smallest account's quota."""
 
-ORPHAN_TIMEOUT_MS: Final = 3_600_000
 MAX_RESENDS: Final = 3
 """How often one object is sent again for an unknown reference although that is known: then something else is wrong."""
 
@@ -110,7 +109,7 @@ class Judge:
         for orphan in waiting:
             if await self._has_parents(orphan, known):
                 ready.append(orphan.ref)
-            elif context.clock.now_ms() - orphan.since_ms > ORPHAN_TIMEOUT_MS:
+            elif context.clock.now_ms() - orphan.since_ms > context.settings.sink.judge_timeout_s * 1000:
                 overdue.append(orphan)
         now_ms = context.clock.now_ms()
 

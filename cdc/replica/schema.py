@@ -6,6 +6,8 @@
 meta       single values: schema version, position, stamp base, mapping version (JSON text)
 tombstone  deleted keys with their stamps, while a chunk may still bring an older row
 load       per mapped table: how far the first load has come
+reload     tables that are read again, as their rows changed without row events: from which place on, and why
+found      objects that such a read found changed; rendered when all of it is through
 dirty      objects to be rendered later: waiting for a pull, for a place in the log, or for their turn
 sweep      bulk touches being worked off in slices
 ledger     per object: what was last rendered, what was last accepted; never forgotten
@@ -13,6 +15,8 @@ property   bit numbers of property names, for the ledger's "ever non-empty" bitm
 outbox     the newest unsent message of an object; ``seq`` is its place in the order
 bare_link  who was sent without a reference because that object is dead-lettered
 dead_letter messages set aside for good, with their reason
+prepared   changes of XA transactions that are neither committed nor rolled back yet, by id and place of their PREPARE
+unknown    objects with an attempt whose outcome is unknown: to be sent once more after their next acceptance
 orphan     accepted and later refused because what they refer to was not known yet; rendered again once it is
 ========== ==============================================================================================
 """
@@ -34,6 +38,10 @@ CREATE TABLE IF NOT EXISTS tombstone (
 CREATE TABLE IF NOT EXISTS load (
     tbl TEXT PRIMARY KEY, signature TEXT NOT NULL, cursor TEXT, done INTEGER NOT NULL DEFAULT 0,
     rows INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reload (
+    tbl TEXT PRIMARY KEY, place TEXT NOT NULL, stamp INTEGER NOT NULL, by_statement INTEGER NOT NULL,
+    reason TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS found (kind TEXT NOT NULL, id NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dirty (
     kind TEXT NOT NULL, id NOT NULL, urgency INTEGER NOT NULL, pull INTEGER NOT NULL DEFAULT 0,
     not_before INTEGER NOT NULL DEFAULT 0, commit_ms INTEGER NOT NULL DEFAULT 0, force INTEGER NOT NULL DEFAULT 0,
@@ -67,6 +75,11 @@ CREATE TABLE IF NOT EXISTS dead_letter (
     at_ms INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, position TEXT NOT NULL,
     UNIQUE (kind, id));
 CREATE INDEX IF NOT EXISTS dead_letter_time ON dead_letter (at_ms);
+CREATE TABLE IF NOT EXISTS prepared (
+    xid TEXT NOT NULL, stamp INTEGER NOT NULL, part INTEGER NOT NULL, columns TEXT NOT NULL, changes BLOB NOT NULL,
+    PRIMARY KEY (xid, stamp, part)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unknown (
+    kind TEXT NOT NULL, id NOT NULL, due_ms INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS orphan (
     kind TEXT NOT NULL, id NOT NULL, changed_at INTEGER NOT NULL, since_ms INTEGER NOT NULL, reason TEXT NOT NULL,
     detail TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cdc.model import Action, ObjectRef, Outcome
-from cdc.replica import deadletters
+from cdc.replica import deadletters, unknown
 from cdc.replica.outbox import SUSPECT, Entry
 from cdc.replica.store import Store
 from cdc.replica.waits import dump_refs, free, link_again
@@ -39,14 +39,17 @@ class SettleResult:
     to_render: int = 0
 
 
-def settle(store: Store, settlements: Sequence[Settlement], now_ms: int) -> SettleResult:
-    """Write down the outcomes of one batch."""
+def settle(
+    store: Store, settlements: Sequence[Settlement], now_ms: int, *, unknown_resend_ms: int = 120_000
+) -> SettleResult:
+    """Write down the outcomes of one batch. ``unknown_resend_ms``: see unknown.py."""
     accepted = [s.entry for s in settlements if s.outcome is Outcome.ACCEPTED]
     rejected = [s for s in settlements if s.outcome is Outcome.REJECTED]
     retried = [s for s in settlements if s.outcome is Outcome.RETRY]
     result = SettleResult(len(accepted), len(rejected), len(retried))
     if accepted:
         _accept(store, accepted)
+        unknown.accepted(store, [entry.ref for entry in accepted], now_ms + unknown_resend_ms)
         result.to_render = link_again(store, [e.ref for e in accepted if e.action is Action.UPSERT])
     for settlement in rejected:
         entry = settlement.entry

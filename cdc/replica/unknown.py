@@ -1,0 +1,50 @@
+"""Attempts whose outcome nobody knows: a time-out, a cut connection, a process that was killed with requests out.
+
+Such an attempt may still land late, over a newer version. So the object's newest state is sent once more, some time
+after its next acceptance. Use inside a store transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cdc.model import Kind, ObjectRef, Urgency
+from cdc.replica import dirty
+from cdc.replica.store import Store
+
+
+def note(store: Store, refs: Iterable[ObjectRef]) -> None:
+    """Requests with these objects ended without an answer."""
+    store.db.executemany(
+        "INSERT INTO unknown (kind, id) VALUES (?, ?) ON CONFLICT (kind, id) DO UPDATE SET due_ms = 0",
+        [(ref.kind.value, ref.id) for ref in refs],
+    )
+
+
+def note_interrupted(store: Store) -> None:
+    """At start: what waits though it was tried may have been on the wire when the last run ended."""
+    store.db.execute(
+        "INSERT INTO unknown (kind, id) SELECT o.kind, o.id FROM outbox o"
+        " JOIN ledger l ON l.kind = o.kind AND l.id = o.id WHERE l.tried_at > l.accepted_at"
+        " ON CONFLICT (kind, id) DO UPDATE SET due_ms = 0"
+    )
+
+
+def accepted(store: Store, refs: Iterable[ObjectRef], due_ms: int) -> None:
+    """These were accepted since: those with an unknown attempt are due again at ``due_ms``, epoch milliseconds."""
+    if store.db.execute("SELECT 1 FROM unknown WHERE due_ms = 0 LIMIT 1").fetchone() is None:
+        return
+    store.db.executemany(
+        "UPDATE unknown SET due_ms = ? WHERE kind = ? AND id = ? AND due_ms = 0",
+        [(due_ms, ref.kind.value, ref.id) for ref in refs],
+    )
+
+
+def send_again(store: Store, now_ms: int) -> int:
+    """Have what is due rendered and sent once more, behind live work. Returns how many objects that is."""
+    rows = store.db.execute("SELECT kind, id FROM unknown WHERE due_ms > 0 AND due_ms <= ?", (now_ms,)).fetchall()
+    for kind, key in rows:
+        dirty.mark(store, ObjectRef(Kind(kind), key), urgency=Urgency.HISTORY, force=True)
+    if rows:
+        store.db.execute("DELETE FROM unknown WHERE due_ms > 0 AND due_ms <= ?", (now_ms,))
+    return len(rows)

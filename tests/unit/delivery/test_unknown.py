@@ -1,0 +1,132 @@
+"""Attempts that got no answer may land late: the object's newest state is sent once more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from cdc.errors import OutcomeUnknownError, SinkUnavailableError
+from cdc.model import Message
+from tests.kit.clock import simulate
+from tests.kit.desk import Desk, customer
+from tests.kit.fakesink import FakeSink, Plan
+
+LATE_S = 60.0
+
+
+def late_sink() -> FakeSink:
+    """Its first request times out and takes effect a minute later."""
+    sink = FakeSink()
+    landing: list[asyncio.Task[None]] = []
+
+    async def land(messages: Sequence[Message]) -> None:
+        await asyncio.sleep(LATE_S)
+        for message in messages:
+            sink.held[message.external_id] = message
+
+    def plan(messages: Sequence[Message]) -> Plan:
+        if landing:
+            return Plan()
+        landing.append(asyncio.create_task(land(messages)))
+        return Plan(is_applied=False, error=OutcomeUnknownError("timed out"))
+
+    sink.plan = plan
+    return sink
+
+
+async def rendering(desk: Desk, seconds: float) -> None:
+    """Let this time pass while whatever asks for it is rendered."""
+    for _ in range(int(seconds)):
+        await asyncio.sleep(1.0)
+        if desk.books.work():
+            desk.delivery.wake()
+
+
+def test_the_newest_state_wins_over_an_attempt_that_lands_late(tmp_path: Path) -> None:
+    """An older version that takes effect after the newer one was accepted is written over."""
+
+    async def story() -> None:
+        desk = Desk(tmp_path, late_sink())
+        desk.books.put(customer(1), name="old")
+        async with desk.running() as delivery:
+            await asyncio.sleep(0.03)
+            desk.books.put(customer(1), name="new")
+            delivery.wake()
+            await rendering(desk, LATE_S + 5)
+            assert desk.properties(customer(1)) == {"name": "old"}  # the damage that is to be mended
+            await rendering(desk, 120)
+        assert desk.properties(customer(1)) == {"name": "new"}
+
+    simulate(story())
+
+
+def test_a_deletion_wins_over_an_attempt_that_lands_late(tmp_path: Path) -> None:
+    """An object that comes back through a late attempt after its DELETE was accepted is deleted once more."""
+
+    async def story() -> None:
+        desk = Desk(tmp_path, late_sink())
+        desk.books.put(customer(1))
+        async with desk.running() as delivery:
+            await asyncio.sleep(0.03)
+            desk.books.remove(customer(1))
+            delivery.wake()
+            await rendering(desk, LATE_S + 5)
+            assert "magento-customer-1" in desk.sink.held
+            await rendering(desk, 120)
+        assert desk.sink.held == {}
+
+    simulate(story())
+
+
+def test_it_is_sent_once_more_and_no_oftener(tmp_path: Path) -> None:
+    """The attempt, the repeat that is accepted, and one more after ``sink.unknown_resend_s``."""
+
+    async def story() -> None:
+        desk = Desk(tmp_path, late_sink(), sink={"unknown_resend_s": 10})
+        desk.books.put(customer(1))
+        async with desk.running():
+            await rendering(desk, 1000)
+        first, second, third = (messages[0] for _, messages in desk.sink.requests)
+        assert first == second
+        assert third.changed_at > second.changed_at
+        times = [at for at, _ in desk.sink.requests]
+        assert 10 <= times[2] - times[1] < 15
+
+    simulate(story())
+
+
+def test_what_was_on_the_wire_at_a_kill_is_sent_once_more(tmp_path: Path) -> None:
+    """The process ends with a request out; the next one repeats it, and sends the newest state again later."""
+
+    async def story() -> None:
+        sink = FakeSink(plan=lambda _: Plan(before_s=1000.0))
+        desk = Desk(tmp_path, sink)
+        desk.books.put(customer(1))
+        killed = asyncio.create_task(desk.delivery.run())
+        await asyncio.sleep(1)
+        desk.state.crash()
+        killed.cancel()
+        await asyncio.gather(killed, return_exceptions=True)
+        desk.sink = FakeSink()
+        desk.state = type(desk.state)(desk.books)
+        desk.delivery = desk.make()
+        async with desk.running():
+            await rendering(desk, 200)
+        assert len(desk.sink.requests) == 2
+
+    simulate(story())
+
+
+def test_an_answered_failure_is_not_sent_twice(tmp_path: Path) -> None:
+    """A request that the sink surely did not take leaves nothing to be sent again."""
+
+    async def story() -> None:
+        answers = iter([Plan(is_applied=False, error=SinkUnavailableError("503"))])
+        desk = Desk(tmp_path, FakeSink(plan=lambda _: next(answers, Plan())))
+        desk.books.put(customer(1))
+        async with desk.running():
+            await rendering(desk, 500)
+        assert len(desk.sink.requests) == 2
+
+    simulate(story())
