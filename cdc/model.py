@@ -202,13 +202,30 @@ class Change:
     image: Image = Image.WHOLE
 
 
+class XaStep(StrEnum):
+    """What a transaction of the log does with an XA transaction."""
+
+    PREPARE = "prepare"  # its changes happen only if a COMMIT follows, perhaps days and restarts later
+    COMMIT = "commit"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class Xa:
+    """A step of two-phase commit. ``xid`` is the server's text for it: ``X'<gtrid>',X'<bqual>',<format>``."""
+
+    xid: str
+    step: XaStep
+
+
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """One whole source transaction; an empty one only moves the position (rotation, heartbeat, noise).
 
     ``end`` is the resume point after it; ``commit_ms`` is the commit time in epoch milliseconds (0 if unknown);
     ``size`` its bytes in the log, for bounding queues. ``schema_changed`` lists mapped tables whose definition changed
-    here. ``doubtful``: mapped tables whose rows may have changed here without row events, each with the reason.
+    here. ``doubtful``: mapped tables whose rows may have changed here without row events, each with the reason. ``xa``:
+    with PREPARE the changes have not happened yet; with COMMIT those of its PREPARE happen here.
     """
 
     changes: Sequence[Change]
@@ -217,6 +234,7 @@ class Transaction:
     size: int = 0
     schema_changed: tuple[str, ...] = ()
     doubtful: tuple[tuple[str, str], ...] = ()
+    xa: Xa | None = None
 
 
 # ------------------------------------------------------------------------------------------------- objects

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cdc.model import Change
+from cdc.model import Change, Xa
 
 
 class Assembly:
@@ -14,12 +14,18 @@ class Assembly:
     def __init__(self) -> None:
         self.changes: list[Change] = []
         self.schema_changed: dict[str, None] = {}
+        self.xa: Xa | None = None
         self.is_open = False
         self.has_begun = False
         self.commit_us = 0
         self.source: tuple[str, int] | None = None  # MySQL: source and number
         self.domain: tuple[int, int, int] | None = None  # MariaDB: domain, server, sequence
         self._savepoints: list[tuple[str, int]] = []
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the transaction does more than move the position."""
+        return bool(self.changes or self.schema_changed or self.xa)
 
     def open(self, *, has_begun: bool) -> None:
         """A transaction begins here."""
@@ -38,6 +44,7 @@ class Assembly:
             self.schema_changed = {}
         if self._savepoints:
             self._savepoints.clear()
+        self.xa = None
         self.is_open = self.has_begun = False
         self.commit_us = 0
         self.source = None

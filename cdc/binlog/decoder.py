@@ -218,7 +218,7 @@ class LogDecoder:
     def _settled(self, batch: _Batch) -> None:
         """The event just taken ended a transaction or moved the resume point."""
         assembly = self._assembly
-        if assembly.changes or assembly.schema_changed:
+        if assembly.has_news:
             batch.out.append(self._transaction(batch.marked))
             batch.marked = 0
         else:
@@ -229,7 +229,9 @@ class LogDecoder:
     def _transaction(self, marked: int = 0) -> Transaction:
         assembly = self._assembly
         size = marked + self._bytes
-        made = Transaction(assembly.changes, self._place.resume, self._commit_ms, size, tuple(assembly.schema_changed))
+        made = Transaction(
+            assembly.changes, self._place.resume, self._commit_ms, size, tuple(assembly.schema_changed), xa=assembly.xa
+        )
         assembly.reset()
         self._bytes = 0
         return made

@@ -33,7 +33,7 @@ from cdc.binlog.query import Kind, Statement, read_statement
 from cdc.binlog.row_events import ADVICE_START, FROM_INSIDE, RowEvents
 from cdc.binlog.tables import MappedTables
 from cdc.errors import UnsupportedEventError
-from cdc.model import Change, Op
+from cdc.model import Change, Op, Xa, XaStep
 
 _E = EventType
 Head = Sequence[int]
@@ -193,12 +193,9 @@ class Handlers:
         return DONE
 
     def _on_xa_prepare(self, view: memoryview, at: int, end: int, head: Head) -> int:
-        one_phase = headers.read_xa_prepare(bytes(view[at + HEADER_BYTES : end]))
-        if not one_phase and self._assembly.changes:
-            raise UnsupportedEventError(
-                "a prepared XA transaction changes mapped tables, and whether it commits is told only later",
-                hint="let the shop's database commit without XA, then import afresh",
-            )
+        one_phase, xid = headers.read_xa_prepare(bytes(view[at + HEADER_BYTES : end]))
+        if not one_phase:
+            self._assembly.xa = Xa(xid, XaStep.PREPARE)
         return self._on_commit(view, at, end, head)
 
     def _on_payload(self, view: memoryview, at: int, end: int, head: Head) -> int:
@@ -241,6 +238,8 @@ class Handlers:
             assembly.discard()
         elif kind is Kind.ROWS:
             self._refuse_rows(statement)
+        if statement.xid and not assembly.has_begun:  # it was prepared before, in a transaction of its own
+            assembly.xa = Xa(statement.xid, XaStep.COMMIT if kind is Kind.COMMIT else XaStep.ROLLBACK)
         if kind in (Kind.TRUNCATE, Kind.DEFINITION, Kind.DEFINITION_BEGIN):
             self._define(statement)
         if kind in (Kind.COMMIT, Kind.ROLLBACK) or not assembly.has_begun:

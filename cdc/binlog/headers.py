@@ -206,6 +206,11 @@ def read_query(body: bytes, post_length: int) -> tuple[str, bytes]:
     return name, body[at + name_length + 1 :]
 
 
-def read_xa_prepare(body: bytes) -> bool:
-    """XA_PREPARE: 1 one-phase, 4 format, 4 + 4 lengths, the id → whether the transaction commits here."""
-    return body[0] != 0
+def read_xa_prepare(body: bytes) -> tuple[bool, str]:
+    """XA_PREPARE: 1 one-phase, 4 format, 4 + 4 lengths, gtrid, bqual → (whether the transaction commits here, its id
+    as the servers' statements write it).
+    """
+    one_phase, form, gtrid, bqual = struct.unpack_from("<BIII", body)
+    branch = 13 + gtrid
+    first, second = cut(body, 13, gtrid), cut(body, branch, bqual)
+    return one_phase != 0, f"X'{first.hex()}',X'{second.hex()}',{form}"

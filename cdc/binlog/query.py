@@ -35,13 +35,14 @@ class Kind(Enum):
 @dataclass(frozen=True, slots=True)
 class Statement:
     """``tables``: those that a TRUNCATE or DEFINITION names, or all that a ROWS statement mentions. ``databases``:
-    those dropped whole. ``savepoint``: its name.
+    those dropped whole. ``savepoint``: its name. ``xid``: of an XA COMMIT or ROLLBACK, as the servers write it.
     """
 
     kind: Kind
     tables: tuple[TableName, ...] = ()
     databases: tuple[str, ...] = ()
     savepoint: str = ""
+    xid: str = ""
 
 
 _TOKEN: Final = re.compile(
@@ -50,6 +51,7 @@ _TOKEN: Final = re.compile(
     r"""|(?P<name>`(?:[^`]|``)*`)|(?P<text>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*")|(?P<word>[\w$]+)|(?P<sign>[^\s])""",
     re.DOTALL,
 )
+_XID: Final = re.compile(r"(?P<parts>X'[0-9a-f]*',X'[0-9a-f]*'),(?P<format>-?\d+)$")
 _FAST: Final = {b"BEGIN": Statement(Kind.BEGIN), b"COMMIT": Statement(Kind.COMMIT)}
 _ROWS_VERBS: Final = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE", "LOAD", "WITH", "CALL", "DO", "SELECT"})
 _TABLE_VERBS: Final = frozenset({"CREATE", "ALTER", "DROP", "RENAME"})
@@ -102,14 +104,23 @@ def _bounds(first: str, second: str, tokens: list[_Token]) -> Statement:
     if first == "BEGIN" or (first, second) in (("START", "TRANSACTION"), ("XA", "START"), ("XA", "BEGIN")):
         return Statement(Kind.BEGIN)
     if first == "COMMIT" or (first, second) == ("XA", "COMMIT"):
-        return Statement(Kind.COMMIT)
+        return Statement(Kind.COMMIT, xid=_xid(tokens))
     if first == "SAVEPOINT":
         return Statement(Kind.SAVEPOINT, savepoint=tokens[-1].text.lower())
     if first == "ROLLBACK" and any(token.word == "TO" for token in tokens[1:3]):
         return Statement(Kind.ROLLBACK_TO, savepoint=tokens[-1].text.lower())
     if first == "ROLLBACK" or (first, second) == ("XA", "ROLLBACK"):
-        return Statement(Kind.ROLLBACK)
+        return Statement(Kind.ROLLBACK, xid=_xid(tokens))
     return Statement(Kind.OTHER)  # XA END, START REPLICA and the like
+
+
+def _xid(tokens: list[_Token]) -> str:
+    """What an XA statement names, in the one form that ``headers.read_xa_prepare`` gives, too; "" for others."""
+    if tokens[0].word != "XA":
+        return ""
+    text = "".join(token.text for token in tokens[2:])
+    match = _XID.match(text)
+    return f"{match['parts']},{int(match['format']) & 0xFFFFFFFF}" if match else text
 
 
 def _definition(verb: str, tokens: list[_Token], database: str) -> Statement:

@@ -20,7 +20,7 @@ import structlog
 from cdc.errors import PositionLostError, SourceDisconnectedError, StateError
 from cdc.model import Cells, ForeignKey, ObjectRef, Position, Pull, Transaction, Urgency
 from cdc.protocols import Clock, Mapper
-from cdc.replica import dirty
+from cdc.replica import dirty, prepared
 from cdc.replica.apply import Applier, Touches, When
 from cdc.replica.cascades import Cascades, with_between
 from cdc.replica.places import Places
@@ -106,9 +106,11 @@ class Replica:
             stamp = self.places.stamp(transaction.end)
             is_replay = stamp <= first_time_from
             when = When(stamp, is_replay, transaction.commit_ms)
-            for change in transaction.changes:
+            count = 0
+            for change in prepared.due(self.store, transaction, stamp, is_replay=is_replay):
                 self.applier.apply(change, when)
-            if transaction.changes:
+                count += 1
+            if count:
                 touched = self.applier.take_touches()
                 if stamp <= self._covered and not self.complete:
                     continue  # the first load renders everything at its end; reading up to its start adds nothing
@@ -116,7 +118,7 @@ class Replica:
                 for ref, commit_ms in touched.objects.items():
                     into.add((ref,), commit_ms)
                 into.sweeps.update(touched.sweeps)
-            self.progress.changes += len(transaction.changes)
+            self.progress.changes += count
         if end is None:
             return
         self.places.advance(end)

@@ -17,6 +17,7 @@ bare_link  who was sent without a reference because that object is dead-lettered
 dead_letter messages set aside for good, with their reason
 prepared   changes of XA transactions that are neither committed nor rolled back yet, by id and place of their PREPARE
 unknown    objects with an attempt whose outcome is unknown: to be sent once more after their next acceptance
+prepared   changes of XA transactions that are neither committed nor rolled back yet, by id and place of their PREPARE
 orphan     accepted and later refused because what they refer to was not known yet; rendered again once it is
 ========== ==============================================================================================
 """
@@ -80,6 +81,9 @@ CREATE TABLE IF NOT EXISTS prepared (
     PRIMARY KEY (xid, stamp, part)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unknown (
     kind TEXT NOT NULL, id NOT NULL, due_ms INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS prepared (
+    xid TEXT NOT NULL, stamp INTEGER NOT NULL, part INTEGER NOT NULL, columns TEXT NOT NULL, changes BLOB NOT NULL,
+    PRIMARY KEY (xid, stamp, part)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS orphan (
     kind TEXT NOT NULL, id NOT NULL, changed_at INTEGER NOT NULL, since_ms INTEGER NOT NULL, reason TEXT NOT NULL,
     detail TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;

@@ -175,7 +175,8 @@ class BinlogSource:
                 raise SourceDisconnectedError("the server closed the connection")
             for transaction in _decoded(decoder, buffer):
                 # By GTID the server begins at a file's start and tells how it skips what we have: no news.
-                if transaction.changes or transaction.schema_changed or _is_ahead(transaction.end, last):
+                is_news = transaction.changes or transaction.schema_changed or transaction.xa
+                if is_news or _is_ahead(transaction.end, last):
                     last = transaction.end
                     yield transaction
             if is_new:

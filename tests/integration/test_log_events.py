@@ -9,7 +9,7 @@ import pytest
 
 from cdc.binlog.gtid import GtidSet
 from cdc.errors import UnsupportedEventError
-from cdc.model import ABSENT, Change, Op, Start, StartKind, TableSpec, Transaction
+from cdc.model import ABSENT, Change, Op, Start, StartKind, TableSpec, Transaction, XaStep
 from cdc.source.files import FilesSource
 from tests.kit.servers import Server
 
@@ -37,7 +37,7 @@ def _run(server: Server, database: str, *statements: str, **settings: object) ->
         server.run(_TABLE, *statements, database=database)
         file = server.binlog_files()[-1]
     found = FilesSource([str(file)], [THINGS], database=database).transactions(Start(StartKind.EARLIEST))
-    return [transaction for transaction in found if transaction.changes or transaction.schema_changed]
+    return [one for one in found if one.changes or one.schema_changed or one.xa]
 
 
 def _changes(transactions: Sequence[Transaction]) -> list[Change]:
@@ -155,19 +155,37 @@ def test_statements_instead_of_rows_stop(server: Server, database: str) -> None:
         _run(server, database, "SET SESSION binlog_format = 'STATEMENT'", "INSERT INTO things (id) VALUES (1)")
 
 
-def test_prepared_transactions_stop(server: Server, database: str) -> None:
-    """XA PREPARE with mapped rows stops with advice; committed in one phase it is a transaction like any other."""
+def test_xa_in_one_phase_is_a_transaction_like_any_other(server: Server, database: str) -> None:
+    """XA COMMIT ... ONE PHASE: the changes happen there."""
     one_phase = ("XA START 'a'", "INSERT INTO things (id) VALUES (1)", "XA END 'a'", "XA COMMIT 'a' ONE PHASE")
-    assert len(_changes(_run(server, database, *one_phase))) == 1
-    server.run("DROP TABLE things", database=database)
+    found = _run(server, database, *one_phase)
 
-    two_phases = ("XA START 'b'", "INSERT INTO things (id) VALUES (1)", "XA END 'b'", "XA PREPARE 'b'", "XA COMMIT 'b'")
-    try:
-        found = _changes(_run(server, database, *two_phases))
-    except UnsupportedEventError as refusal:
-        assert "XA" in refusal.message  # noqa: PT017  # servers may log it as one transaction, which is as good
-    else:
-        assert len(found) == 1
+    assert len(_changes(found)) == 1
+    assert [one.xa for one in found if one.changes] == [None]
+
+
+@pytest.mark.parametrize("xid", ["'plain'", "'a ''quoted'' one','branch \xe9',77", "X'00ff'"])
+def test_xa_in_two_phases_is_told_step_by_step(server: Server, database: str, xid: str) -> None:
+    """PREPARE brings the changes, COMMIT or ROLLBACK the same id, whatever it is made of, and no changes."""
+
+    def work(row: int, end: str) -> tuple[str, ...]:
+        insert = f"INSERT INTO things (id) VALUES ({row})"
+        return (f"XA START {xid}", insert, f"XA END {xid}", f"XA PREPARE {xid}", f"XA {end} {xid}")
+
+    found = _run(server, database, *work(1, "COMMIT"), *work(2, "ROLLBACK"))
+    steps = [(one.xa.step, [c.after and c.after[0] for c in one.changes]) for one in found if one.xa]
+
+    assert steps == [(XaStep.PREPARE, [1]), (XaStep.COMMIT, []), (XaStep.PREPARE, [2]), (XaStep.ROLLBACK, [])]
+    assert len({one.xa.xid for one in found if one.xa}) == 1
+
+
+def test_an_xa_transaction_that_touches_nothing_mapped_is_told_too(server: Server, database: str) -> None:
+    """Else its COMMIT could not be told from one whose PREPARE was never read."""
+    server.run("CREATE TABLE noise (id INT PRIMARY KEY)", database=database)
+    work = ("XA START 'n'", "INSERT INTO noise VALUES (1)", "XA END 'n'", "XA PREPARE 'n'", "XA COMMIT 'n'")
+    found = [one for one in _run(server, database, *work) if one.xa]
+
+    assert [(one.xa.step, len(one.changes)) for one in found if one.xa] == [(XaStep.PREPARE, 0), (XaStep.COMMIT, 0)]
 
 
 def test_tagged_gtids(mysql: Server) -> None:
