@@ -1,0 +1,176 @@
+"""What a sink's fault does: retries, splits, parked messages, healing, and the end of a run."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from cdc.errors import SinkUnauthorizedError, SinkUnavailableError
+from cdc.model import ObjectType, Outcome
+from tests.kit.clock import simulate
+from tests.kit.desk import Desk, customer, order, product
+from tests.kit.fakesink import FakeSink, Plan
+
+
+def test_one_poison_message_of_two_hundred_is_set_aside_alone(tmp_path: Path) -> None:
+    """A refused batch is split until the guilty message stands alone; all others are accepted within a second."""
+
+    async def story() -> None:
+        desk = Desk(tmp_path)
+        desk.sink.poison = {"magento-customer-137"}
+        for number in range(200):
+            desk.books.put(customer(number))
+        assert await desk.deliver() == "empty"
+        assert desk.books.letters() == [("customer", 137)]
+        assert len(desk.sink.held) == 199
+        assert len(desk.sink.requests) <= 2 * 8 + 1
+        assert desk.sink.requests[-1][0] < 1.0
+
+    simulate(story())
+
+
+def test_a_message_that_only_ever_fails_is_parked_alone(tmp_path: Path) -> None:
+    """A batch that fails three times while others succeed is split, and the guilty message gets its own schedule."""
+
+    async def story() -> None:
+        def plan(messages: object) -> Plan:
+            ids = {m.external_id for m in messages}  # type: ignore[attr-defined]
+            if "magento-customer-3" in ids:
+                return Plan(is_applied=False, error=SinkUnavailableError("500"))
+            return Plan()
+
+        desk = Desk(tmp_path, FakeSink(plan=plan))
+        for number in range(8):
+            desk.books.put(customer(number))
+        for number in range(30):
+            desk.books.put(product(number))
+        async with desk.running() as delivery:
+            for number in range(400):
+                desk.books.put(product(number), name=str(number))
+                delivery.wake()
+                await asyncio.sleep(0.1)
+        assert {f"magento-customer-{n}" for n in range(8) if n != 3} <= set(desk.sink.held)
+        assert desk.books.rows("SELECT kind, id, attempts >= 3 FROM outbox") == [("customer", 3, 1)]
+        assert desk.books.letters() == []
+        alone = [batch for batch in desk.sent(ObjectType.CONTACT) if "customer-3" in batch][-1]
+        assert alone == ("customer-3",)
+
+    simulate(story())
+
+
+def test_an_hour_without_the_sink_loses_nothing_and_tries_seldom(tmp_path: Path) -> None:
+    """Back-off is capped, endless and shared by all lanes; the first success brings everything back at once."""
+
+    async def story() -> None:
+        sink = FakeSink()
+        sink.plan = lambda _: (
+            Plan(is_applied=False, error=SinkUnavailableError("refused"))
+            if asyncio.get_running_loop().time() < 3600
+            else Plan()
+        )
+        desk = Desk(tmp_path, sink)
+        for number in range(300):
+            desk.books.put(order(number), customer(number))
+            desk.books.put(customer(number))
+        async with desk.running() as delivery:
+            await asyncio.sleep(3000)
+            assert not delivery.is_accepting
+            assert "refused" in delivery.reason
+            tried = len(sink.requests)
+            assert 100 < tried < 500
+            await desk.settle(delivery)
+            assert delivery.is_accepting
+        assert len(sink.held) == 600
+        assert sink.requests[-1][0] < 3600 + 40
+
+    simulate(story())
+
+
+def test_a_repaired_key_heals_by_itself(tmp_path: Path) -> None:
+    """401 stops sending but for one request every thirty seconds, until one is taken."""
+
+    async def story() -> None:
+        sink = FakeSink()
+        sink.plan = lambda _: (
+            Plan(is_applied=False, error=SinkUnauthorizedError("401"))
+            if asyncio.get_running_loop().time() < 100
+            else Plan()
+        )
+        desk = Desk(tmp_path, sink)
+        desk.books.put(customer(1))
+        async with desk.running() as delivery:
+            await asyncio.sleep(50)
+            assert delivery.reason.startswith("unauthorized")
+            assert await desk.settle(delivery) == "empty"
+            assert delivery.is_accepting
+        assert [round(at) for at, _ in sink.requests] == [0, 30, 60, 90, 120]
+
+    simulate(story())
+
+
+def test_a_bad_key_shows_before_there_is_anything_to_send(tmp_path: Path) -> None:
+    """The first poll for verdicts already says that the sink takes nothing."""
+
+    async def story() -> None:
+        desk = Desk(tmp_path)
+        desk.sink.poll_error = SinkUnauthorizedError("401")
+        async with desk.running() as delivery:
+            await asyncio.sleep(1)
+            assert delivery.reason.startswith("unauthorized")
+            desk.sink.poll_error = None
+            await asyncio.sleep(20)
+            assert delivery.is_accepting
+
+    simulate(story())
+
+
+def test_a_message_the_sink_wants_again_is_sent_again(tmp_path: Path) -> None:
+    """A receipt that says RETRY leaves the entry in the outbox, to be sent unchanged after a moment."""
+
+    async def story() -> None:
+        sink = FakeSink()
+        answers = [{"magento-customer-1": Outcome.RETRY}]
+        sink.plan = lambda _: Plan(outcomes=answers.pop() if answers else {})
+        desk = Desk(tmp_path, sink)
+        desk.books.put(customer(1))
+        desk.books.put(customer(2))
+        assert await desk.deliver() == "empty"
+        assert desk.sent() == [("customer-1", "customer-2"), ("customer-1",)]
+        first, second = (batch[0] for _, batch in sink.requests)
+        assert first == second
+
+    simulate(story())
+
+
+def test_what_is_cut_off_at_the_deadline_stays_in_the_outbox(tmp_path: Path) -> None:
+    """Draining waits for requests under way until the deadline; what was cut off is sent again by the next run."""
+
+    async def story() -> None:
+        desk = Desk(tmp_path, FakeSink(plan=lambda _: Plan(before_s=60.0)))
+        desk.books.put(customer(1))
+        task = asyncio.create_task(desk.delivery.run())
+        await asyncio.sleep(1)
+        await desk.delivery.drain(desk.clock.monotonic() + 5)
+        await task
+        assert asyncio.get_running_loop().time() == pytest.approx(6, abs=0.1)
+        assert desk.books.rows("SELECT count(*) FROM outbox") == [(1,)]
+
+    simulate(story())
+
+
+def test_draining_lets_requests_under_way_finish(tmp_path: Path) -> None:
+    """A request that is answered in time is settled before run returns."""
+
+    async def story() -> None:
+        desk = Desk(tmp_path, FakeSink(plan=lambda _: Plan(before_s=3.0)))
+        desk.books.put(customer(1))
+        task = asyncio.create_task(desk.delivery.run())
+        await asyncio.sleep(1)
+        desk.books.put(customer(2))
+        await desk.delivery.drain(desk.clock.monotonic() + 5)
+        await task
+        assert desk.books.rows("SELECT id FROM outbox") == [(2,)]
+
+    simulate(story())

@@ -1,0 +1,105 @@
+"""The request quota and who gets how much of it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from cdc.errors import SinkThrottledError
+from cdc.model import Quota, Urgency
+from tests.kit.clock import simulate
+from tests.kit.desk import Desk, customer, order, product
+from tests.kit.fakesink import FakeSink, Plan
+
+
+def test_429_stops_all_lanes_for_the_time_it_says(tmp_path: Path) -> None:
+    """Retry-After holds for every lane, not only for the one that met it."""
+
+    async def story() -> None:
+        sink = FakeSink()
+        errors = [SinkThrottledError("slow down", retry_after_s=7)]
+        sink.plan = lambda _: Plan(is_applied=False, error=errors.pop()) if errors else Plan()
+        desk = Desk(tmp_path, sink)
+        desk.books.put(customer(1))
+        async with desk.running() as delivery:
+            await asyncio.sleep(1)
+            desk.books.put(order(3))
+            delivery.wake()
+            await desk.settle(delivery)
+        times = [at for at, _ in sink.requests]
+        assert times[0] == 0
+        assert all(at >= 7 for at in times[1:])
+        assert len(sink.held) == 2
+
+    simulate(story())
+
+
+def test_the_quota_is_used_and_never_passed(tmp_path: Path) -> None:
+    """With 100 requests per ten seconds and 80 ms answers no window holds more, and 95 % are used."""
+
+    async def story() -> None:
+        sink = FakeSink(max_batch=1, plan=lambda _: Plan(0.04, 0.04, quota=Quota(100, None, 10_000)))
+        desk = Desk(tmp_path, sink, sink={"max_requests_per_10s": 190})
+        desk.books.run(lambda _: None)
+        for number in range(1000):
+            desk.books.put(customer(number), urgency=Urgency.HISTORY)
+        await desk.deliver()
+        times = [at for at, _ in sink.requests]
+        for start in times:
+            assert sum(1 for at in times if start <= at < start + 10) <= 100
+        steady = [at for at in times if 20 <= at < 80]
+        assert len(steady) >= 0.95 * 600
+
+    simulate(story())
+
+
+def test_a_live_change_does_not_wait_behind_history_for_quota(tmp_path: Path) -> None:
+    """History leaves room in the window, so a change goes at once even when a backlog uses the quota."""
+
+    async def story() -> None:
+        sink = FakeSink(max_batch=1)
+        desk = Desk(tmp_path, sink, sink={"max_requests_per_10s": 100})
+        for number in range(500):
+            desk.books.put(customer(number), urgency=Urgency.HISTORY)
+        async with desk.running() as delivery:
+            await asyncio.sleep(30)
+            desk.books.put(customer(9999))
+            delivery.wake()
+            await asyncio.sleep(0.2)
+            assert "magento-customer-9999" in sink.held
+
+    simulate(story())
+
+
+def test_history_gets_a_small_share_while_live_work_is_ready(tmp_path: Path) -> None:
+    """With live work all the time, history uses at most its share of the quota, but is never starved."""
+
+    async def story() -> None:
+        sink = FakeSink(max_batch=1)
+        desk = Desk(tmp_path, sink, sink={"max_requests_per_10s": 50})
+        for number in range(300):
+            desk.books.put(product(number), urgency=Urgency.HISTORY)
+        for number in range(600):
+            desk.books.put(customer(number))
+        async with desk.running():
+            await asyncio.sleep(100)
+            sent = [batch[0] for batch in desk.sent()]
+        history = sum(1 for name in sent if name.startswith("product"))
+        assert 10 <= history <= 0.1 * 500 + 5
+
+    simulate(story())
+
+
+def test_splitting_leaves_most_of_the_quota_to_others(tmp_path: Path) -> None:
+    """Of ten requests per ten seconds at most two are pieces of a refused batch."""
+
+    async def story() -> None:
+        desk = Desk(tmp_path, sink={"max_requests_per_10s": 10})
+        desk.sink.poison = {"magento-customer-3"}
+        for number in range(8):
+            desk.books.put(customer(number))
+        assert await desk.deliver() == "empty"
+        times = [at for at, _ in desk.sink.requests[1:]]
+        assert all(sum(1 for t in times if at <= t < at + 10) <= 2 for at in times)
+
+    simulate(story())
