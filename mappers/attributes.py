@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
-from cdc.mapping_config import AttributeProperty, PropertyType
+from cdc.mapping_columns import AttributeProperty, PropertyType
 from cdc.model import Row, Value
 from cdc.protocols import RowReader
 from mappers.formats import FORMATS

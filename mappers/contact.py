@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from cdc.model import Row
+from cdc.model import Row, Value
 from cdc.protocols import RowReader
 from mappers.shop import Shop
 from mappers.text import clean, lines
@@ -49,18 +49,18 @@ def newsletter(subscribers: Iterable[Row]) -> str:
     return status
 
 
-def billing_address(order_id: object, rows: RowReader) -> Row | None:
-    """The order's billing address row (the newest, should there be several)."""
+def address_of(order_id: Value, kind: str, rows: RowReader) -> Row | None:
+    """The order's ``billing`` or ``shipping`` address row (the newest, should there be several)."""
     found = None
-    for row in rows.find("sales_order_address", "parent_id", order_id):  # type: ignore[arg-type]  # a key as stored
-        if row.get("address_type") == "billing":
+    for row in rows.find("sales_order_address", "parent_id", order_id):
+        if row.get("address_type") == kind:
             found = row
     return found
 
 
 def from_order(order: Row, rows: RowReader, shop: Shop) -> dict[str, str]:
     """All of a contact that one order tells, but the newsletter: names are the order's, else its billing address's."""
-    billing = billing_address(order["entity_id"], rows)
+    billing = address_of(order["entity_id"], "billing", rows)
     named = billing or _NOWHERE
     return {
         "email": email(order.get("customer_email")),

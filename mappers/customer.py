@@ -24,7 +24,7 @@ def render(customer_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     properties["newsletter"] = contact.newsletter(rows.find("newsletter_subscriber", "customer_id", customer_id))
     if row is None:
         return Rendered(plan.contact.empty() | dict.fromkeys(plan.customer_attributes, "") | properties)
-    own, warnings = plan.contact.of(row)
+    own, warnings = plan.contact.of(row, rows)
     if not plan.customer_attributes:
         return Rendered(properties | own, warnings=warnings)
     known = shop(rows, plan).customers

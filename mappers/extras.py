@@ -12,9 +12,11 @@ from typing import Final, NamedTuple
 import orjson
 
 from cdc.json_path import Path, follow, parse_path
-from cdc.mapping_config import ColumnProperty
+from cdc.mapping_columns import ColumnProperty, Lookup
 from cdc.model import Row, Value
+from cdc.protocols import RowReader
 from mappers.formats import FORMATS
+from mappers.lookups import label
 
 
 class _Extra(NamedTuple):
@@ -23,6 +25,7 @@ class _Extra(NamedTuple):
     path: Path
     form: str
     convert: Callable[[Value, str], str]
+    lookup: Lookup | None
 
 
 class Extras:
@@ -39,23 +42,24 @@ class Extras:
                 parse_path(made.json_path) if made.json_path else (),
                 made.format,
                 FORMATS[made.type],
+                made.lookup,
             )
             for name, made in properties.items()
         )
         self.columns: Final = frozenset(extra.column for extra in self._extras)
         self.names: Final = tuple(properties)
 
-    def of(self, row: Row) -> tuple[dict[str, str], tuple[str, ...]]:
+    def of(self, row: Row, rows: RowReader) -> tuple[dict[str, str], tuple[str, ...]]:
         """The properties of this row, and a warning for each that could not be read."""
         properties: dict[str, str] = {}
         warnings: list[str] = []
         trees: dict[str, object] = {}
-        for name, column, path, form, convert in self._extras:
+        for name, column, path, form, convert, lookup in self._extras:
             if column not in row:  # the table lost it; what HubSpot has stays
                 continue
             try:
                 value = _member(row[column], path, column, trees) if path else row[column]
-                properties[name] = convert(value, form)
+                properties[name] = convert(value, form) if lookup is None else label(lookup, value, rows)
             except ValueError as error:
                 properties[name] = ""
                 warnings.append(f"property {name} is left empty: {self._table}.{column} {_where(path)}{error}")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from cdc.mapping_config import PropertyType
+from cdc.mapping_columns import PropertyType
 from cdc.model import Value
 from mappers import money, times
 from mappers.text import clean

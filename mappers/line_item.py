@@ -49,7 +49,7 @@ def render(item_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
         "tax_amount": money.money(item.get("tax_amount")),
         "currency": clean(order.get("order_currency_code")),
     }
-    own, warnings = plan.line_item.of(item)
+    own, warnings = plan.line_item.of(item, rows)
     return Rendered(properties | own, (deal, product) if product is not None else (deal,), warnings)
 
 

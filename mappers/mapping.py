@@ -19,7 +19,7 @@ from cdc.protocols import RowReader
 from mappers import customer, guest, line_item, money, order, product, pulls, touches
 from mappers.guests import guest_id, possible_guest
 from mappers.options import modes
-from mappers.plan import Plan
+from mappers.plan import ADDRESSES, Plan
 from mappers.shop import shop
 
 RENDERER_VERSION: Final = 1
@@ -65,12 +65,12 @@ class MagentoMapping:
         return {}
 
     def keep(self, table: str, row: Row, rows: RowReader) -> bool:
-        """Not kept: values of attributes that are known and not mapped, and shipping addresses of orders."""
+        """Not kept: values of attributes that are known and not mapped, and shipping addresses that nothing needs."""
         if table in self._product_values:
             return shop(rows, self.plan).products.needs(row.get("attribute_id"))
         if table in self._customer_values:
             return shop(rows, self.plan).customers.needs(row.get("attribute_id"))
-        if table != "sales_order_address" or table in self.plan.satellites.between:
+        if table != ADDRESSES or self.plan.shipping_kept:
             return True
         return row.get("address_type") != "shipping"
 
@@ -78,9 +78,11 @@ class MagentoMapping:
         self, table: str, before: Row | None, after: Row | None, rows: RowReader
     ) -> Iterator[ObjectRef | Sweep]:
         """The objects and sweeps that this row bears on."""
-        found = touches.touched(table, before, after, rows, self.plan)
-        satellites = self.plan.satellites
-        return chain(found, satellites.touched(table, before, after, rows)) if satellites.tables else found
+        return chain(
+            touches.touched(table, before, after, rows, self.plan),
+            self.plan.satellites.touched(table, before, after, rows),
+            self.plan.lookups.touched(table, before, after),
+        )
 
     def render(self, ref: ObjectRef, rows: RowReader) -> Rendered | None:
         """The object's complete state, or None when it does not exist. RenderError for an amount that is no number."""

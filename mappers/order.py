@@ -12,7 +12,8 @@ from typing import Final
 
 from cdc.model import Rendered, Row, Value
 from cdc.protocols import RowReader
-from mappers import money, stages, times
+from mappers import contact, money, stages, times
+from mappers.extras import Extras
 from mappers.guests import contact_of
 from mappers.options import SHIPS_APART
 from mappers.plan import Plan
@@ -73,9 +74,19 @@ def render(order_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
             order.get("state") not in ENDED and partially_shipped(rows.find("sales_order_item", "order_id", order_id))
         ),
     }
-    own, warnings = plan.deal.of(order)
-    contact = contact_of(order, deleted_are_guests=plan.settings.deleted_customers == "guest")
-    return Rendered(properties | own, (contact,) if contact else (), (warning, *warnings) if warning else warnings)
+    own, warnings = plan.deal.of(order, rows)
+    for kind, extras in (("billing", plan.billing), ("shipping", plan.shipping)):
+        if extras.names:
+            found, doubts = _of_address(kind, order_id, rows, extras)
+            own |= found
+            warnings += doubts
+    owner = contact_of(order, deleted_are_guests=plan.settings.deleted_customers == "guest")
+    return Rendered(properties | own, (owner,) if owner else (), (warning, *warnings) if warning else warnings)
+
+
+def _of_address(kind: str, order_id: int, rows: RowReader, extras: Extras) -> tuple[dict[str, str], tuple[str, ...]]:
+    address = contact.address_of(order_id, kind, rows)
+    return extras.of(address, rows) if address is not None else (extras.empty(), ())
 
 
 def partially_shipped(items: Sequence[Row]) -> bool:

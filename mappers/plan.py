@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from cdc.mapping_config import AttributeProperty, ColumnProperty, MappingSettings
-from cdc.model import TableSpec
+from cdc.errors import ConfigError
+from cdc.mapping_columns import AttributeProperty, ColumnProperty
+from cdc.mapping_config import MappingSettings
+from cdc.model import Kind, TableSpec
 from mappers.extras import Extras
+from mappers.lookups import Lookups, Use, uses
 from mappers.satellites import Satellites
 from mappers.tables import ALL_PRODUCT_VALUES, CUSTOMER_VALUES, PRODUCT_VALUES, TABLES, with_attributes
 
 DEFAULT_ATTRIBUTES: Final = ("name", "url_key", "image", "price", "description", "short_description", "status")
 """Codes of the product attributes that the default properties are made from."""
+
+
+ADDRESSES: Final = "sales_order_address"
 
 
 class Plan:
@@ -26,6 +32,8 @@ class Plan:
     def __init__(self, settings: MappingSettings) -> None:
         self.settings: Final = settings
         self.deal: Final = _extras("sales_order", settings.deal.properties)
+        self.billing: Final = _extras(ADDRESSES, settings.deal.billing_address)
+        self.shipping: Final = _extras(ADDRESSES, settings.deal.shipping_address)
         self.contact: Final = _extras("customer_entity", settings.contact.properties)
         self.product: Final = _extras("catalog_product_entity", settings.product.properties)
         self.line_item: Final = _extras("sales_order_item", settings.line_item.properties)
@@ -42,12 +50,30 @@ class Plan:
             "catalog_product_entity": self.product,
             "sales_order_item": self.line_item,
         }
-        widened = tuple(_with(spec, extras[spec.name]) if spec.name in extras else spec for spec in TABLES)
+        addresses = self.billing.columns | self.shipping.columns
+        columns = {ADDRESSES: addresses, **{table: extra.columns for table, extra in extras.items()}}
+        widened = tuple(_with(spec, columns.get(spec.name, frozenset())) for spec in TABLES)
         held = with_attributes(widened, own, self.customer_codes)
         self.satellites: Final = Satellites(settings.satellites, held)
-        between = self.satellites.between
-        held = tuple(replace(spec, selection="every row") if spec.name in between else spec for spec in held)
-        self.tables: Final = (*held, *self.satellites.tables)
+        self.shipping_kept: Final = ADDRESSES in self.satellites.between or bool(settings.deal.shipping_address)
+        self.lookups: Final = Lookups(self._uses())
+        if faults := list(self.lookups.faults(held)):
+            raise ConfigError(faults)
+        held = tuple(
+            replace(spec, selection="every row") if spec.name == ADDRESSES and self.shipping_kept else spec
+            for spec in held
+        )
+        self.tables: Final = (*self.lookups.widened(held), *self.satellites.tables)
+
+    def _uses(self) -> Iterator[Use]:
+        asked = self.settings
+        yield from uses(Kind.ORDER, "sales_order", "entity_id", asked.deal.properties)
+        for properties in (asked.deal.billing_address, asked.deal.shipping_address):
+            yield from uses(Kind.ORDER, ADDRESSES, "parent_id", properties)
+        yield from uses(Kind.CUSTOMER, "customer_entity", "entity_id", asked.contact.properties)
+        yield from uses(Kind.PRODUCT, "catalog_product_entity", "entity_id", asked.product.properties)
+        yield from uses(Kind.ITEM, "sales_order_item", "item_id", asked.line_item.properties)
+        yield from self.satellites.uses()
 
     def asked_attributes(self) -> dict[str, list[str]]:
         """Entity type → codes of the attributes that the settings name."""
@@ -66,9 +92,9 @@ def _extras(table: str, properties: Mapping[str, ColumnProperty]) -> Extras:
     return Extras(table, properties, known)
 
 
-def _with(spec: TableSpec, extras: Extras) -> TableSpec:
+def _with(spec: TableSpec, columns: frozenset[str]) -> TableSpec:
     """The table with these columns kept; one that was only looked at (``transient``) is kept now."""
-    if not extras.columns:
+    if not columns:
         return spec
-    further = sorted(extras.columns - set(spec.columns))
-    return replace(spec, columns=(*spec.columns, *further), transient=spec.transient - extras.columns)
+    further = sorted(columns - set(spec.columns))
+    return replace(spec, columns=(*spec.columns, *further), transient=spec.transient - columns)

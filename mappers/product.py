@@ -45,7 +45,7 @@ def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
         properties["description"] = described
     if "image" in values:
         properties["image_url"] = _image_url(clean(values["image"]), plan.settings.media_base_url)
-    own, warnings = plan.product.of(row)
+    own, warnings = plan.product.of(row, rows)
     further, doubts = known.products.properties(plan.product_attributes, values)
     view = (known.warning,) if known.warning else ()
     return Rendered(properties | own | further, warnings=(*view, *warnings, *doubts))

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Final
 
 from cdc.errors import ConfigError
-from cdc.mapping_config import Satellite
+from cdc.mapping_tables import Satellite
 from cdc.model import Kind, ObjectRef, Pull, Rendered, Row, TableSpec, Value
 from cdc.protocols import RowReader
 from mappers.extras import Extras
+from mappers.lookups import Use, uses
 
 _KIND: Final = {"deal": Kind.ORDER, "contact": Kind.CUSTOMER, "product": Kind.PRODUCT}
 
@@ -25,6 +27,7 @@ class _One:
 
     def __init__(self, asked: Satellite) -> None:
         key = asked.primary or (asked.key,)  # only a run needs the real one, and finds it out (cdc/startup.py)
+        self.asked: Final = asked
         self.kind: Final = _KIND[asked.object]
         self.table: Final = asked.table
         self.key: Final = asked.key
@@ -32,6 +35,12 @@ class _One:
         self.extras: Final = Extras(asked.table, asked.properties, (*key, asked.key))
         further = sorted({asked.key, *self.extras.columns} - set(key))
         self.spec: Final = TableSpec(asked.table, key, (*key, *further), indexes=((asked.key,),), integer_key=False)
+
+    def uses(self) -> Iterator[Use]:
+        """What of it is looked up. With a table between, which objects use a label cannot be told by a column."""
+        held = uses(self.kind, self.table, self.key, self.asked.properties)
+        via = self.via
+        return held if via is None else (Use(self.kind, via.table, via.to, "", use.lookup) for use in held)
 
     def row_of(self, identity: Value, rows: RowReader) -> Row | None:
         """The row that counts for this object."""
@@ -69,6 +78,10 @@ class Satellites:
         self.tables: Final = tuple(one.spec for one in self._all)
         self.between: Final = frozenset(one.via.table for one in self._all if one.via is not None)
 
+    def uses(self) -> Iterator[Use]:
+        """What of all of them is looked up."""
+        return chain.from_iterable(one.uses() for one in self._all)
+
     def added(self, made: Rendered, ref: ObjectRef, rows: RowReader) -> Rendered:
         """The object with the properties of its satellites; empty ones where there is no row."""
         properties, warnings = dict(made.properties), made.warnings
@@ -78,7 +91,7 @@ class Satellites:
             if row is None:
                 properties |= one.extras.empty()
                 continue
-            found, doubts = one.extras.of(row)
+            found, doubts = one.extras.of(row, rows)
             properties |= found
             warnings += doubts
         return replace(made, properties=properties, warnings=warnings) if mine else made

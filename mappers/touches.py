@@ -123,7 +123,10 @@ def _sales_order_item(before: Row | None, after: Row | None, rows: RowReader, pl
 
 
 def _sales_order_address(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
-    if "billing" not in _either("address_type", before, after):
+    kinds = _either("address_type", before, after)
+    if ("billing" in kinds and plan.billing.names) or ("shipping" in kinds and plan.shipping.names):
+        yield from _refs(Kind.ORDER, _either("parent_id", before, after))
+    if "billing" not in kinds:
         return
     for order_id in _either("parent_id", before, after):
         held = rows.get("sales_order", order_id)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from cdc.mapping_config import PropertyType
+from cdc.mapping_columns import PropertyType
 from cdc.model import ObjectType
 
 

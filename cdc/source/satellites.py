@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from cdc.config import SourceSettings
 from cdc.errors import SetupError
-from cdc.mapping_config import MappingSettings, Satellite
+from cdc.mapping_columns import Lookup
+from cdc.mapping_config import MappingSettings
+from cdc.mapping_tables import Satellite
 from cdc.source.server import Connection, rows
 
 _COLUMNS = (
@@ -16,12 +18,13 @@ _COLUMNS = (
 
 
 def with_primary_keys(connection: Connection, source: SourceSettings, mapping: MappingSettings) -> MappingSettings:
-    """The mapping with ``primary`` of every satellite filled in. Raises SetupError for a table without a primary key.
+    """The mapping with ``primary`` of every satellite filled in. Raises SetupError for a table without a primary key,
+    and for a look-up by another column than the primary key.
 
     A table that is not there is left as it is: the preflight says so with the nearest name.
     """
-    if all(one.primary for one in mapping.satellites):
-        return mapping
+    for lookup in mapping.lookups():
+        _require_key(connection, source, lookup)
     return mapping.model_copy(
         update={"satellites": tuple(_with_primary(connection, source, one) for one in mapping.satellites)}
     )
@@ -31,11 +34,26 @@ def _with_primary(connection: Connection, source: SourceSettings, asked: Satelli
     if asked.primary:
         return asked
     table = source.table_prefix + asked.table
-    columns = [(str(name), place) for name, place in rows(connection, _COLUMNS, (source.database, table))]
-    primary = [name for name, place in sorted(columns, key=lambda column: column[1] or 0) if place is not None]
+    columns, primary = _primary_of(connection, source, table)
     if columns and not primary:
         raise SetupError(
             f"table {table!r} of mapping.satellites has no primary key, so its rows cannot be followed",
             hint="give the table a primary key, or leave it out of the mapping",
         )
     return asked.model_copy(update={"primary": tuple(primary)}) if primary else asked
+
+
+def _require_key(connection: Connection, source: SourceSettings, lookup: Lookup) -> None:
+    _, primary = _primary_of(connection, source, source.table_prefix + lookup.table)
+    if primary and [name.casefold() for name in primary] != [lookup.key.casefold()]:
+        raise SetupError(
+            f"lookup: the primary key of {lookup.table!r} is {', '.join(primary)}, not {lookup.key}",
+            hint="name that column as key; labels that are told apart by several columns cannot be looked up",
+        )
+
+
+def _primary_of(connection: Connection, source: SourceSettings, table: str) -> tuple[list[str], list[str]]:
+    """The table's columns, and those of its primary key in order; both empty for a table that is not there."""
+    columns = [(str(name), place) for name, place in rows(connection, _COLUMNS, (source.database, table))]
+    primary = [name for name, place in sorted(columns, key=lambda column: column[1] or 0) if place is not None]
+    return [name for name, _ in columns], primary

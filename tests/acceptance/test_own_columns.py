@@ -17,6 +17,7 @@ COLUMNS = (
     "ADD myparcel_delivery_options TEXT",
     "ADD drop_off_day DATE",
     "ADD etechflow_delivery_date VARCHAR(10)",
+    "ADD etechflow_delivery_time_interval_id INT",
 )
 """What five delivery-date modules add to the order."""
 
@@ -29,6 +30,10 @@ mp_date = { column = "mp_delivery_information", json = "$.deliveryDate", type = 
 parcel_date = { column = "myparcel_delivery_options", json = "$.date", type = "date" }
 drop_off = { column = "drop_off_day", type = "date", target = "shop_drop_off" }
 etech_date = { column = "etechflow_delivery_date", type = "date", format = "%d-%m-%Y" }
+etech_slot.column = "etechflow_delivery_time_interval_id"
+etech_slot.lookup = { table = "etechflow_dd_time_interval", key = "interval_id", label = "{from_time} - {to_time}" }
+[mapping.deal.shipping_address]
+address_date = { column = "delivery_date", type = "date" }
 [mapping.product.attributes]
 color = "color"
 materials = "materials"
@@ -44,12 +49,20 @@ ORDER_VALUES = {
     "myparcel_delivery_options": '{"date": "2026-03-05T00:00:00.000Z", "isPickup": false}',
     "drop_off_day": "2026-03-04",
     "etechflow_delivery_date": "05-03-2026",
+    "etechflow_delivery_time_interval_id": 5,
 }
+SLOTS = """
+CREATE TABLE etechflow_dd_time_interval (
+  interval_id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY, from_time VARCHAR(5), to_time VARCHAR(5))
+"""
 
 
 def with_modules(rig: Rig) -> None:
     """Add the modules' columns."""
     rig.shop.db.execute(f"ALTER TABLE sales_order {', '.join(COLUMNS)}")
+    rig.shop.db.execute("ALTER TABLE sales_order_address ADD delivery_date VARCHAR(10)")
+    rig.shop.db.execute(SLOTS)
+    rig.shop.db.insert("etechflow_dd_time_interval", interval_id=5, from_time="09:00", to_time="12:00")
 
 
 def held(rig: Rig, kind: str, identity: int) -> dict[str, str]:
@@ -77,6 +90,9 @@ def test_columns_and_attributes_from_import_to_live_change(rig: Rig) -> None:
         daemon.start()
         wait_until(lambda: held(rig, "product", product).get("color") == "Blue", 60, "the attribute is loaded")
         shop.db.update("sales_order", {"entity_id": order}, **ORDER_VALUES)
+        shipping = {"parent_id": order, "address_type": "shipping"}
+        shop.db.update("sales_order_address", shipping, delivery_date="2026-03-07")
+        shop.db.update("etechflow_dd_time_interval", {"interval_id": 5}, to_time="13:00")
         shop.rename_option("color", "Blue", "Navy")
         shop.set_loyalty_tier(customer, shop.option("loyalty_tier", "Gold"))
         wait_until(lambda: held(rig, "product", product).get("color") == "Navy", 60, "the renamed option arrives")
@@ -87,6 +103,7 @@ def test_columns_and_attributes_from_import_to_live_change(rig: Rig) -> None:
             ["2026-03-05"] * 5
         )
         assert (deal["delivery_comment"], deal["drop_off"]) == ("Ring twice", "2026-03-04")
+        assert (deal["etech_slot"], deal["address_date"]) == ("09:00 - 13:00", "2026-03-07")
         assert held(rig, "product", product)["cost"] == "4.50"
 
         shop.db.update("sales_order", {"entity_id": order}, delivery_date="0000-00-00 00:00:00")

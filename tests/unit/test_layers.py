@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("cdc", "mappers", "sinks")
 
 LEAVES = (
-    "cdc.model", "cdc.errors", "cdc.config", "cdc.mapping_config", "cdc.json_path", "cdc.protocols", "cdc.clock",
-    "cdc.change_codec",
+    "cdc.model", "cdc.errors", "cdc.config", "cdc.mapping_config", "cdc.mapping_columns", "cdc.mapping_tables",
+    "cdc.mapping_rules", "cdc.json_path", "cdc.protocols", "cdc.clock", "cdc.change_codec",
 )  # fmt: skip
 EVERYTHING = PACKAGES
 
@@ -26,7 +26,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "cdc.section": (),
     "cdc.unmappable": (),
     "cdc.json_path": (),
-    "cdc.mapping_config": ("cdc.model", "cdc.section", "cdc.unmappable", "cdc.json_path"),
+    "cdc.mapping_columns": ("cdc.section", "cdc.unmappable", "cdc.json_path"),
+    "cdc.mapping_tables": ("cdc.mapping_columns", "cdc.section", "cdc.unmappable", "cdc.json_path"),
+    "cdc.mapping_rules": ("cdc.mapping_columns", "cdc.section", "cdc.unmappable"),
+    "cdc.mapping_config": (
+        "cdc.model", "cdc.section", "cdc.mapping_columns", "cdc.mapping_tables", "cdc.mapping_rules",
+    ),
     "cdc.config": ("cdc.model", "cdc.errors", "cdc.section", "cdc.mapping_config"),
     "cdc.protocols": ("cdc.model",),
     "cdc.change_codec": ("cdc.model", "cdc.errors"),
@@ -45,7 +50,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "cdc.daemon": EVERYTHING,
     "cdc.relay": EVERYTHING,
     "cdc.cli": EVERYTHING,
-}
+}  # fmt: skip
 """What each part may import besides itself. Only the last five see everything, and none of them sees the commands."""
 
 MAX_LINES = 400

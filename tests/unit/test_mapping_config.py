@@ -9,7 +9,8 @@ import pytest
 from cdc.config import load
 from cdc.errors import ConfigError
 from cdc.json_path import parse_path
-from cdc.mapping_config import AttributeProperty, ColumnProperty, MappingSettings, PropertyType
+from cdc.mapping_columns import AttributeProperty, ColumnProperty, PropertyType
+from cdc.mapping_config import MappingSettings
 from cdc.model import ObjectType
 
 
@@ -67,7 +68,7 @@ def test_personal_data_may_be_mapped_on_purpose() -> None:
         ("note = { colum = 'x' }", "did you mean column?"),
         ("note = { column = 'x', jsn = '$.a' }", "did you mean json?"),
         ("note = { column = 'x', type = 'tekst' }", "type = 'tekst'"),
-        ("note = { column = 'x; DROP' }", "is no column name"),
+        ("note = { column = 'x; DROP' }", "is no name of a table or column"),
         ("note = 'guest_id'", "the replica has a column of this name"),
         ("note = { column = 'x', json = 'a.b' }", "is no path into JSON"),
         ("note = { column = 'x', format = '%d' }", 'type = "date"'),
@@ -76,6 +77,13 @@ def test_personal_data_may_be_mapped_on_purpose() -> None:
         ("hs_assoc__deal_id = 'x'", "hs_assoc__ is the bridge's own"),
         ("'my note' = 'x'", "a property's name"),
         ("note = 7", "must be a table"),
+        ("note = { column = 'x', lookup = { table = 't', key = 'id', label = '{ }' } }", "label names no column"),
+        ("note = { column = 'x', lookup = { table = 't', key = 'id', label = '{api_key}' } }", "must not leave"),
+        ("note = { column = 'x', lookup = { table = 'admin_user', key = 'id', label = 'x' } }", "holds secrets"),
+        (
+            "note = { column = 'x', type = 'date', lookup = { table = 't', key = 'id', label = 'x' } }",
+            "lookup makes a text",
+        ),
     ],
 )
 def test_a_wrong_property_is_told_with_its_name(tmp_path: Path, setting: str, said: str) -> None:
@@ -132,7 +140,7 @@ def test_a_property_has_one_source(tmp_path: Path) -> None:
     text = "[mapping.contact.properties]\nx = 'taxvat'\n[mapping.customer.attributes]\nx = 'tier'\n"
 
     [fault] = faults(tmp_path, text)
-    assert "property x is made from a column and from an attribute of the customer" in fault
+    assert "property x of a CONTACT is made twice: from customer_entity and from attributes of the customer" in fault
 
 
 @pytest.mark.parametrize(
@@ -140,11 +148,11 @@ def test_a_property_has_one_source(tmp_path: Path) -> None:
     [
         ("table = 'vault_payment_token'\nkey = 'customer_id'\nproperties.x = 'details'", "holds secrets"),
         ("table = 'quote'\nkey = 'entity_id'\nproperties.x = 'password_hash'", "must not leave the shop"),
-        ("table = 'a table'\nkey = 'order_id'\nproperties.x = 'y'", "is no name of a table"),
-        ("table = 't'\nkey = 'stamp'\nproperties.x = 'y'", "is no name of a table or column that can be followed"),
+        ("table = 'a table'\nkey = 'order_id'\nproperties.x = 'y'", "is no name of a table or column"),
+        ("table = 't'\nkey = 'stamp'\nproperties.x = 'y'", "the replica has a column of this name"),
         ("table = 't'\nkey = 'order_id'\nproperties = {}", "at least 1"),
         ("table = 't'\nproperties.x = 'y'", "key"),
-        ("table = 't'\nkey = 'order_id'\nproperties.delivery = 'y'", "made twice: also from t"),
+        ("table = 't'\nkey = 'order_id'\nproperties.delivery = 'y'", "made twice: from sales_order and from t"),
         ("table = 't'\nkey = 'order_id'\nobject = 'line'\nproperties.x = 'y'", "'deal', 'contact' or 'product'"),
     ],
 )

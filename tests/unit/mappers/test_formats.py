@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cdc.mapping_config import PropertyType
+from cdc.mapping_columns import PropertyType
 from cdc.model import Value
 from mappers.formats import FORMATS
 

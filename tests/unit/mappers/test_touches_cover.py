@@ -50,7 +50,7 @@ CODE = (
 INPUT = ("text", "select", "select", "multiselect", "boolean", "price", "date", "datetime")
 COLUMNS: dict[str, dict[str, Sequence[Value]]] = {
     "store_website": {"code": WORD},
-    "store": {"code": ("default", "de", "fr"), "website_id": ID},
+    "store": {"code": ("default", "de", "fr"), "website_id": ID, "name": WORD},
     "customer_group": {"customer_group_code": WORD},
     "eav_entity_type": {"entity_type_code": ("catalog_product", "catalog_product", "customer")},
     "eav_attribute": {
@@ -84,7 +84,8 @@ COLUMNS: dict[str, dict[str, Sequence[Value]]] = {
         "customer_group_id": ID, "customer_email": EMAIL, "customer_firstname": WORD, "customer_lastname": WORD,
         "shipping_method": WORD, "coupon_code": WORD, "order_currency_code": WORD, "grand_total": MONEY,
         "total_refunded": MONEY, "tax_amount": MONEY, "discount_amount": MONEY, "shipping_amount": MONEY,
-        "created_at": TIME, "delivery_date": TIME, "delivery_options": (None, '{"note":"a"}', '{"note":"b"}', "{"),
+        "created_at": TIME, "slot_id": MAYBE, "delivery_date": TIME,
+        "delivery_options": (None, '{"note":"a"}', '{"note":"b"}', "{", '{"slot":1}', '{"slot":"2"}'),
     },
     "sales_order_item": {
         "order_id": ID, "parent_item_id": (None, None, 1, 2, 3), "product_id": MAYBE,
@@ -96,10 +97,11 @@ COLUMNS: dict[str, dict[str, Sequence[Value]]] = {
     "sales_order_address": {
         "parent_id": MAYBE, "address_type": ("billing", "billing", "shipping", None), "firstname": WORD,
         "lastname": WORD, "company": WORD, "street": WORD, "city": WORD, "region": WORD, "postcode": WORD,
-        "country_id": WORD, "telephone": WORD,
+        "country_id": WORD, "telephone": WORD, "slot_id": (None, 1, "1", 2),
     },
-    "dates": {"order_id": MAYBE, "slot": WORD},
-    "queue": {"address_id": MAYBE, "day": WORD, "slot": WORD},
+    "slots": {"from": WORD, "to": WORD},
+    "dates": {"order_id": MAYBE, "slot": WORD, "slot_id": MAYBE},
+    "queue": {"address_id": MAYBE, "day": WORD, "slot": WORD, "slot_id": MAYBE},
     "points": {"customer_id": MAYBE, "p": WORD},
     "labels": {"product_id": MAYBE, "l": WORD},
     "sales_order_payment": {"parent_id": ID, "method": WORD},
@@ -128,7 +130,7 @@ HOT = [
     ["sales_order"],
     ["sales_order_item"],
     ["sales_order", "sales_order_address", "customer_entity"],
-    ["sales_order_address", "dates", "queue", "points", "labels"],
+    ["sales_order_address", "slots", "slots", "dates", "queue", "points", "labels"],
     [table for table in COLUMNS if table.startswith("catalog_product_entity_")],
     [table for table in COLUMNS if table.startswith(("eav_attribute_", "customer_entity_"))],
 ]
@@ -144,14 +146,35 @@ SATELLITES: dict[str, Any] = {
         {"table": "labels", "object": "product", "key": "product_id", "primary": ["id"], "properties": {"l": "l"}},
     ]
 }  # fmt: skip
-KEYS = {spec.name: spec.key[0] for spec in MagentoMapping(MappingSettings(**OWN_ATTRIBUTES, **SATELLITES)).tables}
+SLOT: dict[str, Any] = {"column": "slot_id", "lookup": {"table": "slots", "key": "id", "label": "{from}-{to}"}}
+LOOKUPS: dict[str, Any] = {
+    "deal": {
+        "properties": {
+            "slot": SLOT,
+            "json_slot": {**SLOT, "column": "delivery_options", "json": "$.slot"},
+            "shop": {"column": "store_id", "lookup": {"table": "store", "key": "store_id", "label": "name"}},
+        },
+        "shipping_address": {"to": "city", "to_slot": SLOT},
+        "billing_address": {"from": "city"},
+    },
+    "satellites": [
+        {"table": "dates", "key": "order_id", "primary": ["id"], "properties": {"date_slot": SLOT}},
+        {
+            "table": "queue", "key": "address_id", "primary": ["id"], "properties": {"queue_slot": SLOT},
+            "via": {"table": "sales_order_address", "column": "entity_id", "to": "parent_id"},
+        },
+    ],
+}  # fmt: skip
+KEYS = {spec.name: spec.key[0] for spec in MagentoMapping(MappingSettings(**OWN_ATTRIBUTES, **SATELLITES)).tables} | {
+    "slots": "id"
+}
 GUESTS = sorted({guest for email in EMAIL if (guest := guest_id(email))})
 OBJECTS = [ObjectRef(kind, number) for kind in Kind if kind is not Kind.GUEST for number in (1, 2, 3)]
 OBJECTS += [ObjectRef(Kind.GUEST, guest) for guest in GUESTS]
 
 SETTINGS = st.builds(
     lambda own, **plain: MappingSettings(**own, **plain),
-    own=st.sampled_from([{}, OWN_COLUMNS, OWN_ATTRIBUTES, OWN_ATTRIBUTES, SATELLITES]),
+    own=st.sampled_from([{}, OWN_COLUMNS, OWN_ATTRIBUTES, OWN_ATTRIBUTES, SATELLITES, LOOKUPS]),
     store_view=st.sampled_from(["", "de"]),
     deleted_customers=st.sampled_from(["drop", "guest"]),
     stages=st.sampled_from([{}, {"a": "processed"}]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cdc.mapping_config import PropertyType
+from cdc.mapping_columns import PropertyType
 from cdc.model import ObjectType
 from sinks.bridge_mapping import MAPPED, UNMAPPED, Extras, Target, default_settings, merged_settings, rows
 from sinks.sandbox.wire import read_settings

@@ -1,0 +1,107 @@
+"""Tables of labels that a column's number names (``lookup = { table, key, label }``): delivery slots and their like.
+
+Pure. Such a table is small and is kept like the other reference tables. One that is read anyway (``store``,
+``customer_group``) serves too, its further columns are then kept as well. A label's change is a sweep over the objects
+whose column names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from cdc.mapping_columns import ColumnProperty, Lookup
+from cdc.model import Kind, Row, Sweep, TableSpec, Value
+from cdc.protocols import RowReader
+from mappers.text import clean
+
+
+class Use(NamedTuple):
+    """One property that is looked up: whose rows hold the value, and which of the table's columns name the object.
+
+    ``column`` "": which rows hold a value cannot be told (it is inside JSON).
+    """
+
+    kind: Kind
+    table: str
+    id_column: str
+    column: str
+    lookup: Lookup
+
+
+def uses(kind: Kind, table: str, id_column: str, properties: Mapping[str, ColumnProperty]) -> Iterator[Use]:
+    """The looked-up ones of these properties."""
+    for made in properties.values():
+        if made.lookup is not None:
+            yield Use(kind, table, id_column, "" if made.json_path else made.column, made.lookup)
+
+
+class Lookups:
+    """All look-ups of a mapping."""
+
+    def __init__(self, used: Iterable[Use]) -> None:
+        self._used: Final = tuple(used)
+
+    def widened(self, held: Iterable[TableSpec]) -> tuple[TableSpec, ...]:
+        """The tables with those of the labels: further columns of reference tables that are there, or new ones."""
+        asked: dict[str, tuple[str, list[str]]] = {}
+        for use in self._used:
+            _, columns = asked.setdefault(use.lookup.table, (use.lookup.key, []))
+            columns += [column for column in use.lookup.columns if column not in columns]
+        found = [_widened(spec, asked.pop(spec.name, None)) for spec in held]
+        new = [
+            TableSpec(table, (key,), (key, *(c for c in columns if c != key)), integer_key=False, reference=True)
+            for table, (key, columns) in asked.items()
+        ]
+        return (*new, *found)
+
+    def faults(self, held: Iterable[TableSpec]) -> Iterator[str]:
+        """What does not allow these look-ups, a sentence each."""
+        specs = {spec.name: spec for spec in held}
+        keys: dict[str, str] = {}
+        for use in self._used:
+            table, key = use.lookup.table, use.lookup.key
+            spec = specs.get(table)
+            if spec is not None and not spec.reference:
+                yield f"lookup: {table} is no table of labels; map its columns with the object"
+            elif keys.setdefault(table, spec.key[0] if spec else key) != key:
+                yield f"lookup: the key of {table} is {keys[table]}, not {key}"
+
+    def touched(self, table: str, before: Row | None, after: Row | None) -> Iterator[Sweep]:
+        """The objects whose column names this label."""
+        for use in self._used:
+            if use.lookup.table != table:
+                continue
+            if not use.column:
+                yield Sweep(use.kind, use.table, use.id_column)
+                continue
+            for row in (before, after):
+                if row is not None:
+                    key = row.get(use.lookup.key)
+                    yield from (Sweep(use.kind, use.table, use.id_column, use.column, same) for same in _forms(key))
+
+
+def label(lookup: Lookup, value: Value, rows: RowReader) -> str:
+    """The text that the value stands for; "" for none. ValueError for a value whose row is not there."""
+    if value in (None, "", 0, "0"):
+        return ""
+    for key in _forms(value):
+        row = rows.get(lookup.table, key)
+        if row is not None:
+            return clean(lookup.text({column: clean(row.get(column)) for column in lookup.columns}))
+    raise ValueError(f"names a row that {lookup.table} does not have")
+
+
+def _forms(key: Value) -> tuple[Value, ...]:
+    """The value as number and as text: a module's column may be either, its table's key the other."""
+    if isinstance(key, int):
+        return key, str(key)
+    if isinstance(key, str) and key.isascii() and key.isdecimal() and len(key) <= 18 and str(int(key)) == key:
+        return key, int(key)
+    return (key,)
+
+
+def _widened(spec: TableSpec, asked: tuple[str, list[str]] | None) -> TableSpec:
+    further = [column for column in asked[1] if column not in spec.columns] if asked else []
+    return replace(spec, columns=(*spec.columns, *further)) if further else spec
