@@ -28,6 +28,7 @@ from cdc.source.buffer import ReceiveBuffer
 from cdc.source.faults import fault_of
 from cdc.source.schemas import ServerSchemas
 from cdc.source.server import Connection, ServerIdentity, connect, mapped, mapped_errors, read_identity, rows
+from cdc.source.skim import Skim
 
 log = structlog.get_logger(__name__)
 
@@ -142,7 +143,7 @@ class BinlogSource:
         try:
             link: socket.socket = connection._sock  # type: ignore[attr-defined]
             self._hold(link)
-            begin = self._begin_dump(connection, link, at)
+            begin, skim = self._begin_dump(connection, link, at)
             decoder = LogDecoder(
                 self._tables,
                 database=self._settings.database,
@@ -151,7 +152,7 @@ class BinlogSource:
                 start=begin,
             )
             self._decoder = decoder
-            yield from self._read(link, decoder, begin)
+            yield from self._read(link, decoder, begin, skim)
         finally:
             self._hold(None)
             self._count()
@@ -159,7 +160,9 @@ class BinlogSource:
             if connection.open:
                 connection.close()
 
-    def _read(self, link: socket.socket, decoder: LogDecoder, last: Position) -> Iterator[Transaction]:
+    def _read(
+        self, link: socket.socket, decoder: LogDecoder, last: Position, skim: Skim | None
+    ) -> Iterator[Transaction]:
         silence_s = HEARTBEATS_MISSED * self._settings.heartbeat_s
         link.settimeout(silence_s)
         buffer = ReceiveBuffer()
@@ -173,6 +176,11 @@ class BinlogSource:
                 raise mapped(error, self._settings) from error
             if not count:
                 raise SourceDisconnectedError("the server closed the connection")
+            if skim is not None:
+                if not skim.feed(buffer):
+                    continue
+                skim.teach(decoder)
+                skim = None
             for transaction in _decoded(decoder, buffer):
                 # By GTID the server begins at a file's start and tells how it skips what we have: no news.
                 is_news = transaction.changes or transaction.schema_changed or transaction.xa
@@ -186,8 +194,8 @@ class BinlogSource:
 
     # ----------------------------------------------------------------------------------------- connecting
 
-    def _begin_dump(self, connection: Connection, link: socket.socket, at: Position) -> Position:
-        """Find the place, say who we are, ask for the dump. The position to decode from."""
+    def _begin_dump(self, connection: Connection, link: socket.socket, at: Position) -> tuple[Position, Skim | None]:
+        """Find the place, say who we are, ask for the dump. The position to decode from, and what leads up to it."""
         with mapped_errors(self._settings):
             identity = read_identity(connection)
             self._identity = identity
@@ -199,8 +207,9 @@ class BinlogSource:
             for statement in statements:
                 rows(connection, statement)
         server_id = self._settings.server_id
+        skim = Skim(begin) if not by_gtid and begin.offset > dump.LAST_OFFSET else None
         if not by_gtid:
-            command = dump.by_place(server_id, begin.file, begin.offset)
+            command = dump.by_place(server_id, begin.file, 0 if skim else begin.offset)
         elif identity.flavor == "mariadb":
             command = dump.by_place(server_id, "", 0)
         else:
@@ -208,7 +217,7 @@ class BinlogSource:
         with mapped_errors(self._settings):
             self._register(link)
             link.sendall(dump.packet(command))
-        return begin
+        return begin, skim
 
     def _confirm(self, connection: Connection, identity: ServerIdentity, at: Position) -> Position:
         """``places.confirm``, patient with a server that has sent a transaction and not yet counted it."""

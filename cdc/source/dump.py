@@ -19,7 +19,7 @@ COM_BINLOG_DUMP_GTID: Final = 0x1E
 
 THROUGH_GTID: Final = 0x04
 _LOG_HEADER_BYTES = 4
-_LAST_OFFSET = 0xFFFFFFFF  # COM_BINLOG_DUMP has 32 bits for it
+LAST_OFFSET: Final = 0xFFFFFFFF  # COM_BINLOG_DUMP has 32 bits for it
 _STALL_S = 600  # a full queue here may stop reading for minutes; the server's default gives up after one
 _NAMESPACE = uuid.UUID("0d4c2a3e-6a57-5f0e-9a39-6e1f0f2f7b11")
 
@@ -66,12 +66,9 @@ def register(server_id: int) -> bytes:
 
 
 def by_place(server_id: int, file: str, offset: int) -> bytes:
-    """COM_BINLOG_DUMP from a file (or the oldest, if empty) and offset. PositionLostError over 4 GiB."""
-    if offset > _LAST_OFFSET:
-        raise PositionLostError(
-            f"{file}:{offset} lies beyond 4 GiB, and servers start there only by GTID",
-            hint="switch GTIDs on, or start at the next log file",
-        )
+    """COM_BINLOG_DUMP from a file (or the oldest, if empty) and offset. ValueError over LAST_OFFSET: see skim.py."""
+    if offset > LAST_OFFSET:
+        raise ValueError(f"{file}:{offset} lies beyond 4 GiB, where no dump by place can begin")
     return struct.pack("<BIHI", COM_BINLOG_DUMP, max(offset, _LOG_HEADER_BYTES), 0, server_id) + file.encode()
 
 
