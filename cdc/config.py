@@ -84,6 +84,16 @@ class SourceSettings(Section):
     start: str = Field(
         "import", description="where to begin without state: import, latest, earliest, file:offset or gtid:..."
     )
+    on_lost_position: Literal["stop", "repair"] = Field(
+        "stop",
+        description="when the server's log no longer holds our position. stop: exit 3; repair: go on where the log is"
+        " now, read all tables again and send what differs",
+    )
+    on_statement: Literal["stop", "repair"] = Field(
+        "stop",
+        description="when the log holds a statement that changes mapped rows instead of the rows (binlog_format other"
+        " than ROW). stop: exit 1; repair: read the tables again",
+    )
     tls: TlsSettings = TlsSettings()
     files: tuple[str, ...] = Field((), description="kind files: binlog files or globs, read in order")
     heartbeat_s: Seconds = Field(10.0, description="how often an idle server must show it is alive, seconds")

@@ -159,14 +159,13 @@ class Daemon:
         return stuck
 
     def _start_loader(self, parts: Parts) -> None:
-        if parts.loader is None or parts.replica.complete:
+        if parts.loader is None:
             return
         assert self._state is not None
         self._loader = Loader(
             parts.loader,
             self._state,
             parts.keys,
-            everything=parts.replica.loads_everything,
             chunk_rows=self._settings.history.chunk_rows,
             on_failure=self.on_failure,
         )

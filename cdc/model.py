@@ -218,14 +218,25 @@ class Xa:
     step: XaStep
 
 
+class Doubt(NamedTuple):
+    """A mapped table whose rows may have changed without row events, and why. ``by_statement``: a statement of the log
+    changed them, and those of tables that refer to them, without holding the table as a definition does.
+    """
+
+    table: str
+    reason: str
+    by_statement: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """One whole source transaction; an empty one only moves the position (rotation, heartbeat, noise).
 
     ``end`` is the resume point after it; ``commit_ms`` is the commit time in epoch milliseconds (0 if unknown);
     ``size`` its bytes in the log, for bounding queues. ``schema_changed`` lists mapped tables whose definition changed
-    here. ``doubtful``: mapped tables whose rows may have changed here without row events, each with the reason. ``xa``:
-    with PREPARE the changes have not happened yet; with COMMIT those of its PREPARE happen here.
+    here. ``doubtful``: mapped tables whose rows may have changed here without row events. ``xa``:
+    with PREPARE the changes have not happened yet; with COMMIT those of its PREPARE happen here. ``is_new_log``: what
+    lies between the transaction before and this one is lost, and places of the two cannot be compared.
     """
 
     changes: Sequence[Change]
@@ -233,8 +244,9 @@ class Transaction:
     commit_ms: int
     size: int = 0
     schema_changed: tuple[str, ...] = ()
-    doubtful: tuple[tuple[str, str], ...] = ()
+    doubtful: tuple[Doubt, ...] = ()
     xa: Xa | None = None
+    is_new_log: bool = False
 
 
 # ------------------------------------------------------------------------------------------------- objects

@@ -6,16 +6,17 @@ place of the same log.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from cdc.config import Settings
-from cdc.errors import ConfigError, PositionLostError, SetupError
+from cdc.errors import ConfigError, PositionLostError, SetupError, SourceDisconnectedError
 from cdc.history.reader import RowLoader
-from cdc.model import ForeignKey, Position, Start, StartKind, TableSpec, Transaction, parse_start
+from cdc.model import Doubt, ForeignKey, Position, Start, StartKind, TableSpec, Transaction, parse_start
 from cdc.protocols import Clock
 from cdc.replica.cascades import core_foreign_keys, with_between
 from cdc.replica.replica import Replica
@@ -28,6 +29,8 @@ from cdc.source.server import ServerIdentity, connect, current_position, foreign
 from mappers.mapping import MagentoMapping
 
 log = structlog.get_logger(__name__)
+
+REPAIR_RETRY_S = 5.0  # how often a server that does not answer is asked where its log is now
 
 OnState = Callable[[str, Mapping[str, object]], None]
 
@@ -86,7 +89,7 @@ def _open_files(settings: Settings, start: Start | None, clock: Clock) -> Parts:
     return Parts(
         replica=replica,
         keys=keys,
-        read=lambda: source.transactions(first),
+        read=lambda: _without_repairs(source.transactions(first)),
         close_source=lambda: None,
         end=lambda: None,
         loader=None,
@@ -109,7 +112,13 @@ def _open_binlog(
             identity = source.identity()
             loader = row_loader(settings, replica.tables, identity)
             with replica.store.transaction():
-                position = _decide(settings, start, replica, source, loader, identity)
+                try:
+                    position = _decide(settings, start, replica, source, loader, identity)
+                except PositionLostError as lost:
+                    if not _may_repair(settings, start, replica):
+                        raise
+                    position = _place_of_repair(settings, replica.tables, source, lost)
+                    replica.begin_anew(position, _all_doubtful(replica, lost))
                 replica.reopen_loads()
                 replica.resume_mapping()
         except BaseException:
@@ -120,12 +129,64 @@ def _open_binlog(
     return Parts(
         replica=replica,
         keys=keys,
-        read=lambda: source.transactions(position),
+        read=lambda: _read(settings, replica, source, position, stop),
         close_source=source.close,
         end=lambda: _log_end(settings),
         loader=loader,
         counters=lambda: source.counters,
     )
+
+
+def _without_repairs(transactions: Iterator[Transaction]) -> Iterator[Transaction]:
+    """Files have no server that could tell what a definition did to rows: said, and gone on."""
+    for transaction in transactions:
+        for doubt in transaction.doubtful:
+            log.warning("table_not_read_again", table=doubt.table, reason=doubt.reason, position=str(transaction.end))
+        yield replace(transaction, doubtful=()) if transaction.doubtful else transaction
+
+
+def _read(
+    settings: Settings, replica: Replica, source: BinlogSource, position: Position, stop: threading.Event
+) -> Iterator[Transaction]:
+    """The source's transactions; where its position is lost and that is to be repaired, one that says so, and on."""
+    while True:
+        try:
+            yield from source.transactions(position)
+            return
+        except PositionLostError as lost:
+            if not _may_repair(settings, None, replica):
+                raise
+            position = _place_of_repair(settings, replica.tables, source, lost, stop)
+            yield Transaction((), position, 0, doubtful=_all_doubtful(replica, lost), is_new_log=True)
+
+
+def _may_repair(settings: Settings, start: Start | None, replica: Replica) -> bool:
+    """Whether a lost position is to be repaired; never one that was asked for by hand, or that was never held."""
+    return settings.source.on_lost_position == "repair" and start is None and replica.places.position is not None
+
+
+def _all_doubtful(replica: Replica, lost: PositionLostError) -> tuple[Doubt, ...]:
+    return tuple(Doubt(spec.name, f"the position was lost: {lost.message}") for spec in replica.tables)
+
+
+def _place_of_repair(
+    settings: Settings,
+    tables: Sequence[TableSpec],
+    source: BinlogSource,
+    lost: PositionLostError,
+    stop: threading.Event | None = None,
+) -> Position:
+    """Where to go on: a place that every read from now on contains. With ``stop``, waits for the server."""
+    log.error("position_lost", reason=lost.message, action="all tables are read again, what differs is sent")
+    while True:
+        try:
+            with contextlib.closing(row_loader(settings, tables, source.identity())) as loader:
+                return source.resolve(Start(StartKind.PLACE, loader.safe_point()))
+        except SourceDisconnectedError as error:
+            if stop is None or stop.is_set():
+                raise
+            log.warning("source_unreachable", reason=str(error), retry_in_s=REPAIR_RETRY_S)
+            stop.wait(REPAIR_RETRY_S)
 
 
 def row_loader(settings: Settings, tables: Sequence[TableSpec], identity: ServerIdentity) -> RowLoader:

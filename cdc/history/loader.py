@@ -1,7 +1,8 @@
-"""The first load: fills the replica in chunks while the log is followed, and pulls touched objects first.
+"""Reads from the server what the log does not tell: the first load, tables read again, touched objects by key.
 
-One thread of its own. Each chunk is durable before the next is read, so a killed load goes on where it was. Objects
-that a live change touches do not wait for their chunk: their rows are read by key (``Replica.to_pull``).
+One thread of its own, for as long as the log is followed. Each chunk is durable before the next is read, so a killed
+load goes on where it was. Objects that a live change touches do not wait for their chunk: their rows are read by key
+(``Replica.to_pull``).
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from typing import TypeVar
 import structlog
 
 from cdc.errors import SourceDisconnectedError
-from cdc.history.reader import RowLoader
+from cdc.history.floors import Snapshot, contains
+from cdc.history.reader import Chunk, RowLoader
 from cdc.model import DeleteRule, ForeignKey, ObjectRef, Pull, TableSpec
+from cdc.replica.loads import Floor, Floors, LoadState
 from cdc.replica.replica import Replica
 from cdc.replica.thread import StateThread
 
@@ -30,12 +33,14 @@ PULL_ROUNDS = 5  # an item's order, the order's customer ...: deeper than any ob
 LOOK_EVERY_S = 1.0  # sweeps and commands ask for pulls without a commit that is told
 PROGRESS_EVERY_S = 10.0
 RETRY_MIN_S, RETRY_MAX_S = 0.5, 30.0
+LAG_WAIT_S = 0.05  # until the engine shows what the log has shown already
+LAG_TRIES = 100
 
 
 class Loader(threading.Thread):
-    """Loads what is missing, then serves pulls for as long as the replica is not complete.
+    """Loads what is missing and what is to be read again, and serves pulls while the replica is not complete.
 
-    ``everything`` False (``start = "latest"`` and replays into an empty state): only reference tables are loaded.
+    Without ``Replica.loads_everything`` (``start = "latest"``) only reference tables are loaded.
     """
 
     def __init__(
@@ -44,7 +49,6 @@ class Loader(threading.Thread):
         state: StateThread,
         keys: Sequence[ForeignKey],
         *,
-        everything: bool,
         chunk_rows: int,
         on_failure: Callable[[BaseException], None],
     ) -> None:
@@ -53,7 +57,6 @@ class Loader(threading.Thread):
         self._state = state
         self._replica: Replica = state.replica
         self._order = load_order(self._replica.tables, keys)
-        self._everything = everything
         self._chunk_rows = chunk_rows
         self._on_failure = on_failure
         self._ending = threading.Event()
@@ -61,11 +64,16 @@ class Loader(threading.Thread):
         self._said = 0.0
         self.rows = 0
         self.table = ""
-        self.is_done = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every table is read that has to be. Pulls may wait all the same."""
+        return self._replica.is_loaded
 
     def wake(self) -> None:
-        """Something was committed: perhaps an object waits for its pull."""
-        self._pull_wanted.set()
+        """Something was committed: perhaps an object waits for its pull, or a table to be read again."""
+        if not self._replica.complete:
+            self._pull_wanted.set()
 
     def stop(self) -> None:
         """End after the read at hand."""
@@ -77,8 +85,11 @@ class Loader(threading.Thread):
         failures = 0
         while not self._ending.is_set():
             try:
-                self._work()
-                return
+                while not self._ending.is_set():
+                    self._pull_wanted.clear()
+                    if not self._work():
+                        self._rest()
+                    failures = 0
             except SourceDisconnectedError as error:
                 failures += 1
                 wait_s = random.uniform(0, min(RETRY_MAX_S, RETRY_MIN_S * 2**failures))
@@ -92,41 +103,75 @@ class Loader(threading.Thread):
             finally:
                 self._reader.close()
 
-    def _work(self) -> None:
-        held = self._call(lambda: self._replica.load_state())
-        for spec in self._order:
-            if spec.reference:
-                self._load(spec, *held[spec.name][:2])
+    def _work(self) -> bool:
+        """Read one chunk or finish a load, pulls first; False when there is nothing to do."""
+        if self._replica.complete:
+            return False
+        self._serve_pulls()  # first: a killed run may have left some, and then nobody wakes us
+        task = self._call(self._next)
+        if task is not None:
+            self._load(*task)
+            return True
+        self.table = ""
+        if self._replica.is_loaded or self._ending.is_set():
+            return False
         if not self._replica.references_loaded:
             self._call(self._replica.references_done)
-        if self._everything:
-            for spec in self._order:
-                if not spec.reference:
-                    self._load(spec, *held[spec.name][:2])
-            if self._ending.is_set():
-                return
+        else:
             seen = self._reader.position()
             self._call(lambda: self._replica.load_done(seen))
             log.info("load_done", rows=self.rows)
-        self.table, self.is_done = "", True
-        while not self._ending.is_set() and not self._replica.complete:
-            self._pull_wanted.clear()
-            self._serve_pulls()  # first: a killed run may have left some, and then nobody wakes us
+        return True
+
+    def _rest(self) -> None:
+        """Wait to be woken; while objects may be asked for without a commit that is told, look now and then."""
+        if self._replica.complete:
+            self._reader.close()
+            self._pull_wanted.wait()
+        else:
             self._pull_wanted.wait(LOOK_EVERY_S)
 
-    def _load(self, spec: TableSpec, cursor: str | None, done: bool) -> None:
+    def _next(self) -> tuple[TableSpec, LoadState, Floor | None] | None:
+        """The table to read on in: reference tables before all others."""
+        loads = self._replica.load_state()
+        for spec in self._order:
+            if not loads[spec.name].done and (spec.reference or self._wants_all):
+                return spec, loads[spec.name], self._replica.loads.floors.get(spec.name)
+        return None
+
+    @property
+    def _wants_all(self) -> bool:
+        """Whether other than reference tables are loaded, which then are through."""
+        return self._replica.references_loaded and self._replica.loads_everything
+
+    def _load(self, spec: TableSpec, held: LoadState, floor: Floor | None) -> None:
         self.table = spec.name
-        while not done and not self._ending.is_set():
-            self._serve_pulls()
-            chunk = self._reader.chunk(spec.name, cursor, self._chunk_rows)
-            cursor, done = chunk.cursor, chunk.done
-            self._call(
-                lambda c=chunk: self._replica.load_chunk(spec.name, c.rows, c.safe, c.cursor, done=c.done)  # type: ignore[misc]
+        if held.cursor is None:
+            self._reader.forget(spec.name)
+        chunk = self._read(lambda: self._reader.chunk(spec.name, held.cursor, self._chunk_rows), _snapshot, [floor])
+        if chunk is None:
+            return
+        is_taken = self._call(
+            lambda: self._replica.load_chunk(
+                spec.name, chunk.rows, chunk.safe, chunk.cursor, done=chunk.done, floor=floor, exists=chunk.exists
             )
-            self.rows += len(chunk.rows)
-            if time.monotonic() - self._said > PROGRESS_EVERY_S:
-                self._said = time.monotonic()
-                log.info("load_progress", table=spec.name, rows=self.rows)
+        )
+        self.rows += len(chunk.rows) if is_taken else 0
+        if time.monotonic() - self._said > PROGRESS_EVERY_S:
+            self._said = time.monotonic()
+            log.info("load_progress", table=spec.name, rows=self.rows)
+
+    def _read(
+        self, read: Callable[[], T], snapshot_of: Callable[[T], Snapshot], floors: Sequence[Floor | None]
+    ) -> T | None:
+        """What ``read`` gives once it contains the floors; None if it never does, or when told to end."""
+        for _ in range(LAG_TRIES):
+            found = read()
+            if all(floor is None or contains(snapshot_of(found), floor) for floor in floors):
+                return found
+            if self._ending.wait(LAG_WAIT_S):
+                return None
+        raise SourceDisconnectedError("the server does not show yet what its log has shown")
 
     def _serve_pulls(self) -> None:
         """Read the rows of touched objects until none waits."""
@@ -136,17 +181,32 @@ class Loader(threading.Thread):
                 return
             asked: set[Pull] = set()
             for _ in range(PULL_ROUNDS):
-                wanted = self._call(lambda: self._replica.pulls_for(refs, frozenset(asked)))  # noqa: B023  # runs now
+                wanted, floors = self._call(lambda: self._wanted(refs, frozenset(asked)))  # noqa: B023  # runs now
                 if not wanted:
                     break
-                read, safe = self._reader.by_key(wanted)
-                self._call(lambda: self._replica.pull(read, safe))  # noqa: B023  # runs now
-                asked.update(wanted)
+                lowest = [floors.get(pull.table) for pull in wanted]
+                found = self._read(lambda: self._reader.by_key(wanted), _second, lowest)  # noqa: B023  # runs now
+                if found is None:
+                    return
+                read, snapshot = found
+                if self._call(lambda: self._replica.pull(read, snapshot.safe, floors)):  # noqa: B023  # runs now
+                    asked.update(wanted)
             seen = self._reader.position()
             self._call(lambda: self._replica.pulled(refs, seen, frozenset(asked)))  # noqa: B023  # runs now
 
+    def _wanted(self, refs: Sequence[ObjectRef], asked: frozenset[Pull]) -> tuple[list[Pull], Floors]:
+        return self._replica.pulls_for(refs, asked), dict(self._replica.loads.floors)
+
     def _call(self, work: Callable[[], T]) -> T:
         return self._state.submit(lambda _: work()).result()
+
+
+def _snapshot(chunk: Chunk) -> Snapshot:
+    return chunk.snapshot
+
+
+def _second(found: tuple[object, Snapshot]) -> Snapshot:
+    return found[1]
 
 
 def load_order(specs: Sequence[TableSpec], keys: Sequence[ForeignKey]) -> list[TableSpec]:

@@ -18,9 +18,10 @@ from typing import NamedTuple
 
 from pymysql.cursors import Cursor
 
-from cdc.binlog.schema import Column, SchemaLookup
+from cdc.binlog.schema import Column, ForgettingLookup
 from cdc.config import SourceSettings
 from cdc.errors import SourceDisconnectedError
+from cdc.history.floors import Snapshot
 from cdc.history.values import Cell, converter
 from cdc.model import ABSENT, Absent, Cells, Position, Pull, TableSpec, Value
 from cdc.source.server import (
@@ -35,6 +36,8 @@ from cdc.source.server import (
 
 LOG_HEADER_BYTES = 4  # a log file's first event lies behind its magic number
 
+_CHANGED = frozenset({1054, 1146, 1412})  # no such column, no such table, the snapshot is from before a definition
+
 _SESSION = (
     "SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = ''",
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
@@ -42,12 +45,20 @@ _SESSION = (
 
 
 class Chunk(NamedTuple):
-    """Rows in key order; ``cursor`` is where the next chunk begins, ``done`` that there is none."""
+    """Rows in key order; ``cursor`` is where the next chunk begins, ``done`` that there is none; ``exists`` is False
+    for a table that the server does not have.
+    """
 
     rows: list[Cells]
-    safe: Position
+    snapshot: Snapshot
     cursor: str | None
     done: bool
+    exists: bool = True
+
+    @property
+    def safe(self) -> Position:
+        """A place that the rows surely contain."""
+        return self.snapshot.safe
 
 
 class _Plan(NamedTuple):
@@ -67,7 +78,7 @@ class RowLoader:
     """
 
     def __init__(
-        self, settings: SourceSettings, specs: Sequence[TableSpec], identity: ServerIdentity, schemas: SchemaLookup
+        self, settings: SourceSettings, specs: Sequence[TableSpec], identity: ServerIdentity, schemas: ForgettingLookup
     ) -> None:
         self._settings = settings
         self._specs = {spec.name: spec for spec in specs}
@@ -80,27 +91,27 @@ class RowLoader:
         """The next rows of a table in key order. A table that the server does not have is done at once."""
         plan = self._plan(table)
         if plan is None:
-            return Chunk([], self.safe_point(), None, True)
+            return Chunk([], self._read([])[0], None, True, False)
         columns = ", ".join(quoted(c) for c in plan.key)
         where, arguments = "", []
         if cursor is not None:
             arguments = json.loads(cursor)
             where = f"WHERE ({columns}) > ({', '.join(['%s'] * len(arguments))})"
         sql = f"{plan.select} {where} ORDER BY {columns} LIMIT {int(limit)}"
-        safe, (rows,) = self._read([(plan, sql, arguments)])
+        snapshot, (rows,) = self._read([(plan, sql, arguments)])
         last = json.dumps(list(rows[-1][: len(plan.key)])) if rows else cursor
-        return Chunk(rows, safe, last, len(rows) < limit)
+        return Chunk(rows, snapshot, last, len(rows) < limit)
 
-    def by_key(self, pulls: Sequence[Pull]) -> tuple[list[tuple[str, list[Cells]]], Position]:
-        """The rows that these pulls name, and the place they surely contain."""
+    def by_key(self, pulls: Sequence[Pull]) -> tuple[list[tuple[str, list[Cells]]], Snapshot]:
+        """The rows that these pulls name, all of one moment."""
         reads, tables = [], []
         for pull in pulls:
             plan = self._plan(pull.table)
             if plan is not None:
                 reads.append((plan, f"{plan.select} WHERE {quoted(pull.column)} = %s", [pull.value]))
                 tables.append(pull.table)
-        safe, results = self._read(reads)
-        return list(zip(tables, results, strict=True)), safe
+        snapshot, results = self._read(reads)
+        return list(zip(tables, results, strict=True)), snapshot
 
     def position(self) -> Position:
         """Where the log ends now: what was read before this call is contained in the log up to here."""
@@ -109,31 +120,37 @@ class RowLoader:
 
     def safe_point(self) -> Position:
         """A place that every SELECT from now on surely contains: where the stream of a first load has to start."""
-        return self._read([])[0]
+        return self._read([])[0].safe
 
-    def _read(self, reads: Sequence[tuple[_Plan, str, Sequence[Value]]]) -> tuple[Position, list[list[Cells]]]:
-        """Run SELECTs under one safe place."""
+    def forget(self, table: str) -> None:
+        """The table may have other columns now: look before it is read next."""
+        self._plans.pop(table, None)
+        self._schemas.forget(self._settings.database, self._settings.table_prefix + table)
+
+    def _read(self, reads: Sequence[tuple[_Plan, str, Sequence[Value]]]) -> tuple[Snapshot, list[list[Cells]]]:
+        """Run SELECTs under one snapshot."""
         with self._mapped():
             connection = self._open()
             with connection.cursor() as cursor:
-                safe = self._begin(connection, cursor)
+                snapshot = self._begin(connection, cursor)
                 results = []
                 for plan, sql, arguments in reads:
                     cursor.execute(sql, arguments)
                     results.append([_cells(plan, row) for row in cursor.fetchall()])
                 connection.rollback()
-            return safe, results
+            return snapshot, results
 
-    def _begin(self, connection: Connection, cursor: Cursor) -> Position:
+    def _begin(self, connection: Connection, cursor: Cursor) -> Snapshot:
         if self._identity.flavor == "mysql":
             place = current_position(connection)
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
-            return Position(place.file, LOG_HEADER_BYTES, "", place.server)
+            return Snapshot(Position(place.file, LOG_HEADER_BYTES, "", place.server), place, exact=False)
         cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
         cursor.execute("SHOW STATUS LIKE 'binlog_snapshot_%'")
         status = {str(name).lower(): str(value) for name, value in cursor.fetchall()}
         file, offset = status["binlog_snapshot_file"], int(status["binlog_snapshot_position"])
-        return Position(file, offset, "", self._identity.server)
+        place = Position(file, offset, "", self._identity.server)
+        return Snapshot(place, place, exact=True)
 
     def _open(self) -> Connection:
         if self._connection is None:
@@ -160,7 +177,10 @@ class RowLoader:
         try:
             with mapped_errors(self._settings):
                 yield
-        except SourceDisconnectedError:
+        except SourceDisconnectedError as error:
+            if error.errno in _CHANGED:
+                for table in list(self._plans):
+                    self.forget(table)
             self.close()
             raise
 

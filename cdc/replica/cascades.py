@@ -36,6 +36,11 @@ class Cascades:
             self.of_parent[key.parent].append(key)
             self.of_child[key.child].append(key)
 
+    def below(self, table: str) -> set[str]:
+        """The tables whose rows a deletion of this one's rows may change."""
+        edges = {parent: [key.child for key in keys] for parent, keys in self.of_parent.items()}
+        return _reach(edges, edges.get(table, ()))
+
     def indexes(self) -> dict[str, set[tuple[str, ...]]]:
         """Per child table the columns that its parents' deletions look rows up by.
 

@@ -6,7 +6,9 @@ Runs in the state thread only. What is rendered when:
 * before the first load is through (or with ``start = "latest"``, where there is none): the object is pulled from the
   server by key first, and rendered once the log has passed the place noted after the pull;
 * a replayed change: once the log has passed the highest place ever applied (nothing at all is rendered before that);
-* reference fan-out and history: from the dirty table, in slices, when no live work waits.
+* reference fan-out and history: from the dirty table, in slices, when no live work waits;
+* tables whose rows may have changed without row events are read again (``reload``): meanwhile as before the first load,
+  and what that finds changed is rendered at its end.
 """
 
 from __future__ import annotations
@@ -17,16 +19,14 @@ from pathlib import Path
 
 import structlog
 
-from cdc.errors import PositionLostError, SourceDisconnectedError, StateError
-from cdc.model import Cells, ForeignKey, ObjectRef, Position, Pull, Transaction, Urgency
+from cdc.errors import PositionLostError, StateError
+from cdc.model import Doubt, ForeignKey, ObjectRef, Position, Transaction, Urgency
 from cdc.protocols import Clock, Mapper
 from cdc.replica import dirty, prepared
-from cdc.replica.apply import Applier, Touches, When
-from cdc.replica.cascades import Cascades, with_between
+from cdc.replica.apply import Touches, When
+from cdc.replica.intake import Intake
 from cdc.replica.places import Places
 from cdc.replica.render import Cause, Renderer
-from cdc.replica.rows import ReplicaRows
-from cdc.replica.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +43,7 @@ class Progress:
     changes: int = 0
 
 
-class Replica:
+class Replica(Intake):
     """Replica, ledger and outbox of one state folder.
 
     Raises StateError or SetupError from the constructor when the folder cannot be used.
@@ -59,30 +59,10 @@ class Replica:
         exclusive: bool = True,
         create: bool = True,
     ) -> None:
-        self.tables = with_between(mapper.tables, keys)
-        cascades = Cascades(self.tables, keys)
-        self.store = Store(folder, self.tables, indexes=cascades.indexes(), exclusive=exclusive, create=create)
-        self.rows = ReplicaRows(self.store.db, self.tables)
-        self.places = Places(self.store)
-        self.applier = Applier(self.store, self.rows, mapper, cascades)
+        super().__init__(folder, mapper, keys, exclusive=exclusive, create=create)
         self.renderer = Renderer(self.store, self.rows, mapper, clock)
-        self._mapper = mapper
         self._clock = clock
         self.progress = Progress()
-        self._read_flags()
-
-    def _read_flags(self) -> None:
-        meta = self.store.meta
-        self.complete: bool = meta("complete", False)
-        self.references_loaded: bool = meta("references_loaded", False)
-        self.loads_everything: bool = meta("load_everything", False)
-        self._covered: int = meta("covered_stamp", -1)
-        self._settled: int = meta("settled_stamp", -1)
-        self.applier.is_partial = not self.complete
-
-    def _set_flag(self, name: str, value: bool | int) -> None:
-        self.store.set_meta(name, value)
-        self._read_flags()
 
     def undo(self) -> None:
         """A transaction was rolled back: forget what memory holds of it."""
@@ -90,6 +70,7 @@ class Replica:
         self.rows.forget_references()
         self.renderer.ledger.reload()
         self.places = Places(self.store)
+        self.loads.reread()
         self._read_flags()
 
     # --------------------------------------------------------------------------------------------- live work
@@ -101,7 +82,10 @@ class Replica:
         end: Position | None = None
         for transaction in group:
             end = transaction.end
-            self._follow_server(end)
+            if transaction.is_new_log:
+                self._begin_epoch(end)
+            else:
+                self._follow_server(end)
             self.progress.transactions += 1
             stamp = self.places.stamp(transaction.end)
             is_replay = stamp <= first_time_from
@@ -110,6 +94,8 @@ class Replica:
             for change in prepared.due(self.store, transaction, stamp, is_replay=is_replay):
                 self.applier.apply(change, when)
                 count += 1
+            if transaction.doubtful and not is_replay:  # a replay's were read again the first time
+                self.reload(transaction.doubtful, end)
             if count:
                 touched = self.applier.take_touches()
                 if stamp <= self._covered and not self.complete:
@@ -220,6 +206,11 @@ class Replica:
         self._set_flag("covered_stamp", self.places.stamp(covered) if covered else -1)
         self._raise_floor()
 
+    def begin_anew(self, position: Position, doubts: Iterable[Doubt]) -> None:
+        """Go on at a place that has nothing to do with those so far, and read these tables again."""
+        self._begin_epoch(position)
+        self.reload(doubts, position)
+
     def rewind(self, position: Position, *, is_new_log: bool = False) -> None:
         """Go on from another place: an earlier one replays, a later one skips what lies between.
 
@@ -233,26 +224,6 @@ class Replica:
             self._begin_epoch(position)
         else:
             self.places.advance(position)
-
-    def reopen_loads(self) -> bool:
-        """Load again what the mapping asks of changed tables; True if anything has to be.
-
-        Those tables are empty now: until they are filled, objects are pulled before they are rendered, as in a first
-        load, and what waited for its turn waits for its pull.
-        """
-        reopened = {spec.name for spec in self.tables} & {
-            table for table, (_, done, _) in self.load_state().items() if not done
-        }
-        if not self.complete or not reopened:
-            return False
-        self._set_flag("complete", False)
-        if any(self.store.tables[table].reference for table in reopened):
-            self._set_flag("references_loaded", False)
-        self._set_flag("load_everything", True)
-        self.store.db.execute("UPDATE dirty SET pull = 1")
-        self.store.db.execute("DELETE FROM sweep")  # the load ends in a sweep over everything
-        log.info("tables_reloaded", tables=sorted(reopened), reason="the mapping asks for other columns of them")
-        return True
 
     def resume_mapping(self) -> bool:
         """Render everything afresh, as history, if mapping or renderers changed; True if they did."""
@@ -268,83 +239,6 @@ class Replica:
         """Send every object once more, equal or not (``run --resend``), behind live work."""
         self.store.db.execute("UPDATE ledger SET rendered_hash = x'', accepted_hash = NULL WHERE rendered_delete = 0")
         self._render_all_again()
-
-    def _render_all_again(self) -> None:
-        """As history. A load of everything that is going on ends in just that; without one, what was rendered is."""
-        if self.complete:
-            self._sweep_everything(0)
-        elif not self.loads_everything:
-            self.store.db.execute(
-                "INSERT INTO dirty (kind, id, urgency, pull)"
-                " SELECT kind, id, ?, 1 FROM ledger WHERE rendered_delete = 0"
-                " ON CONFLICT (kind, id) DO UPDATE SET pull = 1",
-                (int(Urgency.HISTORY),),
-            )
-
-    def _sweep_everything(self, not_before: int) -> None:
-        for sweep in self._mapper.everything():
-            dirty.add_sweep(self.store, sweep, urgency=Urgency.HISTORY, not_before=not_before)
-
-    def load_state(self) -> dict[str, tuple[str | None, bool, int]]:
-        """Per mapped table: the cursor of the first load, whether it is done, rows so far."""
-        rows = self.store.db.execute("SELECT tbl, cursor, done, rows FROM load")
-        return {table: (cursor, bool(done), count) for table, cursor, done, count in rows}
-
-    def load_chunk(self, table: str, rows: Iterable[Cells], safe: Position, cursor: str | None, *, done: bool) -> None:
-        """Take one chunk of the first load; ``safe`` is a place that its rows surely contain."""
-        count = self.applier.load(table, rows, self._stamp_here(safe))
-        self.store.db.execute(
-            "UPDATE load SET cursor = ?, done = ?, rows = rows + ? WHERE tbl = ?", (cursor, int(done), count, table)
-        )
-
-    def references_done(self) -> None:
-        """All reference tables are loaded: objects may be pulled and rendered."""
-        self._set_flag("references_loaded", True)
-
-    def load_done(self, seen: Position) -> None:
-        """The first load is through: everything is rendered once the log has passed ``seen``."""
-        stamp = self._stamp_here(seen)
-        self._sweep_everything(stamp)
-        self.store.db.execute("UPDATE dirty SET pull = 0, not_before = max(not_before, ?) WHERE pull = 1", (stamp,))
-        self.store.db.execute("DELETE FROM tombstone")
-        self._set_flag("settled_stamp", stamp)
-        self._set_flag("complete", True)
-
-    def to_pull(self, limit: int) -> list[ObjectRef]:
-        """Objects that wait for a pull, most urgent first."""
-        return dirty.to_pull(self.store, limit) if self.references_loaded else []
-
-    def pulls_for(self, refs: Sequence[ObjectRef], asked: frozenset[Pull]) -> list[Pull]:
-        """The reads these objects need, as far as they can be named now, without those ``asked`` already."""
-        wanted = {pull: None for ref in refs for pull in self._mapper.pulls(ref, self.rows) if pull not in asked}
-        return list(wanted)
-
-    def pull(self, read: Sequence[tuple[str, Sequence[Cells]]], safe: Position) -> None:
-        """Take rows that were read by key."""
-        stamp = self._stamp_here(safe)
-        for table, rows in read:
-            self.applier.load(table, rows, stamp)
-
-    def pulled(self, refs: Sequence[ObjectRef], seen: Position, asked: frozenset[Pull]) -> None:
-        """All reads of these objects (``asked``) are in; ``seen`` was noted after the last.
-
-        An object whose rows now name more than that goes on waiting for its pull: the log changed them meanwhile.
-        """
-        stamp = self._stamp_here(seen)
-        done = [ref for ref in refs if asked.issuperset(self._mapper.pulls(ref, self.rows))]
-        dirty.pulled(self.store, done, stamp)
-
-    def _stamp_here(self, place: Position) -> int:
-        """The stamp of a place that the server was asked for, if it is the server whose log is read.
-
-        Raises SourceDisconnectedError if it is not (yet): ask again once the log's reader has followed.
-        """
-        held = self.places.position
-        if held is not None and held.server and place.server and held.server != place.server:
-            raise SourceDisconnectedError(
-                f"rows were read from server {place.server}, while the log is still that of server {held.server}"
-            )
-        return self.places.stamp(place)
 
     def close(self) -> None:
         """Close the state file."""

@@ -34,6 +34,7 @@ class TableRows:
         self._descending = f"SELECT {columns}, stamp FROM {name} WHERE {{column}} = ? ORDER BY {{order}}"
         self._put = f"INSERT OR REPLACE INTO {name} ({columns}, stamp) VALUES ({', '.join('?' * len(self.columns))}, ?)"
         self._delete = f"DELETE FROM {name} WHERE {where}"
+        self._older = f"SELECT {columns}, stamp FROM {name} WHERE stamp < ? LIMIT ?"
         self._all = f"SELECT rowid, {columns}, stamp FROM {name} WHERE rowid > ? ORDER BY rowid LIMIT {SLICE_ROWS}"
 
     def get(self, key: Sequence[Value]) -> Stored | None:
@@ -57,6 +58,10 @@ class TableRows:
             last = found[-1][0]
             for row in found:
                 yield row[1:]
+
+    def older_than(self, stamp: int, limit: int) -> list[Stored]:
+        """Some stored rows of an older stamp."""
+        return self._db.execute(self._older, (stamp, limit)).fetchall()
 
     def put(self, values: Sequence[Value], stamp: int) -> None:
         """Insert or replace a row; ``values`` in the order of ``columns``."""

@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from cdc.config import ApplySettings
+from cdc.history.floors import Snapshot
 from cdc.history.loader import Loader
 from cdc.history.reader import Chunk, RowLoader
 from cdc.model import Cells, Kind, ObjectRef, Position, Pull
@@ -19,6 +20,7 @@ from cdc.replica.thread import StateThread, TransactionQueue
 from tests.kit.toy import KEYS, position, toy_replica
 from tests.unit.replica.test_thread import Listener
 
+HERE = Snapshot(position(4), position(4), exact=True)
 ORDER = ObjectRef(Kind.ORDER, 5)
 
 
@@ -29,14 +31,17 @@ class Rows:
         self.asked = threading.Event()
 
     def chunk(self, table: str, cursor: str | None, limit: int) -> Chunk:
-        return Chunk([], position(4), None, True)
+        return Chunk([], HERE, None, True)
 
-    def by_key(self, pulls: Sequence[Pull]) -> tuple[list[tuple[str, list[Cells]]], Position]:
+    def by_key(self, pulls: Sequence[Pull]) -> tuple[list[tuple[str, list[Cells]]], Snapshot]:
         self.asked.set()
-        return [(pull.table, [(5, None, "9.00")] if pull.table == "orders" else []) for pull in pulls], position(4)
+        return [(pull.table, [(5, None, "9.00")] if pull.table == "orders" else []) for pull in pulls], HERE
 
     def position(self) -> Position:
         return position(4)
+
+    def forget(self, table: str) -> None:
+        pass
 
     def close(self) -> None:
         pass
@@ -56,7 +61,7 @@ def test_a_pull_is_served_though_nobody_wakes_the_loader(tmp_path: Path, when: s
             ask_for_a_pull(replica)
     state = StateThread(replica, TransactionQueue(1 << 20), ApplySettings(), Listener())
     rows = Rows()
-    loader = Loader(cast(RowLoader, rows), state, KEYS, everything=False, chunk_rows=10, on_failure=lambda error: None)
+    loader = Loader(cast(RowLoader, rows), state, KEYS, chunk_rows=10, on_failure=lambda error: None)
     state.start()
     loader.start()
     if when == "while it waits":

@@ -1,0 +1,236 @@
+"""The side of the replica by which rows read from the server come in: first loads, tables read again, pulls by key.
+
+Runs in the state thread only. Until everything is loaded (``complete``), an object is pulled before it is rendered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import structlog
+
+from cdc.errors import SourceDisconnectedError
+from cdc.model import Cells, Doubt, ForeignKey, ObjectRef, Position, Pull, Urgency
+from cdc.protocols import Mapper
+from cdc.replica import dirty
+from cdc.replica.again import Again
+from cdc.replica.apply import Applier
+from cdc.replica.cascades import Cascades, with_between
+from cdc.replica.loads import NO_FLOORS, Floor, Floors, Loads, LoadState
+from cdc.replica.places import Places
+from cdc.replica.rows import ReplicaRows
+from cdc.replica.schema import table_name
+from cdc.replica.store import Store
+
+log = structlog.get_logger(__name__)
+
+
+class Intake:
+    """Tables, flags and loads of one state folder; ``Replica`` is the whole of it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        mapper: Mapper,
+        keys: Sequence[ForeignKey],
+        *,
+        exclusive: bool,
+        create: bool,
+    ) -> None:
+        self.tables = with_between(mapper.tables, keys)
+        self._cascades = Cascades(self.tables, keys)
+        indexes = self._cascades.indexes()
+        self.store = Store(folder, self.tables, indexes=indexes, exclusive=exclusive, create=create)
+        self.rows = ReplicaRows(self.store.db, self.tables)
+        self.places = Places(self.store)
+        self.loads = Loads(self.store)
+        self.applier = Applier(self.store, self.rows, mapper, self._cascades)
+        self._again = Again(self.store, self.rows, self.applier, mapper)
+        self._mapper = mapper
+        self._read_flags()
+
+    def _read_flags(self) -> None:
+        meta = self.store.meta
+        self.complete: bool = meta("complete", False)
+        self.references_loaded: bool = meta("references_loaded", False)
+        self.loads_everything: bool = meta("load_everything", False)
+        self._covered: int = meta("covered_stamp", -1)
+        self._settled: int = meta("settled_stamp", -1)
+        self.applier.is_partial = not self.complete
+
+    def _set_flag(self, name: str, value: bool | int) -> None:
+        self.store.set_meta(name, value)
+        self._read_flags()
+
+    # ------------------------------------------------------------------------------------- what has to be loaded
+
+    def reopen_loads(self) -> bool:
+        """Load again what the mapping asks of changed tables; True if anything has to be.
+
+        Those tables are empty now: until they are filled, objects are pulled before they are rendered, as in a first
+        load, and what waited for its turn waits for its pull.
+        """
+        reopened = {spec.name for spec in self.tables} & {
+            table for table, held in self.load_state().items() if not held.done
+        }
+        if not self.complete or not reopened:
+            return False
+        self._set_flag("complete", False)
+        if any(self.store.tables[table].reference for table in reopened):
+            self._set_flag("references_loaded", False)
+        self._set_flag("load_everything", True)
+        self._set_flag("sweep_at_end", True)
+        self.store.db.execute("UPDATE dirty SET pull = 1")
+        self.store.db.execute("DELETE FROM sweep")  # the load ends in a sweep over everything
+        log.info("tables_reloaded", tables=sorted(reopened), reason="the mapping asks for other columns of them")
+        return True
+
+    def reload(self, doubts: Iterable[Doubt], at: Position) -> None:
+        """Read these tables again, without emptying them: before ``at`` their rows changed without row events.
+
+        Where rows are only a cache of what was pulled (``start = "latest"``), they are forgotten instead, and what was
+        ever rendered is pulled and rendered again.
+        """
+        doubtful = {doubt.table: doubt for doubt in reversed([*doubts]) if doubt.table in self.store.tables}
+        for doubt in [one for one in doubtful.values() if one.by_statement]:
+            for child in self._cascades.below(doubt.table):
+                doubtful.setdefault(child, doubt._replace(table=child))
+        for table, doubt in doubtful.items():
+            floor = Floor(at, self.places.stamp(at) + 1, doubt.by_statement)
+            self.loads.doubt(table, floor, doubt.reason)
+            log.warning("table_doubtful", table=table, reason=doubt.reason, position=str(at))
+        if any(self.store.tables[table].reference for table in doubtful):
+            self._set_flag("references_loaded", False)
+        if self.complete:
+            self._set_flag("sweep_at_end", False)
+            self._set_flag("load_everything", True)
+            self._set_flag("complete", False)
+            self.store.db.execute("UPDATE dirty SET pull = 1")
+        elif not self.loads_everything:
+            for table in doubtful:
+                if not self.store.tables[table].reference:
+                    self.store.db.execute(f"DELETE FROM {table_name(table)}")
+            self._render_all_again()
+
+    def load_state(self) -> dict[str, LoadState]:
+        """Per mapped table, how far its load has come."""
+        return self.loads.states()
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether all is read that has to be read as a whole."""
+        return self.references_loaded and (self.complete or not self.loads_everything)
+
+    def load_chunk(
+        self,
+        table: str,
+        rows: Iterable[Cells],
+        safe: Position,
+        cursor: str | None,
+        *,
+        done: bool,
+        floor: Floor | None = None,
+        exists: bool = True,
+    ) -> bool:
+        """Take one chunk of a load; ``safe`` is a place that its rows surely contain, as they do ``floor``'s.
+
+        False, and nothing is taken, if the table has another floor by now: read it anew. ``exists`` False: the server
+        has no such table, and rows held stay.
+        """
+        if self.loads.floors.get(table) != floor:
+            return False
+        stamp = self._stamp_here(safe)
+        if floor is None:
+            count = self.applier.load(table, rows, stamp)
+        else:
+            count = self._again.take(table, rows, max(stamp, floor.stamp))
+            if done and exists:
+                done = self._again.drop_unseen(table, floor.stamp)
+        self.loads.take(table, cursor, count, done=done)
+        return True
+
+    def references_done(self) -> None:
+        """All reference tables are loaded: objects may be pulled and rendered."""
+        self._set_flag("references_loaded", True)
+
+    def load_done(self, seen: Position) -> None:
+        """The load is through: everything, or what it found changed, is rendered once the log has passed ``seen``.
+
+        Does nothing if a table has to be read again by now.
+        """
+        if self.loads.unfinished(self.loads.floors):
+            return
+        stamp = self._stamp_here(seen)
+        if self.store.meta("sweep_at_end", True):
+            self._sweep_everything(stamp)
+        self._again.release(stamp)
+        self.store.db.execute("UPDATE dirty SET pull = 0, not_before = max(not_before, ?) WHERE pull = 1", (stamp,))
+        self.store.db.execute("DELETE FROM tombstone")
+        self.loads.finish()
+        self._set_flag("covered_stamp", -1)
+        self._set_flag("settled_stamp", stamp)
+        self._set_flag("complete", True)
+
+    def to_pull(self, limit: int) -> list[ObjectRef]:
+        """Objects that wait for a pull, most urgent first."""
+        return dirty.to_pull(self.store, limit) if self.references_loaded else []
+
+    def pulls_for(self, refs: Sequence[ObjectRef], asked: frozenset[Pull]) -> list[Pull]:
+        """The reads these objects need, as far as they can be named now, without those ``asked`` already."""
+        wanted = {pull: None for ref in refs for pull in self._mapper.pulls(ref, self.rows) if pull not in asked}
+        return list(wanted)
+
+    def pull(self, read: Sequence[tuple[str, Sequence[Cells]]], safe: Position, floors: Floors = NO_FLOORS) -> bool:
+        """Take rows that were read by key and contain ``safe`` and ``floors``; False, and nothing is taken, if a table
+        has another floor by now.
+        """
+        if any(self.loads.floors.get(table) != floors.get(table) for table, _ in read):
+            return False
+        stamp = self._stamp_here(safe)
+        for table, rows in read:
+            floor = floors.get(table)
+            if floor is None:
+                self.applier.load(table, rows, stamp)
+            else:
+                self._again.take(table, rows, max(stamp, floor.stamp))
+        return True
+
+    def pulled(self, refs: Sequence[ObjectRef], seen: Position, asked: frozenset[Pull]) -> None:
+        """All reads of these objects (``asked``) are in; ``seen`` was noted after the last.
+
+        An object whose rows now name more than that goes on waiting for its pull: the log changed them meanwhile.
+        """
+        stamp = self._stamp_here(seen)
+        done = [ref for ref in refs if asked.issuperset(self._mapper.pulls(ref, self.rows))]
+        dirty.pulled(self.store, done, stamp)
+
+    def _stamp_here(self, place: Position) -> int:
+        """The stamp of a place that the server was asked for, if it is the server whose log is read.
+
+        Raises SourceDisconnectedError if it is not (yet): ask again once the log's reader has followed.
+        """
+        held = self.places.position
+        if held is not None and held.server and place.server and held.server != place.server:
+            raise SourceDisconnectedError(
+                f"rows were read from server {place.server}, while the log is still that of server {held.server}"
+            )
+        return self.places.stamp(place)
+
+    def _render_all_again(self) -> None:
+        """As history. A load of everything that is going on ends in just that; without one, what was rendered is."""
+        if self.complete:
+            self._sweep_everything(0)
+        elif self.loads_everything:
+            self._set_flag("sweep_at_end", True)
+        else:
+            self.store.db.execute(
+                "INSERT INTO dirty (kind, id, urgency, pull)"
+                " SELECT kind, id, ?, 1 FROM ledger WHERE rendered_delete = 0"
+                " ON CONFLICT (kind, id) DO UPDATE SET pull = 1",
+                (int(Urgency.HISTORY),),
+            )
+
+    def _sweep_everything(self, not_before: int) -> None:
+        for sweep in self._mapper.everything():
+            dirty.add_sweep(self.store, sweep, urgency=Urgency.HISTORY, not_before=not_before)

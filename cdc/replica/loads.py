@@ -1,0 +1,100 @@
+"""How far each table has been read from the server, and which of them have to be read again.
+
+A table whose rows changed without row events (a DDL, a statement in the log, a gap in the log) is *doubtful*: it gets a
+**floor**, the place from which on its rows must be read. Every row that a read brings then counts as of the floor at
+least, so a row that is older than the floor when the whole table is through is not on the server any more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from cdc.model import Position
+from cdc.replica.store import Store
+
+
+class Floor(NamedTuple):
+    """``place``: what a read of the table must contain. ``stamp``: just behind it, for rows read so.
+
+    ``by_statement``: the rows changed without a metadata lock, so that having seen ``place`` in the server's log does
+    not mean that a read contains it (``cdc/history/floors.py``).
+    """
+
+    place: Position
+    stamp: int
+    by_statement: bool
+
+
+Floors = Mapping[str, Floor]
+"""By table; a table that is not doubtful is not in it."""
+
+NO_FLOORS: Final[Floors] = MappingProxyType({})
+
+
+class LoadState(NamedTuple):
+    """Where a table's load goes on, whether it is through, and how many rows it has brought."""
+
+    cursor: str | None
+    done: bool
+    rows: int
+
+
+class Loads:
+    """The state's ``load`` and ``reload`` tables. Use inside a store transaction; ``reread`` after one was undone."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.floors: dict[str, Floor] = {}
+        self.reread()
+
+    def reread(self) -> None:
+        """Take the floors from the state."""
+        known = self._store.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'reload'").fetchone()
+        rows = self._store.db.execute("SELECT tbl, place, stamp, by_statement FROM reload") if known else ()
+        self.floors = {
+            table: Floor(Position(**json.loads(place)), stamp, bool(by_statement))
+            for table, place, stamp, by_statement in rows
+        }
+
+    def states(self) -> dict[str, LoadState]:
+        """Per mapped table."""
+        rows = self._store.db.execute("SELECT tbl, cursor, done, rows FROM load")
+        return {table: LoadState(cursor, bool(done), count) for table, cursor, done, count in rows}
+
+    def doubt(self, table: str, floor: Floor, reason: str) -> None:
+        """The table has to be read again from its first row."""
+        held = self.floors.get(table)
+        if held is not None and held.by_statement:
+            floor = floor._replace(by_statement=True)  # a read must contain both
+        self.floors[table] = floor
+        self._store.db.execute(
+            "INSERT INTO reload (tbl, place, stamp, by_statement, reason) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (tbl) DO UPDATE SET place = excluded.place, stamp = excluded.stamp,"
+            " by_statement = excluded.by_statement, reason = excluded.reason",
+            (table, json.dumps(asdict(floor.place)), floor.stamp, int(floor.by_statement), reason),
+        )
+        self._store.db.execute("UPDATE load SET cursor = NULL, done = 0, rows = 0 WHERE tbl = ?", (table,))
+
+    def reasons(self) -> dict[str, str]:
+        """Why tables are read again."""
+        return dict(self._store.db.execute("SELECT tbl, reason FROM reload"))
+
+    def take(self, table: str, cursor: str | None, count: int, *, done: bool) -> None:
+        """A chunk was applied."""
+        self._store.db.execute(
+            "UPDATE load SET cursor = ?, done = ?, rows = rows + ? WHERE tbl = ?", (cursor, int(done), count, table)
+        )
+
+    def unfinished(self, tables: Iterable[str]) -> set[str]:
+        """Those of these tables whose load is not through."""
+        states = self.states()
+        return {table for table in tables if table in states and not states[table].done}
+
+    def finish(self) -> None:
+        """Everything is through: no table is doubtful any more."""
+        self.floors = {}
+        self._store.db.execute("DELETE FROM reload")

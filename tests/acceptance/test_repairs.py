@@ -1,0 +1,91 @@
+"""Gaps that can be closed: a log that was purged past us, and statements instead of rows."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance.conftest import Rig
+from tests.kit.daemon import Daemon, wait_until
+from tests.kit.day import play
+from tests.kit.shop import Shop
+
+pytestmark = pytest.mark.slow
+
+
+def repairing(rig: Rig, what: str) -> None:
+    """The settings with this fault to be repaired."""
+    rig.toml = rig.toml.replace("[source]", f'[source]\n{what} = "repair"', 1)
+
+
+def is_read(daemon: Daemon) -> bool:
+    """Whether no table waits to be read again."""
+    return bool(daemon.ask("/status")["load"]["state"] == "done")
+
+
+def change_all_sorts(shop: Shop) -> None:
+    """Deleted, changed and new objects of every kind."""
+    orders = shop.db.rows("SELECT entity_id, customer_email FROM sales_order ORDER BY entity_id")
+    customers = shop.db.rows("SELECT entity_id FROM customer_entity ORDER BY entity_id")
+    products = shop.db.rows("SELECT entity_id FROM catalog_product_entity ORDER BY entity_id")
+    shop.db.delete("sales_order", entity_id=orders[0]["entity_id"])
+    shop.db.update("sales_order", {"entity_id": orders[1]["entity_id"]}, customer_email="other@example.com")
+    shop.db.update("sales_order", {"entity_id": orders[2]["entity_id"]}, grand_total="1.23")
+    shop.delete_customer(customers[0]["entity_id"])
+    shop.edit_customer(customers[1]["entity_id"], firstname="Renamed")
+    shop.delete_product(products[0]["entity_id"])
+    shop.rename(products[1]["entity_id"], "Another name")
+    shop.register()
+
+
+def purge_past(rig: Rig) -> None:
+    """Leave only the newest log file."""
+    rig.server.rotate()
+    rig.server.rotate()
+    newest = rig.server.log_position()[0]
+    wait_until(lambda: _purged(rig, newest), 30, "older log files are purged")
+
+
+def _purged(rig: Rig, newest: str) -> bool:
+    rig.server.run(f"PURGE BINARY LOGS TO '{newest}'")
+    return len(rig.server.run("SHOW BINARY LOGS")) == 1
+
+
+def test_a_lost_position_is_repaired(rig: Rig) -> None:
+    """What was deleted, changed and made while the log was purged past us arrives, and only that is sent."""
+    repairing(rig, "on_lost_position")
+    with rig.daemon() as daemon:
+        daemon.start()
+        play(rig.shop, seed=41)
+        rig.wait_for_equality()
+        assert daemon.stop() == 0
+        change_all_sorts(rig.shop)
+        purge_past(rig)
+        rig.shop.register()
+        daemon.start()
+        rig.wait_for_equality()
+        wait_until(lambda: is_read(daemon), 30, "all tables are read again")
+        rig.shop.register()
+        rig.wait_for_equality()
+        said = [line["event"] for line in daemon.lines_of_this_start()]
+        assert daemon.stop() == 0
+    assert said.count("position_lost") == 1
+    assert rig.sandbox.violations() == {}
+
+
+def test_a_position_lost_during_the_repair_is_repaired_too(rig: Rig) -> None:
+    """Killed in the middle of reading everything again, and the log purged once more: the end is right."""
+    repairing(rig, "on_lost_position")
+    with rig.daemon() as daemon:
+        daemon.start()
+        play(rig.shop, seed=42)
+        rig.wait_for_equality()
+        daemon.kill()
+        for _ in range(2):
+            change_all_sorts(rig.shop)
+            purge_past(rig)
+            daemon.start()
+            wait_until(lambda: daemon.ask("/ready")["ready"], 30, "the daemon is ready")
+            daemon.kill()
+        daemon.start()
+        rig.wait_for_equality()
+    assert rig.sandbox.violations() == {}
