@@ -233,8 +233,8 @@ class Transaction:
     """One whole source transaction; an empty one only moves the position (rotation, heartbeat, noise).
 
     ``end`` is the resume point after it; ``commit_ms`` is the commit time in epoch milliseconds (0 if unknown);
-    ``size`` its bytes in the log, for bounding queues. ``schema_changed`` lists mapped tables whose definition changed
-    here. ``doubtful``: mapped tables whose rows may have changed here without row events. ``xa``:
+    ``size`` about what it takes in memory, in bytes, for bounding queues. ``schema_changed`` lists mapped tables whose
+    definition changed here. ``doubtful``: mapped tables whose rows may have changed here without row events. ``xa``:
     with PREPARE the changes have not happened yet; with COMMIT those of its PREPARE happen here. ``is_new_log``: what
     lies between the transaction before and this one is lost, and places of the two cannot be compared.
     """

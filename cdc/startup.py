@@ -26,6 +26,7 @@ from cdc.source.preflight import require
 from cdc.source.satellites import with_primary_keys
 from cdc.source.schemas import ServerSchemas
 from cdc.source.server import ServerIdentity, connect, current_position, foreign_keys
+from cdc.source.spill import room_in
 from mappers.mapping import MagentoMapping
 
 log = structlog.get_logger(__name__)
@@ -70,6 +71,7 @@ def _open_files(settings: Settings, start: Start | None, clock: Clock) -> Parts:
         replica.tables,
         database=settings.source.database,
         prefix=settings.source.table_prefix,
+        room=room_in(settings.state.dir, settings.source.max_transaction_mb),
     )
     with replica.store.transaction():
         if replica.places.position is None:
@@ -108,7 +110,13 @@ def _open_binlog(
         require(settings.source, with_between(mapper.tables, keys), mapper.attributes)
         replica = Replica(settings.state.dir, mapper, keys, clock)
         try:
-            source = BinlogSource(settings.source, replica.tables, stop=stop, on_state=on_state)
+            source = BinlogSource(
+                settings.source,
+                replica.tables,
+                stop=stop,
+                on_state=on_state,
+                room=room_in(settings.state.dir, settings.source.max_transaction_mb),
+            )
             identity = source.identity()
             loader = row_loader(settings, replica.tables, identity)
             with replica.store.transaction():

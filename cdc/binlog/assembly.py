@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 from cdc.model import Change, Xa
+
+
+class Overflow(Sequence[Change]):
+    """Changes of one transaction, in order, of which most are kept elsewhere than in memory.
+
+    Made by who does I/O. What it holds is given up when the last reference to it goes.
+    """
+
+    @abstractmethod
+    def add(self, changes: Sequence[Change]) -> None:
+        """Put these behind the others, as one pack. StateError when that cannot be done; then nothing was."""
+
+    @abstractmethod
+    def cut(self, length: int) -> None:
+        """Forget all but the first ``length``."""
+
+    @abstractmethod
+    def finish(self, rest: Sequence[Change]) -> None:
+        """The last ones, which stay in memory: nothing can fail any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What one transaction may take in memory, bytes, and where more than that goes, in packs of ``pack_bytes``."""
+
+    most_bytes: int
+    overflow: Callable[[], Overflow]
+    pack_bytes: int = 1 << 20
 
 
 class Assembly:
     """The transaction being read. ``is_open`` from its GTID event or BEGIN on.
 
-    ``has_begun``: it goes on until XID, COMMIT or ROLLBACK; without that, its one statement ends it.
+    ``has_begun``: it goes on until XID, COMMIT or ROLLBACK; without that, its one statement ends it. ``changes`` are
+    the newest, those in memory; ``weight`` is about what they take there, in bytes, told by who adds them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room | None = None) -> None:
         self.changes: list[Change] = []
+        self.weight = 0
         self.schema_changed: dict[str, None] = {}
         self.xa: Xa | None = None
         self.is_open = False
@@ -21,25 +55,60 @@ class Assembly:
         self.source: tuple[str, int] | None = None  # MySQL: source and number
         self.domain: tuple[int, int, int] | None = None  # MariaDB: domain, server, sequence
         self._savepoints: list[tuple[str, int]] = []
+        self._room = room
+        self._spilled: Overflow | None = None
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether anything is gathered."""
+        return bool(self.changes or self._spilled)
 
     @property
     def has_news(self) -> bool:
         """Whether the transaction does more than move the position."""
-        return bool(self.changes or self.schema_changed or self.xa)
+        return bool(self.changes or self._spilled or self.schema_changed or self.xa)
 
     def open(self, *, has_begun: bool) -> None:
         """A transaction begins here."""
         self.is_open = True
         self.has_begun = has_begun
 
+    def make_room(self) -> None:
+        """Before more is gathered: what is too much for memory goes elsewhere. StateError; then nothing has changed."""
+        room = self._room
+        if room is None or self.weight < (room.most_bytes if self._spilled is None else room.pack_bytes):
+            return
+        spilled = self._spilled if self._spilled is not None else room.overflow()
+        size = max(1, len(self.changes) * room.pack_bytes // self.weight)
+        before = len(spilled)
+        try:
+            for at in range(0, len(self.changes), size):
+                spilled.add(self.changes[at : at + size])
+        except BaseException:
+            spilled.cut(before)
+            raise
+        self._spilled = spilled
+        self.changes, self.weight = [], 0
+
+    def take(self) -> Sequence[Change]:
+        """The whole transaction's changes, handed over: ``reset`` comes next."""
+        if self._spilled is None:
+            return self.changes
+        self._spilled.finish(self.changes)
+        return self._spilled
+
     def discard(self) -> None:
         """Forget what was gathered: rolled back, or cut off by a crash of the server."""
         self.changes = []
+        self.weight = 0
+        self._spilled = None
         self._savepoints.clear()
 
     def reset(self) -> None:
         """Ready for the next transaction."""
         self.changes = []
+        self.weight = 0
+        self._spilled = None
         if self.schema_changed:
             self.schema_changed = {}
         if self._savepoints:
@@ -53,13 +122,19 @@ class Assembly:
     def save(self, name: str) -> None:
         """SAVEPOINT."""
         self._savepoints = [(held, place) for held, place in self._savepoints if held != name]
-        self._savepoints.append((name, len(self.changes)))
+        self._savepoints.append((name, self._elsewhere() + len(self.changes)))
 
     def roll_back_to(self, name: str) -> None:
         """ROLLBACK TO: the changes since then did not happen. ValueError for a savepoint that is not set."""
         for at, (held, place) in enumerate(self._savepoints):
             if held == name:
-                del self.changes[place:]
+                elsewhere = self._elsewhere()
+                if self._spilled is not None and place < elsewhere:
+                    self._spilled.cut(place)
+                del self.changes[max(0, place - elsewhere) :]
                 del self._savepoints[at + 1 :]
                 return
         raise ValueError("a ROLLBACK TO a savepoint that was not set")
+
+    def _elsewhere(self) -> int:
+        return len(self._spilled) if self._spilled is not None else 0

@@ -18,6 +18,7 @@ from cdc.binlog.headers import cut, lenenc
 
 _MOST: Final = 1 << 31  # no server makes a larger event or value
 _CHUNK: Final = 1 << 20
+_FIELDS_MOST: Final = 1024  # three numbers come before the payload
 _ZSTD: Final = 0
 _NONE: Final = 255
 _EVENT_LENGTH_AT: Final = 9
@@ -53,11 +54,13 @@ def _inflate(raw: bytes, width: int, window: int) -> bytes:
     return plain
 
 
-def payload_events(body: bytes) -> Iterator[bytes]:
-    """The events inside a TRANSACTION_PAYLOAD, whole, one by one; they carry no checksums.
+def payload_events(event: memoryview) -> Iterator[bytes]:
+    """The events inside a TRANSACTION_PAYLOAD's body, whole, one by one; they carry no checksums.
 
-    Holds one event and a megabyte at a time. ValueError or zstandard.ZstdError for bytes that are none.
+    Holds one event and a megabyte at a time, however much is packed. ValueError or zstandard.ZstdError for bytes that
+    are none.
     """
+    body = bytes(event[:_FIELDS_MOST])
     at, method, data = 0, _ZSTD, 0
     size = -1
     while True:
@@ -72,9 +75,11 @@ def payload_events(body: bytes) -> Iterator[bytes]:
         elif kind == 2:
             method = value
         at += length
-    payload = cut(body, data, len(body) - data if size < 0 else size)
+    payload = event[data:] if size < 0 else event[data : data + size]
+    if len(payload) < size:
+        raise ValueError("a transaction payload that ends beyond its event")
     if method == _NONE:
-        chunks = iter((payload,))
+        chunks: Iterator[bytes | memoryview] = (payload[at : at + _CHUNK] for at in range(0, len(payload), _CHUNK))
     elif method == _ZSTD:
         chunks = _inflate_zstd(payload)
     else:
@@ -82,13 +87,13 @@ def payload_events(body: bytes) -> Iterator[bytes]:
     yield from _split(chunks)
 
 
-def _inflate_zstd(payload: bytes) -> Iterator[bytes]:
+def _inflate_zstd(payload: memoryview) -> Iterator[bytes]:
     with zstandard.ZstdDecompressor().stream_reader(payload, read_across_frames=True) as reader:
         while chunk := reader.read(_CHUNK):
             yield chunk
 
 
-def _split(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _split(chunks: Iterator[bytes | memoryview]) -> Iterator[bytes]:
     held = bytearray()
     for chunk in chunks:
         held += chunk

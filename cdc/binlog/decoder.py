@@ -15,7 +15,7 @@ from typing import Final
 
 import zstandard
 
-from cdc.binlog.assembly import Assembly
+from cdc.binlog.assembly import Assembly, Room
 from cdc.binlog.events import ACTIONS, CHECKSUM_BYTES, FLAG_ARTIFICIAL, HEADER, HEADER_BYTES, Action, EventType
 from cdc.binlog.framing import LONG_PACKET, PACKET_HEADER_BYTES, check_length, packet_at
 from cdc.binlog.handlers import MOVED, STAY, Handlers, event_name
@@ -40,6 +40,7 @@ _QUIET: Final = frozenset(
 )
 """Types that never end anything: their handlers only gather."""
 
+_EMPTY_BYTES: Final = 500  # about what a transaction takes in memory without its changes
 _WRONG_CHECKSUM: Final = "its checksum does not fit its bytes"
 _ADVICE: Final = "check the file (mariadb-binlog --verify-binlog-checksum), or start at a later transaction"
 
@@ -50,6 +51,8 @@ class LogDecoder:
     ``tables`` are decoded in ``database`` (names get ``prefix``), only their mapped columns; of anything else only the
     table's id is looked at. ``schemas`` names columns where the log does not. After an error the decoder stands before
     the event at fault and says the same again when fed it again.
+
+    ``room`` bounds what one transaction takes in memory; without it, all its changes are held.
 
     ``feed`` and ``feed_packets`` take a server's stream, where the server may leave out transactions that it was told
     we have; ``feed_file`` takes a file's bytes.
@@ -64,17 +67,17 @@ class LogDecoder:
         schemas: SchemaLookup | None,
         start: Position,
         verify_checksum: bool = True,
+        room: Room | None = None,
     ) -> None:
         try:
             self._place = Place(start)
         except ValueError as error:
             raise LogFormatError(f"the position's GTID set cannot be read: {error}") from error
-        self._assembly = Assembly()
+        self._assembly = Assembly(room)
         mapped = MappedTables(tables, database=database, prefix=prefix, schemas=schemas)
         self._handlers = Handlers(mapped, self._place, self._assembly)
         self._table = self._handlers.table()
         self._verify = verify_checksum
-        self._bytes = 0
         self._commit_ms = 0
         self._events = [0] * 256
 
@@ -148,7 +151,7 @@ class LogDecoder:
             if not batch.out and not batch.marked:
                 raise
         if batch.marked:  # the next transaction may be open already: this must not touch it
-            batch.out.append(Transaction((), self._place.resume, self._commit_ms, batch.marked))
+            batch.out.append(Transaction((), self._place.resume, self._commit_ms, _EMPTY_BYTES))
         return batch.out, batch.used
 
     def _file_events(self, buffer: memoryview, length: int, batch: _Batch) -> None:
@@ -159,6 +162,7 @@ class LogDecoder:
         ``_event``.
         """
         unpack, table, events, handlers = HEADER.unpack_from, self._table, self._events, self._handlers
+        place = self._place
         at = counted = kind = 0
         try:
             while length - at >= HEADER_BYTES:
@@ -173,7 +177,7 @@ class LogDecoder:
                     table[kind](buffer, at, body, head)
                     events[kind] += 1
                 else:
-                    self._count(at - counted)
+                    place.offset += at - counted
                     counted = at
                     settles = self._event(buffer, at, end, head)
                     counted = end
@@ -181,17 +185,12 @@ class LogDecoder:
                         self._settled(batch)
                 at = end
         except _MALFORMED as error:
-            self._count(at - counted)
+            place.offset += at - counted
             counted = at
             raise self._malformed(kind, error) from error
         finally:
-            self._count(at - counted)
+            place.offset += at - counted
             batch.used = at
-
-    def _count(self, length: int) -> None:
-        """These bytes are read."""
-        self._place.offset += length
-        self._bytes += length
 
     def _packets(self, buffer: memoryview, length: int, batch: _Batch) -> None:
         """The loop over network packets; unusual ones are left to framing.py."""
@@ -219,21 +218,18 @@ class LogDecoder:
         """The event just taken ended a transaction or moved the resume point."""
         assembly = self._assembly
         if assembly.has_news:
-            batch.out.append(self._transaction(batch.marked))
-            batch.marked = 0
+            batch.out.append(self._transaction())
+            batch.marked = False
         else:
             assembly.reset()
-            batch.marked += self._bytes
-            self._bytes = 0
+            batch.marked = True
 
-    def _transaction(self, marked: int = 0) -> Transaction:
+    def _transaction(self) -> Transaction:
         assembly = self._assembly
-        size = marked + self._bytes
-        made = Transaction(
-            assembly.changes, self._place.resume, self._commit_ms, size, tuple(assembly.schema_changed), xa=assembly.xa
-        )
+        size, definitions = _EMPTY_BYTES + assembly.weight, tuple(assembly.schema_changed)
+        changes = assembly.take()
+        made = Transaction(changes, self._place.resume, self._commit_ms, size, definitions, xa=assembly.xa)
         assembly.reset()
-        self._bytes = 0
         return made
 
     # ------------------------------------------------------------------------------------------ one event
@@ -258,7 +254,6 @@ class LogDecoder:
         if result == STAY:
             return False
         length = end - at
-        self._bytes += length
         place = self._place
         if result != MOVED:
             if handlers.exact:
@@ -316,7 +311,7 @@ class LogDecoder:
 class _Batch:
     """What one call of ``feed_packets`` or ``feed_file`` has brought so far.
 
-    ``marked``: bytes since the last transaction in ``out`` that were settled without one.
+    ``marked``: whether the resume point has moved since the last transaction in ``out``.
     """
 
     __slots__ = ("marked", "out", "used")
@@ -324,4 +319,4 @@ class _Batch:
     def __init__(self) -> None:
         self.out: list[Transaction] = []
         self.used = 0
-        self.marked = 0
+        self.marked = False

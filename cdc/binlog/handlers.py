@@ -181,7 +181,7 @@ class Handlers:
         return GO_ON
 
     def _open(self, *, has_begun: bool) -> None:
-        if self._assembly.is_open and (self._assembly.changes or self._assembly.has_begun):
+        if self._assembly.is_open and (self._assembly.has_changes or self._assembly.has_begun):
             raise UnsupportedEventError("a transaction begins inside another", hint=ADVICE_START)
         self._assembly.reset()
         self._assembly.open(has_begun=has_begun)
@@ -200,8 +200,9 @@ class Handlers:
 
     def _on_payload(self, view: memoryview, at: int, end: int, head: Head) -> int:
         """A whole transaction, compressed. Its inner events have no place of their own."""
+        self._assembly.discard()  # what a try that failed in its middle gathered
         result = GO_ON
-        for event in payload_events(bytes(view[at + HEADER_BYTES : end])):
+        for event in payload_events(view[at + HEADER_BYTES : end]):
             inner = HEADER.unpack_from(event)
             kind = inner[1]
             if kind in (_E.TRANSACTION_PAYLOAD, _E.FORMAT_DESCRIPTION, _E.ROTATE):

@@ -24,6 +24,8 @@ _ID: Final = 0xFFFFFFFFFFFF  # the table's id takes 48 bits, the flags 16
 _FIXED: Final = 8
 _NO_FOREIGN_KEY_CHECKS: Final = 0x02
 _DUMMY_TABLE: Final = 0xFFFFFF  # an event that only says "end of statement"
+_CHANGE_BYTES: Final = 200  # about what a Change and its tuples take in memory, without cells
+_CELL_BYTES: Final = 48  # about what a cell takes beyond its bytes in the log
 
 _OPS: Final[dict[int, Op]] = {
     **dict.fromkeys((_E.WRITE_ROWS_V0, _E.WRITE_ROWS_V1, _E.WRITE_ROWS), Op.INSERT),
@@ -84,11 +86,15 @@ class RowEvents:
         op = _OPS[kind]
         if kind >= _FIRST_COMPRESSED:
             body, start = _unpacked(body, start, op), 0
-        changes = self._assembly.changes
+        assembly = self._assembly
+        assembly.make_room()
+        changes = assembly.changes
         before = len(changes)
         rows = reader.read(op, body, start, not word >> 48 & _NO_FOREIGN_KEY_CHECKS, changes)
+        gathered = len(changes) - before
+        assembly.weight += _weight(reader, op, len(body), gathered)
         self.decoded += rows
-        self.unchanged += rows - (len(changes) - before)
+        self.unchanged += rows - gathered
         return 0
 
     def on_partial_json(self, view: memoryview, at: int, end: int, head: Sequence[int]) -> int:
@@ -107,6 +113,14 @@ class RowEvents:
         if table_id not in self._open and table_id != _DUMMY_TABLE:
             raise UnsupportedEventError("rows of a table that the log has not named", hint=ADVICE_START)
         self.skipped += 1
+
+
+def _weight(reader: TableReader, op: Op, length: int, changes: int) -> int:
+    """About what ``changes`` of an event of ``length`` bytes take in memory."""
+    if not changes:
+        return 0
+    images = 2 if op is Op.UPDATE else 1
+    return length + changes * (_CHANGE_BYTES + images * len(reader.shape.cells) * _CELL_BYTES)
 
 
 def _unpacked(body: bytes, start: int, op: Op) -> bytes:

@@ -18,6 +18,7 @@ from typing import Final
 import pymysql
 import structlog
 
+from cdc.binlog.assembly import Room
 from cdc.binlog.decoder import LogDecoder
 from cdc.binlog.gtid import GtidSet
 from cdc.config import SourceSettings
@@ -50,7 +51,7 @@ class BinlogSource:
     """Transactions of a live server.
 
     ``on_state`` hears ``connected`` (position, server) and ``disconnected`` (reason, errno, retry_in_s), in the reader
-    thread. ``counters``: what the decoder counted, over all connections.
+    thread. ``counters``: what the decoder counted, over all connections. ``room``: see LogDecoder.
     """
 
     def __init__(
@@ -60,11 +61,13 @@ class BinlogSource:
         *,
         stop: threading.Event,
         on_state: OnState = _say_nothing,
+        room: Room | None = None,
     ) -> None:
         self._settings = settings
         self._tables = tuple(tables)
         self._stop = stop
         self._on_state = on_state
+        self._room = room
         self._schemas = ServerSchemas(lambda: connect(settings))
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
@@ -150,6 +153,7 @@ class BinlogSource:
                 prefix=self._settings.table_prefix,
                 schemas=self._schemas,
                 start=begin,
+                room=self._room,
             )
             self._decoder = decoder
             yield from self._read(link, decoder, begin, skim)

@@ -15,6 +15,7 @@ from typing import BinaryIO, Final, cast
 
 import zstandard
 
+from cdc.binlog.assembly import Room
 from cdc.binlog.decoder import LogDecoder
 from cdc.binlog.events import HEADER_BYTES, MAGIC, MAGIC_ENCRYPTED
 from cdc.binlog.schema import SchemaLookup
@@ -27,7 +28,7 @@ _FIRST_OFFSET: Final = len(MAGIC)
 
 
 class FilesSource:
-    """Binlog files as a source of transactions. ``files`` are paths or globs.
+    """Binlog files as a source of transactions. ``files`` are paths or globs; ``room``: see LogDecoder.
 
     Raises SetupError when they name nothing.
     """
@@ -40,12 +41,14 @@ class FilesSource:
         database: str,
         prefix: str = "",
         schemas: SchemaLookup | None = None,
+        room: Room | None = None,
     ) -> None:
         self._paths = matching_files(files)
         self._tables = tables
         self._database = database
         self._prefix = prefix
         self._schemas = schemas
+        self._room = room
         self._counters: dict[str, int] = {}
 
     def first_file(self) -> str:
@@ -65,7 +68,12 @@ class FilesSource:
         """
         first, position = self._begin(start)
         decoder = LogDecoder(
-            self._tables, database=self._database, prefix=self._prefix, schemas=self._schemas, start=position
+            self._tables,
+            database=self._database,
+            prefix=self._prefix,
+            schemas=self._schemas,
+            start=position,
+            room=self._room,
         )
         for path in self._paths[first:]:
             offset = position.offset if path == self._paths[first] else _FIRST_OFFSET
