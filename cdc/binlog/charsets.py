@@ -7,10 +7,9 @@ and MariaDB 10.11, which agree where both have one.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable
 from typing import Final
 
-TextDecoder = Callable[[bytes], str]
+from cdc.binlog.charset_tables import TextDecoder, one_byte_decoder, several_bytes_decoder
 
 BINARY: Final = "binary"
 
@@ -58,14 +57,9 @@ _COLLATIONS: Final = {
     "utf8mb4": "45-46 224-247 255-323 608-610 1069-1070 1248 1270 2304-2471 2488-2503",
 }
 
-_CODECS: Final = {
-    "ascii": "ascii", "big5": "big5hkscs", "cp1250": "cp1250", "cp1251": "cp1251", "cp1256": "cp1256",
-    "cp1257": "cp1257", "cp850": "cp850", "cp852": "cp852", "cp866": "cp866", "cp932": "cp932", "eucjpms": "euc_jp",
-    "euckr": "cp949", "gb18030": "gb18030", "gb2312": "gb2312", "gbk": "gbk", "greek": "iso8859_7",
-    "hebrew": "iso8859_8", "koi8r": "koi8_r", "koi8u": "koi8_u", "latin2": "iso8859_2", "latin5": "iso8859_9",
-    "latin7": "iso8859_13", "macce": "mac_latin2", "macroman": "mac_roman", "sjis": "shift_jis", "tis620": "tis_620",
-    "ucs2": "utf_16_be", "ujis": "euc_jp", "utf16": "utf_16_be", "utf16le": "utf_16_le", "utf32": "utf_32_be",
-    "utf8": "utf_8", "utf8mb3": "utf_8", "utf8mb4": "utf_8",
+_UNICODE: Final = {
+    "ucs2": "utf_16_be", "utf16": "utf_16_be", "utf16le": "utf_16_le", "utf32": "utf_32_be", "utf8": "utf_8",
+    "utf8mb3": "utf_8", "utf8mb4": "utf_8",
 }  # fmt: skip
 
 BYTES_PER_CHARACTER: Final = {"utf8mb4": 4, "utf8mb3": 3, "utf8": 3, "latin1": 1, "ascii": 1, BINARY: 1}
@@ -83,11 +77,6 @@ def _by_number() -> dict[int, str]:
 
 _CHARSET_BY_COLLATION: Final = _by_number()
 
-# MySQL's latin1 is Windows-1252, with the five bytes that Windows leaves open standing for the control characters.
-_LATIN1: Final = "".join(
-    bytes([byte]).decode("cp1252") if byte not in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else chr(byte) for byte in range(256)
-)
-
 
 def charset_of(collation: int) -> str | None:
     """The character set of a collation number; None when the number is not known."""
@@ -100,18 +89,14 @@ def is_utf8(charset: str) -> bool:
 
 
 def text_decoder(charset: str) -> TextDecoder | None:
-    """Bytes of this character set → text; None when we cannot read it.
+    """Bytes of this character set → text as SELECT shows it over a utf8mb4 connection; None for a set not known.
 
-    Bytes that are not valid become U+FFFD: one bad byte that a shop stored years ago must not stop the log.
+    Bytes that are no character become a question mark, as the servers' own conversion has it (charset_tables.py), or
+    in Unicode's encodings, where servers let none in, U+FFFD: one bad byte that a shop stored years ago must not stop
+    the log.
     """
-    if charset == "latin1":
-        return _from_latin1
-    name = _CODECS.get(charset)
+    name = _UNICODE.get(charset)
     if name is None:
-        return None
+        return one_byte_decoder(charset) or several_bytes_decoder(charset)
     decode = codecs.lookup(name).decode
     return lambda raw: decode(raw, "replace")[0]
-
-
-def _from_latin1(raw: bytes) -> str:
-    return codecs.charmap_decode(raw, "strict", _LATIN1)[0]
