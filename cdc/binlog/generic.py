@@ -55,7 +55,7 @@ def cells_of(shape: Shape, raw: Raw) -> Cells:
 
 
 def changes(before: Raw, after: Raw) -> bool:
-    """Whether an UPDATE with these images changes a wanted column. What the after image leaves out stays as it was."""
+    """Whether an UPDATE with these images says that it changes a wanted column."""
     return any(place not in before or before[place] != held for place, held in after.items())
 
 
@@ -66,11 +66,20 @@ def read_row(shape: Shape, body: bytes, at: int, present: tuple[int, ...]) -> tu
 
 
 def read_pair(
-    shape: Shape, body: bytes, at: int, present: tuple[int, ...], present_after: tuple[int, ...]
+    shape: Shape,
+    body: bytes,
+    at: int,
+    present: tuple[int, ...],
+    present_after: tuple[int, ...],
+    *,
+    always: bool = False,
 ) -> tuple[Cells | None, Cells | None, int]:
-    """The two images of an UPDATE → (before, after, place behind them); None and None when nothing wanted changed."""
+    """The two images of an UPDATE → (before, after, place behind them); None and None when nothing wanted changed.
+
+    What the after image lacks is taken from the before image. ``always``: more may have changed than the images say.
+    """
     before, at = read_raw(shape, body, at, present)
     after, at = read_raw(shape, body, at, present_after)
-    if not changes(before, after):
+    if not always and not changes(before, after):
         return None, None, at
-    return cells_of(shape, before), cells_of(shape, after), at
+    return cells_of(shape, before), cells_of(shape, {**before, **after}), at

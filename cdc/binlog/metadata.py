@@ -53,7 +53,8 @@ def read_metadata(raw: bytes, fields: tuple[Field, ...], *, is_mariadb: bool) ->
         value = cut(raw, at, length)
         at += length
         if kind == 1:
-            found.unsigned = _bits(value, _places(fields, NUMERIC))
+            signs = _bits(value, _places(fields, NUMERIC | {_T.YEAR}))  # YEAR has a bit, which says nothing
+            found.unsigned = {place: bit for place, bit in signs.items() if fields[place].type is not _T.YEAR}
         elif kind in (2, 3, 10, 11):
             places = _places(fields, LABELLED if kind >= 10 else characters)
             read = _default_and_exceptions if kind in (2, 10) else _one_each

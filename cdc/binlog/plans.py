@@ -73,27 +73,34 @@ class PlanMaker:
     def row(self, present: tuple[int, ...], nulls: bytes) -> RowPlan:
         """The plan for single images with these columns present and these NULL bits."""
         image = _walk(self._shape, present, nulls, "p", "x")
-        lines = ["def plan(b, p):", *image.lines, f"    return {self._tuple(image)}, {image.end}"]
+        lines = ["def plan(b, p):", *image.lines, f"    return {self._tuple(image.spans)}, {image.end}"]
         return cast(RowPlan, self._compiled(lines))
 
     def pair(
-        self, present: tuple[int, ...], nulls: bytes, present_after: tuple[int, ...], nulls_after: bytes
+        self,
+        present: tuple[int, ...],
+        nulls: bytes,
+        present_after: tuple[int, ...],
+        nulls_after: bytes,
+        *,
+        always: bool = False,
     ) -> PairPlan:
-        """The plan for the two images of an UPDATE."""
+        """The plan for the two images of an UPDATE. ``always``: what they say is not all that may have changed."""
         before = _walk(self._shape, present, nulls, "p", "x")
         after = _walk(self._shape, present_after, nulls_after, "q", "y")
         lines = ["def plan(b, p):", *before.lines, f"    q = {before.end}"]
         if nulls_after:
             lines += [f"    if b[q:q + {len(nulls_after)}] != {nulls_after!r}:", "        return None, None, -q"]
         lines += after.lines
-        equal = _equality(before, after)
+        equal = None if always else _equality(before, after)
         if equal is not None:
             lines += [f"    if {equal}:", f"        return None, None, {after.end}"]
-        lines.append(f"    return {self._tuple(before)}, {self._tuple(after)}, {after.end}")
+        whole = before.spans | after.spans  # what the after image lacks is as it was
+        lines.append(f"    return {self._tuple(before.spans)}, {self._tuple(whole)}, {after.end}")
         return cast(PairPlan, self._compiled(lines))
 
-    def _tuple(self, image: _Image) -> str:
-        cells = [self._cell(place, image.spans) for place in self._shape.cells]
+    def _tuple(self, spans: Mapping[int, _Span | None]) -> str:
+        cells = [self._cell(place, spans) for place in self._shape.cells]
         return f"({', '.join(cells)},)" if cells else "()"
 
     def _cell(self, place: int | None, spans: Mapping[int, _Span | None]) -> str:

@@ -93,21 +93,30 @@ class RowEvents:
         rows = reader.read(op, body, start, not word >> 48 & _NO_FOREIGN_KEY_CHECKS, changes)
         gathered = len(changes) - before
         assembly.weight += _weight(reader, op, len(body), gathered)
-        self.decoded += rows
-        self.unchanged += rows - gathered
+        self._count(rows, gathered)
         return 0
 
     def on_partial_json(self, view: memoryview, at: int, end: int, head: Sequence[int]) -> int:
         """PARTIAL_UPDATE_ROWS: the after image holds differences of JSON values."""
-        table_id = _U64(view, at + HEADER_BYTES)[0] & _ID
-        reader = self._open.get(table_id)
-        if reader is not None:
-            raise UnsupportedEventError(
-                f"an update of {reader.shape.table} with partial JSON values",
-                hint="SET GLOBAL binlog_row_value_options = '' on the server, then import afresh",
-            )
-        self._skip(table_id)
+        word = _U64(view, at + HEADER_BYTES)[0]
+        reader = self._open.get(word & _ID)
+        if reader is None:
+            self._skip(word & _ID)
+            return 0
+        body = bytes(view[at + HEADER_BYTES + _FIXED : end])
+        assembly = self._assembly
+        assembly.make_room()
+        changes = assembly.changes
+        before = len(changes)
+        cascades = not word >> 48 & _NO_FOREIGN_KEY_CHECKS
+        rows = reader.read_partial(body, int.from_bytes(body[:2], "little"), cascades, changes)
+        assembly.weight += _weight(reader, Op.UPDATE, len(body), len(changes) - before)
+        self._count(rows, len(changes) - before)
         return 0
+
+    def _count(self, rows: int, changed: int) -> None:
+        self.decoded += rows
+        self.unchanged += rows - changed
 
     def _skip(self, table_id: int) -> None:
         if table_id not in self._open and table_id != _DUMMY_TABLE:

@@ -12,9 +12,11 @@ from typing import Final
 
 from cdc.binlog.generic import places_in, read_pair, read_row
 from cdc.binlog.headers import lenenc
+from cdc.binlog.images import NO_ORIGIN, Filling, Origin, filling, image_of_update, require_key
+from cdc.binlog.partial_json import read_partial_pair
 from cdc.binlog.plans import PairPlan, PlanMaker, RowPlan
 from cdc.binlog.shape import Shape
-from cdc.model import Cells, Change, Op
+from cdc.model import Cells, Change, Image, Op
 
 MOST_PLANS: Final = 512
 """Plans kept per table; rows of other kinds go through the generic decoder."""
@@ -28,8 +30,11 @@ _MOST_CANDIDATES: Final = 8192
 class TableReader:
     """Reads the rows of one shape. Owns its plans."""
 
-    def __init__(self, shape: Shape, *, most_plans: int = MOST_PLANS, plan_after: int = PLAN_AFTER) -> None:
+    def __init__(
+        self, shape: Shape, origin: Origin = NO_ORIGIN, *, most_plans: int = MOST_PLANS, plan_after: int = PLAN_AFTER
+    ) -> None:
         self.shape = shape
+        self.origin = origin
         self.plans = 0
         self._most_plans = most_plans
         self._plan_after = plan_after
@@ -51,6 +56,28 @@ class TableReader:
         if op is not Op.UPDATE:
             return self._image(body[at : at + width]).read(op, body, at + width, cascades, out)
         return self._pair(body[at : at + 2 * width]).read(body, at + 2 * width, cascades, out)
+
+    def read_partial(self, body: bytes, at: int, cascades: bool, out: list[Change]) -> int:
+        """The same for MySQL's PARTIAL_UPDATE_ROWS, whose after images may hold differences of JSON documents."""
+        shape = self.shape
+        count, at = lenenc(body, at)
+        if count != shape.count:
+            raise ValueError(f"rows of {count} columns after a table map of {shape.count}")
+        width, end = shape.bitmap_bytes, len(body)
+        present, present_after = places_in(body[at : at + width], count), places_in(body[at + width :], count)
+        image = image_of_update(shape, self.origin, present, present_after)
+        at += 2 * width
+        rows = 0
+        while at < end:
+            before, after, is_known, beyond = read_partial_pair(shape, body, at, present, present_after)
+            _check(at, beyond, end)
+            at = beyond
+            rows += 1
+            if before is not None:
+                out.append(
+                    Change(shape.table, Op.UPDATE, before, after, cascades, image if is_known else Image.UNKNOWN)
+                )
+        return rows
 
     def may_plan(self, kind: object) -> bool:
         """Whether a plan is due for this kind of row, which has none."""
@@ -90,11 +117,15 @@ class _Image:
         self._present = present
         self._null_bytes = (len(present) + 7) // 8
         self._plans: dict[bytes, RowPlan] = {}
+        self._is_whole = all(place is None or place in present for place in table.shape.cells)
+        self._filling: Filling | None = None
 
     def read(self, op: Op, body: bytes, at: int, cascades: bool, out: list[Change]) -> int:
         name = self._table.shape.table
         width, plans, end = self._null_bytes, self._plans, len(body)
         is_insert = op is Op.INSERT
+        defaults = None if self._is_whole else self._defaults(op)
+        first = len(out)
         rows = 0
         while at < end:
             plan = plans.get(body[at : at + width])
@@ -104,7 +135,18 @@ class _Image:
             rows += 1
             before, after = (None, cells) if is_insert else (cells, None)
             out.append(Change(name, op, before, after, cascades))
+        if defaults is not None:
+            out[first:] = map(defaults.complete, out[first:])
         return rows
+
+    def _defaults(self, op: Op) -> Filling | None:
+        """What INSERTs lack; nothing completes the image of a DELETE, and only its key is needed."""
+        if op is Op.DELETE:
+            require_key(self._table.shape, op, self._present)
+            return None
+        if self._filling is None:
+            self._filling = filling(self._table.shape, self._table.origin, self._present)
+        return self._filling
 
     def _without(self, body: bytes, at: int) -> tuple[Cells, int]:
         nulls = body[at : at + self._null_bytes]
@@ -130,11 +172,13 @@ class _Pair:
         self._present_after = present_after
         self._null_bytes = (len(present) + 7) // 8
         self._null_bytes_after = (len(present_after) + 7) // 8
+        self._image = image_of_update(table.shape, table.origin, present, present_after)
+        self._always = self._image is Image.UNKNOWN
         self._guesses: dict[bytes, PairPlan] = {}
         self._exact: dict[tuple[bytes, bytes], PairPlan] = {}
 
     def read(self, body: bytes, at: int, cascades: bool, out: list[Change]) -> int:
-        name = self._table.shape.table
+        name, image = self._table.shape.table, self._image
         width, guesses, end = self._null_bytes, self._guesses, len(body)
         rows = 0
         while at < end:
@@ -146,7 +190,7 @@ class _Pair:
             at = beyond
             rows += 1
             if before is not None:
-                out.append(Change(name, Op.UPDATE, before, after, cascades))
+                out.append(Change(name, Op.UPDATE, before, after, cascades, image))
         return rows
 
     def _without(self, body: bytes, at: int) -> tuple[Cells | None, Cells | None, int]:
@@ -154,11 +198,11 @@ class _Pair:
         if len(nulls) == self._null_bytes and self._table.may_plan((self._present, self._present_after, nulls)):
             # Guess: what is present in both is NULL in both.
             guess = nulls if self._present == self._present_after else bytes(self._null_bytes_after)
-            plan = self._guesses[nulls] = self._maker.pair(self._present, nulls, self._present_after, guess)
+            plan = self._guesses[nulls] = self._plan(nulls, guess)
             before, after, beyond = plan(body, at)
             if beyond >= 0:
                 return before, after, beyond
-        return read_pair(self._table.shape, body, at, self._present, self._present_after)
+        return self._generic(body, at)
 
     def _other(self, body: bytes, at: int, after_at: int) -> tuple[Cells | None, Cells | None, int]:
         nulls = body[at : at + self._null_bytes]
@@ -167,9 +211,15 @@ class _Pair:
         plan = self._exact.get(key)
         if plan is None:
             if len(nulls_after) < self._null_bytes_after or not self._table.may_plan((self._present_after, *key)):
-                return read_pair(self._table.shape, body, at, self._present, self._present_after)
-            plan = self._exact[key] = self._maker.pair(self._present, nulls, self._present_after, nulls_after)
+                return self._generic(body, at)
+            plan = self._exact[key] = self._plan(nulls, nulls_after)
         return plan(body, at)
+
+    def _plan(self, nulls: bytes, nulls_after: bytes) -> PairPlan:
+        return self._maker.pair(self._present, nulls, self._present_after, nulls_after, always=self._always)
+
+    def _generic(self, body: bytes, at: int) -> tuple[Cells | None, Cells | None, int]:
+        return read_pair(self._table.shape, body, at, self._present, self._present_after, always=self._always)
 
 
 def _check(at: int, beyond: int, end: int) -> None:

@@ -8,7 +8,8 @@ from typing import Protocol, runtime_checkable
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column as ``information_schema.columns`` tells it (``is_key``: part of the primary key)."""
+    """One column as ``information_schema.columns`` tells it (``is_key``: part of the primary key; ``extra``:
+    what it says of generated columns and defaults)."""
 
     name: str
     data_type: str
@@ -18,6 +19,7 @@ class Column:
     nullable: bool
     default: str | None
     is_key: bool
+    extra: str = ""
 
 
 class SchemaLookup(Protocol):

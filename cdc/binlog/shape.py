@@ -24,13 +24,16 @@ _ADVICE_SCHEMA = f"the table has changed since these rows were written: {_ADVICE
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
     """What row decoding needs. ``cells[i]`` is the column in the log of the table's i-th mapped column, or None when
-    the table does not have it; ``codecs`` are keyed by column in the log and hold the wanted ones only.
+    the table does not have it; ``codecs`` are keyed by column in the log and hold the wanted ones only. The first
+    ``key_width`` cells are the mapped key. ``documents``: all columns of type JSON, wanted or not.
     """
 
     table: str
     layouts: tuple[Layout, ...]
     cells: tuple[int | None, ...]
     codecs: dict[int, Codec]
+    key_width: int = 1
+    documents: tuple[int, ...] = ()
 
     @property
     def count(self) -> int:
@@ -61,7 +64,9 @@ def make_shape(found: TableMap, metadata: Metadata, spec: TableSpec, columns: Se
         if place is not None:
             column = columns[place] if columns is not None else None
             codecs[place] = _codec(found, names[place], place, metadata, column)
-    return Shape(spec.name, tuple(layout_of(field) for field in found.fields), cells, codecs)
+    layouts = tuple(layout_of(field) for field in found.fields)
+    documents = tuple(place for place, field in enumerate(found.fields) if field.type is ColumnType.JSON)
+    return Shape(spec.name, layouts, cells, codecs, len(spec.key), documents)
 
 
 def _names_of_schema(found: TableMap, metadata: Metadata, columns: Sequence[Column] | None) -> tuple[str, ...]:

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from cdc.binlog.metadata import read_metadata
+from cdc.binlog.agreement import disagreement
+from cdc.binlog.images import ADVICE, Origin
+from cdc.binlog.metadata import Metadata, read_metadata
 from cdc.binlog.rows import TableReader
-from cdc.binlog.schema import ForgettingLookup, SchemaLookup
+from cdc.binlog.schema import Column, ForgettingLookup, SchemaLookup
 from cdc.binlog.shape import make_shape
-from cdc.binlog.table_map import read_table_map
+from cdc.binlog.table_map import TableMap, read_table_map
+from cdc.errors import UnsupportedEventError
 from cdc.model import TableSpec
 
 _MOST_SHAPES: Final = 64  # per table; every ALTER makes one
@@ -52,9 +55,24 @@ class MappedTables:
             columns = None
             if metadata.names is None and self._schemas is not None:
                 columns = self._schemas.columns(found.database, found.table)
-            reader = held[body] = TableReader(make_shape(found, metadata, spec, columns))
+            origin = Origin(lambda: self._agreed(found, metadata), found.fields, is_mariadb)
+            reader = held[body] = TableReader(make_shape(found, metadata, spec, columns), origin)
         self._latest[spec.name] = (body, reader)
         return reader
+
+    def _agreed(self, found: TableMap, metadata: Metadata) -> Sequence[Column] | None:
+        """The table's schema, as far as it is still the one that its rows were written with."""
+        if self._schemas is None:
+            raise UnsupportedEventError(
+                f"rows of {found.database}.{found.table} that are not whole (binlog_row_image is not FULL), and"
+                " there is no schema to complete them",
+                hint=ADVICE,
+            )
+        columns = self._schemas.columns(found.database, found.table)
+        if columns is None or disagreement(found.fields, metadata, columns):
+            return None
+        names = [column.name.lower() for column in columns]
+        return columns if metadata.names is None or names == [name.lower() for name in metadata.names] else None
 
     def mapped(self, names: Iterable[tuple[str, str]]) -> list[str]:
         """Those of these (database, table) that are mapped, without prefix, each once."""

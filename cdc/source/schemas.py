@@ -12,7 +12,8 @@ from cdc.errors import SourceDisconnectedError
 from cdc.source.server import Connection, rows
 
 _COLUMNS = """
-SELECT column_name, data_type, column_type, character_set_name, collation_name, is_nullable, column_default, column_key
+SELECT column_name, data_type, column_type, character_set_name, collation_name, is_nullable, column_default, column_key,
+    extra
 FROM information_schema.columns WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position"""
 
 
@@ -84,8 +85,9 @@ def read_columns(connection: Connection, database: str, table_with_prefix: str) 
             nullable=nullable == "YES",
             default=default,
             is_key=key == "PRI",
+            extra=str(extra),
         )
-        for name, data_type, column_type, charset, collation, nullable, default, key in rows(
+        for name, data_type, column_type, charset, collation, nullable, default, key, extra in rows(
             connection, _COLUMNS, (database, table_with_prefix)
         )
     )

@@ -12,14 +12,11 @@ from pymysqlreplication import BinLogStreamReader
 from pymysqlreplication.row_event import WriteRowsEvent
 
 from cdc.binlog.schema import Column
-from cdc.history.values import converter
-from cdc.model import Start, StartKind, TableSpec, Value
+from cdc.model import Start, StartKind, TableSpec
 from cdc.source.files import FilesSource
 from cdc.source.schemas import read_columns
-from tests.kit.grid import GridColumn, create_table, grid, inserts
+from tests.kit.grid import SESSION, GridColumn, ServerSchema, create_table, grid, inserts, selected
 from tests.kit.servers import Server
-
-_SESSION = "SET sql_mode = '', time_zone = '+00:00', innodb_strict_mode = 0"
 
 
 @pytest.fixture(autouse=True)
@@ -29,38 +26,16 @@ def _default_metadata(server: Server) -> Iterator[None]:
     server.run("SET GLOBAL binlog_row_metadata = DEFAULT")
 
 
-class ServerSchema:
-    """The server's own schema, asked directly."""
-
-    def __init__(self, connection: pymysql.connections.Connection) -> None:
-        self._connection = connection
-
-    def columns(self, database: str, table: str) -> tuple[Column, ...] | None:
-        return read_columns(self._connection, database, table) or None
-
-
 def _fill(server: Server, database: str, metadata: str, columns: list[GridColumn]) -> pymysql.connections.Connection:
     """Write the grid under this setting and close the log file."""
     server.run(f"SET GLOBAL binlog_row_metadata = '{metadata}'")
     connection = server.connect(database=database)
     with connection.cursor() as cursor:
-        for statement in (_SESSION, create_table(columns), *inserts(columns)):
+        for statement in (SESSION, create_table(columns), *inserts(columns)):
             cursor.execute(statement)
     connection.commit()
     server.rotate()
     return connection
-
-
-def _selected(server: Server, database: str, columns: list[GridColumn], info: tuple[Column, ...]) -> list[list[Value]]:
-    """What SELECT shows, as ``Value``; PyMySQL does not know VECTOR, so that goes as bytes by hand."""
-    names = [f"UNHEX(HEX(`{c.name}`))" if c.definition.startswith("vector") else f"`{c.name}`" for c in columns]
-    connection = server.connect(database=database, charset="utf8mb4", conv={})
-    with connection.cursor() as cursor:
-        cursor.execute("SET time_zone = '+00:00'")
-        cursor.execute(f"SELECT id, {', '.join(names)} FROM grid ORDER BY id")
-        found = [[converter(c)(cell) for c, cell in zip(info, row, strict=True)] for row in cursor.fetchall()]
-    connection.close()
-    return found
 
 
 def _decoded(server: Server, database: str, schema: ServerSchema | None, info: tuple[Column, ...]) -> list[list[Any]]:
@@ -81,7 +56,7 @@ def test_the_log_says_what_select_says(server: Server, database: str, metadata: 
     info = read_columns(connection, database, "grid")
     schema = None if metadata == "FULL" else ServerSchema(connection)
 
-    got, wanted = _decoded(server, database, schema, info), _selected(server, database, columns, info)
+    got, wanted = _decoded(server, database, schema, info), selected(server, database, columns, info)
 
     assert len(got) == len(wanted) > 5
     for number, (row, select) in enumerate(zip(got, wanted, strict=True), 1):

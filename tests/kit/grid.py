@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pymysql
+
+from cdc.binlog.schema import Column
+from cdc.history.values import converter
+from cdc.model import Value
+from cdc.source.schemas import read_columns
+from tests.kit.servers import Server
+
+SESSION = "SET sql_mode = '', time_zone = '+00:00', innodb_strict_mode = 0"
+
 
 @dataclass(frozen=True, slots=True)
 class GridColumn:
@@ -149,3 +159,27 @@ def inserts(columns: list[GridColumn]) -> list[str]:
         values = ", ".join(column.values[number % len(column.values)] for column in columns)
         rows.append(f"INSERT INTO grid VALUES ({number + 2}, {values})")
     return rows
+
+
+class ServerSchema:
+    """The server's own schema, asked directly."""
+
+    def __init__(self, connection: pymysql.connections.Connection) -> None:
+        self._connection = connection
+
+    def columns(self, database: str, table: str) -> tuple[Column, ...] | None:
+        return read_columns(self._connection, database, table) or None
+
+
+def selected(
+    server: Server, database: str, columns: list[GridColumn], info: tuple[Column, ...], table: str = "grid"
+) -> list[list[Value]]:
+    """What SELECT shows, as ``Value``; PyMySQL does not know VECTOR, so that goes as bytes by hand."""
+    names = [f"UNHEX(HEX(`{c.name}`))" if c.definition.startswith("vector") else f"`{c.name}`" for c in columns]
+    connection = server.connect(database=database, charset="utf8mb4", conv={})
+    with connection.cursor() as cursor:
+        cursor.execute("SET time_zone = '+00:00'")
+        cursor.execute(f"SELECT id, {', '.join(names)} FROM {table} ORDER BY id")
+        found = [[converter(c)(cell) for c, cell in zip(info, row, strict=True)] for row in cursor.fetchall()]
+    connection.close()
+    return found

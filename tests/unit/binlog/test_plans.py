@@ -40,7 +40,7 @@ def shapes(draw: st.DrawFn) -> tuple[Shape, list[Field]]:
         if place is not None:
             charset, unsigned = draw(st.sampled_from(_CHARSETS)), draw(st.booleans())
             codecs[place] = codec_of(fields[place], Traits(unsigned, charset, labels))
-    return Shape("things", tuple(layout_of(field) for field in fields), tuple(cells), codecs), fields
+    return Shape("things", tuple(layout_of(field) for field in fields), tuple(cells), codecs, key_width=0), fields
 
 
 def _value(draw: st.DrawFn, shape: Shape, place: int) -> bytes:
@@ -93,9 +93,10 @@ def test_a_pair_plan_reads_what_the_generic_decoder_reads(data: st.DataObject) -
     bitmap_after, after = data.draw(st.one_of(st.just((bitmap, before)), images(shape)))
     present, present_after = places_in(bitmap, shape.count), places_in(bitmap_after, shape.count)
     nulls, nulls_after = before[: (len(present) + 7) // 8], after[: (len(present_after) + 7) // 8]
-    plan = PlanMaker(shape).pair(present, nulls, present_after, nulls_after)
+    always = data.draw(st.booleans())
+    plan = PlanMaker(shape).pair(present, nulls, present_after, nulls_after, always=always)
 
-    generic = _outcome(lambda: read_pair(shape, before + after, 0, present, present_after))
+    generic = _outcome(lambda: read_pair(shape, before + after, 0, present, present_after, always=always))
     assert _outcome(lambda: plan(before + after, 0)) == generic
 
 
@@ -137,15 +138,15 @@ def test_an_update_of_columns_that_are_not_wanted_is_no_change() -> None:
     assert (rows, out) == (1, [])
 
 
-def test_minimal_images_leave_what_they_do_not_hold_absent() -> None:
-    """MINIMAL: before holds the key, after what changed; a column that is in neither image is ABSENT."""
+def test_minimal_after_images_are_completed_from_the_before_image() -> None:
+    """MINIMAL: before holds the key, after what changed; with both all that the table has is told."""
     out: list[Change] = []
     body = b"\x02\x01\x02" + b"\x00\x07\x00\x00\x00" + b"\x00\x02hi"
 
     for plan_after in (0, 99):
         TableReader(_two_columns((0, 1, None)), plan_after=plan_after).read(Op.UPDATE, body, 0, False, out)
 
-    change = Change("things", Op.UPDATE, (7, ABSENT, ABSENT), (ABSENT, "hi", ABSENT), cascades=False)
+    change = Change("things", Op.UPDATE, (7, ABSENT, ABSENT), (7, "hi", ABSENT), cascades=False)
     assert out == [change, change]
 
 
