@@ -13,8 +13,9 @@ Runs in the state thread only. What is rendered when:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -30,6 +31,8 @@ from cdc.replica.render import Cause, Renderer
 
 log = structlog.get_logger(__name__)
 
+TOUCHES_AT_ONCE = 10_000  # objects and sweeps of one transaction held in memory; more go to the dirty table at once
+BEAT_CHANGES = 1000  # changes between two signs of life
 RENDER_AT_ONCE = 2000  # objects of a group rendered in its own commit; a larger fan-out goes through the dirty table
 SLICE_OBJECTS = 200  # about 20 ms of rendering: what a live change may have to wait behind
 SLICE_ROWS = 5000  # rows a sweep looks at in one slice
@@ -63,6 +66,8 @@ class Replica(Intake):
         self.renderer = Renderer(self.store, self.rows, mapper, clock)
         self._clock = clock
         self.progress = Progress()
+        self.on_beat: Callable[[], None] = lambda: None
+        """Called now and then while a group is applied: one transaction may take many minutes."""
 
     def undo(self) -> None:
         """A transaction was rolled back: forget what memory holds of it."""
@@ -90,15 +95,21 @@ class Replica(Intake):
             stamp = self.places.stamp(transaction.end)
             is_replay = stamp <= first_time_from
             when = When(stamp, is_replay, transaction.commit_ms)
+            is_covered = stamp <= self._covered and not self.complete
+            not_before = first_time_from if is_replay else max(0, self._settled)
+            put_off = Touches.clear if is_covered else partial(self._put_off, not_before)
+            self.applier.touches = Touches(TOUCHES_AT_ONCE, put_off)
             count = 0
             for change in prepared.due(self.store, transaction, stamp, is_replay=is_replay):
                 self.applier.apply(change, when)
                 count += 1
+                if not count % BEAT_CHANGES:
+                    self.on_beat()
             if transaction.doubtful and not is_replay:  # a replay's were read again the first time
                 self.reload(transaction.doubtful, end)
             if count:
                 touched = self.applier.take_touches()
-                if stamp <= self._covered and not self.complete:
+                if is_covered:
                     continue  # the first load renders everything at its end; reading up to its start adds nothing
                 into = replayed if is_replay else live
                 for ref, commit_ms in touched.objects.items():
@@ -108,13 +119,20 @@ class Replica(Intake):
         if end is None:
             return
         self.places.advance(end)
-        for ref, commit_ms in replayed.objects.items():
-            dirty.mark(self.store, ref, commit_ms=commit_ms, pull=not self.complete, not_before=first_time_from)
-        if self.complete or not self.loads_everything:  # else the load ends in a sweep over everything
-            for touches, not_before in ((live, 0), (replayed, first_time_from)):
-                for sweep in touches.sweeps:
-                    dirty.add_sweep(self.store, sweep, urgency=Urgency.HISTORY, not_before=not_before)
+        self._put_off(first_time_from, replayed)
+        self._put_off_sweeps(0, live)
         self._render_live(live)
+
+    def _put_off(self, not_before: int, touches: Touches) -> None:
+        """Leave what was touched to the dirty table, to be rendered once the log has passed ``not_before``."""
+        for ref, commit_ms in touches.objects.items():
+            dirty.mark(self.store, ref, commit_ms=commit_ms, pull=not self.complete, not_before=not_before)
+        self._put_off_sweeps(not_before, touches)
+
+    def _put_off_sweeps(self, not_before: int, touches: Touches) -> None:
+        if self.complete or not self.loads_everything:  # else the load ends in a sweep over everything
+            for sweep in touches.sweeps:
+                dirty.add_sweep(self.store, sweep, urgency=Urgency.HISTORY, not_before=not_before)
 
     def _follow_server(self, end: Position) -> None:
         """A failover: the source made sure that this server has all that was read; its places mean something else."""

@@ -86,6 +86,7 @@ class Store:
         self.db.execute("PRAGMA cache_size = -32000")  # 32 MB: the memory target is 150 MB for everything
         self.db.execute("PRAGMA temp_store = MEMORY")
         self.db.execute("PRAGMA wal_autocheckpoint = 2000")
+        self.db.execute("PRAGMA journal_size_limit = 67108864")  # after a giant commit the WAL gives its disk back
         with self.transaction():
             held = self._held_version()
             if held not in (None, schema.SCHEMA_VERSION):

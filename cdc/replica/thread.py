@@ -108,6 +108,7 @@ class StateThread(threading.Thread):
         self.turned_at = time.monotonic()
         self._more_to_render = True
         queue.on_put = self._wake.set
+        replica.on_beat = self._beat
 
     # ------------------------------------------------------------------------------------------ from elsewhere
 
@@ -135,7 +136,7 @@ class StateThread(threading.Thread):
         """Turn until stopped; a failure is told to the watcher."""
         try:
             while not self._ending.is_set() or self._calls:
-                self.turned_at = time.monotonic()
+                self._beat()
                 self._wake.clear()
                 if not self._turn():
                     self._wake.wait(IDLE_WAIT_S)
@@ -147,6 +148,9 @@ class StateThread(threading.Thread):
             self._has_ended = True  # before refusing: a call made from here on refuses itself
             self._refuse_calls()
             self.replica.close()
+
+    def _beat(self) -> None:
+        self.turned_at = time.monotonic()
 
     def _turn(self) -> bool:
         calls = [self._calls.popleft() for _ in range(len(self._calls))]
