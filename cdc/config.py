@@ -98,6 +98,9 @@ class SourceSettings(Section):
     files: tuple[str, ...] = Field((), description="kind files: binlog files or globs, read in order")
     heartbeat_s: Seconds = Field(10.0, description="how often an idle server must show it is alive, seconds")
     connect_timeout_s: Seconds = Field(10.0, description="to connect and log in, seconds")
+    retention_warning_h: Annotated[float, Field(ge=0)] = Field(
+        24.0, description="warn when the server purges the log file that is still needed within so many hours"
+    )
     queue_mb: Annotated[int, Field(ge=1)] = Field(32, description="decoded transactions that may wait, MB of memory")
     max_transaction_mb: Annotated[int, Field(ge=1)] = Field(
         16, description="a transaction whose changes take more MB of memory waits in a file in state.dir"

@@ -25,6 +25,7 @@ from cdc.history.loader import Loader
 from cdc.model import Position, Start
 from cdc.replica import dirty
 from cdc.replica.thread import StateThread, TransactionQueue
+from cdc.source.retention import RetentionWatch
 from cdc.startup import Parts, open_parts
 from cdc.status import DaemonView
 from cdc.web.metrics import Metrics
@@ -142,6 +143,9 @@ class Daemon:
         self._view.attach(self._state, self._delivery)
         self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
         self._reader.start()
+        if self._settings.source.kind == "binlog":
+            self._view.retention = RetentionWatch(self._settings.source, self._view.applied_file, self._stop_reading)
+            self._view.retention.start()
         side = [
             tasks.create_task(self._watched(self._delivery.run(), "delivery")),
             tasks.create_task(self._watched(self._refresh(), "refresh")),

@@ -14,6 +14,7 @@ from cdc.web.metrics import Metrics
 if TYPE_CHECKING:
     from cdc.delivery.engine import Delivery
     from cdc.history.loader import Loader
+    from cdc.source.retention import RetentionWatch
 
 HUNG_S = 60.0  # a thread that has not turned for this long hangs; far over the longest commit on a slow disk
 
@@ -35,6 +36,7 @@ class DaemonView:
         self._state: StateThread | None = None
         self._delivery: Delivery | None = None
         self.loader: Loader | None = None
+        self.retention: RetentionWatch | None = None
         self._held: dict[str, Any] = {}
 
     def attach(self, state: StateThread, delivery: Delivery) -> None:
@@ -49,7 +51,7 @@ class DaemonView:
         return not reasons, reasons
 
     def ready(self) -> tuple[bool, list[str]]:
-        """Source connected, state writable, sink accepting."""
+        """Source connected, state writable, sink accepting. Ready with reasons: it works, and somebody should look."""
         reasons = []
         if self._source.name not in ("connected", "finished"):
             why = self._source.details.get("reason", "")
@@ -60,7 +62,13 @@ class DaemonView:
             reasons.append("sink: not started")
         elif not self._delivery.is_accepting:
             reasons.append(f"sink: {self._delivery.reason}")
+        if self.retention is not None and self.retention.warning:
+            return not reasons, [*reasons, self.retention.warning]
         return not reasons, reasons
+
+    def applied_file(self) -> str:
+        """The log file that the applied position is in; "" before the first look into the state."""
+        return str(self._held.get("position", "")).rpartition(":")[0]
 
     def status(self) -> dict[str, object]:
         """Everything ``magento-cdc status`` prints."""
@@ -68,7 +76,11 @@ class DaemonView:
         return {
             "ready": ready,
             "reasons": reasons,
-            "source": {"state": self._source.name, "read_lag_s": round(self._source.read_lag_s, 3)},
+            "source": {
+                "state": self._source.name,
+                "read_lag_s": round(self._source.read_lag_s, 3),
+                "retention_left_h": self.retention.hours if self.retention else None,
+            },
             "queue": {"transactions": len(self._queue), "bytes": self._queue.bytes},
             "load": self._load(),
             "delivery": self._delivery.status() if self._delivery else {},

@@ -32,10 +32,17 @@ def session_statements(server_id: int, heartbeat_s: float) -> list[str]:
     heartbeat_ns = round(heartbeat_s * 1e9)
     name = replica_uuid(server_id)
     return [
-        "SET @master_binlog_checksum = @@GLOBAL.binlog_checksum, @source_binlog_checksum = @@GLOBAL.binlog_checksum",
+        *checksum_statements(),
         f"SET @master_heartbeat_period = {heartbeat_ns}, @source_heartbeat_period = {heartbeat_ns}",
         f"SET @slave_uuid = '{name}', @replica_uuid = '{name}'",
         f"SET SESSION net_write_timeout = {_STALL_S}",
+    ]
+
+
+def checksum_statements() -> list[str]:
+    """We take events with checksums as they are in the file."""
+    return [
+        "SET @master_binlog_checksum = @@GLOBAL.binlog_checksum, @source_binlog_checksum = @@GLOBAL.binlog_checksum"
     ]
 
 

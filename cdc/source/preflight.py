@@ -17,6 +17,7 @@ from cdc.errors import CdcError, SetupError, SourceDisconnectedError
 from cdc.model import Finding, TableSpec
 from cdc.source import dump
 from cdc.source.attributes import NO_ATTRIBUTES, Wanted, missing_attributes
+from cdc.source.retention import DAY_S, read_expiry
 from cdc.source.server import (
     Connection,
     ServerIdentity,
@@ -33,7 +34,6 @@ from cdc.source.server import (
 
 MYSQL_SINCE: Final = (5, 7)
 MARIADB_SINCE: Final = (10, 2)
-DAY_S: Final = 86_400
 _NO_SUCH_TABLE = 1146
 _DENIED = frozenset({1044, 1045, 1142, 1227, 1698})
 _SHOWN_NAMES = 3
@@ -168,9 +168,7 @@ def _gtid(identity: ServerIdentity) -> Finding:
 
 
 def _retention(connection: Connection, identity: ServerIdentity) -> Finding:
-    seconds = float(variable(connection, "binlog_expire_logs_seconds") or 0)
-    if not seconds:
-        seconds = float(variable(connection, "expire_logs_days") or 0) * DAY_S
+    seconds = read_expiry(connection).seconds
     if not seconds:
         return Finding("retention", True, "the server does not expire its log")
     text = f"the server keeps its log for {seconds / DAY_S:.3g} days"

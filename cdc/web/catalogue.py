@@ -38,6 +38,7 @@ Gauge = Literal[
     "queue_bytes",
     "queue_transactions",
     "read_lag_seconds",
+    "retention_left_hours",
     "load_rows",
     "load_done",
     "position_file",
@@ -83,6 +84,9 @@ GAUGES: Final[Mapping[Gauge, Meaning]] = {
     "queue_bytes": Meaning("Read but not yet applied, in bytes of log."),
     "queue_transactions": Meaning("Read but not yet applied, in transactions."),
     "read_lag_seconds": Meaning("Now minus the commit time of the transaction read last, when it was read."),
+    "retention_left_hours": Meaning(
+        "Hours until the server purges the log file that is still needed; +Inf while it is the newest, or never is."
+    ),
     "load_rows": Meaning("Rows that the first load has read since the start."),
     "load_done": Meaning("1 when the replica is complete."),
     "position_file": Meaning("Number of the log file that is applied up to position_offset."),

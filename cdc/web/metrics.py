@@ -113,6 +113,8 @@ class Metrics:
         load = status.get("load")
         if isinstance(load, Mapping):
             self._set("load_done", 1 if load.get("state") == "done" else 0)
+        hours = _number(status, ("source", "retention_left_h"))
+        self._set("retention_left_hours", math.inf if hours is None else hours)
         self._position(str(status.get("position") or ""))
         outbox = status.get("outbox")
         if isinstance(outbox, Mapping):
