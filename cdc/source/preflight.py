@@ -31,6 +31,7 @@ from cdc.source.server import (
     rows,
     variable,
 )
+from cdc.source.tls import tls_in_use
 
 MYSQL_SINCE: Final = (5, 7)
 MARIADB_SINCE: Final = (10, 2)
@@ -73,6 +74,7 @@ def _examine(
 ) -> Iterator[Finding]:
     identity = read_identity(connection)
     yield _version(identity, settings)
+    yield _tls(connection, settings)
     yield from _log(connection, identity, settings)
     yield _format(connection)
     yield _image(connection)
@@ -98,6 +100,11 @@ def _version(identity: ServerIdentity, settings: SourceSettings) -> Finding:
     return Finding(
         "server", is_known, text if is_known else f"{text}, too old", "" if is_known else f"{least} or newer"
     )
+
+
+def _tls(connection: Connection, settings: SourceSettings) -> Finding:
+    used = tls_in_use(connection, settings.tls)
+    return Finding("tls", True, f"the connection is encrypted: {used}" if used else "the connection is not encrypted")
 
 
 def _log(connection: Connection, identity: ServerIdentity, settings: SourceSettings) -> Iterator[Finding]:
@@ -149,10 +156,9 @@ def _format(connection: Connection) -> Finding:
 def _image(connection: Connection) -> Finding:
     value = variable(connection, "binlog_row_image") or "FULL"
     text = f"binlog_row_image is {value}"
-    if value == "FULL":
-        return Finding("binlog_row_image", True, text)
-    fix = "SET GLOBAL binlog_row_image = 'FULL', put it into the server's configuration, and reconnect the shop"
-    return Finding("binlog_row_image", False, f"{text}: rows in the log are not whole, which is not supported yet", fix)
+    if value != "FULL":
+        text += ": rows are completed from the schema and from what is held, or read again; FULL spares those reads"
+    return Finding("binlog_row_image", True, text)
 
 
 def _metadata(connection: Connection) -> Finding:

@@ -17,9 +17,10 @@ import pymysql
 from pymysql.connections import Connection as PyMySQLConnection
 from pymysql.cursors import Cursor
 
-from cdc.config import SourceSettings, TlsMode, TlsSettings
+from cdc.config import SourceSettings, TlsMode
 from cdc.errors import CdcError, SetupError, SourceDisconnectedError
 from cdc.model import DeleteRule, ForeignKey, Position
+from cdc.source.tls import CANNOT_LOAD, LOGIN_HANDLERS, tls_arguments
 
 Connection: TypeAlias = "PyMySQLConnection[Cursor]"  # generic in the stubs only
 Flavor = Literal["mysql", "mariadb"]
@@ -33,7 +34,7 @@ _NO_SUCH_DATABASE = 1049
 _HOST_REFUSED = frozenset({1129, 1130})
 _DENIED = frozenset({1044, 1142, 1143, 1227, 1370, 1698})
 _NO_LOG = 1381
-_UNKNOWN_AUTH = frozenset({1251, 2059, 2061})
+_UNKNOWN_AUTH = frozenset({1251, CANNOT_LOAD, 2061})
 _NO_TLS = 2026
 _SYNTAX = 1064
 _CLIENT_ERRORS = (2000, 2999)  # PyMySQL's own; all others came from the server
@@ -79,36 +80,11 @@ def connect(settings: SourceSettings, *, database: bool = True) -> Connection:
             read_timeout=settings.connect_timeout_s,  # the handshake's answers
             write_timeout=settings.connect_timeout_s,
             program_name="magento-cdc",
-            **_tls_arguments(settings.tls),
+            auth_plugin_map=LOGIN_HANDLERS,
+            **tls_arguments(settings.tls),
         )
     connection._read_timeout = QUERY_TIMEOUT_S  # type: ignore[attr-defined]  # PyMySQL has one for both
     return connection
-
-
-def _tls_arguments(tls: TlsSettings) -> dict[str, Any]:
-    if tls.mode is TlsMode.DISABLED:
-        return {"ssl_disabled": True}
-    if tls.mode is TlsMode.PREFERRED and tls.cert is None:
-        return {}  # PyMySQL's own way: TLS, unverified, when the server offers it
-    return {"ssl": _tls_context(tls)}
-
-
-def _tls_context(tls: TlsSettings) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=str(tls.ca) if tls.ca else None)
-        # Certificates that servers make for themselves lack the extensions that strict checking wants.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        context.check_hostname = tls.mode is TlsMode.VERIFY_IDENTITY
-        if tls.mode not in (TlsMode.VERIFY_CA, TlsMode.VERIFY_IDENTITY):
-            context.verify_mode = ssl.CERT_NONE
-        if tls.cert is not None:
-            context.load_cert_chain(str(tls.cert), str(tls.key) if tls.key else None)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise SetupError(
-            f"the TLS certificates cannot be read: {reason}", hint="check source.tls ca, cert and key"
-        ) from error
-    return context
 
 
 # ------------------------------------------------------------------------------------------- mapped errors
@@ -131,7 +107,7 @@ def mapped(error: BaseException, settings: SourceSettings) -> CdcError:
     user = f"{settings.user!r}"
     if number == _WRONG_PASSWORD:
         return SetupError(
-            f"{place} refused user {user}: no such user, or the wrong password",
+            f"{place} refused user {user}: no such user, or the wrong password{_without_certificate(settings)}",
             hint="set source.user and source.password (or MAGENTO_CDC__SOURCE__PASSWORD)",
         )
     if number in _HOST_REFUSED:
@@ -148,8 +124,8 @@ def mapped(error: BaseException, settings: SourceSettings) -> CdcError:
         )
     if number in _UNKNOWN_AUTH:
         return SetupError(
-            f"user {user} at {place} logs in by a method this client does not know: {words}",
-            hint="ALTER USER with caching_sha2_password, ed25519 or mysql_native_password",
+            f"user {user} at {place} is to log in in a way that is not gone here: {words}",
+            hint="ALTER USER with caching_sha2_password (MySQL), or ed25519 or mysql_native_password (MariaDB)",
         )
     cause = getattr(error, "original_exception", error)
     if number == _NO_TLS or isinstance(cause, ssl.SSLCertVerificationError):
@@ -163,6 +139,13 @@ def mapped(error: BaseException, settings: SourceSettings) -> CdcError:
         errno=number,
         hint="check source.host, source.port and the server",
     )
+
+
+def _without_certificate(settings: SourceSettings) -> str:
+    """The server says the same of an account with REQUIRE SSL or X509."""
+    if settings.tls.mode is TlsMode.DISABLED:
+        return ", or the account requires TLS"
+    return ", or the account requires a client certificate" if settings.tls.cert is None else ""
 
 
 def _number(error: BaseException) -> int | None:
