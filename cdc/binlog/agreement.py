@@ -31,6 +31,9 @@ _TYPES: Final = {
 _PREFIX_BYTES: Final = {"tiny": 1, "medi": 3, "long": 4}
 _ARGUMENTS: Final = re.compile(r"^\w+\((\d+)(?:,(\d+))?\)")
 _LABEL: Final = re.compile(r"'((?:[^']|'')*)'")
+_ESCAPED: Final = re.compile(r"''|\\(.)", re.DOTALL)
+_ESCAPES: Final = {"0": "\0", "n": "\n", "r": "\r"}  # sql/sql_show.cc, append_unescaped
+_BEYOND_THREE_BYTES: Final = frozenset({"utf8mb4", "utf16", "utf16le", "utf32", "gb18030"})
 
 
 def disagreement(fields: Sequence[Field], metadata: Metadata, columns: Sequence[Column]) -> str:
@@ -72,5 +75,16 @@ def sign_in(column: Column) -> bool:
 
 
 def labels_in(column: Column) -> tuple[str, ...]:
-    """The labels of an ENUM or SET: ``enum('a','it''s')``."""
-    return tuple(label.replace("''", "'") for label in _LABEL.findall(column.column_type))
+    """The labels of an ENUM or SET: ``enum('a','it''s','back\\\\slash')``.
+
+    ValueError when they cannot be trusted: the server gives column_type in three bytes a character at most, and a
+    question mark for what takes four.
+    """
+    labels = tuple(_ESCAPED.sub(_plain, label) for label in _LABEL.findall(column.column_type))
+    if column.charset in _BEYOND_THREE_BYTES and any("?" in label for label in labels):
+        raise ValueError("a label with a question mark, which the schema also gives in place of an emoji")
+    return labels
+
+
+def _plain(found: re.Match[str]) -> str:
+    return "'" if found[0] == "''" else _ESCAPES.get(found[1], found[1])

@@ -13,12 +13,13 @@ from collections.abc import Callable
 from typing import Final
 
 _DIGITS_PER_GROUP: Final = 9
+_MOST_DIGITS: Final = 81  # columns have 65; the decimals inside JSON count their first group as nine digits
 _BYTES_FOR_DIGITS: Final = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)
 
 
 def decimal_width(precision: int, scale: int) -> int:
     """Bytes that a DECIMAL(precision, scale) takes. ValueError for a pair no server makes."""
-    if not 1 <= precision <= 65 or not 0 <= scale <= min(precision, 38):
+    if not 1 <= precision <= _MOST_DIGITS or not 0 <= scale <= min(precision, 38):
         raise ValueError(f"DECIMAL({precision},{scale})")
     whole, whole_left = divmod(precision - scale, _DIGITS_PER_GROUP)
     part, part_left = divmod(scale, _DIGITS_PER_GROUP)

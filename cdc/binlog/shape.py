@@ -5,14 +5,15 @@ A shape is made once per distinct TABLE_MAP and kept under that event's bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from cdc.binlog.agreement import disagreement, labels_in, sign_in
 from cdc.binlog.charsets import BINARY, charset_of, text_decoder
 from cdc.binlog.metadata import Metadata
 from cdc.binlog.schema import Column
 from cdc.binlog.table_map import ColumnType, Field, TableMap
+from cdc.binlog.untold import OLD_TIMES, decoder_by_schema, with_decimals
 from cdc.binlog.values import Codec, Layout, Traits, codec_of, layout_of
 from cdc.errors import UnsupportedEventError
 from cdc.model import TableSpec
@@ -46,8 +47,16 @@ class Shape:
         return (self.count + 7) // 8
 
 
-def make_shape(found: TableMap, metadata: Metadata, spec: TableSpec, columns: Sequence[Column] | None) -> Shape:
-    """Bind a table map to what is mapped of the table. ``columns``: its schema, needed where the log has no names.
+def make_shape(
+    found: TableMap,
+    metadata: Metadata,
+    spec: TableSpec,
+    columns: Sequence[Column] | None,
+    *,
+    is_mariadb: bool = False,
+) -> Shape:
+    """Bind a table map to what is mapped of the table. ``columns``: its schema, needed where the log has no names, and
+    looked at for what no log tells (untold.py).
 
     Raises UnsupportedEventError when names are not to be had, or log and schema do not agree; ValueError for a table
     map that makes no sense.
@@ -55,18 +64,38 @@ def make_shape(found: TableMap, metadata: Metadata, spec: TableSpec, columns: Se
     names = metadata.names
     if names is None:
         names = _names_of_schema(found, metadata, columns)
-    else:
-        columns = None  # the log says it all, and says what held when the rows were written
+    held = {column.name.lower(): column for column in columns or ()}
+    if is_mariadb:
+        found = _with_widths(found, names, held)
     places = {name.lower(): place for place, name in enumerate(names)}
     cells = tuple(places.get(name.lower()) for name in spec.columns)
     codecs = {}
     for place in cells:
         if place is not None:
-            column = columns[place] if columns is not None else None
-            codecs[place] = _codec(found, names[place], place, metadata, column)
+            column = held.get(names[place].lower())
+            decode = decoder_by_schema(found.fields[place], column)
+            if metadata.names is not None:
+                column = None  # the log says the rest, and says what held when the rows were written
+            codecs[place] = Codec(decode) if decode else _codec(found, names[place], place, metadata, column)
     layouts = tuple(layout_of(field) for field in found.fields)
     documents = tuple(place for place, field in enumerate(found.fields) if field.type is ColumnType.JSON)
     return Shape(spec.name, layouts, cells, codecs, len(spec.key), documents)
+
+
+def _with_widths(found: TableMap, names: Sequence[str], held: Mapping[str, Column]) -> TableMap:
+    if not any(field.type in OLD_TIMES for field in found.fields):
+        return found
+    fields = list(found.fields)
+    for place, field in enumerate(fields):
+        if field.type in OLD_TIMES:
+            try:
+                fields[place] = with_decimals(field, held.get(names[place].lower()))
+            except ValueError as error:
+                raise UnsupportedEventError(
+                    f"column {names[place]} of {found.database}.{found.table} cannot be read: {error}",
+                    hint=f"ALTER TABLE {found.table} FORCE on the server gives it the form of today",
+                ) from error
+    return replace(found, fields=tuple(fields))
 
 
 def _names_of_schema(found: TableMap, metadata: Metadata, columns: Sequence[Column] | None) -> tuple[str, ...]:

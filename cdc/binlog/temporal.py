@@ -8,7 +8,8 @@ The packed forms since MySQL 5.6 / MariaDB 10.1 (mysys/my_time.c; big-endian, n 
     TIMESTAMP2  4 + n   seconds since 1970 UTC; 0 is the zero date
 
 and the older ones (little-endian): DATE 3 = year << 9 | month << 5 | day; TIME 3, DATETIME 8 = their digits as a
-number; TIMESTAMP 4.
+number; TIMESTAMP 4. MariaDB before 10.1 had its own for fractions (sql/field.cc, Field_*_hires; big-endian): one count
+of the last digit's unit, from the zero date, from -839 hours, or behind TIMESTAMP's four bytes.
 """
 
 from __future__ import annotations
@@ -97,6 +98,45 @@ def _utc(seconds: int) -> str:
         return "0000-00-00 00:00:00"
     at = time.gmtime(seconds)
     return f"{at.tm_year:04d}-{at.tm_mon:02d}-{at.tm_mday:02d} {at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d}"
+
+
+_HIRES_BYTES: Final = {  # by decimals
+    "TIMESTAMP": (4, 5, 5, 6, 6, 7, 7),
+    "DATETIME": (8, 6, 6, 7, 7, 7, 8),
+    "TIME": (3, 4, 4, 5, 5, 5, 6),
+}
+_HIRES_TIME_ZERO: Final = 839 * 3600
+
+
+def hires_width(kind: str, decimals: int) -> int:
+    """Bytes of MariaDB's old TIMESTAMP, DATETIME or TIME with 1 to 6 decimals."""
+    return _HIRES_BYTES[kind][decimals]
+
+
+def hires_decoder(kind: str, decimals: int) -> Callable[[bytes], str]:
+    """Bytes of those → text."""
+    unit: int = 10**decimals
+
+    def timestamp(raw: bytes) -> str:
+        fraction = int.from_bytes(raw[4:], "big")
+        return f"{_utc(int.from_bytes(raw[:4], 'big'))}.{fraction:0{decimals}d}"
+
+    def datetime(raw: bytes) -> str:
+        packed, fraction = divmod(int.from_bytes(raw, "big"), unit)
+        packed, second = divmod(packed, 60)
+        packed, minute = divmod(packed, 60)
+        packed, hour = divmod(packed, 24)
+        packed, day = divmod(packed, 32)
+        year, month = divmod(packed, 13)
+        return f"{year:04d}-{month:02d}-{day:02d} {hour:02d}:{minute:02d}:{second:02d}.{fraction:0{decimals}d}"
+
+    def duration(raw: bytes) -> str:
+        packed = int.from_bytes(raw, "big") - _HIRES_TIME_ZERO * unit
+        sign = "-" if packed < 0 else ""
+        seconds, fraction = divmod(abs(packed), unit)
+        return f"{sign}{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{fraction:0{decimals}d}"
+
+    return {"TIMESTAMP": timestamp, "DATETIME": datetime, "TIME": duration}[kind]
 
 
 def date_decoder(raw: bytes) -> str:

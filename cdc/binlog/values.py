@@ -92,7 +92,7 @@ def layout_of(field: Field) -> Layout:
     """Where this column's bytes end. ValueError for types that no supported server logs."""
     kind = field.type
     if kind in _FIXED:
-        return Layout(_FIXED[kind])
+        return Layout(temporal.hires_width(kind.name, field.first) if field.first else _FIXED[kind])
     if kind in (_T.FLOAT, _T.DOUBLE):
         if field.first not in (4, 8):
             raise ValueError(f"a floating-point column of {field.first} bytes")
@@ -207,14 +207,18 @@ def _bytes_inline(_: Field) -> Codec:
     return Codec(bytes, inline="b[{at}:{end}]")
 
 
+def _old(plain: Decode, field: Field) -> Decode:
+    return temporal.hires_decoder(field.type.name, field.first) if field.first else plain
+
+
 _OTHERS: Final[dict[ColumnType, Callable[[Field], Codec]]] = {
-    _T.TIMESTAMP: lambda _: Codec(temporal.timestamp_decoder, repeats=True),
+    _T.TIMESTAMP: lambda field: Codec(_old(temporal.timestamp_decoder, field), repeats=True),
     _T.TIMESTAMP2: lambda field: Codec(temporal.timestamp2_decoder(field.first), repeats=True),
-    _T.DATETIME: lambda _: Codec(temporal.datetime_decoder, repeats=True),
+    _T.DATETIME: lambda field: Codec(_old(temporal.datetime_decoder, field), repeats=True),
     _T.DATETIME2: lambda field: Codec(temporal.datetime2_decoder(field.first), repeats=True),
     _T.DATE: lambda _: Codec(temporal.date_decoder, repeats=True),
     _T.NEWDATE: lambda _: Codec(temporal.date_decoder, repeats=True),
-    _T.TIME: lambda _: Codec(temporal.time_decoder, repeats=True),
+    _T.TIME: lambda field: Codec(_old(temporal.time_decoder, field), repeats=True),
     _T.TIME2: lambda field: Codec(temporal.time2_decoder(field.first), repeats=True),
     _T.YEAR: lambda _: Codec(temporal.year_decoder),
     _T.JSON: lambda _: Codec(json_text),

@@ -10,6 +10,8 @@ from cdc.model import Value
 _INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "integer", "bigint", "year"})
 _FLOATS = frozenset({"float", "double", "real"})
 
+_LABELLED = frozenset({"enum", "set"})
+
 Cell = str | bytes | None
 
 
@@ -18,6 +20,10 @@ def converter(column: Column) -> Callable[[Cell], Value]:
     kind = column.data_type.lower()
     if kind in _INTEGERS:
         return _integer
+    if kind == "decimal" and "zerofill" in column.column_type.lower():
+        return _decimal
+    if kind in _LABELLED and column.charset in (None, "binary"):
+        return _label
     if kind in _FLOATS:
         return _float
     if kind == "bit":
@@ -27,6 +33,19 @@ def converter(column: Column) -> Callable[[Cell], Value]:
 
 def _integer(cell: Cell) -> Value:
     return None if cell is None else int(cell)
+
+
+def _decimal(cell: Cell) -> Value:
+    """ZEROFILL is of SELECT's making: ``000007.500``."""
+    if not isinstance(cell, str):
+        return cell
+    whole, point, fraction = cell.partition(".")
+    return (whole.lstrip("0") or "0") + point + fraction
+
+
+def _label(cell: Cell) -> Value:
+    """Labels of an ENUM or SET in the character set ``binary`` come as bytes."""
+    return cell.decode("latin-1") if isinstance(cell, bytes) else cell
 
 
 def _float(cell: Cell) -> Value:
