@@ -12,8 +12,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import structlog
 
@@ -33,6 +34,8 @@ from cdc.web.server import WebServer, start_web
 from sinks.make import make_sink
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 DRAIN_SHARE = 0.75  # of the grace time for requests in flight; of the rest for the state thread's last commits
 JOIN_S = 2.0  # for a thread that waits for the server; it holds nothing that would be lost
@@ -107,13 +110,14 @@ class Daemon:
         """Open state and source, waiting for a database server that is not up yet."""
         while not self._stopping.is_set():
             try:
-                self._parts = await asyncio.to_thread(
-                    open_parts,
-                    self._settings,
-                    start=self._options.start,
-                    stop=self._stop_reading,
-                    clock=self._clock,
-                    on_state=self._on_source_state,
+                self._parts = await self._in_thread(
+                    lambda: open_parts(
+                        self._settings,
+                        start=self._options.start,
+                        stop=self._stop_reading,
+                        clock=self._clock,
+                        on_state=self._on_source_state,
+                    )
                 )
                 return
             except SourceDisconnectedError as error:
@@ -195,7 +199,7 @@ class Daemon:
         """Wait until everything that is in the log now is applied and delivered; what cannot be is said."""
         assert self._state is not None
         assert self._delivery is not None
-        end = await asyncio.to_thread(parts.end)
+        end = await self._in_thread(parts.end)
         while not self._stopping.is_set():
             if self._has_read_to(end) and (self._loader is None or self._loader.is_done):
                 waiting = await self._state.call(dirty.counts)
@@ -204,6 +208,41 @@ class Daemon:
                     return await self._state.call(self._delivery.causes) if result == "stuck" else []
             await asyncio.sleep(SETTLE_S)
         return []
+
+    async def _in_thread(self, work: Callable[[], T]) -> T | None:
+        """What ``work`` returns or raises; None if the daemon is told to stop first.
+
+        It may be waiting for the server for minutes. Nobody waits for it then: its thread, and with it its connection,
+        ends with the process, and what it has not committed to the state did not happen.
+        """
+        done: asyncio.Future[T] = self._loop.create_future()
+
+        def settle(result: T | None, error: BaseException | None) -> None:
+            if done.cancelled():
+                return
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(result)  # type: ignore[arg-type]  # without an error it is work's result
+
+        def run() -> None:
+            result, failure = None, None
+            try:
+                result = work()
+            except BaseException as error:  # noqa: BLE001  # the thread's top: raised again in the loop
+                failure = error
+            with contextlib.suppress(RuntimeError):  # the loop has ended: nobody is left to hear of it
+                self._loop.call_soon_threadsafe(settle, result, failure)
+
+        threading.Thread(target=run, name="opening", daemon=True).start()
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        both: list[asyncio.Future[Any]] = [done, stopping]
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            return done.result() if done.done() else None
+        finally:
+            stopping.cancel()
+            done.cancel()
 
     async def _unless_stopped(self, work: Coroutine[object, object, str]) -> str:
         """What ``work`` returns; "" if the daemon is told to stop first (a sink that is down may never empty it)."""

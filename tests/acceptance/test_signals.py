@@ -45,3 +45,25 @@ def test_the_second_signal_ends_at_once(rig: Rig) -> None:
         rig.sandbox.clear_faults()
         rig.wait_for_equality()
     assert rig.sandbox.violations() == {}
+
+
+def test_a_start_that_waits_for_the_server_ends_at_once(rig: Rig) -> None:
+    """While a statement of the start-up waits on the server (here for a lock), SIGTERM does not wait for its answer."""
+    holder = rig.server.connect(database=rig.database)
+    with rig.daemon() as daemon, holder.cursor() as cursor:
+        cursor.execute("LOCK TABLES customer_entity WRITE")
+        daemon.start()
+
+        def waits() -> bool:
+            cursor.execute("SHOW PROCESSLIST")
+            return any("metadata lock" in str(row) for row in cursor.fetchall())
+
+        wait_until(waits, 30, "a statement waits for the lock")
+        assert daemon.stop(limit_s=5) == 0
+        cursor.execute("UNLOCK TABLES")
+        daemon.start()
+        wait_until(lambda: daemon.ask("/ready")["ready"], 30, "the daemon is ready")
+        rig.shop.register()
+        rig.wait_for_equality()
+        assert daemon.stop() == 0
+    holder.close()
