@@ -8,7 +8,8 @@ from typing import Final, Literal
 from pydantic import Field, field_validator, model_validator
 
 from cdc.mapping_columns import AttributeProperty, Attributes, ColumnProperty, Columns, Lookup, PropertyType, refused
-from cdc.mapping_tables import Satellite
+from cdc.mapping_rules import Filter
+from cdc.mapping_tables import ContactForm, Satellite
 from cdc.model import ObjectType
 from cdc.section import Section
 
@@ -96,6 +97,11 @@ class MappingSettings(Section):
     deal: DealMapping = DealMapping()
     line_item: LineItemMapping = LineItemMapping()
     satellites: tuple[Satellite, ...] = Field((), description="modules' own tables, each as [[mapping.satellites]]")
+    contact_forms: tuple[ContactForm, ...] = Field(
+        (), description="tables of stored contact forms, each as [[mapping.contact_forms]]"
+    )
+    subscribers: bool = Field(False, description="whether newsletter subscribers without order or account are contacts")
+    filter: Filter = Filter()
 
     @model_validator(mode="after")
     def _named_once(self) -> MappingSettings:
@@ -107,6 +113,8 @@ class MappingSettings(Section):
                     raise ValueError(f"property {name} of a {kind} is made twice: from {first} and from {source}")
                 held[kind, name] = source
         tables = [satellite.table for satellite in self.satellites]
+        if twice := sorted({form.table for form in self.contact_forms} & set(tables)):
+            raise ValueError(f"table {twice[0]} is a satellite and a contact form; keep one")
         if twice := [table for table in tables if tables.count(table) > 1]:
             raise ValueError(f"table {twice[0]} is there twice; put all its properties into one")
         return self
@@ -127,7 +135,8 @@ class MappingSettings(Section):
 
     def lookups(self) -> list[Lookup]:
         """The tables of labels that properties name."""
-        columns = (made for _, _, properties in self.sources() for made in properties.values())
+        columns = [made for _, _, properties in self.sources() for made in properties.values()]
+        columns += [made for form in self.contact_forms for made in form.properties.values()]
         return [made.lookup for made in columns if isinstance(made, ColumnProperty) and made.lookup is not None]
 
     def extras(self) -> dict[ObjectType, dict[str, tuple[str, PropertyType]]]:
@@ -135,4 +144,12 @@ class MappingSettings(Section):
         found: dict[ObjectType, dict[str, tuple[str, PropertyType]]] = {kind: {} for kind in ObjectType}
         for kind, _, properties in self.sources():
             found[kind] |= {name: (made.target, made.type or PropertyType.TEXT) for name, made in properties.items()}
+        for form in self.contact_forms:  # they add to what is there, under the same names or others
+            for name, made in form.properties.items():
+                found[ObjectType.CONTACT].setdefault(name, (made.target, made.type))
         return found
+
+    def without_primary_key(self) -> list[str]:
+        """The modules' tables whose primary key is not given."""
+        own: tuple[Satellite | ContactForm, ...] = (*self.satellites, *self.contact_forms)
+        return [one.table for one in own if not one.primary]

@@ -20,7 +20,8 @@ _TABLES: Final = (
 _ANYWHERE: Final = (
     "password", "password_hash", "rp_token", "rp_token_created_at", "protect_code", "remote_ip", "x_forwarded_for",
     "cc_*", "echeck_*", "gateway_token", "public_hash", "link_hash", "confirmation_key", "subscriber_confirm_code",
-    "session_cutoff", "api_key", "access_token", "refresh_token", "secret",
+    "session_cutoff", "session_id", "ip", "ip_address", "user_agent", "api_key", "access_token",
+    "refresh_token", "secret",
 )  # fmt: skip
 """Columns of any table: modules copy Magento's names into tables of their own."""
 

@@ -6,7 +6,7 @@ Pure. Tables: ``customer_address_entity`` and ``sales_order_address`` (same colu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 from cdc.model import Row, Value
@@ -18,8 +18,6 @@ NEWSLETTER: Final = {1: "subscribed", 2: "not_active", 3: "unsubscribed", 4: "un
 """``newsletter_subscriber.subscriber_status``; 2 is an opt-in mail not answered, 4 an account not confirmed."""
 
 _NOWHERE: Final[Row] = {}
-ORDER_AGE: Final = ("created_at", "entity_id")
-"""What makes one order newer than another."""
 
 
 def email(value: object) -> str:
@@ -58,6 +56,11 @@ def address_of(order_id: Value, kind: str, rows: RowReader) -> Row | None:
     return found
 
 
+def nobody() -> dict[str, str]:
+    """The properties that ``from_order`` gives, all empty."""
+    return {"email": "", "firstname": "", "lastname": "", **address(None), "customer_group": "", "website": ""}
+
+
 def from_order(order: Row, rows: RowReader, shop: Shop) -> dict[str, str]:
     """All of a contact that one order tells, but the newsletter: names are the order's, else its billing address's."""
     billing = address_of(order["entity_id"], "billing", rows)
@@ -70,8 +73,3 @@ def from_order(order: Row, rows: RowReader, shop: Shop) -> dict[str, str]:
         "customer_group": shop.group_code(order.get("customer_group_id")),
         "website": shop.website_code_of(order.get("store_id")),
     }
-
-
-def newest_orders(column: str, value: int | str, rows: RowReader) -> Iterator[Row]:
-    """A customer's (``customer_id``) or guest's (``guest_id``) orders, newest first, read lazily."""
-    return rows.descending("sales_order", column, value, ORDER_AGE)

@@ -10,26 +10,40 @@ from cdc.model import Rendered, Row, Value
 from cdc.protocols import RowReader
 from mappers import contact, times
 from mappers.attributes import Attributes
+from mappers.existence import customer_is_in, newest_orders
+from mappers.forms import filled
 from mappers.plan import Plan
 from mappers.shop import shop
 from mappers.text import clean
 
 
 def render(customer_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
-    """``customer-N``: exists while its row or an order with that ``customer_id`` exists."""
+    """``customer-N``: exists while its row or an order with that ``customer_id`` exists and is in."""
     row = rows.get("customer_entity", customer_id)
+    if row is not None and not customer_is_in(row, rows, plan) and _newest(customer_id, rows, plan) is None:
+        return None
     properties = _from_row(row, rows, plan) if row is not None else _stand_in(customer_id, rows, plan)
     if properties is None:
         return None
     properties["newsletter"] = contact.newsletter(rows.find("newsletter_subscriber", "customer_id", customer_id))
+    own, warnings = _own(customer_id, row, rows, plan)
+    properties = own | properties if row is None else properties | own
+    if plan.forms.names:
+        said, doubts = plan.forms.of_customer(customer_id, rows)
+        properties, warnings = filled(properties, plan.forms.names, said), (*warnings, *doubts)
+    return Rendered(properties, warnings=warnings)
+
+
+def _own(customer_id: int, row: Row | None, rows: RowReader, plan: Plan) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What the settings add: further columns and attributes; all empty without an account's row."""
     if row is None:
-        return Rendered(plan.contact.empty() | dict.fromkeys(plan.customer_attributes, "") | properties)
+        return plan.contact.empty() | dict.fromkeys(plan.customer_attributes, ""), ()
     own, warnings = plan.contact.of(row, rows)
     if not plan.customer_attributes:
-        return Rendered(properties | own, warnings=warnings)
+        return own, warnings
     known = shop(rows, plan).customers
     further, doubts = known.properties(plan.customer_attributes, _values(customer_id, rows, known))
-    return Rendered(properties | own | further, warnings=(*warnings, *doubts))
+    return own | further, (*warnings, *doubts)
 
 
 def _values(customer_id: int, rows: RowReader, known: Attributes) -> dict[str, Value]:
@@ -64,8 +78,12 @@ def default_billing(row: Row, rows: RowReader) -> Row | None:
     return address if address is not None and address.get("parent_id") == row.get("entity_id") else None
 
 
+def _newest(customer_id: int, rows: RowReader, plan: Plan) -> Row | None:
+    return next(newest_orders("customer_id", customer_id, rows, plan), None)
+
+
 def _stand_in(customer_id: int, rows: RowReader, plan: Plan) -> dict[str, str] | None:
-    order = next(contact.newest_orders("customer_id", customer_id, rows), None)
+    order = _newest(customer_id, rows, plan)
     if order is None:
         return None
     known = contact.from_order(order, rows, shop(rows, plan))

@@ -58,7 +58,7 @@ class Extras:
             if column not in row:  # the table lost it; what HubSpot has stays
                 continue
             try:
-                value = _member(row[column], path, column, trees) if path else row[column]
+                value = member(row[column], path, column, trees) if path else row[column]
                 properties[name] = convert(value, form) if lookup is None else label(lookup, value, rows)
             except ValueError as error:
                 properties[name] = ""
@@ -70,8 +70,8 @@ class Extras:
         return dict.fromkeys(self.names, "")
 
 
-def _member(held: Value, path: Path, column: str, trees: dict[str, object]) -> Value:
-    """What stands at ``path`` of a column's JSON; ``trees`` keeps what was parsed of this row."""
+def member(held: Value, path: Path, column: str, trees: dict[str, object]) -> Value:
+    """What stands at ``path`` of a column's JSON; ``trees`` keeps what was parsed of this row. ValueError: no JSON."""
     if column not in trees:
         trees[column] = _parsed(held)
     found = follow(trees[column], path)

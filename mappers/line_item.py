@@ -12,6 +12,7 @@ from typing import Final
 from cdc.model import Kind, ObjectRef, Rendered, Row
 from cdc.protocols import RowReader
 from mappers import money
+from mappers.existence import order_is_in
 from mappers.options import PRICED_BY_CHILDREN
 from mappers.plan import Plan
 from mappers.text import clean
@@ -34,7 +35,7 @@ def render(item_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     if item is None or item.get("parent_item_id") is not None:
         return None
     order = rows.get("sales_order", item.get("order_id"))
-    if order is None:
+    if order is None or not order_is_in(order, rows, plan):
         return None
     children = children_of(item, rows)
     product = product_of(item, children)

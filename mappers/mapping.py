@@ -48,8 +48,13 @@ class MagentoMapping:
         self.tables = self.plan.tables
         self.attributes: Mapping[str, Sequence[str]] = self.plan.asked_attributes()
         """Entity type → codes of the attributes that the settings ask for: the shop must have them."""
+        decides = settings.filter.on_orders or settings.filter.on_customers or settings.filter.on_products
+        self._deciding = frozenset({"store", "store_website", "customer_group"}) if decides else frozenset()
+        """Tables whose rows decide what a filter by code leaves in: a rename or move of these is rare."""
         self._product_values = frozenset(self.plan.product_values.values())
         self._customer_values = frozenset(self.plan.customer_values.values())
+        subscribers = (Sweep(Kind.GUEST, "newsletter_subscriber", "guest_id"),) if settings.subscribers else ()
+        self._everything: Final = (*_EVERYTHING, *subscribers, *self.plan.forms.everything())
         asked = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
         self.version = f"{RENDERER_VERSION}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
 
@@ -62,6 +67,8 @@ class MagentoMapping:
             return {"price_mode": price, "ship_mode": ship}
         if table == "newsletter_subscriber" and "subscriber_email" in row:
             return {"guest_id": guest_id(row["subscriber_email"])}
+        if self.plan.forms.is_one(table):
+            return self.plan.forms.derive(table, row)
         return {}
 
     def keep(self, table: str, row: Row, rows: RowReader) -> bool:
@@ -70,6 +77,8 @@ class MagentoMapping:
             return shop(rows, self.plan).products.needs(row.get("attribute_id"))
         if table in self._customer_values:
             return shop(rows, self.plan).customers.needs(row.get("attribute_id"))
+        if self.plan.forms.is_one(table):
+            return self.plan.forms.keep(table, row)
         if table != ADDRESSES or self.plan.shipping_kept:
             return True
         return row.get("address_type") != "shipping"
@@ -82,6 +91,8 @@ class MagentoMapping:
             touches.touched(table, before, after, rows, self.plan),
             self.plan.satellites.touched(table, before, after, rows),
             self.plan.lookups.touched(table, before, after),
+            self.plan.forms.touched(table, before, after),
+            self._everything if table in self._deciding else (),
         )
 
     def render(self, ref: ObjectRef, rows: RowReader) -> Rendered | None:
@@ -112,7 +123,7 @@ class MagentoMapping:
 
     def everything(self) -> tuple[Sweep, ...]:
         """Sweeps that together name every object that may exist (and some that do not)."""
-        return _EVERYTHING
+        return self._everything
 
     def pulls(self, ref: ObjectRef, rows: RowReader) -> tuple[Pull, ...]:
         """The server rows that the object is made of, as far as they can be named now."""

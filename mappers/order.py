@@ -13,6 +13,7 @@ from typing import Final
 from cdc.model import Rendered, Row, Value
 from cdc.protocols import RowReader
 from mappers import contact, money, stages, times
+from mappers.existence import order_is_in
 from mappers.extras import Extras
 from mappers.guests import contact_of
 from mappers.options import SHIPS_APART
@@ -45,9 +46,9 @@ ITEM_COLUMNS: Final = frozenset(
 
 
 def render(order_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
-    """``order-N``: exists with its row. A deal without an email or customer has no contact."""
+    """``order-N``: exists with its row, unless that is left out. A deal without an email or customer has no contact."""
     order = rows.get("sales_order", order_id)
-    if order is None:
+    if order is None or not order_is_in(order, rows, plan):
         return None
     number = clean(order.get("increment_id"))
     stage, warning = stages.stage(order, plan.settings.stages)

@@ -11,9 +11,18 @@ from cdc.mapping_columns import AttributeProperty, ColumnProperty
 from cdc.mapping_config import MappingSettings
 from cdc.model import Kind, TableSpec
 from mappers.extras import Extras
+from mappers.forms import Forms
 from mappers.lookups import Lookups, Use, uses
 from mappers.satellites import Satellites
-from mappers.tables import ALL_PRODUCT_VALUES, CUSTOMER_VALUES, PRODUCT_VALUES, TABLES, with_attributes
+from mappers.tables import (
+    ALL_PRODUCT_VALUES,
+    CUSTOMER_VALUES,
+    PRODUCT_VALUES,
+    PRODUCT_WEBSITES,
+    TABLES,
+    with_attributes,
+    with_subscribers,
+)
 
 DEFAULT_ATTRIBUTES: Final = ("name", "url_key", "image", "price", "description", "short_description", "status")
 """Codes of the product attributes that the default properties are made from."""
@@ -39,7 +48,7 @@ class Plan:
         self.line_item: Final = _extras("sales_order_item", settings.line_item.properties)
         self.product_attributes: Final = settings.product.attributes
         self.customer_attributes: Final = settings.customer.attributes
-        own = _codes(self.product_attributes)
+        own = _codes(self.product_attributes) | ({"visibility"} if settings.filter.product_visibility else frozenset())
         self.product_codes: Final = frozenset(DEFAULT_ATTRIBUTES) | own
         self.customer_codes: Final = _codes(self.customer_attributes)
         self.product_values: Final[Mapping[str, str]] = ALL_PRODUCT_VALUES if own else PRODUCT_VALUES
@@ -52,10 +61,24 @@ class Plan:
         }
         addresses = self.billing.columns | self.shipping.columns
         columns = {ADDRESSES: addresses, **{table: extra.columns for table, extra in extras.items()}}
+        known = {column.casefold(): column for spec in TABLES if spec.name == "sales_order" for column in spec.columns}
+        self.filter_columns: Final = (
+            frozenset({"store_id", "customer_group_id"})
+            | {known.get(rule.column.casefold(), rule.column) for rule in settings.filter.test_orders}
+            if settings.filter.on_orders
+            else frozenset()
+        )
+        """The columns of ``sales_order`` that decide whether an order is in."""
+        columns["sales_order"] |= self.filter_columns
         widened = tuple(_with(spec, columns.get(spec.name, frozenset())) for spec in TABLES)
         held = with_attributes(widened, own, self.customer_codes)
+        if settings.subscribers:
+            held = tuple(with_subscribers(spec) if spec.name == "newsletter_subscriber" else spec for spec in held)
+        if settings.filter.websites:
+            held = (*held, PRODUCT_WEBSITES)
         self.satellites: Final = Satellites(settings.satellites, held)
         self.shipping_kept: Final = ADDRESSES in self.satellites.between or bool(settings.deal.shipping_address)
+        self.forms: Final = Forms(settings.contact_forms, held)
         self.lookups: Final = Lookups(self._uses())
         if faults := list(self.lookups.faults(held)):
             raise ConfigError(faults)
@@ -63,7 +86,7 @@ class Plan:
             replace(spec, selection="every row") if spec.name == ADDRESSES and self.shipping_kept else spec
             for spec in held
         )
-        self.tables: Final = (*self.lookups.widened(held), *self.satellites.tables)
+        self.tables: Final = (*self.lookups.widened(held), *self.satellites.tables, *self.forms.tables)
 
     def _uses(self) -> Iterator[Use]:
         asked = self.settings
@@ -74,6 +97,7 @@ class Plan:
         yield from uses(Kind.PRODUCT, "catalog_product_entity", "entity_id", asked.product.properties)
         yield from uses(Kind.ITEM, "sales_order_item", "item_id", asked.line_item.properties)
         yield from self.satellites.uses()
+        yield from self.forms.uses()
 
     def asked_attributes(self) -> dict[str, list[str]]:
         """Entity type → codes of the attributes that the settings name."""

@@ -12,6 +12,7 @@ from cdc.model import ObjectRef, Rendered, Row, Value
 from cdc.protocols import RowReader
 from mappers import line_item, money, times
 from mappers.attributes import ADMIN, Attributes
+from mappers.existence import order_is_in, product_is_in
 from mappers.plan import Plan
 from mappers.shop import shop
 from mappers.text import clean, from_html
@@ -22,8 +23,10 @@ _STAND_IN_EMPTY: Final = ("description", "image_url", "url_key", "status", "type
 
 
 def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
-    """``product-N``: exists while its row or a line item referring to it exists."""
+    """``product-N``: exists while its row or a line item referring to it exists and is in."""
     row = rows.get("catalog_product_entity", product_id)
+    if row is not None and not product_is_in(row, rows, plan) and _newest_line(product_id, rows, plan) is None:
+        return None
     if row is None:
         return _stand_in(product_id, rows, plan)
     known = shop(rows, plan)
@@ -78,7 +81,7 @@ def _image_url(path: str, base: str) -> str:
 
 
 def _stand_in(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
-    line = _newest_line(product_id, rows)
+    line = _newest_line(product_id, rows, plan)
     if line is None:
         return None
     properties = plan.product.empty() | dict.fromkeys((*plan.product_attributes, *_STAND_IN_EMPTY), "")
@@ -90,7 +93,7 @@ def _stand_in(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     return Rendered(properties)
 
 
-def _newest_line(product_id: int, rows: RowReader) -> Row | None:
+def _newest_line(product_id: int, rows: RowReader, plan: Plan) -> Row | None:
     """The row of the line item with the highest item_id that refers to the product.
 
     Rows come with falling item_id, and a line's own id is at most that of the row which names the product (a
@@ -102,18 +105,21 @@ def _newest_line(product_id: int, rows: RowReader) -> Row | None:
         if _number(row.get("item_id")) <= best_id:
             break
         line = row if row.get("parent_item_id") is None else rows.get("sales_order_item", row["parent_item_id"])
-        if line is None or _number(line.get("item_id")) <= best_id or not _refers(line, product_id, rows):
+        if line is None or _number(line.get("item_id")) <= best_id or not _refers(line, product_id, rows, plan):
             continue
         best, best_id = line, _number(line["item_id"])
     return best
 
 
-def _refers(line: Row, product_id: int, rows: RowReader) -> bool:
-    """Whether this row is a line item (of an order that exists) associated with the product."""
+def _refers(line: Row, product_id: int, rows: RowReader, plan: Plan) -> bool:
+    """Whether this row is a line item (of an order that exists and is in) associated with the product."""
     if line.get("parent_item_id") is not None:
         return False
     target: ObjectRef | None = line_item.product_of(line, line_item.children_of(line, rows))
-    return target is not None and target.id == product_id and rows.get("sales_order", line.get("order_id")) is not None
+    if target is None or target.id != product_id:
+        return False
+    order = rows.get("sales_order", line.get("order_id"))
+    return order is not None and order_is_in(order, rows, plan)
 
 
 def _number(value: Value) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from cdc.model import Kind, ObjectRef, Pull, Row, Value
 from cdc.protocols import RowReader
-from mappers import contact, guest
+from mappers import guest
+from mappers.existence import customer_is_in, newest_orders
 from mappers.plan import Plan
 
 
@@ -24,7 +25,8 @@ def pulls(ref: ObjectRef, rows: RowReader, plan: Plan) -> tuple[Pull, ...]:
             return (Pull("sales_order_item", "item_id", ref.id), *known)
         case Kind.PRODUCT:
             values = (Pull(table, "entity_id", ref.id) for table in plan.product_values.values())
-            return (Pull("catalog_product_entity", "entity_id", ref.id), *values)
+            websites = (Pull("catalog_product_website", "product_id", ref.id),) if plan.settings.filter.websites else ()
+            return (Pull("catalog_product_entity", "entity_id", ref.id), *values, *websites)
         case Kind.CUSTOMER:
             return _customer(ref.id, rows, plan)
         case Kind.GUEST:
@@ -50,9 +52,10 @@ def _customer(customer_id: int | str, rows: RowReader, plan: Plan) -> tuple[Pull
         Pull("newsletter_subscriber", "customer_id", customer_id),
         *(Pull(table, "entity_id", customer_id) for table in plan.customer_values.values()),
     )
-    if rows.get("customer_entity", customer_id) is not None:
+    row = rows.get("customer_entity", customer_id)
+    if row is not None and customer_is_in(row, rows, plan):
         return own
-    newest = next(contact.newest_orders("customer_id", customer_id, rows), None)
+    newest = next(newest_orders("customer_id", customer_id, rows, plan), None)
     return (*own, Pull("sales_order", "customer_id", customer_id), *_address_of(newest))
 
 

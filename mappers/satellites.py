@@ -18,6 +18,7 @@ from cdc.model import Kind, ObjectRef, Pull, Rendered, Row, TableSpec, Value
 from cdc.protocols import RowReader
 from mappers.extras import Extras
 from mappers.lookups import Use, uses
+from mappers.newest import newest
 
 _KIND: Final = {"deal": Kind.ORDER, "contact": Kind.CUSTOMER, "product": Kind.PRODUCT}
 
@@ -45,7 +46,7 @@ class _One:
     def row_of(self, identity: Value, rows: RowReader) -> Row | None:
         """The row that counts for this object."""
         found = [row for key in self.keys_of(identity, rows) for row in rows.find(self.table, self.key, key)]
-        return max(found, key=self._age, default=None)
+        return newest(found, self.spec.key)
 
     def keys_of(self, identity: Value, rows: RowReader) -> Sequence[Value]:
         """The values of ``key`` that the object's rows carry."""
@@ -61,10 +62,6 @@ class _One:
             return row.get(self.via.to)
         between = rows.get(self.via.table, row.get(self.key)) if row.get(self.key) is not None else None
         return between.get(self.via.to) if between is not None else None
-
-    def _age(self, row: Row) -> tuple[tuple[int, str], ...]:
-        parts = (row.get(column) for column in self.spec.key)
-        return tuple((part, "") if isinstance(part, int) else (0, str(part)) for part in parts)
 
 
 class Satellites:

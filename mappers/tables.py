@@ -90,7 +90,8 @@ _ORDERS = (
         ("entity_id", "increment_id", "store_id", "state", "status", "hold_before_state", "hold_before_status",
          "customer_id", "customer_is_guest", "customer_group_id", "customer_email", "customer_firstname",
          "customer_lastname", "shipping_method", "coupon_code", "order_currency_code", "grand_total",
-         "total_refunded", "tax_amount", "discount_amount", "shipping_amount", "created_at"),
+         "total_refunded", "tax_amount", "discount_amount", "shipping_amount", "relation_child_real_id",
+         "relation_parent_real_id", "created_at"),
         indexes=(("customer_id", "created_at", "entity_id"), ("guest_id", "created_at", "entity_id")),
         derived=("guest_id",),
     ),
@@ -139,6 +140,33 @@ _OPTIONS = (
         reference=True,
     ),
 )
+
+
+BASE: Final = {
+    "order_currency_code": "base_currency_code",
+    **{
+        column: f"base_{column}"
+        for column in ("grand_total", "total_refunded", "tax_amount", "discount_amount", "shipping_amount", "price",
+                       "row_total")
+    },
+}  # fmt: skip
+"""Columns of ``sales_order`` and ``sales_order_item`` → the same in the website's base currency."""
+
+
+def in_base_currency(spec: TableSpec) -> TableSpec:
+    """The table of an order or of its lines with the amounts of the base currency in place of the order's."""
+    return replace(spec, columns=tuple(BASE.get(column, column) for column in spec.columns))
+
+
+PRODUCT_WEBSITES: Final = TableSpec(
+    "catalog_product_website", ("product_id", "website_id"), ("product_id", "website_id"), indexes=(("product_id",),)
+)
+"""Where products are sold; only a filter by website needs it."""
+
+
+def with_subscribers(spec: TableSpec) -> TableSpec:
+    """``newsletter_subscriber`` with what a contact without order or account is made from."""
+    return replace(spec, columns=(*spec.columns, "store_id"), transient=frozenset())
 
 
 def with_attributes(

@@ -17,6 +17,7 @@ from cdc.model import Kind, ObjectRef, Row, Sweep, Value
 from cdc.protocols import RowReader
 from mappers import line_item, order
 from mappers.attributes import ADMIN
+from mappers.existence import customer_is_in, product_is_in
 from mappers.guests import guest_id, possible_guest
 from mappers.plan import Plan
 from mappers.shop import shop
@@ -67,14 +68,14 @@ def _changed(
 
 def _sales_order(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
     ids = _either("entity_id", before, after)
-    if _changed(before, after, order.COLUMNS, "guest_id", plan.deal.columns):
+    if _changed(before, after, order.COLUMNS, "guest_id", plan.deal.columns | plan.filter_columns):
         yield from _refs(Kind.ORDER, ids)
-    if _changed(before, after, line_item.ORDER_COLUMNS, "guest_id"):
+    if _changed(before, after, line_item.ORDER_COLUMNS, "guest_id", plan.filter_columns):
         for order_id in ids:
             for item in rows.find("sales_order_item", "order_id", order_id):
-                yield from _item(item, rows)
-    if _changed(before, after, order.CONTACT_COLUMNS, "guest_id"):
-        yield from _customers_without_row(_either("customer_id", before, after), rows)
+                yield from _item(item, rows, plan)
+    if _changed(before, after, order.CONTACT_COLUMNS, "guest_id", plan.filter_columns):
+        yield from _customers_without_row(_either("customer_id", before, after), rows, plan)
         guests = {_guest_of(row) for row in (before, after) if row is not None}
         yield from _refs(Kind.GUEST, guests)
 
@@ -83,20 +84,21 @@ def _guest_of(row: Row) -> Value:
     return row["guest_id"] if "guest_id" in row else possible_guest(row)
 
 
-def _customers_without_row(ids: Collection[Value], rows: RowReader) -> Touched:
-    """An order bears on its customer only where it stands in for the customer's row."""
-    return _refs(Kind.CUSTOMER, [value for value in ids if rows.get("customer_entity", value) is None])
+def _customers_without_row(ids: Collection[Value], rows: RowReader, plan: Plan) -> Touched:
+    """An order bears on its customer only where the customer's row is not there, or does not count."""
+    held = [(value, rows.get("customer_entity", value)) for value in ids]
+    return _refs(Kind.CUSTOMER, [value for value, row in held if row is None or not customer_is_in(row, rows, plan)])
 
 
-def _item(item: Row, rows: RowReader) -> Touched:
+def _item(item: Row, rows: RowReader, plan: Plan) -> Touched:
     """The line item that a row belongs to, and the products it may stand in for."""
     yield from _refs(Kind.ITEM, [item.get("parent_item_id") or item.get("item_id")])
-    yield from _products_without_row([item.get("product_id")], rows)
+    yield from _products_without_row([item.get("product_id")], rows, plan)
 
 
-def _products_without_row(ids: Collection[Value], rows: RowReader) -> Touched:
-    gone = [value for value in ids if value and rows.get("catalog_product_entity", value) is None]
-    return _refs(Kind.PRODUCT, gone)
+def _products_without_row(ids: Collection[Value], rows: RowReader, plan: Plan) -> Touched:
+    held = [(value, rows.get("catalog_product_entity", value)) for value in ids if value]
+    return _refs(Kind.PRODUCT, [value for value, row in held if row is None or not product_is_in(row, rows, plan)])
 
 
 def _sales_order_item(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
@@ -116,7 +118,7 @@ def _sales_order_item(before: Row | None, after: Row | None, rows: RowReader, pl
         elif row.get("product_type") == line_item.CONFIGURABLE:  # its child's product may stand on this row
             family += rows.find("sales_order_item", "parent_item_id", row.get("item_id"))
         for member in family:
-            for item in _item(member, rows):
+            for item in _item(member, rows, plan):
                 if item not in seen:
                     seen.add(item)
                     yield item
@@ -131,7 +133,7 @@ def _sales_order_address(before: Row | None, after: Row | None, rows: RowReader,
     for order_id in _either("parent_id", before, after):
         held = rows.get("sales_order", order_id)
         if held is not None:
-            yield from _customers_without_row(_either("customer_id", None, held), rows)
+            yield from _customers_without_row(_either("customer_id", None, held), rows, plan)
             yield from _refs(Kind.GUEST, [_guest_of(held)])
 
 
@@ -227,6 +229,12 @@ def _value_tables(attribute_id: Value, rows: RowReader, plan: Plan) -> Iterator[
         yield from ((kind, table) for table, codes in attributes.by_table.items() if attribute_id in codes)
 
 
+def _contacts_of_store(store_id: Value, plan: Plan) -> Touched:
+    yield from _contacts_of_orders("store_id", store_id)
+    if plan.settings.subscribers:
+        yield Sweep(Kind.GUEST, "newsletter_subscriber", "guest_id", "store_id", store_id)
+
+
 def _contacts_of_orders(column: str, value: Value) -> Touched:
     yield Sweep(Kind.GUEST, "sales_order", "guest_id", column, value)
     yield Sweep(Kind.CUSTOMER, "sales_order", "customer_id", column, value)
@@ -242,7 +250,7 @@ def _group(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -
 def _store(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
     row = after or before or {}
     yield Sweep(Kind.ORDER, "sales_order", "entity_id", "store_id", row.get("store_id"))
-    yield from _contacts_of_orders("store_id", row.get("store_id"))
+    yield from _contacts_of_store(row.get("store_id"), plan)
     if plan.settings.store_view in _either("code", before, after):
         yield _ALL_PRODUCTS
         if plan.customer_codes:
@@ -254,7 +262,7 @@ def _website(before: Row | None, after: Row | None, rows: RowReader, plan: Plan)
     website = row.get("website_id")
     yield Sweep(Kind.CUSTOMER, "customer_entity", "entity_id", "website_id", website)
     for store in rows.find("store", "website_id", website):
-        yield from _contacts_of_orders("store_id", store["store_id"])
+        yield from _contacts_of_store(store["store_id"], plan)
 
 
 _TABLES: Final[dict[str, Touch]] = {
@@ -268,6 +276,7 @@ _TABLES: Final[dict[str, Touch]] = {
     "customer_address_entity": _customer_address,
     "newsletter_subscriber": _subscriber,
     "catalog_product_entity": _by(Kind.PRODUCT, "entity_id"),
+    "catalog_product_website": _by(Kind.PRODUCT, "product_id"),
     **dict.fromkeys(ALL_PRODUCT_VALUES.values(), _product_value),
     **dict.fromkeys(CUSTOMER_VALUES.values(), _by(Kind.CUSTOMER, "entity_id")),
     "customer_group": _group,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from cdc.config import SourceSettings
 from cdc.errors import SetupError
 from cdc.mapping_columns import Lookup
 from cdc.mapping_config import MappingSettings
-from cdc.mapping_tables import Satellite
+from cdc.mapping_tables import ContactForm, Satellite
 from cdc.source.server import Connection, rows
+
+Own = TypeVar("Own", Satellite, ContactForm)
 
 _COLUMNS = (
     "SELECT c.column_name, k.ordinal_position FROM information_schema.columns c"
@@ -18,26 +22,32 @@ _COLUMNS = (
 
 
 def with_primary_keys(connection: Connection, source: SourceSettings, mapping: MappingSettings) -> MappingSettings:
-    """The mapping with ``primary`` of every satellite filled in. Raises SetupError for a table without a primary key,
-    and for a look-up by another column than the primary key.
+    """The mapping with ``primary`` of every satellite and contact form filled in.
+
+    Raises SetupError for a table without a primary key, and for a look-up by another column than the primary key.
 
     A table that is not there is left as it is: the preflight says so with the nearest name.
     """
     for lookup in mapping.lookups():
         _require_key(connection, source, lookup)
+    if not mapping.without_primary_key():
+        return mapping
     return mapping.model_copy(
-        update={"satellites": tuple(_with_primary(connection, source, one) for one in mapping.satellites)}
+        update={
+            "satellites": tuple(_with_primary(connection, source, one) for one in mapping.satellites),
+            "contact_forms": tuple(_with_primary(connection, source, one) for one in mapping.contact_forms),
+        }
     )
 
 
-def _with_primary(connection: Connection, source: SourceSettings, asked: Satellite) -> Satellite:
+def _with_primary(connection: Connection, source: SourceSettings, asked: Own) -> Own:
     if asked.primary:
         return asked
     table = source.table_prefix + asked.table
     columns, primary = _primary_of(connection, source, table)
     if columns and not primary:
         raise SetupError(
-            f"table {table!r} of mapping.satellites has no primary key, so its rows cannot be followed",
+            f"table {table!r} of the mapping has no primary key, so its rows cannot be followed",
             hint="give the table a primary key, or leave it out of the mapping",
         )
     return asked.model_copy(update={"primary": tuple(primary)}) if primary else asked

@@ -125,7 +125,8 @@ def test_settings_exist(document: Path) -> None:
         for name in re.findall(rf"(?<![\w./-])((?:{sections})\.[a-z_0-9]+(?:\.[a-z_0-9]+)?)\b(?!/)", text):
             if name.split(".")[1] in ("py", "md", "toml"):
                 continue
-            assert name in SETTINGS, f"{document.name} names {name}"
+            is_section = any(setting.startswith(f"{name}.") for setting in SETTINGS)
+            assert name in SETTINGS or is_section, f"{document.name} names {name}"
         for variable in re.findall(rf"{ENV_PREFIX}(\w+)", text):
             assert variable.lower().replace("__", ".") in SETTINGS, f"{document.name} names {variable}"
 

@@ -161,3 +161,54 @@ def test_a_wrong_satellite_is_told(tmp_path: Path, text: str, said: str) -> None
     found = faults(tmp_path, f"[mapping.deal.properties]\ndelivery = 'x'\n[[mapping.satellites]]\n{text}\n")
 
     assert any(said in fault for fault in found), found
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("table = 'oauth_token'\nemail = 'x'", "holds secrets"),
+        ("table = 't'\nemail = 'email'\nproperties.x = 'ip_address'", "must not leave the shop"),
+        ("table = 't'\nemail = 'email'\nproperties.email = 'mail'", "made from the form's own key email"),
+        ("table = 't'\nemail = { column = 'x', type = 'number' }", "email is a text"),
+        ("table = 't'", "email"),
+        ("table = 'dates'\nemail = 'x'", "is a satellite and a contact form"),
+    ],
+)
+def test_a_wrong_contact_form_is_told(tmp_path: Path, text: str, said: str) -> None:
+    """Secrets are refused by name; a table serves one purpose."""
+    satellite = "[[mapping.satellites]]\ntable = 'dates'\nkey = 'order_id'\nproperties.x = 'x'\n"
+    found = faults(tmp_path, f"{satellite}[[mapping.contact_forms]]\n{text}\n")
+
+    assert any(said in fault for fault in found), found
+
+
+def test_a_contact_form_may_add_to_default_properties() -> None:
+    """Its names are told to the receiver; one that a column makes as well keeps that column's target."""
+    settings = MappingSettings.model_validate(
+        {
+            "contact": {"properties": {"vat": {"column": "taxvat", "target": "vat_id"}}},
+            "contact_forms": [{"table": "t", "email": "mail", "properties": {"firstname": "name", "vat": "vat"}}],
+        }
+    )
+
+    assert settings.extras()[ObjectType.CONTACT] == {
+        "vat": ("vat_id", PropertyType.TEXT),
+        "firstname": ("", PropertyType.TEXT),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("websites = { only = ['a'], without = ['b'] }", "keep one"),
+        ("product_visibility = { only = ['hidden'] }", "'not_visible'"),
+        ("test_orders = [{ column = 'remote_ip', equals = '127.0.0.1' }]", "must not leave the shop"),
+        ("test_orders = [{ column = 'status' }]", "a rule needs one of"),
+    ],
+)
+def test_a_wrong_filter_is_told(tmp_path: Path, text: str, said: str) -> None:
+    """Each fault names the setting and what is wrong."""
+    [fault] = faults(tmp_path, f"[mapping.filter]\n{text}\n")
+
+    assert fault.startswith("mapping.filter.")
+    assert said in fault
