@@ -88,6 +88,12 @@ class MappingSettings(Section):
     store_view: str = Field("", description="code of the store view for product values; empty: default scope")
     media_base_url: str = Field("", description="put before image paths, e.g. https://shop.example.com/media/product")
     stages: dict[str, str] = Field(default_factory=dict, description="state or status → deal stage, over the defaults")
+    stage_preset: Literal["default", "coarse"] = Field(
+        "default", description="stages by state; coarse: completed until the order is complete, closed or canceled"
+    )
+    currency: Literal["order", "base"] = Field(
+        "order", description="amounts in the order's currency or in the website's base currency"
+    )
     deleted_customers: Literal["drop", "guest"] = Field(
         "drop", description="orders of deleted customers: drop the contact or make it a guest's"
     )

@@ -44,11 +44,11 @@ def render(item_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
         "name": clean(item.get("name")),
         "sku": clean(item.get("sku")),
         "quantity": money.quantity(item.get("qty_ordered")),
-        "price": money.money(item.get("price")),
-        "amount": money.money(item.get("row_total")),
-        "discount_amount": _discount(item, children),
-        "tax_amount": money.money(item.get("tax_amount")),
-        "currency": clean(order.get("order_currency_code")),
+        "price": money.money(item.get(plan.paid("price"))),
+        "amount": money.money(item.get(plan.paid("row_total"))),
+        "discount_amount": _discount(item, children, plan.paid("discount_amount")),
+        "tax_amount": money.money(item.get(plan.paid("tax_amount"))),
+        "currency": clean(order.get(plan.paid("order_currency_code"))),
     }
     own, warnings = plan.line_item.of(item, rows)
     return Rendered(properties | own, (deal, product) if product is not None else (deal,), warnings)
@@ -70,7 +70,7 @@ def product_of(item: Row, children: Sequence[Row]) -> ObjectRef | None:
     return ObjectRef(Kind.PRODUCT, product) if isinstance(product, int) and product else None
 
 
-def _discount(item: Row, children: Sequence[Row]) -> str:
+def _discount(item: Row, children: Sequence[Row], column: str) -> str:
     if children and item.get("price_mode") == PRICED_BY_CHILDREN:
-        return money.total(child.get("discount_amount") for child in children)
-    return money.money(item.get("discount_amount"))
+        return money.total(child.get(column) for child in children)
+    return money.money(item.get(column))

@@ -22,7 +22,7 @@ from mappers.options import modes
 from mappers.plan import ADDRESSES, Plan
 from mappers.shop import shop
 
-RENDERER_VERSION: Final = 1
+RENDERER_VERSION: Final = 2
 """Raise it with every change of what is rendered from the same rows: all objects are then rendered again."""
 
 _EVERYTHING: Final = (

@@ -1,7 +1,8 @@
 """DEAL: ``sales_order`` with its payment, invoices, shipments' tracks and the shipped quantities of its items.
 
-Amounts are the order's currency (the columns without ``base_``). total_refunded is the order's own column, so credit
-memos need not be read.
+Amounts are in the order's currency, or in the website's base currency (``mapping.currency``). An order that was edited
+says by number what replaced it: Magento cancels it and places another. total_refunded is the order's own column, so
+credit memos need not be read.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ NOT_SHIPPED: Final = ("virtual", "downloadable")  # sales_order_item.product_typ
 COLUMNS: Final = frozenset(
     {"increment_id", "store_id", "state", "status", "hold_before_state", "hold_before_status", "customer_id",
      "customer_is_guest", "guest_id", "shipping_method", "coupon_code", "order_currency_code", "grand_total",
-     "total_refunded", "tax_amount", "discount_amount", "shipping_amount", "created_at"}
+     "total_refunded", "tax_amount", "discount_amount", "shipping_amount", "relation_child_real_id",
+     "relation_parent_real_id", "created_at"}
 )  # fmt: skip
 """The columns of ``sales_order`` that a deal is made from."""
 
@@ -51,18 +53,18 @@ def render(order_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     if order is None or not order_is_in(order, rows, plan):
         return None
     number = clean(order.get("increment_id"))
-    stage, warning = stages.stage(order, plan.settings.stages)
+    stage, warning = stages.stage(order, plan.settings.stages, plan.settings.stage_preset)
     properties = {
         "name": f"#{number}" if number else "",
-        "amount": money.difference(order.get("grand_total"), order.get("total_refunded")),
-        "currency": clean(order.get("order_currency_code")),
+        "amount": money.difference(order.get(plan.paid("grand_total")), order.get(plan.paid("total_refunded"))),
+        "currency": clean(order.get(plan.paid("order_currency_code"))),
         "stage": stage,
         "order_number": number,
         "created_at": times.epoch_ms(order.get("created_at")),
         "closed_at": _closed_at(rows.find("sales_invoice", "order_id", order_id)),
-        "tax_amount": money.money(order.get("tax_amount")),
-        "discount_amount": money.positive(order.get("discount_amount")),
-        "shipping_amount": money.money(order.get("shipping_amount")),
+        "tax_amount": money.money(order.get(plan.paid("tax_amount"))),
+        "discount_amount": money.positive(order.get(plan.paid("discount_amount"))),
+        "shipping_amount": money.money(order.get(plan.paid("shipping_amount"))),
         "coupon_code": clean(order.get("coupon_code")),
         "payment_method": _payment_method(rows.find("sales_order_payment", "parent_id", order_id)),
         "shipping_method": clean(order.get("shipping_method")),
@@ -74,6 +76,8 @@ def render(order_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
         "partially_shipped": _truth(
             order.get("state") not in ENDED and partially_shipped(rows.find("sales_order_item", "order_id", order_id))
         ),
+        "replaced_by": clean(order.get("relation_child_real_id")),
+        "replaces": clean(order.get("relation_parent_real_id")),
     }
     own, warnings = plan.deal.of(order, rows)
     for kind, extras in (("billing", plan.billing), ("shipping", plan.shipping)):

@@ -16,10 +16,12 @@ from mappers.lookups import Lookups, Use, uses
 from mappers.satellites import Satellites
 from mappers.tables import (
     ALL_PRODUCT_VALUES,
+    BASE,
     CUSTOMER_VALUES,
     PRODUCT_VALUES,
     PRODUCT_WEBSITES,
     TABLES,
+    in_base_currency,
     with_attributes,
     with_subscribers,
 )
@@ -29,6 +31,7 @@ DEFAULT_ATTRIBUTES: Final = ("name", "url_key", "image", "price", "description",
 
 
 ADDRESSES: Final = "sales_order_address"
+_PAID: Final = ("sales_order", "sales_order_item")
 
 
 class Plan:
@@ -70,7 +73,10 @@ class Plan:
         )
         """The columns of ``sales_order`` that decide whether an order is in."""
         columns["sales_order"] |= self.filter_columns
-        widened = tuple(_with(spec, columns.get(spec.name, frozenset())) for spec in TABLES)
+        self._base: Final[Mapping[str, str]] = BASE if settings.currency == "base" else {}
+        self.base_columns: Final = frozenset(self._base.values())
+        tables = (in_base_currency(spec) if spec.name in _PAID and self._base else spec for spec in TABLES)
+        widened = tuple(_with(spec, columns.get(spec.name, frozenset())) for spec in tables)
         held = with_attributes(widened, own, self.customer_codes)
         if settings.subscribers:
             held = tuple(with_subscribers(spec) if spec.name == "newsletter_subscriber" else spec for spec in held)
@@ -87,6 +93,10 @@ class Plan:
             for spec in held
         )
         self.tables: Final = (*self.lookups.widened(held), *self.satellites.tables, *self.forms.tables)
+
+    def paid(self, column: str) -> str:
+        """An amount's (or its currency's) column of an order or line, in the currency that the settings ask for."""
+        return self._base.get(column, column)
 
     def _uses(self) -> Iterator[Use]:
         asked = self.settings

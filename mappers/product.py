@@ -88,7 +88,7 @@ def _stand_in(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     properties |= {
         "name": clean(line.get("name")),
         "sku": clean(line.get("sku")),
-        "price": money.money(line.get("price")),
+        "price": money.money(line.get(plan.paid("price"))),
     }
     return Rendered(properties)
 

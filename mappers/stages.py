@@ -24,22 +24,33 @@ DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
         "canceled": "cancelled",
     }
 )
+COARSE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **dict.fromkeys(("new", "pending_payment", "payment_review", "processing", "holded"), "checkout_completed"),
+        **dict.fromkeys(("complete", "closed"), "shipped"),
+        "canceled": "cancelled",
+    }
+)
+"""What other connectors use: completed means neither paid nor sent, and what went back stays shipped."""
+
+PRESETS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({"default": DEFAULTS, "coarse": COARSE})
 HELD: Final = "holded"  # Magento's spelling, as is "canceled"
 UNKNOWN: Final = "checkout_completed"
 
 
-def stage(order: Row, overrides: Mapping[str, str]) -> tuple[str, str]:
+def stage(order: Row, overrides: Mapping[str, str], preset: str = "default") -> tuple[str, str]:
     """The stage of a ``sales_order`` row, and a warning ("" if there is none).
 
     ``overrides``: status or state → stage; the status wins. A held order stays in the stage of the state (and
-    status) it was held in, unless "holded" itself is overridden: a hold is a pause, not a step.
+    status) it was held in, unless "holded" itself is mapped: a hold is a pause, not a step.
     """
+    table = PRESETS[preset]
     state, status = _code(order.get("state")), _code(order.get("status"))
     chosen = overrides.get(status) or overrides.get(state)
-    if not chosen and state == HELD:
+    if not chosen and state == HELD and HELD not in table:
         state, status = _code(order.get("hold_before_state")), _code(order.get("hold_before_status"))
         chosen = overrides.get(status) or overrides.get(state)
-    chosen = chosen or DEFAULTS.get(state)
+    chosen = chosen or table.get(state)
     if chosen:
         return chosen, ""
     return UNKNOWN, f"order state {state!r} is not known; stage {UNKNOWN} is used; add it to mapping.stages"

@@ -62,6 +62,8 @@ PRODUCT_VALUES: Final = {
 }
 """``eav_attribute.backend_type`` → the table that holds such values of products."""
 
+_ATTRIBUTE: Final = frozenset({"attribute_id"})
+
 _PRODUCTS = (
     TableSpec("catalog_product_entity", ("entity_id",), ("entity_id", "sku", "type_id", "created_at")),
     *(
@@ -70,6 +72,7 @@ _PRODUCTS = (
             ("value_id",),
             ("value_id", "entity_id", "attribute_id", "store_id", "value"),
             indexes=(("entity_id",),),
+            kept_by=_ATTRIBUTE,
         )
         for table in PRODUCT_VALUES.values()
     ),
@@ -111,6 +114,7 @@ _ORDERS = (
         ("entity_id", "parent_id", "address_type", "firstname", "lastname", "company", "street", "city", "region",
          "postcode", "country_id", "telephone"),
         indexes=(("parent_id",),),
+        kept_by=frozenset({"address_type"}),
     ),
     TableSpec("sales_order_payment", ("entity_id",), ("entity_id", "parent_id", "method"), indexes=(("parent_id",),)),
     TableSpec(
@@ -194,7 +198,9 @@ def _customer_values(codes: frozenset[str]) -> list[TableSpec]:
     columns = ("value_id", "entity_id", "attribute_id", "value")
     selection = ",".join(sorted(codes))
     return [
-        TableSpec(table, ("value_id",), columns, indexes=(("entity_id",),), selection=selection)
+        TableSpec(
+            table, ("value_id",), columns, indexes=(("entity_id",),), selection=selection, kept_by=_ATTRIBUTE
+        )
         for table in CUSTOMER_VALUES.values()
     ]
 

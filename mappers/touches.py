@@ -68,9 +68,9 @@ def _changed(
 
 def _sales_order(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
     ids = _either("entity_id", before, after)
-    if _changed(before, after, order.COLUMNS, "guest_id", plan.deal.columns | plan.filter_columns):
+    if _changed(before, after, order.COLUMNS, "guest_id", plan.deal.columns | plan.filter_columns | plan.base_columns):
         yield from _refs(Kind.ORDER, ids)
-    if _changed(before, after, line_item.ORDER_COLUMNS, "guest_id", plan.filter_columns):
+    if _changed(before, after, line_item.ORDER_COLUMNS, "guest_id", plan.filter_columns | plan.base_columns):
         for order_id in ids:
             for item in rows.find("sales_order_item", "order_id", order_id):
                 yield from _item(item, rows, plan)
@@ -104,7 +104,7 @@ def _products_without_row(ids: Collection[Value], rows: RowReader, plan: Plan) -
 def _sales_order_item(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
     if _changed(before, after, order.ITEM_COLUMNS, "ship_mode"):
         yield from _refs(Kind.ORDER, _either("order_id", before, after))
-    if not _changed(before, after, line_item.COLUMNS, "price_mode", plan.line_item.columns):
+    if not _changed(before, after, line_item.COLUMNS, "price_mode", plan.line_item.columns | plan.base_columns):
         return
     seen: set[ObjectRef | Sweep] = set()
     for row in (before, after):

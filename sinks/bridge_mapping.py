@@ -95,6 +95,8 @@ UNMAPPED: Final[Mapping[ObjectType, Mapping[str, str]]] = {
                 "status",
                 "on_hold",
                 "partially_shipped",
+                "replaced_by",
+                "replaces",
             ),
             "the bridge installed no such property; map it to one of your own",
         ),

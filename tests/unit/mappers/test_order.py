@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from cdc.mapping_config import MappingSettings
 from cdc.model import Kind, ObjectRef, Value
 from mappers.guests import guest_id
-from tests.unit.mappers.shops import address, exists, item, order, properties, rendered, shop_rows
+from mappers.mapping import MagentoMapping
+from tests.kit.rows import DictRows
+from tests.unit.mappers.shops import REFERENCES, address, exists, item, order, properties, rendered, shop_rows
 
 APART = '{"product_calculations":0,"shipment_type":1}'
 TOGETHER = '{"product_calculations":1,"shipment_type":0}'
@@ -53,6 +56,8 @@ def test_a_deal_has_every_default_property() -> None:
         "status": "complete",
         "on_hold": "false",
         "partially_shipped": "false",
+        "replaced_by": "",
+        "replaces": "",
     }
     assert rendered(rows, Kind.ORDER, 1).references == (ObjectRef(Kind.CUSTOMER, 7),)
 
@@ -201,3 +206,36 @@ def test_only_billing_addresses_are_kept() -> None:
     rows = shop_rows({"sales_order_address": [address(1), address(2, address_type="shipping")]})
 
     assert [row["entity_id"] for row in rows.every("sales_order_address")] == [1]
+
+
+def test_amounts_in_the_base_currency() -> None:
+    """Of the order, its lines and what stands in for a product; the order currency's columns are not even read."""
+    base: dict[str, Value] = {
+        "base_currency_code": "USD", "base_grand_total": "100.0000", "base_total_refunded": "40.0000",
+        "base_tax_amount": "5.0000", "base_discount_amount": "-3.0000", "base_shipping_amount": "7.0000",
+    }  # fmt: skip
+    paid: dict[str, Value] = {
+        "base_price": "11.0000", "base_row_total": "22.0000", "base_tax_amount": "1.0000", "base_discount_amount": "2",
+    }  # fmt: skip
+    mapper = MagentoMapping(MappingSettings(currency="base"))
+    specs = {spec.name: spec.columns for spec in mapper.tables}
+    tables = {"sales_order": order(**base), "sales_order_item": item(**paid)}
+    kept = {name: [{c: v for c, v in row.items() if c in specs[name]}] for name, row in tables.items()}
+    rows = DictRows(mapper, {**REFERENCES, **kept})
+
+    deal, line = properties(rows, Kind.ORDER, 1), properties(rows, Kind.ITEM, 1)
+
+    names = ("currency", "amount", "tax_amount", "discount_amount")
+    assert [deal[name] for name in (*names, "shipping_amount")] == ["USD", "60.00", "5.00", "3.00", "7.00"]
+    assert [line[name] for name in (*names, "price")] == ["USD", "22.00", "1.00", "2.00", "11.00"]
+    assert properties(rows, Kind.PRODUCT, 10)["price"] == "11.00"
+    assert "grand_total" not in specs["sales_order"]
+
+
+def test_an_edited_order_says_what_replaced_it() -> None:
+    """By number, both ways; Magento has cancelled the old one by then."""
+    old = order(1, state="canceled", relation_child_real_id="000000001-1")
+    rows = shop_rows({"sales_order": [old, order(2, relation_parent_real_id="000000001")]})
+
+    assert [properties(rows, Kind.ORDER, 1)[name] for name in ("replaced_by", "replaces")] == ["000000001-1", ""]
+    assert [properties(rows, Kind.ORDER, 2)[name] for name in ("replaced_by", "replaces")] == ["", "000000001"]

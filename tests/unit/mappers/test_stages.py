@@ -83,3 +83,19 @@ def test_an_unknown_state_is_checkout_completed_with_a_warning(order: dict[str, 
 
     assert found == "checkout_completed"
     assert "mapping.stages" in warning
+
+
+@pytest.mark.parametrize(
+    ("state", "chosen"),
+    [
+        ("new", "checkout_completed"), ("pending_payment", "checkout_completed"), ("holded", "checkout_completed"),
+        ("payment_review", "checkout_completed"), ("processing", "checkout_completed"), ("complete", "shipped"),
+        ("closed", "shipped"), ("canceled", "cancelled"),
+    ],
+)  # fmt: skip
+def test_the_coarse_preset(state: str, chosen: str) -> None:
+    """What other connectors use; a hold is a stage of its own there, so that what was before it does not count."""
+    row = {"state": state, "hold_before_state": "complete"}
+
+    assert stage(row, {}, "coarse") == (chosen, "")
+    assert stage({**row, "status": "my_status"}, {"my_status": "processed"}, "coarse") == ("processed", "")

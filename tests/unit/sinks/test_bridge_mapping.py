@@ -16,7 +16,7 @@ DEFAULT_PROPERTIES = {
     ObjectType.PRODUCT: "name sku price description image_url url_key status type created_at",
     ObjectType.DEAL: "name amount currency stage order_number created_at closed_at tax_amount discount_amount "
     "shipping_amount coupon_code payment_method shipping_method tracking_numbers store state status on_hold "
-    "partially_shipped",
+    "partially_shipped replaced_by replaces",
     ObjectType.LINE_ITEM: "name sku quantity price amount discount_amount tax_amount currency",
 }
 
