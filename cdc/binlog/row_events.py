@@ -65,7 +65,10 @@ class RowEvents:
         table_id = _U64(view, at + HEADER_BYTES)[0] & _ID
         start = at + HEADER_BYTES + _FIXED
         table_at = start + view[start] + 2
-        name = bytes(view[start : table_at + 1 + view[table_at]])
+        name_end = table_at + 1 + view[table_at]
+        if name_end > end:
+            raise IndexError("names that end beyond their event")
+        name = bytes(view[start:name_end])
         spec = self._tables.by_name.get(name)
         reader = None
         if spec is not None:
@@ -75,6 +78,8 @@ class RowEvents:
 
     def on_rows(self, view: memoryview, at: int, end: int, head: Sequence[int]) -> int:
         """WRITE, UPDATE and DELETE rows of all versions, MariaDB's compressed ones too."""
+        if end - at < HEADER_BYTES + _FIXED:
+            raise IndexError("a rows event without its fixed fields")
         word = _U64(view, at + HEADER_BYTES)[0]
         reader = self._open.get(word & _ID)
         if reader is None:

@@ -100,6 +100,21 @@ def test_any_packets_are_cut_or_refused(raw: bytes) -> None:
         _decoder().feed_packets(memoryview(raw), len(raw))
 
 
+def test_an_event_does_not_borrow_from_the_next_one() -> None:
+    """A table map or rows event that is cut short is refused in a file, too, where other bytes follow it."""
+    for kind, body in ((EventType.TABLE_MAP, bytes(8) + b"\x28shop"), (EventType.WRITE_ROWS, b"\x09")):
+        log = Log(checksum=False)
+        log.format()
+        log.gtid(1)
+        log.query("BEGIN")
+        log.put(kind, body)
+        log.put(EventType.ROWS_QUERY, bytes(200))
+        reader = _decoder()
+        reader.feed_file(memoryview(log.data), len(log.data))
+        with pytest.raises(LogFormatError, match="cut short"):
+            reader.feed_file(memoryview(b"".join(log.events[3:])), len(b"".join(log.events[3:])))
+
+
 def test_an_impossible_length_is_an_error_and_not_a_wait() -> None:
     """An event that says it has 5 bytes, or 3 GB, does not make the reader wait for more."""
     log = _log()
