@@ -130,7 +130,8 @@ class TableSpec:
     stored (never decoded); ``transient`` columns are decoded for them and not stored. ``indexes``: what renderers
     look rows up by. ``reference``: a small table that many objects use (stores, groups, attributes); loaded before
     anything is rendered. ``keys_only``: kept just to carry cascades between two mapped tables. ``integer_key``: a
-    key of one column holds integers (so it can be the rowid). ``selection`` says in words of the mapper's own which
+    key of one column holds integers (so it can be the rowid). ``kept_by``: all columns that ``Mapper.keep`` looks at;
+    empty: not told. ``selection`` says in words of the mapper's own which
     rows it keeps: the table is loaded again when that changes.
     """
 
@@ -146,6 +147,7 @@ class TableSpec:
     reference: bool = False
     keys_only: bool = False
     selection: str = ""
+    kept_by: frozenset[str] = frozenset()
 
 
 class DeleteRule(StrEnum):

@@ -65,7 +65,7 @@ def _open_files(settings: Settings, start: Start | None, clock: Clock) -> Parts:
             [f"mapping.satellites: {table} needs primary, its primary key: files do not tell it" for table in unknown]
         )
     keys = core_foreign_keys()
-    replica = Replica(settings.state.dir, MagentoMapping(settings.mapping), keys, clock)
+    replica = Replica(settings.state.dir, MagentoMapping(settings.mapping), keys, clock, has_server=False)
     source = FilesSource(
         settings.source.files,
         replica.tables,

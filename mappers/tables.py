@@ -198,9 +198,7 @@ def _customer_values(codes: frozenset[str]) -> list[TableSpec]:
     columns = ("value_id", "entity_id", "attribute_id", "value")
     selection = ",".join(sorted(codes))
     return [
-        TableSpec(
-            table, ("value_id",), columns, indexes=(("entity_id",),), selection=selection, kept_by=_ATTRIBUTE
-        )
+        TableSpec(table, ("value_id",), columns, indexes=(("entity_id",),), selection=selection, kept_by=_ATTRIBUTE)
         for table in CUSTOMER_VALUES.values()
     ]
 

@@ -19,16 +19,18 @@ import structlog
 from cdc.errors import SourceDisconnectedError
 from cdc.history.floors import Snapshot, contains
 from cdc.history.reader import Chunk, RowLoader
-from cdc.model import DeleteRule, ForeignKey, ObjectRef, Pull, TableSpec
+from cdc.model import Cells, DeleteRule, ForeignKey, ObjectRef, Pull, TableSpec
 from cdc.replica.loads import Floor, Floors, LoadState
 from cdc.replica.replica import Replica
 from cdc.replica.thread import StateThread
+from cdc.replica.unread import UnreadRow
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
 PULL_BATCH = 50  # objects pulled under one snapshot
+READ_BATCH = 100  # rows that the log told only in part, read between two commits
 PULL_ROUNDS = 5  # an item's order, the order's customer ...: deeper than any object's rows lie
 LOOK_EVERY_S = 1.0  # sweeps and commands ask for pulls without a commit that is told
 PROGRESS_EVERY_S = 10.0
@@ -39,6 +41,8 @@ LAG_TRIES = 100
 
 class Loader(threading.Thread):
     """Loads what is missing and what is to be read again, and serves pulls while the replica is not complete.
+
+    At any time it reads rows that the log tells only in part.
 
     Without ``Replica.loads_everything`` (``start = "latest"``) only reference tables are loaded.
     """
@@ -67,12 +71,12 @@ class Loader(threading.Thread):
 
     @property
     def is_done(self) -> bool:
-        """Whether every table is read that has to be. Pulls may wait all the same."""
-        return self._replica.is_loaded
+        """Whether every table and row is read that has to be. Pulls may wait all the same."""
+        return self._replica.is_loaded and not self._replica.unread.any
 
     def wake(self) -> None:
         """Something was committed: perhaps an object waits for its pull, or a table to be read again."""
-        if not self._replica.complete:
+        if not self._replica.complete or self._replica.unread.any:
             self._pull_wanted.set()
 
     def stop(self) -> None:
@@ -105,6 +109,7 @@ class Loader(threading.Thread):
 
     def _work(self) -> bool:
         """Read one chunk or finish a load, pulls first; False when there is nothing to do."""
+        self._read_unread()
         if self._replica.complete:
             return False
         self._serve_pulls()  # first: a killed run may have left some, and then nobody wakes us
@@ -125,7 +130,7 @@ class Loader(threading.Thread):
 
     def _rest(self) -> None:
         """Wait to be woken; while objects may be asked for without a commit that is told, look now and then."""
-        if self._replica.complete:
+        if self._replica.complete and not self._replica.unread.any:
             self._reader.close()
             self._pull_wanted.wait()
         else:
@@ -172,6 +177,20 @@ class Loader(threading.Thread):
             if self._ending.wait(LAG_WAIT_S):
                 return None
         raise SourceDisconnectedError("the server does not show yet what its log has shown")
+
+    def _read_unread(self) -> None:
+        """Read the rows that the log told only in part, but for those that the shop holds locked."""
+        while self._replica.unread.any and not self._ending.is_set():
+            rows, stamp = self._call(lambda: self._replica.unread_rows(READ_BATCH))
+            read: list[tuple[UnreadRow, Cells | None]] = []
+            for row in rows:
+                found = self._reader.row(row.table, row.key)
+                if found is not None:
+                    read.append((row, found[0] if found else None))
+            seen = self._reader.position()
+            self._call(lambda: self._replica.take_unread(read, stamp, seen))  # noqa: B023  # runs now
+            if len(read) < len(rows):
+                return
 
     def _serve_pulls(self) -> None:
         """Read the rows of touched objects until none waits."""

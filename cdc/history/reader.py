@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import pymysql
 from pymysql.cursors import Cursor
 
 from cdc.binlog.schema import Column, ForgettingLookup
@@ -38,9 +39,12 @@ LOG_HEADER_BYTES = 4  # a log file's first event lies behind its magic number
 
 _CHANGED = frozenset({1054, 1146, 1412})  # no such column, no such table, the snapshot is from before a definition
 
+_LOCKED = frozenset({1205, 1213})  # the shop holds the row, or has won a deadlock
+
 _SESSION = (
     "SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = ''",
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    "SET SESSION innodb_lock_wait_timeout = 2",
 )
 
 
@@ -112,6 +116,24 @@ class RowLoader:
                 tables.append(pull.table)
         snapshot, results = self._read(reads)
         return list(zip(tables, results, strict=True)), snapshot
+
+    def row(self, table: str, key: Sequence[Value]) -> list[Cells] | None:
+        """The row with this primary key as it is now, and as the log has it up to now, [] if there is none.
+
+        None if the shop holds it locked: ask again later. The lock taken for it lasts as long as the SELECT.
+        """
+        plan = self._plan(table)
+        if plan is None:
+            return []
+        where = " AND ".join(f"{quoted(column)} = %s" for column in plan.key)
+        with self._mapped(), self._open().cursor() as cursor:
+            try:
+                cursor.execute(f"{plan.select} WHERE {where} LOCK IN SHARE MODE", list(key))
+            except pymysql.err.OperationalError as error:
+                if error.args[0] not in _LOCKED:
+                    raise
+                return None
+            return [_cells(plan, row) for row in cursor.fetchall()]
 
     def position(self) -> Position:
         """Where the log ends now: what was read before this call is contained in the log up to here."""

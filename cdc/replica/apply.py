@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cdc.model import ABSENT, Absent, Cells, Change, DeleteRule, ObjectRef, Op, Row, Sweep, TableSpec, Value
+from cdc.model import ABSENT, Absent, Cells, Change, DeleteRule, Image, ObjectRef, Op, Row, Sweep, TableSpec, Value
 from cdc.protocols import Mapper
 from cdc.replica.cascades import Cascades
 from cdc.replica.rows import ReplicaRows, Stored, TableRows
 from cdc.replica.store import Store
+from cdc.replica.unread import Unread, UnreadRow
 
 _WHOLE_TABLE: Final = ()
 """The tombstone's key of a TRUNCATE: no row has an empty key."""
@@ -76,11 +77,14 @@ class Touches:
 class Applier:
     """Writes changes and chunk rows into the replica."""
 
-    def __init__(self, store: Store, rows: ReplicaRows, mapper: Mapper, cascades: Cascades) -> None:
+    def __init__(
+        self, store: Store, rows: ReplicaRows, mapper: Mapper, cascades: Cascades, unread: Unread | None = None
+    ) -> None:
         self._store = store
         self._rows = rows
         self._mapper = mapper
         self._cascades = cascades
+        self.unread = unread if unread is not None else Unread(store)
         self._derived = {spec.name for spec in store.tables.values() if spec.derived}
         self.touches = Touches()
         self.is_partial = False
@@ -102,8 +106,9 @@ class Applier:
         table = self._rows.tables[change.table]
         self.changes_applied += 1
         if change.op is Op.TRUNCATE:
-            if self.is_partial:
+            if self._remembers:
                 self._bury(change.table, _WHOLE_TABLE, when.stamp, cascades=False)
+            self.unread.drop_table(change.table, when.stamp)
             for stored in table.every():
                 self._delete(table, table.key_of(stored), None, when, cascades=False)
             return
@@ -113,16 +118,75 @@ class Applier:
             self._delete(table, _key(change.before, width), change.before, when, cascades=change.cascades)
             return
         assert change.after is not None
-        key = _key(change.after, width)
+        key = old_key = _key(change.after, width)
         if change.op is Op.UPDATE and change.before is not None:
             old_key = _key(change.before, width)
             key = tuple(o if isinstance(n, Absent) else n for n, o in zip(key, old_key, strict=True))
-            if key != old_key:  # delete + insert; InnoDB cascades ON UPDATE, never ON DELETE, for a moved key
-                held = table.get(old_key)
-                self._delete(table, old_key, change.before, when, cascades=False)
-                self._write(table, key, change.after, when, before=change.before, merged_from=held)
-                return
+        if (change.image or self.unread.any) and self._is_to_be_read(table, key, old_key, change, when):
+            return
+        if key != old_key:  # delete + insert; InnoDB cascades ON UPDATE, never ON DELETE, for a moved key
+            held = table.get(old_key)
+            self._delete(table, old_key, change.before, when, cascades=False)
+            self._write(table, key, change.after, when, before=change.before, merged_from=held)
+            return
         self._write(table, key, change.after, when, before=change.before)
+
+    def _is_to_be_read(
+        self, table: TableRows, key: Sequence[Value], old_key: Sequence[Value], change: Change, when: When
+    ) -> bool:
+        """Whether an INSERT or UPDATE goes no further because its row has to be read, or is none that is kept."""
+        name, unread = table.spec.name, self.unread
+        if change.image is Image.WHOLE:
+            unread.drop(name, key, when.stamp)
+            return False
+        held = table.get(key)
+        if when.is_in(held) or (held is None and self._buried(name, key, when)):
+            return False
+        is_unread = unread.holds(name, old_key) or unread.holds(name, key)
+        if held is None:
+            held = table.get(old_key)
+        if held is not None and not is_unread and change.image is Image.PARTIAL:
+            return False
+        if held is None and not is_unread and self._is_rejected(table.spec, change):
+            return True
+        if key != old_key:
+            self._delete(table, old_key, change.before, when, cascades=False)
+        unread.add(UnreadRow(name, tuple(key), when.stamp, when.commit_ms))
+        return True
+
+    def _is_rejected(self, spec: TableSpec, change: Change) -> bool:
+        """Whether a row that is not held is surely not one to keep, as far as its image tells.
+
+        ``TableSpec.kept_by`` are all the columns that ``Mapper.keep`` looks at. If the image tells them all, ``keep``
+        decides. If it tells that none of them changed, and every row to keep is held, the row was not kept before and
+        is not now.
+        """
+        row = _row_of(spec, change.after) or {}
+        told = spec.kept_by.intersection(row)
+        if not spec.kept_by or spec.keys_only:
+            return False
+        if told == spec.kept_by:
+            return not self._mapper.keep(spec.name, row, self._rows)
+        is_told_unchanged = not told and change.image is Image.PARTIAL
+        return is_told_unchanged and not self.is_partial and self.unread.can_read
+
+    def take_read(self, row: UnreadRow, cells: Cells | None, stamp: int) -> None:
+        """A row that had to be read, None if the server does not have it; it contains everything before ``stamp``.
+
+        Nothing happens if the log has told of it since: then it is read again, or whole.
+        """
+        if not self.unread.is_current(row):
+            return
+        table = self._rows.tables[row.table]
+        settled = self._orphaned(table.spec, row.key, cells, stamp) if cells is not None else None
+        self.unread.drop(row.table, row.key, row.stamp)
+        if settled is not None:
+            self._write(table, row.key, settled, When(stamp, False, row.commit_ms))
+
+    @property
+    def _remembers(self) -> bool:
+        """Whether deletions leave tombstones: rows may arrive that were read before them."""
+        return self.is_partial or self.unread.any
 
     def _write(
         self,
@@ -200,7 +264,8 @@ class Applier:
             if cascades:  # the row came anew since; children that this pass or an older read brought did not
                 self._cascade(spec, key, _row_of(spec, before), when)
             return
-        if self.is_partial:
+        self.unread.drop(spec.name, key, when.stamp)
+        if self._remembers:
             self._bury(spec.name, key, when.stamp, cascades=cascades)
         old = table.as_row(held) if held is not None else _row_of(spec, before)
         if held is not None:
@@ -260,7 +325,7 @@ class Applier:
 
     def _orphaned(self, spec: TableSpec, key: Sequence[Value], cells: Cells, stamp: int) -> Cells | None:
         """A chunk's row after what happened to its parents since: NULL for a SET NULL, None if it went along."""
-        if not self.is_partial:
+        if not self._remembers:
             return cells
         for foreign in self._cascades.of_child.get(spec.name, ()):
             at = spec.columns.index(foreign.child_column)
@@ -277,7 +342,7 @@ class Applier:
 
     def _buried(self, table: str, key: Sequence[Value], when: When) -> bool:
         """Whether the row was deleted after this image."""
-        if not self.is_partial:
+        if not self._remembers:
             return False
         return max(self._tombstone(table, key)[0], self._tombstone(table, _WHOLE_TABLE)[0]) > when.stamp
 

@@ -22,6 +22,7 @@ from cdc.replica.places import Places
 from cdc.replica.rows import ReplicaRows
 from cdc.replica.schema import table_name
 from cdc.replica.store import Store
+from cdc.replica.unread import Unread, UnreadRow
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +38,7 @@ class Intake:
         *,
         exclusive: bool,
         create: bool,
+        has_server: bool,
     ) -> None:
         self.tables = with_between(mapper.tables, keys)
         self._cascades = Cascades(self.tables, keys)
@@ -45,7 +47,8 @@ class Intake:
         self.rows = ReplicaRows(self.store.db, self.tables)
         self.places = Places(self.store)
         self.loads = Loads(self.store)
-        self.applier = Applier(self.store, self.rows, mapper, self._cascades)
+        self.unread = Unread(self.store, can_read=has_server)
+        self.applier = Applier(self.store, self.rows, mapper, self._cascades, self.unread)
         self._again = Again(self.store, self.rows, self.applier, mapper)
         self._mapper = mapper
         self._read_flags()
@@ -166,7 +169,7 @@ class Intake:
             self._sweep_everything(stamp)
         self._again.release(stamp)
         self.store.db.execute("UPDATE dirty SET pull = 0, not_before = max(not_before, ?) WHERE pull = 1", (stamp,))
-        self.store.db.execute("DELETE FROM tombstone")
+        self._forget_deletions(while_loading=False)
         self.loads.finish()
         self._set_flag("covered_stamp", -1)
         self._set_flag("settled_stamp", stamp)
@@ -204,6 +207,32 @@ class Intake:
         stamp = self._stamp_here(seen)
         done = [ref for ref in refs if asked.issuperset(self._mapper.pulls(ref, self.rows))]
         dirty.pulled(self.store, done, stamp)
+
+    def unread_rows(self, limit: int) -> tuple[list[UnreadRow], int]:
+        """Rows that have to be read, and a stamp: rows read with a lock from now on contain everything before it."""
+        return self.unread.due(limit), self.places.current()
+
+    def take_unread(self, read: Sequence[tuple[UnreadRow, Cells | None]], stamp: int, seen: Position) -> None:
+        """Take rows that had to be read: they contain everything before ``stamp``, and ``seen`` was noted after them.
+
+        What they bear on is rendered once the log has passed ``seen``.
+        """
+        not_before = self._stamp_here(seen)
+        aside = self.applier.take_touches()
+        for row, cells in read:
+            self.applier.take_read(row, cells, max(stamp, row.stamp))
+        touches, self.applier.touches = self.applier.take_touches(), aside
+        for ref, commit_ms in touches.objects.items():
+            dirty.mark(self.store, ref, commit_ms=commit_ms, pull=not self.complete, not_before=not_before)
+        if self.complete or not self.loads_everything or not self.store.meta("sweep_at_end", True):
+            for sweep in touches.sweeps:
+                dirty.add_sweep(self.store, sweep, urgency=Urgency.HISTORY, not_before=not_before)
+        self._forget_deletions(while_loading=not self.complete)
+
+    def _forget_deletions(self, *, while_loading: bool) -> None:
+        """Tombstones are for rows that may still arrive."""
+        if not while_loading and not self.unread.any:
+            self.store.db.execute("DELETE FROM tombstone")
 
     def _stamp_here(self, place: Position) -> int:
         """The stamp of a place that the server was asked for, if it is the server whose log is read.

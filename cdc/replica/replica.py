@@ -61,8 +61,9 @@ class Replica(Intake):
         *,
         exclusive: bool = True,
         create: bool = True,
+        has_server: bool = True,
     ) -> None:
-        super().__init__(folder, mapper, keys, exclusive=exclusive, create=create)
+        super().__init__(folder, mapper, keys, exclusive=exclusive, create=create, has_server=has_server)
         self.renderer = Renderer(self.store, self.rows, mapper, clock)
         self._clock = clock
         self.progress = Progress()
@@ -76,6 +77,7 @@ class Replica(Intake):
         self.renderer.ledger.reload()
         self.places = Places(self.store)
         self.loads.reread()
+        self.unread.reread()
         self._read_flags()
 
     # --------------------------------------------------------------------------------------------- live work

@@ -16,6 +16,7 @@ outbox     the newest unsent message of an object; ``seq`` is its place in the o
 bare_link  who was sent without a reference because that object is dead-lettered
 dead_letter messages set aside for good, with their reason
 prepared   changes of XA transactions that are neither committed nor rolled back yet, by id and place of their PREPARE
+unread     keys of rows that the log told only in part: to be read from the server
 unknown    objects with an attempt whose outcome is unknown: to be sent once more after their next acceptance
 prepared   changes of XA transactions that are neither committed nor rolled back yet, by id and place of their PREPARE
 orphan     accepted and later refused because what they refer to was not known yet; rendered again once it is
@@ -79,6 +80,8 @@ CREATE INDEX IF NOT EXISTS dead_letter_time ON dead_letter (at_ms);
 CREATE TABLE IF NOT EXISTS prepared (
     xid TEXT NOT NULL, stamp INTEGER NOT NULL, part INTEGER NOT NULL, columns TEXT NOT NULL, changes BLOB NOT NULL,
     PRIMARY KEY (xid, stamp, part)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unread (
+    tbl TEXT NOT NULL, key TEXT NOT NULL, stamp INTEGER NOT NULL, commit_ms INTEGER NOT NULL, PRIMARY KEY (tbl, key));
 CREATE TABLE IF NOT EXISTS unknown (
     kind TEXT NOT NULL, id NOT NULL, due_ms INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS prepared (

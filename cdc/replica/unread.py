@@ -1,0 +1,95 @@
+"""Rows that the log tells only in part, and that have to be read from the server before they can be used.
+
+With binlog_row_image MINIMAL or NOBLOB a change may name a row that is not held, or leave open what some columns hold
+(``Image.UNKNOWN``). Such a row stays as it is, and its key is noted here. The loader reads it with a lock: a
+transaction that is in the log keeps its rows locked until InnoDB shows it, so what is read contains everything that the
+log had said of the row by then. Should it say more before the row arrives, it is read once more. So nothing has to be
+remembered of such a row but its key. Use inside a store transaction; ``reread`` after one was undone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cdc.errors import UnsupportedEventError
+from cdc.model import Value
+from cdc.replica.store import Store
+
+
+class UnreadRow(NamedTuple):
+    """One row to read: ``stamp`` and ``commit_ms`` are those of the last transaction that told of it in part."""
+
+    table: str
+    key: tuple[Value, ...]
+    stamp: int
+    commit_ms: int
+
+
+class Unread:
+    """The state's ``unread`` table. ``can_read`` False: there is no server to read from."""
+
+    def __init__(self, store: Store, *, can_read: bool = True) -> None:
+        self._store = store
+        self.can_read = can_read
+        self.any = False
+        """Whether there are any; may be looked at from other threads."""
+        self.reread()
+
+    def reread(self) -> None:
+        """Look whether the state has any."""
+        known = self._store.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'unread'").fetchone()
+        self.any = bool(known) and self._store.db.execute("SELECT 1 FROM unread LIMIT 1").fetchone() is not None
+
+    def add(self, row: UnreadRow) -> None:
+        """The row has to be read, anew if it is being read now. UnsupportedEventError if there is no server."""
+        if not self.can_read:
+            raise UnsupportedEventError(
+                f"a change of a row of {row.table} that the log does not hold whole (binlog_row_image,"
+                " binlog_row_value_options), and there is no server to read the rest from",
+                hint='read the log through the server (source.kind = "binlog"), or have it write whole rows',
+            )
+        self._store.db.execute(
+            "INSERT INTO unread VALUES (?, ?, ?, ?) ON CONFLICT (tbl, key) DO UPDATE SET"
+            " stamp = max(stamp, excluded.stamp), commit_ms = max(commit_ms, excluded.commit_ms)",
+            (row.table, _text(row.key), row.stamp, row.commit_ms),
+        )
+        self.any = True
+
+    def holds(self, table: str, key: Sequence[Value]) -> bool:
+        """Whether the row has to be read."""
+        if not self.any:
+            return False
+        found = self._store.db.execute("SELECT 1 FROM unread WHERE tbl = ? AND key = ?", (table, _text(key)))
+        return found.fetchone() is not None
+
+    def due(self, limit: int) -> list[UnreadRow]:
+        """Those told of first."""
+        rows = self._store.db.execute("SELECT tbl, key, stamp, commit_ms FROM unread ORDER BY stamp LIMIT ?", (limit,))
+        return [UnreadRow(table, tuple(json.loads(key)), stamp, ms) for table, key, stamp, ms in rows]
+
+    def is_current(self, row: UnreadRow) -> bool:
+        """Whether the log has said no more of the row since it was ``due``, nor all of it."""
+        found = self._store.db.execute(
+            "SELECT 1 FROM unread WHERE tbl = ? AND key = ? AND stamp = ?", (row.table, _text(row.key), row.stamp)
+        )
+        return found.fetchone() is not None
+
+    def drop(self, table: str, key: Sequence[Value], stamp: int) -> None:
+        """The row is whole as of ``stamp``, or gone."""
+        if self.any:
+            self._drop("tbl = ? AND key = ? AND stamp <= ?", (table, _text(key), stamp))
+
+    def drop_table(self, table: str, stamp: int) -> None:
+        """All rows of the table are gone as of ``stamp``."""
+        if self.any:
+            self._drop("tbl = ? AND stamp <= ?", (table, stamp))
+
+    def _drop(self, where: str, arguments: tuple[object, ...]) -> None:
+        if self._store.db.execute(f"DELETE FROM unread WHERE {where}", arguments).rowcount:
+            self.reread()
+
+
+def _text(key: Sequence[Value]) -> str:
+    return json.dumps(list(key))
