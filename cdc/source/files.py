@@ -17,7 +17,7 @@ import zstandard
 
 from cdc.binlog.assembly import Room
 from cdc.binlog.decoder import LogDecoder
-from cdc.binlog.events import HEADER_BYTES, MAGIC, MAGIC_ENCRYPTED
+from cdc.binlog.events import HEADER, HEADER_BYTES, MAGIC, MAGIC_ENCRYPTED
 from cdc.binlog.schema import SchemaLookup
 from cdc.errors import LogFormatError, PositionLostError, SetupError
 from cdc.model import Position, Start, StartKind, TableSpec, Transaction
@@ -25,6 +25,7 @@ from cdc.model import Position, Start, StartKind, TableSpec, Transaction
 _READ_BYTES: Final = 1 << 20
 _PACKED: Final = re.compile(r"\.(gz|zst)$")
 _FIRST_OFFSET: Final = len(MAGIC)
+_32_BITS: Final = 0xFFFFFFFF
 
 
 class FilesSource:
@@ -99,10 +100,8 @@ class FilesSource:
             with _opened(path) as file:
                 _check_magic(file.read(len(MAGIC)), path)
                 decoder.begin_file(name, offset)
-                if offset > _FIRST_OFFSET:
-                    skipped = _read_format(file, decoder, path)
-                    _skip(file, offset - _FIRST_OFFSET - skipped, path)
-                yield from _events(file, decoder, path)
+                head = _go_to(file, offset, decoder, path) if offset != _FIRST_OFFSET else b""
+                yield from _events(file, decoder, path, head)
         except (OSError, EOFError, zstandard.ZstdError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise SetupError(f"{path} cannot be read: {reason}", hint="check the file and its permissions") from error
@@ -167,15 +166,28 @@ def _read_format(file: BinaryIO, decoder: LogDecoder, path: Path) -> int:
     return length
 
 
-def _skip(file: BinaryIO, count: int, path: Path) -> None:
-    while count > 0:
-        count -= len(_read_exactly(file, min(count, _READ_BYTES), path))
+def _go_to(file: BinaryIO, offset: int, decoder: LogDecoder, path: Path) -> bytes:
+    """Pass over what lies before ``offset``; the header of the event there, already read (b"" at the file's end).
+
+    Its own word for where it ends proves that it is one: bytes inside an event may look like a header.
+    """
+    skip = offset - _FIRST_OFFSET - _read_format(file, decoder, path)
+    while skip > 0:
+        skip -= len(_read_exactly(file, min(skip, _READ_BYTES), path))
+    head = file.read(HEADER_BYTES)
+    says = HEADER.unpack(head) if len(head) == HEADER_BYTES else None
+    if skip < 0 or (says is not None and says[4] != (offset + says[3]) & _32_BITS):
+        raise LogFormatError(
+            "no event begins", place=f"{log_name(path)}:{offset}", hint="start at the beginning of a transaction"
+        )
+    return head
 
 
-def _events(file: BinaryIO, decoder: LogDecoder, path: Path) -> Iterator[Transaction]:
-    """Read on in large pieces into one buffer, which grows only for an event that does not fit."""
+def _events(file: BinaryIO, decoder: LogDecoder, path: Path, head: bytes) -> Iterator[Transaction]:
+    """Read on in large pieces into one buffer, which grows only for an event that does not fit. ``head``: was read."""
     buffer = bytearray(2 * _READ_BYTES)
-    held = 0
+    held = len(head)
+    buffer[:held] = head
     while True:
         if held == len(buffer):
             buffer += bytes(len(buffer))

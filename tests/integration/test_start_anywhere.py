@@ -1,0 +1,85 @@
+"""From every place of a log, reading on ends in the same state, or the start is refused: never wrong, never a hang."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cdc.errors import LogFormatError, SourceStoppedError, UnsupportedEventError
+from cdc.model import Position, Start, StartKind, Transaction
+from cdc.source.files import FilesSource
+from tests.kit.recorded import TABLES, boundaries, folded, record
+from tests.kit.servers import MariaDB, MySQL, Server
+
+_NO_GTID = {"gtid_mode": "OFF", "enforce_gtid_consistency": "OFF"}
+
+
+@pytest.fixture(scope="module", params=["mariadb", "mysql", "mysql without gtid", "mariadb without checksums"])
+def log(request: pytest.FixtureRequest) -> Iterator[tuple[Path, str]]:
+    """A recorded log and its database, of each kind that a transaction may begin in."""
+    request.getfixturevalue(request.param.split()[0])  # skips where there is none
+    kind: type[Server] = MariaDB if request.param.startswith("mariadb") else MySQL
+    options = {"mysql without gtid": _NO_GTID, "mariadb without checksums": {"binlog_checksum": "NONE"}}
+    with kind(options.get(request.param, {})) as server, server.database() as database:  # type: ignore[arg-type]
+        yield record(server, database), database
+
+
+def _read(path: Path, database: str, offset: int) -> list[Transaction]:
+    source = FilesSource([str(path)], TABLES, database=database)
+    return list(source.transactions(Start(StartKind.PLACE, Position(path.name, offset))))
+
+
+def test_every_event_boundary(log: tuple[Path, str]) -> None:
+    """The state there and what is read from there on make the state of the whole log; inside transactions, refused."""
+    path, database = log
+    whole = _read(path, database, 4)
+    final = folded({}, whole)
+    assert len(final) == 4
+    begun = 0
+    for offset in boundaries(path):
+        there = folded({}, (one for one in whole if one.end.offset <= offset))
+        with contextlib.suppress(UnsupportedEventError):
+            assert folded(there, _read(path, database, offset)) == final, offset
+            begun += 1
+    assert len(whole) <= begun <= len(boundaries(path)) - 20
+
+
+def test_places_inside_of_events(log: tuple[Path, str]) -> None:
+    """Next to each boundary and at a thousand other places: refused."""
+    path, database = log
+    edges = boundaries(path)
+    near = {edge + step for edge in edges[:-1] for step in (1, 4, 13, 19)}
+    others = set(random.Random(5).sample(range(edges[-1]), 1000)) | {0, 3}
+    for offset in sorted((near | others) - set(edges)):
+        with pytest.raises(SourceStoppedError):
+            _read(path, database, offset)
+
+
+def test_a_place_beyond_the_end(log: tuple[Path, str]) -> None:
+    """A file does not reach there: refused, not waited for."""
+    path, database = log
+    with pytest.raises(LogFormatError, match="ends before the place"):
+        _read(path, database, path.stat().st_size + 1)
+
+
+def test_a_cut_file(log: tuple[Path, str], tmp_path: Path) -> None:
+    """A copy that was cut off anywhere: whole transactions before the cut, then the error or, between two, an end."""
+    path, database = log
+    held, edges = path.read_bytes(), boundaries(path)
+    whole = [one.end.offset for one in _read(path, database, 4) if one.changes]
+    for length in sorted({*edges[1:], *random.Random(6).sample(range(5, len(held)), 60)}):
+        copy = tmp_path / path.name
+        copy.write_bytes(held[:length])
+        got = []
+        try:
+            for one in FilesSource([str(copy)], TABLES, database=database).transactions(Start(StartKind.EARLIEST)):
+                got += [one.end.offset] * bool(one.changes)
+        except LogFormatError:
+            assert length not in edges
+        else:
+            assert length in edges
+        assert got == [end for end in whole if end <= length]
