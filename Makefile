@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type check format bench soak clean
+.PHONY: help setup demo test lint type check format bench fuzz soak clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -42,6 +42,13 @@ format: setup ## put the code into the form that lint wants
 
 bench: setup ## measure against other readers of the log, on this machine (ARGS="decode" for one)
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+fuzz: setup .venv/fuzz ## feed the decoder what a fuzzer thinks up, three minutes long (ARGS="--minutes 30 --target json")
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+.venv/fuzz: pyproject.toml
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,fuzz]'
+	@touch $@
 
 soak: setup ## repeat kills, restarts and random shops for hours, stop at the first failure (ARGS="--hours 8")
 	@$(BIN)/python -m tests.soak $(ARGS)

@@ -1,0 +1,26 @@
+"""What fuzzing found worth keeping still holds: the corpus, without the fuzzer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.targets import TARGETS
+
+CORPUS = Path(__file__).parents[2] / "fuzz" / "corpus"
+MOST_BYTES = 300_000
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_every_input_of_the_corpus_holds(name: str) -> None:
+    """Each ends with a result or a typed error; where two ways of reading exist, they agree."""
+    inputs = sorted((CORPUS / name).iterdir())
+    assert inputs
+    for path in inputs:
+        TARGETS[name](path.read_bytes())
+
+
+def test_the_corpus_stays_small() -> None:
+    """It is downloaded with every clone."""
+    assert sum(path.stat().st_size for path in CORPUS.rglob("*") if path.is_file()) < MOST_BYTES
