@@ -18,7 +18,7 @@ import zstandard
 from cdc.binlog.assembly import Assembly, Room
 from cdc.binlog.events import ACTIONS, CHECKSUM_BYTES, FLAG_ARTIFICIAL, HEADER, HEADER_BYTES, Action, EventType
 from cdc.binlog.framing import LONG_PACKET, PACKET_HEADER_BYTES, check_length, packet_at
-from cdc.binlog.handlers import MOVED, STAY, Handlers, event_name
+from cdc.binlog.handlers import MOVED, STAY, Handler, Handlers, event_name
 from cdc.binlog.place import Place
 from cdc.binlog.schema import SchemaLookup
 from cdc.binlog.tables import MappedTables
@@ -41,6 +41,7 @@ _QUIET: Final = frozenset(
 """Types that never end anything: their handlers only gather."""
 
 _EMPTY_BYTES: Final = 500  # about what a transaction takes in memory without its changes
+_CRC_OF_ALL: Final = 0x2144DF1C  # what CRC-32 gives for any bytes and their own CRC-32 behind them, low byte first
 _WRONG_CHECKSUM: Final = "its checksum does not fit its bytes"
 _ADVICE: Final = "check the file (mariadb-binlog --verify-binlog-checksum), or start at a later transaction"
 
@@ -161,7 +162,7 @@ class LogDecoder:
         table's id or name. The place is brought up to date where somebody may look at it. All other events go through
         ``_event``.
         """
-        unpack, table, events, handlers = HEADER.unpack_from, self._table, self._events, self._handlers
+        unpack, events, quiet = HEADER.unpack_from, self._events, self._quiet()
         place = self._place
         at = counted = kind = 0
         try:
@@ -172,9 +173,9 @@ class LogDecoder:
                 if end > length or end - at < HEADER_BYTES:
                     check_length(head[3])
                     return
-                body = end - CHECKSUM_BYTES
-                if kind in _QUIET and handlers.has_checksums and crc32(buffer[at:body]) == _U32(buffer, body)[0]:
-                    table[kind](buffer, at, body, head)
+                handler = quiet[kind]
+                if handler is not None and crc32(buffer[at:end]) == _CRC_OF_ALL:
+                    handler(buffer, at, end - CHECKSUM_BYTES, head)
                     events[kind] += 1
                 else:
                     place.offset += at - counted
@@ -183,6 +184,8 @@ class LogDecoder:
                     counted = end
                     if settles:
                         self._settled(batch)
+                    if kind == _FORMAT:
+                        quiet = self._quiet()
                 at = end
         except _MALFORMED as error:
             place.offset += at - counted
@@ -192,27 +195,48 @@ class LogDecoder:
             place.offset += at - counted
             batch.used = at
 
+    def _quiet(self) -> list[Handler | None]:
+        """By type, the handlers of events that never end anything; none where there are no checksums to trust."""
+        has_checksums = self._handlers.has_checksums
+        return [at if has_checksums and kind in _QUIET else None for kind, at in enumerate(self._table)]
+
     def _packets(self, buffer: memoryview, length: int, batch: _Batch) -> None:
-        """The loop over network packets; unusual ones are left to framing.py."""
-        unpack, take, u32 = HEADER.unpack_from, self._event, _U32
-        at = 0
-        while length - at >= PACKET_HEADER_BYTES:
-            size = u32(buffer, at)[0] & LONG_PACKET
-            start, end = at + PACKET_HEADER_BYTES + 1, at + PACKET_HEADER_BYTES + size
-            view = buffer
-            if size < LONG_PACKET and size > HEADER_BYTES and end <= length and not buffer[start - 1]:
-                head = unpack(buffer, start)
-                if head[3] != size - 1:
-                    raise LogFormatError(f"an event of {head[3]} bytes in a packet of {size - 1}")
-            else:
-                frame = packet_at(buffer, at, length)
-                if frame is None:
-                    return
-                view, start, size, end = frame
-                head = self._head(view, start, size)
-            if take(view, start, start + head[3], head):
-                self._settled(batch)
-            at = batch.used = end
+        """The same over network packets; unusual ones are left to framing.py.
+
+        The server leaves out events of no interest to replicas, so that counting bytes does not tell the place.
+        """
+        unpack, u32, events, quiet = HEADER.unpack_from, _U32, self._events, self._quiet()
+        place = self._place
+        at = kind = 0
+        try:
+            while length - at >= PACKET_HEADER_BYTES:
+                size = u32(buffer, at)[0] & LONG_PACKET
+                start, end = at + PACKET_HEADER_BYTES + 1, at + PACKET_HEADER_BYTES + size
+                view = buffer
+                if size < LONG_PACKET and size > HEADER_BYTES and end <= length and not buffer[start - 1]:
+                    head = unpack(buffer, start)
+                    if head[3] != size - 1:
+                        raise LogFormatError(f"an event of {head[3]} bytes in a packet of {size - 1}")
+                else:
+                    frame = packet_at(buffer, at, length)
+                    if frame is None:
+                        return
+                    view, start, size, end = frame
+                    head = self._head(view, start, size)
+                kind, beyond = head[1], start + head[3]
+                handler = quiet[kind]
+                if handler is not None and crc32(view[start:beyond]) == _CRC_OF_ALL:
+                    handler(view, start, beyond - CHECKSUM_BYTES, head)
+                    events[kind] += 1
+                    place.offset = place.after(head[3], head[4])
+                else:
+                    if self._event(view, start, beyond, head):
+                        self._settled(batch)
+                    if kind == _FORMAT:
+                        quiet = self._quiet()
+                at = batch.used = end
+        except _MALFORMED as error:
+            raise self._malformed(kind, error) from error
 
     def _settled(self, batch: _Batch) -> None:
         """The event just taken ended a transaction or moved the resume point."""
@@ -243,7 +267,7 @@ class LogDecoder:
                 body = self._body_end(view, at, end, head)
             else:
                 body = end - CHECKSUM_BYTES
-                if self._verify and crc32(view[at:body]) != _U32(view, body)[0]:
+                if self._verify and crc32(view[at:end]) != _CRC_OF_ALL:
                     raise ValueError(_WRONG_CHECKSUM)
             result = self._table[kind](view, at, body, head)
         except SourceStoppedError as error:

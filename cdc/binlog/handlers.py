@@ -181,10 +181,12 @@ class Handlers:
         return GO_ON
 
     def _open(self, *, has_begun: bool) -> None:
-        if self._assembly.is_open and (self._assembly.has_changes or self._assembly.has_begun):
-            raise UnsupportedEventError("a transaction begins inside another", hint=ADVICE_START)
-        self._assembly.reset()
-        self._assembly.open(has_begun=has_begun)
+        assembly = self._assembly
+        if assembly.is_open:
+            if assembly.has_changes or assembly.has_begun:
+                raise UnsupportedEventError("a transaction begins inside another", hint=ADVICE_START)
+            assembly.reset()
+        assembly.open(has_begun=has_begun)
 
     def _on_commit(self, view: memoryview, at: int, end: int, head: Head) -> int:
         if not self._assembly.is_open:

@@ -81,9 +81,12 @@ class RowEvents:
         if end - at < HEADER_BYTES + _FIXED:
             raise IndexError("a rows event without its fixed fields")
         word = _U64(view, at + HEADER_BYTES)[0]
-        reader = self._open.get(word & _ID)
+        try:
+            reader = self._open[word & _ID]
+        except KeyError:
+            return self._on_unnamed(word & _ID)
         if reader is None:
-            self._skip(word & _ID)
+            self.skipped += 1
             return 0
         kind = head[1]
         body = bytes(view[at + HEADER_BYTES + _FIXED : end])
@@ -104,9 +107,12 @@ class RowEvents:
     def on_partial_json(self, view: memoryview, at: int, end: int, head: Sequence[int]) -> int:
         """PARTIAL_UPDATE_ROWS: the after image holds differences of JSON values."""
         word = _U64(view, at + HEADER_BYTES)[0]
-        reader = self._open.get(word & _ID)
+        try:
+            reader = self._open[word & _ID]
+        except KeyError:
+            return self._on_unnamed(word & _ID)
         if reader is None:
-            self._skip(word & _ID)
+            self.skipped += 1
             return 0
         body = bytes(view[at + HEADER_BYTES + _FIXED : end])
         assembly = self._assembly
@@ -123,10 +129,11 @@ class RowEvents:
         self.decoded += rows
         self.unchanged += rows - changed
 
-    def _skip(self, table_id: int) -> None:
-        if table_id not in self._open and table_id != _DUMMY_TABLE:
+    def _on_unnamed(self, table_id: int) -> int:
+        if table_id != _DUMMY_TABLE:
             raise UnsupportedEventError("rows of a table that the log has not named", hint=ADVICE_START)
         self.skipped += 1
+        return 0
 
 
 def _weight(reader: TableReader, op: Op, length: int, changes: int) -> int:
