@@ -22,7 +22,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from cdc.errors import ConfigError
 from cdc.mapping_config import MappingSettings
 from cdc.model import ObjectType, parse_start
-from cdc.section import Section
+from cdc.section import Section, read_secret
 
 ENV_PREFIX = "MAGENTO_CDC__"
 DEFAULT_FILE = "magento-cdc.toml"
@@ -31,19 +31,6 @@ _URL_LOGIN = re.compile(r"//[^/@\s]*@")
 
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
-
-
-def _read_secret(value: SecretStr, path: Path | None, name: str) -> SecretStr:
-    """The secret itself, or the first line of its file. Raises ValueError if both are set or the file is unreadable."""
-    if path is None:
-        return value
-    if value.get_secret_value():
-        raise ValueError(f"{name} and {name}_file are both set; keep one")
-    try:
-        return SecretStr(path.read_text(encoding="utf-8").strip())
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise ValueError(f"{name}_file {str(path)!r} cannot be read: {reason}") from None
 
 
 class TlsMode(StrEnum):
@@ -114,7 +101,7 @@ class SourceSettings(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> SourceSettings:
-        object.__setattr__(self, "password", _read_secret(self.password, self.password_file, "password"))
+        object.__setattr__(self, "password", read_secret(self.password, self.password_file, "password"))
         if self.kind == "files" and not self.files:
             raise ValueError('files is empty; kind = "files" needs binlog files or globs')
         return self
@@ -173,10 +160,8 @@ class SinkSettings(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> SinkSettings:
-        object.__setattr__(self, "api_key", _read_secret(self.api_key, self.api_key_file, "api_key"))
-        object.__setattr__(
-            self, "access_token", _read_secret(self.access_token, self.access_token_file, "access_token")
-        )
+        object.__setattr__(self, "api_key", read_secret(self.api_key, self.api_key_file, "api_key"))
+        object.__setattr__(self, "access_token", read_secret(self.access_token, self.access_token_file, "access_token"))
         return self
 
 

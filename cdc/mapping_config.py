@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
 from cdc.mapping_columns import AttributeProperty, Attributes, ColumnProperty, Columns, Lookup, PropertyType, refused
-from cdc.mapping_rules import Filter
+from cdc.mapping_rules import Filter, Privacy
 from cdc.mapping_tables import ContactForm, Satellite
 from cdc.model import ObjectType
 from cdc.section import Section
@@ -81,6 +81,14 @@ class LineItemMapping(Section):
         return value
 
 
+Own = TypeVar("Own", Satellite, ContactForm)
+
+
+def _keyed(one: Own, found: Mapping[str, tuple[str, ...]]) -> Own:
+    primary = () if one.primary else found.get(one.table, ())
+    return one.model_copy(update={"primary": primary}) if primary else one
+
+
 class MappingSettings(Section):
     """What is sent for each object."""
 
@@ -108,6 +116,7 @@ class MappingSettings(Section):
     )
     subscribers: bool = Field(False, description="whether newsletter subscribers without order or account are contacts")
     filter: Filter = Filter()
+    privacy: Privacy = Privacy()
 
     @model_validator(mode="after")
     def _named_once(self) -> MappingSettings:
@@ -154,6 +163,15 @@ class MappingSettings(Section):
             for name, made in form.properties.items():
                 found[ObjectType.CONTACT].setdefault(name, (made.target, made.type))
         return found
+
+    def with_primary_keys(self, found: Mapping[str, tuple[str, ...]]) -> MappingSettings:
+        """With the primary keys of these tables filled in, where they are not given."""
+        return self.model_copy(
+            update={
+                "satellites": tuple(_keyed(one, found) for one in self.satellites),
+                "contact_forms": tuple(_keyed(one, found) for one in self.contact_forms),
+            }
+        )
 
     def without_primary_key(self) -> list[str]:
         """The modules' tables whose primary key is not given."""

@@ -1,14 +1,17 @@
-"""What of the shop is followed at all (``[mapping.filter]``)."""
+"""What of the shop is followed at all (``[mapping.filter]``), and what is not sent as it is (``[mapping.privacy]``)."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
-from cdc.mapping_columns import ColumnName
-from cdc.section import Section
+from cdc.mapping_columns import ColumnName, Name
+from cdc.section import Section, read_secret
 from cdc.unmappable import why_not
+
+_KEY_LENGTH = 16  # short keys can be tried out: phone numbers and names are few
 
 Visibility = Literal["not_visible", "catalog", "search", "both"]
 """Magento's ``visibility`` attribute, 1 to 4 in this order."""
@@ -107,3 +110,28 @@ class Filter(Section):
     def on_products(self) -> bool:
         """Whether any product may be."""
         return bool(self.websites or self.product_types or self.product_visibility)
+
+
+Treatment = Literal["leave_out", "hash"] | Annotated[int, Field(ge=1, le=1000)]
+"""Left out, replaced by a keyed hash, or how many of its first characters are sent."""
+
+Treatments = dict[Name, Treatment]
+
+
+class Privacy(Section):
+    """What is done to properties before they are sent, by the property's name."""
+
+    key: SecretStr = Field(SecretStr(""), description="secret for hashes: HMAC-SHA256 of the value, in hex")
+    key_file: Path | None = Field(None, description="file that holds it, instead of key")
+    contact: Treatments = Field(default_factory=dict, description='property → "leave_out", "hash", or characters kept')
+    product: Treatments = Field(default_factory=dict, description="the same for products")
+    deal: Treatments = Field(default_factory=dict, description="the same for deals")
+    line_item: Treatments = Field(default_factory=dict, description="the same for line items")
+
+    @model_validator(mode="after")
+    def _has_key(self) -> Privacy:
+        object.__setattr__(self, "key", read_secret(self.key, self.key_file, "key"))
+        every = (*self.contact.values(), *self.product.values(), *self.deal.values(), *self.line_item.values())
+        if "hash" in every and len(self.key.get_secret_value()) < _KEY_LENGTH:
+            raise ValueError(f"hash needs key or key_file, at least {_KEY_LENGTH} characters that nobody can guess")
+        return self

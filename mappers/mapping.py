@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Final
 
@@ -20,7 +21,9 @@ from mappers import customer, guest, line_item, money, order, product, pulls, to
 from mappers.guests import guest_id, possible_guest
 from mappers.options import modes
 from mappers.plan import ADDRESSES, Plan
+from mappers.privacy import Privacy
 from mappers.shop import shop
+from mappers.sources import sources
 
 RENDERER_VERSION: Final = 2
 """Raise it with every change of what is rendered from the same rows: all objects are then rendered again."""
@@ -51,11 +54,15 @@ class MagentoMapping:
         decides = settings.filter.on_orders or settings.filter.on_customers or settings.filter.on_products
         self._deciding = frozenset({"store", "store_website", "customer_group"}) if decides else frozenset()
         """Tables whose rows decide what a filter by code leaves in: a rename or move of these is rare."""
+        self.sources: Final = sources(self.plan)
+        """Every property that may be sent, with what it is made from."""
+        self.privacy: Final = Privacy(settings.privacy, self.sources)
         self._product_values = frozenset(self.plan.product_values.values())
         self._customer_values = frozenset(self.plan.customer_values.values())
         subscribers = (Sweep(Kind.GUEST, "newsletter_subscriber", "guest_id"),) if settings.subscribers else ()
         self._everything: Final = (*_EVERYTHING, *subscribers, *self.plan.forms.everything())
-        asked = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
+        dumped = settings.model_dump(mode="json", exclude={"privacy": {"key", "key_file"}})
+        asked = json.dumps([dumped, self.privacy.fingerprint()], sort_keys=True)
         self.version = f"{RENDERER_VERSION}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
 
     def derive(self, table: str, row: Row) -> Mapping[str, Value]:
@@ -99,7 +106,11 @@ class MagentoMapping:
         """The object's complete state, or None when it does not exist. RenderError for an amount that is no number."""
         try:
             made = self._render(ref, rows)
-            return self.plan.satellites.added(made, ref, rows) if made is not None else None
+            if made is None:
+                return None
+            whole = self.plan.satellites.added(made, ref, rows)
+            kept = self.privacy.of(ref.object_type, whole.properties)
+            return whole if kept is whole.properties else replace(whole, properties=kept)
         except money.NotANumberError as error:
             raise RenderError(
                 f"{ref.kind}-{ref.id}: {error}", hint="correct it in the shop; the next change of it is sent again"

@@ -1,15 +1,135 @@
-"""``mapping push``: create or change what the receiver needs."""
+"""``mapping show|push``: what is sent and what it is made from; create or change what the receiver needs."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cdc.cli.common import Config, Sets, say, settings_of
+from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, say, settings_of
+from cdc.config import Settings
+from cdc.errors import ConfigError, SetupError
+from cdc.model import Action, Kind, ObjectRef, Rendered, parse_external_id
+
+if TYPE_CHECKING:
+    from cdc.replica.replica import Replica
 
 app = typer.Typer(help="The mapping between the shop and HubSpot.", no_args_is_help=True)
+
+
+@app.command("show")
+def show(
+    context: typer.Context,
+    config: Config = None,
+    sets: Sets = None,
+    as_json: AsJson = False,
+    chosen: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--object",
+            help="Render this object from the state, e.g. order 42, guest ann@example.com; nothing is sent.",
+            metavar="KIND ID",
+        ),
+    ] = None,
+) -> None:
+    """Every property: its type, what it is made from, and its name in each sink."""
+    settings = settings_of(context, config, sets)
+    if chosen is None:
+        _show_properties(settings, as_json)
+    else:
+        _show_object(settings, *chosen, as_json)
+
+
+def _show_properties(settings: Settings, as_json: bool) -> None:
+    from mappers.mapping import MagentoMapping
+    from sinks import bridge_mapping
+
+    mapper = MagentoMapping(settings.mapping)
+    extras = settings.mapping.extras()
+    columns = ("object", "property", "type", "from", "bridge", "jsonl")
+    rows = []
+    for source in mapper.sources:
+        target = bridge_mapping.rows(source.object_type, extras).get(source.name)
+        treatment = mapper.privacy.treatment(source.object_type, source.name)
+        kind = f"{source.type.value}, {treatment}" if treatment else source.type.value
+        bridge = target.name if target else "-"
+        rows.append((source.object_type.value, source.name, kind, source.place, bridge, source.name))
+    rows.sort(key=lambda row: row[0])
+    if as_json:
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        print_table(columns, rows)
+
+
+def _show_object(settings: Settings, kind: str, identity: str, as_json: bool) -> None:
+    ref = _ref(kind, identity, settings.mapping.namespace)
+    with open_state(settings, exclusive=False) as replica:
+        if not replica.complete:
+            say("the first load is not finished: rows that this object is made of may still be missing")
+        made = _render(settings, replica, ref)
+    name = ref.external_id(settings.mapping.namespace)
+    if made is None:
+        raise ConfigError([f"{name} does not exist: the state has no rows for it, or mapping.filter leaves it out"])
+    for warning in made.warnings:
+        say(f"warning: {warning}")
+    fields = _fields(ref, made, settings.mapping.namespace)
+    if as_json:
+        print_json(fields)
+        return
+    links = [(kind, " ".join(names)) for kind, names in fields["associations"].items()]
+    print_table(("property", "value"), [*fields["properties"].items(), *links])
+
+
+def _ref(kind: str, identity: str, namespace: str) -> ObjectRef:
+    from mappers.guests import guest_id
+
+    if kind == Kind.GUEST.value and "@" in identity:
+        identity = guest_id(identity) or identity
+    try:
+        return parse_external_id(f"{kind}-{identity}", namespace)
+    except ValueError as error:
+        raise ConfigError([f"--object: {error}"], source="command line") from None
+
+
+def _render(settings: Settings, replica: Replica, ref: ObjectRef) -> Rendered | None:
+    from cdc.replica.rows import ReplicaRows
+    from cdc.replica.schema import stored_columns
+    from mappers.mapping import MagentoMapping
+
+    keys = {table: tuple(_columns(replica, table)[1]) for table in settings.mapping.without_primary_key()}
+    mapper = MagentoMapping(settings.mapping.with_primary_keys(keys))
+    for spec in mapper.tables:  # SQLite would take a column that is not there for a text
+        missing = {*stored_columns(spec)} - {*_columns(replica, spec.name)[0]}
+        if missing:
+            raise SetupError(
+                f"state folder {settings.state.dir} was made with another mapping: it does not hold"
+                f" {spec.name}.{min(missing)}",
+                hint="start `magento-cdc run` with these settings; it loads what they newly ask for",
+            )
+    return mapper.render(ref, ReplicaRows(replica.store.db, mapper.tables))
+
+
+def _columns(replica: Replica, table: str) -> tuple[list[str], list[str]]:
+    """What the state holds of a table: its columns, and those of the primary key that the run found out, in order."""
+    from cdc.replica.schema import table_name
+
+    held = replica.store.db.execute(f"PRAGMA table_info({table_name(table)})").fetchall()
+    keys = sorted((place, name) for _, name, _, _, _, place in held if place)
+    return [column[1] for column in held], [name for _, name in keys]
+
+
+def _fields(ref: ObjectRef, made: Rendered, namespace: str) -> dict[str, Any]:
+    links: dict[str, list[str]] = {}
+    for other in made.references:
+        links.setdefault(other.object_type.value, []).append(other.external_id(namespace))
+    return {
+        "object_type": ref.object_type.value,
+        "external_id": ref.external_id(namespace),
+        "action": Action.UPSERT.value,
+        "properties": dict(sorted(made.properties.items())),
+        "associations": links,
+    }
 
 
 @app.command("push")

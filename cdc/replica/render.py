@@ -122,6 +122,7 @@ class Renderer:
         if held.rendered_delete and not cause.force:
             self.unchanged += 1
             return
+        self._forget(ref)
         if held.tried_at == 0 and held.accepted_at == 0:
             self._take_back(ref)  # nobody outside ever heard of it
             self.ledger.set_rendered(ref, _DELETED, held.rendered_at, delete=True, properties=held.properties)
@@ -129,6 +130,13 @@ class Renderer:
         changed_at = self._changed_at(held, cause)
         self._enqueue(ref, Action.DELETE, changed_at, _DELETED, "{}", "[]", cause)
         self.ledger.set_rendered(ref, _DELETED, changed_at, delete=True, properties=held.properties)
+
+    def _forget(self, ref: ObjectRef) -> None:
+        """What the receiver said of an object that is gone may quote its values; the DELETE overwrites its message."""
+        for table in ("dead_letter", "orphan"):
+            self._store.db.execute(
+                f"UPDATE {table} SET detail = '' WHERE kind = ? AND id = ? AND detail <> ''", (ref.kind.value, ref.id)
+            )
 
     def _changed_at(self, held: LedgerEntry, cause: Cause) -> int:
         commit_ms = cause.commit_ms or self._clock.now_ms()

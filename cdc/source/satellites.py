@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 from cdc.config import SourceSettings
 from cdc.errors import SetupError
 from cdc.mapping_columns import Lookup
 from cdc.mapping_config import MappingSettings
-from cdc.mapping_tables import ContactForm, Satellite
 from cdc.source.server import Connection, rows
-
-Own = TypeVar("Own", Satellite, ContactForm)
 
 _COLUMNS = (
     "SELECT c.column_name, k.ordinal_position FROM information_schema.columns c"
@@ -30,27 +25,20 @@ def with_primary_keys(connection: Connection, source: SourceSettings, mapping: M
     """
     for lookup in mapping.lookups():
         _require_key(connection, source, lookup)
-    if not mapping.without_primary_key():
-        return mapping
-    return mapping.model_copy(
-        update={
-            "satellites": tuple(_with_primary(connection, source, one) for one in mapping.satellites),
-            "contact_forms": tuple(_with_primary(connection, source, one) for one in mapping.contact_forms),
-        }
+    return mapping.with_primary_keys(
+        {table: _found(connection, source, table) for table in mapping.without_primary_key()}
     )
 
 
-def _with_primary(connection: Connection, source: SourceSettings, asked: Own) -> Own:
-    if asked.primary:
-        return asked
-    table = source.table_prefix + asked.table
+def _found(connection: Connection, source: SourceSettings, asked: str) -> tuple[str, ...]:
+    table = source.table_prefix + asked
     columns, primary = _primary_of(connection, source, table)
     if columns and not primary:
         raise SetupError(
             f"table {table!r} of the mapping has no primary key, so its rows cannot be followed",
             hint="give the table a primary key, or leave it out of the mapping",
         )
-    return asked.model_copy(update={"primary": tuple(primary)}) if primary else asked
+    return tuple(primary)
 
 
 def _require_key(connection: Connection, source: SourceSettings, lookup: Lookup) -> None:

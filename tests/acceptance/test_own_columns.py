@@ -165,6 +165,9 @@ def test_modules_tables_from_import_to_live_change(rig: Rig) -> None:
         rig.wait_for_equality()
         assert held(rig, "order", second)["starts"] == "09:00"
 
+        shown = command("mapping", "show", "--object", "order", str(second), cwd=rig.folder)
+        assert "2026-03-06" in shown.stdout, shown.stderr
+
         shop.db.delete("sales_order", entity_id=second)
         rig.wait_for_equality()
         for words in (("status",), ("check",), ("deadletter", "list")):

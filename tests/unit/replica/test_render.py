@@ -127,6 +127,28 @@ def test_a_deleted_object_that_was_sent_is_deleted(tmp_path: Path) -> None:
     assert {name: row[0] for name, row in outbox_rows(replica).items()} == {"order-5": "DELETE", "item-50": "DELETE"}
 
 
+def test_what_is_deleted_leaves_none_of_its_values(tmp_path: Path) -> None:
+    """Neither replica, outbox, ledger nor dead letters hold anything of a customer who is gone."""
+    replica = toy_replica(tmp_path)
+    apply(replica, 100, insert("customers", 1, "ann@example.com", 1))
+    settle(replica)
+    apply(replica, 200, update("customers", (1, "ann@example.com", 1), (1, "ann.lee@example.com", 1)))
+    with replica.store.transaction():
+        replica.store.db.execute(
+            "INSERT INTO dead_letter (kind, id, action, changed_at, at_ms, reason, detail, position)"
+            " VALUES ('customer', 1, 'UPSERT', 1, 1, 'INVALID_EMAIL', 'ann@example.com is wrong', '')"
+        )
+        replica.store.db.execute(
+            "INSERT INTO orphan (kind, id, changed_at, since_ms, reason, detail)"
+            " VALUES ('customer', 1, 1, 1, 'MISSING', 'nobody has ann@example.com')"
+        )
+
+    apply(replica, 300, delete("customers", 1, "ann.lee@example.com", 1))
+
+    assert {name: row[0] for name, row in outbox_rows(replica).items()} == {"customer-1": "DELETE"}
+    assert [line for line in replica.store.db.iterdump() if "example.com" in line] == []
+
+
 def test_one_object_that_cannot_be_rendered_stops_no_other(tmp_path: Path) -> None:
     """A RenderError becomes a dead letter with its reason; the rest of the group goes out."""
     replica = toy_replica(tmp_path)

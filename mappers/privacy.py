@@ -1,0 +1,89 @@
+"""What must not be sent as it is (``[mapping.privacy]``): properties left out, cut, or replaced by a keyed hash.
+
+Pure. Applied to every object after all else, by the property's neutral name, whatever it is made from. A property that
+is left out is empty: what was sent of it before is cleared, and if nothing ever was, nothing is sent.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import hmac
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from cdc.errors import ConfigError
+from cdc.mapping_columns import PropertyType
+from cdc.mapping_rules import Privacy as Asked
+from cdc.mapping_rules import Treatment
+from cdc.model import ObjectType
+from mappers.sources import Source
+
+_AS_TEXT: Final = (PropertyType.TEXT, PropertyType.DATE)
+"""Types that HubSpot takes any text for: a cut date may be a year. A number that is a hash would fail its message."""
+
+_ESSENTIAL: Final = {(ObjectType.DEAL, "stage")}
+_ONLY_WHOLE: Final = {(ObjectType.CONTACT, "email")}
+
+
+class Privacy:
+    """The settings' treatments. ConfigError for a property that there is not, or that HubSpot would then refuse."""
+
+    def __init__(self, asked: Asked, known: Iterable[Source]) -> None:
+        types = {(source.object_type, source.name): source.type for source in known}
+        self._key: Final = asked.key.get_secret_value().encode()
+        self._treatments: Final[dict[ObjectType, Mapping[str, Treatment]]] = {
+            ObjectType.CONTACT: asked.contact,
+            ObjectType.PRODUCT: asked.product,
+            ObjectType.DEAL: asked.deal,
+            ObjectType.LINE_ITEM: asked.line_item,
+        }
+        if faults := list(self._faults(types)):
+            raise ConfigError(faults)
+
+    def of(self, object_type: ObjectType, properties: Mapping[str, str]) -> Mapping[str, str]:
+        """The properties as they may leave the shop."""
+        treatments = self._treatments[object_type]
+        if not treatments:
+            return properties
+        return {name: self._treated(value, treatments.get(name)) for name, value in properties.items()}
+
+    def treatment(self, object_type: ObjectType, name: str) -> str:
+        """What is done to a property, in words; "" for nothing."""
+        match self._treatments[object_type].get(name):
+            case None:
+                return ""
+            case "leave_out":
+                return "left out"
+            case "hash":
+                return "hashed"
+            case length:
+                return f"first {length} characters"
+
+    def fingerprint(self) -> str:
+        """Changes with the key, so that another key renders everything again; does not tell the key."""
+        return self._hashed("magento-cdc: which key this is") if self._key else ""
+
+    def _treated(self, value: str, treatment: Treatment | None) -> str:
+        if treatment is None or not value:
+            return value
+        if treatment == "leave_out":
+            return ""
+        return self._hashed(value) if treatment == "hash" else value[: int(treatment)].rstrip()
+
+    def _hashed(self, value: str) -> str:
+        return hmac.new(self._key, value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+    def _faults(self, types: Mapping[tuple[ObjectType, str], PropertyType]) -> Iterator[str]:
+        for object_type, treatments in self._treatments.items():
+            for name, treatment in treatments.items():
+                where = f"mapping.privacy.{object_type.lower()}.{name}"
+                kind = types.get((object_type, name))
+                if kind is None:
+                    names = [known for of_type, known in types if of_type is object_type]
+                    close = difflib.get_close_matches(name, names, n=1)
+                    yield f"{where}: there is no such property" + (f"; did you mean {close[0]}?" if close else "")
+                elif (object_type, name) in _ESSENTIAL:
+                    yield f"{where}: a deal cannot be without its stage"
+                elif treatment != "leave_out" and ((object_type, name) in _ONLY_WHOLE or kind not in _AS_TEXT):
+                    yield f"{where}: HubSpot would refuse it hashed or cut; it can be left out"
