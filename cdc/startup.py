@@ -59,10 +59,10 @@ def open_parts(
 
 
 def _open_files(settings: Settings, start: Start | None, clock: Clock) -> Parts:
-    unknown = [one.table for one in settings.mapping.satellites if not one.primary]
+    unknown = settings.mapping.without_primary_key()
     if unknown:
         raise ConfigError(
-            [f"mapping.satellites: {table} needs primary, its primary key: files do not tell it" for table in unknown]
+            [f"mapping: {table} needs primary, its primary key: files do not tell it" for table in unknown]
         )
     keys = core_foreign_keys()
     replica = Replica(settings.state.dir, MagentoMapping(settings.mapping), keys, clock, has_server=False)
