@@ -101,6 +101,9 @@ def mapped_errors(settings: SourceSettings) -> Iterator[None]:
 
 def mapped(error: BaseException, settings: SourceSettings) -> CdcError:
     """What this PyMySQL or socket error means, as one of ours."""
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLCertVerificationError):
+        # its number is the network's, none of the server's
+        return _disconnected(settings, error, error.errno)
     number = _number(error)
     words = str(error.args[1]) if len(error.args) > 1 else str(error)
     place = f"{settings.host}:{settings.port}"
@@ -134,8 +137,12 @@ def mapped(error: BaseException, settings: SourceSettings) -> CdcError:
         return SetupError(f"{place} does not know a statement this version should: {words}", hint="report this")
     if number is not None and not _CLIENT_ERRORS[0] <= number <= _CLIENT_ERRORS[1]:
         return SourceDisconnectedError(f"{place} says: {words}", errno=number, hint="see the server's error log")
+    return _disconnected(settings, cause, number)
+
+
+def _disconnected(settings: SourceSettings, error: BaseException, number: int | None) -> SourceDisconnectedError:
     return SourceDisconnectedError(
-        f"no connection to {place}: {_reason(cause)}",
+        f"no connection to {settings.host}:{settings.port}: {_reason(error)}",
         errno=number,
         hint="check source.host, source.port and the server",
     )
