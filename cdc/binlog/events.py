@@ -138,7 +138,7 @@ WHY_STOP: Final = {
         "import afresh from a position after it, as the changes in the gap are in no log",
     ),
     _E.MARIADB_PARTIAL_ROW_DATA: (
-        "a row larger than the server's max_allowed_packet is cut into pieces (PARTIAL_ROW_DATA)",
-        "keep rows below max_allowed_packet",
+        "a rows event over binlog_row_event_fragment_threshold is cut into pieces (PARTIAL_ROW_DATA)",
+        "raise that setting on the server (its default is 1 GB), then import afresh",
     ),
 }
