@@ -89,8 +89,11 @@ class LogDecoder:
 
     @property
     def counters(self) -> dict[str, int]:
-        """Events met by type, rows decoded, decoded rows that changed nothing wanted, and rows events skipped."""
-        named = {event_name(kind): count for kind, count in enumerate(self._events) if count}
+        """Events met by type, those in compressed transactions too; rows decoded, decoded rows that changed nothing
+        wanted, and rows events skipped.
+        """
+        met = zip(self._events, self._handlers.unwrapped, strict=True)
+        named = {event_name(kind): sum(counts) for kind, counts in enumerate(met) if any(counts)}
         rows = self._handlers.rows
         return named | {
             "rows_decoded": rows.decoded,

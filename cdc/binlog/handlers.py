@@ -63,6 +63,7 @@ class Handlers:
         self.rows = RowEvents(tables, assembly)
         self.exact = False
         self.has_checksums = False
+        self.unwrapped = [0] * 256  # events out of compressed transactions, by type
         self._expects_gtid = False
         self._table = self._made_table()
 
@@ -210,6 +211,7 @@ class Handlers:
             if kind in (_E.TRANSACTION_PAYLOAD, _E.FORMAT_DESCRIPTION, _E.ROTATE):
                 raise ValueError(f"it holds an event {event_name(kind)}")
             result = self._table[kind](memoryview(event), 0, len(event), inner)
+            self.unwrapped[kind] += 1
         return result
 
     # ------------------------------------------------------------------------------------------ statements

@@ -47,8 +47,9 @@ class Statement:
 
 _TOKEN: Final = re.compile(
     r"""/\*!\d*|/\*M!\d*|\*/"""  # the bounds of text that servers execute though it looks like a comment
-    r"""|(?P<comment>/\*.*?\*/|--[\s].*?(?:\n|\Z)|\#.*?(?:\n|\Z))"""
-    r"""|(?P<name>`(?:[^`]|``)*`)|(?P<text>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*")|(?P<word>[\w$]+)|(?P<sign>[^\s])""",
+    r"""|(?P<comment>/\*.*?(?:\*/|\Z)|--[\s].*?(?:\n|\Z)|\#.*?(?:\n|\Z))"""
+    r"""|(?P<name>`(?:[^`]|``)*+`)|(?P<text>'(?:[^'\\]|\\.|'')*+(?:'|\\?\Z)|"(?:[^"\\]|\\.|"")*+(?:"|\\?\Z))"""
+    r"""|(?P<word>[\w$]+)|(?P<sign>[^\s])""",
     re.DOTALL,
 )
 _XID: Final = re.compile(r"(?P<parts>X'[0-9a-f]*',X'[0-9a-f]*'),(?P<format>-?\d+)$")
@@ -149,17 +150,21 @@ def _definition(verb: str, tokens: list[_Token], database: str) -> Statement:
 
 def _altered(rest: list[_Token], database: str) -> Iterator[TableName]:
     """The table, the one it is renamed to, and the one it swaps a partition with."""
-    yield from list(_names(rest, database))[:1]
+    yield from _name_at(rest, 0, database)
     words = [token.word for token in rest]
+    exchanges = False
     for place, word in enumerate(words):
         if word == "RENAME" and words[place + 1 : place + 2] not in (["COLUMN"], ["INDEX"], ["KEY"]):
             skip = 2 if words[place + 1 : place + 2] in (["TO"], ["AS"]) else 1
-            yield from list(_names(rest[place + skip :], database))[:1]
-        if word == "EXCHANGE":
-            yield from (
-                name for at in range(place, len(words)) if words[at] == "TABLE"
-                for name in list(_names(rest[at + 1 :], database))[:1]
-            )  # fmt: skip
+            yield from _name_at(rest, place + skip, database)
+        exchanges = exchanges or word == "EXCHANGE"
+        if exchanges and word == "TABLE":
+            yield from _name_at(rest, place + 1, database)
+
+
+def _name_at(tokens: list[_Token], at: int, database: str) -> list[TableName]:
+    """The one table name there, if any: a name takes three tokens at most."""
+    return list(_names(tokens[at : at + 3], database))[:1]
 
 
 def _names(tokens: list[_Token], database: str) -> Iterator[TableName]:

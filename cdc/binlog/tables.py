@@ -16,6 +16,7 @@ from cdc.binlog.rows import TableReader
 from cdc.binlog.schema import Column, ForgettingLookup, SchemaLookup
 from cdc.binlog.shape import make_shape
 from cdc.binlog.table_map import TableMap, read_table_map
+from cdc.binlog.untold import asks_for_schema
 from cdc.errors import UnsupportedEventError
 from cdc.model import TableSpec
 
@@ -53,10 +54,11 @@ class MappedTables:
                 held.clear()
             metadata = read_metadata(found.metadata, found.fields, is_mariadb=is_mariadb)
             columns = None
-            if metadata.names is None and self._schemas is not None:
+            asks = metadata.names is None or asks_for_schema(found.fields, metadata, is_mariadb=is_mariadb)
+            if asks and self._schemas is not None:
                 columns = self._schemas.columns(found.database, found.table)
             origin = Origin(lambda: self._agreed(found, metadata), found.fields, is_mariadb)
-            reader = held[body] = TableReader(make_shape(found, metadata, spec, columns), origin)
+            reader = held[body] = TableReader(make_shape(found, metadata, spec, columns, is_mariadb=is_mariadb), origin)
         self._latest[spec.name] = (body, reader)
         return reader
 
