@@ -1,7 +1,7 @@
 """Runs the benchmarks and prints one table: ``python -m tests.benchmarks [name ...]``.
 
 A benchmark is a module of this package with ``rows() -> Iterable[Row]``; it brings its own data and measures all sides
-of a comparison in one go, on this machine.
+of a comparison in one go, on this machine. One that takes long says ``ONLY_BY_NAME = True``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def main() -> int:
     known = {name: module for name, module in modules.items() if hasattr(module, "rows")}
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"which: {', '.join(known) or 'there are none'}")
-    chosen = parser.parse_args().names or list(known)
+    chosen = parser.parse_args().names or [
+        name for name, module in known.items() if not getattr(module, "ONLY_BY_NAME", False)
+    ]
     unknown = sorted(set(chosen) - set(known))
     if unknown:
         parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(known)}")

@@ -5,6 +5,8 @@ narrow   200,000 rows of 8 columns inserted, 1,000 a statement
 inserts  20,000 orders inserted, 500 a statement: sales_order as Magento has it, 132 columns
 updates  20,000 orders updated one by one: their status, as most updates of a shop do, both images in full
 unmapped 300,000 rows of tables that nobody asked for, by single statements and in bulk
+giant-narrow one transaction of 0.6 GB: 14 million subscribers, of whose few columns most are mapped
+giant-wide   one transaction of a gigabyte: orders, of whose 132 columns 22 are mapped
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ def log_of(name: str) -> Path:
             with MariaDB({"binlog_row_metadata": "FULL", "max_binlog_size": 1 << 30}) as server:
                 server.run(f"CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4")
                 _MAKERS[name](server)
-                file = server.binlog_files()[-1]
+                file = max(server.binlog_files(), key=lambda path: path.stat().st_size)
                 server.rotate()
                 shutil.copy(file, unfinished / file.name)
             unfinished.rename(folder)
@@ -133,13 +135,44 @@ def _make_unmapped(server: MariaDB) -> None:
             cursor.execute("INSERT INTO noise (a, b, c, d) SELECT seq, md5(seq), now(), 7 FROM seq_1_to_10000")
 
 
+def _make_giant_narrow(server: MariaDB) -> None:
+    _load_schema(server)
+    server.rotate()
+    _in_one_transaction(
+        server,
+        "INSERT INTO newsletter_subscriber (subscriber_id, store_id, customer_id, subscriber_email, subscriber_status)"
+        " SELECT seq, 1, seq, concat('c', seq, '@example.com'), 1",
+        rows=14_000_000,
+    )
+
+
+def _make_giant_wide(server: MariaDB) -> None:
+    _load_schema(server)
+    server.rotate()
+    _in_one_transaction(server, _orders(server), rows=640_000)
+
+
+def _in_one_transaction(server: MariaDB, insert: str, rows: int) -> None:
+    with contextlib.closing(server.connect(database=DATABASE, read_timeout=1800)) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("SET foreign_key_checks = 0")
+            cursor.execute(f"{insert} FROM seq_1_to_{rows}")
+        connection.commit()
+
+
 def _load_schema(server: MariaDB) -> None:
     with contextlib.closing(server.connect(database=DATABASE)) as connection:
         schema.load(connection)
 
 
 def _insert_orders(server: MariaDB, count: int) -> None:
-    """Orders in which no column is NULL but those of a few texts."""
+    insert = _orders(server)
+    for first in range(1, count + 1, 500):
+        server.run("SET foreign_key_checks = 0", f"{insert} FROM seq_{first}_to_{first + 499}", database=DATABASE)
+
+
+def _orders(server: MariaDB) -> str:
+    """INSERT ... SELECT of orders of which no column is NULL."""
     columns = server.run(
         "SELECT column_name, data_type, least(30, character_maximum_length) FROM information_schema.columns"
         f" WHERE table_schema = '{DATABASE}' AND table_name = 'sales_order' ORDER BY ordinal_position"
@@ -154,13 +187,7 @@ def _insert_orders(server: MariaDB, count: int) -> None:
             values.append(f"left(concat('{name} ', seq), {width})")
         else:
             values.append("seq % 100")
-    for first in range(1, count + 1, 500):
-        server.run(
-            "SET foreign_key_checks = 0",
-            f"INSERT INTO sales_order ({', '.join(f'`{name}`' for name, *_ in columns)}) SELECT {', '.join(values)}"
-            f" FROM seq_{first}_to_{first + 499}",
-            database=DATABASE,
-        )
+    return f"INSERT INTO sales_order ({', '.join(f'`{name}`' for name, *_ in columns)}) SELECT {', '.join(values)}"
 
 
 _MAKERS: dict[str, Callable[[MariaDB], None]] = {
@@ -169,4 +196,6 @@ _MAKERS: dict[str, Callable[[MariaDB], None]] = {
     "inserts": _make_inserts,
     "updates": _make_updates,
     "unmapped": _make_unmapped,
+    "giant-narrow": _make_giant_narrow,
+    "giant-wide": _make_giant_wide,
 }

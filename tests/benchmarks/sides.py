@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,18 +20,26 @@ import structlog
 from pymysqlreplication import BinLogStreamReader
 from pymysqlreplication.row_event import DeleteRowsEvent, UpdateRowsEvent, WriteRowsEvent
 
+from cdc.binlog.assembly import Room
 from cdc.binlog.events import EventType
-from cdc.config import SourceSettings, TlsMode, TlsSettings
-from cdc.model import Position, Start, StartKind
+from cdc.clock import SystemClock
+from cdc.config import ApplySettings, SourceSettings, TlsMode, TlsSettings
+from cdc.mapping_config import MappingSettings
+from cdc.model import Position, Start, StartKind, Transaction
+from cdc.replica.cascades import core_foreign_keys
+from cdc.replica.replica import Replica
+from cdc.replica.thread import TransactionQueue
 from cdc.source import dump
 from cdc.source.binlog import BinlogSource
 from cdc.source.files import FilesSource
 from cdc.source.server import connect, rows
+from cdc.source.spill import room_in
+from mappers.mapping import MagentoMapping
 from tests.benchmarks.logs import DATABASE, SPECS
 from tests.kit.install import mariadb_programs
 
 _RECEIVE_BYTES = 1 << 20
-_TIMEOUT_S = 300
+_TIMEOUT_S = 3600
 _ROTATE = int(EventType.ROTATE)
 
 
@@ -105,6 +113,51 @@ def _live(port: str, file: str, size: str, tls: TlsMode) -> Callable[[], int]:
 
 def _settings(port: str, tls: TlsMode) -> SourceSettings:
     return SourceSettings(port=int(port), user="root", database=DATABASE, tls=TlsSettings(mode=tls))
+
+
+def _apply_files(path: str, folder: str) -> Callable[[], int]:
+    """Read and apply: what the reader and the state thread do, with the daemon's own bounds."""
+    source = FilesSource([path], SPECS, database=DATABASE, room=_room(folder))
+    return lambda: _applied(source.transactions(Start(StartKind.EARLIEST)), folder)
+
+
+def _apply_socket(port: str, file: str, size: str, folder: str) -> Callable[[], int]:
+    settings = _settings(port, TlsMode.DISABLED)
+    source = BinlogSource(settings, SPECS, stop=threading.Event(), room=_room(folder))
+
+    def transactions() -> Iterator[Transaction]:
+        for transaction in source.transactions(Position(file, 4)):
+            yield transaction
+            if transaction.end.file != file or transaction.end.offset >= int(size):
+                source.close()
+
+    return lambda: _applied(transactions(), folder)
+
+
+def _room(folder: str) -> Room:
+    return room_in(Path(folder), SourceSettings().max_transaction_mb)
+
+
+def _applied(transactions: Iterable[Transaction], folder: str) -> int:
+    """Changes applied. A second thread reads ahead, as far as the queue lets it."""
+    replica = Replica(Path(folder), MagentoMapping(MappingSettings()), core_foreign_keys(), SystemClock())
+    queue = TransactionQueue(SourceSettings().queue_mb << 20)
+
+    def read() -> None:
+        for transaction in transactions:
+            queue.put(transaction)
+        is_read.set()
+
+    is_read = threading.Event()
+    with replica.store.transaction():
+        replica.begin(Position("binlog.000001", 4), complete=True)
+    threading.Thread(target=read, daemon=True).start()
+    while len(queue) or not is_read.wait(0.01):
+        with replica.store.transaction():
+            replica.apply_group(queue.drain(ApplySettings().max_rows, 0.1))
+    count = replica.progress.changes
+    replica.close()
+    return count
 
 
 # ---------------------------------------------------------------------------------------------- others
@@ -189,6 +242,8 @@ _SIDES: dict[str, Callable[..., Callable[[], int]]] = {
     "files": _files,
     "socket": _socket,
     "tls": _tls,
+    "apply_files": _apply_files,
+    "apply_socket": _apply_socket,
     "count_file": _count_file,
     "count_socket": _count_socket,
     "theirs": _theirs,

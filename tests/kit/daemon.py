@@ -98,6 +98,12 @@ class Daemon:
         return self._process.wait(limit_s)
 
     @property
+    def pid(self) -> int:
+        """The process of the newest start."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def is_running(self) -> bool:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
