@@ -63,7 +63,11 @@ class Mapper(Protocol):
     """Changes whenever settings or rules change what is rendered."""
 
     def derive(self, table: str, row: Row) -> Mapping[str, Value]:
-        """The values of the table's derived columns for this row."""
+        """The values of the table's derived columns for this row.
+
+        A transient column that the change did not carry is not in ``row``: leave out what is made from it, and it
+        stays as it is held. So nothing may be made from a transient column and another one.
+        """
         ...
 
     def keep(self, table: str, row: Row, rows: RowReader) -> bool:
@@ -73,7 +77,10 @@ class Mapper(Protocol):
     def touched(
         self, table: str, before: Row | None, after: Row | None, rows: RowReader
     ) -> Iterator[ObjectRef | Sweep]:
-        """The objects that this row bears on, before and after. Called when ``rows`` already shows the new state."""
+        """The objects that this row bears on, before and after. Called when ``rows`` already shows the new state.
+
+        ``before`` may be an image from the log that holds no more than the key.
+        """
         ...
 
     def render(self, ref: ObjectRef, rows: RowReader) -> Rendered | None:

@@ -44,7 +44,7 @@ _LOCKED = frozenset({1205, 1213})  # the shop holds the row, or has won a deadlo
 _SESSION = (
     "SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = ''",
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-    "SET SESSION innodb_lock_wait_timeout = 2",
+    "SET SESSION innodb_lock_wait_timeout = 1",
 )
 
 

@@ -92,6 +92,8 @@ class Applier:
 
         Then deletions leave tombstones, and a change whose row is already past it still touches what it bears on.
         """
+        self.is_told_in_part = False
+        """Whether the log was ever seen to hold images that are not whole: before-images then say little."""
         self.changes_applied = 0
 
     def take_touches(self) -> Touches:
@@ -139,6 +141,9 @@ class Applier:
         if change.image is Image.WHOLE:
             unread.drop(name, key, when.stamp)
             return False
+        if not self.is_told_in_part:
+            self.is_told_in_part = True
+            self._store.set_meta("told_in_part", True)
         held = table.get(key)
         if when.is_in(held) or (held is None and self._buried(name, key, when)):
             return False
@@ -177,11 +182,25 @@ class Applier:
         """
         if not self.unread.is_current(row):
             return
-        table = self._rows.tables[row.table]
+        table, when = self._rows.tables[row.table], When(stamp, False, row.commit_ms)
         settled = self._orphaned(table.spec, row.key, cells, stamp) if cells is not None else None
+        if settled is None:
+            self._gone(table, row.key, when)
         self.unread.drop(row.table, row.key, row.stamp)
         if settled is not None:
-            self._write(table, row.key, settled, When(stamp, False, row.commit_ms))
+            self._write(table, row.key, settled, when)
+
+    def _gone(self, table: TableRows, key: Sequence[Value], when: When) -> None:
+        """A row that was read is not there. How it went decides about its children, so they are read as well."""
+        held = table.get(key)
+        if held is None or when.is_in(held):
+            return
+        row = table.as_row(held)
+        for foreign in self._cascades.of_parent.get(table.spec.name, ()):
+            children = self._rows.tables[foreign.child]
+            for stored in children.find(foreign.child_column, row.get(foreign.parent_column)):
+                self.unread.add(UnreadRow(foreign.child, children.key_of(stored), when.stamp, when.commit_ms))
+        self._delete(table, key, None, when, cascades=False)
 
     @property
     def _remembers(self) -> bool:
@@ -288,8 +307,11 @@ class Applier:
                 continue
             children = self._rows.tables[foreign.child]
             for stored in children.find(foreign.child_column, value):
-                if foreign.rule is DeleteRule.CASCADE:
-                    self._delete(children, children.key_of(stored), None, when, cascades=True)
+                child = children.key_of(stored)
+                if self.unread.holds(foreign.child, child):  # its parent may be another by now: reading it tells
+                    self.unread.add(UnreadRow(foreign.child, child, when.stamp, when.commit_ms))
+                elif foreign.rule is DeleteRule.CASCADE:
+                    self._delete(children, child, None, when, cascades=True)
                 else:
                     self._set_null(children, stored, foreign.child_column, when)
 

@@ -61,6 +61,7 @@ class Intake:
         self._covered: int = meta("covered_stamp", -1)
         self._settled: int = meta("settled_stamp", -1)
         self.applier.is_partial = not self.complete
+        self.applier.is_told_in_part = meta("told_in_part", False)
 
     def _set_flag(self, name: str, value: bool | int) -> None:
         self.store.set_meta(name, value)
@@ -193,11 +194,32 @@ class Intake:
         stamp = self._stamp_here(safe)
         for table, rows in read:
             floor = floors.get(table)
-            if floor is None:
+            if floor is None and self.applier.is_told_in_part:
+                self._touch_replaced(table, rows, stamp)
+            elif floor is None:
                 self.applier.load(table, rows, stamp)
             else:
                 self._again.take(table, rows, max(stamp, floor.stamp))
         return True
+
+    def _touch_replaced(self, table: str, rows: Sequence[Cells], stamp: int) -> None:
+        """Take rows read by key, and have pulled what those that they replace bore on: the log's before-images, which
+        tell that otherwise, may hold no more than keys.
+        """
+        target = self.rows.tables[table]
+        for cells in rows:
+            key = cells[: target.key_width]
+            held = target.get(key)  # type: ignore[arg-type]  # key columns come first and are always there
+            self.applier.load(table, (cells,), stamp)
+            now = target.get(key)  # type: ignore[arg-type]
+            if held is None or held == now or target.spec.keys_only:
+                continue
+            after = target.as_row(now) if now is not None else None
+            for touched in self._mapper.touched(table, target.as_row(held), after, self.rows):
+                if isinstance(touched, ObjectRef):
+                    dirty.mark(self.store, touched, pull=True)
+                else:
+                    dirty.add_sweep(self.store, touched, urgency=Urgency.HISTORY)
 
     def pulled(self, refs: Sequence[ObjectRef], seen: Position, asked: frozenset[Pull]) -> None:
         """All reads of these objects (``asked``) are in; ``seen`` was noted after the last.

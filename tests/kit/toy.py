@@ -62,7 +62,8 @@ class ToyMapper:
                 yield ObjectRef(Kind.ORDER, int(row["id"]))  # type: ignore[arg-type]
             else:
                 yield ObjectRef(Kind.ITEM, int(row["id"]))  # type: ignore[arg-type]
-                yield ObjectRef(Kind.ORDER, int(row["order_id"]))  # type: ignore[arg-type]
+                if "order_id" in row:  # a before-image of the log may hold no more than the key
+                    yield ObjectRef(Kind.ORDER, int(row["order_id"]))  # type: ignore[arg-type]
 
     def render(self, ref: ObjectRef, rows: RowReader) -> Rendered | None:
         if ref.kind is Kind.CUSTOMER:
