@@ -230,25 +230,41 @@ class Doubt(NamedTuple):
     by_statement: bool = False
 
 
+class TableSchema(NamedTuple):
+    """A table's columns from one place in the log on, as ``cdc.binlog.history`` writes them.
+
+    ``name`` is with the store's prefix, ``table`` the mapped one or "". ``columns`` is "" where they are not known.
+    ``until``: they were read from the server, and are assumed until the log has passed this place. ``lost``: mapped
+    columns that the table should have and does not.
+    """
+
+    name: str
+    table: str
+    columns: str
+    until: Position | None = None
+    exists: bool = True
+    lost: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """One whole source transaction; an empty one only moves the position (rotation, heartbeat, noise).
 
     ``end`` is the resume point after it; ``commit_ms`` is the commit time in epoch milliseconds (0 if unknown);
-    ``size`` about what it takes in memory, in bytes, for bounding queues. ``schema_changed`` lists mapped tables whose
-    definition changed here. ``doubtful``: mapped tables whose rows may have changed here without row events. ``xa``:
-    with PREPARE the changes have not happened yet; with COMMIT those of its PREPARE happen here. ``is_new_log``: what
-    lies between the transaction before and this one is lost, and places of the two cannot be compared.
+    ``size`` about what it takes in memory, in bytes, for bounding queues. ``doubtful``: mapped tables whose rows may
+    have changed here without row events. ``xa``: with PREPARE the changes have not happened yet; with COMMIT those of
+    its PREPARE happen here. ``is_new_log``: what lies between the transaction before and this one is lost, and places
+    of the two cannot be compared. ``schemas``: what became known here of tables' columns.
     """
 
     changes: Sequence[Change]
     end: Position
     commit_ms: int
     size: int = 0
-    schema_changed: tuple[str, ...] = ()
     doubtful: tuple[Doubt, ...] = ()
     xa: Xa | None = None
     is_new_log: bool = False
+    schemas: tuple[TableSchema, ...] = ()
 
 
 # ------------------------------------------------------------------------------------------------- objects

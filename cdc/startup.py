@@ -16,7 +16,7 @@ import structlog
 from cdc.config import Settings
 from cdc.errors import ConfigError, PositionLostError, SetupError, SourceDisconnectedError
 from cdc.history.reader import RowLoader
-from cdc.model import Doubt, ForeignKey, Position, Start, StartKind, TableSpec, Transaction, parse_start
+from cdc.model import Doubt, ForeignKey, Position, Start, StartKind, TableSchema, TableSpec, Transaction, parse_start
 from cdc.protocols import Clock
 from cdc.replica.cascades import core_foreign_keys, with_between
 from cdc.replica.replica import Replica
@@ -125,8 +125,9 @@ def _open_binlog(
                 except PositionLostError as lost:
                     if not _may_repair(settings, start, replica):
                         raise
-                    position = _place_of_repair(settings, replica.tables, source, lost)
+                    position, _ = _place_of_repair(settings, replica.tables, source, lost)
                     replica.begin_anew(position, _all_doubtful(replica, lost))
+                replica.keep_schemas(source.know(replica.schemas_at(position)), position)
                 replica.reopen_loads()
                 replica.resume_mapping()
         except BaseException:
@@ -164,8 +165,9 @@ def _read(
         except PositionLostError as lost:
             if not _may_repair(settings, None, replica):
                 raise
-            position = _place_of_repair(settings, replica.tables, source, lost, stop)
-            yield Transaction((), position, 0, doubtful=_all_doubtful(replica, lost), is_new_log=True)
+            position, told = _place_of_repair(settings, replica.tables, source, lost, stop)
+            doubtful = _all_doubtful(replica, lost)
+            yield Transaction((), position, 0, doubtful=doubtful, is_new_log=True, schemas=told)
 
 
 def _may_repair(settings: Settings, start: Start | None, replica: Replica) -> bool:
@@ -183,13 +185,17 @@ def _place_of_repair(
     source: BinlogSource,
     lost: PositionLostError,
     stop: threading.Event | None = None,
-) -> Position:
-    """Where to go on: a place that every read from now on contains. With ``stop``, waits for the server."""
+) -> tuple[Position, tuple[TableSchema, ...]]:
+    """Where to go on, a place that every read from now on contains, and the tables' columns.
+
+    With ``stop``, waits for the server.
+    """
     log.error("position_lost", reason=lost.message, action="all tables are read again, what differs is sent")
     while True:
         try:
             with contextlib.closing(row_loader(settings, tables, source.identity())) as loader:
-                return source.resolve(Start(StartKind.PLACE, loader.safe_point()))
+                position = source.resolve(Start(StartKind.PLACE, loader.safe_point()))
+            return position, tuple(source.know(()))
         except SourceDisconnectedError as error:
             if stop is None or stop.is_set():
                 raise

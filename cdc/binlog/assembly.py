@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cdc.model import Change, Xa
+from cdc.model import Change, Doubt, TableSchema, Xa
 
 
 class Overflow(Sequence[Change]):
@@ -47,7 +47,8 @@ class Assembly:
     def __init__(self, room: Room | None = None) -> None:
         self.changes: list[Change] = []
         self.weight = 0
-        self.schema_changed: dict[str, None] = {}
+        self.doubtful: list[Doubt] = []
+        self.schemas: dict[str, TableSchema] = {}  # outlives ``reset``: what is known holds on, whatever ends
         self.xa: Xa | None = None
         self.is_open = False
         self.has_begun = False
@@ -66,7 +67,7 @@ class Assembly:
     @property
     def has_news(self) -> bool:
         """Whether the transaction does more than move the position."""
-        return bool(self.changes or self._spilled or self.schema_changed or self.xa)
+        return bool(self.changes or self._spilled or self.doubtful or self.schemas or self.xa)
 
     def open(self, *, has_begun: bool) -> None:
         """A transaction begins here."""
@@ -109,8 +110,8 @@ class Assembly:
         self.changes = []
         self.weight = 0
         self._spilled = None
-        if self.schema_changed:
-            self.schema_changed = {}
+        if self.doubtful:
+            self.doubtful = []
         if self._savepoints:
             self._savepoints.clear()
         self.xa = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 import zlib
 from binascii import crc32
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import zstandard
@@ -23,7 +23,7 @@ from cdc.binlog.place import Place
 from cdc.binlog.schema import SchemaLookup
 from cdc.binlog.tables import MappedTables
 from cdc.errors import CdcError, LogFormatError, SourceStoppedError
-from cdc.model import Position, TableSpec, Transaction
+from cdc.model import Position, TableSchema, TableSpec, Transaction
 
 _MALFORMED: Final = (
     ValueError, IndexError, KeyError, OverflowError, struct.error, zlib.error, zstandard.ZstdError, RecursionError
@@ -50,7 +50,9 @@ class LogDecoder:
     """Decodes one log from ``start`` on. Used by one thread.
 
     ``tables`` are decoded in ``database`` (names get ``prefix``), only their mapped columns; of anything else only the
-    table's id is looked at. ``schemas`` names columns where the log does not. After an error the decoder stands before
+    table's id is looked at. ``schemas`` names columns where the log does not, ``known`` what an earlier run knew of
+    them at ``start``. ``repair_statements``: statements that change mapped rows make their tables doubtful, where a
+    read can tell that it contains them; else they stop the decoder. After an error the decoder stands before
     the event at fault and says the same again when fed it again.
 
     ``room`` bounds what one transaction takes in memory; without it, all its changes are held.
@@ -67,6 +69,8 @@ class LogDecoder:
         prefix: str = "",
         schemas: SchemaLookup | None,
         start: Position,
+        known: Iterable[TableSchema] = (),
+        repair_statements: bool = False,
         verify_checksum: bool = True,
         room: Room | None = None,
     ) -> None:
@@ -75,8 +79,8 @@ class LogDecoder:
         except ValueError as error:
             raise LogFormatError(f"the position's GTID set cannot be read: {error}") from error
         self._assembly = Assembly(room)
-        mapped = MappedTables(tables, database=database, prefix=prefix, schemas=schemas)
-        self._handlers = Handlers(mapped, self._place, self._assembly)
+        mapped = MappedTables(tables, database=database, prefix=prefix, schemas=schemas, known=known)
+        self._handlers = Handlers(mapped, self._place, self._assembly, repair_statements=repair_statements)
         self._table = self._handlers.table()
         self._verify = verify_checksum
         self._commit_ms = 0
@@ -253,9 +257,12 @@ class LogDecoder:
 
     def _transaction(self) -> Transaction:
         assembly = self._assembly
-        size, definitions = _EMPTY_BYTES + assembly.weight, tuple(assembly.schema_changed)
-        changes = assembly.take()
-        made = Transaction(changes, self._place.resume, self._commit_ms, size, definitions, xa=assembly.xa)
+        size = _EMPTY_BYTES + assembly.weight
+        doubtful, schemas = tuple(assembly.doubtful), tuple(assembly.schemas.values())
+        made = Transaction(
+            assembly.take(), self._place.resume, self._commit_ms, size, doubtful, assembly.xa, schemas=schemas
+        )
+        assembly.schemas.clear()
         assembly.reset()
         return made
 

@@ -33,7 +33,7 @@ from cdc.binlog.query import Kind, Statement, read_statement
 from cdc.binlog.row_events import ADVICE_START, FROM_INSIDE, RowEvents
 from cdc.binlog.tables import MappedTables
 from cdc.errors import UnsupportedEventError
-from cdc.model import Change, Op, Xa, XaStep
+from cdc.model import Change, Doubt, Op, Xa, XaStep
 
 _E = EventType
 Head = Sequence[int]
@@ -56,8 +56,12 @@ _TABLE_MAP_POST: Final = 8
 class Handlers:
     """The handlers and what they share. ``exact``: events come from a file, not from a server's stream."""
 
-    def __init__(self, tables: MappedTables, place: Place, assembly: Assembly) -> None:
+    def __init__(
+        self, tables: MappedTables, place: Place, assembly: Assembly, *, repair_statements: bool = False
+    ) -> None:
         self._tables = tables
+        self._repair_statements = repair_statements
+        assembly.schemas = tables.history.news
         self._place = place
         self._assembly = assembly
         self.rows = RowEvents(tables, assembly)
@@ -242,7 +246,7 @@ class Handlers:
         elif kind is Kind.ROLLBACK:
             assembly.discard()
         elif kind is Kind.ROWS:
-            self._refuse_rows(statement)
+            self._on_rows_statement(statement)
         if statement.xid and not assembly.has_begun:  # it was prepared before, in a transaction of its own
             assembly.xa = Xa(statement.xid, XaStep.COMMIT if kind is Kind.COMMIT else XaStep.ROLLBACK)
         if kind in (Kind.TRUNCATE, Kind.DEFINITION, Kind.DEFINITION_BEGIN):
@@ -252,23 +256,26 @@ class Handlers:
             return DONE
         return GO_ON
 
-    def _refuse_rows(self, statement: Statement) -> None:
+    def _on_rows_statement(self, statement: Statement) -> None:
+        """Rows changed by statement: to be read again, if a read can tell by a GTID that it contains them."""
         named = self._tables.mapped(statement.tables)
-        if named:
+        if not named:
+            return
+        assembly = self._assembly
+        can_tell = assembly.domain is not None or (assembly.source is not None and bool(self._place.resume.gtid))
+        if not (self._repair_statements and can_tell):
             raise UnsupportedEventError(
                 f"a statement that may change {named[0]} is in the log instead of the rows it changed", hint=_ADVICE_ROW
             )
+        reason = "a statement in the log instead of the rows it changed"
+        assembly.doubtful += [Doubt(name, reason, by_statement=True) for name in named]
 
     def _define(self, statement: Statement) -> None:
-        named = self._tables.mapped(statement.tables)
         if statement.kind is Kind.TRUNCATE:
+            named = self._tables.mapped(statement.tables)
             self._assembly.changes += [Change(name, Op.TRUNCATE, None, None) for name in named]
             return
-        if self._tables.database in statement.databases:
-            named = self._tables.names()
-        for name in named:
-            self._assembly.schema_changed[name] = None
-            self._tables.forget(name)
+        self._assembly.doubtful += self._tables.define(statement, is_mariadb=self.rows.format.is_mariadb)
 
     # ------------------------------------------------------------------------------------------ the rest
 

@@ -1,17 +1,19 @@
 """What a statement in the log means for the rows we follow. Pure text work on QUERY events.
 
 Row changes come as rows events; statements only bound transactions, change definitions, empty tables, or (with
-binlog_format other than ROW) change rows in a way we cannot follow. Definitions are not interpreted here: it is enough
-to know which tables a statement may have changed.
+binlog_format other than ROW) change rows in a way we cannot follow. What a definition does to columns is read in
+ddl.py; here it is enough to know which tables it names.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
+
+from cdc.binlog.tokens import Token, tokens_of
 
 TableName = tuple[str, str]
 """Database and table."""
@@ -36,6 +38,7 @@ class Kind(Enum):
 class Statement:
     """``tables``: those that a TRUNCATE or DEFINITION names, or all that a ROWS statement mentions. ``databases``:
     those dropped whole. ``savepoint``: its name. ``xid``: of an XA COMMIT or ROLLBACK, as the servers write it.
+    ``tokens``: all of a definition.
     """
 
     kind: Kind
@@ -43,15 +46,9 @@ class Statement:
     databases: tuple[str, ...] = ()
     savepoint: str = ""
     xid: str = ""
+    tokens: tuple[Token, ...] = ()
 
 
-_TOKEN: Final = re.compile(
-    r"""/\*!\d*|/\*M!\d*|\*/"""  # the bounds of text that servers execute though it looks like a comment
-    r"""|(?P<comment>/\*.*?(?:\*/|\Z)|--[\s].*?(?:\n|\Z)|\#.*?(?:\n|\Z))"""
-    r"""|(?P<name>`(?:[^`]|``)*+`)|(?P<text>'(?:[^'\\]|\\.|'')*+(?:'|\\?\Z)|"(?:[^"\\]|\\.|"")*+(?:"|\\?\Z))"""
-    r"""|(?P<word>[\w$]+)|(?P<sign>[^\s])""",
-    re.DOTALL,
-)
 _XID: Final = re.compile(r"(?P<parts>X'[0-9a-f]*',X'[0-9a-f]*'),(?P<format>-?\d+)$")
 _FAST: Final = {b"BEGIN": Statement(Kind.BEGIN), b"COMMIT": Statement(Kind.COMMIT)}
 _ROWS_VERBS: Final = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE", "LOAD", "WITH", "CALL", "DO", "SELECT"})
@@ -61,23 +58,12 @@ _BEFORE_INDEX: Final = frozenset({"UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR"})
 _AFTER_TABLE: Final = frozenset({"IF", "NOT", "EXISTS", "WAIT", "NOWAIT"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
-
-    @property
-    def word(self) -> str:
-        """A bare word in capitals; "" for anything else."""
-        return self.text.upper() if self.kind == "word" else ""
-
-
 def read_statement(database: str, raw: bytes) -> Statement:
     """Classify a statement that ran with ``database`` as its default. Never raises: what it does not know is OTHER."""
     fast = _FAST.get(raw)
     if fast is not None:
         return fast
-    tokens = list(_tokens(raw.decode("utf-8", "replace")))
+    tokens = list(tokens_of(raw.decode("utf-8", "replace")))
     first = tokens[0].word if tokens else ""
     second = tokens[1].word if len(tokens) > 1 else ""
     if first in ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "XA", "START"):
@@ -86,22 +72,13 @@ def read_statement(database: str, raw: bytes) -> Statement:
         at = 2 if second == "TABLE" else 1
         return Statement(Kind.TRUNCATE, tuple(_names(tokens[at:], database)))
     if first in _TABLE_VERBS:
-        return _definition(first, tokens, database)
+        return replace(_definition(first, tokens, database), tokens=tuple(tokens))
     if first in _ROWS_VERBS:
         return Statement(Kind.ROWS, tuple(_mentioned(tokens, database)))
     return Statement(Kind.OTHER)
 
 
-def _tokens(text: str) -> Iterator[_Token]:
-    for match in _TOKEN.finditer(text):
-        kind = match.lastgroup
-        if kind == "name":
-            yield _Token(kind, match[0][1:-1].replace("``", "`"))
-        elif kind is not None and kind != "comment":
-            yield _Token(kind, match[0])
-
-
-def _bounds(first: str, second: str, tokens: list[_Token]) -> Statement:
+def _bounds(first: str, second: str, tokens: list[Token]) -> Statement:
     if first == "BEGIN" or (first, second) in (("START", "TRANSACTION"), ("XA", "START"), ("XA", "BEGIN")):
         return Statement(Kind.BEGIN)
     if first == "COMMIT" or (first, second) == ("XA", "COMMIT"):
@@ -115,7 +92,7 @@ def _bounds(first: str, second: str, tokens: list[_Token]) -> Statement:
     return Statement(Kind.OTHER)  # XA END, START REPLICA and the like
 
 
-def _xid(tokens: list[_Token]) -> str:
+def _xid(tokens: list[Token]) -> str:
     """What an XA statement names, in the one form that ``headers.read_xa_prepare`` gives, too; "" for others."""
     if tokens[0].word != "XA":
         return ""
@@ -124,7 +101,7 @@ def _xid(tokens: list[_Token]) -> str:
     return f"{match['parts']},{int(match['format']) & 0xFFFFFFFF}" if match else text
 
 
-def _definition(verb: str, tokens: list[_Token], database: str) -> Statement:
+def _definition(verb: str, tokens: list[Token], database: str) -> Statement:
     at = 1
     while at < len(tokens) and tokens[at].word in _BEFORE_TABLE | _BEFORE_INDEX:
         at += 1
@@ -148,7 +125,7 @@ def _definition(verb: str, tokens: list[_Token], database: str) -> Statement:
     return Statement(Kind.DEFINITION, tuple(_names(rest, database)))
 
 
-def _altered(rest: list[_Token], database: str) -> Iterator[TableName]:
+def _altered(rest: list[Token], database: str) -> Iterator[TableName]:
     """The table, the one it is renamed to, and the one it swaps a partition with."""
     yield from _name_at(rest, 0, database)
     words = [token.word for token in rest]
@@ -162,12 +139,12 @@ def _altered(rest: list[_Token], database: str) -> Iterator[TableName]:
             yield from _name_at(rest, place + 1, database)
 
 
-def _name_at(tokens: list[_Token], at: int, database: str) -> list[TableName]:
+def _name_at(tokens: list[Token], at: int, database: str) -> list[TableName]:
     """The one table name there, if any: a name takes three tokens at most."""
     return list(_names(tokens[at : at + 3], database))[:1]
 
 
-def _names(tokens: list[_Token], database: str) -> Iterator[TableName]:
+def _names(tokens: list[Token], database: str) -> Iterator[TableName]:
     """A list of table names, separated by commas, or by TO in RENAME TABLE."""
     at = 0
     while at < len(tokens) and tokens[at].kind in ("name", "word", "text"):
@@ -184,7 +161,7 @@ def _names(tokens: list[_Token], database: str) -> Iterator[TableName]:
         at += 1
 
 
-def _mentioned(tokens: list[_Token], database: str) -> Iterator[TableName]:
+def _mentioned(tokens: list[Token], database: str) -> Iterator[TableName]:
     """Every name in the statement that may be a table's; texts in quotation marks are not names."""
     for at, token in enumerate(tokens):
         if token.kind not in ("name", "word"):

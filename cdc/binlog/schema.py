@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from cdc.model import Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +41,21 @@ class ForgettingLookup(SchemaLookup, Protocol):
 
     def forget(self, database: str, table: str) -> None:
         """The table changed: ask again when next needed."""
+        ...
+
+
+class Look(NamedTuple):
+    """A table as the server has it now, with its default character set. ``place``: where the log ended behind it."""
+
+    columns: tuple[Column, ...]
+    charset: str | None
+    place: Position
+
+
+@runtime_checkable
+class DatedLookup(ForgettingLookup, Protocol):
+    """A look-up that says of when its answers are."""
+
+    def look(self, database: str, table: str) -> Look | None:
+        """The table as it is now, asked afresh; None when there is no such table."""
         ...

@@ -10,15 +10,17 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from cdc.binlog.agreement import disagreement
+from cdc.binlog.history import SchemaHistory
 from cdc.binlog.images import ADVICE, Origin
 from cdc.binlog.metadata import Metadata, read_metadata
+from cdc.binlog.query import Statement
 from cdc.binlog.rows import TableReader
-from cdc.binlog.schema import Column, ForgettingLookup, SchemaLookup
-from cdc.binlog.shape import make_shape
+from cdc.binlog.schema import Column, SchemaLookup
+from cdc.binlog.shape import Shape, make_shape
 from cdc.binlog.table_map import TableMap, read_table_map
 from cdc.binlog.untold import asks_for_schema
 from cdc.errors import UnsupportedEventError
-from cdc.model import TableSpec
+from cdc.model import Doubt, TableSchema, TableSpec
 
 _MOST_SHAPES: Final = 64  # per table; every ALTER makes one
 
@@ -27,12 +29,18 @@ class MappedTables:
     """The mapped tables of one database."""
 
     def __init__(
-        self, tables: Sequence[TableSpec], *, database: str, prefix: str, schemas: SchemaLookup | None
+        self,
+        tables: Sequence[TableSpec],
+        *,
+        database: str,
+        prefix: str,
+        schemas: SchemaLookup | None,
+        known: Iterable[TableSchema] = (),
     ) -> None:
         self.database = database
-        self._prefix = prefix
-        self._schemas = schemas
+        self._has_server = schemas is not None
         self._specs = {prefix + spec.name: spec for spec in tables}
+        self.history = SchemaHistory(schemas, database=database, specs=self._specs, known=known)
         self.by_name = {_key(database, name): spec for name, spec in self._specs.items()}
         """Keyed as TABLE_MAP spells it: length, database, 0, length, table."""
         self._readers: dict[str, dict[bytes, TableReader]] = {spec.name: {} for spec in tables}
@@ -53,24 +61,36 @@ class MappedTables:
             if len(held) >= _MOST_SHAPES:
                 held.clear()
             metadata = read_metadata(found.metadata, found.fields, is_mariadb=is_mariadb)
-            columns = None
-            asks = metadata.names is None or asks_for_schema(found.fields, metadata, is_mariadb=is_mariadb)
-            if asks and self._schemas is not None:
-                columns = self._schemas.columns(found.database, found.table)
             origin = Origin(lambda: self._agreed(found, metadata), found.fields, is_mariadb)
-            reader = held[body] = TableReader(make_shape(found, metadata, spec, columns, is_mariadb=is_mariadb), origin)
+            reader = held[body] = TableReader(self._shape(found, metadata, spec, is_mariadb=is_mariadb), origin)
         self._latest[spec.name] = (body, reader)
         return reader
 
+    def _shape(self, found: TableMap, metadata: Metadata, spec: TableSpec, *, is_mariadb: bool) -> Shape:
+        """The shape by the log's own names, or by the history's; what does not fit the log is asked for once more."""
+        if metadata.names is not None:
+            asks = asks_for_schema(found.fields, metadata, is_mariadb=is_mariadb)
+            columns = self.history.columns(found.database, found.table) if asks else None
+            return make_shape(found, metadata, spec, columns, is_mariadb=is_mariadb)
+        columns = self.history.columns(found.database, found.table)
+        try:
+            return make_shape(found, metadata, spec, columns, is_mariadb=is_mariadb)
+        except UnsupportedEventError:
+            self.history.refresh(found.table)
+            fresh = self.history.columns(found.database, found.table)
+            if fresh is None or fresh == columns:
+                raise
+            return make_shape(found, metadata, spec, fresh, is_mariadb=is_mariadb)
+
     def _agreed(self, found: TableMap, metadata: Metadata) -> Sequence[Column] | None:
         """The table's schema, as far as it is still the one that its rows were written with."""
-        if self._schemas is None:
+        columns = self.history.columns(found.database, found.table)
+        if columns is None and not self._has_server:
             raise UnsupportedEventError(
                 f"rows of {found.database}.{found.table} that are not whole (binlog_row_image is not FULL), and"
                 " there is no schema to complete them",
                 hint=ADVICE,
             )
-        columns = self._schemas.columns(found.database, found.table)
         if columns is None or disagreement(found.fields, metadata, columns):
             return None
         names = [column.name.lower() for column in columns]
@@ -85,12 +105,16 @@ class MappedTables:
         """All mapped tables, without prefix."""
         return list(self._readers)
 
-    def forget(self, table: str) -> None:
-        """The table's definition changed: read names and types afresh. ``table`` without prefix."""
-        self._readers[table].clear()
-        self._latest.pop(table, None)
-        if isinstance(self._schemas, ForgettingLookup):
-            self._schemas.forget(self.database, self._prefix + table)
+    def define(self, statement: Statement, *, is_mariadb: bool) -> list[Doubt]:
+        """Tables are made, changed, renamed or dropped: read what is to come in its new form.
+
+        Returns the mapped tables whose rows that may have changed.
+        """
+        named = self.names() if self.database in statement.databases else self.mapped(statement.tables)
+        for table in named:
+            self._readers[table].clear()
+            self._latest.pop(table, None)
+        return self.history.define(statement, is_mariadb=is_mariadb)
 
 
 def _key(database: str, table: str) -> bytes:

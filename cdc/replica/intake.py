@@ -11,9 +11,9 @@ from pathlib import Path
 import structlog
 
 from cdc.errors import SourceDisconnectedError
-from cdc.model import Cells, Doubt, ForeignKey, ObjectRef, Position, Pull, Urgency
+from cdc.model import Cells, Doubt, ForeignKey, ObjectRef, Position, Pull, TableSchema, Urgency
 from cdc.protocols import Mapper
-from cdc.replica import dirty
+from cdc.replica import dirty, shapes
 from cdc.replica.again import Again
 from cdc.replica.apply import Applier
 from cdc.replica.cascades import Cascades, with_between
@@ -116,6 +116,19 @@ class Intake:
                 if not self.store.tables[table].reference:
                     self.store.db.execute(f"DELETE FROM {table_name(table)}")
             self._render_all_again()
+
+    def keep_schemas(self, schemas: Sequence[TableSchema], at: Position) -> None:
+        """These columns hold from ``at`` on; where they are assumed, nothing is rendered until the log tells."""
+        shapes.keep(self.store, schemas, self.places.stamp(at))
+        for one in schemas:
+            if one.until is not None and one.until.server in ("", at.server):
+                self._set_flag("settled_stamp", max(self._settled, self.places.stamp(one.until)))
+            if one.table and (one.lost or not one.exists):
+                log.warning("columns_missing", table=one.table, columns=one.lost, exists=one.exists, position=str(at))
+
+    def schemas_at(self, position: Position) -> list[TableSchema]:
+        """What is known of tables' columns at this place."""
+        return shapes.at(self.store, self.places.stamp(position))
 
     def load_state(self) -> dict[str, LoadState]:
         """Per mapped table, how far its load has come."""

@@ -23,7 +23,7 @@ import structlog
 from cdc.errors import PositionLostError, StateError
 from cdc.model import Doubt, ForeignKey, ObjectRef, Position, Transaction, Urgency
 from cdc.protocols import Clock, Mapper
-from cdc.replica import dirty, prepared
+from cdc.replica import dirty, prepared, shapes
 from cdc.replica.apply import Touches, When
 from cdc.replica.intake import Intake
 from cdc.replica.places import Places
@@ -91,6 +91,7 @@ class Replica(Intake):
             end = transaction.end
             if transaction.is_new_log:
                 self._begin_epoch(end)
+                shapes.forget(self.store)
             else:
                 self._follow_server(end)
             self.progress.transactions += 1
@@ -107,6 +108,8 @@ class Replica(Intake):
                 count += 1
                 if not count % BEAT_CHANGES:
                     self.on_beat()
+            if transaction.schemas:
+                self.keep_schemas(transaction.schemas, end)
             if transaction.doubtful and not is_replay:  # a replay's were read again the first time
                 self.reload(transaction.doubtful, end)
             if count:
@@ -229,6 +232,7 @@ class Replica(Intake):
     def begin_anew(self, position: Position, doubts: Iterable[Doubt]) -> None:
         """Go on at a place that has nothing to do with those so far, and read these tables again."""
         self._begin_epoch(position)
+        shapes.forget(self.store)
         self.reload(doubts, position)
 
     def rewind(self, position: Position, *, is_new_log: bool = False) -> None:

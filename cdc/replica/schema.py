@@ -8,6 +8,7 @@ tombstone  deleted keys with their stamps, while a chunk may still bring an olde
 load       per mapped table: how far the first load has come
 reload     tables that are read again, as their rows changed without row events: from which place on, and why
 found      objects that such a read found changed; rendered when all of it is through
+shape      tables' columns, each from a place in the log on
 dirty      objects to be rendered later: waiting for a pull, for a place in the log, or for their turn
 sweep      bulk touches being worked off in slices
 ledger     per object: what was last rendered, what was last accepted; never forgotten
@@ -18,7 +19,6 @@ dead_letter messages set aside for good, with their reason
 prepared   changes of XA transactions that are neither committed nor rolled back yet, by id and place of their PREPARE
 unread     keys of rows that the log told only in part: to be read from the server
 unknown    objects with an attempt whose outcome is unknown: to be sent once more after their next acceptance
-prepared   changes of XA transactions that are neither committed nor rolled back yet, by id and place of their PREPARE
 orphan     accepted and later refused because what they refer to was not known yet; rendered again once it is
 ========== ==============================================================================================
 """
@@ -43,6 +43,9 @@ CREATE TABLE IF NOT EXISTS load (
 CREATE TABLE IF NOT EXISTS reload (
     tbl TEXT PRIMARY KEY, place TEXT NOT NULL, stamp INTEGER NOT NULL, by_statement INTEGER NOT NULL,
     reason TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shape (
+    name TEXT NOT NULL, stamp INTEGER NOT NULL, tbl TEXT NOT NULL, columns TEXT NOT NULL, until TEXT NOT NULL,
+    is_there INTEGER NOT NULL, lost TEXT NOT NULL, PRIMARY KEY (name, stamp)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS found (kind TEXT NOT NULL, id NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dirty (
     kind TEXT NOT NULL, id NOT NULL, urgency INTEGER NOT NULL, pull INTEGER NOT NULL DEFAULT 0,
@@ -84,9 +87,6 @@ CREATE TABLE IF NOT EXISTS unread (
     tbl TEXT NOT NULL, key TEXT NOT NULL, stamp INTEGER NOT NULL, commit_ms INTEGER NOT NULL, PRIMARY KEY (tbl, key));
 CREATE TABLE IF NOT EXISTS unknown (
     kind TEXT NOT NULL, id NOT NULL, due_ms INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS prepared (
-    xid TEXT NOT NULL, stamp INTEGER NOT NULL, part INTEGER NOT NULL, columns TEXT NOT NULL, changes BLOB NOT NULL,
-    PRIMARY KEY (xid, stamp, part)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS orphan (
     kind TEXT NOT NULL, id NOT NULL, changed_at INTEGER NOT NULL, since_ms INTEGER NOT NULL, reason TEXT NOT NULL,
     detail TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;

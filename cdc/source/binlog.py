@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import pymysql
@@ -21,9 +21,10 @@ import structlog
 from cdc.binlog.assembly import Room
 from cdc.binlog.decoder import LogDecoder
 from cdc.binlog.gtid import GtidSet
+from cdc.binlog.history import SchemaHistory
 from cdc.config import SourceSettings
 from cdc.errors import CdcError, SourceDisconnectedError
-from cdc.model import Position, Start, TableSpec, Transaction
+from cdc.model import Position, Start, TableSchema, TableSpec, Transaction
 from cdc.source import dump, places
 from cdc.source.buffer import ReceiveBuffer
 from cdc.source.faults import fault_of
@@ -69,6 +70,7 @@ class BinlogSource:
         self._on_state = on_state
         self._room = room
         self._schemas = ServerSchemas(lambda: connect(settings))
+        self._known: dict[str, TableSchema] = {}
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._is_closed = False
@@ -95,6 +97,20 @@ class BinlogSource:
         with self._control() as connection:
             return places.resolve(connection, identity, start)
 
+    def know(self, schemas: Iterable[TableSchema]) -> list[TableSchema]:
+        """What is known of tables' columns at the place to read from; mapped ones that are not are asked for.
+
+        Returns all that the server told, to be kept. Raises SetupError, SourceDisconnectedError.
+        """
+        specs = {self._settings.table_prefix + spec.name: spec for spec in self._tables}
+        self._known = {schema.name: schema for schema in schemas}
+        history = SchemaHistory(
+            self._schemas, database=self._settings.database, specs=specs, known=self._known.values()
+        )
+        told = history.ask_for_unknown()
+        self._known.update({schema.name: schema for schema in told})
+        return told
+
     @property
     def counters(self) -> dict[str, int]:
         """Counts by name since the start; may be read from any thread."""
@@ -117,6 +133,7 @@ class BinlogSource:
                 with contextlib.closing(self._from(at)) as transactions:
                     for transaction in transactions:
                         at = transaction.end
+                        self._known.update({schema.name: schema for schema in transaction.schemas})
                         yield transaction
                 return
             except SourceDisconnectedError as error:
@@ -153,6 +170,8 @@ class BinlogSource:
                 prefix=self._settings.table_prefix,
                 schemas=self._schemas,
                 start=begin,
+                known=self._known.values(),
+                repair_statements=self._settings.on_statement == "repair",
                 room=self._room,
             )
             self._decoder = decoder
@@ -187,7 +206,7 @@ class BinlogSource:
                 skim = None
             for transaction in _decoded(decoder, buffer):
                 # By GTID the server begins at a file's start and tells how it skips what we have: no news.
-                is_news = transaction.changes or transaction.schema_changed or transaction.xa
+                is_news = transaction.changes or transaction.doubtful or transaction.schemas or transaction.xa
                 if is_news or _is_ahead(transaction.end, last):
                     last = transaction.end
                     yield transaction

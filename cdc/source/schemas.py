@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
 import pymysql
 
-from cdc.binlog.schema import Column
+from cdc.binlog.coldef import charset_of_collation
+from cdc.binlog.schema import Column, Look
 from cdc.errors import SourceDisconnectedError
-from cdc.source.server import Connection, rows
+from cdc.source.server import Connection, current_position, rows, scalar
+
+T = TypeVar("T")
+
+_COLLATION = "SELECT table_collation FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
 
 _COLUMNS = """
 SELECT column_name, data_type, column_type, character_set_name, collation_name, is_nullable, column_default, column_key,
@@ -35,11 +41,21 @@ class ServerSchemas:
         key = (database, table_with_prefix)
         with self._lock:
             if key not in self._held:
-                found = self._ask(key)
+                found = self._on_connection(lambda connection: read_columns(connection, *key), key[1])
                 if not found:
                     return None
                 self._held[key] = found
             return self._held[key]
+
+    def look(self, database: str, table_with_prefix: str) -> Look | None:
+        """See ``DatedLookup``."""
+        key = (database, table_with_prefix)
+        with self._lock:
+            found = self._on_connection(lambda connection: _look(connection, *key), key[1])
+            self._held.pop(key, None)
+            if found is not None:
+                self._held[key] = found.columns
+            return found
 
     def forget(self, database: str, table_with_prefix: str) -> None:
         """The table changed: ask again when next needed."""
@@ -51,26 +67,33 @@ class ServerSchemas:
         with self._lock:
             self._drop()
 
-    def _ask(self, key: tuple[str, str]) -> tuple[Column, ...]:
+    def _on_connection(self, ask: Callable[[Connection], T], table: str) -> T:
         """One retry on a fresh connection: the one held has usually idled past the server's wait_timeout."""
         if self._connection is not None:
             try:
-                return read_columns(self._connection, *key)
+                return ask(self._connection)
             except (pymysql.err.Error, OSError):
                 self._drop()
         self._connection = self._open_connection()
         try:
-            return read_columns(self._connection, *key)
+            return ask(self._connection)
         except (pymysql.err.Error, OSError) as error:
             self._drop()
             number = error.args[0] if error.args and isinstance(error.args[0], int) else None
-            raise SourceDisconnectedError(f"the columns of {key[1]} could not be read", errno=number) from error
+            raise SourceDisconnectedError(f"the columns of {table} could not be read", errno=number) from error
 
     def _drop(self) -> None:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             if connection.open:
                 connection.close()
+
+
+def _look(connection: Connection, database: str, table_with_prefix: str) -> Look | None:
+    found = read_columns(connection, database, table_with_prefix)
+    collation = scalar(connection, _COLLATION, (database, table_with_prefix))
+    charset = charset_of_collation(str(collation)) if collation else None
+    return Look(found, charset, current_position(connection)) if found else None
 
 
 def read_columns(connection: Connection, database: str, table_with_prefix: str) -> tuple[Column, ...]:

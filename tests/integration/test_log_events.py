@@ -37,7 +37,7 @@ def _run(server: Server, database: str, *statements: str, **settings: object) ->
         server.run(_TABLE, *statements, database=database)
         file = server.binlog_files()[-1]
     found = FilesSource([str(file)], [THINGS], database=database).transactions(Start(StartKind.EARLIEST))
-    return [one for one in found if one.changes or one.schema_changed or one.xa]
+    return [one for one in found if one.changes or one.schemas or one.xa]
 
 
 def _changes(transactions: Sequence[Transaction]) -> list[Change]:
@@ -88,7 +88,7 @@ def test_compressed_rows_and_statements(mariadb: Server) -> None:
         )  # fmt: skip
 
     assert _changes(found) == _WANTED
-    assert [t.schema_changed for t in found if t.schema_changed] == [("things",)] * 2
+    assert [[schema.name for schema in t.schemas] for t in found if t.schemas] == [["things"]] * 2
 
 
 def test_minimal_images(server: Server, database: str) -> None:
@@ -145,7 +145,7 @@ def test_tables_made_from_a_select(server: Server, database: str) -> None:
         "CREATE TABLE things (id INT PRIMARY KEY) SELECT id, note, price FROM old_things",
     )  # fmt: skip
 
-    assert found[-1].schema_changed == ("things",)
+    assert [doubt.table for doubt in found[-1].doubtful] == ["things"]
     assert [change.after for change in found[-1].changes] == [(1, _LONG, "1.5000"), (2, "é", None)]
 
 

@@ -364,7 +364,8 @@ def test_truncate_and_definitions_are_told() -> None:
     made = feed_all(decoder(), log)[1:]
 
     assert made[0].changes == [Change("things", Op.TRUNCATE, None, None)]
-    assert [t.schema_changed for t in made] == [(), ("things",), ("things",), (), (), ("things",)]
+    assert [[doubt.table for doubt in t.doubtful] for t in made] == [[], ["things"], ["things"], [], [], []]
+    assert [[schema.exists for schema in t.schemas] for t in made[-2:]] == [[], [False]]
 
 
 def test_a_statement_that_changes_rows_of_a_mapped_table_stops() -> None:

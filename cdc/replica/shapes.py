@@ -1,0 +1,53 @@
+"""Tables' columns as the log has shown them, each from a place in it on. Text that only the reader reads.
+
+Kept with the transaction that brought it, so that whoever begins to read at any place has what held there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from cdc.model import Position, TableSchema
+from cdc.replica.store import Store
+
+
+def keep(store: Store, schemas: Iterable[TableSchema], stamp: int) -> None:
+    """These columns hold from ``stamp`` on. Use inside a store transaction."""
+    store.db.executemany(
+        "INSERT OR REPLACE INTO shape (name, stamp, tbl, columns, until, is_there, lost) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                one.name,
+                stamp,
+                one.table,
+                one.columns,
+                json.dumps(asdict(one.until)) if one.until is not None else "",
+                int(one.exists),
+                json.dumps(one.lost),
+            )
+            for one in schemas
+        ],
+    )
+
+
+def at(store: Store, stamp: int) -> list[TableSchema]:
+    """What held at this place, as far as it is known."""
+    rows = store.db.execute(  # SQLite gives the row that max() was found in
+        "SELECT name, tbl, columns, until, is_there, lost, max(stamp) FROM shape WHERE stamp <= ? GROUP BY name",
+        (stamp,),
+    )
+    return [
+        TableSchema(name, table, columns, _place(until), bool(is_there), tuple(json.loads(lost)))
+        for name, table, columns, until, is_there, lost, _ in rows
+    ]
+
+
+def forget(store: Store) -> None:
+    """Places so far have nothing to do with those to come."""
+    store.db.execute("DELETE FROM shape")
+
+
+def _place(text: str) -> Position | None:
+    return Position(**json.loads(text)) if text else None
