@@ -152,7 +152,7 @@ def _applied(transactions: Iterable[Transaction], folder: str) -> int:
     with replica.store.transaction():
         replica.begin(Position("binlog.000001", 4), complete=True)
     threading.Thread(target=read, daemon=True).start()
-    while len(queue) or not is_read.wait(0.01):
+    while not is_read.wait(0.01) or len(queue):
         with replica.store.transaction():
             replica.apply_group(queue.drain(ApplySettings().max_rows, 0.1))
     count = replica.progress.changes
