@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from mmap import mmap
 from socket import socket
 from typing import Final
 
@@ -21,7 +22,7 @@ class ReceiveBuffer:
 
     def __init__(self, size: int = START_BYTES) -> None:
         self._size = size
-        self.view = memoryview(bytearray(size))
+        self.view = memoryview(mmap(-1, size))  # pages take memory only once they are written, a bytearray's at once
         self.length = 0
 
     def receive(self, connection: socket) -> int:
@@ -52,6 +53,6 @@ class ReceiveBuffer:
     def _resize(self, size: int) -> None:
         if size <= self.length:
             raise LogFormatError(f"an event of over {MAX_BYTES} bytes; no server writes one")
-        grown = memoryview(bytearray(size))
+        grown = memoryview(mmap(-1, size))
         grown[: self.length] = self.view[: self.length]
         self.view = grown
