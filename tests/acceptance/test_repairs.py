@@ -89,3 +89,53 @@ def test_a_position_lost_during_the_repair_is_repaired_too(rig: Rig) -> None:
         daemon.start()
         rig.wait_for_equality()
     assert rig.sandbox.violations() == {}
+
+
+def test_statements_instead_of_rows_are_repaired(rig: Rig) -> None:
+    """What statements changed and deleted, and what went along with it, is read from the shop."""
+    repairing(rig, "on_statement")
+    with rig.daemon() as daemon:
+        daemon.start()
+        play(rig.shop, seed=43)
+        rig.wait_for_equality()
+        rig.server.run(
+            "SET SESSION binlog_format = 'STATEMENT'",
+            "UPDATE customer_entity SET firstname = CONCAT(firstname, ' the Second')",
+            "UPDATE sales_order SET customer_email = 'moved@example.com' ORDER BY entity_id LIMIT 2",
+            "DELETE FROM sales_order ORDER BY entity_id DESC LIMIT 1",
+            "DELETE FROM customer_entity ORDER BY entity_id LIMIT 1",
+            database=rig.database,
+        )
+        rig.shop.register()
+        rig.wait_for_equality()
+        wait_until(lambda: is_read(daemon), 30, "all tables are read again")
+        assert daemon.stop() == 0
+    assert rig.sandbox.violations() == {}
+
+
+def test_values_that_definitions_change_arrive(rig: Rig) -> None:
+    """A narrower type, another character set, a copy renamed into place and a table made anew: no rows tell of them."""
+    with rig.daemon() as daemon:
+        daemon.start()
+        play(rig.shop, seed=44)
+        rig.wait_for_equality()
+        rig.server.run(
+            "SET SESSION foreign_key_checks = 0, sql_mode = ''",
+            "ALTER TABLE sales_order MODIFY grand_total DECIMAL(20,0), ADD unmapped INT FIRST",
+            "CREATE TABLE _newsletter_gho LIKE newsletter_subscriber",
+            "ALTER TABLE _newsletter_gho ADD unmapped INT",
+            "SET SESSION sql_log_bin = 0",
+            "INSERT INTO _newsletter_gho SELECT *, 1 FROM newsletter_subscriber",
+            "UPDATE _newsletter_gho SET subscriber_status = 3",
+            "SET SESSION sql_log_bin = 1",
+            "RENAME TABLE newsletter_subscriber TO _newsletter_del, _newsletter_gho TO newsletter_subscriber",
+            "ALTER TABLE customer_entity MODIFY firstname VARCHAR(3) CHARACTER SET latin1",
+            database=rig.database,
+        )
+        rig.shop.register()
+        rig.wait_for_equality()
+        wait_until(lambda: is_read(daemon), 30, "all tables are read again")
+        rig.shop.register()
+        rig.wait_for_equality()
+        assert daemon.stop() == 0
+    assert rig.sandbox.violations() == {}
