@@ -2,12 +2,13 @@
 
 Each target runs in a process of its own, so that a crash, a hang (10 s an input) or too much memory (1 GB) ends only
 that one; the input at fault is kept in .cache/fuzz/<target>/. Inputs that reached something new are kept there too;
-``--keep`` puts the shortest set of them into tests/fuzz/corpus.
+``--keep`` puts a sample of them into tests/fuzz/corpus.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
 import subprocess
 import sys
@@ -17,7 +18,8 @@ import atheris
 
 HERE = Path(__file__).parent
 WORK = HERE.parents[1] / ".cache" / "fuzz"
-_MOST_KEPT_BYTES = 2048
+_MOST_KEPT = 50  # per target
+_MOST_KEPT_BYTES = 24_000
 _EXECUTIONS = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
 
 
@@ -26,7 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--minutes", type=float, default=3.0, help="all targets together (default 3)")
     parser.add_argument("--target", help="only this one")
-    parser.add_argument("--keep", action="store_true", help="add what is new to the corpus, as small as it gets")
+    parser.add_argument("--keep", action="store_true", help="add a sample of what is new to the corpus")
     parser.add_argument("--one", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -72,11 +74,17 @@ def _reason(said: str) -> str:
 
 
 def _keep(name: str) -> None:
-    """Merge what this machine found into the corpus; long inputs are left out."""
+    """Put a sample of what reached something new into the corpus, short and long, as long as there is room."""
     target = HERE / "corpus" / name
     target.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "tests.fuzz", "--one", name, "-merge=1", f"-max_len={_MOST_KEPT_BYTES}"]
-    subprocess.run([*command, str(target), str(WORK / name / "corpus")], capture_output=True, check=True)
+    room = _MOST_KEPT_BYTES - sum(path.stat().st_size for path in target.iterdir())
+    found = sorted((WORK / name / "corpus").iterdir(), key=lambda path: path.stat().st_size)
+    for path in found[:: max(1, len(found) // _MOST_KEPT)]:
+        raw = path.read_bytes()
+        room -= len(raw)
+        if room < 0:
+            return
+        (target / hashlib.sha1(raw).hexdigest()).write_bytes(raw)
 
 
 def _fuzz(name: str, *arguments: str) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import random
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cdc.errors import LogFormatError, SourceStoppedError, UnsupportedEventError
+from cdc.config import SourceSettings
+from cdc.errors import LogFormatError, SetupError, SourceStoppedError, UnsupportedEventError
 from cdc.model import Position, Start, StartKind, Transaction
+from cdc.source.binlog import BinlogSource
 from cdc.source.files import FilesSource
+from tests.kit.follow import Follower
 from tests.kit.recorded import TABLES, boundaries, folded, record
 from tests.kit.servers import MariaDB, MySQL, Server
 
@@ -83,3 +87,41 @@ def test_a_cut_file(log: tuple[Path, str], tmp_path: Path) -> None:
         else:
             assert length in edges
         assert got == [end for end in whole if end <= length]
+
+
+@pytest.mark.parametrize("kind", [MariaDB, MySQL])
+def test_a_sample_of_places_in_a_live_stream(request: pytest.FixtureRequest, kind: type[Server]) -> None:
+    """From a server the same holds: the same state, or the start is refused with advice."""
+    request.getfixturevalue(kind.flavor)  # skips where there is none
+    with kind() as server, server.database() as database:
+        path = record(server, database)
+        grants = ["REPLICATION SLAVE ON *.*", "REPLICATION CLIENT ON *.*", f"SELECT ON `{database}`.*"]
+        server.create_user("reader", "a password", grants)
+        settings = SourceSettings(
+            host=server.host,
+            port=server.port,
+            user="reader",
+            password="a password",
+            database=database,
+            server_id=90_001,
+        )
+        edges = boundaries(path)
+        whole = _read(path, database, 4)
+        final, last = folded({}, whole), max(one.end.offset for one in whole if one.changes)
+        begun, refused = 0, list[str]()
+        source = BinlogSource(settings, TABLES, stop=threading.Event())
+        for offset in [*edges[1:-1:8], *(edge + 7 for edge in edges[3:-1:40])]:
+            try:
+                start = source.resolve(Start(StartKind.PLACE, Position(path.name, offset)))
+            except SetupError as error:
+                refused.append(error.hint)
+                continue
+            there = folded({}, (one for one in whole if one.end.offset <= offset))
+            with Follower(settings, TABLES, start) as log:
+                log.wait(lambda log=log: (log.last.file, log.last.offset) >= (path.name, last))
+                assert folded(there, log.transactions) == final, offset
+            assert offset in edges
+            begun += 1
+        source.close()
+        assert begun > 1
+        assert all("transaction" in hint for hint in refused)
