@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cdc.replica import dirty, outbox
+from cdc.replica import dirty, outbox, shapes
 from cdc.replica.store import Store
 from cdc.replica.thread import StateThread, TransactionQueue
 from cdc.web.metrics import Metrics
@@ -62,9 +62,10 @@ class DaemonView:
             reasons.append("sink: not started")
         elif not self._delivery.is_accepting:
             reasons.append(f"sink: {self._delivery.reason}")
+        warnings = [f"shop: {what}, its last values stay" for what in self._held.get("missing", ())]
         if self.retention is not None and self.retention.warning:
-            return not reasons, [*reasons, self.retention.warning]
-        return not reasons, reasons
+            warnings.append(self.retention.warning)
+        return not reasons, [*reasons, *warnings]
 
     def applied_file(self) -> str:
         """The log file that the applied position is in; "" before the first look into the state."""
@@ -105,6 +106,7 @@ class DaemonView:
     def _look(self, store: Store) -> dict[str, Any]:
         assert self._state is not None
         replica = self._state.replica
+        reloading = replica.loads.reasons()
         dead = store.db.execute("SELECT count(*) FROM dead_letter").fetchone()[0]
         return {
             "position": str(replica.places.position or ""),
@@ -115,6 +117,8 @@ class DaemonView:
             "enqueued": replica.renderer.enqueued,
             "unchanged": replica.renderer.unchanged,
             "waiting": dirty.counts(store),
+            "doubtful": {"tables": len(reloading), "reasons": reloading},
+            "missing": shapes.missing(store),
             "outbox": outbox.counts(store),
             "dead_letters": dead,
         }

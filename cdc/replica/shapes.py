@@ -44,6 +44,20 @@ def at(store: Store, stamp: int) -> list[TableSchema]:
     ]
 
 
+def missing(store: Store) -> list[str]:
+    """Mapped tables and columns that the shop has no more, in words: their last values stay."""
+    found = []
+    newest = "SELECT tbl, is_there, lost, max(stamp) FROM shape WHERE tbl != '' GROUP BY name"
+    for table, is_there, lost, _ in store.db.execute(newest):
+        spec = store.tables.get(table)
+        if spec is None or not spec.required:
+            continue
+        if not is_there:
+            found.append(f"table {table} is gone")
+        found += [f"column {table}.{column} is gone" for column in json.loads(lost)]
+    return found
+
+
 def forget(store: Store) -> None:
     """Places so far have nothing to do with those to come."""
     store.db.execute("DELETE FROM shape")

@@ -41,6 +41,7 @@ Gauge = Literal[
     "retention_left_hours",
     "load_rows",
     "load_done",
+    "doubtful_tables",
     "position_file",
     "position_offset",
 ]
@@ -87,8 +88,9 @@ GAUGES: Final[Mapping[Gauge, Meaning]] = {
     "retention_left_hours": Meaning(
         "Hours until the server purges the log file that is still needed; +Inf while it is the newest, or never is."
     ),
-    "load_rows": Meaning("Rows that the first load has read since the start."),
+    "load_rows": Meaning("Rows that loads of whole tables have read since the start."),
     "load_done": Meaning("1 when the replica is complete."),
+    "doubtful_tables": Meaning("Tables read again, as a definition, a statement or a gap changed rows without events."),
     "position_file": Meaning("Number of the log file that is applied up to position_offset."),
     "position_offset": Meaning("Offset in the log file; over 2^53 it would be rounded, log files are smaller."),
 }

@@ -36,6 +36,7 @@ _LEVELS: Final[Mapping[catalogue.Gauge, tuple[str, ...]]] = {
     "queue_transactions": ("queue", "transactions"),
     "read_lag_seconds": ("source", "read_lag_s"),
     "load_rows": ("load", "rows"),
+    "doubtful_tables": ("doubtful", "tables"),
 }
 
 
