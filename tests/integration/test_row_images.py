@@ -42,8 +42,13 @@ class Log:
         for statement in statements:
             self._cursor.execute(statement)
 
+    def begin_here(self) -> None:
+        """What was written so far is in log files that are gone."""
+        self.server.rotate()
+        self._first = self.server.binlog_files()[-1].name
+
     def changes(self, table: str, *, with_schema: bool = True, key: str = "id") -> list[Change]:
-        """All changes of the table since this session began."""
+        """All changes of the table since this session began, or since ``begin_here``."""
         self.server.rotate()
         info = read_columns(self.connection, self.database, table)
         spec = TableSpec(table, (key,), (key, *(c.name for c in info if c.name != key)))
@@ -188,11 +193,24 @@ def test_what_mariadb_does_not_log_is_not_known(mariadb: Server) -> None:
     assert [change.image for change in replaced] == [Image.WHOLE, Image.UNKNOWN, Image.PARTIAL]
 
 
+def test_a_default_is_the_one_of_its_place_in_the_log(log: Log) -> None:
+    """An ALTER between two INSERTs gives each its own default."""
+    log.run("CREATE TABLE d (id int PRIMARY KEY, a int DEFAULT 5, b varchar(9) DEFAULT 'x') CHARSET utf8mb4")
+    log.run("INSERT INTO d (id) VALUES (1)", image="MINIMAL")
+    log.run("ALTER TABLE d MODIFY a int DEFAULT 7, MODIFY b varchar(9) DEFAULT 'it''s'")
+    log.run("INSERT INTO d (id) VALUES (2)", image="MINIMAL")
+
+    found = [(change.image, change.after) for change in log.changes("d")]
+
+    assert found == [(Image.WHOLE, (1, 5, "x")), (Image.WHOLE, (2, 7, "it's"))]
+
+
 def test_a_schema_that_is_not_the_rows_own_completes_nothing(log: Log) -> None:
     """After an ALTER the defaults of now are not those of the row: it is to be read."""
     log.server.run("SET GLOBAL binlog_row_metadata = 'FULL'")
     try:
         log.run("CREATE TABLE d (id int PRIMARY KEY, a int DEFAULT 5, b int DEFAULT 6)")
+        log.begin_here()
         log.run("INSERT INTO d (id) VALUES (1)", image="MINIMAL")
         log.run("ALTER TABLE d CHANGE a a2 int DEFAULT 7")
         found = log.changes("d")
@@ -210,6 +228,7 @@ def test_images_that_cannot_be_completed_stop(log: Log, statement: str, says: st
     log.server.run("SET GLOBAL binlog_row_metadata = 'FULL'")
     try:
         log.run("CREATE TABLE d (id int PRIMARY KEY, b int, c int)", "INSERT INTO d VALUES (1, 2, 3)")
+        log.begin_here()
         log.run(statement, image="MINIMAL")
         with pytest.raises(UnsupportedEventError, match=says) as caught:
             log.changes("d", with_schema=False, key="id" if says == "no schema" else "b")
