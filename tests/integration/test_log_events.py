@@ -91,25 +91,6 @@ def test_compressed_rows_and_statements(mariadb: Server) -> None:
     assert [[schema.name for schema in t.schemas] for t in found if t.schemas] == [["things"]] * 2
 
 
-def test_minimal_images(server: Server, database: str) -> None:
-    """MINIMAL: an update holds the key before and the changed columns after; a delete holds the key."""
-    found = _changes(_run(server, database, "SET SESSION binlog_row_image = 'MINIMAL'", *_WORK))
-
-    assert found[2:] == [
-        Change("things", Op.UPDATE, (1, ABSENT, ABSENT), (ABSENT, "changed", ABSENT)),
-        Change("things", Op.DELETE, (2, ABSENT, ABSENT), None),
-    ]
-
-
-def test_images_without_blobs(server: Server, database: str) -> None:
-    """NOBLOB: a text that did not change is in neither image."""
-    found = _changes(
-        _run(server, database, "SET SESSION binlog_row_image = 'NOBLOB'", _WORK[0], "UPDATE things SET price = 2")
-    )
-
-    assert found[2] == Change("things", Op.UPDATE, (1, ABSENT, "1.5000"), (1, ABSENT, "2.0000"))
-
-
 def test_no_foreign_key_checks_are_told(server: Server, database: str) -> None:
     """Rows changed with foreign_key_checks = 0 cascade nothing."""
     found = _changes(_run(server, database, _WORK[0], "SET foreign_key_checks = 0", "DELETE FROM things"))
