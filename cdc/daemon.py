@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import structlog
 
 from cdc.clock import SystemClock
+from cdc.collector import tune_collector
 from cdc.config import Settings
 from cdc.delivery.engine import Delivery
 from cdc.errors import CdcError, SourceDisconnectedError
@@ -362,4 +363,5 @@ class Daemon:
 
 async def run_daemon(settings: Settings, options: RunOptions) -> int:
     """Run a daemon in the current event loop; see ``Daemon.run``."""
+    tune_collector()
     return await Daemon(settings, options).run()

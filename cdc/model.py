@@ -188,8 +188,7 @@ class Image(IntEnum):
     UNKNOWN = 2  # some ABSENT columns have new values that the log does not tell: the row has to be read
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):  # made by the million: a tuple is made three times as fast as a frozen dataclass
     """One row's change, cells in the order of the table's ``TableSpec.columns``.
 
     INSERT has ``after``, DELETE has ``before``, UPDATE has both, TRUNCATE neither. ``cascades`` is False when the

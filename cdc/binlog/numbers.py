@@ -30,39 +30,52 @@ def decimal_decoder(precision: int, scale: int) -> Callable[[bytes], str]:
     """Bytes of exactly ``decimal_width`` → text with ``scale`` decimals, as SELECT shows it (``-0.50``)."""
     width = decimal_width(precision, scale)
     top = 1 << (8 * width - 1)
-    whole, whole_left = divmod(precision - scale, _DIGITS_PER_GROUP)
-    part, part_left = divmod(scale, _DIGITS_PER_GROUP)
-    # From the last group to the first: bits it takes, and digits.
-    groups = [(8 * _BYTES_FOR_DIGITS[part_left], part_left)] if part_left else []
-    groups += [(32, _DIGITS_PER_GROUP)] * (part + whole)
-    if whole_left:
-        groups.append((8 * _BYTES_FOR_DIGITS[whole_left], whole_left))
-    weights = []
-    power = 1
-    shift = 0
-    for bits, digits in groups:
-        weights.append((shift, (1 << bits) - 1, power))
-        shift += bits
-        power *= 10**digits
-    unit = 10**scale
+    part_bits = 8 * decimal_width(scale, scale) if scale else 0
+    part_mask = (1 << part_bits) - 1
+    whole_of, part_of = _joiner(precision - scale, left_first=True), _joiner(scale, left_first=False)
 
     def decode(raw: bytes) -> str:
         packed = int.from_bytes(raw, "big")
-        sign = ""
         if packed & top:
             packed ^= top
+            sign = ""
         else:
             packed = top - 1 - packed
             sign = "-"
-        number = 0
-        for offset, mask, weight in weights:
-            number += (packed >> offset & mask) * weight
+        whole = packed >> part_bits
+        if whole_of is not None:
+            whole = whole_of(whole)
         if not scale:
-            return f"{sign}{number}"
-        integer, fraction = divmod(number, unit)
-        return f"{sign}{integer}.{fraction:0{scale}d}"
+            return f"{sign}{whole}"
+        part = packed & part_mask
+        if part_of is not None:
+            part = part_of(part)
+        return f"{sign}{whole}.{part:0{scale}d}" if part else f"{sign}{whole}{zeros}"
 
+    zeros = "." + "0" * scale
     return decode
+
+
+def _joiner(digits: int, *, left_first: bool) -> Callable[[int], int] | None:
+    """Groups of digits as they lie → their number; None where one group is all there is."""
+    if digits <= _DIGITS_PER_GROUP:
+        return None
+    groups, left = divmod(digits, _DIGITS_PER_GROUP)
+    sizes = [_DIGITS_PER_GROUP] * groups  # from the last to the first
+    if left:
+        sizes = [*sizes, left] if left_first else [left, *sizes]
+    weights: list[tuple[int, int, int]] = []
+    shift, weight = 0, 1
+    for size in sizes:
+        bits = 8 * _BYTES_FOR_DIGITS[size]
+        weights.append((shift, (1 << bits) - 1, weight))
+        shift += bits
+        weight *= 10**size
+
+    def join(packed: int) -> int:
+        return sum((packed >> offset & mask) * weight for offset, mask, weight in weights)
+
+    return join
 
 
 def float_text(value: float) -> float:

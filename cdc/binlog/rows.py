@@ -70,7 +70,8 @@ class TableReader:
         rows = 0
         while at < end:
             before, after, is_known, beyond = read_partial_pair(shape, body, at, present, present_after)
-            _check(at, beyond, end)
+            if not at < beyond <= end:
+                raise _misfit(at, beyond)
             at = beyond
             rows += 1
             if before is not None:
@@ -125,16 +126,16 @@ class _Image:
         width, plans, end = self._null_bytes, self._plans, len(body)
         is_insert = op is Op.INSERT
         defaults = None if self._is_whole else self._defaults(op)
-        first = len(out)
+        first, append = len(out), out.append
         rows = 0
         while at < end:
             plan = plans.get(body[at : at + width])
             cells, beyond = plan(body, at) if plan is not None else self._without(body, at)
-            _check(at, beyond, end)
+            if not at < beyond <= end:
+                raise _misfit(at, beyond)
             at = beyond
             rows += 1
-            before, after = (None, cells) if is_insert else (cells, None)
-            out.append(Change(name, op, before, after, cascades))
+            append(Change(name, op, None, cells, cascades) if is_insert else Change(name, op, cells, None, cascades))
         if defaults is not None:
             out[first:] = map(defaults.complete, out[first:])
         return rows
@@ -186,7 +187,8 @@ class _Pair:
             before, after, beyond = plan(body, at) if plan is not None else self._without(body, at)
             if beyond < 0:
                 before, after, beyond = self._other(body, at, -beyond)
-            _check(at, beyond, end)
+            if not at < beyond <= end:
+                raise _misfit(at, beyond)
             at = beyond
             rows += 1
             if before is not None:
@@ -222,8 +224,5 @@ class _Pair:
         return read_pair(self._table.shape, body, at, self._present, self._present_after, always=self._always)
 
 
-def _check(at: int, beyond: int, end: int) -> None:
-    if beyond > end:
-        raise ValueError("a row that ends beyond its event")
-    if beyond == at:
-        raise ValueError("rows without columns")
+def _misfit(at: int, beyond: int) -> ValueError:
+    return ValueError("rows without columns" if beyond == at else "a row that ends beyond its event")

@@ -20,6 +20,9 @@ from typing import Final
 
 _DATETIME_OFFSET: Final = 0x8000000000
 _TIME_OFFSET: Final = 0x800000
+_DAY_SECONDS: Final = 86_400
+_MOST_DATES: Final = 4096
+_TWO: Final = tuple(f"{number:02d}" for number in range(64))
 
 
 def fraction_width(decimals: int) -> int:
@@ -49,10 +52,33 @@ def datetime2_decoder(decimals: int) -> Callable[[bytes], str]:
 
 def datetime_text(whole: int) -> str:
     """The 40 bits of DATETIME2 without their offset → text."""
-    year, month = divmod(whole >> 22, 13)
-    return (
-        f"{year:04d}-{month:02d}-{whole >> 17 & 31:02d} {whole >> 12 & 31:02d}:{whole >> 6 & 63:02d}:{whole & 63:02d}"
-    )
+    return f"{_DATES[whole >> 17]} {_TWO[whole >> 12 & 31]}:{_TWO[whole >> 6 & 63]}:{_TWO[whole & 63]}"
+
+
+class _Dates(dict[int, str]):
+    """Days as DATETIME2 packs them → text. A log holds few days and many times. Bounded: it starts over when full."""
+
+    def __missing__(self, packed: int) -> str:
+        if len(self) >= _MOST_DATES:
+            self.clear()
+        year, month = divmod(packed >> 5, 13)
+        text = self[packed] = f"{year:04d}-{month:02d}-{packed & 31:02d}"
+        return text
+
+
+class _Days(dict[int, str]):
+    """Days since 1970 → text, bounded in the same way."""
+
+    def __missing__(self, day: int) -> str:
+        if len(self) >= _MOST_DATES:
+            self.clear()
+        at = time.gmtime(day * _DAY_SECONDS)
+        text = self[day] = f"{at.tm_year:04d}-{at.tm_mon:02d}-{at.tm_mday:02d}"
+        return text
+
+
+_DATES: Final = _Dates()
+_DAYS: Final = _Days()
 
 
 def time2_decoder(decimals: int) -> Callable[[bytes], str]:
@@ -96,8 +122,10 @@ def timestamp_decoder(raw: bytes) -> str:
 def _utc(seconds: int) -> str:
     if seconds == 0:
         return "0000-00-00 00:00:00"
-    at = time.gmtime(seconds)
-    return f"{at.tm_year:04d}-{at.tm_mon:02d}-{at.tm_mday:02d} {at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d}"
+    day, rest = divmod(seconds, _DAY_SECONDS)
+    minutes, second = divmod(rest, 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{_DAYS[day]} {_TWO[hour]}:{_TWO[minute]}:{_TWO[second]}"
 
 
 _HIRES_BYTES: Final = {  # by decimals

@@ -23,10 +23,7 @@ _T = ColumnType
 
 Decode = Callable[[bytes], Value]
 
-INLINE_NAMES: Final[dict[str, object]] = {
-    **{f"read_{code}": struct.Struct(f"<{code}").unpack_from for code in "bBhHiIqQd"},
-    "from_bytes": int.from_bytes,
-}
+INLINE_NAMES: Final[dict[str, object]] = {"from_bytes": int.from_bytes}
 """What the expressions in ``Codec.inline`` may call."""
 
 _INTEGER_CODES: Final = {_T.TINY: "bB", _T.SHORT: "hH", _T.LONG: "iI", _T.LONGLONG: "qQ"}
@@ -63,11 +60,13 @@ class Traits:
 class Codec:
     """Reads one column's values. ``decode`` takes the value's bytes without a length prefix.
 
-    ``inline``: an expression of ``b``, ``{at}`` and ``{end}`` that gives the same, "" where there is none better than
+    ``code``: the character of the struct module that reads the same from a fixed-width column, "" where there is none.
+    ``inline``: an expression of ``{raw}``, the value's bytes, that gives the same, "" where there is none better than
     the call. ``repeats``: values come back often and are dear to decode, so plans remember some.
     """
 
     decode: Decode
+    code: str = ""
     inline: str = ""
     repeats: bool = False
 
@@ -130,7 +129,7 @@ def codec_of(field: Field, traits: Traits) -> Codec:
     if kind in (_T.FLOAT, _T.DOUBLE):
         return _floating(field.first)
     if kind is _T.BIT:
-        return Codec(_big_endian, inline="from_bytes(b[{at}:{end}], 'big')")
+        return Codec(_big_endian, inline="from_bytes({raw}, 'big')")
     return _OTHERS[kind](field)
 
 
@@ -139,18 +138,18 @@ def _integer(kind: ColumnType, unsigned: bool) -> Codec:
         signed = "" if unsigned else ", signed=True"
         return Codec(
             lambda raw: int.from_bytes(raw, "little", signed=not unsigned),
-            inline=f"from_bytes(b[{{at}}:{{end}}], 'little'{signed})",
+            inline=f"from_bytes({{raw}}, 'little'{signed})",
         )
     code = _INTEGER_CODES[kind][unsigned]
     unpack = struct.Struct(f"<{code}").unpack
-    return Codec(lambda raw: int(unpack(raw)[0]), inline="b[{at}]" if code == "B" else f"read_{code}(b, {{at}})[0]")
+    return Codec(lambda raw: int(unpack(raw)[0]), code=code)
 
 
 def _floating(width: int) -> Codec:
     unpack = struct.Struct("<f" if width == 4 else "<d").unpack
     if width == 4:
         return Codec(lambda raw: float_text(unpack(raw)[0]))
-    return Codec(lambda raw: float(unpack(raw)[0]), inline="read_d(b, {at})[0]")
+    return Codec(lambda raw: float(unpack(raw)[0]), code="d")
 
 
 def _string(field: Field, charset: str | None) -> Codec:
@@ -165,11 +164,11 @@ def _string(field: Field, charset: str | None) -> Codec:
 
 def _text_or_bytes(charset: str | None) -> Codec:
     if charset is None or charset == BINARY:
-        return Codec(bytes, inline="b[{at}:{end}]")
+        return Codec(bytes, inline="{raw}")
     decode = text_decoder(charset)
     if decode is None:
         raise ValueError(f"the character set {charset}")
-    return Codec(decode, inline="str(b[{at}:{end}], 'utf-8', 'replace')" if is_utf8(charset) else "")
+    return Codec(decode, inline="str({raw}, 'utf-8', 'replace')" if is_utf8(charset) else "")
 
 
 def _enum(labels: tuple[str, ...]) -> Decode:
@@ -204,7 +203,7 @@ def _big_endian(raw: bytes) -> int:
 
 
 def _bytes_inline(_: Field) -> Codec:
-    return Codec(bytes, inline="b[{at}:{end}]")
+    return Codec(bytes, inline="{raw}")
 
 
 def _old(plain: Decode, field: Field) -> Decode:

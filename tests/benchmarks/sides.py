@@ -23,6 +23,7 @@ from pymysqlreplication.row_event import DeleteRowsEvent, UpdateRowsEvent, Write
 from cdc.binlog.assembly import Room
 from cdc.binlog.events import EventType
 from cdc.clock import SystemClock
+from cdc.collector import tune_collector
 from cdc.config import ApplySettings, SourceSettings, TlsMode, TlsSettings
 from cdc.mapping_config import MappingSettings
 from cdc.model import Position, Start, StartKind, Transaction
@@ -254,6 +255,8 @@ def main(arguments: list[str]) -> int:
     """Run the side that the first argument names and print what it took as JSON."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))  # stdout is for the result
     read = _SIDES[arguments[0]](*arguments[1:])
+    if arguments[0] != "theirs":  # a library does not set its process's collector
+        tune_collector()
     began = time.perf_counter()
     count = read()
     seconds = time.perf_counter() - began

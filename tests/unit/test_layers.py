@@ -15,7 +15,7 @@ PACKAGES = ("cdc", "mappers", "sinks")
 
 LEAVES = (
     "cdc.model", "cdc.errors", "cdc.config", "cdc.mapping_config", "cdc.mapping_columns", "cdc.mapping_tables",
-    "cdc.mapping_rules", "cdc.json_path", "cdc.protocols", "cdc.clock", "cdc.change_codec",
+    "cdc.mapping_rules", "cdc.json_path", "cdc.protocols", "cdc.clock", "cdc.change_codec", "cdc.collector",
 )  # fmt: skip
 EVERYTHING = PACKAGES
 
@@ -23,6 +23,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "cdc.model": (),
     "cdc.errors": (),
     "cdc.clock": (),
+    "cdc.collector": (),
     "cdc.section": (),
     "cdc.unmappable": (),
     "cdc.json_path": (),

@@ -254,13 +254,13 @@ def degraded(change: Change, image: Image) -> Change:
     """The change as a server writes it that logs little."""
     before = (change.before[0], *[ABSENT] * (len(change.before) - 1)) if change.before is not None else None
     if change.after is None or image is Image.WHOLE:
-        return replace(change, before=before)
+        return change._replace(before=before)
     if image is Image.UNKNOWN:
-        return replace(change, before=before, after=(change.after[0], *[ABSENT] * (len(change.after) - 1)), image=image)
+        return change._replace(before=before, after=(change.after[0], *[ABSENT] * (len(change.after) - 1)), image=image)
     if change.before is None:
         return change
     after = [new if new != old else ABSENT for old, new in zip(change.before, change.after, strict=True)]
-    return replace(change, before=before, after=(change.after[0], *after[1:]), image=image)
+    return change._replace(before=before, after=(change.after[0], *after[1:]), image=image)
 
 
 def degrade(data: st.DataObject, shop: Shop) -> None:
