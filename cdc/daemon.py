@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import structlog
@@ -186,9 +186,10 @@ class Daemon:
         assert self._parts is not None
         try:
             for transaction in self._parts.read():
+                now_ms = self._clock.now_ms()
                 if transaction.commit_ms:
-                    self.source.read_lag_s = max(0.0, (self._clock.now_ms() - transaction.commit_ms) / 1000)
-                if not self._queue.put(transaction):
+                    self.source.read_lag_s = max(0.0, (now_ms - transaction.commit_ms) / 1000)
+                if not self._queue.put(replace(transaction, read_ms=now_ms)):
                     return
             self.source.is_finished = True
             self._on_source_state("finished", {})  # only files end; a server is followed until the daemon stops

@@ -253,7 +253,8 @@ class Transaction:
     ``size`` about what it takes in memory, in bytes, for bounding queues. ``doubtful``: mapped tables whose rows may
     have changed here without row events. ``xa``: with PREPARE the changes have not happened yet; with COMMIT those of
     its PREPARE happen here. ``is_new_log``: what lies between the transaction before and this one is lost, and places
-    of the two cannot be compared. ``schemas``: what became known here of tables' columns.
+    of the two cannot be compared. ``schemas``: what became known here of tables' columns. ``read_ms``: when it was
+    read, epoch milliseconds (0 if unknown).
     """
 
     changes: Sequence[Change]
@@ -264,6 +265,7 @@ class Transaction:
     xa: Xa | None = None
     is_new_log: bool = False
     schemas: tuple[TableSchema, ...] = ()
+    read_ms: int = 0
 
 
 # ------------------------------------------------------------------------------------------------- objects
@@ -459,6 +461,19 @@ class Finding:
     text: str
     fix: str = ""
     warning: bool = False
+
+
+class Latency(NamedTuple):
+    """How long one accepted message took from the source's commit on, in seconds per stage.
+
+    ``read`` and ``rendered`` are None for what was not rendered from a change just read (pulled first, fanned out).
+    """
+
+    read: float | None  # commit → read from the log
+    rendered: float | None  # read → rendered
+    sent: float  # rendered → sent
+    accepted: float  # sent → accepted
+    total: float  # commit → accepted
 
 
 class Urgency(IntEnum):

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cdc.cli import check, deadletter, deletes, demo, mapping, position, run, sandbox, settings, status
+from cdc.cli import check, deadletter, deletes, demo, mapping, position, run, sandbox, settings, status, trace
 from cdc.cli.common import Config, Sets, say
 from cdc.errors import CdcError
 
@@ -44,6 +44,7 @@ def _root(
 app.command("run")(run.run)
 app.command("check")(check.check)
 app.command("status")(status.status)
+app.command("trace")(trace.trace)
 app.command("settings")(settings.settings)
 app.command("sandbox")(sandbox.sandbox)
 app.command("demo")(demo.demo)

@@ -9,7 +9,7 @@ import typer
 
 from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, say, settings_of
 from cdc.config import Settings
-from cdc.errors import ConfigError, SetupError
+from cdc.errors import ConfigError
 from cdc.model import Action, Kind, ObjectRef, Rendered, parse_external_id
 
 if TYPE_CHECKING:
@@ -93,30 +93,11 @@ def _ref(kind: str, identity: str, namespace: str) -> ObjectRef:
 
 
 def _render(settings: Settings, replica: Replica, ref: ObjectRef) -> Rendered | None:
+    from cdc.cli.rendering import mapper_of
     from cdc.replica.rows import ReplicaRows
-    from cdc.replica.schema import stored_columns
-    from mappers.mapping import MagentoMapping
 
-    keys = {table: tuple(_columns(replica, table)[1]) for table in settings.mapping.without_primary_key()}
-    mapper = MagentoMapping(settings.mapping.with_primary_keys(keys))
-    for spec in mapper.tables:  # SQLite would take a column that is not there for a text
-        missing = {*stored_columns(spec)} - {*_columns(replica, spec.name)[0]}
-        if missing:
-            raise SetupError(
-                f"state folder {settings.state.dir} was made with another mapping: it does not hold"
-                f" {spec.name}.{min(missing)}",
-                hint="start `magento-cdc run` with these settings; it loads what they newly ask for",
-            )
+    mapper = mapper_of(settings, replica)
     return mapper.render(ref, ReplicaRows(replica.store.db, mapper.tables))
-
-
-def _columns(replica: Replica, table: str) -> tuple[list[str], list[str]]:
-    """What the state holds of a table: its columns, and those of the primary key that the run found out, in order."""
-    from cdc.replica.schema import table_name
-
-    held = replica.store.db.execute(f"PRAGMA table_info({table_name(table)})").fetchall()
-    keys = sorted((place, name) for _, name, _, _, _, place in held if place)
-    return [column[1] for column in held], [name for _, name in keys]
 
 
 def _fields(ref: ObjectRef, made: Rendered, namespace: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from cdc.config import Settings
 from cdc.delivery.brakes import Brakes
 from cdc.delivery.health import Health
+from cdc.delivery.latency import Latencies
 from cdc.delivery.observer import Observer
 from cdc.delivery.quota import Window
 from cdc.model import ObjectRef, ObjectType
@@ -100,6 +101,7 @@ class Context:
     lines_need_product: bool = False
     flight: Flight = field(default_factory=Flight)
     tally: Tally = field(default_factory=Tally)
+    latencies: Latencies = field(default_factory=Latencies)
     wake_all: Callable[[], None] = lambda: None
     wake_denied: Callable[[], None] = lambda: None
     warm_up: Callable[[], None] = lambda: None

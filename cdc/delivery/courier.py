@@ -11,11 +11,12 @@ import structlog
 
 from cdc.delivery.context import Context
 from cdc.delivery.cooling import Cooling
+from cdc.delivery.latency import latency_of
 from cdc.delivery.quota import Ticket
 from cdc.delivery.verdict import Step, Verdict, judge, kind_of, message_retry_s
 from cdc.errors import BatchRefusedError, OutcomeUnknownError, SinkError
-from cdc.model import Action, Answer, Message, ObjectType, Outcome, Receipt, Urgency
-from cdc.replica import unknown
+from cdc.model import Action, Answer, Message, ObjectType, Outcome, Receipt
+from cdc.replica import ledger, unknown
 from cdc.replica.outbox import SUSPECT, Entry
 from cdc.replica.settle import Settlement, SettleResult, settle
 from cdc.replica.store import Store
@@ -68,6 +69,7 @@ class Courier:
         """Send ``entries`` and settle them. False: they are still in flight and have to be split."""
         context = self._context
         messages = [message_of(entry, context.namespace) for entry in entries]
+        sent_ms = context.clock.now_ms()
         try:
             answer = await context.sink.send(messages)
         except SinkError as error:
@@ -86,7 +88,7 @@ class Courier:
         if watch is not None:
             watch.vain = 0
         self.cooling.forget(entries)
-        await self._settle(self._settlements(entries, messages, answer))
+        await self._settle(self._settlements(entries, messages, answer), sent_ms)
         return True
 
     def _settlements(self, entries: Sequence[Entry], messages: Sequence[Message], answer: Answer) -> list[Settlement]:
@@ -146,14 +148,21 @@ class Courier:
                 until_s = context.clock.monotonic() + verdict.wait_s
                 self.cooling.note(entries, until_s, context.health.successes)
             self._retried(len(entries))
+            await self._note_answer(entries, error)
             self.release(entries)
+
+    async def _note_answer(self, entries: Sequence[Entry], error: SinkError) -> None:
+        """For `trace`: what the last attempt brought."""
+        answers = [(entry.ref, f"{kind_of(error)}: {error.message}") for entry in entries]
+        now_ms = self._context.clock.now_ms()
+        await self._context.state.call(lambda store: ledger.note_answers(store, answers, now_ms))
 
     def release(self, entries: Sequence[Entry]) -> None:
         """Give entries back to the outbox as they are."""
         self._context.flight.remove(entries)
 
-    async def _settle(self, settlements: Sequence[Settlement]) -> SettleResult:
-        """Write receipts down; returns when they are on disk."""
+    async def _settle(self, settlements: Sequence[Settlement], sent_ms: int = 0) -> SettleResult:
+        """Write receipts down; returns when they are on disk. ``sent_ms``: when the request went, for accepted ones."""
         context = self._context
         now_ms = context.clock.now_ms()
 
@@ -166,7 +175,7 @@ class Courier:
 
         result = await context.state.call(work)
         context.flight.remove([settlement.entry for settlement in settlements])
-        self._tell(settlements)
+        self._tell(settlements, sent_ms)
         if result.rejected:
             reasons = await context.state.call(lambda store: context.brakes.reasons(store, now_ms))
             for name, reason in reasons.items():
@@ -174,7 +183,7 @@ class Courier:
         context.wake_all()
         return result
 
-    def _tell(self, settlements: Sequence[Settlement]) -> None:
+    def _tell(self, settlements: Sequence[Settlement], sent_ms: int) -> None:
         context = self._context
         now_ms = context.clock.now_ms()
         retried = 0
@@ -182,8 +191,10 @@ class Courier:
             object_type = entry.ref.object_type
             if outcome is Outcome.ACCEPTED:
                 context.tally.accepted[object_type] += 1
-                latency_s = (now_ms - entry.commit_ms) / 1000 if entry.urgency is Urgency.LIVE else None
-                context.observer.accepted(object_type, latency_s)
+                latency = latency_of(entry, sent_ms, now_ms)
+                if latency is not None:
+                    context.latencies.add(object_type, latency)
+                context.observer.accepted(object_type, latency)
             elif outcome is Outcome.REJECTED:
                 context.tally.dead_letters += 1
                 context.observer.dead_lettered(reason)

@@ -210,6 +210,7 @@ class Delivery:
             ],
             "in_flight": len(context.flight),
             "quota": {"limit_per_10s": context.window.limit, "used": context.window.used(now_s)},
+            "latency": context.latencies.as_dict(),
             "accepted": {kind.value: count for kind, count in context.tally.accepted.items()},
             "requests": dict(context.tally.requests),
             "retried": context.tally.retried,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from cdc.model import ObjectType
+from cdc.model import Latency, ObjectType
 
 
 class Observer(Protocol):
@@ -14,8 +14,8 @@ class Observer(Protocol):
         """A request ended: ``ok`` or the fault's kind (verdict.kind_of)."""
         ...
 
-    def accepted(self, object_type: ObjectType, latency_s: float | None) -> None:
-        """A message is accepted, and that is on disk; ``latency_s`` since the source's commit, None for history."""
+    def accepted(self, object_type: ObjectType, latency: Latency | None) -> None:
+        """A message is accepted, and that is on disk; ``latency`` is None for history."""
         ...
 
     def retried(self, messages: int = 1) -> None:
@@ -33,7 +33,7 @@ class NullObserver:
     def requested(self, status: int | str) -> None:
         """Nothing."""
 
-    def accepted(self, object_type: ObjectType, latency_s: float | None) -> None:
+    def accepted(self, object_type: ObjectType, latency: Latency | None) -> None:
         """Nothing."""
 
     def retried(self, messages: int = 1) -> None:

@@ -89,7 +89,7 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
         if wait_s > 0:
             taken.wait_s = min(taken.wait_s, wait_s)
             continue
-        outbox.mark_tried(store, found.entries)
+        outbox.mark_tried(store, found.entries, now_ms)
         context.flight.add(found.entries)
         taken.entries, taken.urgency = found.entries, urgency
         break

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from cdc.model import ObjectRef
 from cdc.replica.store import Store
 
+MAX_ANSWER: Final = 200
+"""Characters kept of an answer: the ledger has a line per object, for ever."""
+
 
 class LedgerEntry(NamedTuple):
-    """One object's line. Times are ``changed_at`` in epoch milliseconds; 0 means never."""
+    """One object's line. Times are epoch milliseconds (``_at``: a message's ``changed_at``); 0: never.
+
+    ``rendered_stamp``: the place in the log at which it was last rendered. ``answer``: what the last request with it
+    brought, "" if that was acceptance; ``answered_ms`` before ``sent_ms``: nothing yet.
+    """
 
     rendered_hash: bytes | None = None
     rendered_at: int = 0
@@ -19,6 +27,10 @@ class LedgerEntry(NamedTuple):
     accepted_delete: bool = False
     tried_at: int = 0
     properties: int = 0
+    rendered_stamp: int = 0
+    sent_ms: int = 0
+    answered_ms: int = 0
+    answer: str = ""
 
 
 class Ledger:
@@ -32,24 +44,35 @@ class Ledger:
         """The object's line."""
         row = self._store.db.execute(
             "SELECT rendered_hash, rendered_at, rendered_delete, accepted_hash, accepted_at, accepted_delete, tried_at,"
-            " properties FROM ledger WHERE kind = ? AND id = ?",
+            " properties, rendered_stamp, sent_ms, answered_ms, answer FROM ledger WHERE kind = ? AND id = ?",
             (ref.kind.value, ref.id),
         ).fetchone()
         if row is None:
             return None
         return LedgerEntry(
-            row[0], row[1], bool(row[2]), row[3], row[4], bool(row[5]), row[6], int.from_bytes(row[7], "little")
+            row[0],
+            row[1],
+            bool(row[2]),
+            row[3],
+            row[4],
+            bool(row[5]),
+            row[6],
+            int.from_bytes(row[7], "little"),
+            *row[8:],
         )
 
-    def set_rendered(self, ref: ObjectRef, digest: bytes, changed_at: int, *, delete: bool, properties: int) -> None:
-        """Note what was rendered; ``properties`` is the bitmap of names that ever held a value."""
+    def set_rendered(
+        self, ref: ObjectRef, digest: bytes, changed_at: int, *, delete: bool, properties: int, stamp: int = 0
+    ) -> None:
+        """Note what was rendered, and at which place; ``properties``: bitmap of names that ever held a value."""
         packed = properties.to_bytes((properties.bit_length() + 7) // 8, "little")
         self._store.db.execute(
-            "INSERT INTO ledger (kind, id, rendered_hash, rendered_at, rendered_delete, properties)"
-            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET rendered_hash = excluded.rendered_hash,"
+            "INSERT INTO ledger (kind, id, rendered_hash, rendered_at, rendered_delete, properties,"
+            " rendered_stamp) VALUES (?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (kind, id) DO UPDATE SET rendered_hash = excluded.rendered_hash,"
             " rendered_at = excluded.rendered_at, rendered_delete = excluded.rendered_delete,"
-            " properties = excluded.properties",
-            (ref.kind.value, ref.id, digest, changed_at, int(delete), packed),
+            " properties = excluded.properties, rendered_stamp = excluded.rendered_stamp",
+            (ref.kind.value, ref.id, digest, changed_at, int(delete), packed, stamp),
         )
 
     def bit(self, name: str) -> int:
@@ -69,3 +92,11 @@ class Ledger:
         """How many objects were ever rendered."""
         count: int = self._store.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
         return count
+
+
+def note_answers(store: Store, answers: Iterable[tuple[ObjectRef, str]], now_ms: int) -> None:
+    """What the last request with each of these brought, other than acceptance: a short text without values."""
+    store.db.executemany(
+        "UPDATE ledger SET answered_ms = ?, answer = ? WHERE kind = ? AND id = ?",
+        [(now_ms, answer[:MAX_ANSWER], ref.kind.value, ref.id) for ref, answer in answers],
+    )

@@ -29,7 +29,8 @@ OVERHEAD: Final = 160
 """Bytes a message takes beside its properties: ids, action, time, punctuation."""
 
 _COLUMNS = (
-    "seq, kind, id, urgency, action, changed_at, hash, properties, refs, commit_ms, rendered_ms, attempts, position"
+    "seq, kind, id, urgency, action, changed_at, hash, properties, refs, commit_ms, rendered_ms, attempts, position,"
+    " read_ms"
 )
 
 
@@ -54,6 +55,7 @@ class Entry:
     attempts: int
     position: str
     bare: tuple[ObjectRef, ...] = ()
+    read_ms: int = 0
 
     @property
     def size(self) -> int:
@@ -162,7 +164,22 @@ class _Look:
             self.found.is_full = True
 
     def _judged(self, row: Sequence[Any], ref: ObjectRef) -> Entry | None:
-        seq, _, _, urgency, action, changed_at, digest, properties, refs, commit_ms, rendered_ms, attempts, place = row
+        (
+            seq,
+            _,
+            _,
+            urgency,
+            action,
+            changed_at,
+            digest,
+            properties,
+            refs,
+            commit_ms,
+            rendered_ms,
+            attempts,
+            place,
+            read_ms,
+        ) = row
         wanted = parse_refs(refs)
         bare: tuple[ObjectRef, ...] = ()
         if action == Action.DELETE.value:
@@ -189,7 +206,7 @@ class _Look:
                 return None
         return Entry(
             ref, seq, Action(action), changed_at, digest, properties, wanted, Urgency(urgency), commit_ms, rendered_ms,
-            attempts, place, bare,
+            attempts, place, bare, read_ms,
         )  # fmt: skip
 
     def _was_tried(self, ref: ObjectRef, changed_at: int) -> bool:
@@ -249,14 +266,14 @@ def is_going(store: Store, rank: int, urgency: Urgency) -> bool:
     return row is not None
 
 
-def mark_tried(store: Store, entries: Sequence[Entry]) -> None:
+def mark_tried(store: Store, entries: Sequence[Entry], now_ms: int = 0) -> None:
     """Note, before the request leaves, what will have been on the wire and who goes without a reference.
 
     From here on an object whose DELETE is on the wire counts as deleted: nothing may refer to it until it comes anew.
     """
     store.db.executemany(
-        "UPDATE ledger SET tried_at = max(tried_at, ?) WHERE kind = ? AND id = ?",
-        [(entry.changed_at, entry.ref.kind.value, entry.ref.id) for entry in entries],
+        "UPDATE ledger SET tried_at = max(tried_at, ?), sent_ms = ? WHERE kind = ? AND id = ?",
+        [(entry.changed_at, now_ms, entry.ref.kind.value, entry.ref.id) for entry in entries],
     )
     deleted = [(entry.ref.kind.value, entry.ref.id) for entry in entries if entry.action is Action.DELETE]
     if deleted:
@@ -290,7 +307,7 @@ def waiting(store: Store, limit: int = 100) -> list[Waiting]:
         (limit,),
     ).fetchall()
     found = [
-        Waiting(ObjectRef(Kind(kind), key), Action(action), _cause(store, action, blocked_by), rendered_ms, attempts)
+        Waiting(ObjectRef(Kind(kind), key), Action(action), cause_of(store, action, blocked_by), rendered_ms, attempts)
         for kind, key, action, blocked_by, rendered_ms, attempts in rows
     ]
     parked = store.db.execute(
@@ -304,7 +321,8 @@ def waiting(store: Store, limit: int = 100) -> list[Waiting]:
     return found
 
 
-def _cause(store: Store, action: str, blocked_by: str) -> str:
+def cause_of(store: Store, action: str, blocked_by: str) -> str:
+    """In words what an entry waits for."""
     ref = parse_key(blocked_by)
     if ref is None:
         return "held by the brake on deletions; `magento-cdc deletes release` lets them go"

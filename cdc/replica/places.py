@@ -34,6 +34,14 @@ class Places:
             )
         return number << STAMP_OFFSET_BITS | position.offset
 
+    def place(self, stamp: int) -> str:
+        """A stamp of the present epoch as ``binlog.000123:4567``; of another one as what it is."""
+        number = (stamp >> STAMP_OFFSET_BITS) - self._base
+        if self.position is None or number < 0:
+            return f"an earlier log ({stamp})"
+        name, _, digits = self.position.file.rpartition(".")
+        return f"{name}.{number:0{len(digits)}d}:{stamp & ((1 << STAMP_OFFSET_BITS) - 1)}"
+
     def advance(self, position: Position) -> None:
         """The source has been applied up to here."""
         self.position = position

@@ -28,12 +28,17 @@ _DELETED = hashlib.blake2b(b"DELETE", digest_size=16).digest()
 
 
 class Cause(NamedTuple):
-    """Why an object is rendered: where the log stands, when the change was committed, how urgent it is."""
+    """Why an object is rendered: where the log stands, when the change was committed and read, how urgent it is.
+
+    ``stamp`` is the position's; ``read_ms`` 0: rendered for another reason than a change just read.
+    """
 
     position: str
     commit_ms: int
     urgency: Urgency
     force: bool = False
+    stamp: int = 0
+    read_ms: int = 0
 
 
 class Renderer:
@@ -97,12 +102,12 @@ class Renderer:
         if not cause.force and digest == held.accepted_hash and held.tried_at == held.accepted_at:
             # what waits was never tried, and HubSpot holds just this: nothing needs to be sent any more
             self._take_back(ref)
-            self.ledger.set_rendered(ref, digest, held.rendered_at, delete=False, properties=ever)
+            self.ledger.set_rendered(ref, digest, held.rendered_at, delete=False, properties=ever, stamp=cause.stamp)
             self.unchanged += 1
             return
         changed_at = self._changed_at(held, cause)
         self._enqueue(ref, Action.UPSERT, changed_at, digest, body.decode(), refs.decode(), cause)
-        self.ledger.set_rendered(ref, digest, changed_at, delete=False, properties=ever)
+        self.ledger.set_rendered(ref, digest, changed_at, delete=False, properties=ever, stamp=cause.stamp)
 
     def _settled(self, made: Rendered, ever: int) -> tuple[dict[str, str], int]:
         """Values as sent: an empty one goes along only if that property ever held something."""
@@ -125,11 +130,14 @@ class Renderer:
         self._forget(ref)
         if held.tried_at == 0 and held.accepted_at == 0:
             self._take_back(ref)  # nobody outside ever heard of it
-            self.ledger.set_rendered(ref, _DELETED, held.rendered_at, delete=True, properties=held.properties)
+            self._set_deleted(ref, held.rendered_at, held, cause)
             return
         changed_at = self._changed_at(held, cause)
         self._enqueue(ref, Action.DELETE, changed_at, _DELETED, "{}", "[]", cause)
-        self.ledger.set_rendered(ref, _DELETED, changed_at, delete=True, properties=held.properties)
+        self._set_deleted(ref, changed_at, held, cause)
+
+    def _set_deleted(self, ref: ObjectRef, changed_at: int, held: LedgerEntry, cause: Cause) -> None:
+        self.ledger.set_rendered(ref, _DELETED, changed_at, delete=True, properties=held.properties, stamp=cause.stamp)
 
     def _forget(self, ref: ObjectRef) -> None:
         """What the receiver said of an object that is gone may quote its values; the DELETE overwrites its message."""
@@ -151,13 +159,14 @@ class Renderer:
         now_ms = self._clock.now_ms()
         self._store.db.execute(
             "INSERT INTO outbox (kind, id, rank, urgency, action, changed_at, hash, properties, refs, commit_ms,"
-            " rendered_ms, position) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " rendered_ms, position, read_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (kind, id) DO UPDATE SET urgency = min(urgency, excluded.urgency), action = excluded.action,"
             " changed_at = excluded.changed_at, hash = excluded.hash, properties = excluded.properties,"
             " refs = excluded.refs, commit_ms = excluded.commit_ms, rendered_ms = excluded.rendered_ms,"
-            " position = excluded.position, attempts = 0, not_before_ms = 0, blocked_by = NULL",
+            " position = excluded.position, read_ms = excluded.read_ms,"
+            " attempts = 0, not_before_ms = 0, blocked_by = NULL",
             (ref.kind.value, ref.id, RANK[ref.object_type], int(cause.urgency), action.value, changed_at, digest,
-             properties, refs, cause.commit_ms or now_ms, now_ms, cause.position),
+             properties, refs, cause.commit_ms or now_ms, now_ms, cause.position, cause.read_ms),
         )  # fmt: skip
         self.enqueued += 1
 

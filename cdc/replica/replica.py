@@ -13,7 +13,7 @@ Runs in the state thread only. What is rendered when:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -87,8 +87,10 @@ class Replica(Intake):
         first_time_from = self.places.high
         live, replayed = Touches(), Touches()
         end: Position | None = None
+        read_at: dict[int, int] = {}  # commit time → when it was read, as far as a group needs to tell them apart
         for transaction in group:
             end = transaction.end
+            read_at[transaction.commit_ms] = transaction.read_ms
             if transaction.is_new_log:
                 self._begin_epoch(end)
                 shapes.forget(self.store)
@@ -126,7 +128,7 @@ class Replica(Intake):
         self.places.advance(end)
         self._put_off(first_time_from, replayed)
         self._put_off_sweeps(0, live)
-        self._render_live(live)
+        self._render_live(live, read_at)
 
     def _put_off(self, not_before: int, touches: Touches) -> None:
         """Leave what was touched to the dirty table, to be rendered once the log has passed ``not_before``."""
@@ -169,7 +171,7 @@ class Replica(Intake):
         self.renderer.floor_ms = self._clock.now_ms()
         self.store.set_meta("floor_ms", self.renderer.floor_ms)
 
-    def _render_live(self, touches: Touches) -> None:
+    def _render_live(self, touches: Touches, read_at: Mapping[int, int]) -> None:
         has_dirty = dirty.is_any(self.store)
         applied = self.places.current()
         not_before = self._settled if applied < self._settled else 0
@@ -181,17 +183,21 @@ class Replica(Intake):
             if asked is not None and asked.waits(applied):
                 dirty.mark(self.store, ref, commit_ms=commit_ms)
             else:
-                self._render(ref, Urgency.LIVE, commit_ms, force=asked is not None and asked.force)
+                is_forced = asked is not None and asked.force
+                self._render(ref, Urgency.LIVE, commit_ms, force=is_forced, read_ms=read_at.get(commit_ms, 0))
                 if asked is not None:
                     dirty.done(self.store, ref)
 
-    def _render(self, ref: ObjectRef, urgency: Urgency, commit_ms: int, *, force: bool = False) -> None:
+    def _render(
+        self, ref: ObjectRef, urgency: Urgency, commit_ms: int, *, force: bool = False, read_ms: int = 0
+    ) -> None:
         """Render an object, and those it refers to that were never rendered: a link must hold."""
         todo = [ref]
         seen = {ref}
+        position, stamp = str(self.places.position or ""), self.places.current()
         while todo:
             current = todo.pop()
-            cause = Cause(str(self.places.position or ""), commit_ms, urgency, force and current == ref)
+            cause = Cause(position, commit_ms, urgency, force and current == ref, stamp, read_ms)
             for other in self.renderer.render(current, cause):
                 if other in seen:
                     continue

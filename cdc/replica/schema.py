@@ -11,7 +11,7 @@ found      objects that such a read found changed; rendered when all of it is th
 shape      tables' columns, each from a place in the log on
 dirty      objects to be rendered later: waiting for a pull, for a place in the log, or for their turn
 sweep      bulk touches being worked off in slices
-ledger     per object: what was last rendered, what was last accepted; never forgotten
+ledger     per object: what was last rendered, sent, answered and accepted; never forgotten
 property   bit numbers of property names, for the ledger's "ever non-empty" bitmap
 outbox     the newest unsent message of an object; ``seq`` is its place in the order
 bare_link  who was sent without a reference because that object is dead-lettered
@@ -60,6 +60,8 @@ CREATE TABLE IF NOT EXISTS ledger (
     rendered_hash BLOB, rendered_at INTEGER NOT NULL DEFAULT 0, rendered_delete INTEGER NOT NULL DEFAULT 0,
     accepted_hash BLOB, accepted_at INTEGER NOT NULL DEFAULT 0, accepted_delete INTEGER NOT NULL DEFAULT 0,
     accepted_refs TEXT NOT NULL DEFAULT '', tried_at INTEGER NOT NULL DEFAULT 0, properties BLOB NOT NULL DEFAULT x'',
+    rendered_stamp INTEGER NOT NULL DEFAULT 0, sent_ms INTEGER NOT NULL DEFAULT 0,
+    answered_ms INTEGER NOT NULL DEFAULT 0, answer TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS property (bit INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS outbox (
@@ -67,6 +69,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     action TEXT NOT NULL, changed_at INTEGER NOT NULL, hash BLOB NOT NULL, properties TEXT NOT NULL, refs TEXT NOT NULL,
     commit_ms INTEGER NOT NULL, rendered_ms INTEGER NOT NULL, position TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0, not_before_ms INTEGER NOT NULL DEFAULT 0, blocked_by TEXT,
+    read_ms INTEGER NOT NULL DEFAULT 0,
     UNIQUE (kind, id));
 CREATE INDEX IF NOT EXISTS outbox_ready ON outbox (rank, urgency, seq) WHERE blocked_by IS NULL;
 CREATE INDEX IF NOT EXISTS outbox_blocked ON outbox (blocked_by) WHERE blocked_by IS NOT NULL;
@@ -91,6 +94,22 @@ CREATE TABLE IF NOT EXISTS orphan (
     kind TEXT NOT NULL, id NOT NULL, changed_at INTEGER NOT NULL, since_ms INTEGER NOT NULL, reason TEXT NOT NULL,
     detail TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
 """
+
+ADDED = {
+    "ledger": {"rendered_stamp": "0", "sent_ms": "0", "answered_ms": "0", "answer": "''"},
+    "outbox": {"read_ms": "0"},
+}
+"""Columns that came after version 1 was first written, with their defaults: a state without them gets them when it is
+opened, and an older program, which does not name them, still reads it."""
+
+
+def add_columns(connection: sqlite3.Connection) -> None:
+    """Give the fixed tables of an older state the columns that they lack."""
+    for table, columns in ADDED.items():
+        held = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+        for name in columns.keys() - held if held else ():
+            kind = "TEXT" if columns[name] == "''" else "INTEGER"
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind} NOT NULL DEFAULT {columns[name]}")
 
 
 def quoted(name: str) -> str:
@@ -146,6 +165,7 @@ def create(
     for statement in FIXED.split(";\n"):
         if statement.strip():
             connection.execute(statement)
+    add_columns(connection)
     held = dict(connection.execute("SELECT tbl, signature FROM load"))
     for spec in specs:
         if held.get(spec.name) != signature(spec):

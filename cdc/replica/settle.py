@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cdc.model import Action, ObjectRef, Outcome
-from cdc.replica import deadletters, unknown
+from cdc.replica import deadletters, ledger, unknown
 from cdc.replica.outbox import SUSPECT, Entry
 from cdc.replica.store import Store
 from cdc.replica.waits import dump_refs, free, link_again
@@ -48,7 +48,7 @@ def settle(
     retried = [s for s in settlements if s.outcome is Outcome.RETRY]
     result = SettleResult(len(accepted), len(rejected), len(retried))
     if accepted:
-        _accept(store, accepted)
+        _accept(store, accepted, now_ms)
         unknown.accepted(store, [entry.ref for entry in accepted], now_ms + unknown_resend_ms)
         result.to_render = link_again(store, [e.ref for e in accepted if e.action is Action.UPSERT])
     for settlement in rejected:
@@ -70,10 +70,16 @@ def settle(
             f" not_before_ms = ? WHERE {_SAME}",
             [(s.park, s.retry_at_ms, *_identity(s.entry)) for s in retried],
         )
+    ledger.note_answers(store, [(s.entry.ref, _answer(s)) for s in (*rejected, *retried)], now_ms)
     done: list[ObjectRef] = [e.ref for e in accepted] + [s.entry.ref for s in rejected]
     _remove(store, accepted + [s.entry for s in rejected])
     result.freed = free(store, done)
     return result
+
+
+def _answer(settlement: Settlement) -> str:
+    """What was said, for the ledger; the details, which may quote values, stay with the dead letter."""
+    return f"{settlement.outcome.value}: {settlement.reason}" if settlement.reason else settlement.outcome.value
 
 
 _SAME = "seq = ? AND kind = ? AND id = ? AND changed_at = ?"  # seq alone is not enough: SQLite may give it out again
@@ -87,16 +93,17 @@ def _remove(store: Store, entries: Sequence[Entry]) -> None:
     store.db.executemany(f"DELETE FROM outbox WHERE {_SAME}", [_identity(entry) for entry in entries])
 
 
-def _accept(store: Store, entries: Sequence[Entry]) -> None:
+def _accept(store: Store, entries: Sequence[Entry], now_ms: int) -> None:
     store.db.executemany(
-        "UPDATE ledger SET accepted_hash = ?, accepted_at = ?, accepted_delete = ?, accepted_refs = ?"
-        " WHERE kind = ? AND id = ? AND accepted_at <= ?",
+        "UPDATE ledger SET accepted_hash = ?, accepted_at = ?, accepted_delete = ?, accepted_refs = ?,"
+        " answered_ms = ?, answer = '' WHERE kind = ? AND id = ? AND accepted_at <= ?",
         [
             (
                 entry.hash,
                 entry.changed_at,
                 int(entry.action is Action.DELETE),
                 dump_refs(entry.refs) if entry.refs else "",
+                now_ms,
                 entry.ref.kind.value,
                 entry.ref.id,
                 entry.changed_at,

@@ -97,6 +97,8 @@ class Store:
                 )
             if create:
                 schema.create(self.db, self.tables.values(), indexes)
+            else:
+                schema.add_columns(self.db)
             if held is None and create:
                 self.set_meta("schema", schema.SCHEMA_VERSION)
 

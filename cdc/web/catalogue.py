@@ -45,7 +45,14 @@ Gauge = Literal[
     "position_file",
     "position_offset",
 ]
-Histogram = Literal["delivery_latency_seconds", "state_commit_seconds"]
+Histogram = Literal["delivery_latency_seconds", "delivery_stage_seconds", "state_commit_seconds"]
+
+STAGES: Final = ("read", "rendered", "sent", "accepted")
+"""What a live message passes, each timed from the one before, the first from the source's commit (``Latency``)."""
+
+_LATENCY_BUCKETS: Final = (
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 86400.0,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,13 @@ HISTOGRAMS: Final[Mapping[Histogram, Meaning]] = {
     "delivery_latency_seconds": Meaning(
         "From the source's commit to the sink's acceptance; the source writes whole seconds on MariaDB.",
         ("object_type",),
-        (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 86400.0),
+        _LATENCY_BUCKETS[4:],
+    ),
+    "delivery_stage_seconds": Meaning(
+        "The parts of delivery_latency_seconds, each since the one before: commit to read (from the log), rendered,"
+        " sent, accepted. What was not rendered from a change just read has no read and rendered.",
+        ("object_type", "stage"),
+        _LATENCY_BUCKETS,
     ),
     "state_commit_seconds": Meaning(
         "One turn of the state thread: apply, render and commit to disk.",

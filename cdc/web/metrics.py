@@ -12,7 +12,7 @@ from typing import Final
 
 import prometheus_client as prometheus
 
-from cdc.model import ObjectType
+from cdc.model import Latency, ObjectType
 from cdc.web import catalogue
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -65,6 +65,8 @@ class Metrics:
         for object_type in ObjectType:  # series that exist from the start: rate() sees the first message, too
             self._counters["accepted_total"].labels(object_type)
             self._histograms["delivery_latency_seconds"].labels(object_type)
+            for stage in catalogue.STAGES:
+                self._histograms["delivery_stage_seconds"].labels(object_type, stage)
 
     def text(self) -> bytes:
         """The page for Prometheus, in its text format (CONTENT_TYPE)."""
@@ -76,11 +78,16 @@ class Metrics:
         """The state thread finished a turn; its commit is on disk."""
         self._histograms["state_commit_seconds"].observe(seconds)
 
-    def accepted(self, object_type: ObjectType, latency_s: float | None) -> None:
-        """The sink accepted a message; ``latency_s`` since the source's commit, None where that is not known."""
+    def accepted(self, object_type: ObjectType, latency: Latency | None) -> None:
+        """The sink accepted a message; ``latency`` since the source's commit, None for history."""
         self._counters["accepted_total"].labels(object_type).inc()
-        if latency_s is not None:
-            self._histograms["delivery_latency_seconds"].labels(object_type).observe(max(0.0, latency_s))
+        if latency is None:
+            return
+        self._histograms["delivery_latency_seconds"].labels(object_type).observe(latency.total)
+        for stage in catalogue.STAGES:
+            seconds = getattr(latency, stage)
+            if seconds is not None:
+                self._histograms["delivery_stage_seconds"].labels(object_type, stage).observe(seconds)
 
     def requested(self, status: int | str) -> None:
         """A request ended: ``ok`` or the kind of failure."""

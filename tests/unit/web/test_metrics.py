@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from cdc.model import ObjectType
+from cdc.model import Latency, ObjectType
 from cdc.web import catalogue
 from cdc.web.metrics import Metrics
 
@@ -103,7 +103,8 @@ def test_a_strange_status_changes_nothing() -> None:
 def test_delivery_feeds_its_counters() -> None:
     """Accepted messages, requests, retries and dead letters are counted as they happen."""
     metrics = Metrics()
-    metrics.accepted(ObjectType.DEAL, 0.4)
+    metrics.accepted(ObjectType.DEAL, Latency(0.1, 0.1, 0.15, 0.05, 0.4))
+    metrics.accepted(ObjectType.DEAL, Latency(None, None, 0.0, 0.1, 0.1))
     metrics.accepted(ObjectType.DEAL, None)
     metrics.requested("ok")
     metrics.requested("unreachable")
@@ -112,9 +113,16 @@ def test_delivery_feeds_its_counters() -> None:
     metrics.state_commit(0.004)
 
     seen = samples(metrics)
-    assert seen["accepted_total", "DEAL"] == 2
+    assert seen["accepted_total", "DEAL"] == 3
     assert seen["accepted_total", "CONTACT"] == 0
-    assert seen["delivery_latency_seconds_count", "DEAL"] == 1
+    assert seen["delivery_latency_seconds_count", "DEAL"] == 2
+    stages = {
+        sample.labels["stage"]: sample.value
+        for family in text_string_to_metric_families(metrics.text().decode())
+        for sample in family.samples
+        if sample.name.endswith("delivery_stage_seconds_count") and sample.labels["object_type"] == "DEAL"
+    }
+    assert stages == {"read": 1, "rendered": 1, "sent": 2, "accepted": 2}
     assert (seen["requests_total", "ok"], seen["requests_total", "unreachable"]) == (1, 1)
     assert (seen["retries_total", ""], seen["dead_letters_total", "refused"]) == (7, 1)
     assert seen["state_commit_seconds_count", ""] == 1

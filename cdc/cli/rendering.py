@@ -1,0 +1,31 @@
+"""The mapper that fits a state folder, for commands that render from the state without a daemon."""
+
+from __future__ import annotations
+
+from cdc.config import Settings
+from cdc.errors import SetupError
+from cdc.replica.replica import Replica
+from cdc.replica.schema import stored_columns, table_name
+from mappers.mapping import MagentoMapping
+
+
+def mapper_of(settings: Settings, replica: Replica) -> MagentoMapping:
+    """The mapper of these settings. Raises SetupError if the state was made with another mapping."""
+    keys = {table: tuple(_columns(replica, table)[1]) for table in settings.mapping.without_primary_key()}
+    mapper = MagentoMapping(settings.mapping.with_primary_keys(keys))
+    for spec in mapper.tables:  # SQLite would take a column that is not there for a text
+        missing = {*stored_columns(spec)} - {*_columns(replica, spec.name)[0]}
+        if missing:
+            raise SetupError(
+                f"state folder {settings.state.dir} was made with another mapping: it does not hold"
+                f" {spec.name}.{min(missing)}",
+                hint="start `magento-cdc run` with these settings; it loads what they newly ask for",
+            )
+    return mapper
+
+
+def _columns(replica: Replica, table: str) -> tuple[list[str], list[str]]:
+    """What the state holds of a table: its columns, and those of the primary key that the run found out, in order."""
+    held = replica.store.db.execute(f"PRAGMA table_info({table_name(table)})").fetchall()
+    keys = sorted((place, name) for _, name, _, _, _, place in held if place)
+    return [column[1] for column in held], [name for _, name in keys]

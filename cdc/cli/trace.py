@@ -1,0 +1,194 @@
+"""``trace``: one object from its rows to the sink: what it is made of, what was sent and answered, where it is now."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, say, settings_of
+from cdc.config import Settings
+from cdc.errors import CdcError, ConfigError, RenderError, SinkError
+from cdc.model import ObjectRef, Rendered
+
+if TYPE_CHECKING:
+    from cdc.replica.replica import Replica
+    from mappers.mapping import MagentoMapping
+
+MOST = 20
+"""Objects shown for one text: a SKU may stand on thousands of lines."""
+
+
+def trace(
+    context: typer.Context,
+    word: Annotated[
+        str,
+        typer.Argument(
+            metavar="OBJECT",
+            help="contact, customer, guest, product, deal, order, line_item or item",
+            show_default=False,
+        ),
+    ],
+    identity: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="our id, an order's number, a SKU or an email address", show_default=False),
+    ],
+    config: Config = None,
+    sets: Sets = None,
+    as_json: AsJson = False,
+    values: Annotated[
+        bool, typer.Option("--values", help="Show the properties' values, personal data among them.")
+    ] = False,
+    ask: Annotated[bool, typer.Option("--ask/--no-ask", help="Ask the sink what it knows of the object.")] = True,
+) -> None:
+    """Follow one object: its rows, what was rendered of them, sent and answered, and where it is now."""
+    settings = settings_of(context, config, sets)
+    with open_state(settings, exclusive=False) as replica, replica.store.transaction():
+        found = _traces(settings, replica, word, identity, values)
+    if ask:
+        for one, ref in found:
+            one["sink"] = asyncio.run(_ask(settings, ref))
+    documents = [one for one, _ in found]
+    if as_json:
+        print_json(documents)
+        return
+    for at, document in enumerate(documents):
+        if at:
+            print()
+        print_table(("what", "value"), _lines(document))
+
+
+def _traces(
+    settings: Settings, replica: Replica, word: str, identity: str, values: bool
+) -> list[tuple[dict[str, Any], ObjectRef]]:
+    from cdc.cli.rendering import mapper_of
+    from cdc.replica.rows import ReplicaRows
+    from mappers.finding import WORDS, find_objects
+
+    if word not in WORDS:
+        raise ConfigError([f"{word} is no object; write one of {', '.join(WORDS)}"], source="command line")
+    if not replica.complete:
+        say("the first load is not finished: rows that this object is made of may still be missing")
+    mapper = mapper_of(settings, replica)
+    rows = ReplicaRows(replica.store.db, mapper.tables)
+    refs = find_objects(word, identity, rows, settings.mapping.namespace)
+    found = []
+    for ref in refs[: MOST * 2]:
+        document = _trace(settings, replica, mapper, rows, ref, values)
+        if document is not None:
+            found.append((document, ref))
+    if not found:
+        raise CdcError(
+            f"nothing is known of {word} {identity}: the state has no rows for it, and never sent it",
+            hint="mapping.filter may leave it out, or it is newer than `magento-cdc position show`",
+        )
+    if len(refs) > MOST:
+        say(f"{len(refs)} objects go by that name; the first {MOST} are shown")
+    return found[:MOST]
+
+
+def _trace(
+    settings: Settings, replica: Replica, mapper: MagentoMapping, rows: Any, ref: ObjectRef, values: bool
+) -> dict[str, Any] | None:
+    from cdc.replica.trail import RowTrail, trail
+
+    seen = RowTrail(rows)
+    fault = ""
+    made: Rendered | None = None
+    try:
+        made = mapper.render(ref, seen)
+    except (RenderError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        fault = error.message if isinstance(error, RenderError) else type(error).__name__
+    now = trail(replica.store, ref, int(datetime.now(UTC).timestamp() * 1000))
+    if now.ledger is None and made is None and not fault and now.pending is None:
+        return None
+    places, namespace = replica.places, settings.mapping.namespace
+    held = now.ledger
+    document: dict[str, Any] = {
+        "external_id": ref.external_id(namespace),
+        "object_type": ref.object_type.value,
+        "rows": [
+            {"table": table, "key": list(key), "position": places.place(stamp)}
+            for (table, key), stamp in sorted(seen.seen.items(), key=lambda item: (item[0][0], str(item[0][1])))
+        ],
+        "exists": made is not None,
+        "where": [{"state": one.state, "cause": one.cause} for one in now.where],
+    }
+    if fault:
+        document["not_rendered"] = fault
+    if made is not None:
+        document["properties"] = _shown(made.properties, values)
+        document["refers_to"] = [other.external_id(namespace) for other in made.references]
+        document["warnings"] = list(made.warnings)
+    if held is not None and held.rendered_hash is not None:
+        document["rendered"] = {
+            "position": places.place(held.rendered_stamp) if held.rendered_stamp else "",
+            "changed_at": held.rendered_at,
+            "action": "DELETE" if held.rendered_delete else "UPSERT",
+        }
+    if now.pending is not None:
+        document["pending"] = {
+            "action": now.pending.action.value,
+            "changed_at": now.pending.changed_at,
+            "position": now.pending.position,
+            "rendered_at": _time(now.pending.rendered_ms),
+            "attempts": now.pending.attempts,
+        }
+    if held is not None and held.tried_at:
+        answered = held.answered_ms >= held.sent_ms
+        document["sent"] = {
+            "at": _time(held.sent_ms),
+            "changed_at": held.tried_at,
+            "answered_at": _time(held.answered_ms) if answered else "",
+            "answer": (held.answer or "accepted") if answered and held.answered_ms else "none yet",
+        }
+    if held is not None and held.accepted_at:
+        document["accepted"] = {
+            "changed_at": held.accepted_at,
+            "action": "DELETE" if held.accepted_delete else "UPSERT",
+        }
+    return document
+
+
+def _shown(properties: Mapping[str, str], values: bool) -> dict[str, Any]:
+    """Name → value, or without ``values`` whether it is set: values are personal data."""
+    return {name: value if values else bool(value) for name, value in sorted(properties.items())}
+
+
+async def _ask(settings: Settings, ref: ObjectRef) -> dict[str, Any]:
+    from sinks.make import make_sink
+
+    sink = make_sink(settings.sink, settings.mapping)
+    try:
+        known = await sink.is_known(ref.object_type, ref.external_id(settings.mapping.namespace))
+    except SinkError as error:
+        return {"name": sink.name, "error": str(error)}
+    finally:
+        await sink.close()
+    return {"name": sink.name, "processed": known}
+
+
+def _time(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds") if ms else ""
+
+
+def _lines(document: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """The document for a person, one line a fact."""
+    lines: list[tuple[str, object]] = [("object", f"{document['external_id']} ({document['object_type']})")]
+    for one in document["where"]:
+        lines.append(("now", f"{one['state']}: {one['cause']}" if one["cause"] else one["state"]))
+    for row in document["rows"]:
+        lines.append(("row", f"{row['table']} {', '.join(map(str, row['key']))} as of {row['position']}"))
+    if not document["exists"]:
+        lines.append(("exists", document.get("not_rendered", "no")))
+    for name, value in document.get("properties", {}).items():
+        shown = value if isinstance(value, str) else "set" if value else "empty"
+        lines.append((f"property {name}", shown))
+    lines += [("refers to", name) for name in document.get("refers_to", ())]
+    lines += [("warning", text) for text in document.get("warnings", ())]
+    for part in ("rendered", "pending", "sent", "accepted", "sink"):
+        lines += [(f"{part} {name}", value) for name, value in document.get(part, {}).items() if value != ""]
+    return lines

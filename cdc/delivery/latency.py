@@ -1,0 +1,66 @@
+"""How long messages take, stage by stage, from the source's commit to the sink's acceptance.
+
+Only live messages count: history waits on purpose. Exact percentiles of the last messages of each object type for
+``/status``; /metrics keeps histograms of all (``Observer.accepted``). Wall clocks of two machines are compared, and
+either may be set meanwhile: nothing is ever less than nought.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from cdc.model import Latency, ObjectType, Urgency
+from cdc.replica.outbox import Entry
+
+KEPT: Final = 500
+"""Messages of an object type that the percentiles look back on."""
+
+
+def latency_of(entry: Entry, sent_ms: int, accepted_ms: int) -> Latency | None:
+    """The stages of an accepted message; None for history. Times are epoch milliseconds."""
+    if entry.urgency is not Urgency.LIVE:
+        return None
+    read_ms = entry.read_ms
+    return Latency(
+        read=_seconds(entry.commit_ms, read_ms) if read_ms else None,
+        rendered=_seconds(read_ms, entry.rendered_ms) if read_ms else None,
+        sent=_seconds(entry.rendered_ms, sent_ms),
+        accepted=_seconds(sent_ms, accepted_ms),
+        total=_seconds(entry.commit_ms, accepted_ms),
+    )
+
+
+def _seconds(from_ms: int, to_ms: int) -> float:
+    return max(0, to_ms - from_ms) / 1000
+
+
+class Latencies:
+    """The last live messages of each object type."""
+
+    def __init__(self) -> None:
+        self._held: dict[ObjectType, deque[Latency]] = {kind: deque(maxlen=KEPT) for kind in ObjectType}
+
+    def add(self, object_type: ObjectType, latency: Latency) -> None:
+        """One more was accepted."""
+        self._held[object_type].append(latency)
+
+    def as_dict(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Object type → stage → ``p50`` and ``p99`` in seconds, for ``/status``; what was not seen is left out."""
+        shown = {}
+        for object_type, held in self._held.items():
+            stages = {}
+            for stage in Latency._fields:
+                values = sorted(value for one in held if (value := getattr(one, stage)) is not None)
+                if values:
+                    stages[stage] = {"p50": percentile(values, 50), "p99": percentile(values, 99)}
+            if stages:
+                shown[object_type.value] = stages
+        return shown
+
+
+def percentile(ordered: Sequence[float], per_cent: int) -> float:
+    """The least of the values (ascending, at least one) that so many per cent of them do not exceed."""
+    return ordered[max(0, math.ceil(len(ordered) * per_cent / 100) - 1)]
