@@ -191,8 +191,9 @@ class Image(IntEnum):
 class Change(NamedTuple):  # made by the million: a tuple is made three times as fast as a frozen dataclass
     """One row's change, cells in the order of the table's ``TableSpec.columns``.
 
-    INSERT has ``after``, DELETE has ``before``, UPDATE has both, TRUNCATE neither. ``cascades`` is False when the
-    event carries the no-foreign-key-checks flag (0x02): InnoDB then cascaded nothing. ``image`` is about ``after``.
+    INSERT has ``after``, DELETE has ``before``, UPDATE has both, TRUNCATE neither. ``cascades`` is False when
+    nothing is to be cascaded by us: the event carries the no-foreign-key-checks flag (0x02), or deletes rows whose
+    children the server logs itself (0x10). ``image`` is about ``after``.
     """
 
     table: str

@@ -68,6 +68,25 @@ def test_a_transaction_comes_whole_with_the_resume_point_behind_it() -> None:
     assert made.commit_ms == 1_700_000_000_123
 
 
+def test_rows_whose_children_the_server_logs_cascade_nothing() -> None:
+    """With flag 0x10 (MySQL since 9.6) the children's own rows tell what became of them: a REPLACE spares them."""
+    log = Log()
+    log.format()
+    log.gtid(1)
+    log.query("BEGIN")
+    log.table_map(9, TWO_COLUMNS)
+    log.rows(EventType.DELETE_ROWS, 9, ROW_HEAD + thing(2, None), flags=0x10)
+    log.rows(EventType.WRITE_ROWS, 9, ROW_HEAD + thing(2, "x"), flags=0x11)
+    log.xid()
+
+    made = feed_all(decoder(start=Position("binlog.000001", 4, gtid=f"{SOURCE}:1-5", server="s")), log)[-1]
+
+    assert made.changes == [
+        Change("things", Op.DELETE, (2, None), None, cascades=False),
+        Change("things", Op.INSERT, None, (2, "x")),
+    ]
+
+
 def test_the_executed_set_grows_with_each_transaction() -> None:
     """The GTID set of a resume point holds every transaction before it and no other."""
     log = Log()
