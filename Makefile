@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type check format bench fuzz soak clean
+.PHONY: help setup demo test lint type check format bench fuzz soak golden clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -52,6 +52,9 @@ fuzz: setup .venv/fuzz ## feed the decoder what a fuzzer thinks up, three minute
 
 soak: setup ## repeat kills, restarts and random shops for hours, stop at the first failure (ARGS="--hours 8")
 	@$(BIN)/python -m tests.soak $(ARGS)
+
+golden: setup ## write the messages expected of every business event anew; look at the diff before you commit it
+	@$(BIN)/python -m tests.write_golden
 
 clean: ## remove .venv, caches and fetched servers
 	@rm -rf .venv .cache build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

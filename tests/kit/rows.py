@@ -23,6 +23,7 @@ class DictRows:
         self.specs: dict[str, TableSpec] = {spec.name: spec for spec in mapper.tables}
         self._tables: dict[str, dict[tuple[Value, ...], Row]] = {name: {} for name in self.specs}
         self._references: dict[str, Any] = {}
+        self._by_value: dict[str, dict[str, dict[Value, list[Row]]]] = {name: {} for name in self.specs}
         for table in self.specs:
             for row in (tables or {}).get(table, ()):
                 self.put(table, **row)
@@ -44,12 +45,14 @@ class DictRows:
             return self.remove(table, *key)
         if row == held:
             return []
+        self._by_value[table].clear()
         self._tables[table][key] = row
         return self._touched(spec, held, row)
 
     def remove(self, table: str, *key: Value) -> list[ObjectRef | Sweep]:
         """Delete a row, without cascades. Returns what was touched."""
         held = self._tables[table].pop(key, None)
+        self._by_value[table].clear()
         return [] if held is None else self._touched(self.specs[table], held, None)
 
     def _touched(self, spec: TableSpec, before: Row | None, after: Row | None) -> list[ObjectRef | Sweep]:
@@ -81,12 +84,12 @@ class DictRows:
         """See ``RowReader``."""
         spec = self.specs[table]
         assert any(index[0] == column for index in (*spec.indexes, spec.key)), f"{table}.{column} leads no index"
-        return [row for row in self._by_key(table) if _equal(row[column], value)]
+        return self._equal(table, column, value)
 
     def descending(self, table: str, column: str, value: Value, order: tuple[str, ...]) -> Iterator[Row]:
         """See ``RowReader``."""
         assert (column, *order) in self.specs[table].indexes, f"{table} has no index {(column, *order)}"
-        found = [row for row in self._by_key(table) if _equal(row[column], value)]
+        found = self._equal(table, column, value)
         yield from sorted(found, key=lambda row: [_rank(row[by]) for by in order], reverse=True)
 
     def reference(self, name: str, build: Callable[[RowReader], T]) -> T:
@@ -100,14 +103,18 @@ class DictRows:
         """All rows in key order."""
         return self._by_key(table)
 
+    def _equal(self, table: str, column: str, value: Value) -> list[Row]:
+        """SQL's =, where NULL equals nothing; in key order."""
+        known = self._by_value[table]
+        if column not in known:
+            known[column] = {}
+            for row in self._by_key(table):
+                known[column].setdefault(row[column], []).append(row)
+        return [] if value is None else known[column].get(value, [])
+
     def _by_key(self, table: str) -> list[Row]:
         held = self._tables[table]
         return [held[key] for key in sorted(held, key=lambda key: [_rank(part) for part in key])]
-
-
-def _equal(held: Value, value: Value) -> bool:
-    """SQL's =, where NULL equals nothing."""
-    return held is not None and value is not None and held == value
 
 
 def _rank(value: Value) -> tuple[int, Any]:

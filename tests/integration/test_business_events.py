@@ -1,0 +1,54 @@
+"""Every business event of a Magento shop, played on each server: its exact messages, and a full render after it.
+
+The messages expected lie in ``golden/``, one file per event. ``make golden`` writes them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.kit import golden
+from tests.kit.events import SCENES
+from tests.kit.recording import record
+from tests.kit.servers import Server
+from tests.kit.told import Told, tell
+
+NAMES = [name for name, _ in SCENES]
+
+
+@pytest.fixture(scope="module")
+def told(server: Server) -> dict[str, Told]:
+    """All scenes by name, recorded and told once per server."""
+    return {one.scene.name: one for one in tell(record(server))}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_event_sends_exactly_its_messages(told: dict[str, Told], server: Server, name: str) -> None:
+    """The messages of one event are those of its golden file, on both kinds of server."""
+    found = golden.difference(name, golden.as_text(told[name].messages), type(server).__name__.lower())
+
+    assert not found, f"{found}\nif this is what is wanted: {golden.REWRITE}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_sent_is_what_the_database_holds(told: dict[str, Told], name: str) -> None:
+    """After every event, all messages so far add up to a full render of the database's rows."""
+    assert told[name].differences == []
+
+
+def test_every_golden_file_belongs_to_an_event() -> None:
+    """No file is left of an event that is not played any more."""
+    assert {path.name.split(".")[0] for path in golden.FOLDER.glob("*.txt")} == set(NAMES)
+
+
+def test_noise_alone_sends_nothing(told: dict[str, Told]) -> None:
+    """Logins, carts, cron, indexers, mails, stock and saves without a change are hundreds of events and no message."""
+    noise = [told[name] for name in NAMES if name.startswith("noise-")]
+    counts = sum((one.counts for one in noise), Counter[str]())
+
+    assert [one.scene.name for one in noise if one.messages] == []
+    assert counts["sent"] == 0
+    assert counts["rows_events_skipped"] > 100
+    assert counts["changes"] <= counts["rows_decoded"]

@@ -1,0 +1,26 @@
+"""Write the golden messages of every business event anew: ``make golden``.
+
+Look at ``git diff`` afterwards: each line that differs is something that a HubSpot account would see otherwise.
+"""
+
+from __future__ import annotations
+
+from tests.kit.golden import as_text, write
+from tests.kit.recording import record
+from tests.kit.servers import MariaDB, MySQL
+from tests.kit.told import tell
+
+
+def main() -> None:
+    scenes: dict[str, dict[str, str]] = {}
+    for kind, make in (("mariadb", MariaDB), ("mysql", MySQL)):
+        with make() as server:
+            recording = record(server)
+        for told in tell(recording):
+            scenes.setdefault(told.scene.name, {})[kind] = as_text(told.messages)
+    changed = write(scenes)
+    print(f"{len(scenes)} events, {len(changed)} files changed: {', '.join(changed) or 'none'}")
+
+
+if __name__ == "__main__":
+    main()
