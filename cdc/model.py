@@ -246,6 +246,30 @@ class TableSchema(NamedTuple):
     lost: tuple[str, ...] = ()
 
 
+class BadRecord(NamedTuple):
+    """A record of a topic that cannot be understood; ``reason`` names fields, never values."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+
+
+class Feed(NamedTuple):
+    """What goes with a transaction that came over Kafka, beside its changes.
+
+    ``rows_at``: the source's place of its rows, where they do not arrive in the source's order: newest by place wins.
+    ``offsets``: per ``topic/partition`` where to read on and the last place there, to be kept in the same local
+    commit; None: as they were. ``bad``: records set aside. ``is_loaded``: everything that the topics held at the start
+    is applied with this one.
+    """
+
+    rows_at: Position | None = None
+    offsets: Mapping[str, tuple[int, str]] | None = None
+    bad: tuple[BadRecord, ...] = ()
+    is_loaded: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """One whole source transaction; an empty one only moves the position (rotation, heartbeat, noise).
@@ -267,6 +291,7 @@ class Transaction:
     is_new_log: bool = False
     schemas: tuple[TableSchema, ...] = ()
     read_ms: int = 0
+    feed: Feed | None = None
 
 
 # ------------------------------------------------------------------------------------------------- objects

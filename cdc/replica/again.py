@@ -12,9 +12,10 @@ from typing import Final
 from cdc.model import ABSENT, Cells, Change, Op, Urgency
 from cdc.protocols import Mapper
 from cdc.replica import dirty
-from cdc.replica.apply import Applier, Touches, When
+from cdc.replica.apply import Applier
 from cdc.replica.rows import ReplicaRows, TableRows
 from cdc.replica.store import Store
+from cdc.replica.touches import Touches, When
 
 NEVER: Final = (1 << 63) - 1  # the place of a sweep that waits for the end of the reading
 DROP_AT_ONCE: Final = 5000  # rows dropped in one turn of the state thread: a receipt may have to wait behind them

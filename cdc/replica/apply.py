@@ -7,71 +7,19 @@ stamp is past the change's transaction (a chunk read later, or a replay).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from cdc.model import ABSENT, Absent, Cells, Change, DeleteRule, Image, ObjectRef, Op, Row, Sweep, TableSpec, Value
+from cdc.model import ABSENT, Absent, Cells, Change, DeleteRule, Image, Op, Row, TableSpec, Value
 from cdc.protocols import Mapper
 from cdc.replica.cascades import Cascades
 from cdc.replica.rows import ReplicaRows, Stored, TableRows
 from cdc.replica.store import Store
+from cdc.replica.touches import Touches, When
 from cdc.replica.unread import Unread, UnreadRow
 
 _WHOLE_TABLE: Final = ()
 """The tombstone's key of a TRUNCATE: no row has an empty key."""
-
-
-@dataclass(frozen=True, slots=True)
-class When:
-    """One transaction as apply sees it: its stamp, whether it was applied before (a replay), its commit time."""
-
-    stamp: int
-    replayed: bool
-    commit_ms: int
-
-    @property
-    def row_stamp(self) -> int:
-        """What rows carry that this pass puts. A replay's are one less, which is no other transaction's stamp: so the
-        rest of the transaction applies to them, and not to rows that hold all of it since the first time.
-        """
-        return self.stamp - self.replayed
-
-    def is_in(self, held: Stored | None) -> bool:
-        """Whether the row held already contains what this transaction did to it."""
-        if held is None or held[-1] < self.stamp:
-            return False
-        return self.replayed or bool(held[-1] > self.stamp)
-
-
-class Touches:
-    """The objects and sweeps that changes bear on, in the order met, with their newest commit time.
-
-    ``on_full`` is called with ``self`` when there are ``most`` of them, and takes them: memory stays flat however much
-    a transaction touches.
-    """
-
-    def __init__(self, most: int = 0, on_full: Callable[[Touches], None] | None = None) -> None:
-        self.objects: dict[ObjectRef, int] = {}
-        self.sweeps: dict[Sweep, None] = {}
-        self._most = most
-        self._on_full = on_full
-
-    def add(self, touched: Iterable[ObjectRef | Sweep], commit_ms: int) -> None:
-        """Note them; a later commit time wins."""
-        for item in touched:
-            if isinstance(item, ObjectRef):
-                self.objects[item] = max(commit_ms, self.objects.get(item, 0))
-            else:
-                self.sweeps[item] = None
-        if self._on_full is not None and len(self.objects) + len(self.sweeps) >= self._most:
-            self._on_full(self)
-            self.clear()
-
-    def clear(self) -> None:
-        """They are taken care of."""
-        self.objects.clear()
-        self.sweeps.clear()
 
 
 class Applier:
@@ -94,6 +42,8 @@ class Applier:
         """
         self.is_told_in_part = False
         """Whether the log was ever seen to hold images that are not whole: before-images then say little."""
+        self.is_unordered = False
+        """Whether rows come in another order than the source's: then deletions are remembered for good."""
         self.changes_applied = 0
 
     def take_touches(self) -> Touches:
@@ -119,8 +69,13 @@ class Applier:
             assert change.before is not None
             self._delete(table, _key(change.before, width), change.before, when, cascades=change.cascades)
             return
-        assert change.after is not None
-        key = old_key = _key(change.after, width)
+        after = change.after
+        if self.is_unordered and after is not None:
+            after = self._orphaned(table.spec, _key(after, width), after, when.stamp)
+            if after is None:
+                return
+        assert after is not None
+        key = old_key = _key(after, width)
         if change.op is Op.UPDATE and change.before is not None:
             old_key = _key(change.before, width)
             key = tuple(o if isinstance(n, Absent) else n for n, o in zip(key, old_key, strict=True))
@@ -129,9 +84,9 @@ class Applier:
         if key != old_key:  # delete + insert; InnoDB cascades ON UPDATE, never ON DELETE, for a moved key
             held = table.get(old_key)
             self._delete(table, old_key, change.before, when, cascades=False)
-            self._write(table, key, change.after, when, before=change.before, merged_from=held)
+            self._write(table, key, after, when, before=change.before, merged_from=held)
             return
-        self._write(table, key, change.after, when, before=change.before)
+        self._write(table, key, after, when, before=change.before)
 
     def _is_to_be_read(
         self, table: TableRows, key: Sequence[Value], old_key: Sequence[Value], change: Change, when: When
@@ -205,7 +160,7 @@ class Applier:
     @property
     def _remembers(self) -> bool:
         """Whether deletions leave tombstones: rows may arrive that were read before them."""
-        return self.is_partial or self.unread.any
+        return self.is_partial or self.is_unordered or self.unread.any
 
     def _write(
         self,

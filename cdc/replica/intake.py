@@ -189,6 +189,12 @@ class Intake:
         self._set_flag("settled_stamp", stamp)
         self._set_flag("complete", True)
 
+    def all_loaded(self, at: Position) -> None:
+        """Everything there is was read from a topic up to ``at``, not from a server: render it."""
+        self.store.db.execute("UPDATE load SET done = 1")
+        self.references_done()
+        self.load_done(at)
+
     def to_pull(self, limit: int) -> list[ObjectRef]:
         """Objects that wait for a pull, most urgent first."""
         return dirty.to_pull(self.store, limit) if self.references_loaded else []
@@ -266,7 +272,7 @@ class Intake:
 
     def _forget_deletions(self, *, while_loading: bool) -> None:
         """Tombstones are for rows that may still arrive."""
-        if not while_loading and not self.unread.any:
+        if not while_loading and not self.unread.any and not self.applier.is_unordered:
             self.store.db.execute("DELETE FROM tombstone")
 
     def _stamp_here(self, place: Position) -> int:

@@ -21,13 +21,14 @@ from pathlib import Path
 import structlog
 
 from cdc.errors import PositionLostError, StateError
-from cdc.model import Doubt, ForeignKey, ObjectRef, Position, Transaction, Urgency
+from cdc.model import Doubt, Feed, ForeignKey, ObjectRef, Position, Transaction, Urgency
 from cdc.protocols import Clock, Mapper
 from cdc.replica import dirty, prepared, shapes
-from cdc.replica.apply import Touches, When
+from cdc.replica.feeds import Feeds
 from cdc.replica.intake import Intake
 from cdc.replica.places import Places
 from cdc.replica.render import Cause, Renderer
+from cdc.replica.touches import Touches, When
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +67,7 @@ class Replica(Intake):
         super().__init__(folder, mapper, keys, exclusive=exclusive, create=create, has_server=has_server)
         self.renderer = Renderer(self.store, self.rows, mapper, clock)
         self._clock = clock
+        self.feeds = Feeds(self.store)
         self.progress = Progress()
         self.on_beat: Callable[[], None] = lambda: None
         """Called now and then while a group is applied: one transaction may take many minutes."""
@@ -76,6 +78,7 @@ class Replica(Intake):
         self.rows.forget_references()
         self.renderer.ledger.reload()
         self.places = Places(self.store)
+        self.feeds = Feeds(self.store)
         self.loads.reread()
         self.unread.reread()
         self._read_flags()
@@ -99,7 +102,10 @@ class Replica(Intake):
             self.progress.transactions += 1
             stamp = self.places.stamp(transaction.end)
             is_replay = stamp <= first_time_from
+            feed = transaction.feed
             when = When(stamp, is_replay, transaction.commit_ms)
+            if feed is not None and feed.rows_at is not None:
+                when = When(self.feeds.stamp(feed.rows_at), False, transaction.commit_ms)
             is_covered = stamp <= self._covered and not self.complete
             not_before = first_time_from if is_replay else max(0, self._settled)
             put_off = Touches.clear if is_covered else partial(self._put_off, not_before)
@@ -114,6 +120,8 @@ class Replica(Intake):
                 self.keep_schemas(transaction.schemas, end)
             if transaction.doubtful and not is_replay:  # a replay's were read again the first time
                 self.reload(transaction.doubtful, end)
+            if feed is not None:
+                self._take_feed(feed, end)
             if count:
                 touched = self.applier.take_touches()
                 if is_covered:
@@ -129,6 +137,12 @@ class Replica(Intake):
         self._put_off(first_time_from, replayed)
         self._put_off_sweeps(0, live)
         self._render_live(live, read_at)
+
+    def _take_feed(self, feed: Feed, end: Position) -> None:
+        self.feeds.take(feed, self._clock.now_ms())
+        if feed.is_loaded and not self.complete:
+            self.places.advance(end)
+            self.all_loaded(end)
 
     def _put_off(self, not_before: int, touches: Touches) -> None:
         """Leave what was touched to the dirty table, to be rendered once the log has passed ``not_before``."""

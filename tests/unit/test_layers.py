@@ -39,7 +39,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "cdc.logs": ("cdc.config",),
     "cdc.settings_doc": ("cdc.config",),
     "cdc.binlog": LEAVES,
-    "cdc.source": (*LEAVES, "cdc.binlog"),
+    "cdc.kafka": LEAVES,
+    "cdc.source": (*LEAVES, "cdc.binlog", "cdc.kafka"),
     "cdc.replica": LEAVES,
     "cdc.history": (*LEAVES, "cdc.replica", "cdc.source", "cdc.binlog"),  # it reads rows over the source's connection
     "cdc.delivery": (*LEAVES, "cdc.replica"),

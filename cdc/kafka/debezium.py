@@ -1,0 +1,151 @@
+"""Debezium's messages: row changes of its MySQL and MariaDB connectors as JSON. Pure.
+
+With and without schema, as envelopes (``before``, ``after``, ``op``, ``source``) and flattened by
+ExtractNewRecordState (``__op``, ``__deleted``, ``__source_file`` and so on, as far as ``add.fields`` asks for them).
+Formats: Debezium's documentation of both connectors and of that transformation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from cdc.kafka.column_types import Types
+from cdc.kafka.debezium_values import ValueModes, reader_of
+from cdc.kafka.foreign import (
+    BadRecordError,
+    Reader,
+    SourceChange,
+    Tables,
+    cells_of,
+    must_have_key,
+    parse_json,
+    place_of,
+)
+from cdc.model import Cells, Change, Op, TableSpec
+
+NEW_KEY: Final = "__debezium.newkey"
+"""Header of the deletion that is one half of a changed primary key: nothing cascades from it."""
+
+_OPS: Final = {"c": Op.INSERT, "r": Op.INSERT, "u": Op.UPDATE, "d": Op.DELETE, "t": Op.TRUNCATE}
+_NOT_ROWS: Final = ({"ddl", "databaseName"}, {"status", "event_count", "data_collections"})
+"""Fields of schema changes and transaction marks, if their topic is read too."""
+
+
+class DebeziumReader:
+    """Reads records one by one. ``prefix``: of the fields that flattening adds (``add.fields.prefix``)."""
+
+    def __init__(self, tables: Tables, types: Types, modes: ValueModes, *, prefix: str = "__") -> None:
+        self._tables = tables
+        self._types = types
+        self._modes = modes
+        self._prefix = prefix
+        self._readers: dict[tuple[str, str], tuple[Mapping[str, Any] | None, Reader]] = {}
+
+    def read(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> list[SourceChange]:
+        """The row changes the record tells, at most one. Raises BadRecordError."""
+        if value is None:
+            return self._tombstone(topic, key)
+        message = parse_json(value, "value")
+        if not isinstance(message, dict):
+            raise BadRecordError("its value is no JSON object")
+        schema: Mapping[str, Any] | None = None
+        if message.keys() == {"schema", "payload"}:
+            schema, message = message["schema"], message["payload"]
+            if message is None:
+                return self._tombstone(topic, key)
+        if any(names <= message.keys() for names in _NOT_ROWS) or message.keys() <= {"ts_ms", "ts_us", "ts_ns"}:
+            return []
+        if "op" in message and "source" in message:
+            return self._envelope(message, schema, key, {name for name, _ in headers})
+        return self._flattened(topic, message, schema, key)
+
+    # --------------------------------------------------------------------------------------------- the shapes
+
+    def _envelope(
+        self, message: Mapping[str, Any], schema: Mapping[str, Any] | None, key: bytes | None, headers: set[str]
+    ) -> list[SourceChange]:
+        source, op = message["source"], message["op"]
+        if op == "m":
+            return []
+        if op not in _OPS or not isinstance(source, Mapping):
+            raise BadRecordError(f"its op is {op!r}, of c, r, u, d, t")
+        spec = self._tables.find(source.get("db"), str(source.get("table")))
+        if spec is None:
+            return []
+        kind = _OPS[op]
+        fields = {name: _fields(schema, name) for name in ("before", "after")} if schema else {}
+        after = before = None
+        if kind in (Op.INSERT, Op.UPDATE):
+            after = self._cells(spec, message.get("after"), fields.get("after"), "after")
+        if kind in (Op.UPDATE, Op.DELETE) and message.get("before") is not None:
+            before = self._cells(spec, message["before"], fields.get("before"), "before")
+        if kind is Op.DELETE and before is None:
+            before = self._key_cells(spec, key)
+        change = Change(spec.name, kind, before, after, cascades=kind is Op.DELETE and NEW_KEY not in headers)
+        place = place_of(source.get("file"), source.get("pos"), source.get("server_id"), source.get("gtid"))
+        return [SourceChange(change, place, int(source.get("ts_ms") or 0))]
+
+    def _flattened(
+        self, topic: str, row: Mapping[str, Any], schema: Mapping[str, Any] | None, key: bytes | None
+    ) -> list[SourceChange]:
+        def added(*names: str) -> Any:
+            return next((row[name] for n in names if (name := self._prefix + n) in row), None)
+
+        database, table = added("source_db", "db"), added("source_table", "table")
+        spec = self._tables.find(database, table if isinstance(table, str) else topic.rpartition(".")[2])
+        if spec is None:
+            return []
+        op, deleted = added("op"), added("deleted")
+        if op not in (None, "m", *_OPS):
+            raise BadRecordError(f"its {self._prefix}op is {op!r}")
+        place = place_of(
+            added("source_file", "file"), added("source_pos", "pos"), added("source_server_id", "server_id")
+        )
+        commit_ms = int(added("source_ts_ms", "ts_ms") or 0)
+        cells = self._cells(spec, row, _fields(schema) if schema else None, "value")
+        if op == "t":
+            change = Change(spec.name, Op.TRUNCATE, None, None)
+        elif op == "d" or str(deleted).lower() == "true":
+            change = Change(spec.name, Op.DELETE, cells, None)
+        else:
+            change = Change(spec.name, Op.UPDATE if op == "u" else Op.INSERT, None, cells)
+        return [SourceChange(change, place, commit_ms)]
+
+    def _tombstone(self, topic: str, key: bytes | None) -> list[SourceChange]:
+        """The row is gone; usually its deletion stood right before, unless compaction took that away."""
+        spec = self._tables.specs.get(topic.rpartition(".")[2])
+        if spec is None or key is None:
+            return []
+        return [SourceChange(Change(spec.name, Op.DELETE, self._key_cells(spec, key), None), None, 0)]
+
+    # ------------------------------------------------------------------------------------------------- values
+
+    def _key_cells(self, spec: TableSpec, key: bytes | None) -> Cells:
+        row = parse_json(key, "key") if key is not None else {}
+        schema = None
+        if isinstance(row, dict) and row.keys() == {"schema", "payload"}:
+            schema, row = row["schema"], row["payload"]
+        return self._cells(spec, row, _fields(schema) if schema else None, "key")
+
+    def _cells(self, spec: TableSpec, row: Any, fields: Mapping[str, Any] | None, what: str) -> Cells:
+        if not isinstance(row, dict):
+            raise BadRecordError(f"its {what} is no JSON object")
+
+        def reader(column: str) -> Reader:
+            schema = fields.get(column) if fields is not None else None
+            held = self._readers.get((spec.name, column))
+            if held is None or held[0] != schema:
+                known = self._types.get(spec.name, {}).get(column)
+                held = self._readers[spec.name, column] = schema, reader_of(schema, known, self._modes)
+            return held[1]
+
+        return must_have_key(spec, cells_of(spec, row, reader))
+
+
+def _fields(schema: Mapping[str, Any] | None, name: str = "") -> dict[str, Any]:
+    """The schemas of a struct's fields by name; with ``name``, of the struct in that field."""
+    found = {field.get("field"): field for field in (schema or {}).get("fields") or ()}
+    return _fields(found.get(name)) if name else found

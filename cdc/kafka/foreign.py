@@ -1,0 +1,90 @@
+"""What the readers of other tools' messages share: what a message says, and when it says nothing usable. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from cdc.model import ABSENT, Absent, Cells, Change, Position, TableSpec, Value
+
+
+class BadRecordError(Exception):
+    """A record that cannot be understood. The text names fields and columns, never values."""
+
+
+class SourceChange(NamedTuple):
+    """One row's change as another tool tells it.
+
+    ``place``: where the source's log has it; None where the message does not tell. ``server``: the source's identity
+    there. ``commit_ms``: epoch milliseconds, 0 if unknown.
+    """
+
+    change: Change
+    place: Position | None
+    commit_ms: int
+
+
+NO_PLACE: Final = Position("", 0)
+Reader = Callable[[Any], "Value | Absent"]
+"""One column's JSON value → its value. Raises ValueError, TypeError or a kind of these for what does not fit."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The mapped tables, by the names that messages use."""
+
+    database: str
+    prefix: str
+    specs: Mapping[str, TableSpec]
+
+    @classmethod
+    def of(cls, specs: Sequence[TableSpec], database: str, prefix: str) -> Tables:
+        """``specs``: all mapped tables; names in messages carry the store's prefix."""
+        return cls(database, prefix, {prefix + spec.name: spec for spec in specs})
+
+    def find(self, database: str | None, table: str) -> TableSpec | None:
+        """The table, None if it is not mapped or another database's."""
+        if database is not None and database != self.database:
+            return None
+        return self.specs.get(table)
+
+
+def parse_json(text: bytes | str, what: str) -> Any:
+    """The JSON. Raises BadRecordError."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise BadRecordError(f"its {what} is not JSON") from error
+
+
+def cells_of(spec: TableSpec, row: Mapping[str, Any], readers: Callable[[str], Reader]) -> Cells:
+    """The row's mapped columns, ABSENT where the message has none. Raises BadRecordError that names the column."""
+    cells: list[Value | Absent] = []
+    for column in spec.columns:
+        if column not in row:
+            cells.append(ABSENT)
+            continue
+        value = row[column]
+        try:
+            cells.append(None if value is None else readers(column)(value))
+        except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+            kind = type(value).__name__
+            raise BadRecordError(f"{spec.name}.{column} holds a {kind} that does not fit its type") from error
+    return tuple(cells)
+
+
+def must_have_key(spec: TableSpec, cells: Cells) -> Cells:
+    """The cells, if the primary key is among them."""
+    if any(cell is None or cell is ABSENT for cell in cells[: len(spec.key)]):
+        raise BadRecordError(f"it lacks the primary key of {spec.name} ({', '.join(spec.key)})")
+    return cells
+
+
+def place_of(file: object, offset: object, server: object, gtid: object = "") -> Position | None:
+    """The source's place, None without one."""
+    if not isinstance(file, str) or not isinstance(offset, int) or not file.rpartition(".")[2].isdecimal():
+        return None
+    return Position(file, offset, gtid if isinstance(gtid, str) else "", str(server) if server is not None else "")

@@ -1,0 +1,69 @@
+"""What a member keeps of the topics it reads: offsets, stamps of the source's places, records set aside.
+
+Rows that do not arrive in the source's order carry stamps of the source's own places, one rising number per server:
+a server that was not seen before (a failover) counts as newer than all before it. Use inside a store transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cdc.errors import StateError
+from cdc.model import STAMP_FILE_BITS, STAMP_OFFSET_BITS, BadRecord, Feed, Position
+from cdc.replica.store import Store
+
+_OFFSETS, _SERVERS, _HIGH = "topic_offsets", "source_servers", "source_high"
+
+
+class Feeds:
+    """Holds the bases of the servers' stamps in memory; to be made anew after a transaction was undone."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._servers: dict[str, int] = store.meta(_SERVERS, {})
+        self._high: int = store.meta(_HIGH, 0)
+
+    def stamp(self, place: Position) -> int:
+        """The place as an integer; 0 for no place. Raises StateError past 33 million log files."""
+        if not place.file:
+            return 0
+        base = self._servers.get(place.server)
+        if base is None:
+            base = self._servers[place.server] = self._high + 1 if self._servers else 0
+            self._store.set_meta(_SERVERS, self._servers)
+        number = base + place.file_number
+        if number >= 1 << STAMP_FILE_BITS or place.offset >= 1 << STAMP_OFFSET_BITS:
+            raise StateError(f"place {place} of the source does not fit the state's stamps")
+        if number > self._high:
+            self._high = number
+            self._store.set_meta(_HIGH, number)
+        return number << STAMP_OFFSET_BITS | place.offset
+
+    def take(self, feed: Feed, now_ms: int) -> None:
+        """Keep offsets and bad records with the rows they belong to."""
+        if feed.offsets is not None:
+            self._store.set_meta(_OFFSETS, {**self.offsets(), **feed.offsets})
+        self._store.db.executemany(
+            "INSERT OR REPLACE INTO bad_record (topic, partition, offset, at_ms, reason) VALUES (?, ?, ?, ?, ?)",
+            [(bad.topic, bad.partition, bad.offset, now_ms, bad.reason) for bad in feed.bad],
+        )
+
+    def offsets(self) -> Mapping[str, tuple[int, str]]:
+        """Per ``topic/partition`` where to read on, and the last place there."""
+        held = self._store.meta(_OFFSETS, {})
+        return {name: (int(offset), str(place)) for name, (offset, place) in held.items()}
+
+
+def bad_records(store: Store, limit: int = 1000) -> list[BadRecord]:
+    """Records that were set aside, the oldest first."""
+    rows = store.db.execute(
+        "SELECT topic, partition, offset, reason FROM bad_record ORDER BY at_ms, topic, partition, offset LIMIT ?",
+        (limit,),
+    )
+    return [BadRecord(*row) for row in rows]
+
+
+def count_bad(store: Store) -> int:
+    """How many there are."""
+    count: int = store.db.execute("SELECT count(*) FROM bad_record").fetchone()[0]
+    return count
