@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 
@@ -62,7 +61,7 @@ _WANTED = [
 
 def _wanted(server: Server) -> list[Change]:
     """On MySQL since 9.6 a DELETE says that the server logs what hangs on its rows itself."""
-    return [replace(change, cascades=change.op is not Op.DELETE or isinstance(server, MariaDB)) for change in _WANTED]
+    return [change._replace(cascades=change.op is not Op.DELETE or isinstance(server, MariaDB)) for change in _WANTED]
 
 
 def test_plain_rows(server: Server, database: str) -> None:
