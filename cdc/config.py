@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsError
 
 from cdc.errors import ConfigError
+from cdc.kafka_config import KafkaSettings
 from cdc.mapping_config import MappingSettings
 from cdc.model import ObjectType, parse_start
 from cdc.section import Section, read_secret
@@ -223,6 +224,7 @@ class Settings(BaseSettings):
 
     source: SourceSettings = SourceSettings()
     sink: SinkSettings = SinkSettings()
+    kafka: KafkaSettings = KafkaSettings()
     state: StateSettings = StateSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.kit.broker import Broker
+from tests.kit.certs import Authority
 from tests.kit.servers import MariaDB, MySQL, Server, Unavailable
 
 
@@ -14,7 +16,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         asked = set(getattr(item, "fixturenames", ()))
         parameter = getattr(getattr(item, "callspec", None), "params", {}).get("server")
-        for name in ("mariadb", "mysql"):
+        for name in ("mariadb", "mysql", "kafka"):
             if name in asked or parameter == name:
                 item.add_marker(name)
 
@@ -43,6 +45,20 @@ def database(server: Server) -> Iterator[str]:
     """An empty database on ``server``, dropped after the test; its name."""
     with server.database() as name:
         yield name
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """One Kafka broker with every listener for the whole run: give every test topics of its own, and start your own
+    ``Broker`` to break it.
+    """
+    broker = Broker(authority=Authority(tmp_path_factory.mktemp("kafka"), "kafka-ca"))
+    try:
+        broker.start()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    yield broker
+    broker.close()
 
 
 def _running(server: Server) -> Iterator[Server]:

@@ -1,4 +1,4 @@
-"""Find or fetch the database servers' programs: MariaDB from the system's packages, MySQL from Debian unstable.
+"""Find or fetch the servers' programs: MariaDB from the system's packages, MySQL from Debian unstable, Kafka by Maven.
 
 Everything is named by package; mirrors come from the machine's own apt configuration. Several test processes may ask
 at once: one installs, the others wait for its lock. What cannot be had raises ``Unavailable`` with the reason, which
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -18,6 +19,8 @@ from pathlib import Path
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 MYSQL_ROOT = CACHE / "mysql" / "root"
+
+KAFKA_POM = Path(__file__).with_name("kafka") / "pom.xml"
 
 _FAILURE_COUNTS_FOR_S = 600  # spares each worker of a test run the same vain download
 _APT = ["apt-get", "-q", "-y", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=30"]
@@ -58,6 +61,27 @@ def mysql_root() -> Path:
         if not (MYSQL_ROOT / "usr/sbin/mysqld").exists():
             _once("mysql", _unpack_mysql)
     return MYSQL_ROOT
+
+
+def kafka_jars() -> Path:
+    """The folder that holds a Kafka broker's jars, as tests/kit/kafka/pom.xml names them. Raises Unavailable."""
+    folder = CACHE / "kafka" / hashlib.sha256(KAFKA_POM.read_bytes()).hexdigest()[:12]
+    with lock("install"):
+        if not folder.exists():
+            _once("kafka", lambda: _fetch_jars(folder))
+        if _which("java") is None:
+            _once("java", lambda: _apt_install("default-jre-headless"))
+    return folder
+
+
+def _fetch_jars(folder: Path) -> None:
+    if _which("mvn") is None:
+        _apt_install("maven")
+    unfinished = folder.with_name("fetching")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={unfinished}"]
+    _run("Kafka", ["mvn", "--quiet", "--batch-mode", "--file", str(KAFKA_POM), *goal], 600)
+    unfinished.rename(folder)
 
 
 def _which(name: str) -> str | None:

@@ -15,7 +15,8 @@ PACKAGES = ("cdc", "mappers", "sinks")
 
 LEAVES = (
     "cdc.model", "cdc.errors", "cdc.config", "cdc.mapping_config", "cdc.mapping_columns", "cdc.mapping_tables",
-    "cdc.mapping_rules", "cdc.json_path", "cdc.protocols", "cdc.clock", "cdc.change_codec", "cdc.collector",
+    "cdc.mapping_rules", "cdc.json_path", "cdc.kafka_config", "cdc.protocols", "cdc.clock", "cdc.change_codec",
+    "cdc.collector",
 )  # fmt: skip
 EVERYTHING = PACKAGES
 
@@ -33,7 +34,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "cdc.mapping_config": (
         "cdc.model", "cdc.section", "cdc.mapping_columns", "cdc.mapping_tables", "cdc.mapping_rules",
     ),
-    "cdc.config": ("cdc.model", "cdc.errors", "cdc.section", "cdc.mapping_config"),
+    "cdc.kafka_config": ("cdc.section",),
+    "cdc.config": ("cdc.model", "cdc.errors", "cdc.section", "cdc.mapping_config", "cdc.kafka_config"),
     "cdc.protocols": ("cdc.model",),
     "cdc.change_codec": ("cdc.model", "cdc.errors"),
     "cdc.logs": ("cdc.config",),

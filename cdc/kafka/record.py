@@ -1,0 +1,243 @@
+"""What the topic ``<prefix>.changes`` holds, record by record: the contract between the relay and who reads it. Pure.
+
+One partition, read with ``isolation_level = read_committed``: the records are the store's history in commit order, and
+the last record of each key is the store as it is. There are three kinds, told apart by their key:
+
+**A row's change**, key ``<table>/<primary key>`` (``cdc.kafka.cells``). Every change is effective (the row was another
+before) and complete (``after`` has every published column, whatever the log's row image was). What InnoDB did to
+children of a deleted row follows its parent as changes of their own, so a reader must not cascade. A TRUNCATE is a
+deletion of every row. A changed primary key is a deletion and an insert, one after the other. The value is JSON shaped
+as Debezium's::
+
+    {"before": {…} | null, "after": {…}, "op": "c" | "u" | "r", "ts_ms": 1700000000000,
+     "source": {"connector": "magento-cdc", "table": "sales_order", "server": "<server_uuid>", "file": "binlog.000123",
+                "pos": 4567, "gtid": "<executed set>", "stamp": 33776997205282775, "row": 3, "ts_ms": …,
+                "snapshot": false}}
+
+``c`` is an insert, ``u`` an update, ``r`` a row that was read from the server (history, or a row that the log told in
+part). A deletion is a tombstone: no value; its header ``source`` is the JSON of ``source``. ``file`` and ``pos`` are
+the place behind the source transaction, ``gtid`` its executed set there, ``ts_ms`` its commit time (0 if not known).
+``stamp`` orders all changes of all servers that were ever followed: of two versions of a row the higher one is newer,
+or they are of one transaction.
+Columns that the replica derives (``TableSpec.derived``) are among those published, transient ones are not.
+
+Headers of each change: ``tx`` names the source transaction (``<server>:<file>:<pos>``; ``read:<sequence>`` for what
+was read from the server), ``row`` is the change's number in it from 1, ``last`` is ``1`` on its last change, else
+``0``. One source transaction may be split over several Kafka transactions; ``tx`` and ``row`` then go on.
+
+**A table**, key ``#schema/<table>``: the columns that are published, before the first row and whenever they change, and
+what a definition (DDL) made of the table::
+
+    {"table": "sales_order", "key": ["entity_id"], "columns": […], "definition": "…" | "", "exists": true, "lost": []}
+
+**The position**, key ``#position``, the last record of each Kafka transaction: ``Mark`` as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from cdc.errors import CdcError
+from cdc.kafka.cells import from_json, key_parts, key_text, to_json
+from cdc.model import Position, Row, Value
+
+POSITION_KEY: Final = b"#position"
+SCHEMA_KEY: Final = b"#schema/"
+_OPS: Final = ("c", "u", "r", "d")
+
+
+class BadRecordError(CdcError):
+    """A record that is none of the relay's. Says what is wrong with it, without its values."""
+
+
+class KafkaRecord(NamedTuple):
+    """One record as a producer takes it and a consumer gives it. ``timestamp_ms`` 0: now."""
+
+    key: bytes
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp_ms: int = 0
+
+    @property
+    def size(self) -> int:
+        """About what it takes in a batch, in bytes (without compression)."""
+        headers = sum(len(name) + len(value) + 4 for name, value in self.headers)
+        return len(self.key) + len(self.value or b"") + headers + 20
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The source transaction of a change. ``stamp``: see the module. ``is_read``: read from the server, not the log."""
+
+    position: Position
+    stamp: int
+    commit_ms: int
+    is_read: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RowChange:
+    """A row's effective change: ``before`` and ``after`` are whole rows, None where there is none.
+
+    ``before`` of a deletion does not travel: it is None when read back. ``row`` counts from 1 within ``tx``.
+    """
+
+    table: str
+    key: tuple[Value, ...]
+    before: Row | None
+    after: Row | None
+    origin: Origin
+    tx: str
+    row: int
+    is_last: bool
+
+    @property
+    def op(self) -> str:
+        """Debezium's letter."""
+        if self.after is None:
+            return "d"
+        if self.origin.is_read:
+            return "r"
+        return "c" if self.before is None else "u"
+
+
+@dataclass(frozen=True, slots=True)
+class TableRecord:
+    """A published table; see the module. ``definition`` is in the form of ``cdc.binlog.history``."""
+
+    table: str
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    definition: str = ""
+    exists: bool = True
+    lost: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far the topic is, as of the end of its Kafka transaction.
+
+    ``sequence`` counts the relay's pieces of work and rises by what the Kafka transaction holds; ``relay`` names the
+    state they were counted in (a relay that lost its disk takes a new name). ``position``: where to read the log on.
+    ``rows``: if not 0, the transaction behind ``position``, which ends at the stamp ``ends_at``, is published up to and
+    with its source row of this number. ``stamp``: every change up to it is in the topic. ``is_complete``: the topic
+    holds the whole store; before, history is still on its way. ``is_settled``: nothing else has to be known to go on
+    from here; if not, a relay that lost its disk reads all tables again.
+    """
+
+    sequence: int
+    relay: str
+    position: Position
+    stamp: int
+    rows: int = 0
+    ends_at: int = 0
+    is_complete: bool = False
+    is_settled: bool = True
+    at_ms: int = 0
+
+
+Item = RowChange | TableRecord | Mark
+
+
+def encode(item: Item) -> KafkaRecord:
+    """The record of a change, a table or a position."""
+    match item:
+        case RowChange():
+            return _encode_change(item)
+        case TableRecord():
+            body = orjson.dumps(asdict(item))
+            return KafkaRecord(SCHEMA_KEY + item.table.encode(), body)
+        case Mark():
+            return KafkaRecord(POSITION_KEY, orjson.dumps(asdict(item)), timestamp_ms=item.at_ms)
+
+
+def decode(record: KafkaRecord) -> Item | None:
+    """What ``encode`` was given; None for the tombstone of a table that is published no more. Raises BadRecordError."""
+    try:
+        if record.key == POSITION_KEY:
+            return _decode_mark(record)
+        if record.key.startswith(SCHEMA_KEY):
+            return _decode_table(record)
+        return _decode_change(record)
+    except (KeyError, TypeError, ValueError) as error:  # orjson's own is a ValueError
+        what = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)
+        raise BadRecordError(f"a record of the topic is none that magento-cdc relay wrote ({what})") from None
+
+
+def _encode_change(change: RowChange) -> KafkaRecord:
+    origin = change.origin
+    headers = [("tx", change.tx.encode()), ("row", b"%d" % change.row), ("last", b"1" if change.is_last else b"0")]
+    source = {
+        "connector": "magento-cdc",
+        "table": change.table,
+        "server": origin.position.server,
+        "file": origin.position.file,
+        "pos": origin.position.offset,
+        "gtid": origin.position.gtid,
+        "stamp": origin.stamp,
+        "row": change.row,
+        "ts_ms": origin.commit_ms,
+        "snapshot": origin.is_read,
+    }
+    key = key_text(change.table, change.key).encode()
+    if change.after is None:
+        headers.append(("source", orjson.dumps(source)))
+        return KafkaRecord(key, None, tuple(headers), origin.commit_ms)
+    value = {
+        "before": to_json(change.before) if change.before is not None else None,
+        "after": to_json(change.after),
+        "op": change.op,
+        "ts_ms": origin.commit_ms,
+        "source": source,
+    }
+    return KafkaRecord(key, orjson.dumps(value), tuple(headers), origin.commit_ms)
+
+
+def _decode_change(record: KafkaRecord) -> RowChange:
+    table, key = key_parts(record.key.decode())
+    headers = dict(record.headers)
+    before = after = None
+    if record.value is None:
+        source = _object(orjson.loads(headers["source"]))
+    else:
+        value = _object(orjson.loads(record.value))
+        if value["op"] not in _OPS:
+            raise ValueError(f"op {value['op']!r} is not known")
+        source = _object(value["source"])
+        after = from_json(_object(value["after"]))
+        before = from_json(_object(value["before"])) if value["before"] is not None else None
+    position = Position(source["file"], source["pos"], source["gtid"], source["server"])
+    origin = Origin(position, source["stamp"], source["ts_ms"], source["snapshot"])
+    tx, row, is_last = headers["tx"].decode(), int(headers["row"]), headers["last"] == b"1"
+    return RowChange(table, key, before, after, origin, tx, row, is_last)
+
+
+def _decode_table(record: KafkaRecord) -> TableRecord | None:
+    if record.value is None:
+        return None
+    plain = _object(orjson.loads(record.value))
+    table = TableRecord(**plain)
+    return replace(table, key=_names(table.key), columns=_names(table.columns), lost=_names(table.lost))
+
+
+def _decode_mark(record: KafkaRecord) -> Mark:
+    if record.value is None:
+        raise ValueError("the position was deleted")
+    plain = _object(orjson.loads(record.value))
+    return Mark(**{**plain, "position": Position(**_object(plain["position"]))})
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("an object was expected")
+    return value
+
+
+def _names(values: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(values, str) or not all(isinstance(value, str) for value in values):
+        raise ValueError("a list of names was expected")
+    return tuple(values)
