@@ -52,3 +52,19 @@ def test_noise_alone_sends_nothing(told: dict[str, Told]) -> None:
     assert counts["sent"] == 0
     assert counts["rows_events_skipped"] > 100
     assert counts["changes"] <= counts["rows_decoded"]
+
+
+def test_trap_12_writes_without_a_change_leave_no_event(told: dict[str, Told]) -> None:
+    """Same values, a doubled key that is ignored, a rollback: the log has no row of them, and nothing is sent."""
+    counts = told["noise-same-statements"].counts
+
+    assert (counts["rows_decoded"], counts["rows_events_skipped"], counts["sent"]) == (0, 0, 0)
+
+
+def test_trap_13_one_event_may_hold_many_rows(told: dict[str, Told]) -> None:
+    """A statement over all subscribers is one event, and every account among them is sent."""
+    many = told["customer-newsletter-many"]
+
+    assert many.counts["rows_decoded"] > many.counts["UPDATE_ROWS"] + many.counts["UPDATE_ROWS_V1"]
+    assert len(many.messages) > 2
+    assert {message.properties["newsletter"] for message in many.messages} == {"unconfirmed"}

@@ -89,6 +89,12 @@ def _reader_registers(world: World) -> None:
     world.customers["reader"] = shop.register(person)
 
 
+def _all_unconfirmed(world: World) -> None:
+    """One statement over all of the newsletter's rows: one event in the log."""
+    with world.shop.db.transaction():
+        world.shop.db.execute(f"UPDATE {world.shop.db.table('newsletter_subscriber')} SET subscriber_status = 4")
+
+
 def _deleted(world: World) -> None:
     world.shop.delete_customer(world.customers["newcomer at the outlet"])
 
@@ -146,6 +152,7 @@ PEOPLE: tuple[Scene, ...] = (
     ("customer-newsletter", _subscribes),
     ("customer-newsletter-ends", _unsubscribes),
     ("customer-newsletter-adopted", _reader_registers),
+    ("customer-newsletter-many", _all_unconfirmed),
     ("customer-group-renamed", _group_renamed),
     ("customer-deleted", _deleted),
     ("customer-deleted-with-order", _deleted_with_order),
