@@ -81,6 +81,9 @@ class LineItemMapping(Section):
         return value
 
 
+PRODUCTS: Final = "catalog_product_entity"
+"""The table whose primary key tells Adobe Commerce (row_id) from Open Source (entity_id)."""
+
 Own = TypeVar("Own", Satellite, ContactForm)
 
 
@@ -101,6 +104,9 @@ class MappingSettings(Section):
     )
     currency: Literal["order", "base"] = Field(
         "order", description="amounts in the order's currency or in the website's base currency"
+    )
+    product_key: Literal["auto", "entity_id", "row_id"] = Field(
+        "auto", description="what products' values hang on: row_id in Adobe Commerce; auto: as the server has it"
     )
     deleted_customers: Literal["drop", "guest"] = Field(
         "drop", description="orders of deleted customers: drop the contact or make it a guest's"
@@ -166,14 +172,16 @@ class MappingSettings(Section):
 
     def with_primary_keys(self, found: Mapping[str, tuple[str, ...]]) -> MappingSettings:
         """With the primary keys of these tables filled in, where they are not given."""
+        found_key = "row_id" if found.get(PRODUCTS) == ("row_id",) else "entity_id"
         return self.model_copy(
             update={
+                "product_key": found_key if self.product_key == "auto" else self.product_key,
                 "satellites": tuple(_keyed(one, found) for one in self.satellites),
                 "contact_forms": tuple(_keyed(one, found) for one in self.contact_forms),
             }
         )
 
     def without_primary_key(self) -> list[str]:
-        """The modules' tables whose primary key is not given."""
+        """The modules' tables whose primary key is not given; ``PRODUCTS`` is to be looked at as well."""
         own: tuple[Satellite | ContactForm, ...] = (*self.satellites, *self.contact_forms)
         return [one.table for one in own if not one.primary]

@@ -18,7 +18,7 @@ from cdc.errors import ConfigError, PositionLostError, SetupError, SourceDisconn
 from cdc.history.reader import RowLoader
 from cdc.model import Doubt, ForeignKey, Position, Start, StartKind, TableSchema, TableSpec, Transaction, parse_start
 from cdc.protocols import Clock
-from cdc.replica.cascades import core_foreign_keys, with_between
+from cdc.replica.cascades import core_foreign_keys, in_row_ids, with_between
 from cdc.replica.replica import Replica
 from cdc.source.binlog import BinlogSource
 from cdc.source.files import FilesSource
@@ -65,6 +65,8 @@ def _open_files(settings: Settings, start: Start | None, clock: Clock) -> Parts:
             [f"mapping: {table} needs primary, its primary key: files do not tell it" for table in unknown]
         )
     keys = core_foreign_keys()
+    if settings.mapping.product_key == "row_id":
+        keys = in_row_ids(keys)
     replica = Replica(settings.state.dir, MagentoMapping(settings.mapping), keys, clock, has_server=False)
     source = FilesSource(
         settings.source.files,

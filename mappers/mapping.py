@@ -24,6 +24,8 @@ from mappers.plan import ADDRESSES, Plan
 from mappers.privacy import Privacy
 from mappers.shop import shop
 from mappers.sources import sources
+from mappers.tables import VERSIONS
+from mappers.versions import is_staging
 
 RENDERER_VERSION: Final = 2
 """Raise it with every change of what is rendered from the same rows: all objects are then rendered again."""
@@ -61,7 +63,7 @@ class MagentoMapping:
         self._customer_values = frozenset(self.plan.customer_values.values())
         subscribers = (Sweep(Kind.GUEST, "newsletter_subscriber", "guest_id"),) if settings.subscribers else ()
         self._everything: Final = (*_EVERYTHING, *subscribers, *self.plan.forms.everything())
-        dumped = settings.model_dump(mode="json", exclude={"privacy": {"key", "key_file"}})
+        dumped = settings.model_dump(mode="json", exclude={"privacy": {"key", "key_file"}, "product_key": True})
         asked = json.dumps([dumped, self.privacy.fingerprint()], sort_keys=True)
         self.version = f"{RENDERER_VERSION}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
 
@@ -84,6 +86,8 @@ class MagentoMapping:
             return shop(rows, self.plan).products.needs(row.get("attribute_id"))
         if table in self._customer_values:
             return shop(rows, self.plan).customers.needs(row.get("attribute_id"))
+        if table == VERSIONS.name:
+            return is_staging(row)
         if self.plan.forms.is_one(table):
             return self.plan.forms.keep(table, row)
         if table != ADDRESSES or self.plan.shipping_kept:

@@ -22,6 +22,7 @@ from mappers.tables import (
     PRODUCT_WEBSITES,
     TABLES,
     in_base_currency,
+    in_row_ids,
     with_attributes,
     with_subscribers,
 )
@@ -78,6 +79,9 @@ class Plan:
         tables = (in_base_currency(spec) if spec.name in _PAID and self._base else spec for spec in TABLES)
         widened = tuple(_with(spec, columns.get(spec.name, frozenset())) for spec in tables)
         held = with_attributes(widened, own, self.customer_codes)
+        self.row_ids: Final = settings.product_key == "row_id"
+        if self.row_ids:
+            held = in_row_ids(held)
         if settings.subscribers:
             held = tuple(with_subscribers(spec) if spec.name == "newsletter_subscriber" else spec for spec in held)
         if settings.filter.websites:
@@ -93,6 +97,11 @@ class Plan:
             for spec in held
         )
         self.tables: Final = (*self.lookups.widened(held), *self.satellites.tables, *self.forms.tables)
+
+    @property
+    def product_key(self) -> str:
+        """The column of ``catalog_product_entity`` and of the value tables that joins them."""
+        return "row_id" if self.row_ids else "entity_id"
 
     def paid(self, column: str) -> str:
         """An amount's (or its currency's) column of an order or line, in the currency that the settings ask for."""

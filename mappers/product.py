@@ -12,7 +12,7 @@ from cdc.model import ObjectRef, Rendered, Row, Value
 from cdc.protocols import RowReader
 from mappers import line_item, money, times
 from mappers.attributes import ADMIN, Attributes
-from mappers.existence import order_is_in, product_is_in
+from mappers.existence import order_is_in, product_is_in, product_row
 from mappers.plan import Plan
 from mappers.shop import shop
 from mappers.text import clean, from_html
@@ -24,13 +24,13 @@ _STAND_IN_EMPTY: Final = ("description", "image_url", "url_key", "status", "type
 
 def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     """``product-N``: exists while its row or a line item referring to it exists and is in."""
-    row = rows.get("catalog_product_entity", product_id)
+    row = product_row(product_id, rows, plan)
     if row is not None and not product_is_in(row, rows, plan) and _newest_line(product_id, rows, plan) is None:
         return None
     if row is None:
         return _stand_in(product_id, rows, plan)
     known = shop(rows, plan)
-    values = _values(product_id, rows, known.products, known.view)
+    values = _values(row, plan.product_key, rows, known.products, known.view)
     properties = {
         "sku": clean(row.get("sku")),
         "type": clean(row.get("type_id")),
@@ -54,15 +54,17 @@ def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     return Rendered(properties | own | further, warnings=(*view, *warnings, *doubts))
 
 
-def _values(product_id: int, rows: RowReader, known: Attributes, view: Value) -> dict[str, Value]:
+def _values(product: Row, key: str, rows: RowReader, known: Attributes, view: Value) -> dict[str, Value]:
     """Attribute code → effective value (None without a row); a code the shop does not have is missing.
+
+    ``key``: the column that values hang on.
 
     A view's own row counts even when it is NULL; without one the default scope's row does.
     """
     default: dict[str, Value] = dict.fromkeys(known.by_code)
     own: dict[str, Value] = {}
     for table, codes in known.by_table.items():
-        for row in rows.find(table, "entity_id", product_id):
+        for row in rows.find(table, key, product[key]):
             code = codes.get(row.get("attribute_id"))
             store = row.get("store_id")
             if code is None:

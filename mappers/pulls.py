@@ -24,14 +24,22 @@ def pulls(ref: ObjectRef, rows: RowReader, plan: Plan) -> tuple[Pull, ...]:
             known = _order(item.get("order_id")) if item is not None else ()
             return (Pull("sales_order_item", "item_id", ref.id), *known)
         case Kind.PRODUCT:
-            values = (Pull(table, "entity_id", ref.id) for table in plan.product_values.values())
             websites = (Pull("catalog_product_website", "product_id", ref.id),) if plan.settings.filter.websites else ()
+            values = _values(ref.id, rows, plan)
             return (Pull("catalog_product_entity", "entity_id", ref.id), *values, *websites)
         case Kind.CUSTOMER:
             return _customer(ref.id, rows, plan)
         case Kind.GUEST:
             # a subscriber's email has no index before 2.4.x: his row comes with the first load
             return _address_of(guest.newest(str(ref.id), rows, plan))
+
+
+def _values(product_id: int | str, rows: RowReader, plan: Plan) -> tuple[Pull, ...]:
+    """The product's values; in Adobe Commerce those of all its rows that are held."""
+    keys = [product_id]
+    if plan.row_ids:
+        keys = [row["row_id"] for row in rows.find("catalog_product_entity", "entity_id", product_id)]  # type: ignore[misc]
+    return tuple(Pull(table, plan.product_key, key) for key in keys for table in plan.product_values.values())
 
 
 def _order(order_id: Value) -> tuple[Pull, ...]:

@@ -10,6 +10,7 @@ from cdc.protocols import RowReader
 from mappers.attributes import ADMIN, Attributes
 from mappers.plan import Plan
 from mappers.text import clean
+from mappers.versions import FIRST_VERSION, live_version
 
 
 class Shop:
@@ -19,6 +20,7 @@ class Shop:
         self._rows = rows
         self._codes: dict[tuple[str, Value], str] = {}
         self.view, self.warning = _view(rows, plan.settings.store_view)
+        self.version = live_version(rows) if plan.row_ids else FIRST_VERSION
         self.products = Attributes(rows, "catalog_product", plan.product_codes, plan.product_values, self.view)
         self.customers = Attributes(rows, "customer", plan.customer_codes, plan.customer_values, self.view)
 

@@ -168,6 +168,41 @@ PRODUCT_WEBSITES: Final = TableSpec(
 """Where products are sold; only a filter by website needs it."""
 
 
+VERSIONS: Final = TableSpec(
+    "flag",
+    ("flag_id",),
+    ("flag_id", "flag_code", "flag_data"),
+    indexes=(("flag_code",),),
+    reference=True,
+    required=False,
+    selection="staging",
+    kept_by=frozenset({"flag_code"}),
+)
+"""Adobe Commerce's cron notes here which version of the catalogue is live; of all flags only that one is kept."""
+
+_SEQUENCE: Final = TableSpec(
+    "sequence_product", ("sequence_value",), ("sequence_value",), required=False, keys_only=True
+)
+"""What a product's deletion deletes in Adobe Commerce: its rows, and all that hangs on them, go silently."""
+
+
+def in_row_ids(tables: tuple[TableSpec, ...]) -> tuple[TableSpec, ...]:
+    """The tables of Adobe Commerce: a product has a row per scheduled version, and values hang on rows."""
+    values = {*ALL_PRODUCT_VALUES.values()}
+    found: list[TableSpec] = [VERSIONS]
+    for spec in tables:
+        if spec.name == "catalog_product_entity":
+            columns = ("row_id", *spec.columns[:1], "created_in", "updated_in", *spec.columns[1:])
+            found.append(_SEQUENCE)
+            found.append(replace(spec, key=("row_id",), columns=columns, indexes=(("entity_id",),)))
+        elif spec.name in values:
+            columns = tuple("row_id" if column == "entity_id" else column for column in spec.columns)
+            found.append(replace(spec, columns=columns, indexes=(("row_id",),)))
+        else:
+            found.append(spec)
+    return tuple(found)
+
+
 def with_subscribers(spec: TableSpec) -> TableSpec:
     """``newsletter_subscriber`` with what a contact without order or account is made from."""
     return replace(spec, columns=(*spec.columns, "store_id"), transient=frozenset())

@@ -17,11 +17,12 @@ from cdc.model import Kind, ObjectRef, Row, Sweep, Value
 from cdc.protocols import RowReader
 from mappers import line_item, order
 from mappers.attributes import ADMIN
-from mappers.existence import customer_is_in, product_is_in
+from mappers.existence import customer_is_in, product_is_in, product_row
 from mappers.guests import guest_id, possible_guest
 from mappers.plan import Plan
 from mappers.shop import shop
 from mappers.tables import ALL_PRODUCT_VALUES, CUSTOMER_VALUES
+from mappers.versions import version_in
 
 Touched = Iterator[ObjectRef | Sweep]
 Touch = Callable[[Row | None, Row | None, RowReader, Plan], Touched]
@@ -97,7 +98,7 @@ def _item(item: Row, rows: RowReader, plan: Plan) -> Touched:
 
 
 def _products_without_row(ids: Collection[Value], rows: RowReader, plan: Plan) -> Touched:
-    held = [(value, rows.get("catalog_product_entity", value)) for value in ids if value]
+    held = [(value, product_row(value, rows, plan)) for value in ids if isinstance(value, int) and value]
     return _refs(Kind.PRODUCT, [value for value, row in held if row is None or not product_is_in(row, rows, plan)])
 
 
@@ -173,7 +174,20 @@ def _subscriber(before: Row | None, after: Row | None, rows: RowReader, plan: Pl
 def _product_value(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
     views = (ADMIN, shop(rows, plan).view)
     if any(row is not None and row.get("store_id") in views for row in (before, after)):
-        yield from _refs(Kind.PRODUCT, _either("entity_id", before, after))
+        yield from _refs(Kind.PRODUCT, _products_of_values(before, after, rows, plan))
+
+
+def _products_of_values(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> list[Value]:
+    if not plan.row_ids:
+        return _either("entity_id", before, after)
+    versions = (rows.get("catalog_product_entity", row_id) for row_id in _either("row_id", before, after))
+    return [version["entity_id"] for version in versions if version is not None]
+
+
+def _flag(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
+    """Another version of the catalogue is live: any product may have another row now."""
+    if version_in(before) != version_in(after):
+        yield _ALL_PRODUCTS
 
 
 # -------------------------------------------------------------------------------------------- reference rows
@@ -202,7 +216,7 @@ def _option(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) 
     """An option that came, went or moved: with the first and the last one, ids become labels and labels ids."""
     for attribute_id in _either("attribute_id", before, after):
         for kind, table in _value_tables(attribute_id, rows, plan):
-            yield Sweep(kind, table, "entity_id", "attribute_id", attribute_id)
+            yield _users(kind, table, "attribute_id", attribute_id, plan)
 
 
 def _label(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
@@ -217,9 +231,16 @@ def _label(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -
         attribute_id = option.get("attribute_id")
         for kind, table in _value_tables(attribute_id, rows, plan):
             if table.endswith("_int"):  # one option is one number; a multiselect's text holds several
-                yield Sweep(kind, table, "entity_id", "value", option_id)
+                yield _users(kind, table, "value", option_id, plan)
             else:
-                yield Sweep(kind, table, "entity_id", "attribute_id", attribute_id)
+                yield _users(kind, table, "attribute_id", attribute_id, plan)
+
+
+def _users(kind: Kind, table: str, column: str, value: Value, plan: Plan) -> Sweep:
+    """The objects with such a value; all products where values hang on rows, which do not tell the product."""
+    if kind is Kind.PRODUCT and plan.row_ids:
+        return _ALL_PRODUCTS
+    return Sweep(kind, table, "entity_id", column, value)
 
 
 def _value_tables(attribute_id: Value, rows: RowReader, plan: Plan) -> Iterator[tuple[Kind, str]]:
@@ -286,4 +307,5 @@ _TABLES: Final[dict[str, Touch]] = {
     "eav_attribute_option": _option,
     "eav_attribute_option_value": _label,
     "eav_entity_type": _entity_type,
+    "flag": _flag,
 }

@@ -10,6 +10,7 @@ import typer
 from cdc.cli.common import AsJson, Config, Sets, print_json, settings_of
 from cdc.config import Settings
 from cdc.errors import CdcError
+from cdc.mapping_config import MappingSettings
 from cdc.model import Finding
 
 
@@ -44,8 +45,24 @@ def _source(settings: Settings) -> Sequence[Finding]:
     from cdc.source.preflight import findings
     from mappers.mapping import MagentoMapping
 
-    mapper = MagentoMapping(settings.mapping)
+    mapper = MagentoMapping(_as_the_shop_has_it(settings))
     return findings(settings.source, mapper.tables, mapper.attributes)
+
+
+def _as_the_shop_has_it(settings: Settings) -> MappingSettings:
+    """The mapping with what a run asks the server; as it stands when that fails, which the findings then tell."""
+    from cdc.source.satellites import with_primary_keys
+    from cdc.source.server import connect, mapped_errors
+
+    try:
+        with mapped_errors(settings.source):
+            connection = connect(settings.source)
+            try:
+                return with_primary_keys(connection, settings.source, settings.mapping)
+            finally:
+                connection.close()
+    except CdcError:
+        return settings.mapping
 
 
 def _state(settings: Settings) -> Finding:

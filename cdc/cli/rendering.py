@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cdc.config import Settings
 from cdc.errors import SetupError
+from cdc.mapping_config import PRODUCTS
 from cdc.replica.replica import Replica
 from cdc.replica.schema import stored_columns, table_name
 from mappers.mapping import MagentoMapping
@@ -11,7 +12,8 @@ from mappers.mapping import MagentoMapping
 
 def mapper_of(settings: Settings, replica: Replica) -> MagentoMapping:
     """The mapper of these settings. Raises SetupError if the state was made with another mapping."""
-    keys = {table: tuple(_columns(replica, table)[1]) for table in settings.mapping.without_primary_key()}
+    unknown = (*settings.mapping.without_primary_key(), PRODUCTS)
+    keys = {table: tuple(_columns(replica, table)[1]) for table in unknown}
     mapper = MagentoMapping(settings.mapping.with_primary_keys(keys))
     for spec in mapper.tables:  # SQLite would take a column that is not there for a text
         missing = {*stored_columns(spec)} - {*_columns(replica, spec.name)[0]}

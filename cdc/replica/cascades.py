@@ -13,6 +13,8 @@ from pathlib import Path
 from cdc.model import DeleteRule, ForeignKey, TableSpec
 
 CORE_FILE = Path(__file__).with_name("core_foreign_keys.tsv")
+_PRODUCTS = "catalog_product_entity"
+_SEQUENCE = "sequence_product"
 
 
 def core_foreign_keys() -> tuple[ForeignKey, ...]:
@@ -20,6 +22,19 @@ def core_foreign_keys() -> tuple[ForeignKey, ...]:
     lines = CORE_FILE.read_text(encoding="utf-8").splitlines()
     rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
     return tuple(ForeignKey(c, cc, p, pc, DeleteRule(rule)) for c, cc, p, pc, rule in rows)
+
+
+def in_row_ids(keys: Iterable[ForeignKey]) -> tuple[ForeignKey, ...]:
+    """Core's foreign keys as Adobe Commerce has them: a product's values hang on its row, its row on a sequence."""
+    moved = []
+    for key in keys:
+        if key.parent != _PRODUCTS:
+            moved.append(key)
+        elif key.child.startswith(f"{_PRODUCTS}_") and key.child_column == "entity_id":
+            moved.append(replace(key, child_column="row_id", parent_column="row_id"))
+        else:
+            moved.append(replace(key, parent=_SEQUENCE, parent_column="sequence_value"))
+    return (*moved, ForeignKey(_PRODUCTS, "entity_id", _SEQUENCE, "sequence_value", DeleteRule.CASCADE))
 
 
 class Cascades:

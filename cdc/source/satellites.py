@@ -5,7 +5,7 @@ from __future__ import annotations
 from cdc.config import SourceSettings
 from cdc.errors import SetupError
 from cdc.mapping_columns import Lookup
-from cdc.mapping_config import MappingSettings
+from cdc.mapping_config import PRODUCTS, MappingSettings
 from cdc.source.server import Connection, rows
 
 _COLUMNS = (
@@ -17,7 +17,7 @@ _COLUMNS = (
 
 
 def with_primary_keys(connection: Connection, source: SourceSettings, mapping: MappingSettings) -> MappingSettings:
-    """The mapping with ``primary`` of every satellite and contact form filled in.
+    """The mapping with ``primary`` of every satellite and contact form filled in, and with ``product_key``.
 
     Raises SetupError for a table without a primary key, and for a look-up by another column than the primary key.
 
@@ -26,7 +26,7 @@ def with_primary_keys(connection: Connection, source: SourceSettings, mapping: M
     for lookup in mapping.lookups():
         _require_key(connection, source, lookup)
     return mapping.with_primary_keys(
-        {table: _found(connection, source, table) for table in mapping.without_primary_key()}
+        {table: _found(connection, source, table) for table in (*mapping.without_primary_key(), PRODUCTS)}
     )
 
 

@@ -13,6 +13,7 @@ from cdc.history.loader import load_order
 from cdc.model import ObjectRef, Position
 from cdc.replica import dirty
 from cdc.replica.replica import Replica
+from cdc.source.satellites import with_primary_keys
 from cdc.source.server import connect, foreign_keys, read_identity
 from cdc.startup import row_loader
 from mappers.mapping import MagentoMapping
@@ -22,8 +23,8 @@ State = dict[str, dict[str, Any]]
 
 def full_render(settings: Settings) -> State:
     """External id → type, properties that hold something, associations: of everything that exists now."""
-    mapper = MagentoMapping(settings.mapping)
     connection = connect(settings.source)
+    mapper = MagentoMapping(with_primary_keys(connection, settings.source, settings.mapping))
     keys = foreign_keys(connection, settings.source.database, settings.source.table_prefix)
     identity = read_identity(connection)
     connection.close()

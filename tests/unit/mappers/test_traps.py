@@ -1,7 +1,7 @@
 """The traps of Magento's tables, each by its name: what a reader that takes rows at face value gets wrong.
 
 Through the real replica and mapping: what would have gone to HubSpot. Those that need a server to show are in
-``tests/integration/test_business_events.py``, Adobe Commerce's in ``tests/integration/test_row_ids.py``.
+``tests/integration/test_business_events.py``, Adobe Commerce's in ``tests/acceptance/test_row_ids.py``.
 """
 
 from __future__ import annotations

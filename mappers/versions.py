@@ -1,0 +1,49 @@
+"""Adobe Commerce's scheduled versions: which of a product's rows is live.
+
+Pure. There a product has a row (``row_id``) per version, which is live from ``created_in`` until before ``updated_in``;
+versions are the epoch seconds at which they begin, 1 is what was always there. They go live by time, but not unseen:
+every minute the shop's own cron (``staging_apply_version``) looks whether one is due and then writes its number into
+the flag ``staging``, key ``current_version``. Shop pages choose rows by that number, and so does this: what is sent is
+a function of the rows held, and changes at the moment at which the shop does.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from cdc.model import Row, Value
+from cdc.protocols import RowReader
+
+FIRST_VERSION: Final = 1
+_FLAG: Final = "staging"
+_NUMBER: Final = re.compile(r"\bcurrent_version\W+(?:[is]:)?(?:\d+:)?\W?(\d+)")
+"""``"current_version":"1496739600"`` in JSON; ``s:15:"current_version";i:1496739600`` as PHP wrote it before 2.2."""
+
+
+def is_staging(flag: Row) -> bool:
+    """Whether this row of ``flag`` is the one that names the live version."""
+    return flag.get("flag_code") == _FLAG
+
+
+def version_in(flag: Row | None) -> int:
+    """The version that a row of ``flag`` calls live; 1 where it says nothing."""
+    data = flag.get("flag_data") if flag is not None else None
+    found = _NUMBER.search(data) if isinstance(data, str) else None
+    return int(found[1]) if found else FIRST_VERSION
+
+
+def live_version(rows: RowReader) -> int:
+    """The version that is live now."""
+    flags = rows.find("flag", "flag_code", _FLAG)
+    return version_in(flags[-1]) if flags else FIRST_VERSION
+
+
+def live_row(versions: list[Row], version: int) -> Row | None:
+    """Of a product's rows the one that is live at this version; None if it only begins later or has ended."""
+    live = [row for row in versions if _number(row.get("created_in")) <= version < _number(row.get("updated_in"))]
+    return max(live, key=lambda row: (_number(row.get("created_in")), _number(row.get("row_id"))), default=None)
+
+
+def _number(value: Value) -> int:
+    return int(value) if isinstance(value, int | str) and str(value).isdecimal() else 0
