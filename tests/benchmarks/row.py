@@ -20,5 +20,5 @@ class Row:
 
     def cells(self) -> tuple[str, ...]:
         """The line as text."""
-        digits = 0 if abs(self.value) >= 100 else 1 if abs(self.value) >= 10 else 3
+        digits = 0 if isinstance(self.value, int) or abs(self.value) >= 100 else 1 if abs(self.value) >= 10 else 3
         return self.what, f"{self.value:,.{digits}f} {self.unit}".strip(), self.target, self.note

@@ -43,10 +43,18 @@ CHANGELOGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "catalog_product_bundle_selection": ("parent_product_id", (_SEARCH,)),
     "cataloginventory_stock_item": ("product_id", (_STOCK,)),
     "customer_entity": ("entity_id", ("customer_dummy",)),
+    "customer_entity_datetime": ("entity_id", ("customer_dummy",)),
+    "customer_entity_decimal": ("entity_id", ("customer_dummy",)),
+    "customer_entity_int": ("entity_id", ("customer_dummy",)),
     "customer_address_entity": ("parent_id", ("customer_dummy",)),
     "inventory_source_item": ("source_item_id", ("inventory",)),
     "sales_order": ("entity_id", ("sales_order_data_exporter",)),
     "sales_order_item": ("order_id", ("sales_order_data_exporter",)),
+    "sales_order_status": ("status", ("sales_order_status_data_exporter",)),
+    "sales_payment_transaction": ("order_id", ("sales_order_data_exporter",)),
+    "store": ("website_id", ("store_data_exporter",)),
+    "store_group": ("website_id", ("store_data_exporter",)),
+    "store_website": ("website_id", ("store_data_exporter",)),
 }
 """Table → (the column that its triggers note, the views whose ``<view>_cl`` table gets a row)."""
 
