@@ -186,7 +186,7 @@ def _products_of_values(before: Row | None, after: Row | None, rows: RowReader, 
 
 def _flag(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
     """Another version of the catalogue is live: any product may have another row now."""
-    if version_in(before) != version_in(after):
+    if before is None or after is None or version_in(before) != version_in(after):
         yield _ALL_PRODUCTS
 
 

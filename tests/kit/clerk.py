@@ -63,6 +63,7 @@ class Clerk:
     """
 
     def __init__(self, folder: Path, settings: MappingSettings, keys: Sequence[ForeignKey] | None = None) -> None:
+        self.folder = folder
         self.mapper = CountingMapping(settings)
         self.replica = Replica(
             folder, self.mapper, core_foreign_keys() if keys is None else keys, FixedClock(0), has_server=False

@@ -35,7 +35,7 @@ OPTIONS: Sequence[Value] = (
     '{"product_calculations":"1","shipment_type":"0"}',
     'a:1:{s:20:"product_calculations";i:0;}',
 )
-EAV: dict[str, Sequence[Value]] = {"entity_id": ID, "attribute_id": ID, "store_id": (0, 0, 1, 2)}
+EAV: dict[str, Sequence[Value]] = {"entity_id": ID, "row_id": ID, "attribute_id": ID, "store_id": (0, 0, 1, 2)}
 VALUES: dict[str, Sequence[Value]] = {
     "int": (None, 1, 2),
     "decimal": MONEY,
@@ -52,6 +52,7 @@ ANSWER: Sequence[Value] = (
     None, "{", '{"mail":"ann@example.com","who":"a"}', '{"mail":"ann@example.com"}', '{"mail":"no address"}',
     '{"from":{"mail":"bob@example.com"}}',
 )  # fmt: skip
+VERSION: Sequence[Value] = (None, '{"current_version":"1"}', '{"current_version":5}', '{"current_version":"7","x":1}')
 COLUMNS: dict[str, dict[str, Sequence[Value]]] = {
     "store_website": {"code": WORD},
     "store": {"code": ("default", "de", "fr"), "website_id": ID, "name": WORD},
@@ -84,7 +85,11 @@ COLUMNS: dict[str, dict[str, Sequence[Value]]] = {
     "newsletter_subscriber": {
         "store_id": MAYBE, "customer_id": (0, 1, 2, 3), "subscriber_email": EMAIL, "subscriber_status": (0, 1, 2, 3, 4),
     },
-    "catalog_product_entity": {"sku": WORD, "type_id": WORD, "created_at": TIME, "has_options": (0, 1)},
+    "catalog_product_entity": {
+        "sku": WORD, "type_id": WORD, "created_at": TIME, "has_options": (0, 1), "entity_id": ID,
+        "created_in": (1, 1, 5), "updated_in": (5, 9, 9),
+    },
+    "flag": {"flag_code": ("staging", "staging", "other"), "flag_data": VERSION},
     "sales_order": {
         "increment_id": WORD, "store_id": MAYBE, "state": STATE, "status": WORD, "hold_before_state": STATE,
         "hold_before_status": WORD, "customer_id": MAYBE, "customer_is_guest": (None, 0, 1, 1),
@@ -143,6 +148,7 @@ HOT = [
     ["sales_order_item"],
     ["sales_order", "sales_order_address", "customer_entity"],
     ["contacts", "answers", "newsletter_subscriber", "sales_order", "customer_entity"],
+    ["flag", "catalog_product_entity", "catalog_product_entity_varchar", "catalog_product_entity_int"],
     ["store", "store_website", "customer_group", "catalog_product_website", "catalog_product_entity"],
     ["sales_order_address", "slots", "slots", "dates", "queue", "points", "labels"],
     [table for table in COLUMNS if table.startswith("catalog_product_entity_")],
@@ -219,6 +225,7 @@ SETTINGS = st.builds(
     currency=st.sampled_from(["order", "base"]),
     filter=st.sampled_from(FILTERS),
     store_view=st.sampled_from(["", "de"]),
+    product_key=st.sampled_from(["entity_id", "entity_id", "row_id"]),
     deleted_customers=st.sampled_from(["drop", "guest"]),
     stages=st.sampled_from([{}, {"a": "processed"}]),
 )
@@ -227,7 +234,7 @@ SEEDS = st.integers(0, 2**32)
 
 def random_row(chance: random.Random, table: str, key: Value, rows: DictRows) -> dict[str, Value]:
     """A row of ``table``: each column that the mapping has one of its few values."""
-    known = rows.specs[table].columns
+    known = {*rows.specs[table].columns} - {*rows.specs[table].key}
     values = {name: chance.choice(values) for name, values in COLUMNS[table].items() if name in known}
     return dict.fromkeys(rows.specs[table].key, key) | values
 
