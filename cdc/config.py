@@ -56,7 +56,9 @@ class TlsSettings(Section):
 class SourceSettings(Section):
     """Where changes come from."""
 
-    kind: Literal["binlog", "files"] = Field("binlog", description="binlog: a live server; files: binlog files")
+    kind: Literal["binlog", "files", "kafka"] = Field(
+        "binlog", description="binlog: a live server; files: binlog files; kafka: topics, see [kafka]"
+    )
     host: str = Field("127.0.0.1", description="database server")
     port: Port = Field(3306, description="its port")
     user: str = Field(

@@ -24,11 +24,13 @@ from cdc.config import Settings
 from cdc.delivery.engine import Delivery
 from cdc.errors import CdcError, SourceDisconnectedError
 from cdc.history.loader import Loader
+from cdc.leader import Leadership
 from cdc.model import Position, Start
+from cdc.parts import Parts
 from cdc.replica import dirty
 from cdc.replica.thread import StateThread, TransactionQueue
 from cdc.source.retention import RetentionWatch
-from cdc.startup import Parts, open_parts
+from cdc.startup import open_parts
 from cdc.status import DaemonView
 from cdc.web.metrics import Metrics
 from cdc.web.server import WebServer, start_web
@@ -83,6 +85,7 @@ class Daemon:
         self._state: StateThread | None = None
         self._loader: Loader | None = None
         self._delivery: Delivery | None = None
+        self._leadership: Leadership | None = None
         self._reader: threading.Thread | None = None
         self._view = DaemonView(self._queue, self.source)
 
@@ -118,6 +121,7 @@ class Daemon:
                         stop=self._stop_reading,
                         clock=self._clock,
                         on_state=self._on_source_state,
+                        loop=self._loop,
                     )
                 )
                 return
@@ -140,7 +144,10 @@ class Daemon:
             self._settings.mapping.namespace,
             observer=self._metrics,
             lines_need_product=sink.lines_need_product,
+            office=self._join(parts),
         )
+        if self._leadership is not None:
+            self._leadership.attach(self._delivery)
         self._state.start()
         if self._options.resend:
             await self._state.call(lambda _: parts.replica.resend_everything())
@@ -155,6 +162,8 @@ class Daemon:
             tasks.create_task(self._watched(self._delivery.run(), "delivery")),
             tasks.create_task(self._watched(self._refresh(), "refresh")),
         ]
+        if self._leadership is not None:
+            side.append(tasks.create_task(self._watched(self._leadership.run(), "leadership")))
         stuck: list[str] = []
         if self._options.until_end:
             stuck = await self._until_end(parts)
@@ -164,8 +173,19 @@ class Daemon:
         for task in side:
             task.cancel()
         await asyncio.gather(*side, return_exceptions=True)
+        if self._leadership is not None:
+            await self._leadership.close()
         await sink.close()
         return stuck
+
+    def _join(self, parts: Parts) -> Leadership | None:
+        """Members share the sending; a run that reads the shop itself is alone."""
+        if self._settings.source.kind != "kafka":
+            return None
+        assert self._state is not None
+        self._leadership = Leadership(self._settings, self._state, self._clock, parts.end)
+        self._view.leadership = self._leadership
+        return self._leadership
 
     def _start_loader(self, parts: Parts) -> None:
         if parts.loader is None:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from cdc.kafka_values import KafkaValues
 from cdc.section import Section, read_secret
 
 _BROKER = re.compile(r"^(\[[0-9a-fA-F:]+\]|[^\s:/,@]+):\d{1,5}$")
@@ -48,6 +49,10 @@ class KafkaSettings(Section):
     tls: KafkaTls = KafkaTls()
     on_bad_record: Literal["stop", "deadletter"] = Field(
         "stop", description="reading: a record that makes no sense stops the daemon, or is set aside and gone past"
+    )
+    values: KafkaValues = KafkaValues()
+    account: str = Field(
+        "", description="members: names the HubSpot account in topics; those of one name share it; default sink.kind"
     )
     transactional_id: str = Field(
         "", description="relay: names the writer, the newest of a name stops the others; default <prefix>.relay"

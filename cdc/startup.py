@@ -6,17 +6,20 @@ place of the same log.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import structlog
 
 from cdc.config import Settings
 from cdc.errors import ConfigError, PositionLostError, SetupError, SourceDisconnectedError
 from cdc.history.reader import RowLoader
-from cdc.model import Doubt, ForeignKey, Position, Start, StartKind, TableSchema, TableSpec, Transaction, parse_start
+from cdc.member import open_member
+from cdc.model import Doubt, Position, Start, StartKind, TableSchema, TableSpec, Transaction, parse_start
+from cdc.parts import OnState, Parts
 from cdc.protocols import Clock
 from cdc.replica.cascades import core_foreign_keys, in_row_ids, with_between
 from cdc.replica.replica import Replica
@@ -33,28 +36,21 @@ log = structlog.get_logger(__name__)
 
 REPAIR_RETRY_S = 5.0  # how often a server that does not answer is asked where its log is now
 
-OnState = Callable[[str, Mapping[str, object]], None]
-
-
-@dataclass
-class Parts:
-    """What a run works with. ``loader`` reads rows from the server; None when there is none."""
-
-    replica: Replica
-    keys: Sequence[ForeignKey]
-    read: Callable[[], Iterator[Transaction]]
-    close_source: Callable[[], None]
-    end: Callable[[], Position | None]
-    loader: RowLoader | None
-    counters: Callable[[], Mapping[str, int]]
-
 
 def open_parts(
-    settings: Settings, *, start: Start | None, stop: threading.Event, clock: Clock, on_state: OnState
+    settings: Settings,
+    *,
+    start: Start | None,
+    stop: threading.Event,
+    clock: Clock,
+    on_state: OnState,
+    loop: asyncio.AbstractEventLoop,
 ) -> Parts:
     """Open state and source. Raises SetupError, PositionLostError, StateError, SourceDisconnectedError."""
     if settings.source.kind == "files":
         return _open_files(settings, start, clock)
+    if settings.source.kind == "kafka":
+        return open_member(settings, start, stop, clock, on_state, loop)
     return _open_binlog(settings, start, stop, clock, on_state)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cdc.replica import dirty, outbox, shapes
+from cdc.replica.feeds import count_bad
 from cdc.replica.store import Store
 from cdc.replica.thread import StateThread, TransactionQueue
 from cdc.web.metrics import Metrics
@@ -14,6 +15,7 @@ from cdc.web.metrics import Metrics
 if TYPE_CHECKING:
     from cdc.delivery.engine import Delivery
     from cdc.history.loader import Loader
+    from cdc.leader import Leadership
     from cdc.source.retention import RetentionWatch
 
 HUNG_S = 60.0  # a thread that has not turned for this long hangs; far over the longest commit on a slow disk
@@ -36,6 +38,7 @@ class DaemonView:
         self._state: StateThread | None = None
         self._delivery: Delivery | None = None
         self.loader: Loader | None = None
+        self.leadership: Leadership | None = None
         self.retention: RetentionWatch | None = None
         self._held: dict[str, Any] = {}
 
@@ -84,6 +87,7 @@ class DaemonView:
             },
             "queue": {"transactions": len(self._queue), "bytes": self._queue.bytes},
             "load": self._load(),
+            "member": self.leadership.status() if self.leadership else {"role": "alone"},
             "delivery": self._delivery.status() if self._delivery else {},
             **self._held,
         }
@@ -121,4 +125,5 @@ class DaemonView:
             "missing": shapes.missing(store),
             "outbox": outbox.counts(store),
             "dead_letters": dead,
+            "bad_records": count_bad(store),
         }

@@ -14,6 +14,7 @@ from cdc.delivery.brakes import Brakes
 from cdc.delivery.health import Health
 from cdc.delivery.latency import Latencies
 from cdc.delivery.observer import Observer
+from cdc.delivery.office import Alone, Office
 from cdc.delivery.quota import Window
 from cdc.model import ObjectRef, ObjectType
 from cdc.protocols import Clock, Sink
@@ -99,6 +100,7 @@ class Context:
     brakes: Brakes
     random: Random
     lines_need_product: bool = False
+    office: Office = field(default_factory=Alone)
     flight: Flight = field(default_factory=Flight)
     tally: Tally = field(default_factory=Tally)
     latencies: Latencies = field(default_factory=Latencies)

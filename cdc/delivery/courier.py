@@ -69,6 +69,10 @@ class Courier:
         """Send ``entries`` and settle them. False: they are still in flight and have to be split."""
         context = self._context
         messages = [message_of(entry, context.namespace) for entry in entries]
+        if not context.office.may_send:
+            context.window.cancel(ticket)
+            self.release(entries)
+            return True
         sent_ms = context.clock.now_ms()
         try:
             answer = await context.sink.send(messages)

@@ -15,6 +15,7 @@ from cdc.delivery.health import Health
 from cdc.delivery.judge import Judge
 from cdc.delivery.lane import Lane
 from cdc.delivery.observer import NullObserver, Observer
+from cdc.delivery.office import Alone, Office
 from cdc.delivery.quota import Window
 from cdc.errors import StateError
 from cdc.model import RANK, Urgency
@@ -53,6 +54,7 @@ class Delivery:
         observer: Observer | None = None,
         random: Random | None = None,
         lines_need_product: bool = False,
+        office: Office | None = None,
     ) -> None:
         self._context = Context(
             sink=sink,
@@ -66,6 +68,7 @@ class Delivery:
             brakes=Brakes(settings.delivery),
             random=random or Random(),
             lines_need_product=lines_need_product,
+            office=office or Alone(),
         )
         self._lanes = [Lane(rank, self._context) for rank in sorted(set(RANK.values()))]
         self._judge = Judge(self._context)
@@ -115,7 +118,8 @@ class Delivery:
 
     async def _judging(self) -> None:
         while True:  # at the start, too: it shows whether the sink is there before there is anything to send
-            await self._judge.poll()
+            if self._context.office.may_send:
+                await self._judge.poll()
             await asyncio.sleep(self._context.settings.sink.judge_poll_s)
 
     async def _housekeeping(self) -> None:
@@ -187,6 +191,11 @@ class Delivery:
             await asyncio.wait([self._work])
 
     # --------------------------------------------------------------------------------------------------- state
+
+    @property
+    def in_flight(self) -> int:
+        """Messages on the wire."""
+        return len(self._context.flight)
 
     @property
     def is_accepting(self) -> bool:

@@ -90,7 +90,7 @@ class Lane:
     async def _turn(self) -> float:
         """Send a batch if one may go. Returns how long to wait before the next turn; infinite: until woken."""
         context = self._context
-        if self._requests >= REQUESTS or self._splits >= SPLITS:
+        if self._requests >= REQUESTS or self._splits >= SPLITS or not context.office.may_send:
             return math.inf
         now_s = context.clock.monotonic()
         wait_s = self._delay_s(now_s, Traffic.LIVE)

@@ -12,7 +12,7 @@ from cdc.errors import StateError
 from cdc.model import STAMP_FILE_BITS, STAMP_OFFSET_BITS, BadRecord, Feed, Position
 from cdc.replica.store import Store
 
-_OFFSETS, _SERVERS, _HIGH = "topic_offsets", "source_servers", "source_high"
+_OFFSETS, _SERVERS, _HIGH, _FED = "topic_offsets", "source_servers", "source_high", "fed_ms"
 
 
 class Feeds:
@@ -41,12 +41,22 @@ class Feeds:
 
     def take(self, feed: Feed, now_ms: int) -> None:
         """Keep offsets and bad records with the rows they belong to."""
+        self._store.set_meta(_FED, now_ms)
         if feed.offsets is not None:
             self._store.set_meta(_OFFSETS, {**self.offsets(), **feed.offsets})
         self._store.db.executemany(
             "INSERT OR REPLACE INTO bad_record (topic, partition, offset, at_ms, reason) VALUES (?, ?, ?, ?, ?)",
             [(bad.topic, bad.partition, bad.offset, now_ms, bad.reason) for bad in feed.bad],
         )
+
+    def forget_offsets(self) -> None:
+        """The topics are read from their beginning again."""
+        self._store.set_meta(_OFFSETS, {})
+
+    def fed_ms(self) -> int:
+        """When something was last taken, or it was seen that there is nothing; epoch milliseconds."""
+        held: int = self._store.meta(_FED, 0)
+        return held
 
     def offsets(self) -> Mapping[str, tuple[int, str]]:
         """Per ``topic/partition`` where to read on, and the last place there."""

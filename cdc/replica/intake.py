@@ -189,6 +189,10 @@ class Intake:
         self._set_flag("settled_stamp", stamp)
         self._set_flag("complete", True)
 
+    def cover(self, end: Position) -> None:
+        """What is read up to ``end`` is not rendered one by one, but all of it once everything is loaded."""
+        self._set_flag("covered_stamp", self.places.stamp(end))
+
     def all_loaded(self, at: Position) -> None:
         """Everything there is was read from a topic up to ``at``, not from a server: render it."""
         self.store.db.execute("UPDATE load SET done = 1")

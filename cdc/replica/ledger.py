@@ -84,6 +84,10 @@ class Ledger:
             self._bits[name] = held
         return 1 << held
 
+    def names(self, bits: int) -> tuple[str, ...]:
+        """The properties of this bitmap."""
+        return tuple(name for name, bit in self._bits.items() if bits >> bit & 1)
+
     def reload(self) -> None:
         """Forget bits of a transaction that was undone."""
         self._bits = {name: bit for bit, name in self._store.db.execute("SELECT bit, name FROM property")}

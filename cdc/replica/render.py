@@ -55,6 +55,8 @@ class Renderer:
             store.db.execute("SELECT 1 FROM dead_letter WHERE reason = 'render' LIMIT 1").fetchone()
         )
         """Whether any object could not be rendered: one that now can be loses its dead letter."""
+        self.is_following = False
+        """Whether another member sends: then whatever waits here may be on the wire there."""
         self.rendered = 0
         self.enqueued = 0
         self.unchanged = 0
@@ -108,6 +110,7 @@ class Renderer:
         changed_at = self._changed_at(held, cause)
         self._enqueue(ref, Action.UPSERT, changed_at, digest, body.decode(), refs.decode(), cause)
         self.ledger.set_rendered(ref, digest, changed_at, delete=False, properties=ever, stamp=cause.stamp)
+        self._may_be_tried(ref, changed_at)
 
     def _settled(self, made: Rendered, ever: int) -> tuple[dict[str, str], int]:
         """Values as sent: an empty one goes along only if that property ever held something."""
@@ -135,6 +138,14 @@ class Renderer:
         changed_at = self._changed_at(held, cause)
         self._enqueue(ref, Action.DELETE, changed_at, _DELETED, "{}", "[]", cause)
         self._set_deleted(ref, changed_at, held, cause)
+        self._may_be_tried(ref, changed_at)
+
+    def _may_be_tried(self, ref: ObjectRef, changed_at: int) -> None:
+        if self.is_following:
+            self._store.db.execute(
+                "UPDATE ledger SET tried_at = max(tried_at, ?) WHERE kind = ? AND id = ?",
+                (changed_at, ref.kind.value, ref.id),
+            )
 
     def _set_deleted(self, ref: ObjectRef, changed_at: int, held: LedgerEntry, cause: Cause) -> None:
         self.ledger.set_rendered(ref, _DELETED, changed_at, delete=True, properties=held.properties, stamp=cause.stamp)

@@ -182,8 +182,12 @@ class Replica(Intake):
         self._raise_floor()
 
     def _raise_floor(self) -> None:
-        self.renderer.floor_ms = self._clock.now_ms()
-        self.store.set_meta("floor_ms", self.renderer.floor_ms)
+        self.raise_floor(self._clock.now_ms())
+
+    def raise_floor(self, floor_ms: int) -> None:
+        """No ``changed_at`` from now on is lower, in epoch milliseconds."""
+        self.renderer.floor_ms = floor_ms
+        self.store.set_meta("floor_ms", floor_ms)
 
     def _render_live(self, touches: Touches, read_at: Mapping[int, int]) -> None:
         has_dirty = dirty.is_any(self.store)
@@ -278,6 +282,11 @@ class Replica(Intake):
         if changed:
             self._render_all_again()
         return changed
+
+    @property
+    def mapping_version(self) -> str:
+        """What changes whenever objects are rendered otherwise."""
+        return self._mapper.version
 
     def resend_everything(self) -> None:
         """Send every object once more, equal or not (``run --resend``), behind live work."""

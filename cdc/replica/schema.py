@@ -19,6 +19,7 @@ dead_letter messages set aside for good, with their reason
 prepared   changes of XA transactions that are neither committed nor rolled back yet, by id and place of their PREPARE
 unread     keys of rows that the log told only in part: to be read from the server
 unknown    objects with an attempt whose outcome is unknown: to be sent once more after their next acceptance
+unpublished what a leader of members has yet to tell the others
 bad_record records of topics that could not be understood, with their reason
 orphan     accepted and later refused because what they refer to was not known yet; rendered again once it is
 ========== ==============================================================================================
@@ -91,6 +92,8 @@ CREATE TABLE IF NOT EXISTS unread (
     tbl TEXT NOT NULL, key TEXT NOT NULL, stamp INTEGER NOT NULL, commit_ms INTEGER NOT NULL, PRIMARY KEY (tbl, key));
 CREATE TABLE IF NOT EXISTS unknown (
     kind TEXT NOT NULL, id NOT NULL, due_ms INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unpublished (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id NOT NULL, UNIQUE (kind, id));
 CREATE TABLE IF NOT EXISTS bad_record (
     topic TEXT NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL, at_ms INTEGER NOT NULL,
     reason TEXT NOT NULL, PRIMARY KEY (topic, partition, offset)) WITHOUT ROWID;

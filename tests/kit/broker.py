@@ -144,6 +144,7 @@ class Broker:
             "broker.session.timeout.ms": "3000",  # a killed broker may register again only after it
             "broker.heartbeat.interval.ms": "500",
             "group.initial.rebalance.delay.ms": "0",
+            "group.min.session.timeout.ms": "1000",  # the default, 6 s, would make tests of takeovers slow
             "log.cleaner.backoff.ms": "200",
             "log.cleaner.dedupe.buffer.size": "8388608",  # the default is half our heap
             "log.retention.check.interval.ms": "1000",

@@ -55,6 +55,10 @@ class SandboxThread:
         request = urllib.request.Request(f"{self.url}/_sandbox/faults", body, headers, method=method)
         urllib.request.urlopen(request, timeout=5).close()
 
+    def accepted(self) -> int:
+        """Messages accepted so far."""
+        return self._server.store.accepted
+
     def has_accepted(self, object_type: ObjectType, external_id: str) -> bool:
         """Whether a message of this object has arrived, judged or not. Looks into memory, without a request."""
         return external_id in self._server.store.objects[object_type]

@@ -15,8 +15,8 @@ PACKAGES = ("cdc", "mappers", "sinks")
 
 LEAVES = (
     "cdc.model", "cdc.errors", "cdc.config", "cdc.mapping_config", "cdc.mapping_columns", "cdc.mapping_tables",
-    "cdc.mapping_rules", "cdc.json_path", "cdc.kafka_config", "cdc.protocols", "cdc.clock", "cdc.change_codec",
-    "cdc.collector",
+    "cdc.mapping_rules", "cdc.json_path", "cdc.kafka_values", "cdc.kafka_config", "cdc.protocols", "cdc.clock",
+    "cdc.change_codec", "cdc.collector",
 )  # fmt: skip
 EVERYTHING = PACKAGES
 
@@ -34,7 +34,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "cdc.mapping_config": (
         "cdc.model", "cdc.section", "cdc.mapping_columns", "cdc.mapping_tables", "cdc.mapping_rules",
     ),
-    "cdc.kafka_config": ("cdc.section",),
+    "cdc.kafka_values": ("cdc.section",),
+    "cdc.kafka_config": ("cdc.section", "cdc.kafka_values"),
     "cdc.config": ("cdc.model", "cdc.errors", "cdc.section", "cdc.mapping_config", "cdc.kafka_config"),
     "cdc.protocols": ("cdc.model",),
     "cdc.change_codec": ("cdc.model", "cdc.errors"),
@@ -49,6 +50,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "cdc.web": LEAVES,
     "mappers": LEAVES,
     "sinks": LEAVES,
+    "cdc.leader": (*LEAVES, "cdc.replica", "cdc.kafka"),
+    "cdc.parts": EVERYTHING,
+    "cdc.member": EVERYTHING,
     "cdc.startup": EVERYTHING,
     "cdc.status": EVERYTHING,
     "cdc.daemon": EVERYTHING,

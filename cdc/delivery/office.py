@@ -1,0 +1,20 @@
+"""Whether this process is the one that sends: always, unless other members share the account (``cdc/leader.py``)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Office(Protocol):
+    """Asked in the event loop before every request."""
+
+    @property
+    def may_send(self) -> bool:
+        """Whether a request may begin now."""
+        ...
+
+
+class Alone:
+    """The only one."""
+
+    may_send = True

@@ -1,0 +1,36 @@
+"""What every client of the cluster is given."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from cdc.errors import ConfigError
+from cdc.kafka_config import KafkaSettings
+
+
+def client_arguments(settings: KafkaSettings) -> dict[str, Any]:
+    """Keyword arguments of aiokafka's consumers, producers and admin clients. Raises ConfigError for bad files."""
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": list(settings.brokers),
+        "client_id": "magento-cdc",
+        "security_protocol": settings.protocol.upper(),
+        "request_timeout_ms": int(settings.request_timeout_s * 1000),
+        "metadata_max_age_ms": 30_000,
+    }
+    if settings.protocol.endswith("ssl"):
+        tls = settings.tls
+        try:
+            context = ssl.create_default_context(cafile=str(tls.ca) if tls.ca else None)
+            if tls.cert is not None:
+                context.load_cert_chain(tls.cert, tls.key)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError([f"kafka.tls: {error}"]) from None
+        arguments["ssl_context"] = context
+    if settings.protocol.startswith("sasl"):
+        arguments |= {
+            "sasl_mechanism": settings.sasl_mechanism,
+            "sasl_plain_username": settings.user,
+            "sasl_plain_password": settings.password.get_secret_value(),
+        }
+    return arguments

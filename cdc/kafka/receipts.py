@@ -1,0 +1,52 @@
+"""The records of the receipts topic: object states by key, and who leads. Pure.
+
+Key ``<kind>/<id>``; value a JSON object, hashes in hex. ``detail`` is what HubSpot said of a refused message and may
+quote its values, as the topic of changes holds them anyway.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import orjson
+
+from cdc.kafka.foreign import BadRecordError, parse_json
+from cdc.model import Kind, ObjectRef
+
+LEADER: Final = b"leader"
+
+
+class Leader(NamedTuple):
+    """Who leads: the member's id, how many led before (``generation``), and which mapping it renders by."""
+
+    member: str
+    generation: int
+    mapping: str
+
+
+def leader_value(leader: Leader) -> bytes:
+    """The value of the record with the key ``LEADER``."""
+    return orjson.dumps(leader._asdict())
+
+
+def read_leader(value: bytes) -> Leader:
+    """Raises BadRecordError."""
+    found = parse_json(value, "value")
+    try:
+        return Leader(str(found["member"]), int(found["generation"]), str(found["mapping"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadRecordError("it names no leader") from error
+
+
+def object_key(ref: ObjectRef) -> bytes:
+    """The key of an object's state."""
+    return f"{ref.kind.value}/{ref.id}".encode()
+
+
+def read_key(key: bytes) -> ObjectRef:
+    """Raises BadRecordError."""
+    kind, _, identity = key.decode("utf-8", "replace").partition("/")
+    try:
+        return ObjectRef(Kind(kind), identity if kind == Kind.GUEST else int(identity))
+    except ValueError as error:
+        raise BadRecordError("its key names no object") from error

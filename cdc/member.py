@@ -1,0 +1,219 @@
+"""Opens a member: a run whose changes come over Kafka instead of from the server.
+
+An empty state is filled from the topics: nothing is rendered until all that they held at the start is applied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+import structlog
+from aiokafka import TopicPartition
+
+from cdc.config import Settings
+from cdc.errors import ConfigError, PositionLostError, SetupError
+from cdc.kafka.column_types import known_types
+from cdc.kafka.connect import client_arguments
+from cdc.kafka.debezium import DebeziumReader
+from cdc.kafka.debezium_values import ValueModes
+from cdc.kafka.foreign import BadRecordError, Tables
+from cdc.kafka.maxwell import MaxwellReader
+from cdc.model import STAMP_OFFSET_BITS, Position, Start, TableSpec
+from cdc.parts import OnState, Parts
+from cdc.protocols import Clock
+from cdc.replica.cascades import core_foreign_keys
+from cdc.replica.replica import Replica
+from cdc.source.kafka import DAY_MS, MARGIN, Decoder, ForeignDecoder, KafkaSource, Places, parse_place
+from cdc.source.relayed import RelayDecoder
+from mappers.mapping import MagentoMapping
+
+log = structlog.get_logger(__name__)
+
+ARRIVAL: Final = "arrival.0"
+"""The log of a member of foreign topics: the order in which records arrived."""
+_LAST_OFFSET: Final = (1 << STAMP_OFFSET_BITS) - 1
+_TOPIC_IDS: Final = "topic_ids"
+
+
+def open_member(
+    settings: Settings,
+    start: Start | None,
+    stop: threading.Event,
+    clock: Clock,
+    on_state: OnState,
+    loop: asyncio.AbstractEventLoop,
+) -> Parts:
+    """State and source of a member; not to be called in ``loop``'s own thread.
+
+    Raises ConfigError, SetupError, PositionLostError, StateError, SourceDisconnectedError.
+    """
+    if start is not None:
+        raise ConfigError(["--start: a member reads on where it was; replay at the relay, `magento-cdc relay --start`"])
+    unknown = settings.mapping.without_primary_key()
+    if unknown:
+        raise ConfigError(
+            [f"mapping: {table} needs primary, its primary key: topics do not tell it" for table in unknown]
+        )
+    kafka = settings.kafka
+    is_relayed = kafka.format == "relay"
+    keys = () if is_relayed else core_foreign_keys()
+    topics = (kafka.changes_topic,) if is_relayed else kafka.topics
+    source = KafkaSource(topics, client_arguments(kafka), loop, stop=stop, on_state=on_state)
+    source.open()
+    try:
+        mapper = MagentoMapping(settings.mapping)
+        if is_relayed:
+            mapper.tables = tuple(as_published(spec) for spec in mapper.tables)
+        replica = Replica(settings.state.dir, mapper, keys, clock, has_server=False)
+        replica.renderer.is_following = True  # until it leads
+        decoder: Decoder
+        try:
+            with replica.store.transaction():
+                _same_topics(replica, source)
+                if is_relayed:
+                    places = _begin_relayed(replica, source, clock, kafka.tombstone_days * DAY_MS)
+                    decoder = _relay_decoder(settings, replica)
+                else:
+                    places = _begin_foreign(replica, source)
+                    decoder = _foreign_decoder(settings, replica)
+        except BaseException:
+            replica.close()
+            raise
+    except BaseException:
+        source.close()
+        raise
+
+    def end() -> Position:
+        source.wait_for_end()
+        return decoder.arrived
+
+    return Parts(
+        replica=replica,
+        keys=keys,
+        read=lambda: source.transactions(places, decoder),
+        close_source=source.close,
+        end=end,
+        loader=None,
+        counters=lambda: source.counters,
+    )
+
+
+def as_published(spec: TableSpec) -> TableSpec:
+    """The table as the relay publishes it: what it derives is a column like any other."""
+    columns = (*(c for c in spec.columns if c not in spec.transient), *spec.derived)
+    optional = spec.optional - spec.transient | frozenset(spec.derived)
+    return replace(spec, columns=columns, derived=(), transient=frozenset(), optional=optional)
+
+
+def _begin_relayed(replica: Replica, source: KafkaSource, clock: Clock, retention_ms: int) -> Places:
+    """Where to read on; a fresh state, and one whose mapping asks for more, from the topic's beginning."""
+    partition = TopicPartition(source.topics[0], 0)
+    log_name, identity = f"{partition.topic}.0", source.ids[partition.topic]
+    held = replica.places.position
+    _belongs_here(settings_dir=str(replica.store.folder), held=held, file=log_name)
+    beginning = Position(log_name, source.beginnings()[partition], server=identity)
+    whole = Position(log_name, _LAST_OFFSET, server=identity)
+    if held is None:
+        replica.store.set_meta("load_everything", True)
+        replica.begin(beginning, complete=False, covered=whole)
+        log.info("start_fresh", start="the topic's beginning", position=str(beginning))
+    else:
+        source.check_offsets({partition: held.offset})
+        away_ms = clock.now_ms() - replica.feeds.fed_ms()
+        if away_ms > retention_ms * MARGIN:
+            raise PositionLostError(
+                f"this member was away for {away_ms / DAY_MS:.1f} days: the topic keeps deletions for"
+                f" {retention_ms / DAY_MS:.0f}, so some may be missing",
+                hint="remove the state folder: it is filled again from the topic, and what HubSpot has from the"
+                " receipts",
+            )
+        if replica.reopen_loads():
+            replica.rewind(beginning, is_new_log=True)
+            replica.cover(whole)
+    replica.resume_mapping()
+    position = replica.places.position
+    assert position is not None
+    return Places({partition: position.offset}, is_loading=not replica.complete)
+
+
+def _relay_decoder(settings: Settings, replica: Replica) -> RelayDecoder:
+    position = replica.places.position
+    assert position is not None
+    specs = {spec.name: spec for spec in replica.tables}
+    return RelayDecoder(specs, position, stops=settings.kafka.on_bad_record == "stop")
+
+
+def _begin_foreign(replica: Replica, source: KafkaSource) -> Places:
+    """Where to read each partition from; a fresh state, and one whose mapping asks for more, from the beginning."""
+    replica.applier.is_unordered = True
+    held = replica.places.position
+    _belongs_here(settings_dir=str(replica.store.folder), held=held, file=ARRIVAL)
+    if held is None:
+        replica.store.set_meta("load_everything", True)
+        held = Position(ARRIVAL, 0)
+        replica.begin(held, complete=False, covered=Position(ARRIVAL, _LAST_OFFSET))
+        log.info("start_fresh", start="the topics' beginning", position=str(held))
+    elif replica.reopen_loads():
+        replica.cover(Position(ARRIVAL, _LAST_OFFSET))
+        replica.feeds.forget_offsets()
+    replica.resume_mapping()
+    kept = replica.feeds.offsets()
+    offsets = source.beginnings()
+    resumed = {p: kept[name][0] for p in source.partitions if (name := f"{p.topic}/{p.partition}") in kept}
+    source.check_offsets(resumed)
+    return Places({**offsets, **resumed}, is_loading=not replica.complete)
+
+
+def _foreign_decoder(settings: Settings, replica: Replica) -> ForeignDecoder:
+    kafka = settings.kafka
+    tables = Tables.of(replica.tables, settings.source.database, settings.source.table_prefix)
+    try:
+        types = known_types(kafka.values.types)
+    except ValueError as error:
+        raise ConfigError([f"kafka.values.types: {error}"]) from None
+    if kafka.format == "maxwell":
+        read = MaxwellReader(tables, types).read
+    else:
+        values = kafka.values
+        modes = ValueModes(
+            values.decimal_handling_mode, values.time_precision_mode, values.bigint_unsigned_handling_mode,
+            values.binary_handling_mode, values.unavailable_value_placeholder, on_double=_warn_of_doubles,
+        )  # fmt: skip
+        read = DebeziumReader(tables, types, modes, prefix=values.add_fields_prefix).read
+    held = replica.places.position
+    assert held is not None
+    last = {name: parse_place(place) for name, (_, place) in replica.feeds.offsets().items() if place}
+    return ForeignDecoder(read, BadRecordError, held, last, stops=kafka.on_bad_record == "stop")
+
+
+def _warn_of_doubles() -> None:
+    log.warning(
+        "decimals_as_doubles",
+        limit="doubles",
+        reason="amounts over 15 digits lose some; set the connector's decimal.handling.mode to precise or string",
+    )
+
+
+def _same_topics(replica: Replica, source: KafkaSource) -> None:
+    """Keep the topics' ids. Raises PositionLostError if one of that name is another than it was."""
+    held: Mapping[str, str] = replica.store.meta(_TOPIC_IDS, {})
+    for topic, identity in source.ids.items():
+        if held.get(topic) and identity and held[topic] != identity:
+            raise PositionLostError(
+                f"topic {topic} was made anew: its offsets are not those of state folder {replica.store.folder}",
+                hint="remove the state folder: it is filled again from the topic, and what HubSpot has is in the"
+                " receipts",
+            )
+    replica.store.set_meta(_TOPIC_IDS, {**held, **source.ids})
+
+
+def _belongs_here(*, settings_dir: str, held: Position | None, file: str) -> None:
+    if held is not None and held.file != file:
+        raise SetupError(
+            f"state folder {settings_dir} was filled from {held.file}, not from {file}",
+            hint="give this member a state.dir of its own",
+        )

@@ -1,0 +1,350 @@
+"""Topics as a source of transactions: records are fetched in the event loop and read in the reader thread.
+
+The consumer belongs to no group: partitions are assigned by hand, and where to read on is kept in the local state, in
+the commit that holds what was read. So however long a full queue keeps this thread waiting, there is no membership that
+could be lost meanwhile; what is fetched ahead is bounded by ``FETCH_BYTES``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError, TopicAuthorizationFailedError, UnsupportedVersionError
+from aiokafka.structs import ConsumerRecord
+
+from cdc.errors import CdcError, PositionLostError, SetupError, SourceDisconnectedError
+from cdc.kafka.topic_id import topic_ids
+from cdc.model import BadRecord, Feed, Position, Transaction
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+OnState = Callable[[str, Mapping[str, object]], None]
+
+FETCH_BYTES: Final = 4 << 20
+RECORDS: Final = 1000
+"""Records a fetch hands over at most: some ten ms of this thread."""
+POLL_S: Final = 0.5
+CALL_S: Final = 40.0
+"""How long a call into the loop may take at most: the client's own time-outs are shorter."""
+LOOK_S: Final = 5.0
+"""How often an idle topic's end is asked for, which shows whether the broker is there."""
+NEWS_S: Final = 60.0
+"""How often an idle member notes in its state that it has missed nothing."""
+MARGIN: Final = 0.9
+"""Part of a topic's tombstone retention that a member may be away: clocks and cleaners are not exact."""
+DAY_MS: Final = 86_400_000
+
+
+class Decoder(Protocol):
+    """Makes transactions of records, in the order in which they come. ``arrived``: the place behind the last one."""
+
+    arrived: Position
+
+    def take(self, record: ConsumerRecord) -> Iterator[Transaction]:
+        """The transactions that this record completes; a record that tells nothing makes an empty one."""
+        ...
+
+    def pause(self) -> Iterator[Transaction]:
+        """What is to be kept after a batch of records."""
+        ...
+
+    def idle(self, offset: int) -> Iterator[Transaction]:
+        """All before ``offset`` of the first partition was taken, and nothing came since."""
+        ...
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where to begin: per partition the next offset, and whether the state is still to be filled from the topics."""
+
+    offsets: Mapping[TopicPartition, int]
+    is_loading: bool
+
+
+class Loop:
+    """The event loop as the reader thread sees it: calls that wait for their answer."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def call(self, work: Coroutine[Any, Any, T], timeout_s: float = CALL_S) -> T:
+        """Run ``work`` in the loop. Raises what it raises; SourceDisconnectedError if it never ends."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(timeout_s)
+        except TimeoutError:
+            future.cancel()
+            raise SourceDisconnectedError(f"Kafka did not answer within {timeout_s:.0f} s") from None
+
+
+class KafkaSource:
+    """Reads partitions of some topics. ``connect``: arguments of aiokafka's clients.
+
+    Use from one thread, which is not the loop's; ``close`` from any.
+    """
+
+    def __init__(
+        self,
+        topics: Sequence[str],
+        connect: Mapping[str, Any],
+        loop: asyncio.AbstractEventLoop,
+        *,
+        stop: threading.Event,
+        on_state: OnState,
+    ) -> None:
+        self.topics = tuple(topics)
+        self._connect = connect
+        self._loop = Loop(loop)
+        self._stop = stop
+        self._on_state = on_state
+        self._consumer: AIOKafkaConsumer | None = None
+        self.partitions: tuple[TopicPartition, ...] = ()
+        self.ids: dict[str, str] = {}
+        self._read: dict[TopicPartition, int] = {}
+        self.counters: dict[str, int] = {"kafka_records": 0}
+
+    def open(self) -> None:
+        """Connect and find the partitions. Raises SourceDisconnectedError, SetupError."""
+        try:
+            self._loop.call(self._open())
+        except KafkaError as error:
+            self.close()
+            raise SourceDisconnectedError(f"Kafka cannot be reached: {error!r}") from error
+        except CdcError:
+            self.close()
+            raise
+
+    async def _open(self) -> None:
+        self.ids = await topic_ids(self.topics, self._connect)
+        missing = [topic for topic in self.topics if topic not in self.ids]
+        if missing:
+            raise SetupError(
+                f"Kafka has no topic {', '.join(missing)}",
+                hint="start what fills it first (`magento-cdc relay`), or mend kafka.prefix or kafka.topics",
+            )
+        self._consumer = AIOKafkaConsumer(
+            **self._connect,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            fetch_max_bytes=FETCH_BYTES,
+            max_partition_fetch_bytes=FETCH_BYTES // 4,
+            fetch_max_wait_ms=250,
+        )
+        await self._consumer.start()
+        found = []
+        for topic in self.topics:
+            numbers = self._consumer.partitions_for_topic(topic)
+            if not numbers:
+                await self._consumer._client._wait_on_metadata(topic)
+                numbers = self._consumer.partitions_for_topic(topic)
+            found += [TopicPartition(topic, number) for number in sorted(numbers or ())]
+        self.partitions = tuple(found)
+        self._consumer.assign(self.partitions)
+
+    def beginnings(self) -> dict[TopicPartition, int]:
+        """The first offset of each partition that is still there."""
+        assert self._consumer is not None
+        found: dict[TopicPartition, int] = self._asked(self._consumer.beginning_offsets(self.partitions))
+        return found
+
+    def ends(self) -> dict[TopicPartition, int]:
+        """Where each partition ends now, as far as transactions are decided."""
+        assert self._consumer is not None
+        found: dict[TopicPartition, int] = self._asked(self._consumer.end_offsets(self.partitions))
+        return found
+
+    def _asked(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return self._loop.call(work)
+        except (KafkaError, UnsupportedVersionError) as error:
+            raise SourceDisconnectedError(f"Kafka does not answer: {error!r}") from error
+
+    def check_offsets(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Raises PositionLostError if a topic no longer holds one of these places."""
+        first, end = self.beginnings(), self.ends()
+        for partition, offset in offsets.items():
+            name = f"{partition.topic}/{partition.partition}"
+            if partition not in end:
+                raise _lost(f"partition {name} is gone")
+            if not first[partition] <= offset <= end[partition]:
+                raise _lost(
+                    f"{name} holds offsets {first[partition]} to {end[partition]}, and offset {offset} comes next"
+                )
+
+    # --------------------------------------------------------------------------------------------------- reading
+
+    def transactions(self, places: Places, decoder: Decoder) -> Iterator[Transaction]:
+        """What comes from these places on, until stopped.
+
+        Raises PositionLostError; an unreachable broker is waited for.
+        """
+        consumer = self._consumer
+        assert consumer is not None
+        for partition, offset in places.offsets.items():
+            consumer.seek(partition, offset)
+        targets = self.ends() if places.is_loading else {}
+        looked_s = noted_s = heard_s = time.monotonic()
+        self._on_state("connected", {})
+        while not self._stop.is_set():
+            batches = self._fetched()
+            for records in batches.values():
+                for record in records:
+                    yield from decoder.take(record)
+                self.counters["kafka_records"] += len(records)
+            now_s = time.monotonic()
+            if batches:
+                heard_s = now_s
+                yield from decoder.pause()
+            self._note_positions()
+            if not batches:
+                yield from decoder.idle(self._read[self.partitions[0]])
+            if targets and (self._is_past(targets) or (now_s - heard_s >= LOOK_S and self._is_there())):
+                targets = {}  # what compaction took from a topic's end is not waited for
+                log.info("topics_loaded", position=str(decoder.arrived))
+                yield Transaction((), decoder.arrived, 0, feed=Feed(is_loaded=True))
+            if not batches and now_s - looked_s >= LOOK_S:
+                looked_s = now_s
+                if self._is_there() and now_s - noted_s >= NEWS_S:
+                    noted_s = now_s
+                    yield Transaction((), decoder.arrived, 0, feed=Feed())
+
+    def _fetched(self) -> dict[TopicPartition, list[ConsumerRecord]]:
+        assert self._consumer is not None
+        try:
+            found: dict[TopicPartition, list[ConsumerRecord]] = self._loop.call(
+                self._consumer.getmany(timeout_ms=int(POLL_S * 1000), max_records=RECORDS)
+            )
+        except OffsetOutOfRangeError as error:
+            raise _lost("a topic no longer holds the offset that comes next") from error
+        except TopicAuthorizationFailedError as error:
+            raise SetupError(f"Kafka lets us not read {error}", hint="grant READ and DESCRIBE on the topic") from error
+        except KafkaError as error:
+            self._on_state("unreachable", {"reason": repr(error)})
+            log.warning("source_unreachable", limit="kafka", reason=repr(error))
+            self._stop.wait(POLL_S)
+            return {}
+        return found
+
+    def _note_positions(self) -> None:
+        """Everything before these is handed over."""
+        assert self._consumer is not None
+        consumer = self._consumer
+
+        async def positions() -> dict[TopicPartition, int]:
+            return {partition: await consumer.position(partition) for partition in self.partitions}
+
+        self._read = self._asked(positions())
+
+    def _is_past(self, targets: Mapping[TopicPartition, int]) -> bool:
+        return all(self._read.get(partition, -1) >= end for partition, end in targets.items())
+
+    def wait_for_end(self) -> None:
+        """Wait until all that the topics hold now is handed over, or we are stopped; from another thread."""
+        targets = self.ends()
+        while not self._is_past(targets) and not self._stop.wait(0.05):
+            pass
+
+    def _is_there(self) -> bool:
+        """Whether the broker answers; says so."""
+        try:
+            self.ends()
+        except SourceDisconnectedError as error:
+            self._on_state("unreachable", {"reason": str(error)})
+            return False
+        self._on_state("connected", {})
+        return True
+
+    def close(self) -> None:
+        """Close the consumer; a fetch under way ends empty."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            asyncio.run_coroutine_threadsafe(consumer.stop(), self._loop._loop)
+
+
+def _lost(what: str) -> PositionLostError:
+    return PositionLostError(
+        what,
+        hint="was the topic made anew, or the member away for too long? Remove its state folder: it is filled again"
+        " from the topic, and what HubSpot has from the receipts",
+    )
+
+
+class ForeignDecoder:
+    """Records of other tools, one transaction each; rows carry the source's place, offsets are kept per partition.
+
+    ``last``: per ``topic/partition`` the last place told there, for records that tell none. ``read`` raises
+    ``bad`` errors for records that make no sense: set aside, or with ``stops`` the end.
+    """
+
+    def __init__(
+        self,
+        read: Callable[..., Sequence[tuple[Any, Position | None, int]]],
+        bad: type[Exception],
+        arrived: Position,
+        last: Mapping[str, Position],
+        *,
+        stops: bool,
+    ) -> None:
+        self._read = read
+        self._bad = bad
+        self.arrived = arrived
+        self._last = dict(last)
+        self._stops = stops
+        self._offsets: dict[str, tuple[int, str]] = {}
+
+    def take(self, record: ConsumerRecord) -> Iterator[Transaction]:
+        """See Decoder."""
+        name = f"{record.topic}/{record.partition}"
+        place = self._last.get(name, Position("", 0))
+        self.arrived = Position(self.arrived.file, self.arrived.offset + 1, server=self.arrived.server)
+        changes: tuple[Any, ...] = ()
+        bad: tuple[BadRecord, ...] = ()
+        commit_ms = 0
+        try:
+            for change, told, commit_ms in self._read(record.topic, record.key, record.value, record.headers or ()):  # noqa: B007
+                changes, place = (change,), told or place
+        except self._bad as error:
+            if self._stops:
+                raise SetupError(
+                    f"record {record.offset} of {name} cannot be read: {error}",
+                    hint='mend the connector, or set kafka.on_bad_record = "dead_letter" to go on without such records',
+                ) from error
+            bad = (BadRecord(record.topic, record.partition, record.offset, str(error)),)
+            log.error(
+                "bad_record", topic=record.topic, partition=record.partition, offset=record.offset, reason=str(error)
+            )
+        self._last[name] = place
+        text = f"{place.file}:{place.offset}:{place.server}" if place.file else ""
+        self._offsets[name] = record.offset + 1, text
+        yield Transaction(changes, self.arrived, commit_ms, record_size(record), feed=Feed(place, bad=bad))
+
+    def pause(self) -> Iterator[Transaction]:
+        """See Decoder."""
+        offsets, self._offsets = self._offsets, {}
+        yield Transaction((), self.arrived, 0, feed=Feed(offsets=offsets))
+
+    def idle(self, offset: int) -> Iterator[Transaction]:
+        """See Decoder: offsets are kept with each batch."""
+        yield from ()
+
+
+def record_size(record: ConsumerRecord) -> int:
+    """About what the record takes in memory, in bytes."""
+    return 300 + len(record.value or b"") + len(record.key or b"")
+
+
+def parse_place(text: str) -> Position:
+    """The place that an offset was kept with."""
+    file, _, rest = text.partition(":")
+    offset, _, server = rest.partition(":")
+    return Position(file, int(offset or 0), server=server)

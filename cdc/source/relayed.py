@@ -1,0 +1,114 @@
+"""Assembles the relay's records into the source's transactions. Runs in the reader thread.
+
+A transaction ends at its last mark, or where another one's record comes: then compaction took its end, because a later
+transaction changed that row again. The relay's position is of no use here: a member's places are offsets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from aiokafka.structs import ConsumerRecord
+
+from cdc.errors import SetupError
+from cdc.kafka.record import BadRecordError, KafkaRecord, Mark, RowChange, TableRecord, decode
+from cdc.model import ABSENT, BadRecord, Cells, Change, Feed, Op, Position, TableSchema, TableSpec, Transaction
+
+OVERHEAD = 300  # bytes that a change takes in memory beside its values
+
+
+class RelayDecoder:
+    """See ``cdc.source.kafka.Decoder``. ``stops``: a record that cannot be read ends the reading."""
+
+    def __init__(self, specs: Mapping[str, TableSpec], arrived: Position, *, stops: bool) -> None:
+        self.arrived = arrived
+        self._specs = specs
+        self._stops = stops
+        self._tx = ""
+        self._changes: list[Change] = []
+        self._size = 0
+        self._commit_ms = 0
+        self._end = arrived.offset
+
+    def take(self, record: ConsumerRecord) -> Iterator[Transaction]:
+        """The transactions that this record completes."""
+        try:
+            item = decode(KafkaRecord(record.key, record.value, tuple(record.headers)))
+        except (BadRecordError, AttributeError) as error:
+            yield from self._finished()
+            yield self._bad(record, str(error))
+            return
+        if isinstance(item, RowChange):
+            yield from self._row(item, record)
+        elif isinstance(item, TableRecord):
+            yield from self._finished()
+            yield from self._table(item, record.offset)
+        elif isinstance(item, Mark) and not self._changes:
+            self._end = record.offset + 1
+
+    def _row(self, row: RowChange, record: ConsumerRecord) -> Iterator[Transaction]:
+        if row.tx != self._tx:
+            yield from self._finished()
+            self._tx = row.tx
+        spec = self._specs.get(row.table)
+        if spec is not None:
+            self._changes.append(_change(spec, row))
+            self._size += OVERHEAD + len(record.value or b"")
+        self._commit_ms = row.origin.commit_ms
+        self._end = record.offset + 1
+        if row.is_last:
+            yield from self._finished()
+
+    def _finished(self) -> Iterator[Transaction]:
+        """The transaction at hand, if there is one; its place is behind its last record."""
+        self._tx = ""
+        if not self._changes:
+            return
+        changes, self._changes = self._changes, []
+        size, self._size = self._size, 0
+        self.arrived = self._at(self._end)
+        yield Transaction(changes, self.arrived, self._commit_ms, size, feed=Feed())
+
+    def _table(self, table: TableRecord, offset: int) -> Iterator[Transaction]:
+        self._end = offset + 1
+        spec = self._specs.get(table.table)
+        if spec is None:
+            return
+        needed = [c for c in spec.columns if c not in spec.optional]
+        lost = tuple(c for c in needed if c not in table.columns) if table.exists else ()
+        self.arrived = self._at(self._end)
+        told = TableSchema(spec.name, spec.name, "", exists=table.exists, lost=tuple({*lost, *table.lost}))
+        yield Transaction((), self.arrived, 0, schemas=(told,), feed=Feed())
+
+    def _bad(self, record: ConsumerRecord, reason: str) -> Transaction:
+        if self._stops:
+            raise SetupError(
+                f"record {record.offset} of {record.topic}/{record.partition} cannot be read: {reason}",
+                hint='is it the relay\'s topic? kafka.on_bad_record = "deadletter" goes on without such records',
+            )
+        self.arrived = self._at(record.offset + 1)
+        bad = BadRecord(record.topic, record.partition, record.offset, reason)
+        return Transaction((), self.arrived, 0, feed=Feed(bad=(bad,)))
+
+    def pause(self) -> Iterator[Transaction]:
+        """Nothing: an unfinished transaction goes on with the next batch, and is read again after a crash."""
+        yield from ()
+
+    def idle(self, offset: int) -> Iterator[Transaction]:
+        """Nothing is there before ``offset`` but what was taken: the end of a Kafka transaction, or a gap."""
+        if not self._changes and offset > self.arrived.offset:
+            self.arrived = self._at(offset)
+            yield Transaction((), self.arrived, 0, feed=Feed())
+
+    def _at(self, offset: int) -> Position:
+        return Position(self.arrived.file, offset, "", self.arrived.server)
+
+
+def _change(spec: TableSpec, row: RowChange) -> Change:
+    def cells(values: Mapping[str, object]) -> Cells:
+        return tuple(values.get(column, ABSENT) for column in spec.columns)  # type: ignore[misc]  # they are Values
+
+    key = dict(zip(spec.key, row.key, strict=True))
+    if row.after is None:
+        return Change(spec.name, Op.DELETE, cells(key), None, cascades=False)
+    return Change(spec.name, Op.INSERT, None, cells({**row.after, **key}), cascades=False)

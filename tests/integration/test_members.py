@@ -1,0 +1,166 @@
+"""Members on a real broker: one sends, the others know what was accepted, and any of them may end at any time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import orjson
+import pytest
+
+from cdc.config import load
+from cdc.model import Kind, ObjectRef, Transaction
+from sinks.make import make_sink
+from tests.kit import topics
+from tests.kit.broker import Broker
+from tests.kit.daemon import wait_until
+from tests.kit.foreign import Connector
+from tests.kit.oracle import State, difference
+from tests.kit.sandbox import SandboxThread
+from tests.kit.topics import Member, leader_of, pair
+from tests.unit.kafka.test_foreign_shop import by_debezium, outbox_of, recorded
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> State:
+    """What HubSpot should hold after the recorded day."""
+    group = (Transaction((change,), place, commit_ms) for change, place, commit_ms in recorded())
+    found: State = {}
+    for kind, identity, _, properties, refs in outbox_of(tmp_path_factory.mktemp("day"), group, unordered=False):
+        ref = ObjectRef(Kind(kind), identity)
+        links: dict[str, list[str]] = {}
+        for other_kind, other_id in orjson.loads(refs):
+            other = ObjectRef(Kind(other_kind), other_id)
+            links.setdefault(other.object_type.value, []).append(other.external_id("magento"))
+        found[ref.external_id("magento")] = {
+            "type": ref.object_type.value,
+            "properties": {name: value for name, value in orjson.loads(properties).items() if value},
+            "associations": {name: sorted(ids) for name, ids in sorted(links.items())},
+        }
+    return found
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxThread]:
+    made = SandboxThread()
+    yield made
+    made.close()
+
+
+class Stage:
+    """Topics that a connector fills, two members, a sandbox."""
+
+    def __init__(self, broker: Broker, sandbox: SandboxThread, folder: Path) -> None:
+        self.broker, self.sandbox = broker, sandbox
+        prefix = f"t{uuid4().hex[:8]}"
+        self.messages = [
+            (f"{prefix}.{topic}", key, value) for topic, key, value in by_debezium(Connector(schemas=False))
+        ]
+        names = sorted({topic for topic, _, _ in self.messages})
+        topics.make(broker, names, partitions=2)
+        kafka = {"prefix": prefix, "format": "debezium", "topics": names}
+        toml = topics.settings_of(broker, kafka, sandbox.url, delivery={"max_deletes_per_hour": 1000})
+        self.members = pair(folder, toml)
+        asyncio.run(_push(self.members[0]))
+
+    def close(self) -> None:
+        for member in self.members:
+            if member.is_running:
+                member.kill()
+
+    def settle(self, expected: State, limit_s: float = 60.0) -> None:
+        """Wait for the end: HubSpot as expected, nothing waiting anywhere, both members alike."""
+        self.until(lambda: difference(expected, self.sandbox.state()), "the sandbox is as expected", limit_s)
+        self.until(lambda: [m.waiting() for m in self.members if m.waiting()], "nothing waits", limit_s)
+        first, second = self.members
+        self.until(
+            lambda: [pair for pair in zip(first.ledger(), second.ledger(), strict=True) if pair[0] != pair[1]],
+            "the ledgers are equal",
+        )
+        assert mapped(first.replica()) == mapped(second.replica())
+        assert self.sandbox.violations() == {}
+
+    @staticmethod
+    def until(
+        differences: Callable[[], list[object]] | Callable[[], list[str]], what: str, limit_s: float = 30.0
+    ) -> None:
+        """Wait until there are none; they are shown if there always are."""
+        found: list[object] = []
+
+        def is_equal() -> bool:
+            found[:] = differences()
+            return not found
+
+        try:
+            wait_until(is_equal, limit_s, what)
+        except AssertionError as late:
+            raise AssertionError(f"{late}: {found[:6]}") from None
+
+
+def mapped(replica: dict[str, list[tuple[object, ...]]]) -> dict[str, list[tuple[object, ...]]]:
+    """Without values of attributes: who met one before its attribute kept it, mapped or not."""
+    return {
+        name: rows for name, rows in replica.items() if not name.endswith(("_int", "_text", "_varchar", "_decimal"))
+    }
+
+
+async def _push(member: Member) -> None:
+    settings = load(member.folder / "magento-cdc.toml")
+    sink = make_sink(settings.sink, settings.mapping)
+    await sink.push_mapping(dry_run=False)
+    await sink.close()
+
+
+@pytest.fixture
+def stage(kafka: Broker, sandbox: SandboxThread, tmp_path: Path) -> Iterator[Stage]:
+    made = Stage(kafka, sandbox, tmp_path)
+    yield made
+    made.close()
+
+
+def test_one_sends_and_the_other_knows(stage: Stage, expected: State) -> None:
+    """A member sends, the other's outbox empties by what it is told; when the first stops, nothing is sent again."""
+    first, second = stage.members
+    topics.fill(stage.broker, stage.messages)
+    first.start()
+    leader_of([first])
+    second.start()
+    stage.settle(expected)
+    assert {first.role(), second.role()} == {"leader", "follower"}
+    sent = stage.sandbox.accepted()
+
+    leader = leader_of(stage.members)
+    assert leader.stop() == 0
+    other = second if leader is first else first
+    leader_of([other])
+    topics.pause(0.5)
+
+    assert stage.sandbox.accepted() == sent
+    assert other.stop() == 0
+
+
+def test_kills_under_load(stage: Stage, expected: State) -> None:
+    """Leader and follower are killed, frozen out and stopped while topics fill: each object ends right, in order."""
+    rng = random.Random(5)
+    for member in stage.members:
+        member.start()
+    size = len(stage.messages) // 8 + 1
+    for number in range(8):
+        topics.fill(stage.broker, stage.messages[number * size : (number + 1) * size])
+        topics.pause(rng.uniform(0.2, 1.2))
+        if number % 2:
+            victim = rng.choice(stage.members)
+            if number == 5:
+                victim.stop()
+            else:
+                victim.kill()
+            topics.pause(rng.uniform(0.0, 0.5))
+            victim.start()
+    stage.settle(expected, 90.0)
+    for member in stage.members:
+        assert member.stop() == 0

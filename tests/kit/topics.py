@@ -1,0 +1,135 @@
+"""Topics for tests: made, filled, and members that read them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from tests.kit.broker import Broker
+from tests.kit.daemon import Daemon, wait_until
+
+Message = tuple[str, bytes | None, bytes | None]
+Headed = tuple[str, bytes | None, bytes | None, Sequence[tuple[str, bytes]]]
+
+
+def make(broker: Broker, topics: Iterable[str], partitions: int = 1, settings: Mapping[str, str] | None = None) -> None:
+    """Make topics, and wait until they have a leader."""
+
+    async def work() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+        await admin.start()
+        await admin.create_topics(
+            [NewTopic(name, partitions, 1, topic_configs=dict(settings or {})) for name in topics]
+        )
+        await admin.close()
+
+    asyncio.run(work())
+
+
+def fill(broker: Broker, messages: Iterable[Message | Headed]) -> None:
+    """Write messages, each to the partition of its key."""
+
+    async def work() -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap)
+        await producer.start()
+        for topic, key, value, *headers in messages:
+            await producer.send(topic, value, key=key, headers=list(headers[0]) if headers else [])
+        await producer.flush()
+        await producer.stop()
+
+    asyncio.run(work())
+
+
+def settings_of(broker: Broker, kafka: Mapping[str, Any], sandbox: str, **sections: Mapping[str, Any]) -> str:
+    """A member's settings file: patience as short as tests need it."""
+    tree: dict[str, dict[str, Any]] = {
+        "source": {"kind": "kafka"},
+        "kafka": {"brokers": [broker.bootstrap], "session_timeout_s": 3.0, "request_timeout_s": 10.0, **kafka},
+        "sink": {"base_url": sandbox, "api_key": "sandbox", "judge_poll_s": 0.5, "timeout_s": 2.0},
+        "web": {"port": 0},
+        "state": {"dir": "./state"},
+    }
+    for section, values in sections.items():
+        tree.setdefault(section, {}).update(values)
+    return "".join(
+        f"[{section}]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
+        for section, values in tree.items()
+    )
+
+
+class Member(Daemon):
+    """``magento-cdc run`` on topics."""
+
+    def role(self) -> str:
+        """What it is now; "" while it cannot be asked."""
+        try:
+            return str(self.ask("/status")["member"]["role"]) if self.is_running else ""
+        except (OSError, AssertionError, KeyError):
+            return ""
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """What its state holds."""
+        path = self.folder / "state" / "state.sqlite3"
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        try:
+            return connection.execute(sql).fetchall()
+        finally:
+            connection.close()
+
+    def ledger(self) -> list[tuple[Any, ...]]:
+        """What it knows of every object that HubSpot ever heard of."""
+        return self.rows(
+            "SELECT kind, id, rendered_hash, rendered_at, rendered_delete, accepted_hash, accepted_at, accepted_delete,"
+            " accepted_refs FROM ledger WHERE accepted_at > 0 ORDER BY kind, id"
+        )
+
+    def replica(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Its rows by table, without their stamps: those may tell another order of topics."""
+        tables = self.rows("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'r\\_%' ESCAPE '\\'")
+        return {
+            name: sorted((row[:-1] for row in self.rows(f'SELECT * FROM "{name}"')), key=repr) for (name,) in tables
+        }
+
+    def waiting(self) -> int:
+        """Messages in its outbox and objects to be rendered; 1 until it is a whole member."""
+        if self.role() not in ("leader", "follower") or not self.rows(
+            "SELECT 1 FROM meta WHERE key = 'references_loaded'"
+        ):
+            return 1
+        [(outbox,)], [(dirty,)] = self.rows("SELECT count(*) FROM outbox"), self.rows("SELECT count(*) FROM dirty")
+        [(loading,)] = self.rows("SELECT count(*) FROM load WHERE done = 0")
+        return int(outbox) + int(dirty) + int(loading)
+
+
+def leader_of(members: Sequence[Member], limit_s: float = 40.0) -> Member:
+    """Wait until one of them leads."""
+    found: list[Member] = []
+
+    def one_leads() -> bool:
+        found[:] = [member for member in members if member.role() == "leader"]
+        return bool(found)
+
+    wait_until(one_leads, limit_s, "a member leads")
+    return found[0]
+
+
+def pair(folder: Path, toml: str) -> tuple[Member, Member]:
+    """Two members with states of their own."""
+    made = []
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        made.append(Member(folder / name, toml))
+    return made[0], made[1]
+
+
+def pause(seconds: float) -> None:
+    """Let the others go on for a while."""
+    time.sleep(seconds)
