@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-PLACES = ("tests/acceptance", "tests/unit/replica/test_convergence.py")
+PLACES = ("tests/acceptance", "tests/unit/replica/test_convergence.py", "tests/unit/delivery/test_schedules.py")
 
 
 def main() -> int:
@@ -37,7 +37,7 @@ def main() -> int:
                 "no:cacheprovider",
                 *PLACES,
             ],
-            env=os.environ | {"SOAK_SEED": str(seed)},
+            env=os.environ | {"SOAK_SEED": str(seed), "SCHEDULES": "2000"},
         )
         hours = (time.monotonic() - started) / 3600
         print(f"soak: round {rounds}, {hours:.2f} h, seed {seed}, exit {code}", flush=True)

@@ -25,12 +25,16 @@ GATE_AT: Final = 2
 
 @dataclass(slots=True)
 class Health:
-    """Seconds are monotonic. ``brakes``: name → reason, set and lifted from outside; ``poll``: what polling met."""
+    """Seconds are monotonic. ``next_s``: when a sink that takes nothing is tried again. ``quiet_s``: the sink asked for
+    silence until then, and that holds whatever else fails or is taken meanwhile. ``brakes``: name → reason, set and
+    lifted from outside; ``poll``: what polling met.
+    """
 
     state: str = "ok"
     reason: str = ""
     since_s: float = 0.0
     next_s: float = 0.0
+    quiet_s: float = 0.0
     successes: int = 0
     failures: int = 0
     last_error: str = ""
@@ -58,15 +62,15 @@ class Health:
         """Seconds until a request may be tried; infinite: not before the one under way has ended, or a brake goes."""
         if "dead_letters" in self.brakes:
             return math.inf
-        if self.state == "ok":
-            return 0.0
-        if self.state == "throttled":
-            if now_s >= self.next_s:
-                self.state, self.reason = "ok", ""
-                return 0.0
-        elif under_way:
-            return math.inf
-        return max(0.0, self.next_s - now_s)
+        if self.state == "throttled" and now_s >= self.quiet_s:
+            self.state, self.reason = "ok", ""
+        if not self.is_probing:
+            return self.quiet_delay_s(now_s)
+        return math.inf if under_way else max(self.quiet_delay_s(now_s), self.next_s - now_s)
+
+    def quiet_delay_s(self, now_s: float) -> float:
+        """Seconds that the sink still asked everybody to be silent for."""
+        return max(0.0, self.quiet_s - now_s)
 
     def succeeded(self, now_s: float) -> bool:
         """A request was taken. True if that ends a time in which none was."""
@@ -75,8 +79,10 @@ class Health:
         was_probing = self.is_probing
         if was_probing:
             log.info("sink_recovered", after=self.state, failures=self.failures, seconds=round(now_s - self.since_s, 1))
-        if was_probing or now_s >= self.next_s:
+        if now_s >= self.quiet_s:
             self.state, self.reason = "ok", ""
+        elif was_probing:
+            self.state, self.reason = "throttled", "the sink asked to wait before it took this request"
         self.failures = 0
         return was_probing
 
@@ -89,7 +95,7 @@ class Health:
                     log.warning("sink_throttled", reason=error.message, wait_s=round(verdict.wait_s, 1))
                 if not self.is_probing:
                     self.state, self.reason = "throttled", error.message
-                self.next_s = max(self.next_s, now_s + verdict.wait_s)
+                self.quiet_s = max(self.quiet_s, now_s + verdict.wait_s)
             case Step.STOP:
                 self.failures += 1
                 name = "daily_limit" if isinstance(error, SinkThrottledError) else kind_of(error)
@@ -129,6 +135,10 @@ class Health:
             log.error("brake_engaged", brake=name, reason=reason)
         self.brakes[name] = reason
 
+    @property
+    def _try_s(self) -> float:
+        return max(self.quiet_s, self.next_s if self.is_probing else 0.0)
+
     def as_dict(self, now_s: float) -> dict[str, Any]:
         """For ``/status``."""
         fault = self.fault
@@ -137,7 +147,7 @@ class Health:
             "state": state,
             "reason": fault[1] if fault else self.reason,
             "since_s": round(now_s - self.since_s, 1) if self.is_probing else None,
-            "next_try_s": round(max(0.0, self.next_s - now_s), 1) if self.state != "ok" else None,
+            "next_try_s": round(max(0.0, self._try_s - now_s), 1) if self.state != "ok" else None,
             "failures": self.failures,
             "last_error": self.last_error,
         }

@@ -119,8 +119,10 @@ class Lane:
     def _delay_s(self, now_s: float, traffic: Traffic) -> float:
         context = self._context
         gate_s = context.health.delay_s(now_s, under_way=context.window.under_way)
-        self.is_denied = gate_s == math.inf
-        return max(gate_s, context.window.delay_s(now_s, traffic, live_is_ready=context.is_live_busy()))
+        wait_s = max(gate_s, context.window.delay_s(now_s, traffic, live_is_ready=context.is_live_busy()))
+        if traffic is Traffic.LIVE:
+            self.is_denied = wait_s == math.inf
+        return wait_s
 
     def _ask(self, now_s: float, may_history: bool) -> Ask:
         urgencies: tuple[Urgency, ...] = (Urgency.LIVE,)

@@ -19,9 +19,7 @@ async def wait_for_slot(context: Context, traffic: Traffic, is_open: Callable[[]
     """A place in the window, once there is one; None when ``is_open`` says no before that."""
     while is_open():
         now_s = context.clock.monotonic()
-        wait_s = context.window.delay_s(now_s, traffic)
-        if context.health.state == "throttled":
-            wait_s = max(wait_s, context.health.delay_s(now_s, under_way=0))
+        wait_s = max(context.window.delay_s(now_s, traffic), context.health.quiet_delay_s(now_s))
         if wait_s <= 0:
             return context.window.start(now_s, traffic)
         await asyncio.sleep(LOOK_AGAIN_S if wait_s == math.inf else min(max(wait_s, SHORTEST_S), LONGEST_S))

@@ -35,7 +35,11 @@ class SimLoop(asyncio.SelectorEventLoop):
 
 def simulate(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in simulated time."""
-    loop = SimLoop()
+    return run_in(SimLoop(), work)
+
+
+def run_in(loop: SimLoop, work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in this loop and close it, with whatever is left in it."""
     try:
         return loop.run_until_complete(work)
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from cdc.errors import SinkThrottledError
+from cdc.errors import SinkError, SinkThrottledError, SinkUnavailableError
 from cdc.model import Quota, Urgency
 from tests.kit.clock import simulate
 from tests.kit.desk import Desk, customer, order, product
@@ -101,5 +101,31 @@ def test_splitting_leaves_most_of_the_quota_to_others(tmp_path: Path) -> None:
         assert await desk.deliver() == "empty"
         times = [at for at, _ in desk.sink.requests[1:]]
         assert all(sum(1 for t in times if at <= t < at + 10) <= 2 for at in times)
+
+    simulate(story())
+
+
+def test_what_the_sink_asked_for_outlives_other_faults(tmp_path: Path) -> None:
+    """Retry-After of one request holds though others, sent before, fail or are taken after it."""
+
+    async def story() -> None:
+        sink = FakeSink()
+        faults: list[SinkError] = [
+            SinkThrottledError("slow down", retry_after_s=20),
+            SinkUnavailableError("503"),
+            SinkUnavailableError("503"),
+        ]
+        pace = iter((0.0, 0.1, 0.2, 0.3))
+        sink.plan = lambda _: (
+            Plan(next(pace, 0.0), 0.0, False, faults.pop(0)) if len(sink.requests) > 1 and faults else Plan()
+        )
+        desk = Desk(tmp_path, sink, sink={"max_batch": 1})
+        for number in range(4):
+            desk.books.put(customer(number))
+        await desk.deliver()
+
+        times = [at for at, _ in sink.requests]
+        assert len(sink.held) == 4
+        assert all(at >= 20 for at in times if at > 0.2), times
 
     simulate(story())
