@@ -65,16 +65,17 @@ def _seeds(log: Log) -> Iterator[Transaction]:
         )
 
 
-def _orders(log: Log) -> Iterator[Transaction]:
-    for n in range(1, ORDERS + 1):
+def order_log(log: Log, first: int, count: int, *, customers: int, products: int) -> Iterator[Transaction]:
+    """Orders from this id on: each placed in one transaction, paid and shipped in another."""
+    for n in range(first, first + count):
         order: dict[str, Value] = {
             "entity_id": n, "increment_id": f"{n:09d}", "store_id": 1, "state": "new", "status": "pending",
-            "customer_id": n % CUSTOMERS + 1, "customer_is_guest": 0, "customer_group_id": 1,
-            "customer_email": f"c{n % CUSTOMERS + 1}@example.com", "shipping_method": "flatrate_flatrate",
+            "customer_id": n % customers + 1, "customer_is_guest": 0, "customer_group_id": 1,
+            "customer_email": f"c{n % customers + 1}@example.com", "shipping_method": "flatrate_flatrate",
             "order_currency_code": "EUR", "grand_total": "59.9000", "tax_amount": "5.0000",
             "discount_amount": "0.0000", "shipping_amount": "5.0000", "created_at": NOW,
         }  # fmt: skip
-        lines = [_line(n, at) for at in range(3)]
+        lines = [_line(n, at, products) for at in range(3)]
         yield log.transaction(
             log.insert("sales_order", **order),
             *(log.insert("sales_order_item", **line) for line in lines),
@@ -100,10 +101,10 @@ def _orders(log: Log) -> Iterator[Transaction]:
         )
 
 
-def _line(order: int, at: int) -> dict[str, Value]:
+def _line(order: int, at: int, products: int) -> dict[str, Value]:
     item = 3 * order + at
     return {
-        "item_id": item, "order_id": order, "product_id": item % PRODUCTS + 1, "product_type": "simple", "sku": "s",
+        "item_id": item, "order_id": order, "product_id": item % products + 1, "product_type": "simple", "sku": "s",
         "name": "A product", "qty_ordered": "1.0000", "qty_shipped": "0.0000", "qty_canceled": "0.0000",
         "qty_refunded": "0.0000", "price": "18.3000", "row_total": "18.3000", "tax_amount": "1.6700",
         "discount_amount": "0.0000", "product_options": '{"info_buyRequest":{"qty":"1"}}',
@@ -119,7 +120,7 @@ def rows() -> Iterable[Row]:
         with replica.store.transaction():
             replica.begin(Position("binlog.000001", 4), complete=True)
             replica.apply_group(_seeds(log))
-        work = list(_orders(log))
+        work = list(order_log(log, 1, ORDERS, customers=CUSTOMERS, products=PRODUCTS))
         changes = sum(len(transaction.changes) for transaction in work)
         size = limit * len(work) // changes
         started = time.perf_counter()
