@@ -37,6 +37,7 @@ MYSQL_SINCE: Final = (5, 7)
 MARIADB_SINCE: Final = (10, 2)
 _NO_SUCH_TABLE = 1146
 _DENIED = frozenset({1044, 1045, 1142, 1227, 1698})
+_SALES = "sales_"
 _SHOWN_NAMES = 3
 
 
@@ -218,11 +219,27 @@ def _tables(connection: Connection, settings: SourceSettings, tables: Sequence[T
     if len(required) > _SHOWN_NAMES and not set(required) & set(present):
         yield _no_shop(connection, settings, required, held)
         return
-    checks = (_table(connection, settings, spec, held) for spec in tables)
+    elsewhere = _elsewhere(required, present)
+    checks = (_table(connection, settings, spec, held) for spec in tables if spec not in elsewhere)
     faults = [fault for fault in checks if fault is not None]
+    if elsewhere:
+        faults.insert(0, _split(settings, elsewhere))
     yield from faults
     if not faults:
         yield Finding("tables", True, f"{len(present)} mapped tables in {settings.database!r}, all readable")
+
+
+def _elsewhere(required: Sequence[TableSpec], present: Sequence[TableSpec]) -> list[TableSpec]:
+    """The tables of sales, if none of them is here while others are: Magento can keep them on a server of their own."""
+    sales = [spec for spec in required if spec.name.startswith(_SALES)]
+    return sales if len(sales) > 1 and present and not any(spec in present for spec in sales) else []
+
+
+def _split(settings: SourceSettings, missing: Sequence[TableSpec]) -> Finding:
+    names = ", ".join(settings.table_prefix + spec.name for spec in missing)
+    text = f"no table of sales is in database {settings.database!r} ({names}); a shop split over servers has two logs"
+    fix = "two logs have no common order: let one replica collect both servers into one database, and follow that one"
+    return Finding("tables", False, text, fix)
 
 
 def _missing_select(settings: SourceSettings, table: str = "") -> Finding:

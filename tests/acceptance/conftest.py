@@ -87,16 +87,19 @@ chunk_rows = 50
 
 
 @contextmanager
-def a_rig(server: Server, folder: Path) -> Iterator[Rig]:
-    """A rig on this server, with an installed shop."""
+def a_rig(server: Server, folder: Path, *, prefix: str = "") -> Iterator[Rig]:
+    """A rig on this server, with an installed shop, its tables named with this prefix."""
     with server.database("shop") as database:
         server.create_user(USER, PASSWORD, [*GRANTS, f"SELECT ON `{database}`.*"])
         connection = server.connect(database=database)
-        schema.load(connection)
-        shop = Shop(connection)
+        schema.load(connection, prefix)
+        shop = Shop(connection, prefix)
         shop.install()
         sandbox = SandboxThread()
-        rig = Rig(server, database, shop, sandbox, folder, make_toml(server, database, sandbox.url))
+        toml = make_toml(server, database, sandbox.url)
+        if prefix:
+            toml = toml.replace("[source]\n", f'[source]\ntable_prefix = "{prefix}"\n')
+        rig = Rig(server, database, shop, sandbox, folder, toml)
         asyncio.run(_push(rig))
         try:
             yield rig

@@ -127,6 +127,18 @@ def test_a_missing_table_says_where_it_was_looked_for(server: Server, shop: Sour
     assert "'sales_order'" in error.hint
 
 
+def test_sales_tables_on_another_server_are_one_line(server: Server, shop: SourceSettings) -> None:
+    """A shop whose tables of sales lie elsewhere is told so, and what can be done about it."""
+    server.run("DROP TABLE sales_order", database=shop.database)
+    item = TableSpec("sales_order_item", key=("item_id",), columns=("item_id",))
+
+    fault = the_fault(shop, (*TABLES, item))
+
+    assert "no table of sales is in database" in str(fault)
+    assert "sales_order, sales_order_item" in str(fault)
+    assert "one replica collect both" in fault.hint
+
+
 def test_a_missing_column_comes_with_the_nearest_name(server: Server, shop: SourceSettings) -> None:
     """A missing column: table, column, and the nearest name there is; optional ones may be missing."""
     wanted = TableSpec("customer_entity", key=("entity_id",), columns=("entity_id", "e_mail"))
