@@ -12,9 +12,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 
@@ -27,11 +27,13 @@ from cdc.history.loader import Loader
 from cdc.leader import Leadership
 from cdc.model import Position, Start
 from cdc.parts import Parts
+from cdc.protocols import Sink
 from cdc.replica import dirty
 from cdc.replica.thread import StateThread, TransactionQueue
 from cdc.source.retention import RetentionWatch
-from cdc.startup import open_parts
-from cdc.status import DaemonView
+from cdc.startup import RelayHook, open_parts
+from cdc.status import DaemonView, Outlet
+from cdc.stopping import in_thread, unless
 from cdc.web.metrics import Metrics
 from cdc.web.server import WebServer, start_web
 from sinks.make import make_sink
@@ -84,7 +86,8 @@ class Daemon:
         self._parts: Parts | None = None
         self._state: StateThread | None = None
         self._loader: Loader | None = None
-        self._delivery: Delivery | None = None
+        self._delivery: Outlet | None = None
+        self._sink: Sink | None = None
         self._leadership: Leadership | None = None
         self._reader: threading.Thread | None = None
         self._view = DaemonView(self._queue, self.source)
@@ -114,7 +117,8 @@ class Daemon:
         """Open state and source, waiting for a database server that is not up yet."""
         while not self._stopping.is_set():
             try:
-                self._parts = await self._in_thread(
+                self._parts = await in_thread(
+                    self._stopping,
                     lambda: open_parts(
                         self._settings,
                         start=self._options.start,
@@ -122,7 +126,8 @@ class Daemon:
                         clock=self._clock,
                         on_state=self._on_source_state,
                         loop=self._loop,
-                    )
+                        relay=self._relay_hook(),
+                    ),
                 )
                 return
             except SourceDisconnectedError as error:
@@ -131,23 +136,15 @@ class Daemon:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), RETRY_START_S)
 
+    def _relay_hook(self) -> RelayHook | None:
+        """What the relay does differently at start."""
+        return None
+
     async def _work(self, tasks: asyncio.TaskGroup) -> list[str]:
         parts = self._parts
         assert parts is not None
         self._state = StateThread(parts.replica, self._queue, self._settings.apply, self)
-        sink = make_sink(self._settings.sink, self._settings.mapping)
-        self._delivery = Delivery(
-            sink,
-            self._state,
-            self._settings,
-            self._clock,
-            self._settings.mapping.namespace,
-            observer=self._metrics,
-            lines_need_product=sink.lines_need_product,
-            office=self._join(parts),
-        )
-        if self._leadership is not None:
-            self._leadership.attach(self._delivery)
+        self._delivery = self._make_delivery(parts)
         self._state.start()
         if self._options.resend:
             await self._state.call(lambda _: parts.replica.resend_everything())
@@ -173,10 +170,32 @@ class Daemon:
         for task in side:
             task.cancel()
         await asyncio.gather(*side, return_exceptions=True)
+        await self._close_delivery()
+        return stuck
+
+    def _make_delivery(self, parts: Parts) -> Outlet:
+        """What takes what the state thread makes; ``run`` sends it to the sink."""
+        assert self._state is not None
+        self._sink = sink = make_sink(self._settings.sink, self._settings.mapping)
+        delivery = Delivery(
+            sink,
+            self._state,
+            self._settings,
+            self._clock,
+            self._settings.mapping.namespace,
+            observer=self._metrics,
+            lines_need_product=sink.lines_need_product,
+            office=self._join(parts),
+        )
+        if self._leadership is not None:
+            self._leadership.attach(delivery)
+        return delivery
+
+    async def _close_delivery(self) -> None:
         if self._leadership is not None:
             await self._leadership.close()
-        await sink.close()
-        return stuck
+        if self._sink is not None:
+            await self._sink.close()
 
     def _join(self, parts: Parts) -> Leadership | None:
         """Members share the sending; a run that reads the shop itself is alone."""
@@ -221,61 +240,15 @@ class Daemon:
         """Wait until everything that is in the log now is applied and delivered; what cannot be is said."""
         assert self._state is not None
         assert self._delivery is not None
-        end = await self._in_thread(parts.end)
+        end = await in_thread(self._stopping, parts.end)
         while not self._stopping.is_set():
             if self._has_read_to(end) and (self._loader is None or self._loader.is_done):
                 waiting = await self._state.call(dirty.counts)
                 if not waiting["objects"] and not waiting["sweeps"] and self._has_read_to(end):
-                    result = await self._unless_stopped(self._delivery.until_empty())
+                    result = await unless(self._stopping, self._delivery.until_empty())
                     return await self._state.call(self._delivery.causes) if result == "stuck" else []
             await asyncio.sleep(SETTLE_S)
         return []
-
-    async def _in_thread(self, work: Callable[[], T]) -> T | None:
-        """What ``work`` returns or raises; None if the daemon is told to stop first.
-
-        It may be waiting for the server for minutes. Nobody waits for it then: its thread, and with it its connection,
-        ends with the process, and what it has not committed to the state did not happen.
-        """
-        done: asyncio.Future[T] = self._loop.create_future()
-
-        def settle(result: T | None, error: BaseException | None) -> None:
-            if done.cancelled():
-                return
-            if error is not None:
-                done.set_exception(error)
-            else:
-                done.set_result(result)  # type: ignore[arg-type]  # without an error it is work's result
-
-        def run() -> None:
-            result, failure = None, None
-            try:
-                result = work()
-            except BaseException as error:  # noqa: BLE001  # the thread's top: raised again in the loop
-                failure = error
-            with contextlib.suppress(RuntimeError):  # the loop has ended: nobody is left to hear of it
-                self._loop.call_soon_threadsafe(settle, result, failure)
-
-        threading.Thread(target=run, name="opening", daemon=True).start()
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        both: list[asyncio.Future[Any]] = [done, stopping]
-        try:
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            return done.result() if done.done() else None
-        finally:
-            stopping.cancel()
-            done.cancel()
-
-    async def _unless_stopped(self, work: Coroutine[object, object, str]) -> str:
-        """What ``work`` returns; "" if the daemon is told to stop first (a sink that is down may never empty it)."""
-        tasks = [asyncio.ensure_future(work), asyncio.ensure_future(self._stopping.wait())]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            return str(tasks[0].result()) if tasks[0].done() else ""
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _has_read_to(self, end: Position | None) -> bool:
         """Asked again after a call, which the state thread answers behind whatever turn it was in."""

@@ -11,6 +11,7 @@ import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import structlog
 
@@ -20,7 +21,7 @@ from cdc.history.reader import RowLoader
 from cdc.member import open_member
 from cdc.model import Doubt, Position, Start, StartKind, TableSchema, TableSpec, Transaction, parse_start
 from cdc.parts import OnState, Parts
-from cdc.protocols import Clock
+from cdc.protocols import Clock, Mapper
 from cdc.replica.cascades import core_foreign_keys, in_row_ids, with_between
 from cdc.replica.replica import Replica
 from cdc.source.binlog import BinlogSource
@@ -37,6 +38,16 @@ log = structlog.get_logger(__name__)
 REPAIR_RETRY_S = 5.0  # how often a server that does not answer is asked where its log is now
 
 
+class RelayHook(Protocol):
+    """What a relay does differently: it keeps rows without rendering, and brings the state level with its topic."""
+
+    def mapper(self, mapping: MagentoMapping) -> Mapper: ...
+
+    def prepare(self, replica: Replica) -> None:
+        """Called when the state is open, before it is decided where to begin."""
+        ...
+
+
 def open_parts(
     settings: Settings,
     *,
@@ -45,16 +56,17 @@ def open_parts(
     clock: Clock,
     on_state: OnState,
     loop: asyncio.AbstractEventLoop,
+    relay: RelayHook | None = None,
 ) -> Parts:
     """Open state and source. Raises SetupError, PositionLostError, StateError, SourceDisconnectedError."""
     if settings.source.kind == "files":
-        return _open_files(settings, start, clock)
+        return _open_files(settings, start, clock, relay)
     if settings.source.kind == "kafka":
         return open_member(settings, start, stop, clock, on_state, loop)
-    return _open_binlog(settings, start, stop, clock, on_state)
+    return _open_binlog(settings, start, stop, clock, on_state, relay)
 
 
-def _open_files(settings: Settings, start: Start | None, clock: Clock) -> Parts:
+def _open_files(settings: Settings, start: Start | None, clock: Clock, relay: RelayHook | None) -> Parts:
     unknown = settings.mapping.without_primary_key()
     if unknown:
         raise ConfigError(
@@ -63,7 +75,10 @@ def _open_files(settings: Settings, start: Start | None, clock: Clock) -> Parts:
     keys = core_foreign_keys()
     if settings.mapping.product_key == "row_id":
         keys = in_row_ids(keys)
-    replica = Replica(settings.state.dir, MagentoMapping(settings.mapping), keys, clock, has_server=False)
+    mapping = MagentoMapping(settings.mapping)
+    replica = Replica(settings.state.dir, relay.mapper(mapping) if relay else mapping, keys, clock, has_server=False)
+    if relay is not None:
+        relay.prepare(replica)
     source = FilesSource(
         settings.source.files,
         replica.tables,
@@ -98,7 +113,12 @@ def _open_files(settings: Settings, start: Start | None, clock: Clock) -> Parts:
 
 
 def _open_binlog(
-    settings: Settings, start: Start | None, stop: threading.Event, clock: Clock, on_state: OnState
+    settings: Settings,
+    start: Start | None,
+    stop: threading.Event,
+    clock: Clock,
+    on_state: OnState,
+    relay: RelayHook | None,
 ) -> Parts:
     connection = connect(settings.source)
     try:
@@ -106,8 +126,10 @@ def _open_binlog(
         mapper = MagentoMapping(with_primary_keys(connection, settings.source, settings.mapping))
         # before the state is opened: it would empty a table for the sake of a column that is misspelt
         require(settings.source, with_between(mapper.tables, keys), mapper.attributes)
-        replica = Replica(settings.state.dir, mapper, keys, clock)
+        replica = Replica(settings.state.dir, relay.mapper(mapper) if relay else mapper, keys, clock)
         try:
+            if relay is not None:
+                relay.prepare(replica)
             source = BinlogSource(
                 settings.source,
                 replica.tables,

@@ -13,7 +13,6 @@ from cdc.replica.thread import StateThread, TransactionQueue
 from cdc.web.metrics import Metrics
 
 if TYPE_CHECKING:
-    from cdc.delivery.engine import Delivery
     from cdc.history.loader import Loader
     from cdc.leader import Leadership
     from cdc.source.retention import RetentionWatch
@@ -29,6 +28,40 @@ class SourceView(Protocol):
     read_lag_s: float
 
 
+class Outlet(Protocol):
+    """What takes the daemon's work from the state: delivery to the sink, or the relay's publisher."""
+
+    @property
+    def is_accepting(self) -> bool: ...
+
+    @property
+    def reason(self) -> str: ...
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        ...
+
+    def wake(self) -> None:
+        """Something was committed."""
+        ...
+
+    async def drain(self, deadline: float) -> None:
+        """Finish what is in flight, at ``deadline`` (monotonic) the latest."""
+        ...
+
+    async def until_empty(self) -> str:
+        """Wait until nothing is left to do; "stuck" if something cannot be done."""
+        ...
+
+    def causes(self, store: Store) -> list[str]:
+        """What is stuck, and why."""
+        ...
+
+    def status(self) -> Mapping[str, object]:
+        """For /status."""
+        ...
+
+
 class DaemonView:
     """Answers from what ``refresh`` last saw, so that a probe never waits for the database."""
 
@@ -36,13 +69,13 @@ class DaemonView:
         self._queue = queue
         self._source = source
         self._state: StateThread | None = None
-        self._delivery: Delivery | None = None
+        self._delivery: Outlet | None = None
         self.loader: Loader | None = None
         self.leadership: Leadership | None = None
         self.retention: RetentionWatch | None = None
         self._held: dict[str, Any] = {}
 
-    def attach(self, state: StateThread, delivery: Delivery) -> None:
+    def attach(self, state: StateThread, delivery: Outlet) -> None:
         """The run has its parts."""
         self._state, self._delivery = state, delivery
 

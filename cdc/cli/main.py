@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cdc.cli import check, deadletter, deletes, demo, mapping, position, run, sandbox, settings, status, trace
+from cdc.cli import check, deadletter, deletes, demo, mapping, position, relay, run, sandbox, settings, status, trace
 from cdc.cli.common import Config, Sets, say
 from cdc.errors import CdcError
 
@@ -42,6 +42,7 @@ def _root(
 
 
 app.command("run")(run.run)
+app.command("relay")(relay.relay)
 app.command("check")(check.check)
 app.command("status")(status.status)
 app.command("trace")(trace.trace)

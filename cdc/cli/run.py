@@ -47,7 +47,7 @@ def run(
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             code = runner.run(run_daemon(settings, options))
     except BaseExceptionGroup as group:  # a task group wraps what its tasks raise
-        raise _first(group) from None
+        raise first_of(group) from None
     raise typer.Exit(code)
 
 
@@ -60,7 +60,7 @@ def _parsed(text: str | None) -> Start | None:
         raise ConfigError([f"--start: {error}"], source="command line") from None
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

@@ -21,8 +21,8 @@ the place behind the source transaction, ``gtid`` its executed set there, ``ts_m
 or they are of one transaction.
 Columns that the replica derives (``TableSpec.derived``) are among those published, transient ones are not.
 
-Headers of each change: ``tx`` names the source transaction (``<server>:<file>:<pos>``; ``read:<sequence>`` for what
-was read from the server), ``row`` is the change's number in it from 1, ``last`` is ``1`` on its last change, else
+Headers of each change: ``tx`` names the source transaction (``<server>:<file>:<pos>``; ``read:<hex>`` for what was
+read from the server), ``row`` is the change's number in it from 1, ``last`` is ``1`` on its last change, else
 ``0``. One source transaction may be split over several Kafka transactions; ``tx`` and ``row`` then go on.
 
 **A table**, key ``#schema/<table>``: the columns that are published, before the first row and whenever they change, and
@@ -122,11 +122,11 @@ class Mark:
     """How far the topic is, as of the end of its Kafka transaction.
 
     ``sequence`` counts the relay's pieces of work and rises by what the Kafka transaction holds; ``relay`` names the
-    state they were counted in (a relay that lost its disk takes a new name). ``position``: where to read the log on.
-    ``rows``: if not 0, the transaction behind ``position``, which ends at the stamp ``ends_at``, is published up to and
-    with its source row of this number. ``stamp``: every change up to it is in the topic. ``is_complete``: the topic
-    holds the whole store; before, history is still on its way. ``is_settled``: nothing else has to be known to go on
-    from here; if not, a relay that lost its disk reads all tables again.
+    run of the relay that wrote it. ``position``: where to read the log on; ``stamp`` is its stamp. ``rows``: if not
+    0, the transaction behind ``position``, which ends at the stamp ``ends_at``, is published up to and with its
+    source row of this number, ``row`` of its records. ``is_complete``: the topic holds the whole store; before,
+    history is still on its way. ``is_settled``: nothing else has to be known to go on from here; if not, a relay
+    that lost its disk reads all tables again.
     """
 
     sequence: int
@@ -134,6 +134,7 @@ class Mark:
     position: Position
     stamp: int
     rows: int = 0
+    row: int = 0
     ends_at: int = 0
     is_complete: bool = False
     is_settled: bool = True

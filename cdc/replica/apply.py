@@ -246,6 +246,8 @@ class Applier:
             table.delete(key)
             if spec.reference:
                 self._rows.forget_references()
+        elif table.journal is not None:
+            table.journal.delete(spec, key, None)
         if old is not None and not spec.keys_only:
             self.touches.add(self._mapper.touched(spec.name, old, None, self._rows), when.commit_ms)
             self._touch_before(table, before, held, None, when)

@@ -17,6 +17,7 @@ from cdc.replica import dirty, shapes
 from cdc.replica.again import Again
 from cdc.replica.apply import Applier
 from cdc.replica.cascades import Cascades, with_between
+from cdc.replica.journal import Journal
 from cdc.replica.loads import NO_FLOORS, Floor, Floors, Loads, LoadState
 from cdc.replica.places import Places
 from cdc.replica.rows import ReplicaRows
@@ -51,6 +52,9 @@ class Intake:
         self.applier = Applier(self.store, self.rows, mapper, self._cascades, self.unread)
         self._again = Again(self.store, self.rows, self.applier, mapper)
         self._mapper = mapper
+        self.journal: Journal | None = None
+        self.published_rows: dict[int, tuple[int, int]] = {}
+        """Of the source transaction that ends at this stamp so many rows are in the replica, in so many records."""
         self._read_flags()
 
     def _read_flags(self) -> None:
@@ -62,10 +66,27 @@ class Intake:
         self._settled: int = meta("settled_stamp", -1)
         self.applier.is_partial = not self.complete
         self.applier.is_told_in_part = meta("told_in_part", False)
+        self.published_rows = {int(stamp): tuple(rows) for stamp, rows in meta("published_rows", {}).items()}
 
     def _set_flag(self, name: str, value: bool | int) -> None:
         self.store.set_meta(name, value)
         self._read_flags()
+
+    def keep_journal(self) -> Journal:
+        """From now on every effective change of a row is queued for publication."""
+        self.journal = Journal(self.store, self._look)
+        for table in self.rows.tables.values():
+            table.journal = self.journal
+        return self.journal
+
+    def _look(self) -> tuple[Position | None, int, bool, bool]:
+        prepared = self.store.db.execute("SELECT 1 FROM prepared LIMIT 1").fetchone()
+        is_settled = not self.unread.any and not self.loads.floors and prepared is None
+        return self.places.position, self.places.current(), self.complete, is_settled
+
+    def _end_reading(self) -> None:
+        if self.journal is not None:
+            self.journal.end()
 
     # ------------------------------------------------------------------------------------- what has to be loaded
 
@@ -165,6 +186,7 @@ class Intake:
             if done and exists:
                 done = self._again.drop_unseen(table, floor.stamp)
         self.loads.take(table, cursor, count, done=done)
+        self._end_reading()
         return True
 
     def references_done(self) -> None:
@@ -266,6 +288,7 @@ class Intake:
         aside = self.applier.take_touches()
         for row, cells in read:
             self.applier.take_read(row, cells, max(stamp, row.stamp))
+        self._end_reading()
         touches, self.applier.touches = self.applier.take_touches(), aside
         for ref, commit_ms in touches.objects.items():
             dirty.mark(self.store, ref, commit_ms=commit_ms, pull=not self.complete, not_before=not_before)

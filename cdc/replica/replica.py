@@ -82,6 +82,8 @@ class Replica(Intake):
         self.loads.reread()
         self.unread.reread()
         self._read_flags()
+        if self.journal is not None:
+            self.journal.clear()
 
     # --------------------------------------------------------------------------------------------- live work
 
@@ -111,9 +113,17 @@ class Replica(Intake):
             put_off = Touches.clear if is_covered else partial(self._put_off, not_before)
             self.applier.touches = Touches(TOUCHES_AT_ONCE, put_off)
             count = 0
+            journal = self.journal
+            if journal is not None:
+                published, row = self.published_rows.get(stamp, (0, 0))
+                journal.begin(end, stamp, transaction.commit_ms, row)
             for change in prepared.due(self.store, transaction, stamp, is_replay=is_replay):
-                self.applier.apply(change, when)
                 count += 1
+                if journal is not None:
+                    if count <= published:
+                        continue
+                    journal.step(count)
+                self.applier.apply(change, when)
                 if not count % BEAT_CHANGES:
                     self.on_beat()
             if transaction.schemas:
@@ -122,6 +132,8 @@ class Replica(Intake):
                 self.reload(transaction.doubtful, end)
             if feed is not None:
                 self._take_feed(feed, end)
+            if journal is not None:
+                journal.end()
             if count:
                 touched = self.applier.take_touches()
                 if is_covered:
@@ -134,6 +146,8 @@ class Replica(Intake):
         if end is None:
             return
         self.places.advance(end)
+        if self.journal is not None:
+            self.journal.settle()
         self._put_off(first_time_from, replayed)
         self._put_off_sweeps(0, live)
         self._render_live(live, read_at)

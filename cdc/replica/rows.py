@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from cdc.model import Row, TableSpec, Value
+from cdc.replica.journal import Journal
 from cdc.replica.schema import quoted, stored_columns, table_name
 
 T = TypeVar("T")
@@ -24,6 +25,8 @@ class TableRows:
     def __init__(self, db: sqlite3.Connection, spec: TableSpec) -> None:
         self._db = db
         self.spec = spec
+        self.journal: Journal | None = None
+        """Hears of every row put or deleted (the relay)."""
         self.columns = stored_columns(spec)
         self.key_width = len(spec.key)
         name, columns = table_name(spec.name), ", ".join(quoted(c) for c in self.columns)
@@ -65,6 +68,9 @@ class TableRows:
 
     def put(self, values: Sequence[Value], stamp: int) -> None:
         """Insert or replace a row; ``values`` in the order of ``columns``."""
+        if self.journal is not None:
+            key = self.key_of(tuple(values))
+            self.journal.put(self.spec, key, self._as_dict(self.get(key)), dict(zip(self.columns, values, strict=True)))
         try:
             self._db.execute(self._put, (*values, stamp))
         except OverflowError:  # BIGINT UNSIGNED over 2^63: SQLite's integers are signed, its text is not bounded
@@ -73,7 +79,12 @@ class TableRows:
 
     def delete(self, key: Sequence[Value]) -> None:
         """Remove the row with this key."""
+        if self.journal is not None:
+            self.journal.delete(self.spec, key, self._as_dict(self.get(key)))
         self._db.execute(self._delete, key)
+
+    def _as_dict(self, stored: Stored | None) -> dict[str, Any] | None:
+        return dict(zip(self.columns, stored, strict=False)) if stored is not None else None
 
     def as_row(self, stored: Stored) -> Row:
         """By column name, without the stamp."""

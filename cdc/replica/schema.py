@@ -21,6 +21,7 @@ unread     keys of rows that the log told only in part: to be read from the serv
 unknown    objects with an attempt whose outcome is unknown: to be sent once more after their next acceptance
 unpublished what a leader of members has yet to tell the others
 bad_record records of topics that could not be understood, with their reason
+relay_queue what the relay has yet to publish; ``seq`` is its place in the order, never given twice
 orphan     accepted and later refused because what they refer to was not known yet; rendered again once it is
 ========== ==============================================================================================
 """
@@ -97,6 +98,9 @@ CREATE TABLE IF NOT EXISTS unpublished (
 CREATE TABLE IF NOT EXISTS bad_record (
     topic TEXT NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL, at_ms INTEGER NOT NULL,
     reason TEXT NOT NULL, PRIMARY KEY (topic, partition, offset)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS relay_queue (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, mark TEXT NOT NULL, is_end INTEGER NOT NULL, size INTEGER NOT NULL,
+    records BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS orphan (
     kind TEXT NOT NULL, id NOT NULL, changed_at INTEGER NOT NULL, since_ms INTEGER NOT NULL, reason TEXT NOT NULL,
     detail TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;

@@ -107,6 +107,8 @@ class StateThread(threading.Thread):
         self._look_again = 0.0
         self.turned_at = time.monotonic()
         self._more_to_render = True
+        self.is_held: Callable[[], bool] = lambda: False
+        """Whether nothing is to be applied for now: who takes what comes of it has enough."""
         queue.on_put = self._wake.set
         replica.on_beat = self._beat
 
@@ -156,7 +158,7 @@ class StateThread(threading.Thread):
         calls = [self._calls.popleft() for _ in range(len(self._calls))]
         # from here on a caller can no longer withdraw: setting the result of a withdrawn call would end this thread
         calls = [(work, future) for work, future in calls if future.set_running_or_notify_cancel()]
-        has_group = len(self.queue) > 0 and not self._ending.is_set()
+        has_group = len(self.queue) > 0 and not self._ending.is_set() and not self.is_held()
         now = time.monotonic()
         slice_due = not has_group and (self._more_to_render or now >= self._look_again)
         if not calls and not has_group and not slice_due:

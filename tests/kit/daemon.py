@@ -56,8 +56,9 @@ def fetch(url: str, limit_s: float = 5.0) -> Any:
 class Daemon:
     """``magento-cdc run`` with a settings file in ``folder``; its log lines go to ``folder/run.log``."""
 
-    def __init__(self, folder: Path, settings: str, *arguments: str) -> None:
+    def __init__(self, folder: Path, settings: str, *arguments: str, verb: str = "run") -> None:
         self.folder = folder
+        self._verb = verb
         self._arguments = arguments
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
@@ -68,7 +69,7 @@ class Daemon:
         with (self.folder / "run.log").open("ab") as log:
             self._log_start = log.tell()
             self._process = subprocess.Popen(
-                [str(COMMAND), "run", *self._arguments],
+                [str(COMMAND), self._verb, *self._arguments],
                 cwd=self.folder,
                 env=free_environment(),
                 stdout=log,

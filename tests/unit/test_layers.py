@@ -16,7 +16,7 @@ PACKAGES = ("cdc", "mappers", "sinks")
 LEAVES = (
     "cdc.model", "cdc.errors", "cdc.config", "cdc.mapping_config", "cdc.mapping_columns", "cdc.mapping_tables",
     "cdc.mapping_rules", "cdc.json_path", "cdc.kafka_values", "cdc.kafka_config", "cdc.protocols", "cdc.clock",
-    "cdc.change_codec", "cdc.collector",
+    "cdc.change_codec", "cdc.collector", "cdc.stopping",
 )  # fmt: skip
 EVERYTHING = PACKAGES
 
@@ -24,6 +24,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "cdc.model": (),
     "cdc.errors": (),
     "cdc.clock": (),
+    "cdc.stopping": (),
     "cdc.collector": (),
     "cdc.section": (),
     "cdc.unmappable": (),
@@ -44,7 +45,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "cdc.binlog": LEAVES,
     "cdc.kafka": LEAVES,
     "cdc.source": (*LEAVES, "cdc.binlog", "cdc.kafka"),
-    "cdc.replica": LEAVES,
+    "cdc.replica": (*LEAVES, "cdc.kafka"),
     "cdc.history": (*LEAVES, "cdc.replica", "cdc.source", "cdc.binlog"),  # it reads rows over the source's connection
     "cdc.delivery": (*LEAVES, "cdc.replica"),
     "cdc.web": LEAVES,

@@ -76,7 +76,11 @@ def test_keys_differ_as_primary_keys_do(keys: list[tuple[Value, ...]]) -> None:
     assert len(texts) == len(keys)
 
 
-@given(st.builds(Mark, NUMBERS, NAMES, POSITIONS, NUMBERS, NUMBERS, NUMBERS, st.booleans(), st.booleans(), NUMBERS))
+@given(
+    st.builds(
+        Mark, NUMBERS, NAMES, POSITIONS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, st.booleans(), st.booleans(), NUMBERS
+    )
+)
 def test_a_position_comes_back_exactly(mark: Mark) -> None:
     """All that a relay without its disk needs to go on."""
     assert decode(encode(mark)) == mark

@@ -1,0 +1,41 @@
+"""``relay``: the log into Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+from cdc.cli.common import Config, Sets, settings_of
+from cdc.cli.run import first_of
+
+
+def relay(
+    context: typer.Context,
+    config: Config = None,
+    sets: Sets = None,
+    until_end: Annotated[
+        bool, typer.Option("--until-end", help="Stop when all that is in the log is published.")
+    ] = False,
+) -> None:
+    """Publish the shop's rows and every change of them to the Kafka topic <kafka.prefix>.changes, until SIGTERM.
+
+    Exit codes: 0 stopped or done, 1 failed or another relay took over, 2 wrong settings, grants, log format, tables or
+    topic, 3 position lost.
+    """
+    settings = settings_of(context, config, sets)
+
+    import uvloop
+
+    from cdc import logs
+    from cdc.relay.runner import run_relay
+
+    logs.configure(settings.log, sys.stdout, logs.secrets_of(settings))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            code = runner.run(run_relay(settings, until_end=until_end))
+    except BaseExceptionGroup as group:  # a task group wraps what its tasks raise
+        raise first_of(group) from None
+    raise typer.Exit(code)

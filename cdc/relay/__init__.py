@@ -1,0 +1,1 @@
+"""binlog → Kafka: the replica's effective changes, published exactly once."""

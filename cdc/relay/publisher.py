@@ -1,0 +1,268 @@
+"""Publishes the journal's pieces, each exactly once, in the place where ``run`` has its delivery.
+
+A Kafka transaction holds some pieces and the mark behind them. Locally they are forgotten afterwards; a crash in
+between is mended by asking the topic for its last mark. The same is done after every error, since its outcome is
+not known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from cdc.config import Settings
+from cdc.errors import CdcError
+from cdc.kafka.record import Mark, encode
+from cdc.model import Position
+from cdc.protocols import Clock
+from cdc.relay import local
+from cdc.relay.topic import Topic
+from cdc.relay.writer import Writer
+from cdc.replica import journal
+from cdc.replica.journal import Piece
+from cdc.replica.store import Store
+from cdc.replica.thread import StateThread
+
+log = structlog.get_logger(__name__)
+
+TROUBLES: Final = (KafkaError, OSError, TimeoutError)
+_MB: Final = 1024 * 1024
+_LOOK_S: Final = 0.5
+_IDLE_MARK_S: Final = 5.0  # how old the topic's position may get while nothing happens that is published
+_BACKOFF_S: Final = (0.2, 5.0)
+_QUEUE_BYTES: Final = 256 * _MB  # waiting for brokers on disk; then the log is read no further
+_QUEUE_PIECES: Final = 20_000
+
+
+class RelayFencedError(CdcError):
+    """Another relay writes this topic now."""
+
+
+class Publisher:
+    """One run's. ``connect`` first, then ``attach``, then ``run``."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._kafka = settings.kafka
+        self._clock = clock
+        self._topic = Topic(settings.kafka)
+        self._writer = Writer(settings.kafka)
+        self._state: StateThread | None = None
+        self._name = ""
+        self._last: Mark | None = None
+        self._marked_at = 0.0
+        self._wake = asyncio.Event()
+        self._ending = False
+        self._idle = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._waiting = (0, 0)
+        self._failures = 0
+        self.is_accepting = False
+        self.reason = "not connected yet"
+        self.records = 0
+        self.transactions = 0
+
+    @property
+    def topic(self) -> Topic:
+        """What is written."""
+        return self._topic
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits to be published that nothing more should be read. From any thread."""
+        return self._waiting[0] > _QUEUE_PIECES or self._waiting[1] > _QUEUE_BYTES
+
+    async def connect(self) -> Mark | None:
+        """Take over the topic; its last position. Raises SetupError, KafkaError, OSError, TimeoutError."""
+        await self._topic.ensure()
+        await self._writer.open()
+        return await self._topic.last_mark("read_committed")
+
+    def attach(self, state: StateThread, name: str, last: Mark | None) -> None:
+        """The state is level with the topic's last position; this run is called ``name``."""
+        self._state, self._name, self._last = state, name, last
+        self.is_accepting, self.reason = True, ""
+
+    # --------------------------------------------------------------------------------------------- publishing
+
+    async def run(self) -> None:
+        """Publish until cancelled. Raises RelayFencedError, and CdcError for a record that is too large."""
+        try:
+            await self._publish_all()
+        finally:
+            self._ended.set()
+
+    async def _publish_all(self) -> None:
+        await self._until_written(self._claim)
+        while not self._ending:
+            self._wake.clear()
+            if not await self._until_written(self._publish):
+                await self._until_written(self._mark_idle)
+                self._idle.set()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), _LOOK_S)
+
+    async def _until_written(self, work: Callable[[], Awaitable[bool]]) -> bool:
+        """What ``work`` returns; while brokers make trouble it is tried again from what the topic says."""
+        while True:
+            try:
+                if not self._writer.is_open:
+                    await self._take_up_again()
+                done = await work()
+            except TROUBLES as error:
+                await self._on_trouble(error)
+                continue
+            if self._failures:
+                log.info("kafka_back", failures=self._failures)
+            self._failures, self.is_accepting, self.reason = 0, True, ""
+            return done
+
+    async def _on_trouble(self, error: Exception) -> None:
+        self._failures += 1
+        wait_s = random.uniform(0, min(_BACKOFF_S[1], _BACKOFF_S[0] * 2**self._failures))
+        self.is_accepting, self.reason = False, f"Kafka: {type(error).__name__}"
+        log.warning("kafka_unreachable", reason=repr(error), failures=self._failures, retry_in_s=round(wait_s, 1))
+        await self._writer.discard()
+        await self._look()
+        await asyncio.sleep(wait_s)
+
+    async def _take_up_again(self) -> None:
+        """After an error. What was begun is either in the topic or undone, once the new producer has started."""
+        found = await self._topic.last_mark("read_uncommitted")
+        self._must_be_ours(found)
+        await self._writer.open()
+        last = await self._topic.last_mark("read_committed")
+        self._must_be_ours(last)
+        assert self._state is not None
+        if last is not None:
+            await self._done(last)
+
+    def _must_be_ours(self, found: Mark | None) -> None:
+        known = {self._name, self._last.relay if self._last else self._name}
+        if found is not None and found.relay not in known:
+            raise RelayFencedError(
+                f"another relay writes topic {self._topic.name} as {self._kafka.writer!r} since sequence"
+                f" {found.sequence}; this one stops",
+                hint="run one relay per kafka.prefix",
+            )
+
+    async def _claim(self) -> bool:
+        """Write our name into the topic, so that whoever wrote before sees that it is not alone."""
+        mark = await self._call_look()
+        await self._write_mark(replace(mark, sequence=self._last.sequence if self._last else 0))
+        return True
+
+    async def _publish(self) -> bool:
+        """One Kafka transaction of what waits; False if nothing does."""
+        assert self._state is not None
+        after = self._last.sequence if self._last else 0
+        most = self._kafka.max_transaction_mb * _MB
+        found: list[Piece] = await self._state.call(lambda store: journal.pieces(store, after, most))
+        if not found:
+            return False
+        self._idle.clear()
+        mark = replace(found[-1].mark, sequence=found[-1].sequence, relay=self._name, at_ms=self._clock.now_ms())
+        records = [record for piece in found for record in piece.records]
+        await self._writer.write([*records, encode(mark)])
+        self.records += len(records)
+        self.transactions += 1
+        await self._done(mark)
+        return True
+
+    async def _done(self, mark: Mark) -> None:
+        self._last, self._marked_at = mark, time.monotonic()
+        assert self._state is not None
+        replica = self._state.replica
+
+        def forget(store: Store) -> tuple[int, int]:
+            local.published(replica, mark.sequence)
+            return journal.waiting(store)
+
+        self._waiting = await self._state.call(forget)
+
+    async def _mark_idle(self) -> bool:
+        """Nothing waits: say how far the log is read, if that is news."""
+        assert self._last is not None
+        mark = await self._call_look()
+        flags = (mark.is_complete, mark.is_settled) != (self._last.is_complete, self._last.is_settled)
+        moved = (mark.position, self._last.rows) != (self._last.position, 0)
+        if mark.position.file and (flags or (moved and time.monotonic() - self._marked_at >= _IDLE_MARK_S)):
+            await self._write_mark(replace(mark, sequence=self._last.sequence))
+        return True
+
+    async def _call_look(self) -> Mark:
+        """The state's position as a mark; the last one again while pieces wait, since it is ahead of them."""
+        assert self._state is not None
+        replica, last = self._state.replica, self._last
+
+        def look(store: Store) -> Mark:
+            kept_by = replica.journal
+            assert kept_by is not None
+            if journal.waiting(store)[0]:
+                return last or Mark(0, "", Position("", 0), 0)
+            return kept_by.position()
+
+        return await self._state.call(look)
+
+    async def _write_mark(self, mark: Mark) -> None:
+        whole = replace(mark, relay=self._name, at_ms=self._clock.now_ms())
+        await self._writer.write([encode(whole)])
+        self.transactions += 1
+        await self._done(whole)
+
+    async def _look(self) -> None:
+        if self._state is not None:
+            self._waiting = await self._state.call(journal.waiting)
+
+    # ------------------------------------------------------------------- what the daemon asks of its delivery
+
+    def wake(self) -> None:
+        """Something was committed."""
+        self._idle.clear()
+        self._wake.set()
+
+    async def drain(self, deadline: float) -> None:
+        """Finish the transaction at hand, at ``deadline`` (monotonic) the latest; what waits stays in the state."""
+        self._ending = True
+        self._wake.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), max(0.0, deadline - time.monotonic()))
+
+    async def until_empty(self) -> str:
+        """Wait until everything that is committed is published."""
+        self._idle.clear()
+        self._wake.set()
+        await self._idle.wait()
+        return "empty"
+
+    def causes(self, store: Store) -> list[str]:
+        """Nothing is ever held back."""
+        return []
+
+    def status(self) -> dict[str, object]:
+        """For /status."""
+        last = self._last
+        return {
+            "kind": "relay",
+            "topic": self._topic.name,
+            "accepting": self.is_accepting,
+            "reason": self.reason,
+            "sequence": last.sequence if last else 0,
+            "published_position": str(last.position) if last else "",
+            "is_complete": last.is_complete if last else False,
+            "records": self.records,
+            "transactions": self.transactions,
+            "waiting_pieces": self._waiting[0],
+            "waiting_bytes": self._waiting[1],
+        }
+
+    async def close(self) -> None:
+        """Let the producer go."""
+        await self._writer.close()

@@ -1,0 +1,44 @@
+"""The mapper of a relay: keeps the rows that the mapping needs, and renders nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from cdc.model import ObjectRef, Pull, Rendered, Row, Sweep, Value
+from cdc.protocols import Mapper, RowReader
+
+
+class RowsOnly:
+    """``Mapper`` that touches no object. What is kept of which table is the mapping's business, as in ``run``."""
+
+    version = "relay"
+
+    def __init__(self, mapper: Mapper) -> None:
+        self._mapper = mapper
+        self.tables = mapper.tables
+
+    def derive(self, table: str, row: Row) -> Mapping[str, Value]:
+        """As the mapping does."""
+        return self._mapper.derive(table, row)
+
+    def keep(self, table: str, row: Row, rows: RowReader) -> bool:
+        """As the mapping does."""
+        return self._mapper.keep(table, row, rows)
+
+    def touched(
+        self, table: str, before: Row | None, after: Row | None, rows: RowReader
+    ) -> Iterator[ObjectRef | Sweep]:
+        """Nothing."""
+        return iter(())
+
+    def render(self, ref: ObjectRef, rows: RowReader) -> Rendered | None:
+        """Nothing."""
+        return None
+
+    def everything(self) -> tuple[Sweep, ...]:
+        """Nothing."""
+        return ()
+
+    def pulls(self, ref: ObjectRef, rows: RowReader) -> tuple[Pull, ...]:
+        """Nothing."""
+        return ()

@@ -1,0 +1,198 @@
+"""The topic ``<prefix>.changes`` as the relay needs it: made, looked at, read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, Literal
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, for_code
+from aiokafka.structs import ConsumerRecord
+
+from cdc.errors import SetupError
+from cdc.kafka.connect import client_arguments
+from cdc.kafka.record import POSITION_KEY, KafkaRecord, Mark, decode
+from cdc.kafka_config import KafkaSettings
+from cdc.model import Finding
+
+DAY_MS: Final = 24 * 60 * 60 * 1000
+MB: Final = 1024 * 1024
+_ALREADY_EXISTS: Final = 36
+_TAIL: Final = 64  # records looked at first for the last position; it is among the last two if nothing was aborted
+
+Isolation = Literal["read_committed", "read_uncommitted"]
+
+
+class Topic:
+    """One changes topic. Methods raise aiokafka's KafkaError, OSError or TimeoutError while brokers do not answer."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self.name = settings.changes_topic
+        self._partition = TopicPartition(self.name, 0)
+
+    async def ensure(self) -> None:
+        """Make the topic if it is missing. SetupError if it is there and would lose or refuse records."""
+        async with self._admin() as admin:
+            if self.name not in await admin.list_topics():
+                await self._create(admin)
+        faults = [finding for finding in await self.check() if not finding.ok]
+        if faults:
+            text = "; ".join(f"{one.text}" for one in faults)
+            raise SetupError(f"topic {self.name}: {text}", hint="; ".join(one.fix for one in faults))
+
+    async def check(self) -> list[Finding]:
+        """The topic's settings, one line each; nothing is changed. A missing topic is made by ``relay``."""
+        async with self._admin() as admin:
+            if self.name not in await admin.list_topics():
+                return [Finding("kafka topic", True, f"{self.name} is not there yet; relay makes it", warning=True)]
+            [topic] = await admin.describe_topics([self.name])
+            settings = await _configs(admin, self.name)
+        return self._findings(len(topic["partitions"]), len(topic["partitions"][0]["replicas"]), settings)
+
+    def _findings(self, partitions: int, replicas: int, held: Mapping[str, str]) -> list[Finding]:
+        keep_ms, most = self._settings.tombstone_days * DAY_MS, self._settings.max_record_mb * MB
+        alter = f"kafka-configs.sh --alter --entity-type topics --entity-name {self.name} --add-config"
+        policy = held.get("cleanup.policy", "")
+        is_durable = replicas < 3 or int(held.get("min.insync.replicas", "1")) >= 2
+        return [
+            Finding(
+                "kafka partitions",
+                partitions == 1,
+                f"{self.name} has {partitions} partition{'s' * (partitions != 1)}; one keeps the order of commits",
+                "remove the topic and let relay make it, or set another kafka.prefix",
+            ),
+            Finding(
+                "kafka cleanup.policy",
+                policy == "compact",
+                f"cleanup.policy of {self.name} is {policy}; it must be compact, or rows are lost with age",
+                f"{alter} cleanup.policy=compact",
+            ),
+            Finding(
+                "kafka delete.retention.ms",
+                int(held.get("delete.retention.ms", "0")) >= keep_ms,
+                f"delete.retention.ms of {self.name} is {held.get('delete.retention.ms')}; deletions must stay"
+                f" {self._settings.tombstone_days} days (kafka.tombstone_days)",
+                f"{alter} delete.retention.ms={keep_ms}",
+            ),
+            Finding(
+                "kafka max.message.bytes",
+                int(held.get("max.message.bytes", "0")) >= most,
+                f"max.message.bytes of {self.name} is {held.get('max.message.bytes')}; kafka.max_record_mb asks {most}",
+                f"{alter} max.message.bytes={most}",
+            ),
+            Finding(
+                "kafka min.insync.replicas",
+                True,
+                f"{self.name} has {replicas} replica{'s' * (replicas != 1)}"
+                + (
+                    "" if is_durable else ", and min.insync.replicas = 1: a broker that dies may take what it confirmed"
+                ),
+                "" if is_durable else f"{alter} min.insync.replicas=2",
+                warning=not is_durable,
+            ),
+        ]
+
+    async def _create(self, admin: AIOKafkaAdminClient) -> None:
+        cluster = await admin.describe_cluster()
+        replicas = min(self._settings.replication, len(cluster["brokers"]))
+        wanted = {
+            "cleanup.policy": "compact",
+            "delete.retention.ms": str(self._settings.tombstone_days * DAY_MS),
+            "max.message.bytes": str(self._settings.max_record_mb * MB),
+            "min.insync.replicas": "2" if replicas >= 3 else "1",
+        }
+        answer = await admin.create_topics([NewTopic(self.name, 1, replicas, topic_configs=wanted)])
+        for topic, code, *reason in answer.topic_errors:
+            if code not in (0, _ALREADY_EXISTS):
+                raise SetupError(
+                    f"topic {topic} cannot be made: {for_code(code).__name__} {reason[0] if reason else ''}".rstrip(),
+                    hint="make it by hand with one partition and cleanup.policy=compact, or grant CREATE on it",
+                )
+
+    async def last_mark(self, isolation: Isolation) -> Mark | None:
+        """The last position in the topic; None if there is none."""
+        async with self._consumer(isolation) as consumer:
+            begin = (await consumer.beginning_offsets([self._partition]))[self._partition]
+            end = (await consumer.end_offsets([self._partition]))[self._partition]
+            back = _TAIL
+            while True:
+                start = max(begin, end - back)
+                found: Mark | None = None
+                async for record in self._records(consumer, start, end):
+                    if record.key == POSITION_KEY:
+                        item = decode(_plain(record))
+                        assert isinstance(item, Mark)
+                        found = item
+                if found is not None or start == begin:
+                    return found
+                back *= 16
+
+    async def read_all(self) -> AsyncIterator[KafkaRecord]:
+        """Every committed record from the first to the last that is there now."""
+        async with self._consumer("read_committed") as consumer:
+            begin = (await consumer.beginning_offsets([self._partition]))[self._partition]
+            end = (await consumer.end_offsets([self._partition]))[self._partition]
+            async for record in self._records(consumer, begin, end):
+                yield _plain(record)
+
+    async def _records(self, consumer: AIOKafkaConsumer, start: int, end: int) -> AsyncIterator[ConsumerRecord]:
+        """Records of the partition up to ``end``; TimeoutError if it is not reached (a transaction is left open)."""
+        consumer.seek(self._partition, start)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.request_timeout_s
+        while await consumer.position(self._partition) < end:
+            got = await consumer.getmany(self._partition, timeout_ms=200)
+            for record in got.get(self._partition, ()):
+                if record.offset < end:
+                    yield record
+            if got:
+                deadline = loop.time() + self._settings.request_timeout_s
+            elif loop.time() > deadline:
+                raise TimeoutError(f"topic {self.name} cannot be read to its end")
+
+    @asynccontextmanager
+    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        admin = AIOKafkaAdminClient(**client_arguments(self._settings))
+        try:
+            async with asyncio.timeout(self._settings.request_timeout_s):
+                await admin.start()
+            yield admin
+        finally:
+            await admin.close()
+
+    @asynccontextmanager
+    async def _consumer(self, isolation: Isolation) -> AsyncIterator[AIOKafkaConsumer]:
+        consumer = AIOKafkaConsumer(
+            **client_arguments(self._settings),
+            isolation_level=isolation,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            max_partition_fetch_bytes=self._settings.max_record_mb * MB,
+        )
+        try:
+            async with asyncio.timeout(self._settings.request_timeout_s):
+                await consumer.start()
+            consumer.assign([self._partition])
+            yield consumer
+        finally:
+            await consumer.stop()
+
+
+async def _configs(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
+    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+    [(code, reason, _, _, entries)] = answers[0].resources
+    if code:
+        raise for_code(code)(reason)
+    return {entry[0]: entry[1] for entry in entries}
+
+
+def _plain(record: Any) -> KafkaRecord:
+    return KafkaRecord(record.key, record.value, tuple(record.headers), record.timestamp)
+
+
+__all__ = ["KafkaError", "Topic"]

@@ -1,0 +1,61 @@
+"""Waiting for work, but no longer than until the daemon is told to stop. A leaf of the import graph."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def in_thread(stopping: asyncio.Event, work: Callable[[], T]) -> T | None:
+    """What ``work`` returns or raises; None if ``stopping`` is set first.
+
+    It may be waiting for the server for minutes. Nobody waits for it then: its thread, and with it its connection,
+    ends with the process, and what it has not committed to the state did not happen.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)  # type: ignore[arg-type]  # without an error it is work's result
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001  # the thread's top: raised again in the loop
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody is left to hear of it
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=run, name="opening", daemon=True).start()
+    told = asyncio.ensure_future(stopping.wait())
+    both: list[asyncio.Future[Any]] = [done, told]
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        return done.result() if done.done() else None
+    finally:
+        told.cancel()
+        done.cancel()
+
+
+async def unless(stopping: asyncio.Event, work: Coroutine[object, object, T]) -> T | None:
+    """What ``work`` returns or raises; None if ``stopping`` is set first, and then ``work`` is cancelled."""
+    task, told = asyncio.ensure_future(work), asyncio.ensure_future(stopping.wait())
+    both: list[asyncio.Future[Any]] = [task, told]
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        for one in both:
+            one.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
