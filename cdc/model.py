@@ -51,13 +51,15 @@ class Position:
 
     ``file`` and ``offset`` (bytes) name a place in one server's log. ``gtid`` is the executed set up to that
     place in the server's own notation ("" where the server has none). ``server`` is the server's identity
-    (MySQL's server_uuid, MariaDB's server_id as text).
+    (MySQL's server_uuid, MariaDB's server_id as text). ``born`` is when the file was begun, epoch seconds (0: not
+    known yet): after a RESET another file has its name. It says nothing of the place, so it is not compared.
     """
 
     file: str
     offset: int
     gtid: str = ""
     server: str = ""
+    born: int = field(default=0, compare=False)
 
     @property
     def file_number(self) -> int:

@@ -278,7 +278,7 @@ def is_gone(held: Position, source: BinlogSource) -> bool:
         source.resolve(asked)
     except (PositionLostError, SetupError):
         return True
-    return False
+    return source.is_other_log(held)
 
 
 def _log_end(settings: Settings) -> Position:

@@ -111,6 +111,7 @@ class Handlers:
                 raise ValueError("its checksum does not fit its bytes")
         if found.post_length(_E.TABLE_MAP, _TABLE_MAP_POST) != _TABLE_MAP_POST:
             raise UnsupportedEventError(f"the log of a server of version {found.server_version}, which is too old")
+        self._place.begun(head[0])
         self.has_checksums = found.checksum == headers.CHECKSUM_CRC32
         self.rows.format = found
         self._expects_gtid = _always_writes_gtids(found)

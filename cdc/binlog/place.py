@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from cdc.binlog.gtid import GtidPosition, GtidSet, parse_gtids
+from cdc.errors import PositionLostError
 from cdc.model import Position
 
 _32_BITS = 0xFFFFFFFF
 _FORWARD = 1 << 31
+_ADVICE = "remove the state folder to import afresh, or start at earliest or latest"
 
 
 class Place:
@@ -22,6 +24,8 @@ class Place:
         self._server = start.server
         self._gtids: GtidSet | GtidPosition | None = parse_gtids(start.gtid) if start.gtid else None
         self._resume = (start.file, start.offset)
+        self._start = start
+        self._born = start.born
         self._made: Position | None = start
 
     def __str__(self) -> str:
@@ -41,8 +45,29 @@ class Place:
 
     def move(self, file: str, offset: int) -> None:
         """The next event stands there."""
+        if file != self.file:
+            self._born = 0
         self.file = file
         self.offset = offset
+
+    def begun(self, seconds: int) -> None:
+        """The file that is read was begun at this time, as its FORMAT_DESCRIPTION says in its header.
+
+        PositionLostError if it is not the file that the start is of, or an earlier one: then the log was begun anew,
+        and its GTIDs may be those of the old one once more.
+        """
+        if self._start.born:
+            number = int(self.file.rpartition(".")[2])
+            is_other = (
+                seconds != self._start.born if self.file == self._start.file else number < self._start.file_number
+            )
+            if is_other:
+                raise PositionLostError(
+                    f"{self.file} is not of the log that was read before: that was begun anew (RESET)", hint=_ADVICE
+                )
+        if self._born != seconds:
+            self._born = seconds
+            self._made = None
 
     def is_settled(self, offset: int) -> bool:
         """Whether a restart would go on at this offset of the file that is read."""
@@ -74,5 +99,6 @@ class Place:
         """The resume point: the next transaction to read, with the executed set before it."""
         if self._made is None:
             gtid = str(self._gtids) if self._gtids is not None else ""
-            self._made = Position(*self._resume, gtid=gtid, server=self._server)
+            born = self._born if self._resume[0] == self.file else 0
+            self._made = Position(*self._resume, gtid=gtid, server=self._server, born=born)
         return self._made

@@ -20,6 +20,8 @@ import structlog
 
 from cdc.binlog.assembly import Room
 from cdc.binlog.decoder import LogDecoder
+from cdc.binlog.events import HEADER, EventType
+from cdc.binlog.framing import packet_at
 from cdc.binlog.gtid import GtidSet
 from cdc.binlog.history import SchemaHistory
 from cdc.config import SourceSettings
@@ -29,7 +31,16 @@ from cdc.source import dump, places
 from cdc.source.buffer import ReceiveBuffer
 from cdc.source.faults import fault_of
 from cdc.source.schemas import ServerSchemas
-from cdc.source.server import Connection, ServerIdentity, connect, mapped, mapped_errors, read_identity, rows
+from cdc.source.server import (
+    Connection,
+    ServerIdentity,
+    connect,
+    log_files,
+    mapped,
+    mapped_errors,
+    read_identity,
+    rows,
+)
 from cdc.source.skim import Skim
 
 log = structlog.get_logger(__name__)
@@ -96,6 +107,27 @@ class BinlogSource:
         identity = self.identity()
         with self._control() as connection:
             return places.resolve(connection, identity, start)
+
+    def is_other_log(self, position: Position) -> bool:
+        """Whether this server's log was begun anew since it held the position, as far as the position tells.
+
+        Raises SourceDisconnectedError.
+        """
+        if not position.born or position.server != self.identity().server:
+            return False
+        with self._control() as connection:
+            numbers = {name: int(name.rpartition(".")[2]) for name, _ in log_files(connection)}
+            if position.file not in numbers:
+                return max(numbers.values()) < position.file_number
+            link: socket.socket = connection._sock  # type: ignore[attr-defined]
+            link.settimeout(HEARTBEATS_MISSED * self._settings.heartbeat_s)
+            for statement in dump.session_statements(self._settings.server_id, self._settings.heartbeat_s):
+                rows(connection, statement)
+            link.sendall(dump.packet(dump.by_place(self._settings.server_id, position.file, 0)))
+            try:
+                return _first_format(link) != position.born
+            finally:
+                _shut(link)  # else close() would send COM_QUIT into the dump
 
     def know(self, schemas: Iterable[TableSchema]) -> list[TableSchema]:
         """What is known of tables' columns at the place to read from; mapped ones that are not are asked for.
@@ -301,6 +333,20 @@ def _decoded(decoder: LogDecoder, buffer: ReceiveBuffer) -> Iterator[Transaction
         transactions, consumed = decoder.feed_packets(buffer.view, buffer.length)
         buffer.keep_from(consumed)
         yield from transactions
+
+
+def _first_format(link: socket.socket) -> int:
+    """The time in the header of a dump's first FORMAT_DESCRIPTION."""
+    buffer = ReceiveBuffer()
+    while buffer.receive(link):
+        at = 0
+        while frame := packet_at(buffer.view, at, buffer.length):
+            view, start, _, at = frame
+            head = HEADER.unpack_from(view, start)
+            if head[1] == EventType.FORMAT_DESCRIPTION:
+                return int(head[0])
+        buffer.keep_from(at)
+    raise SourceDisconnectedError("the server closed the connection")
 
 
 def _is_ahead(end: Position, last: Position) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -95,6 +96,26 @@ def test_a_log_begun_anew_is_noticed(own: Server) -> None:
         own.run(RESET[own.flavor])
         write(own, database, 4)
         assert reading_fails(settings, place).exit_code == 3
+
+
+def test_a_log_begun_anew_that_has_grown_past_our_place_is_noticed(own: Server) -> None:
+    """The same where the new log has the same file with a transaction at just our offset: its file is a younger one."""
+    with own.database() as database:
+        make_shop(own, database)
+        settings = settings_for(own, database)
+        own.run(RESET[own.flavor])
+        write(own, database, 1, 2, 3)
+        with Follower(settings, [NOTE], source_of(settings).resolve(parse_start("earliest"))) as follower:
+            follower.wait_for_ids([1, 2, 3])
+        place = follower.last
+        assert place.born > 0
+        assert not source_of(settings).is_other_log(place)
+        time.sleep(1.1)  # a file's age is told in seconds
+        own.run(RESET[own.flavor])
+        write(own, database, 4, 5, 6, 7, 8, 9)
+        error = reading_fails(settings, place)
+        assert error.exit_code == 3
+        assert source_of(settings).is_other_log(place)
 
 
 def test_an_offset_beyond_the_files_end_is_lost(server: Server, shop: SourceSettings) -> None:

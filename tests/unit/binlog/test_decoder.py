@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 
 from cdc.binlog.decoder import LogDecoder
 from cdc.binlog.events import ACTIONS, EventType
 from cdc.binlog.gtid import GtidSet
-from cdc.errors import LogFormatError, SourceDisconnectedError, UnsupportedEventError
+from cdc.errors import LogFormatError, PositionLostError, SourceDisconnectedError, UnsupportedEventError
 from cdc.model import Change, Op, Position, TableSpec, Transaction
 from tests.unit.binlog.build import (
     MARIADB,
@@ -85,6 +86,28 @@ def test_rows_whose_children_the_server_logs_cascade_nothing() -> None:
         Change("things", Op.DELETE, (2, None), None, cascades=False),
         Change("things", Op.INSERT, None, (2, "x")),
     ]
+
+
+def test_another_file_of_the_same_name_is_no_place_to_go_on() -> None:
+    """A file that was begun at another time than the one the position is of has taken its name."""
+    log = Log()
+    log.format()
+    log.gtid(1)
+    log.query("BEGIN")
+    log.xid()
+    ended = feed_all(decoder(start=Position("binlog.000001", 4)), log)[-1].end
+    later = Log(offset=ended.offset)
+    later.format(end=0)  # as the server repeats it to whoever begins inside the file
+    younger = Log(offset=ended.offset)
+    younger.format(end=0, stamp=ended.born + 1)
+
+    assert feed_all(decoder(start=ended), later) == []
+    with pytest.raises(PositionLostError, match="begun anew"):
+        feed_all(decoder(start=ended), younger)
+    reader = decoder(start=replace(ended, file="binlog.000007"))
+    reader.begin_file("binlog.000001", 4)  # by GTID the server chooses the file
+    with pytest.raises(PositionLostError, match="begun anew"):
+        feed_all(reader, later)
 
 
 def test_the_executed_set_grows_with_each_transaction() -> None:
