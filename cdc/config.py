@@ -116,16 +116,22 @@ class SinkSettings(Section):
     kind: Literal["bridge", "jsonl"] = Field(
         "bridge", description="bridge: HubSpot's Ecommerce Bridge; jsonl: lines of JSON"
     )
-    api_version: Literal[1] = Field(1, description="bridge: version of its API")
+    api_version: Literal[1, 2] = Field(1, description="bridge: version of its API")
     base_url: str = Field("https://api.hubapi.com", description="scheme, host and port of the API")
     api_key: SecretStr = Field(SecretStr(""), description="bridge: hapikey")
     api_key_file: Path | None = Field(None, description="file that holds it, instead of api_key")
     access_token: SecretStr = Field(SecretStr(""), description="bridge: bearer token; wins over api_key")
     access_token_file: Path | None = Field(None, description="file that holds it, instead of access_token")
-    store_id: Literal["default"] = Field("default", description="bridge: the store; v1 knows only this one")
+    store_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = Field(
+        "default", description="bridge v2: the store that all messages go into; v1 knows only default"
+    )
+    store_label: str = Field("Magento", description="bridge v2: what HubSpot shows as the store's name")
+    store_admin_uri: str = Field("", description="bridge v2: address of the shop's administration, for a link")
+    gzip: bool = Field(False, description="bridge: compress what is sent; not every service takes it")
     path: str = Field("-", description="jsonl: file to append to, - for stdout")
     paths: dict[ObjectType, str] = Field(
-        default_factory=dict, description="bridge: another spelling of a type's path segment, e.g. LINE_ITEM = LINEITEM"
+        default_factory=dict,
+        description="bridge v1: another spelling of a type's path segment, e.g. LINE_ITEM = LINEITEM",
     )
     max_batch: Annotated[int, Field(ge=1)] = Field(200, description="messages a request; capped by the sink's limit")
     max_batch_kb: Annotated[int, Field(ge=16)] = Field(1024, description="body of a request, KiB")
@@ -163,6 +169,8 @@ class SinkSettings(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> SinkSettings:
+        if self.kind == "bridge" and self.api_version == 1 and self.store_id != "default":
+            raise ValueError(f'store_id = "{self.store_id}" needs api_version = 2; version 1 knows only "default"')
         object.__setattr__(self, "api_key", read_secret(self.api_key, self.api_key_file, "api_key"))
         object.__setattr__(self, "access_token", read_secret(self.access_token, self.access_token_file, "access_token"))
         return self

@@ -481,6 +481,18 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What the receiver says of one object when asked. Times are epoch milliseconds, 0 where it names none.
+
+    ``hubspot_id`` "": it holds no record. ``failed``: whether the last attempt failed; None where it does not tell.
+    """
+
+    hubspot_id: str = ""
+    processed_at: int = 0
+    failed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One line of ``check``: what was looked at, how it stands, what mends it. ``warning``: works, but look at it."""
 

@@ -19,6 +19,7 @@ from cdc.model import (
     Pull,
     Rendered,
     Row,
+    Standing,
     Sweep,
     TableSpec,
     Value,
@@ -119,6 +120,10 @@ class Sink(Protocol):
 
     async def is_known(self, object_type: ObjectType, external_id: str) -> bool:
         """Whether the receiver has processed this object without error."""
+        ...
+
+    async def standing(self, object_type: ObjectType, external_id: str) -> Standing | None:
+        """What the receiver says of this object; None if it has processed none such, or cannot be asked."""
         ...
 
     async def check(self) -> Sequence[Finding]:

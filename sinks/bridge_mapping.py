@@ -129,8 +129,8 @@ _DATA_TYPE: Final = {
 """The rest is STRING: the bridge knows no other type for a date without time or a truth."""
 
 
-def rows(object_type: ObjectType, extras: Extras | None = None) -> dict[str, Target]:
-    """Our rows for one type, associations included: neutral name → target.
+def rows(object_type: ObjectType, extras: Extras | None = None, version: int = 1) -> dict[str, Target]:
+    """Our rows for one type: neutral name → target. In version 1 associations are among them.
 
     A default property whose value comes from another column keeps its target unless another is asked for; a default
     property whose target is asked for by one of the merchant's gives way.
@@ -143,54 +143,96 @@ def rows(object_type: ObjectType, extras: Extras | None = None) -> dict[str, Tar
     }
     taken = {target.name for target in own.values()}
     kept = {name: target for name, target in defaults.items() if name not in own and target.name not in taken}
-    links = {name: Target(name, "STRING") for name in ASSOCIATIONS.get(object_type, {}).values()}
-    return {**kept, **own, **links}
+    associations = ASSOCIATIONS.get(object_type, {}).values() if version == 1 else ()
+    return {**kept, **own, **{name: Target(name, "STRING") for name in associations}}
 
 
-def default_settings() -> dict[str, Any]:
+def default_settings(version: int = 1) -> dict[str, Any]:
     """The body of PUT settings for an account that has none."""
-    return merged_settings({})[0]
+    return merged_settings({}, version=version)[0]
 
 
-def merged_settings(theirs: Mapping[str, Any], extras: Extras | None = None) -> tuple[dict[str, Any], list[str]]:
+def merged_settings(
+    theirs: Mapping[str, Any], extras: Extras | None = None, version: int = 1
+) -> tuple[dict[str, Any], list[str]]:
     """The settings to put, and one line per difference to ``theirs`` (the answer of GET settings; empty: none).
 
     PUT replaces everything, so rows for names that are not ours are kept, unless they feed a property that ours feed.
     """
     lines = [] if theirs.get("enabled") is True else ["enabled: false → true"]
-    body: dict[str, Any] = {"enabled": True, "importOnInstall": bool(theirs.get("importOnInstall", False))}
-    for object_type, section in SECTION.items():
-        ours = rows(object_type, extras)
-        held = _held_rows(theirs.get(section))
-        targets = {target.name for target in ours.values()}
-        merged = dict(ours)
-        for name, target in held.items():
-            if name in ours:
-                if target != ours[name]:
-                    lines.append(f"{object_type}: {name}: {_shown(target)} → {_shown(ours[name])}")
-            elif target.name in targets:
-                lines.append(f"{object_type}: {name} → {target.name}: removed, the target is fed by another name")
-            else:
-                merged[name] = target
-        lines += [f"{object_type}: {name} → {_shown(ours[name])}: new" for name in ours if name not in held]
-        body[section] = {
-            "properties": [
-                {"propertyName": name, "targetHubspotProperty": target.name, "dataType": target.data_type}
-                for name, target in merged.items()
-            ]
+    merged = {}
+    for object_type in ObjectType:
+        ours, held = rows(object_type, extras, version), _held_rows(_section(theirs, object_type, version), version)
+        merged[object_type], differences = _merge(ours, held)
+        lines += [f"{object_type}: {difference}" for difference in differences]
+    return _body(theirs, merged, version), lines
+
+
+def _merge(ours: Mapping[str, Target], held: Mapping[str, Target]) -> tuple[dict[str, Target], list[str]]:
+    lines = []
+    targets = {target.name for target in ours.values()}
+    merged = dict(ours)
+    for name, target in held.items():
+        if name in ours:
+            if target != ours[name]:
+                lines.append(f"{name}: {_shown(target)} → {_shown(ours[name])}")
+        elif target.name in targets:
+            lines.append(f"{name} → {target.name}: removed, the target is fed by another name")
+        else:
+            merged[name] = target
+    lines += [f"{name} → {_shown(ours[name])}: new" for name in ours if name not in held]
+    return merged, lines
+
+
+_MEMBERS: Final = {
+    1: ("propertyName", "targetHubspotProperty", "dataType"),
+    2: ("externalPropertyName", "hubspotPropertyName", "dataType"),
+}
+"""What each version calls the members of a row."""
+
+
+def _body(theirs: Mapping[str, Any], merged: Mapping[ObjectType, Mapping[str, Target]], version: int) -> dict[str, Any]:
+    sections = {
+        object_type: {
+            "properties": [dict(zip(_MEMBERS[version], (name, *row), strict=True)) for name, row in held.items()]
         }
-    return body, lines
+        for object_type, held in merged.items()
+    }
+    if version == 1:
+        imports = bool(theirs.get("importOnInstall", False))
+        named = {SECTION[object_type]: section for object_type, section in sections.items()}
+        return {"enabled": True, "importOnInstall": imports, **named}
+    mappings = theirs.get("mappings")
+    others = mappings if isinstance(mappings, Mapping) else {}
+    body: dict[str, Any] = {
+        "enabled": True,
+        "mappings": {**others, **{kind.value: sections[kind] for kind in sections}},
+    }
+    if theirs.get("webhookUri"):
+        body["webhookUri"] = theirs["webhookUri"]
+    return body
+
+
+def _section(theirs: Mapping[str, Any], object_type: ObjectType, version: int) -> Any:
+    if version == 1:
+        return theirs.get(SECTION[object_type])
+    mappings = theirs.get("mappings")
+    return mappings.get(object_type.value) if isinstance(mappings, Mapping) else None
 
 
 def _shown(target: Target) -> str:
     return f"{target.name} ({target.data_type})"
 
 
-def _held_rows(section: Any) -> dict[str, Target]:
-    """The rows of one section of the answer; what does not look like a row is passed over."""
+def _held_rows(section: Any, version: int) -> dict[str, Target]:
+    """The rows of one section of the answer; what does not look like a row is passed over.
+
+    Version 2 may leave the dataType out; that is taken for text.
+    """
     held: dict[str, Target] = {}
+    ours, target, data_type = _MEMBERS[version]
     properties = section.get("properties") if isinstance(section, Mapping) else None
     for row in properties if isinstance(properties, list) else []:
-        if isinstance(row, Mapping) and isinstance(row.get("propertyName"), str):
-            held[row["propertyName"]] = Target(str(row.get("targetHubspotProperty")), str(row.get("dataType")))
+        if isinstance(row, Mapping) and isinstance(row.get(ours), str):
+            held[row[ours]] = Target(str(row.get(target)), str(row.get(data_type) or "STRING"))
     return held

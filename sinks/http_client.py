@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip as gzip_format
 from collections.abc import Mapping
 from types import SimpleNamespace
 
@@ -22,6 +23,9 @@ MAX_BODY = 64 * 1024
 
 MAX_CONTENT = 16 * 1024 * 1024
 """Bytes of an answer that is parsed (a page of 200 sync-errors is about 200 KB)."""
+
+GZIP_FROM = 1024
+"""Bytes of a body from which compressing pays: below, it fits one packet anyway."""
 
 CONNECT_S = 10.0
 """Seconds for the TCP connection; the whole request's time-out caps it."""
@@ -48,8 +52,11 @@ async def _mark_begun(_session: aiohttp.ClientSession, context: SimpleNamespace,
 class HttpClient:
     """Calls one API. The session is made at the first call, in the loop that runs then."""
 
-    def __init__(self, base_url: str, *, api_key: str, access_token: str, timeout_s: float) -> None:
-        """A token wins over a key; ``timeout_s`` runs from connect to the last byte. ConfigError for a bad URL."""
+    def __init__(self, base_url: str, *, api_key: str, access_token: str, timeout_s: float, gzip: bool = False) -> None:
+        """A token wins over a key; ``timeout_s`` runs from connect to the last byte; ``gzip`` compresses bodies.
+
+        ConfigError for a bad URL.
+        """
         try:
             self._base = URL(base_url)
             self.place = f"{self._base.host}:{self._base.port}"
@@ -64,6 +71,7 @@ class HttpClient:
         if access_token:
             self._headers["Authorization"] = f"Bearer {access_token}"
         self._timeout_s = timeout_s
+        self._gzip = gzip
         self._session: aiohttp.ClientSession | None = None
 
     def _open(self) -> aiohttp.ClientSession:
@@ -91,13 +99,14 @@ class HttpClient:
         Raises SinkUnavailableError before the request's head went out, OutcomeUnknownError after it.
         """
         progress = SimpleNamespace(began=False)
+        body, headers = self._packed(body)
         try:
             async with self._open().request(
                 method,
                 self._base.with_path(self._base.path.rstrip("/") + path),
                 params={**(query or {}), **self._query},
                 data=body or None,
-                headers={"Content-Type": "application/json"} if body else None,
+                headers=headers,
                 allow_redirects=False,
                 trace_request_ctx=progress,
             ) as response:
@@ -109,6 +118,15 @@ class HttpClient:
             )
         # raised out here so that the aiohttp error, which may hold the URL with its key, is not its context
         raise fault
+
+    def _packed(self, body: bytes) -> tuple[bytes, dict[str, str] | None]:
+        """The body as it goes out, with its headers. Level 1: four fifths of the gain for a fifth of the time."""
+        if not body:
+            return body, None
+        headers = {"Content-Type": "application/json"}
+        if self._gzip and len(body) >= GZIP_FROM:
+            return gzip_format.compress(body, 1, mtime=0), {**headers, "Content-Encoding": "gzip"}
+        return body, headers
 
     async def close(self) -> None:
         """Close the connections. May be called twice."""

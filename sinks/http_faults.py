@@ -123,6 +123,8 @@ def status_fault(reply: Reply, *, what: str, place: str, redact: Redactor, now_s
         return SinkThrottledError(text, retry_after_s=wait, policy=redact(reply.member("policyName")))
     if status >= 500 or status in _AGAIN_LATER:
         return SinkUnavailableError(text, retry_after_s=wait)
+    if status == 415:  # about the form of the request, which no message can mend
+        return SinkUnavailableError(text, hint="if sink.gzip is on, turn it off: this service does not take it")
     if status == 407:
         return SinkUnavailableError(text, hint="a proxy on the way wants a login")
     return BatchRefusedError(text, status=status)

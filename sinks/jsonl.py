@@ -18,7 +18,7 @@ import orjson
 
 from cdc.config import SinkSettings
 from cdc.errors import CdcError, SinkUnavailableError
-from cdc.model import Answer, Finding, Judgement, Message, ObjectType, Outcome, Receipt
+from cdc.model import Answer, Finding, Judgement, Message, ObjectType, Outcome, Receipt, Standing
 
 MAX_BATCH = 10_000
 """Messages a write: bounds its memory."""
@@ -71,6 +71,10 @@ class JsonlSink:
     async def is_known(self, object_type: ObjectType, external_id: str) -> bool:
         """True: what was accepted is there."""
         return True
+
+    async def standing(self, object_type: ObjectType, external_id: str) -> Standing | None:
+        """None: a file cannot be asked."""
+        return None
 
     async def check(self) -> Sequence[Finding]:
         """Whether the file can be opened for appending (it is made if missing)."""

@@ -11,13 +11,17 @@ from aiohttp import web
 
 from sinks.sandbox.routes_api import add_api_routes
 from sinks.sandbox.routes_bridge import RUNTIME, Runtime, add_bridge_routes, bridge_requests, now_ms
+from sinks.sandbox.routes_v2 import add_v2_routes
 from sinks.sandbox.store import SandboxStore
 
 MAX_BODY: Final = 16 * 1024 * 1024
 """Bytes of a request: 200 messages of 80 KB."""
 
-JUDGE_DELAY_S: Final = 0.005
-"""Accepting and judging are two steps; this lies between them."""
+JUDGE_DELAY_MS: Final = 5
+"""Accepting and judging are two steps; this lies between them if nothing else is asked for."""
+
+LOOK_S: Final = 0.1
+"""How often a changed delay is looked at while messages wait."""
 
 SLICE: Final = 200
 """Messages judged before other requests get their turn."""
@@ -29,15 +33,18 @@ def make_app(
     api_key: str = "sandbox",
     token: str = "sandbox-token",  # noqa: S107  # protects nothing: lets clients show that they send one
     auto_judge: bool = True,
+    judge_delay_ms: int = JUDGE_DELAY_MS,
+    strict: bool = False,
 ) -> web.Application:
     """A local Ecommerce Bridge over ``store``.
 
-    ``auto_judge``: judge each message a few milliseconds after its acceptance, in order; else only on
-    ``POST /_sandbox/judge``.
+    ``auto_judge``: judge each message ``judge_delay_ms`` after its acceptance, in order; else only on
+    ``POST /_sandbox/judge``. ``strict``: ``/_sandbox/report`` is a 500 once a rule of sending was broken.
     """
     app = web.Application(client_max_size=MAX_BODY, middlewares=[bridge_requests])
-    app[RUNTIME] = Runtime(store, api_key, token)
+    app[RUNTIME] = Runtime(store, api_key, token, judge_delay_ms=judge_delay_ms, strict=strict)
     add_bridge_routes(app)
+    add_v2_routes(app)
     add_api_routes(app)
     app.on_shutdown.append(_end_hanging_requests)
     if auto_judge:
@@ -61,6 +68,10 @@ async def _judge_forever(runtime: Runtime) -> None:
     while True:
         await runtime.arrived.wait()
         runtime.arrived.clear()
-        await asyncio.sleep(JUDGE_DELAY_S)
-        while runtime.store.judge_next(now_ms(), SLICE):  # noqa: ASYNC110  # work in slices, not polling
-            await asyncio.sleep(0)
+        while runtime.store.waiting:
+            due_s = (runtime.store.waiting[0].arrived_ms + runtime.judge_delay_ms - now_ms()) / 1000
+            if due_s > 0:
+                await asyncio.sleep(min(due_s, LOOK_S))
+            else:
+                runtime.store.judge_next(now_ms(), SLICE, arrived_by_ms=now_ms() - runtime.judge_delay_ms)
+                await asyncio.sleep(0)

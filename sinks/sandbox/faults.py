@@ -6,6 +6,7 @@ What ``POST /_sandbox/faults`` takes (one object or a list of them; each call ad
 ``{"delay_ms": 80}``                               every batch waits that long (``count``: only so many)
 ``{"hang": 1}``                                    the next batch is never answered
 ``{"cut": "before", "count": 1}``                  the connection is cut before ("after": after) taking the batch
+``{"status": 503, "rate": 0.1}``                   each batch with this probability, until cleared (or ``count`` hits)
 ``{"refuse_ids": ["shop-item-7"]}``                a batch holding one of these is refused with 400
 ``{"quota": {"limit": 100, "interval_ms": 10000, "daily": 250000}}``   headers, and 429 beyond it (null: no quota)
 """
@@ -15,8 +16,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from random import Random
 from typing import Any, Final
 
+FOREVER: Final = 1_000_000_000
 DAY_MS: Final = 86_400_000
 
 
@@ -29,6 +32,7 @@ class Rule:
     status: int = 0
     retry_after: float | None = None
     policy: str = ""
+    rate: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ class Faults:
         self.rules: deque[Rule] = deque()
         self.refuse_ids: set[str] = set()
         self.quota: Quota | None = None
+        self._random = Random(0)  # so that a run can be repeated
         self.delay_ms = 0
         self._delays_left: int | None = None
 
@@ -92,11 +97,12 @@ class Faults:
         if not isinstance(spec, dict):
             raise ValueError("a fault must be an object")
         kinds = [kind for kind in ("status", "delay_ms", "hang", "cut", "refuse_ids", "quota") if kind in spec]
-        extra = set(spec) - {*kinds, "count", "retry_after", "policy"}
+        extra = set(spec) - {*kinds, "count", "retry_after", "policy", "rate"}
         if len(kinds) != 1 or extra:
             raise ValueError("a fault has one of status, delay_ms, hang, cut, refuse_ids, quota")
         kind = kinds[0]
-        count = _number(spec, "count", 1)
+        rate = _rate(spec)
+        count = _number(spec, "count", 1 if rate == 1.0 else FOREVER)
         if kind == "status":
             self._add_status(spec, count)
         elif kind == "delay_ms":
@@ -107,7 +113,7 @@ class Faults:
         elif kind == "cut":
             if spec["cut"] not in ("before", "after"):
                 raise ValueError('cut is "before" or "after"')
-            self.rules.append(Rule(f"cut_{spec['cut']}", count))
+            self.rules.append(Rule(f"cut_{spec['cut']}", count, rate=rate))
         elif kind == "refuse_ids":
             if not isinstance(spec["refuse_ids"], list):
                 raise ValueError("refuse_ids is a list of external ids")
@@ -123,16 +129,16 @@ class Faults:
         if wait is not None and not isinstance(wait, int | float):
             raise ValueError("retry_after is a number of seconds")
         policy = str(spec.get("policy", "TEN_SECONDLY_ROLLING" if status == 429 else ""))
-        self.rules.append(Rule("status", count, status, wait, policy))
+        self.rules.append(Rule("status", count, status, wait, policy, _rate(spec)))
 
     def next(self) -> Rule | None:
         """The fault that hits this batch, counted down."""
-        while self.rules and self.rules[0].left <= 0:
-            self.rules.popleft()
-        if not self.rules:
-            return None
-        self.rules[0].left -= 1
-        return self.rules[0]
+        self.rules = deque(rule for rule in self.rules if rule.left > 0)
+        for rule in self.rules:
+            if rule.rate >= 1.0 or self._random.random() < rule.rate:
+                rule.left -= 1
+                return rule
+        return None
 
     def next_delay_s(self) -> float:
         """How long this batch waits, counted down."""
@@ -165,6 +171,15 @@ def _number(spec: Mapping[str, Any], name: str, default: int) -> int:
     if type(value) is not int or value < 0:
         raise ValueError(f"{name} is a whole number")
     return value
+
+
+def _rate(spec: Mapping[str, Any]) -> float:
+    value = spec.get("rate", 1.0)
+    if type(value) not in (int, float) or not 0 < value <= 1:
+        raise ValueError("rate is a probability over 0, up to 1")
+    if value != 1 and "status" not in spec and "cut" not in spec:
+        raise ValueError("rate goes with status or cut")
+    return float(value)
 
 
 def _quota(spec: Any) -> Quota | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cdc.model import ObjectType
-from sinks.sandbox.wire import LINKS, Accepted, Row, SyncSettings
+from sinks.sandbox.wire import LINK_TO, LINKS, Accepted, Row, SyncSettings, split_ids
 
 STAGES: Final = frozenset(
     {"checkout_abandoned", "checkout_pending", "checkout_completed", "processed", "shipped", "cancelled"}
@@ -60,9 +60,11 @@ def judge(
     rows = settings.rows.get(message.object_type)
     if not rows:
         return Verdict("NO_MAPPINGS_DEFINED", f"Nothing is mapped for {message.object_type}.")
-    if not message.properties:
+    if not message.properties and not message.associations:
         return Verdict("NO_PROPERTIES_DEFINED", "The message has no properties.")
     values, links = _mapped(message.properties, rows)
+    if message.associations is not None:  # version 2 knows no mapped associations
+        links = {LINK_TO[other]: ids for other, ids in message.associations.items() if other in LINK_TO}
     if not values and not links:
         return Verdict("NO_DEFINED_PROPERTIES", "None of the message's properties is mapped.")
     fault = (
@@ -84,7 +86,7 @@ def _mapped(
         if row is None:
             continue
         if row.target in LINKS:
-            links[row.target] = tuple(part for part in text.split(";") if part)
+            links[row.target] = split_ids(text)
         else:
             values[row.target] = text
     return values, links

@@ -15,7 +15,7 @@ from aiohttp import web
 from cdc.model import ObjectType
 from sinks.sandbox.routes_bridge import RUNTIME, answer_error, answer_json, now_ms
 from sinks.sandbox.store import Object, SandboxStore
-from sinks.sandbox.wire import Refusal, object_type_of
+from sinks.sandbox.wire import DEFAULT_STORE, Refusal, key_in, object_type_of
 
 API: Final = "/_sandbox"
 DEFAULT_LIMIT: Final = 100
@@ -56,11 +56,12 @@ def _short(held: Object) -> dict[str, Any]:
     newest = held.history[-1]
     return {
         "type": held.object_type.value,
+        "store_id": held.store_id,
         "external_id": held.external_id,
         "hubspot_id": held.record.hubspot_id if held.record is not None else None,
         "deleted": held.deleted,
         "properties": held.properties,
-        "associations": {kind.value: list(ids) for kind, ids in held.links.items()},
+        "associations": {kind.value: [key.rpartition("\t")[2] for key in keys] for kind, keys in held.links.items()},
         "changed_at": newest.changed_at,
         "arrived_at": newest.arrived_ms,
         "verdict": newest.verdict,
@@ -74,15 +75,16 @@ async def get_object(request: web.Request) -> web.Response:
         object_type = object_type_of(request.match_info["type"])
     except Refusal as refusal:
         return answer_error(refusal.status, refusal.message)
-    held = store.objects[object_type].get(request.match_info["id"])
+    key = key_in(request.query.get("store", DEFAULT_STORE), request.match_info["id"])
+    held = store.objects[object_type].get(key)
     if held is None:
         return answer_error(404, "no message for such an object was accepted")
-    error = store.errors.get((held.object_type, held.external_id))
+    error = store.errors.get((held.object_type, held.key))
     return answer_json(
         _short(held)
         | {
             "hubspot_properties": dict(sorted(held.record.properties.items())) if held.record is not None else {},
-            "linked_by": [_short(store.objects[kind][external_id]) for kind, external_id in held.linked_by],
+            "linked_by": [_short(store.objects[kind][key]) for kind, key in held.linked_by],
             "links": [_short(other) for other in _targets(store, held)],
             "processed_at": held.processed_ms or None,
             "error": asdict(error) if error is not None else None,
@@ -128,14 +130,43 @@ async def get_requests(request: web.Request) -> web.Response:
 
 
 async def get_state(request: web.Request) -> web.Response:
-    """GET state: all objects judged, in one canonical form, for comparing."""
-    return answer_json(request.app[RUNTIME].store.state())
+    """GET state?store=: all objects judged, in one canonical form, for comparing."""
+    return answer_json(request.app[RUNTIME].store.state(request.query.get("store")))
 
 
 async def get_violations(request: web.Request) -> web.Response:
     """GET violations: broken rules, oldest first (the newest 1,000), and the count of all by rule."""
     watch = request.app[RUNTIME].store.watch
     return answer_json({"counts": dict(watch.counts), "violations": [asdict(item) for item in watch.kept]})
+
+
+async def get_report(request: web.Request) -> web.Response:
+    """GET report: whether all rules of sending were kept. In strict mode 500 if not, so that ``curl --fail`` fails."""
+    runtime = request.app[RUNTIME]
+    watch = runtime.store.watch
+    status = 500 if runtime.strict and watch.counts else 200
+    body = {
+        "ok": not watch.counts,
+        "strict": runtime.strict,
+        "rules_broken": dict(sorted(watch.counts.items())),
+        "violations": [asdict(item) for item in watch.kept],
+        "accepted": runtime.store.accepted,
+    }
+    return answer_json(body, status=status)
+
+
+async def put_judging(request: web.Request) -> web.Response:
+    """PUT judging {"delay_ms": n}: judge each message so long after it came, from now on."""
+    runtime = request.app[RUNTIME]
+    try:
+        body = orjson.loads(await request.read())
+    except orjson.JSONDecodeError:
+        return answer_error(400, "the body is not JSON")
+    delay = body.get("delay_ms") if isinstance(body, dict) else None
+    if type(delay) is not int or delay < 0:
+        return answer_error(400, "delay_ms must be a whole number of milliseconds")
+    runtime.judge_delay_ms = delay
+    return answer_json({"delay_ms": delay})
 
 
 async def post_judge(request: web.Request) -> web.Response:
@@ -190,6 +221,8 @@ def add_api_routes(app: web.Application) -> None:
     app.router.add_get(f"{API}/requests", get_requests)
     app.router.add_get(f"{API}/state", get_state)
     app.router.add_get(f"{API}/violations", get_violations)
+    app.router.add_get(f"{API}/report", get_report)
+    app.router.add_put(f"{API}/judging", put_judging)
     app.router.add_post(f"{API}/judge", post_judge)
     app.router.add_post(f"{API}/reset", post_reset)
     app.router.add_post(f"{API}/faults", post_faults)

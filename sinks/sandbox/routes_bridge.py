@@ -1,4 +1,4 @@
-"""The sandbox's HTTP face towards the sender: the Ecommerce Bridge, version 1.
+"""The sandbox's HTTP face towards the sender: what both versions of the bridge share, and version 1.
 
 Form and statuses follow HubSpot's OpenAPI file of the bridge. Where it is silent the whole request is refused with
 400. Faults on demand and the quota hit sync-messages only, so that polling for errors does not use them up.
@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,9 +20,11 @@ from aiohttp import web
 
 from sinks.sandbox.faults import Faults
 from sinks.sandbox.store import Request, SandboxStore
-from sinks.sandbox.wire import Refusal, object_type_of, read_settings
+from sinks.sandbox.wire import Accepted, Refusal, SyncSettings, object_type_of
+from sinks.sandbox.wire_v1 import read_settings, settings_body
 
-ROOT: Final = "/extensions/ecomm/v1"
+API: Final = "/extensions/ecomm/"
+ROOT: Final = f"{API}v1"
 PORTAL_ID: Final = 1
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -38,6 +40,9 @@ class Runtime:
     faults: Faults = field(default_factory=Faults)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+    in_flight: dict[tuple[str, str], asyncio.Transport | None] = field(default_factory=dict)
+    judge_delay_ms: int = 5
+    strict: bool = False
 
 
 @dataclass(slots=True)
@@ -89,7 +94,7 @@ async def bridge_requests(request: web.Request, handler: Handler) -> web.StreamR
         except web.HTTPException as error:
             response = answer_error(error.status, error.reason)
     status = 0 if note.is_cut else response.status
-    what = request.path.removeprefix(ROOT).strip("/")
+    what = request.path.removeprefix(f"{ROOT}/").removeprefix(API)
     size = request.content_length or 0
     runtime.store.note_request(Request(now_ms(), request.method, what, note.messages, size, status))
     return response
@@ -104,10 +109,41 @@ def _may_enter(request: web.Request, runtime: Runtime) -> bool:
 
 async def put_messages(request: web.Request) -> web.StreamResponse:
     """PUT sync-messages/{type}: 204 with no body once the messages are queued."""
-    runtime = request.app[RUNTIME]
+    store = request.app[RUNTIME].store
     object_type = object_type_of(request.match_info["type"])
-    body = await _json_of(request)
-    _NOTE.get().messages = len(body) if isinstance(body, list) else 0
+    body = await json_of(request)
+    note_messages(body)
+    return await receive(request, lambda: store.read(object_type, body, now_ms()))
+
+
+def note_messages(items: Any) -> None:
+    """Tell the request log how many messages came."""
+    _NOTE.get().messages = len(items) if isinstance(items, list) else 0
+
+
+async def receive(request: web.Request, read: Callable[[], list[Accepted]]) -> web.StreamResponse:
+    """Take the messages that ``read`` gives, or do wrong what was asked for. Only this meets faults and the quota."""
+    runtime = request.app[RUNTIME]
+    messages = read()
+    _watch_flight(request, runtime, messages)
+    try:
+        return await _receive(request, runtime, messages)
+    finally:
+        for message in messages:
+            if runtime.in_flight.get((message.object_type, message.key)) is request.transport:
+                del runtime.in_flight[message.object_type, message.key]
+
+
+def _watch_flight(request: web.Request, runtime: Runtime, messages: Sequence[Accepted]) -> None:
+    """Note objects of which another message is under way on a connection that still stands."""
+    for key, message in {(message.object_type, message.key): message for message in messages}.items():
+        other = runtime.in_flight.get(key)
+        if other is not None and not other.is_closing():
+            runtime.store.watch.note_in_flight(message)
+        runtime.in_flight[key] = request.transport
+
+
+async def _receive(request: web.Request, runtime: Runtime, messages: list[Accepted]) -> web.StreamResponse:
     delay = runtime.faults.next_delay_s()
     if delay:
         await asyncio.sleep(delay)
@@ -129,7 +165,6 @@ async def put_messages(request: web.Request) -> web.StreamResponse:
         return await _hang(request, runtime)
     if rule is not None and rule.kind == "cut_before":
         return _cut(request)
-    messages = runtime.store.read(object_type, body, now_ms())
     if runtime.faults.refuses(message.external_id for message in messages):
         runtime.store.counts["refused_requests"] += 1
         runtime.store.counts["refused_messages"] += len(messages)
@@ -183,11 +218,11 @@ async def get_errors(request: web.Request) -> web.StreamResponse:
         and (wanted_id is None or error.external_id == wanted_id)
         and query.get("errorType", error.kind) == error.kind
     ]
-    offset, limit = _count(query, "offset", 0), _count(query, "limit", 200)
+    offset, limit = count_of(query, "offset", 0), count_of(query, "limit", 200)
     return answer_json({"results": results[offset : offset + min(limit, 200)]})
 
 
-def _count(query: Mapping[str, str], name: str, default: int) -> int:
+def count_of(query: Mapping[str, str], name: str, default: int) -> int:
     text = query.get(name, str(default))
     if not text.isdecimal():
         raise Refusal(f"{name} must be a whole number")
@@ -216,7 +251,7 @@ async def get_status(request: web.Request) -> web.StreamResponse:
 
 async def post_install(request: web.Request) -> web.StreamResponse:
     """POST installs: 204."""
-    request.app[RUNTIME].store.installed = True
+    request.app[RUNTIME].store.install()
     return web.Response(status=204)
 
 
@@ -235,20 +270,14 @@ async def get_install(request: web.Request) -> web.StreamResponse:
 
 async def get_settings(request: web.Request) -> web.StreamResponse:
     """GET settings: as put; disabled and empty before that."""
-    settings = request.app[RUNTIME].store.settings
-    if settings is not None:
-        return answer_json(settings.body)
-    empty: dict[str, Any] = {"enabled": False, "importOnInstall": False}
-    for name in ("contact", "product", "deal", "lineItem"):
-        empty[f"{name}SyncSettings"] = {"properties": []}
-    return answer_json(empty)
+    return answer_json(settings_body(request.app[RUNTIME].store.settings or SyncSettings()))
 
 
 async def put_settings(request: web.Request) -> web.StreamResponse:
     """PUT settings: replaces all of them, answers with what is stored. Target names are not checked here."""
-    settings = read_settings(await _json_of(request))
+    settings = read_settings(await json_of(request))
     request.app[RUNTIME].store.settings = settings
-    return answer_json(settings.body)
+    return answer_json(settings_body(settings))
 
 
 async def delete_settings(request: web.Request) -> web.StreamResponse:
@@ -257,7 +286,7 @@ async def delete_settings(request: web.Request) -> web.StreamResponse:
     return web.Response(status=204)
 
 
-async def _json_of(request: web.Request) -> Any:
+async def json_of(request: web.Request) -> Any:
     try:
         return orjson.loads(await request.read())
     except orjson.JSONDecodeError:

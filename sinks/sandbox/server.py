@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from cdc.errors import SetupError
-from sinks.sandbox.app import make_app
+from sinks.sandbox.app import JUDGE_DELAY_MS, make_app
 from sinks.sandbox.store import SandboxStore
 
 
@@ -33,10 +33,14 @@ async def start(
     api_key: str = "sandbox",
     token: str = "sandbox-token",  # noqa: S107  # as in make_app
     auto_judge: bool = True,
+    judge_delay_ms: int = JUDGE_DELAY_MS,
+    strict: bool = False,
 ) -> SandboxServer:
-    """Listen on ``port`` (0: a free one). SetupError if the port cannot be had."""
+    """Listen on ``port`` (0: a free one); the rest as ``make_app`` says. SetupError if the port cannot be had."""
     held = store if store is not None else SandboxStore()
-    app = make_app(held, api_key=api_key, token=token, auto_judge=auto_judge)
+    app = make_app(
+        held, api_key=api_key, token=token, auto_judge=auto_judge, judge_delay_ms=judge_delay_ms, strict=strict
+    )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:

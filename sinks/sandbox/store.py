@@ -7,7 +7,8 @@ external id; a *record* is what HubSpot would hold. Contacts share a record by e
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,7 +16,9 @@ from cdc.model import ObjectType
 from sinks.bridge_mapping import default_settings
 from sinks.sandbox.judge import Verdict, judge
 from sinks.sandbox.watch import Watch
-from sinks.sandbox.wire import LINKS, Accepted, Refusal, SyncSettings, read_messages, read_settings
+from sinks.sandbox.wire import DEFAULT_STORE, LINKS, MAX_BATCH, Accepted, Refusal, SyncSettings, key_in
+from sinks.sandbox.wire_v1 import read_messages, read_settings
+from sinks.sandbox.wire_v2 import read_messages as read_messages_v2
 
 HISTORY: Final = 20
 """Accepted messages kept per object."""
@@ -47,6 +50,17 @@ class Object:
     linked_by: dict[Key, None] = field(default_factory=dict)
     history: deque[Accepted] = field(default_factory=lambda: deque(maxlen=HISTORY))
     processed_ms: int = 0
+    store_id: str = DEFAULT_STORE
+
+    @property
+    def key(self) -> str:
+        """What it is kept under."""
+        return key_in(self.store_id, self.external_id)
+
+    @property
+    def name(self) -> str:
+        """How lists of all stores name it: by its external id, in another store than the default with that one's id."""
+        return self.external_id if self.store_id == DEFAULT_STORE else f"{self.store_id}/{self.external_id}"
 
     @property
     def is_synced(self) -> bool:
@@ -64,6 +78,7 @@ class SyncError:
     kind: str
     details: str
     resolved: bool = False
+    store_id: str = DEFAULT_STORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +104,9 @@ class SandboxStore:
         self._ready = ready
         self._drop_older = drop_older
         self.installed = ready
+        self.stores: dict[str, dict[str, Any]] = {}
+        if ready:
+            self.install()
         self.settings: SyncSettings | None = read_settings(default_settings()) if ready else None
         self.reset()
 
@@ -104,6 +122,16 @@ class SandboxStore:
         self._by_email: dict[str, Record] = {}
         self._next_hubspot_id = 1001
 
+    def install(self) -> None:
+        """As version 1's install does: traffic of version 1 lands in the store ``default``."""
+        self.installed = True
+        self.stores.setdefault(DEFAULT_STORE, {"id": DEFAULT_STORE, "label": "Custom", "adminUri": None})
+
+    def put_store(self, store: dict[str, Any]) -> None:
+        """As version 2 does: the first store's creation installs."""
+        self.installed = True
+        self.stores[store["id"]] = store
+
     # ------------------------------------------------------------------------------------------------ accept
 
     def accept(self, object_type: ObjectType, body: Any, now_ms: int) -> list[Accepted]:
@@ -113,15 +141,32 @@ class SandboxStore:
         return messages
 
     def read(self, object_type: ObjectType, body: Any, now_ms: int) -> list[Accepted]:
-        """The messages of a request, not taken yet. Refusal if its form is wrong."""
-        try:
+        """The messages of a request of version 1, not taken yet. Refusal if its form is wrong."""
+        with self._noted(body, object_type, now_ms):
             return read_messages(body, object_type, first=self.accepted + 1, now_ms=now_ms)
-        except Refusal:
+
+    def read_v2(self, body: Any, now_ms: int) -> list[Accepted]:
+        """The messages of a request of version 2, not taken yet. Refusal if its form is wrong or there is no store."""
+        items = body.get("messages") if isinstance(body, dict) else None
+        with self._noted(items, None, now_ms):
+            messages = read_messages_v2(body, first=self.accepted + 1, now_ms=now_ms)
+            if body["storeId"] not in self.stores:
+                raise Refusal(f"there is no store {body['storeId']!r}")
+            return messages
+
+    @contextmanager
+    def _noted(self, items: Any, object_type: ObjectType | None, now_ms: int) -> Iterator[None]:
+        """Count what is refused for its form."""
+        try:
+            yield
+        except Refusal as refusal:
             self.counts["refused_requests"] += 1
-            if isinstance(body, list):
-                self.counts["refused_messages"] += len(body)
-                if len(body) > 200:
-                    self.watch.note_oversized(object_type, len(body), now_ms)
+            count = len(items) if isinstance(items, list) else 0
+            self.counts["refused_messages"] += count
+            if count > MAX_BATCH:
+                self.watch.note_oversized(object_type, count, now_ms)
+            else:
+                self.watch.note_malformed(refusal.message, now_ms)
             raise
 
     def take(self, messages: Sequence[Accepted]) -> None:
@@ -135,9 +180,10 @@ class SandboxStore:
             self.accepted += 1
             message.order = self.accepted
             self.watch.arrival(message, self.last_accepted, links)
-            target = held.get(message.external_id)
+            target = held.get(message.key)
             if target is None:
-                target = held[message.external_id] = Object(message.object_type, message.external_id)
+                target = Object(message.object_type, message.external_id, store_id=message.store_id)
+                held[message.key] = target
             target.history.append(message)
         self.waiting.extend(messages)
 
@@ -145,38 +191,43 @@ class SandboxStore:
         """Names that carry this type's associations; before there are settings, HubSpot's own names."""
         return self.settings.links(object_type) if self.settings is not None else LINKS
 
-    def last_accepted(self, object_type: ObjectType, external_id: str) -> Accepted | None:
+    def last_accepted(self, object_type: ObjectType, key: str) -> Accepted | None:
         """The newest accepted message of an object, judged or not."""
-        held = self.objects[object_type].get(external_id)
+        held = self.objects[object_type].get(key)
         return held.history[-1] if held is not None and held.history else None
 
     # ------------------------------------------------------------------------------------------------- judge
 
-    def judge_next(self, now_ms: int, limit: int | None = None) -> int:
-        """Judge up to ``limit`` waiting messages (all, if None) in the order they came; gives how many."""
+    def judge_next(self, now_ms: int, limit: int | None = None, *, arrived_by_ms: int | None = None) -> int:
+        """Judge up to ``limit`` waiting messages (all, if None) in the order they came; gives how many.
+
+        ``arrived_by_ms``: only those that came no later.
+        """
         count = 0
         while self.waiting and (limit is None or count < limit):
+            if arrived_by_ms is not None and self.waiting[0].arrived_ms > arrived_by_ms:
+                break
             self._judge(self.waiting.popleft(), now_ms)
             count += 1
         return count
 
     def _judge(self, message: Accepted, now_ms: int) -> None:
-        target = self.objects[message.object_type][message.external_id]
+        target = self.objects[message.object_type][message.key]
         record = target.record or self._same_contact(message)
         verdict = judge(
             message,
             self.settings,
             installed=self.installed,
             held=record.properties if record is not None else {},
-            is_there=self._is_there,
+            is_there=lambda other, name: self._is_there(other, key_in(message.store_id, name)),
         )
         target.processed_ms = now_ms
         message.verdict = verdict.error or "ok"
-        key = (message.object_type, message.external_id)
+        key = (message.object_type, message.key)
         if verdict.error:
             self.counts["errors"] += 1
             self.errors.pop(key, None)  # so that the newest error stands last
-            self.errors[key] = SyncError(*key, message.changed_at, now_ms, verdict.error, verdict.details)
+            self.errors[key] = _error_of(message, verdict, now_ms)
             return
         error = self.errors.get(key)
         if error is not None:
@@ -191,8 +242,8 @@ class SandboxStore:
         done = (m.changed_at for m in target.history if m.verdict == "ok" and m is not message)
         return message.changed_at < max(done, default=message.changed_at)
 
-    def _is_there(self, object_type: ObjectType, external_id: str) -> bool:
-        held = self.objects[object_type].get(external_id)
+    def _is_there(self, object_type: ObjectType, key: str) -> bool:
+        held = self.objects[object_type].get(key)
         return held is not None and held.is_synced
 
     def _email_of(self, message: Accepted) -> str:
@@ -221,16 +272,17 @@ class SandboxStore:
         links = self._links(message.object_type)
         _set(target.properties, {name: text for name, text in message.properties.items() if name not in links})
         for other, ids in verdict.links.items():
-            self._link(target, other, ids)
+            self._link(target, other, tuple(key_in(target.store_id, name) for name in ids))
 
     def _link(self, target: Object, other: ObjectType, ids: tuple[str, ...]) -> None:
-        key = (target.object_type, target.external_id)
-        for external_id in target.links.pop(other, ()):
-            self.objects[other][external_id].linked_by.pop(key, None)
+        """``ids``: the keys of what it is linked to from now on."""
+        me = (target.object_type, target.key)
+        for key in target.links.pop(other, ()):
+            self.objects[other][key].linked_by.pop(me, None)
         if ids:
             target.links[other] = ids
-        for external_id in ids:
-            self.objects[other][external_id].linked_by[key] = None
+        for key in ids:
+            self.objects[other][key].linked_by[me] = None
 
     # -------------------------------------------------------------------------------------------------- look
 
@@ -238,17 +290,23 @@ class SandboxStore:
         """Sync-errors, newest first."""
         return [error for error in reversed(self.errors.values()) if with_resolved or not error.resolved]
 
-    def state(self) -> dict[str, dict[str, Any]]:
-        """Everything judged, in one canonical form: external id → type, deleted, properties, associations."""
+    def state(self, store_id: str | None = None) -> dict[str, dict[str, Any]]:
+        """Everything judged, in one canonical form: external id → type, deleted, properties, associations.
+
+        Of one store; without one of all, external ids of another store than the default with ``<store>/`` before them.
+        """
         found = {}
         for object_type, held in self.objects.items():
-            for external_id, target in held.items():
-                if target.record is not None:
-                    found[external_id] = {
+            for target in held.values():
+                if target.record is not None and store_id in (None, target.store_id):
+                    found[target.external_id if store_id else target.name] = {
                         "type": object_type.value,
                         "deleted": target.deleted,
                         "properties": dict(sorted(target.properties.items())),
-                        "associations": {kind.value: sorted(ids) for kind, ids in sorted(target.links.items())},
+                        "associations": {
+                            kind.value: sorted(self.objects[kind][key].external_id for key in keys)
+                            for kind, keys in sorted(target.links.items())
+                        },
                     }
         return dict(sorted(found.items()))
 
@@ -288,6 +346,18 @@ def _set(held: dict[str, str], values: Mapping[str, str]) -> None:
             held[name] = text
         else:
             held.pop(name, None)
+
+
+def _error_of(message: Accepted, verdict: Verdict, now_ms: int) -> SyncError:
+    return SyncError(
+        message.object_type,
+        message.external_id,
+        message.changed_at,
+        now_ms,
+        verdict.error,
+        verdict.details,
+        store_id=message.store_id,
+    )
 
 
 def _count(held: Any) -> dict[str, int]:

@@ -1,11 +1,12 @@
-"""The bridge's wire forms, version 1: what is refused at once, and what is taken. Pure.
+"""What both versions of the bridge take, once it is off the wire: messages, settings, refusals. Pure.
 
-A refusal concerns the whole request. Everything about the content of a message is judged later (judge.py).
+A refusal concerns the whole request. Everything about the content of a message is judged later (judge.py). The forms
+on the wire are in wire_v1.py and wire_v2.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,18 +20,17 @@ SECONDS_BELOW: Final = 100_000_000_000
 """A time stamp below this (March 1973 in milliseconds, the year 5138 in seconds) looks like seconds."""
 
 DATA_TYPES: Final = ("STRING", "NUMBER", "DATETIME", "AVATAR_IMAGE")
-SECTIONS: Final[Mapping[ObjectType, str]] = {
-    ObjectType.CONTACT: "contactSyncSettings",
-    ObjectType.PRODUCT: "productSyncSettings",
-    ObjectType.DEAL: "dealSyncSettings",
-    ObjectType.LINE_ITEM: "lineItemSyncSettings",
-}
 LINKS: Final[Mapping[str, ObjectType]] = {
     "hs_assoc__contact_ids": ObjectType.CONTACT,
     "hs_assoc__deal_id": ObjectType.DEAL,
     "hs_assoc__product_id": ObjectType.PRODUCT,
 }
 """The special target properties whose value is another object's external id."""
+
+LINK_TO: Final[Mapping[ObjectType, str]] = {other: target for target, other in LINKS.items()}
+
+DEFAULT_STORE: Final = "default"
+"""The store that version 1's traffic lands in."""
 
 
 class Refusal(Exception):
@@ -42,9 +42,17 @@ class Refusal(Exception):
         self.message = message
 
 
+def key_in(store_id: str, external_id: str) -> str:
+    """What an external id of a store is kept under: itself in the default store. Ids hold no control characters."""
+    return external_id if store_id == DEFAULT_STORE else f"{store_id}\t{external_id}"
+
+
 @dataclass(slots=True)
 class Accepted:
-    """A message that was taken. ``order``: its place among all; ``verdict``: "" until judged, then "ok" or an error."""
+    """A message that was taken. ``order``: its place among all; ``verdict``: "" until judged, then "ok" or an error.
+
+    ``associations``: version 2's member, None in version 1, where mapped properties carry them.
+    """
 
     order: int
     object_type: ObjectType
@@ -54,12 +62,36 @@ class Accepted:
     properties: Mapping[str, str]
     arrived_ms: int
     verdict: str = ""
+    store_id: str = DEFAULT_STORE
+    associations: Mapping[ObjectType, tuple[str, ...]] | None = None
+
+    @property
+    def key(self) -> str:
+        """What it is kept under."""
+        return key_in(self.store_id, self.external_id)
 
     def says_the_same(self, other: Accepted) -> bool:
         """Whether this is a repeat of the identical message."""
         return (
-            self.changed_at == other.changed_at and self.action == other.action and self.properties == other.properties
+            self.changed_at == other.changed_at
+            and self.action == other.action
+            and self.properties == other.properties
+            and self.associations == other.associations
         )
+
+    def refers_to(self, links: Mapping[str, ObjectType]) -> Iterator[tuple[ObjectType, str]]:
+        """Type and external id of everything that it names. ``links``: properties that carry associations."""
+        if self.associations is not None:
+            for other, ids in self.associations.items():
+                yield from ((other, external_id) for external_id in ids)
+            return
+        for name, other in links.items():
+            yield from ((other, external_id) for external_id in split_ids(self.properties.get(name, "")))
+
+
+def split_ids(text: str) -> tuple[str, ...]:
+    """The external ids in the value of an association property."""
+    return tuple(part for part in text.split(";") if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +104,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class SyncSettings:
-    """The settings as stored: ``body`` to give back, ``rows`` to map by."""
+    """The account's settings, which both versions read and write. ``others``: version 2's mappings of other types."""
 
     enabled: bool = False
     rows: Mapping[ObjectType, Mapping[str, Row]] = field(default_factory=dict)
-    body: Mapping[str, Any] = field(default_factory=dict)
+    import_on_install: bool = False
+    webhook_uri: str | None = None
+    others: Mapping[str, Any] = field(default_factory=dict)
 
     def links(self, object_type: ObjectType) -> Mapping[str, ObjectType]:
         """Names (ours) that carry associations of this type → what they point at."""
@@ -84,73 +118,86 @@ class SyncSettings:
         return {name: LINKS[row.target] for name, row in rows.items() if row.target in LINKS}
 
 
-def object_type_of(segment: str) -> ObjectType:
-    """The type that a path segment names; Refusal for any other spelling, LINEITEM too."""
+def object_type_of(segment: Any) -> ObjectType:
+    """The type of that name; Refusal for any other spelling, LINEITEM too."""
     try:
         return ObjectType(segment)
     except ValueError:
         known = ", ".join(ObjectType)
-        raise Refusal(f"{segment[:40]!r} is not an object type; there are {known}") from None
+        raise Refusal(f"{str(segment)[:40]!r} is not an object type; there are {known}") from None
 
 
-def read_messages(body: Any, object_type: ObjectType, *, first: int, now_ms: int) -> list[Accepted]:
-    """The messages of one request, numbered from ``first``. Refusal if any of them has not the form."""
-    if not isinstance(body, list):
-        raise Refusal("the body must be an array of messages")
-    if len(body) > MAX_BATCH:
-        raise Refusal(f"{len(body)} messages; at most {MAX_BATCH} are taken at once")
-    return [_read_message(item, object_type, first + n, now_ms) for n, item in enumerate(body)]
+def check_count(items: Any, *, most: int = MAX_BATCH, what: str = "messages") -> list[Any]:
+    """The array itself. Refusal if it is none, or too long."""
+    if not isinstance(items, list):
+        raise Refusal(f"the {what} must be an array")
+    if len(items) > most:
+        raise Refusal(f"{len(items)} {what}; at most {most} are taken at once")
+    return items
 
 
-def _read_message(item: Any, object_type: ObjectType, order: int, now_ms: int) -> Accepted:
-    if not isinstance(item, dict):
-        raise Refusal("a message must be an object")
-    try:
-        external_id, action = item["integratorObjectId"], item["action"]
-        changed_at, properties = item["changeOccurredTimestamp"], item["propertyNameToValues"]
-    except KeyError as error:
-        raise Refusal(f"a message lacks {error.args[0]}") from None
-    if not isinstance(external_id, str) or not external_id.isascii() or not 0 < len(external_id) <= MAX_ID:
-        raise Refusal(f"integratorObjectId must be ASCII text of 1 to {MAX_ID} characters")
-    if action not in ("UPSERT", "DELETE"):
-        raise Refusal("action must be UPSERT or DELETE")
-    if type(changed_at) is not int:
-        raise Refusal("changeOccurredTimestamp must be an integer (epoch milliseconds)")
+@dataclass(frozen=True, slots=True)
+class Members:
+    """What a version calls the members of a message."""
+
+    external_id: str
+    action: str
+    changed_at: str
+    properties: str
+
+    @property
+    def names(self) -> Sequence[str]:
+        """In the order in which they are asked for."""
+        return (self.external_id, self.action, self.changed_at, self.properties)
+
+    def read(self, item: Any, object_type: ObjectType, order: int, now_ms: int) -> Accepted:
+        """One message. Refusal if it has not the form."""
+        if not isinstance(item, dict):
+            raise Refusal("a message must be an object")
+        for name in self.names:
+            if name not in item:
+                raise Refusal(f"a message lacks {name}")
+        if item[self.action] not in ("UPSERT", "DELETE"):
+            raise Refusal(f"{self.action} must be UPSERT or DELETE")
+        if type(item[self.changed_at]) is not int:
+            raise Refusal(f"{self.changed_at} must be an integer (epoch milliseconds)")
+        return Accepted(
+            order,
+            object_type,
+            check_id(item[self.external_id], self.external_id),
+            item[self.action],
+            item[self.changed_at],
+            check_properties(item[self.properties], self.properties),
+            now_ms,
+        )
+
+
+def check_id(external_id: Any, member: str) -> str:
+    """An external id. Refusal if it has not the form."""
+    if not isinstance(external_id, str) or not 0 < len(external_id) <= MAX_ID:
+        raise Refusal(f"{member} must be ASCII text of 1 to {MAX_ID} characters")
+    if not external_id.isascii() or not external_id.isprintable():
+        raise Refusal(f"{member} must be ASCII text of 1 to {MAX_ID} characters")
+    return external_id
+
+
+def check_properties(properties: Any, member: str) -> dict[str, str]:
+    """Names → text. Refusal if it has not the form. Production clients sent numbers, and were understood."""
     if not isinstance(properties, dict):
-        raise Refusal("propertyNameToValues must be an object")
+        raise Refusal(f"{member} must be an object")
     values: dict[str, str] = {}
     for name, value in properties.items():
         if type(value) is str:
             values[name] = value
-        elif type(value) in (int, float):  # production clients sent numbers, and were understood
+        elif type(value) in (int, float):
             values[name] = str(value)
         else:
             raise Refusal(f"the value of {name!r} must be text or a number")
-    return Accepted(order, object_type, external_id, action, changed_at, values, now_ms)
+    return values
 
 
-def read_settings(body: Any) -> SyncSettings:
-    """The settings of a PUT. Refusal if a member is missing (only importOnInstall may be) or has the wrong form."""
-    if not isinstance(body, dict) or not isinstance(body.get("enabled"), bool):
-        raise Refusal("settings must be an object with enabled")
-    rows: dict[ObjectType, dict[str, Row]] = {}
-    for object_type, section in SECTIONS.items():
-        held = body.get(section)
-        properties = held.get("properties") if isinstance(held, dict) else None
-        if not isinstance(properties, list):
-            raise Refusal(f"settings lack {section}.properties")
-        rows[object_type] = {}
-        for item in properties:
-            name, row = _read_row(item, section)
-            rows[object_type][name] = row
-    return SyncSettings(body["enabled"], rows, body)
-
-
-def _read_row(item: Any, section: str) -> tuple[str, Row]:
-    members = ("propertyName", "targetHubspotProperty", "dataType")
-    if not isinstance(item, dict) or not all(isinstance(item.get(name), str) and item[name] for name in members):
-        raise Refusal(f"a mapping of {section} needs {', '.join(members)}")
-    name, target, data_type = (item[member] for member in members)
+def check_data_type(data_type: Any, where: str) -> str:
+    """A dataType. Refusal if there is none such."""
     if data_type not in DATA_TYPES:
-        raise Refusal(f"{section}: {data_type!r} is not a dataType; there are {', '.join(DATA_TYPES)}")
-    return name, Row(target, data_type)
+        raise Refusal(f"{where}: {data_type!r} is not a dataType; there are {', '.join(DATA_TYPES)}")
+    return str(data_type)

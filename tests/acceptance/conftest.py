@@ -44,9 +44,13 @@ class Rig:
         path.write_text(self.toml, encoding="utf-8")
         return load(path)
 
+    def push(self) -> None:
+        """Push the mapping of these settings."""
+        asyncio.run(_push(self.settings()))
+
     def differences(self) -> list[str]:
         """Where the sandbox differs from a full render of the database."""
-        return difference(full_render(self.settings()), self.sandbox.state())
+        return difference(full_render(self.settings()), self.sandbox.state(self.settings().sink.store_id))
 
     def wait_for_equality(self, limit_s: float = 60.0) -> None:
         """Wait until the sandbox equals a full render; the differences if it never does."""
@@ -100,16 +104,17 @@ def a_rig(server: Server, folder: Path, *, prefix: str = "") -> Iterator[Rig]:
         if prefix:
             toml = toml.replace("[source]\n", f'[source]\ntable_prefix = "{prefix}"\n')
         rig = Rig(server, database, shop, sandbox, folder, toml)
-        asyncio.run(_push(rig))
+        rig.push()
         try:
             yield rig
+            sandbox.assert_rules_kept()
         finally:
             sandbox.close()
             connection.close()
 
 
-async def _push(rig: Rig) -> None:
-    sink = make_sink(rig.settings().sink, rig.settings().mapping)
+async def _push(settings: Settings) -> None:
+    sink = make_sink(settings.sink, settings.mapping)
     await sink.push_mapping(dry_run=False)
     await sink.close()
 

@@ -52,6 +52,20 @@ def test_a_day_while_the_daemon_runs(rig: Rig) -> None:
     assert [line for line in daemon.lines() if line["level"] in ("error", "critical")] == []
 
 
+def test_a_day_over_version_2_of_the_bridge(rig: Rig) -> None:
+    """With ``sink.api_version = 2`` the same day ends equal in a store of its own, compressed on the way."""
+    version = 'api_version = 2\nstore_id = "mg1"\ngzip = true\n'
+    rig.toml = rig.toml.replace("[sink]\n", "[sink]\n" + version)
+    rig.push()
+    with rig.daemon() as daemon:
+        daemon.start()
+        play(rig.shop, seed=3)
+        rig.wait_for_equality()
+
+        assert daemon.stop() == 0
+    assert rig.sandbox.state() == {}
+
+
 def test_history_first_then_the_day(rig: Rig) -> None:
     """A shop that lived before the daemon came is imported while its day goes on."""
     play(rig.shop, seed=4)

@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from cdc.config import SinkSettings
 from cdc.errors import BatchRefusedError
 from cdc.model import Action, Message, ObjectType, Outcome, Quota
-from sinks.bridge import BridgeSink, wire_message
+from sinks.bridge import BridgeSink
+from sinks.bridge_forms import message_v1
 from sinks.sandbox.server import SandboxServer, start
 from sinks.sandbox.store import SandboxStore
 from tests.contract.test_sinks import NOW, contact
@@ -63,7 +64,7 @@ async def sink(sandbox: SandboxServer) -> AsyncIterator[BridgeSink]:
 
 def test_associations_travel_as_mapped_properties() -> None:
     """Version 1 carries links as hs_assoc__* properties; one that is missing is sent empty, which ends it."""
-    line, deal = wire_message(LINE), wire_message(replace(DEAL, associations={}))
+    line, deal = message_v1(LINE), message_v1(replace(DEAL, associations={}))
     assert line["propertyNameToValues"]["hs_assoc__deal_id"] == "magento-order-1"
     assert line["propertyNameToValues"]["hs_assoc__product_id"] == "magento-product-9"
     assert deal["propertyNameToValues"]["hs_assoc__contact_ids"] == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,22 @@ class Bench:
 
 
 @pytest.fixture
-async def bridge() -> AsyncIterator[Bench]:
+async def bridge_v1() -> AsyncIterator[Bench]:
+    async with _bridge(1) as made:
+        yield made
+
+
+@pytest.fixture
+async def bridge_v2() -> AsyncIterator[Bench]:
+    async with _bridge(2) as made:
+        yield made
+
+
+@asynccontextmanager
+async def _bridge(version: int) -> AsyncIterator[Bench]:
     server = await start()
-    sink = make_sink(SinkSettings(base_url=server.url, api_key="sandbox"))
+    settings = {"base_url": server.url, "api_key": "sandbox", "api_version": version, "store_label": "Custom"}
+    sink = make_sink(SinkSettings.model_validate(settings))
 
     async def received() -> list[tuple[str, str, int, dict[str, str]]]:
         messages = [m for kind in server.store.objects.values() for held in kind.values() for m in held.history]
@@ -79,7 +93,7 @@ async def jsonl(tmp_path: Path) -> AsyncIterator[Bench]:
     await sink.close()
 
 
-@pytest.fixture(params=["bridge", "jsonl"])
+@pytest.fixture(params=["bridge_v1", "bridge_v2", "jsonl"])
 def bench(request: pytest.FixtureRequest) -> Bench:
     return request.getfixturevalue(request.param)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from cdc.errors import BatchRefusedError, SinkError
-from cdc.model import Action, Answer, Finding, Judgement, Message, ObjectType, Outcome, Quota, Receipt
+from cdc.model import Action, Answer, Finding, Judgement, Message, ObjectType, Outcome, Quota, Receipt, Standing
 
 
 @dataclass
@@ -107,6 +107,10 @@ class FakeSink:
         if self.poll_error is not None:
             raise self.poll_error
         return [verdict for verdict in self.verdicts if verdict.errored_at > since_ms]
+
+    async def standing(self, object_type: ObjectType, external_id: str) -> Standing | None:
+        """Like is_known."""
+        return Standing(hubspot_id="1") if await self.is_known(object_type, external_id) else None
 
     async def is_known(self, object_type: ObjectType, external_id: str) -> bool:
         """Held, and not said to be unknown."""

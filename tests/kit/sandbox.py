@@ -20,8 +20,12 @@ class SandboxThread:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, name="sandbox", daemon=True)
         self._thread.start()
-        self._server: SandboxServer = asyncio.run_coroutine_threadsafe(start(api_key="sandbox"), self.loop).result(10)
+        self._server: SandboxServer = asyncio.run_coroutine_threadsafe(self._start(), self.loop).result(10)
         self.url = self._server.url
+
+    @staticmethod
+    async def _start() -> SandboxServer:
+        return await start(api_key="sandbox", strict=True)
 
     def close(self) -> None:
         asyncio.run_coroutine_threadsafe(self._server.close(), self.loop).result(10)
@@ -29,9 +33,9 @@ class SandboxThread:
         self._thread.join(10)
         self.loop.close()
 
-    def state(self) -> State:
-        """What it holds and has judged."""
-        return living(fetch(f"{self.url}/_sandbox/state", 30))
+    def state(self, store_id: str = "default") -> State:
+        """What a store of it holds and has judged."""
+        return living(fetch(f"{self.url}/_sandbox/state?store={store_id}", 30))
 
     def raw_state(self) -> State:
         """The same with what was deleted."""
@@ -41,6 +45,11 @@ class SandboxThread:
     def violations(self) -> object:
         """Rules that the sender broke."""
         return fetch(f"{self.url}/_sandbox/violations")["counts"]
+
+    def assert_rules_kept(self) -> None:
+        """AssertionError with what was broken, if a rule of sending was."""
+        watch = self._server.store.watch
+        assert not watch.counts, f"rules of sending broken: {dict(watch.counts)}, {list(watch.kept)[:10]}"
 
     def set_fault(self, fault: dict[str, object]) -> None:
         """What /_sandbox/faults takes, e.g. ``{"hang": 3}``."""

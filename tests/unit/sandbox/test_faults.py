@@ -18,6 +18,18 @@ def test_faults_hit_in_the_order_asked_for_and_then_end() -> None:
     assert kinds == ["status", "status", "hang", "cut_after", None]
 
 
+def test_a_rate_hits_some_batches_and_the_same_ones_each_run() -> None:
+    """The rest pass, or meet the next fault; it never ends by itself."""
+    hits = []
+    for _ in range(2):
+        faults = Faults()
+        faults.add({"status": 503, "rate": 0.25})
+        hits.append([faults.next() is not None for _ in range(1000)])
+
+    assert 200 < sum(hits[0]) < 300
+    assert hits[0] == hits[1]
+
+
 def test_a_delay_lasts_until_cleared_or_counted_down() -> None:
     """Without a count every batch waits."""
     faults = Faults()
@@ -36,6 +48,8 @@ def test_a_delay_lasts_until_cleared_or_counted_down() -> None:
         {"status": 500, "hang": 1},
         {"cut": "middle"},
         {"hang": -1},
+        {"status": 500, "rate": 0},
+        {"hang": 1, "rate": 0.5},
         {"typo": 1, "status": 500},
         {"refuse_ids": "x"},
         {"quota": 5},

@@ -10,7 +10,8 @@ import pytest
 from cdc.model import ObjectType
 from sinks.bridge_mapping import default_settings
 from sinks.sandbox.judge import Verdict, judge
-from sinks.sandbox.wire import Accepted, SyncSettings, read_settings
+from sinks.sandbox.wire import Accepted, SyncSettings
+from sinks.sandbox.wire_v1 import read_settings
 
 SETTINGS = read_settings(default_settings())
 GOOD: dict[ObjectType, dict[str, str]] = {

@@ -1,0 +1,113 @@
+"""Strict mode: a run in which a client broke a rule of sending fails, and says which."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from sinks.sandbox.server import SandboxServer, start
+from tests.unit.sandbox.test_store import T, message
+
+V1, V2 = "/extensions/ecomm/v1", "/extensions/ecomm/v2"
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[SandboxServer]:
+    running = await start(strict=True)
+    yield running
+    await running.close()
+
+
+async def call(sandbox: SandboxServer, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    """One request with the key: status and JSON."""
+    query = {} if path.startswith("/_") else {"hapikey": "sandbox"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, sandbox.url + path, json=body, params=query) as answer,
+    ):
+        return answer.status, await answer.json() if answer.content_type == "application/json" else None
+
+
+async def test_the_report_fails_once_a_rule_was_broken(sandbox: SandboxServer) -> None:
+    """200 while all is well, 500 with the rule and the object afterwards."""
+    await call(sandbox, "PUT", f"{V1}/sync-messages/CONTACT", [message("c1", email="ann@example.com")])
+    status, report = await call(sandbox, "GET", "/_sandbox/report")
+    assert (status, report["ok"], report["accepted"]) == (200, True, 1)
+
+    await call(sandbox, "PUT", f"{V1}/sync-messages/CONTACT", [message("c1", T - 1, email="ann@example.com")])
+    status, report = await call(sandbox, "GET", "/_sandbox/report")
+    assert (status, report["ok"], report["rules_broken"]) == (500, False, {"changed_at_not_rising": 1})
+    assert report["violations"][0]["external_id"] == "c1"
+
+
+async def test_two_messages_of_one_object_under_way_break_a_rule(sandbox: SandboxServer) -> None:
+    """The second came before the first was answered; other objects may overlap."""
+    await call(sandbox, "POST", "/_sandbox/faults", {"delay_ms": 200})
+    path = f"{V1}/sync-messages/CONTACT"
+    first = asyncio.create_task(call(sandbox, "PUT", path, [message("c1", email="ann@example.com")]))
+    other = asyncio.create_task(call(sandbox, "PUT", path, [message("c2", email="bo@example.com")]))
+    await asyncio.sleep(0.05)
+    assert sandbox.store.watch.counts == {}
+    await call(sandbox, "PUT", path, [message("c1", T + 1, email="ann@example.com")])
+    await asyncio.gather(first, other)
+
+    assert sandbox.store.watch.counts == {"two_in_flight": 1}
+
+
+async def test_a_client_that_gave_up_may_send_again(sandbox: SandboxServer) -> None:
+    """A closed connection ends the flight: the repeat breaks nothing."""
+    await call(sandbox, "POST", "/_sandbox/faults", {"hang": 1})
+    path = f"{V1}/sync-messages/CONTACT"
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(call(sandbox, "PUT", path, [message("c1", email="ann@example.com")]), 0.2)
+    await call(sandbox, "PUT", path, [message("c1", email="ann@example.com")])
+
+    assert sandbox.store.watch.counts == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        pytest.param([], "object", id="no envelope"),
+        pytest.param({"objectType": "DEAL", "messages": []}, "storeId", id="no store"),
+        pytest.param({"storeId": "default", "objectType": "LINEITEM", "messages": []}, "LINEITEM", id="type"),
+        pytest.param({"storeId": "nope", "objectType": "DEAL", "messages": []}, "no store", id="unknown store"),
+        pytest.param({"storeId": "default", "objectType": "DEAL"}, "messages", id="no messages"),
+        pytest.param({"storeId": "default", "objectType": "DEAL", "messages": [{}] * 201}, "at most 200", id="201"),
+    ],
+)
+async def test_version_2_refuses_what_has_not_its_form(sandbox: SandboxServer, body: Any, text: str) -> None:
+    """The whole request, with a sentence, and a broken rule."""
+    status, answer = await call(sandbox, "PUT", f"{V2}/sync/messages", body)
+
+    assert status == 400
+    assert text in answer["message"]
+    assert sum(sandbox.store.watch.counts.values()) == 1
+
+
+async def test_an_image_is_for_one_property_of_products(sandbox: SandboxServer) -> None:
+    """Version 2 refuses settings with AVATAR_IMAGE elsewhere."""
+    row = {"externalPropertyName": "a", "hubspotPropertyName": "b", "dataType": "AVATAR_IMAGE"}
+    body = {"enabled": True, "mappings": {"DEAL": {"properties": [row]}}}
+    assert (await call(sandbox, "PUT", f"{V2}/settings", body))[0] == 400
+    body["mappings"] = {"PRODUCT": {"properties": [row]}}
+    assert (await call(sandbox, "PUT", f"{V2}/settings", body))[0] == 200
+
+
+async def test_the_delay_of_judging_can_be_set(sandbox: SandboxServer) -> None:
+    """Nothing is judged before it; a shorter one counts at once."""
+    assert (await call(sandbox, "PUT", "/_sandbox/judging", {"delay_ms": "x"}))[0] == 400
+    assert (await call(sandbox, "PUT", "/_sandbox/judging", {"delay_ms": 60_000}))[0] == 200
+    await call(sandbox, "PUT", f"{V1}/sync-messages/CONTACT", [message("c1", email="ann@example.com")])
+    assert (await call(sandbox, "GET", f"{V1}/sync-status/CONTACT/c1"))[0] == 400
+
+    await call(sandbox, "PUT", "/_sandbox/judging", {"delay_ms": 0})
+    for _ in range(200):
+        if (await call(sandbox, "GET", f"{V1}/sync-status/CONTACT/c1"))[0] == 200:
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("never judged")
