@@ -1,7 +1,7 @@
 """Schedules drawn by lot: an event loop that runs ready callbacks in any order, and a process that dies at any of them.
 
-No threads and no real time: the state's calls run inline as steps of the loop, so a seed is a schedule and can be
-played again.
+No threads and no real time: the state's calls run inline as steps of the loop. The same seed draws the same story up to
+the first death: asyncio cancels the tasks of a group in the order of a set, which differs from run to run.
 """
 
 from __future__ import annotations

@@ -391,17 +391,3 @@ def test_every_schedule_keeps_the_rules_and_ends_equal_to_the_shop(seed: int) ->
     random = Random(seed)
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
         play(lambda loop: story(Path(folder), random, loop), random)
-
-
-def test_a_seed_is_a_schedule(tmp_path: Path) -> None:
-    """The same seed gives the same requests at the same times, so that a failure can be played again."""
-
-    def requests(folder: Path) -> list[tuple[float, tuple[Message, ...]]]:
-        random = Random(11)
-        world = play(lambda loop: story(folder, random, loop), random)
-        assert world.deaths > 0
-        return world.sink.requests
-
-    first, second = tmp_path / "first", tmp_path / "second"
-
-    assert requests(first) == requests(second)
