@@ -53,10 +53,14 @@ def test_what_others_use_of_the_account_counts() -> None:
     assert window.used(10.2) == 0
 
 
-def test_splitting_gets_a_fifth() -> None:
-    """Pieces of refused batches never use more than a fifth of the window."""
-    window = Window(10, 0.1)
-    for _ in range(2):
+@pytest.mark.parametrize(("others", "pieces"), [(0, 10), (3, 7), (6, 4), (14, 4)])
+def test_splitting_gets_a_fifth_and_what_others_leave_of_half(others: int, pieces: int) -> None:
+    """Pieces of refused batches use half of the window together with others, and a fifth in any case."""
+    window = Window(20, 0.1)
+    for _ in range(others):
+        window.finish(window.start(0.0, Traffic.LIVE), 0.0)
+    for _ in range(pieces):
+        assert window.delay_s(0.0, Traffic.SPLIT) == 0.0
         window.finish(window.start(0.0, Traffic.SPLIT), 0.0)
     assert window.delay_s(0.0, Traffic.SPLIT) == 10.0
     assert window.delay_s(0.0, Traffic.LIVE) == 0.0
