@@ -83,6 +83,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         self._reader: AIOKafkaConsumer | None = None
         self._producer: AIOKafkaProducer | None = None
         self._taking: asyncio.Task[None] | None = None
+        self._publishing = asyncio.Lock()
         self._lease_s = 0.0
         self._member = ""
         self.role = "joining"
@@ -281,9 +282,18 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
             self._sending.wake()
 
     async def _publish(self) -> None:
-        """Tell the others what became of objects since the last time."""
-        replica, producer = self._state.replica, self._producer
-        assert producer is not None
+        """Tell the others what became of objects since the last time. A cancelled call ends behind its caller's back:
+        aiokafka's producer is of no more use when its commit is cut short.
+        """
+        await asyncio.shield(asyncio.ensure_future(self._publish_all()))
+
+    async def _publish_all(self) -> None:
+        async with self._publishing:  # the turn, a change of leader and the end may all come at once
+            if self._producer is not None:
+                await self._publish_by(self._producer)
+
+    async def _publish_by(self, producer: AIOKafkaProducer) -> None:
+        replica = self._state.replica
         while states := await self._state.call(lambda _: members.untold(replica, PUBLISH)):
             last = await _send(producer, self._receipts, [(object_key(s.ref), pack_state(s)) for s in states])
             await self._state.call(lambda store, told=tuple(states), after=last + 1: members.told(store, told, after))  # type: ignore[misc]  # a lambda's default has no type
