@@ -12,7 +12,12 @@ import subprocess
 import sys
 import time
 
-PLACES = ("tests/acceptance", "tests/unit/replica/test_convergence.py", "tests/unit/delivery/test_schedules.py")
+PLACES = (
+    "tests/acceptance",
+    "tests/integration/test_members.py",
+    "tests/unit/replica/test_convergence.py",
+    "tests/unit/delivery/test_schedules.py",
+)
 
 
 def main() -> int:
