@@ -164,6 +164,43 @@ def _guest_again(world: World) -> None:
     world.orders["captured again"] = shop.place_order(moved, [Line(world.products["poster"])])
 
 
+def _together(world: World) -> None:
+    """A bundle whose parts ship together: what was shipped counts on the bundle's own row."""
+    shop = world.shop
+    order = shop.place_order(world.customers["collector"], [Line(world.products["giftbox"], 2)])
+    shop.invoice(order)
+    shop.ship(order, {shop.items(order)[0]["item_id"]: 1}, tracks=[("ups", "UPS", "1Z0002")])
+
+
+def _sent_at_once(world: World) -> None:
+    """Paid as it is placed, and sent within the hour."""
+    shop = world.shop
+    order = shop.place_order(shop.person(), [Line(world.products["mug"])], payment=CAPTURED)
+    world.orders["called back"] = order
+    world.documents["called back"] = shop.ship(order, tracks=[("dhl", "DHL", "00340002")])
+
+
+def _moved_back(world: World) -> None:
+    """The parcel is called back: the shipment goes with its track, the stage goes backwards."""
+    shop, order = world.shop, world.orders["called back"]
+    with shop.db.transaction():
+        shop.db.delete("sales_shipment", entity_id=world.documents["called back"])
+        shop.db.update("sales_order_item", {"order_id": order}, qty_shipped=0)
+        shop.db.update("sales_order", {"entity_id": order}, state="processing", status="processing")
+
+
+def _customer_anonymised(world: World) -> None:
+    """A privacy module overwrites an account and its address; the account stays."""
+    shop, who = world.shop, world.customers["by phone"]
+    shop.add_address(who, default=True)
+    with shop.db.transaction():
+        shop.db.update("customer_entity", {"entity_id": who}, email="gone-1@example.com", firstname="-", lastname="-")
+        shop.db.update(
+            "customer_address_entity", {"parent_id": who}, firstname="-", lastname="-", street="-", telephone="-",
+            company=None, city="-", postcode=None, region=None,
+        )  # fmt: skip
+
+
 def _tops(world: World, name: str) -> list[int]:
     items = world.shop.items(world.orders[name])
     return [item["item_id"] for item in items if item["parent_item_id"] is None]
@@ -206,11 +243,15 @@ SALES: tuple[Scene, ...] = (
     ("order-cancelled-in-part", _cancelled_in_part),
     ("order-refund-in-part", _refunded_in_part),
     ("order-refund-adjustment", _on("refund", "bundle", {}, adjustment="5.00")),
-    ("order-refund-rest", _on("refund", "bundle")),
+    ("order-refund-rest", _on("refund", "bundle", adjustment="-5.00")),
     ("order-refund-order-first", _refunded_order_first),
     ("order-edited", _edited),
     ("order-anonymised", _anonymised),
     ("order-guest-registers", _adopted),
+    ("order-bundle-together-sent-in-part", _together),
+    ("order-sent-at-once", _sent_at_once),
+    ("order-moved-back", _moved_back),
+    ("order-customer-anonymised", _customer_anonymised),
     ("order-deleted", _on("delete_order", "virtual")),
     ("order-deleted-last-of-guest", _on("delete_order", "redirected")),
 )
