@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,10 @@ from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_t
 from cdc.config import Settings
 from cdc.errors import ConfigError
 from cdc.model import ObjectRef, parse_external_id
+from cdc.sync_errors import advice_for
+
+if TYPE_CHECKING:
+    from cdc.replica.deadletters import DeadLetter
 
 app = typer.Typer(help="Messages set aside for good: why, and what to do with them.", no_args_is_help=True)
 
@@ -25,6 +29,13 @@ def _ref(settings: Settings, text: str) -> ObjectRef:
         raise ConfigError([str(error)], source="command line") from None
 
 
+def _fields(letter: DeadLetter, namespace: str) -> dict[str, Any]:
+    """All of a letter, with advice where HubSpot documents the reason."""
+    fields = letter.as_dict(namespace)
+    advice = advice_for(letter.reason, judged_later=letter.reason.isupper())
+    return fields | ({"advice": advice} if advice else {})
+
+
 @app.command("list")
 def list_letters(context: typer.Context, config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
     """One line each: object, since when, reason."""
@@ -35,7 +46,7 @@ def list_letters(context: typer.Context, config: Config = None, sets: Sets = Non
         letters = deadletters.list_all(replica.store)
     namespace = settings.mapping.namespace
     if as_json:
-        print_json([letter.as_dict(namespace) for letter in letters])
+        print_json([_fields(letter, namespace) for letter in letters])
     elif not letters:
         say("no dead letters")
     else:
@@ -55,7 +66,7 @@ def show(
         letter = deadletters.show(replica.store, _ref(settings, name))
     if letter is None:
         raise ConfigError([f"{name} has no dead letter; `magento-cdc deadletter list` names those that have"])
-    fields = letter.as_dict(settings.mapping.namespace)
+    fields = _fields(letter, settings.mapping.namespace)
     if as_json:
         print_json(fields)
     else:

@@ -16,7 +16,7 @@ PACKAGES = ("cdc", "mappers", "sinks")
 LEAVES = (
     "cdc.model", "cdc.errors", "cdc.config", "cdc.mapping_config", "cdc.mapping_columns", "cdc.mapping_tables",
     "cdc.mapping_rules", "cdc.json_path", "cdc.kafka_values", "cdc.kafka_config", "cdc.protocols", "cdc.clock",
-    "cdc.change_codec", "cdc.collector", "cdc.stopping",
+    "cdc.sync_errors", "cdc.change_codec", "cdc.collector", "cdc.stopping",
 )  # fmt: skip
 EVERYTHING = PACKAGES
 
@@ -24,6 +24,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "cdc.model": (),
     "cdc.errors": (),
     "cdc.clock": (),
+    "cdc.sync_errors": (),
     "cdc.stopping": (),
     "cdc.collector": (),
     "cdc.section": (),
