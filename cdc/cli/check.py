@@ -20,7 +20,7 @@ def check(context: typer.Context, config: Config = None, sets: Sets = None, as_j
     Exits 1 if something would keep a run from working.
     """
     settings = settings_of(context, config, sets)
-    findings = [*_source(settings), _state(settings), *asyncio.run(_sink(settings))]
+    findings = [*_source(settings), _state(settings), *asyncio.run(_sink(settings)), *asyncio.run(_relay(settings))]
     if as_json:
         print_json([{"name": f.name, "ok": f.ok, "warning": f.warning, "text": f.text, "fix": f.fix} for f in findings])
     else:
@@ -73,6 +73,24 @@ def _state(settings: Settings) -> Finding:
     except CdcError as error:
         return Finding("state", False, error.message, error.hint)
     return Finding("state", True, f"{settings.state.dir} can be written")
+
+
+async def _relay(settings: Settings) -> Sequence[Finding]:
+    """The topic that ``relay`` writes, where [kafka] is set and the shop's log is what is read."""
+    from cdc.kafka_config import KafkaSettings
+
+    if settings.kafka == KafkaSettings() or settings.source.kind == "kafka":
+        return []
+    from cdc.relay.publisher import TROUBLES
+    from cdc.relay.topic import Topic
+
+    try:
+        return await Topic(settings.kafka).check()
+    except TROUBLES as error:
+        brokers = ", ".join(settings.kafka.brokers)
+        return [Finding("kafka", False, f"{brokers}: {type(error).__name__}", "see kafka.brokers, protocol and login")]
+    except CdcError as error:
+        return [Finding("kafka", False, error.message, error.hint)]
 
 
 async def _sink(settings: Settings) -> Sequence[Finding]:

@@ -58,7 +58,8 @@ class Topic:
         keep_ms, most = self._settings.tombstone_days * DAY_MS, self._settings.max_record_mb * MB
         alter = f"kafka-configs.sh --alter --entity-type topics --entity-name {self.name} --add-config"
         policy = held.get("cleanup.policy", "")
-        is_durable = replicas < 3 or int(held.get("min.insync.replicas", "1")) >= 2
+        in_sync = held.get("min.insync.replicas", "1")
+        is_durable = replicas >= 3 and int(in_sync) >= 2
         return [
             Finding(
                 "kafka partitions",
@@ -88,11 +89,9 @@ class Topic:
             Finding(
                 "kafka min.insync.replicas",
                 True,
-                f"{self.name} has {replicas} replica{'s' * (replicas != 1)}"
-                + (
-                    "" if is_durable else ", and min.insync.replicas = 1: a broker that dies may take what it confirmed"
-                ),
-                "" if is_durable else f"{alter} min.insync.replicas=2",
+                f"{self.name} has {replicas} replica{'s' * (replicas != 1)}, min.insync.replicas is {in_sync}"
+                + ("" if is_durable else ": a broker that dies may take what it confirmed"),
+                "" if is_durable else f"keep it on three brokers, and {alter} min.insync.replicas=2",
                 warning=not is_durable,
             ),
         ]
