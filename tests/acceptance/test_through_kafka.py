@@ -1,0 +1,66 @@
+"""The shop's day through relay, Kafka and two members, all of them killed at random: HubSpot ends right, in order."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import a_rig
+from tests.acceptance.test_shop_day import Traffic
+from tests.kit import topics
+from tests.kit.broker import Broker
+from tests.kit.daemon import Daemon, wait_until
+from tests.kit.day import play
+from tests.kit.servers import Server
+from tests.kit.topics import pair
+
+pytestmark = pytest.mark.slow
+
+SEED = int(os.environ.get("SOAK_SEED", "8"))
+ROUNDS = 30 if "SOAK_SEED" in os.environ else 8
+
+
+def test_a_day_through_relay_broker_and_two_members(mariadb: Server, tmp_path: Path) -> None:
+    """kill -9 of relay, members and, in soak, broker: sandbox = render, no rule broken, members alike."""
+    rng = random.Random(SEED)
+    (tmp_path / "relay").mkdir()
+    with Broker() as broker, a_rig(mariadb, tmp_path) as rig:
+        kafka = {"prefix": "day"}
+        relay_toml = f'{rig.toml}[kafka]\nbrokers = ["{broker.bootstrap}"]\nprefix = "day"\n'
+        relay = Daemon(tmp_path / "relay", relay_toml, verb="relay")
+        toml = topics.settings_of(broker, kafka, rig.sandbox.url, source={"database": rig.database})
+        members = pair(tmp_path, toml)
+        traffic = Traffic(lambda: play(rig.shop, seed=6, pace=0.3, scale=2))
+        try:
+            relay.start()
+            wait_until(lambda: "load_done" in (tmp_path / "relay" / "run.log").read_text(), 60, "the topic is there")
+            traffic.start()
+            for member in members:
+                member.start()
+            for turn in range(ROUNDS):
+                time.sleep(rng.uniform(0.3, 1.2))
+                if turn % 10 == 9:
+                    broker.kill()
+                    broker.start()
+                    continue
+                victim = rng.choice((relay, *members))
+                if victim.is_running:
+                    victim.kill()
+                victim.start()
+            traffic.finish()
+            for daemon in (relay, *members):
+                if not daemon.is_running:
+                    daemon.start()
+            rig.wait_for_equality(120.0)
+            wait_until(lambda: not any(member.waiting() for member in members), 60, "nothing waits")
+            wait_until(lambda: members[0].ledger() == members[1].ledger(), 30, "the ledgers are equal")
+            assert members[0].replica() == members[1].replica()
+        finally:
+            for daemon in (relay, *members):
+                if daemon.is_running:
+                    daemon.kill()
+        assert rig.sandbox.violations() == {}
