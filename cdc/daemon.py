@@ -56,6 +56,7 @@ class RunOptions:
     start: Start | None = None
     resend: bool = False
     until_end: bool = False
+    sink: Sink | None = None  # instead of the one that the settings name
 
 
 @dataclass
@@ -176,7 +177,7 @@ class Daemon:
     def _make_delivery(self, parts: Parts) -> Outlet:
         """What takes what the state thread makes; ``run`` sends it to the sink."""
         assert self._state is not None
-        self._sink = sink = make_sink(self._settings.sink, self._settings.mapping)
+        self._sink = sink = self._options.sink or make_sink(self._settings.sink, self._settings.mapping)
         delivery = Delivery(
             sink,
             self._state,

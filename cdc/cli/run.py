@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import ExitStack
 from typing import Annotated, Literal
 
 import typer
@@ -25,6 +26,13 @@ def run(
         bool, typer.Option("--resend", help="Send every object again, also what compares equal.")
     ] = False,
     until_end: Annotated[bool, typer.Option("--until-end", help="Stop at the end of the log, outbox empty.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Read to the end of the log on a copy of the state, print what would be sent, send nothing.",
+        ),
+    ] = False,
     sink: Annotated[Literal["bridge", "jsonl"] | None, typer.Option(help="sink.kind")] = None,
 ) -> None:
     """Follow the log and keep HubSpot in step, until SIGTERM.
@@ -40,11 +48,17 @@ def run(
     from cdc import logs
     from cdc.daemon import RunOptions, run_daemon
 
-    stream = sys.stderr if settings.sink.kind == "jsonl" and settings.sink.path == "-" else sys.stdout
+    is_data = dry_run or (settings.sink.kind == "jsonl" and settings.sink.path == "-")
+    stream = sys.stderr if is_data else sys.stdout
     logs.configure(settings.log, stream, logs.secrets_of(settings))
-    options = RunOptions(start=first, resend=resend, until_end=until_end)
+    options = RunOptions(start=first, resend=resend, until_end=until_end or dry_run)
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with ExitStack() as stack:
+            if dry_run:
+                from cdc.cli.dry_run import dry
+
+                settings, options.sink = stack.enter_context(dry(settings))
+            runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
             code = runner.run(run_daemon(settings, options))
     except BaseExceptionGroup as group:  # a task group wraps what its tasks raise
         raise first_of(group) from None

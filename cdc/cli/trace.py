@@ -163,12 +163,22 @@ async def _ask(settings: Settings, ref: ObjectRef) -> dict[str, Any]:
 
     sink = make_sink(settings.sink, settings.mapping)
     try:
-        known = await sink.is_known(ref.object_type, ref.external_id(settings.mapping.namespace))
+        standing = await sink.standing(ref.object_type, ref.external_id(settings.mapping.namespace))
     except SinkError as error:
         return {"name": sink.name, "error": str(error)}
     finally:
         await sink.close()
-    return {"name": sink.name, "processed": known}
+    if standing is None:
+        return {
+            "name": sink.name,
+            "says": "cannot be asked" if sink.name == "jsonl" else "has processed no such object",
+        }
+    return {
+        "name": sink.name,
+        "hubspot_id": standing.hubspot_id,
+        "processed_at": _time(standing.processed_at),
+        "failed": "not told" if standing.failed is None else standing.failed,
+    }
 
 
 def _time(ms: int) -> str:

@@ -43,7 +43,7 @@ def test_an_object_is_found_by_what_people_call_it(tmp_path: Path) -> None:
         assert found["sent"]["answer"] == "accepted"
         assert found["rendered"]["changed_at"] == found["accepted"]["changed_at"] == line["changed_at"]
         assert found["rendered"]["position"] == line["position"]
-        assert found["sink"] == {"name": "jsonl", "processed": True}
+        assert found["sink"] == {"name": "jsonl", "says": "cannot be asked"}
         assert all(isinstance(value, bool) for value in found["properties"].values())
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from cdc.errors import OutcomeUnknownError, SinkThrottledError, SinkUnauthorizedError
-from cdc.model import Action, Answer, Judgement, Message, ObjectType, Outcome, Quota
+from cdc.model import Action, Answer, Judgement, Message, ObjectType, Outcome, Quota, Standing
 from tests.kit.fakesink import FakeSink, Plan
 
 GRACE_S = 0.05
@@ -207,6 +207,10 @@ class Wire:
         """See ``Sink``."""
         await self._alive()
         return await self._sink.is_known(object_type, external_id)
+
+    async def standing(self, object_type: ObjectType, external_id: str) -> Standing | None:
+        """See ``Sink``."""
+        return None
 
     async def _alive(self) -> None:
         if self.is_cut:
