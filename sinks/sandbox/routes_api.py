@@ -13,6 +13,7 @@ import orjson
 from aiohttp import web
 
 from cdc.model import ObjectType
+from cdc.sync_errors import ADVICE
 from sinks.sandbox.routes_bridge import RUNTIME, answer_error, answer_json, now_ms
 from sinks.sandbox.store import Object, SandboxStore
 from sinks.sandbox.wire import DEFAULT_STORE, Refusal, key_in, object_type_of
@@ -200,6 +201,23 @@ async def post_faults(request: web.Request) -> web.Response:
     return answer_json(faults.view())
 
 
+async def post_sync_errors(request: web.Request) -> web.Response:
+    """POST sync-errors {"ids": [...], "type": "...", "details": ""}: the next message of each id is judged so."""
+    store = request.app[RUNTIME].store
+    try:
+        body = orjson.loads(await request.read())
+    except orjson.JSONDecodeError:
+        return answer_error(400, "the body is not JSON")
+    ids = body.get("ids") if isinstance(body, dict) else None
+    if not isinstance(ids, list) or not ids or not all(isinstance(name, str) for name in ids):
+        return answer_error(400, "ids must be a list of external ids")
+    if body.get("type") not in ADVICE:
+        return answer_error(400, f"type must be one of {', '.join(ADVICE)}")
+    details = str(body.get("details", "This is an error that was asked for."))
+    store.to_fail.update({name: (body["type"], details) for name in ids})
+    return answer_json({"to_fail": {name: kind for name, (kind, _) in store.to_fail.items()}})
+
+
 async def get_faults(request: web.Request) -> web.Response:
     """GET faults: what is still to come."""
     return answer_json(request.app[RUNTIME].faults.view())
@@ -225,6 +243,7 @@ def add_api_routes(app: web.Application) -> None:
     app.router.add_put(f"{API}/judging", put_judging)
     app.router.add_post(f"{API}/judge", post_judge)
     app.router.add_post(f"{API}/reset", post_reset)
+    app.router.add_post(f"{API}/sync-errors", post_sync_errors)
     app.router.add_post(f"{API}/faults", post_faults)
     app.router.add_get(f"{API}/faults", get_faults)
     app.router.add_delete(f"{API}/faults", delete_faults)

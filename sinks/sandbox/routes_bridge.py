@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -53,6 +54,11 @@ class _Note:
     is_cut: bool = False
 
 
+_KEY_ONLY: Final = re.compile(
+    f"{API}(v1/(installs|settings|sync-errors/(app|portal))|v2/(settings|sync/errors/(app|portal)))(/|$)"
+)
+"""What HubSpot's file marks as open to keys alone; of version 2 it says "same keys and scope"."""
+
 _NOTE: Final[ContextVar[_Note]] = ContextVar("note")
 RUNTIME: Final = web.AppKey("runtime", Runtime)
 
@@ -86,6 +92,8 @@ async def bridge_requests(request: web.Request, handler: Handler) -> web.StreamR
     response: web.StreamResponse
     if not _may_enter(request, runtime):
         response = answer_error(401, "The API key or access token is missing or not valid.")
+    elif wrong := _wrong_credential(request):
+        response = answer_error(403, wrong)
     else:
         try:
             response = await handler(request)
@@ -107,10 +115,23 @@ def _may_enter(request: web.Request, runtime: Runtime) -> bool:
     return hmac.compare_digest(request.query.get("hapikey", "").encode(), runtime.api_key.encode())
 
 
+def _wrong_credential(request: web.Request) -> str:
+    """Why this path does not take this kind of credential; "": it does."""
+    path, is_token = request.path, "Authorization" in request.headers
+    if is_token and _KEY_ONLY.match(path):
+        return "This path takes the account's API key, no access token."
+    if not is_token and path == f"{API}v2/sync/errors":
+        return "This path takes an access token; with the account's key it is sync/errors/portal."
+    return ""
+
+
 async def put_messages(request: web.Request) -> web.StreamResponse:
     """PUT sync-messages/{type}: 204 with no body once the messages are queued."""
     store = request.app[RUNTIME].store
-    object_type = object_type_of(request.match_info["type"])
+    try:
+        object_type = object_type_of(request.match_info["type"])
+    except Refusal as refusal:
+        raise malformed(request, refusal.message) from None
     body = await json_of(request)
     note_messages(body)
     return await receive(request, lambda: store.read(object_type, body, now_ms()))
@@ -287,10 +308,18 @@ async def delete_settings(request: web.Request) -> web.StreamResponse:
 
 
 async def json_of(request: web.Request) -> Any:
+    """The body's JSON. Refusal, and a broken rule, if it is none or cannot be unpacked."""
     try:
         return orjson.loads(await request.read())
-    except orjson.JSONDecodeError:
-        raise Refusal("the body is not JSON") from None
+    except (orjson.JSONDecodeError, web.RequestPayloadError) as error:
+        text = "the body is not JSON" if isinstance(error, orjson.JSONDecodeError) else "the body cannot be unpacked"
+        raise malformed(request, text) from None
+
+
+def malformed(request: web.Request, text: str) -> Refusal:
+    """The refusal of a request that no good sender makes."""
+    request.app[RUNTIME].store.watch.note_malformed(text, now_ms())
+    return Refusal(text)
 
 
 def add_bridge_routes(app: web.Application) -> None:
@@ -298,6 +327,7 @@ def add_bridge_routes(app: web.Application) -> None:
     app.router.add_put(f"{ROOT}/sync-messages/{{type}}", put_messages)
     app.router.add_get(f"{ROOT}/sync-errors", get_errors)
     app.router.add_get(f"{ROOT}/sync-errors/portal/{PORTAL_ID}", get_errors)
+    app.router.add_get(f"{ROOT}/sync-errors/app/{{app}}", get_errors)
     app.router.add_get(f"{ROOT}/sync-errors/object/{{type}}/{{id}}", get_errors)
     app.router.add_get(f"{ROOT}/sync-status/{{type}}/{{id}}", get_status)
     app.router.add_post(f"{ROOT}/installs", post_install)

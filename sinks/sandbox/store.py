@@ -118,6 +118,7 @@ class SandboxStore:
         self.counts: Counter[str] = Counter()
         self.watch = Watch()
         self.waiting: deque[Accepted] = deque()
+        self.to_fail: dict[str, tuple[str, str]] = {}  # external id → error type and details, once each
         self.accepted = 0
         self._by_email: dict[str, Record] = {}
         self._next_hubspot_id = 1001
@@ -214,12 +215,17 @@ class SandboxStore:
     def _judge(self, message: Accepted, now_ms: int) -> None:
         target = self.objects[message.object_type][message.key]
         record = target.record or self._same_contact(message)
-        verdict = judge(
-            message,
-            self.settings,
-            installed=self.installed,
-            held=record.properties if record is not None else {},
-            is_there=lambda other, name: self._is_there(other, key_in(message.store_id, name)),
+        asked_for = self.to_fail.pop(message.external_id, None)
+        verdict = (
+            Verdict(*asked_for)
+            if asked_for is not None
+            else judge(
+                message,
+                self.settings,
+                installed=self.installed,
+                held=record.properties if record is not None else {},
+                is_there=lambda other, name: self._is_there(other, key_in(message.store_id, name)),
+            )
         )
         target.processed_ms = now_ms
         message.verdict = verdict.error or "ok"

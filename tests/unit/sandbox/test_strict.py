@@ -89,6 +89,56 @@ async def test_version_2_refuses_what_has_not_its_form(sandbox: SandboxServer, b
     assert sum(sandbox.store.watch.counts.values()) == 1
 
 
+@pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}], ids=["no json", "no gzip"])
+async def test_a_body_that_cannot_be_read_is_refused_in_a_sentence(
+    sandbox: SandboxServer, headers: dict[str, str]
+) -> None:
+    """400 in the bridge's form, and a broken rule."""
+    url = f"{sandbox.url}{V2}/sync/messages?hapikey=sandbox"
+    async with aiohttp.ClientSession() as session, session.put(url, data=b"plain", headers=headers) as answer:
+        assert answer.status == 400
+        assert "the body" in (await answer.json())["message"]
+    assert sandbox.store.watch.counts == {"malformed": 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "token", "status"),
+    [
+        (f"{V1}/installs/status", True, 403),
+        (f"{V1}/settings", True, 403),
+        (f"{V1}/sync-errors", True, 200),
+        (f"{V1}/sync-errors/portal/1", True, 403),
+        (f"{V2}/sync/errors", True, 200),
+        (f"{V2}/sync/errors", False, 403),
+        (f"{V2}/sync/errors/portal", False, 200),
+        (f"{V2}/sync/errors/portal", True, 403),
+    ],
+)
+async def test_each_path_takes_its_own_kind_of_credential(
+    sandbox: SandboxServer, path: str, token: bool, status: int
+) -> None:
+    """Access tokens never reach installs and settings; version 2's plain list of errors is for tokens only."""
+    headers = {"Authorization": "Bearer sandbox-token"} if token else {}
+    query = {} if token else {"hapikey": "sandbox"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.get(sandbox.url + path, params=query) as answer,
+    ):
+        assert answer.status == status
+
+
+async def test_any_documented_error_can_be_asked_for(sandbox: SandboxServer) -> None:
+    """The next message of that id is judged so, once; a later success resolves it."""
+    assert (await call(sandbox, "POST", "/_sandbox/sync-errors", {"ids": ["c1"], "type": "NONE_SUCH"}))[0] == 400
+    asked = {"ids": ["c1"], "type": "CREATE_FAIL_NO_INFO"}
+    assert (await call(sandbox, "POST", "/_sandbox/sync-errors", asked))[0] == 200
+    for at in (T, T + 1):
+        await call(sandbox, "PUT", f"{V1}/sync-messages/CONTACT", [message("c1", at, email="ann@example.com")])
+        await call(sandbox, "POST", "/_sandbox/judge")
+        shown = (await call(sandbox, "GET", "/_sandbox/errors"))[1]["errors"][0]
+        assert (shown["kind"], shown["resolved"]) == ("CREATE_FAIL_NO_INFO", at > T)
+
+
 async def test_an_image_is_for_one_property_of_products(sandbox: SandboxServer) -> None:
     """Version 2 refuses settings with AVATAR_IMAGE elsewhere."""
     row = {"externalPropertyName": "a", "hubspotPropertyName": "b", "dataType": "AVATAR_IMAGE"}
