@@ -45,6 +45,8 @@ class Applier:
         self.is_unordered = False
         """Whether rows come in another order than the source's: then deletions are remembered for good."""
         self.changes_applied = 0
+        self._graves: set[str] | None = None
+        """Tables that may have tombstones: a load asks four times a row, and most tables have none. Never shrinks."""
 
     def take_touches(self) -> Touches:
         """What was touched since the last call."""
@@ -327,12 +329,18 @@ class Applier:
 
     def _tombstone(self, table: str, key: Sequence[Value]) -> tuple[int, int]:
         """The stamps of the key's last deletion, and of its last one that cascaded."""
+        if self._graves is None:
+            self._graves = {name for (name,) in self._store.db.execute("SELECT DISTINCT tbl FROM tombstone")}
+        if table not in self._graves:
+            return -1, -1
         row: tuple[int, int] | None = self._store.db.execute(
             "SELECT stamp, cascaded FROM tombstone WHERE tbl = ? AND key = ?", (table, json.dumps(list(key)))
         ).fetchone()
         return row or (-1, -1)
 
     def _bury(self, table: str, key: Sequence[Value], stamp: int, *, cascades: bool) -> None:
+        if self._graves is not None:
+            self._graves.add(table)
         self._store.db.execute(
             "INSERT INTO tombstone (tbl, key, stamp, cascaded) VALUES (?, ?, ?, ?) ON CONFLICT (tbl, key) DO UPDATE"
             " SET stamp = max(stamp, excluded.stamp), cascaded = max(cascaded, excluded.cascaded)",
