@@ -23,6 +23,8 @@ Counter = Literal[
     "requests_total",
     "retries_total",
     "dead_letters_total",
+    "relay_records_total",
+    "relay_transactions_total",
 ]
 Gauge = Literal[
     "info",
@@ -42,6 +44,8 @@ Gauge = Literal[
     "load_rows",
     "load_done",
     "doubtful_tables",
+    "relay_waiting_bytes",
+    "relay_waiting_pieces",
     "position_file",
     "position_offset",
 ]
@@ -75,6 +79,8 @@ COUNTERS: Final[Mapping[Counter, Meaning]] = {
     "requests_total": Meaning("Requests to the sink by outcome: ok, or the kind of failure.", ("status",)),
     "retries_total": Meaning("Messages sent again."),
     "dead_letters_total": Meaning("Messages set aside for good since the start, by reason.", ("reason",)),
+    "relay_records_total": Meaning("Relay: records of row changes and tables in committed Kafka transactions."),
+    "relay_transactions_total": Meaning("Relay: Kafka transactions committed."),
 }
 GAUGES: Final[Mapping[Gauge, Meaning]] = {
     "info": Meaning("Always 1; the label says which version runs.", ("version",)),
@@ -98,6 +104,8 @@ GAUGES: Final[Mapping[Gauge, Meaning]] = {
     "load_rows": Meaning("Rows that loads of whole tables have read since the start."),
     "load_done": Meaning("1 when the replica is complete."),
     "doubtful_tables": Meaning("Tables read again, as a definition, a statement or a gap changed rows without events."),
+    "relay_waiting_bytes": Meaning("Relay: applied and not yet in Kafka, in bytes of records."),
+    "relay_waiting_pieces": Meaning("Relay: applied and not yet in Kafka, in pieces of source transactions."),
     "position_file": Meaning("Number of the log file that is applied up to position_offset."),
     "position_offset": Meaning("Offset in the log file; over 2^53 it would be rounded, log files are smaller."),
 }

@@ -17,12 +17,14 @@ from cdc.web import catalogue
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-_TOTALS: Final[Mapping[catalogue.Counter, str]] = {
-    "transactions_total": "transactions",
-    "changes_total": "changes",
-    "rendered_total": "rendered",
-    "enqueued_total": "enqueued",
-    "unchanged_total": "unchanged",
+_TOTALS: Final[Mapping[catalogue.Counter, tuple[str, ...]]] = {
+    "transactions_total": ("transactions",),
+    "changes_total": ("changes",),
+    "rendered_total": ("rendered",),
+    "enqueued_total": ("enqueued",),
+    "unchanged_total": ("unchanged",),
+    "relay_records_total": ("delivery", "records"),
+    "relay_transactions_total": ("delivery", "transactions"),
 }
 _LEVELS: Final[Mapping[catalogue.Gauge, tuple[str, ...]]] = {
     "ready": ("ready",),
@@ -37,6 +39,8 @@ _LEVELS: Final[Mapping[catalogue.Gauge, tuple[str, ...]]] = {
     "read_lag_seconds": ("source", "read_lag_s"),
     "load_rows": ("load", "rows"),
     "doubtful_tables": ("doubtful", "tables"),
+    "relay_waiting_bytes": ("delivery", "waiting_bytes"),
+    "relay_waiting_pieces": ("delivery", "waiting_pieces"),
 }
 
 
@@ -111,7 +115,7 @@ class Metrics:
     def refresh(self, status: Mapping[str, object]) -> None:
         """Take over what the view's status says. A part that is missing or no number leaves its metric alone."""
         for counter, key in _TOTALS.items():
-            total = _number(status, (key,))
+            total = _number(status, key)
             if total is not None:
                 self._advance(counter, total)
         for gauge, path in _LEVELS.items():

@@ -104,20 +104,19 @@ def test_history_and_changes_are_published_once(relays: RelayRig) -> None:
     assert relays.must_hold().changes == second.changes
 
 
-def test_a_lost_disk_is_rebuilt_from_the_topic(relays: RelayRig) -> None:
+def test_a_lost_disk_is_rebuilt_from_the_topic(mariadb: Server, kafka: Broker, tmp_path: Path) -> None:
     """The state is gone, the shop went on meanwhile: the topic gives rows and position back."""
-    relays.must_hold()
-    relays.traffic(30, seed=2)
-    relays.must_hold()
-    held = replica_rows(relays.state)
-    shutil.rmtree(relays.state)
-    relays.traffic(30, seed=3)
+    with relay_rig(mariadb, kafka, tmp_path, f"{PREFIX}.disk") as relays:
+        relays.traffic(30, seed=2)
+        relays.must_hold()
+        held = replica_rows(relays.state)
+        shutil.rmtree(relays.state)
+        relays.traffic(30, seed=3)
 
-    relays.must_hold()
+        relays.must_hold()
 
-    said = (relays.rig.folder / "run.log").read_text()
-    assert "state_rebuilt_from_topic" in said
-    assert replica_rows(relays.state) != held
+        assert "state_rebuilt_from_topic" in (tmp_path / "run.log").read_text()
+        assert replica_rows(relays.state) != held
 
 
 def test_an_old_copy_of_the_state_is_not_believed(mariadb: Server, kafka: Broker, tmp_path: Path) -> None:
