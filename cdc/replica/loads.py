@@ -79,6 +79,12 @@ class Loads:
         )
         self._store.db.execute("UPDATE load SET cursor = NULL, done = 0, rows = 0 WHERE tbl = ?", (table,))
 
+    def follow(self, position: Position) -> None:
+        """The log goes on at ``position``, elsewhere: it stands behind all floors, and only it can be found there."""
+        for table, floor in self.floors.items():
+            self.floors[table] = floor._replace(place=position)
+        self._store.db.execute("UPDATE reload SET place = ?", (json.dumps(asdict(position)),))
+
     def reasons(self) -> dict[str, str]:
         """Why tables are read again."""
         return dict(self._store.db.execute("SELECT tbl, reason FROM reload"))

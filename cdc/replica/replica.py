@@ -193,6 +193,7 @@ class Replica(Intake):
 
     def _begin_epoch(self, position: Position) -> None:
         self.places.begin_epoch(position)
+        self.loads.follow(position)
         self._raise_floor()
 
     def _raise_floor(self) -> None:

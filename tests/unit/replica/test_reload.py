@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from cdc.history.floors import Snapshot, contains
 from cdc.model import Cells, Doubt, Kind, ObjectRef, Position
 from cdc.replica import dirty
 from cdc.replica.replica import Replica
@@ -163,3 +164,19 @@ def test_objects_touched_meanwhile_are_pulled(tmp_path: Path) -> None:
 
     assert outbox_rows(replica) == {}
     assert dirty.to_pull(replica.store, 10) == [ObjectRef(Kind.ORDER, 1)]
+
+
+def test_after_a_failover_a_table_is_read_from_the_new_server(tmp_path: Path) -> None:
+    """What a read must contain is told as a place of the new server's log: no read of its contains the old one's."""
+    replica = toy_replica(tmp_path, complete=False)  # as with start = "latest": nothing ends the doubt
+    one, other = replace(position(200), server="one"), replace(position(90), server="other")
+    with replica.store.transaction():
+        replica.apply_group([replace(ALTERED, end=one)])
+        replica.apply_group([replace(transaction(90), end=other)])
+
+    floor = replica.loads.floors["orders"]
+    now = replace(position(95), server="other")
+    assert contains(Snapshot(now, now, exact=True), floor)
+    assert contains(Snapshot(replace(now, offset=4), now, exact=False), floor)
+    replica.undo()
+    assert replica.loads.floors["orders"] == floor
