@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
+from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsError
@@ -139,6 +140,12 @@ class SinkSettings(Section):
         200, description="how long a message may wait for company, milliseconds"
     )
     max_requests_per_10s: Annotated[int, Field(ge=1)] = Field(100, description="upper bound; answers may lower it")
+    time_zone: str = Field(
+        "",
+        examples=["Europe/Berlin"],
+        description="of the HubSpot account, as an IANA name: a used-up daily limit ends at its midnight; empty: not"
+        " known, and the sink is tried once an hour",
+    )
     timeout_s: Seconds = Field(30.0, description="one request, from connect to the last byte, seconds")
     judge_poll_s: Seconds = Field(15.0, description="bridge: how often sync-errors are asked for, seconds")
     judge_timeout_s: Seconds = Field(
@@ -158,6 +165,13 @@ class SinkSettings(Section):
         if _URL_LOGIN.search(value):
             raise ValueError("must not hold a user or password; use api_key or access_token")
         return value.rstrip("/")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        if value and value not in available_timezones():
+            raise ValueError("is no time zone of the IANA's list, as Europe/Berlin is")
+        return value
 
     @field_validator("paths")
     @classmethod

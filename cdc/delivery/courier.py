@@ -12,9 +12,10 @@ import structlog
 from cdc.delivery.context import Context
 from cdc.delivery.cooling import Cooling
 from cdc.delivery.latency import latency_of
+from cdc.delivery.midnight import daily_hint, daily_wait_s
 from cdc.delivery.quota import Ticket
 from cdc.delivery.verdict import Step, Verdict, judge, kind_of, message_retry_s
-from cdc.errors import BatchRefusedError, OutcomeUnknownError, SinkError
+from cdc.errors import BatchRefusedError, OutcomeUnknownError, SinkError, SinkThrottledError
 from cdc.model import Action, Answer, Message, ObjectType, Outcome, Receipt
 from cdc.replica import ledger, unknown
 from cdc.replica.outbox import SUSPECT, Entry
@@ -128,7 +129,10 @@ class Courier:
             size=len(entries),
             random=context.random,
             streak=health.failures + 1,
+            daily_s=daily_wait_s(context.clock.now_ms(), context.settings.sink.time_zone),
         )
+        if isinstance(error, SinkThrottledError) and error.policy == "DAILY":
+            error.hint = daily_hint(context.settings.sink.time_zone)
         now_s = context.clock.monotonic()
         health.failed(error, verdict, now_s, own_fault=is_suspect or watch is not None)
         if verdict.step is Step.SPLIT:

@@ -118,7 +118,8 @@ class Delivery:
 
     async def _judging(self) -> None:
         while True:  # at the start, too: it shows whether the sink is there before there is anything to send
-            if self._context.office.may_send:
+            is_spent = self._context.health.state == "daily_limit"  # polls would be refused like all else
+            if self._context.office.may_send and not is_spent:
                 await self._judge.poll()
             await asyncio.sleep(self._context.settings.sink.judge_poll_s)
 

@@ -29,10 +29,7 @@ TOO_OFTEN: Final = 3
 PROBE_S: Final = 30.0
 """How often a sink that takes nothing for a reason of its own (key, switched off) is tried again."""
 
-DAILY_PROBE_S: Final = 600.0
-"""The same for a used-up daily limit: it resets at midnight in the account's time zone, which no answer tells."""
-
-THROTTLE_S: Final = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0, "DAILY": DAILY_PROBE_S}
+THROTTLE_S: Final = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0}
 """How long each of HubSpot's limits lasts at most, for answers without Retry-After."""
 
 THROTTLE_DEFAULT_S: Final = 10.0
@@ -63,18 +60,26 @@ def jittered_s(failures: int, first_s: float, cap_s: float, random: Random) -> f
 
 
 def judge(
-    error: SinkError, *, failures: int, others_succeed: bool, size: int, random: Random, streak: int = 1
+    error: SinkError,
+    *,
+    failures: int,
+    others_succeed: bool,
+    size: int,
+    random: Random,
+    streak: int = 1,
+    daily_s: float = PROBE_S,
 ) -> Verdict:
     """What follows from ``error``.
 
     ``failures``: how often these messages have failed so, this time included. ``others_succeed``: other requests were
     taken since their first failure. ``size``: messages in the request. ``streak``: requests of any lane that failed
-    in a row, this one included.
+    in a row, this one included. ``daily_s``: how long a used-up daily limit lasts from now (midnight.py).
     """
     match error:
         case SinkThrottledError():
-            wait_s = error.retry_after_s or THROTTLE_S.get(error.policy, THROTTLE_DEFAULT_S)
-            return Verdict(Step.STOP if error.policy == "DAILY" else Step.WAIT, wait_s)
+            if error.policy == "DAILY":
+                return Verdict(Step.STOP, max(error.retry_after_s or 0.0, daily_s))
+            return Verdict(Step.WAIT, error.retry_after_s or THROTTLE_S.get(error.policy, THROTTLE_DEFAULT_S))
         case SinkUnauthorizedError() | SinkSwitchedOffError():
             return Verdict(Step.STOP, PROBE_S)
         case BatchRefusedError():

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from cdc.errors import SinkError, SinkThrottledError, SinkUnavailableError
-from cdc.model import Quota, Urgency
+from cdc.model import Judgement, Quota, Urgency
 from tests.kit.clock import simulate
 from tests.kit.desk import Desk, customer, order, product
 from tests.kit.fakesink import FakeSink, Plan
@@ -127,5 +130,65 @@ def test_what_the_sink_asked_for_outlives_other_faults(tmp_path: Path) -> None:
         times = [at for at, _ in sink.requests]
         assert len(sink.held) == 4
         assert all(at >= 20 for at in times if at > 0.2), times
+
+    simulate(story())
+
+
+def test_a_spent_daily_limit_waits_for_the_accounts_midnight(tmp_path: Path) -> None:
+    """Once an hour is tried at most, then right after midnight there; one reason says so; polls are silent, too."""
+    zone = "Asia/Kolkata"
+
+    async def story() -> None:
+        sink = FakeSink()
+        desk = Desk(tmp_path, sink, sink={"time_zone": zone})
+        midnight_s = 24 * 3600 - (3 * 3600 + 43 * 60 + 20)  # the clock begins at 22:13:20 UTC, 03:43:20 in Kolkata
+        polls: list[float] = []
+        judgements = sink.judgements
+
+        async def poll(since_ms: int) -> Sequence[Judgement]:
+            polls.append(desk.clock.monotonic())
+            return await judgements(since_ms)
+
+        sink.judgements = poll  # type: ignore[method-assign]
+        sink.plan = lambda _: (
+            Plan(0, 0, False, SinkThrottledError("daily limit", policy="DAILY"))
+            if desk.clock.monotonic() < midnight_s
+            else Plan()
+        )
+        desk.books.put(customer(1))
+        async with desk.running() as delivery:
+            await asyncio.sleep(3 * 3600)
+            assert not delivery.is_accepting
+            assert delivery.reason == (
+                f"daily_limit: daily limit; it ends at midnight in {zone}; messages wait, and nothing is lost"
+            )
+            assert len(sink.requests) <= 4
+            assert all(at < 60 for at in polls)
+            await asyncio.sleep(midnight_s + 40 - desk.clock.monotonic())
+        arrived = sink.requests[-1][0]
+        assert midnight_s < arrived <= midnight_s + 31
+        assert len(sink.requests) <= 24
+
+    simulate(story())
+
+
+@pytest.mark.parametrize("jump_s", [-86_400, -3600, 3600, 86_400])
+def test_a_wall_clock_that_jumps_stops_nothing(tmp_path: Path, jump_s: int) -> None:
+    """Quota and waits go by the monotonic clock: a clock set forward or back neither floods nor blocks."""
+
+    async def story() -> None:
+        sink = FakeSink(max_batch=1)
+        desk = Desk(tmp_path, sink, sink={"max_requests_per_10s": 20})
+        for number in range(60):
+            desk.books.put(customer(number))
+        async with desk.running() as delivery:
+            await asyncio.sleep(5)
+            desk.clock.skew_ms = jump_s * 1000
+            desk.books.put(customer(0), name="after the jump")
+            delivery.wake()
+            await asyncio.wait_for(desk.settle(delivery), 60)
+        times = [at for at, _ in sink.requests]
+        assert all(sum(1 for at in times if start <= at < start + 10) <= 20 for start in times)
+        assert desk.properties(customer(0)) == {"name": "after the jump"}
 
     simulate(story())
