@@ -36,6 +36,7 @@ log = structlog.get_logger(__name__)
 TROUBLES: Final = (KafkaError, OSError, TimeoutError)
 _MB: Final = 1024 * 1024
 _LOOK_S: Final = 0.5
+_DRAIN_S: Final = 3.0  # a transaction that is cut off is no loss: the next start asks the topic what became of it
 _IDLE_MARK_S: Final = 5.0  # how old the topic's position may get while nothing happens that is published
 _BACKOFF_S: Final = (0.2, 5.0)
 _QUEUE_BYTES: Final = 256 * _MB  # waiting for brokers on disk; then the log is read no further
@@ -111,7 +112,7 @@ class Publisher:
 
     async def _until_written(self, work: Callable[[], Awaitable[bool]]) -> bool:
         """What ``work`` returns; while brokers make trouble it is tried again from what the topic says."""
-        while True:
+        while not self._ending or self._writer.is_open:
             try:
                 if not self._writer.is_open:
                     await self._take_up_again()
@@ -123,6 +124,7 @@ class Publisher:
                 log.info("kafka_back", failures=self._failures)
             self._failures, self.is_accepting, self.reason = 0, True, ""
             return done
+        return False  # told to end while brokers are away: what waits stays in the state
 
     async def _on_trouble(self, error: Exception) -> None:
         self._failures += 1
@@ -233,7 +235,7 @@ class Publisher:
         self._ending = True
         self._wake.set()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ended.wait(), max(0.0, deadline - time.monotonic()))
+            await asyncio.wait_for(self._ended.wait(), max(0.0, min(_DRAIN_S, deadline - time.monotonic())))
 
     async def until_empty(self) -> str:
         """Wait until everything that is committed is published."""

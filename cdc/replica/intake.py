@@ -207,6 +207,8 @@ class Intake:
         self.store.db.execute("UPDATE dirty SET pull = 0, not_before = max(not_before, ?) WHERE pull = 1", (stamp,))
         self._forget_deletions(while_loading=False)
         self.loads.finish()
+        if self.journal is not None:
+            self.journal.blind.clear()
         self._set_flag("covered_stamp", -1)
         self._set_flag("settled_stamp", stamp)
         self._set_flag("complete", True)

@@ -194,7 +194,10 @@ def test_kills_of_relay_and_broker_lose_and_repeat_nothing(mariadb: Server, tmp_
                     relay.kill()
                     broker.start()
                     relay.start()
-        assert relay.is_running
-        relay.kill()
+        wait_until(lambda: relay.ask("/ready")["ready"], 30, "the relay has found the broker again")
+        broker.kill()
+        relays.traffic(5, seed=99)
+        assert relay.stop(20) == 0  # what waits stays in the state
+        broker.start()
 
         relays.must_hold()
