@@ -216,10 +216,14 @@ class XaStep(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Xa:
-    """A step of two-phase commit. ``xid`` is the server's text for it: ``X'<gtrid>',X'<bqual>',<format>``."""
+    """A step of two-phase commit. ``xid`` is the server's text for it: ``X'<gtrid>',X'<bqual>',<format>``.
+
+    ``may_repair``: tables may be read again for a COMMIT of what is not known, and a read can tell that it contains it.
+    """
 
     xid: str
     step: XaStep
+    may_repair: bool = False
 
 
 class Doubt(NamedTuple):

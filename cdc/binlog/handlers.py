@@ -249,7 +249,8 @@ class Handlers:
         elif kind is Kind.ROWS:
             self._on_rows_statement(statement)
         if statement.xid and not assembly.has_begun:  # it was prepared before, in a transaction of its own
-            assembly.xa = Xa(statement.xid, XaStep.COMMIT if kind is Kind.COMMIT else XaStep.ROLLBACK)
+            step = XaStep.COMMIT if kind is Kind.COMMIT else XaStep.ROLLBACK
+            assembly.xa = Xa(statement.xid, step, may_repair=self._may_repair())
         if kind in (Kind.TRUNCATE, Kind.DEFINITION, Kind.DEFINITION_BEGIN):
             self._define(statement)
         if kind in (Kind.COMMIT, Kind.ROLLBACK) or not assembly.has_begun:
@@ -262,14 +263,18 @@ class Handlers:
         named = self._tables.mapped(statement.tables)
         if not named:
             return
-        assembly = self._assembly
-        can_tell = assembly.domain is not None or (assembly.source is not None and bool(self._place.resume.gtid))
-        if not (self._repair_statements and can_tell):
+        if not self._may_repair():
             raise UnsupportedEventError(
                 f"a statement that may change {named[0]} is in the log instead of the rows it changed", hint=_ADVICE_ROW
             )
         reason = "a statement in the log instead of the rows it changed"
-        assembly.doubtful += [Doubt(name, reason, by_statement=True) for name in named]
+        self._assembly.doubtful += [Doubt(name, reason, by_statement=True) for name in named]
+
+    def _may_repair(self) -> bool:
+        """Whether tables may be read again, and a read can tell by this transaction's GTID that it contains it."""
+        assembly = self._assembly
+        can_tell = assembly.domain is not None or (assembly.source is not None and bool(self._place.resume.gtid))
+        return self._repair_statements and can_tell
 
     def _define(self, statement: Statement) -> None:
         if statement.kind is Kind.TRUNCATE:

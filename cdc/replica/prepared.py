@@ -7,14 +7,15 @@ COMMIT must not take a newer PREPARE's changes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import NamedTuple
 
 import structlog
 
 from cdc.change_codec import pack_changes, unpack_changes
 from cdc.errors import SourceStoppedError
-from cdc.model import Change, TableSpec, Transaction, XaStep
+from cdc.model import Change, Doubt, TableSpec, Transaction, XaStep
 from cdc.replica.store import Store
 
 log = structlog.get_logger(__name__)
@@ -22,11 +23,34 @@ log = structlog.get_logger(__name__)
 PART_CHANGES = 5000  # a change of wide text takes kilobytes, and SQLite's values end at 1 GB
 
 
-def due(store: Store, transaction: Transaction, stamp: int, *, is_replay: bool) -> Iterable[Change]:
-    """The changes that happen with this transaction: its own, those of its PREPARE, or none.
+class Due(NamedTuple):
+    """``changes`` are to be used up before the next transaction's are asked for."""
 
-    To be used up before the next call. Raises SourceStoppedError for a COMMIT whose changes are not known.
+    changes: Iterable[Change]
+    doubtful: Sequence[Doubt]
+
+
+def due(store: Store, transaction: Transaction, stamp: int, *, is_replay: bool) -> Due:
+    """What happens with this transaction: its own changes, those of its PREPARE, or none; and the tables to read again.
+
+    Those are all for a COMMIT whose changes are not known, if it may be repaired; else raises SourceStoppedError.
     """
+    try:
+        return Due(_changes(store, transaction, stamp, is_replay=is_replay), transaction.doubtful)
+    except UnknownChangesError as error:
+        xa = transaction.xa
+        if xa is None or not xa.may_repair:
+            raise
+        log.warning("xa_not_known", position=str(transaction.end), action="all tables are read again")
+        _forget(store, xa.xid, stamp)
+        return Due((), [Doubt(name, error.message, by_statement=True) for name in store.tables])
+
+
+class UnknownChangesError(SourceStoppedError):
+    """An XA transaction commits, and what it changed is not known."""
+
+
+def _changes(store: Store, transaction: Transaction, stamp: int, *, is_replay: bool) -> Iterable[Change]:
     xa = transaction.xa
     if xa is None:
         return transaction.changes
@@ -63,12 +87,12 @@ def _keep(store: Store, xid: str, stamp: int, changes: Iterable[Change]) -> None
         part += 1
 
 
-def _unknown(why: str, transaction: Transaction) -> SourceStoppedError:
-    return SourceStoppedError(
+def _unknown(why: str, transaction: Transaction) -> UnknownChangesError:
+    return UnknownChangesError(
         f"an XA transaction commits, and what it changed is not known ({why})",
         place=f"the transaction that ends at {transaction.end}",
         hint="remove the state folder to import afresh, or go on behind it, with its changes missing, by `magento-cdc"
-        f" position set {transaction.end}`",
+        f' position set {transaction.end}`; with GTIDs, source.on_statement = "repair" reads tables again',
     )
 
 

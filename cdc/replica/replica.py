@@ -117,7 +117,8 @@ class Replica(Intake):
             if journal is not None:
                 published, row = self.published_rows.get(stamp, (0, 0))
                 journal.begin(end, stamp, transaction.commit_ms, row)
-            for change in prepared.due(self.store, transaction, stamp, is_replay=is_replay):
+            due = prepared.due(self.store, transaction, stamp, is_replay=is_replay)
+            for change in due.changes:
                 count += 1
                 if journal is not None:
                     if count <= published:
@@ -128,8 +129,8 @@ class Replica(Intake):
                     self.on_beat()
             if transaction.schemas:
                 self.keep_schemas(transaction.schemas, end)
-            if transaction.doubtful and not is_replay:  # a replay's were read again the first time
-                self.reload(transaction.doubtful, end)
+            if due.doubtful and not is_replay:  # a replay's were read again the first time
+                self.reload(due.doubtful, end)
             if feed is not None:
                 self._take_feed(feed, end)
             if journal is not None:

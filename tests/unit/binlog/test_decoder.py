@@ -11,7 +11,7 @@ from cdc.binlog.decoder import LogDecoder
 from cdc.binlog.events import ACTIONS, EventType
 from cdc.binlog.gtid import GtidSet
 from cdc.errors import LogFormatError, PositionLostError, SourceDisconnectedError, UnsupportedEventError
-from cdc.model import Change, Op, Position, TableSpec, Transaction
+from cdc.model import Change, Op, Position, TableSpec, Transaction, Xa, XaStep
 from tests.unit.binlog.build import (
     MARIADB,
     SOURCE,
@@ -408,6 +408,24 @@ def test_truncate_and_definitions_are_told() -> None:
     assert made[0].changes == [Change("things", Op.TRUNCATE, None, None)]
     assert [[doubt.table for doubt in t.doubtful] for t in made] == [[], ["things"], ["things"], [], [], []]
     assert [[schema.exists for schema in t.schemas] for t in made[-2:]] == [[], [False]]
+
+
+@pytest.mark.parametrize(
+    ("may_repair", "gtid", "expected"),
+    [(True, f"{SOURCE}:1-5", True), (True, "", False), (False, f"{SOURCE}:1-5", False)],
+)
+def test_an_xa_commit_says_whether_tables_may_be_read_again_for_it(
+    gtid: str, *, may_repair: bool, expected: bool
+) -> None:
+    """Only if that is asked for, and a read can tell by a GTID that it contains the COMMIT."""
+    log = Log()
+    log.format()
+    log.gtid(6)
+    log.query("XA COMMIT X'61',X'',1")
+
+    made = feed_all(decoder(start=Position("binlog.000001", 4, gtid=gtid), repair_statements=may_repair), log)
+
+    assert made[-1].xa == Xa("X'61',X'',1", XaStep.COMMIT, may_repair=expected)
 
 
 def test_a_statement_that_changes_rows_of_a_mapped_table_stops() -> None:

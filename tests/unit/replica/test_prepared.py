@@ -137,6 +137,22 @@ def test_a_commit_of_what_was_never_read_stops(tmp_path: Path) -> None:
     assert replica.store.meta("position", None)["offset"] == 4
 
 
+@pytest.mark.parametrize("is_of_another_mapping", [False, True])
+def test_a_commit_of_what_is_not_known_may_be_repaired(tmp_path: Path, *, is_of_another_mapping: bool) -> None:
+    """Where reads can tell that they contain it, all tables are read again instead, once, and nothing is kept of it."""
+    replica = toy_replica(tmp_path)
+    if is_of_another_mapping:
+        apply(replica, prepare(100, A, insert("orders", 5, None, "9.00")))
+        replica.store.db.execute('UPDATE prepared SET columns = \'{"orders": ["id", "total"]}\'')
+    repairable = Transaction((), position(200), 1_600_000_000_200, xa=Xa(A, XaStep.COMMIT, may_repair=True))
+    apply(replica, repairable)
+
+    floors = replica.loads.floors
+    assert set(floors) == set(replica.store.tables)
+    assert all(floor.by_statement and floor.place == position(200) for floor in floors.values())
+    assert (orders(replica), held(replica), replica.complete) == ([], 0, False)
+
+
 def test_a_prepare_without_mapped_changes_makes_its_commit_known(tmp_path: Path) -> None:
     """An XA transaction of other tables commits without a word."""
     replica = toy_replica(tmp_path)
