@@ -284,7 +284,10 @@ class Replica(Intake):
         held = self.places.position
         if held is None:
             raise StateError("there is no state to replay into", hint="run once without --start first")
-        if is_new_log or (held.server and position.server and held.server != position.server):
+        is_elsewhere = is_new_log or (held.server and position.server and held.server != position.server)
+        if is_elsewhere or self.places.stamp(position) > self.places.high:
+            shapes.forget(self.store)  # definitions in what is skipped are never read
+        if is_elsewhere:
             self._begin_epoch(position)
         else:
             self.places.advance(position)

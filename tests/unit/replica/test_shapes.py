@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from cdc.model import TableSchema
+import pytest
+
+from cdc.model import Position, TableSchema
 from cdc.replica import shapes
 from tests.kit.toy import insert, outbox_rows, position, toy_replica, transaction
 
@@ -64,3 +66,28 @@ def test_a_new_log_knows_nothing(tmp_path: Path) -> None:
         replica.apply_group([replace(transaction(4), is_new_log=True)])
 
     assert replica.schemas_at(position(900)) == []
+
+
+@pytest.mark.parametrize(
+    ("to", "is_new_log", "expected"),
+    [
+        (position(300), False, []),
+        (position(200), False, ["two"]),
+        (position(150), False, ["one"]),
+        (position(300), True, []),
+        (replace(position(300), server="other"), False, []),
+    ],
+    ids=["ahead", "right here", "replay", "new log", "other server"],
+)
+def test_columns_from_before_what_is_skipped_do_not_hold(
+    tmp_path: Path, to: Position, expected: list[str], *, is_new_log: bool
+) -> None:
+    """A definition in what is never read would give later rows wrong names; a replay still begins with what held."""
+    replica = toy_replica(tmp_path)
+    with replica.store.transaction():
+        for offset, columns in ((100, "one"), (200, "two")):
+            end = replace(position(offset), server="one")
+            replica.apply_group([replace(transaction(offset), end=end, schemas=(a_schema(columns),))])
+        replica.rewind(to, is_new_log=is_new_log)
+
+        assert [one.columns for one in replica.schemas_at(to)] == expected
