@@ -261,7 +261,7 @@ def _decide(
     if start is not None:
         position = source.resolve(start)
         left = is_gone(held, source)
-        replica.rewind(position, is_new_log=left)
+        replica.rewind(position, is_new_log=left, by_gtid=start.kind is StartKind.GTID)
         if left:
             log.warning("start_in_new_log", position=str(position), left=str(held))
         else:

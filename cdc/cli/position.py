@@ -56,7 +56,7 @@ def set_position(
             if held is None:
                 replica.begin(target, complete=False)
             else:
-                replica.rewind(target, is_new_log=is_new_log)
+                replica.rewind(target, is_new_log=is_new_log, by_gtid=start.kind is StartKind.GTID)
         say(f"position moved from {held} to {target}")
 
 

@@ -275,17 +275,18 @@ class Replica(Intake):
         shapes.forget(self.store)
         self.reload(doubts, position)
 
-    def rewind(self, position: Position, *, is_new_log: bool = False) -> None:
+    def rewind(self, position: Position, *, is_new_log: bool = False, by_gtid: bool = False) -> None:
         """Go on from another place: an earlier one replays, a later one skips what lies between.
 
         ``is_new_log``: places of this log cannot be compared with those so far (it was begun anew, or what we stood at
-        is gone); another server's never can. Raises StateError for an empty state.
+        is gone); another server's never can. ``by_gtid``: behind the place the server passes over what
+        the position's set has. Raises StateError for an empty state.
         """
         held = self.places.position
         if held is None:
             raise StateError("there is no state to replay into", hint="run once without --start first")
         is_elsewhere = is_new_log or (held.server and position.server and held.server != position.server)
-        if is_elsewhere or self.places.stamp(position) > self.places.high:
+        if is_elsewhere or by_gtid or self.places.stamp(position) > self.places.high:
             shapes.forget(self.store)  # definitions in what is skipped are never read
         if is_elsewhere:
             self._begin_epoch(position)

@@ -68,6 +68,17 @@ def test_a_new_log_knows_nothing(tmp_path: Path) -> None:
     assert replica.schemas_at(position(900)) == []
 
 
+def test_a_start_by_gtid_knows_nothing_of_columns(tmp_path: Path) -> None:
+    """Its place is the file's head, and the server passes over what the set has, definitions too."""
+    replica = toy_replica(tmp_path)
+    with replica.store.transaction():
+        replica.apply_group([replace(transaction(100), schemas=(a_schema("one"),))])
+        replica.apply_group([replace(transaction(4, number=2), schemas=(a_schema("two"),))])
+        replica.rewind(position(4, number=2), by_gtid=True)
+
+    assert replica.schemas_at(position(4, number=2)) == []
+
+
 @pytest.mark.parametrize(
     ("to", "is_new_log", "expected"),
     [
