@@ -260,6 +260,11 @@ class BadRecord(NamedTuple):
     offset: int
     reason: str
 
+    @property
+    def name(self) -> str:
+        """What commands call it."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
 
 class Feed(NamedTuple):
     """What goes with a transaction that came over Kafka, beside its changes.

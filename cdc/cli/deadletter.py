@@ -1,7 +1,8 @@
-"""``deadletter list|show|retry|drop``: messages set aside for good."""
+"""``deadletter list|show|retry|drop``: messages set aside for good, and records of topics that could not be read."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, say, settings_of
 from cdc.config import Settings
 from cdc.errors import ConfigError
-from cdc.model import ObjectRef, parse_external_id
+from cdc.model import BadRecord, ObjectRef, parse_external_id
 from cdc.sync_errors import advice_for
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ app = typer.Typer(help="Messages set aside for good: why, and what to do with th
 
 Object = Annotated[str, typer.Argument(help="Object, e.g. magento-order-42 or order-42.", metavar="OBJECT")]
 Objects = Annotated[list[str] | None, typer.Argument(help="Objects.", metavar="OBJECT...")]
-Everything = Annotated[bool, typer.Option("--all", help="All dead letters.")]
+Names = Annotated[
+    list[str] | None, typer.Argument(help="Objects, or records as TOPIC/PARTITION/OFFSET.", metavar="NAME...")
+]
+Everything = Annotated[bool, typer.Option("--all", help="All of them.")]
 
 
 def _ref(settings: Settings, text: str) -> ObjectRef:
@@ -27,6 +31,11 @@ def _ref(settings: Settings, text: str) -> ObjectRef:
         return parse_external_id(text, settings.mapping.namespace)
     except ValueError as error:
         raise ConfigError([str(error)], source="command line") from None
+
+
+def _record_fields(record: BadRecord, at_ms: int) -> dict[str, Any]:
+    at = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds")
+    return {"record": record.name, **record._asdict(), "at": at}
 
 
 def _fields(letter: DeadLetter, namespace: str) -> dict[str, Any]:
@@ -38,20 +47,24 @@ def _fields(letter: DeadLetter, namespace: str) -> dict[str, Any]:
 
 @app.command("list")
 def list_letters(context: typer.Context, config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
-    """One line each: object, since when, reason."""
-    from cdc.replica import deadletters
+    """One line each: object or record of a topic, since when, reason."""
+    from cdc.replica import deadletters, feeds
 
     settings = settings_of(context, config, sets)
     with open_state(settings, exclusive=False) as replica:
         letters = deadletters.list_all(replica.store)
+        records = [_record_fields(record, at_ms) for record, at_ms in feeds.bad_records(replica.store)]
     namespace = settings.mapping.namespace
     if as_json:
-        print_json([_fields(letter, namespace) for letter in letters])
-    elif not letters:
-        say("no dead letters")
-    else:
+        print_json([*(_fields(letter, namespace) for letter in letters), *records])
+        return
+    if letters:
         rows = [(x.ref.external_id(namespace), x.at, x.action.value, x.reason, x.detail) for x in letters]
         print_table(("object", "since", "action", "reason", "detail"), rows)
+    if records:
+        print_table(("record", "since", "reason"), [(x["record"], x["at"], x["reason"]) for x in records])
+    if not letters and not records:
+        say("no dead letters")
 
 
 @app.command("show")
@@ -97,19 +110,31 @@ def retry(
 @app.command("drop")
 def drop(
     context: typer.Context,
-    names: Objects = None,
+    names: Names = None,
     everything: Everything = False,
     config: Config = None,
     sets: Sets = None,
 ) -> None:
-    """Forget dead letters. HubSpot keeps what it last accepted of these objects until they change again."""
-    from cdc.replica import deadletters
+    """Forget dead letters and unread records. HubSpot keeps what it last accepted of the objects until they change."""
+    from cdc.replica import deadletters, feeds
 
     settings = settings_of(context, config, sets)
     with open_state(settings, exclusive=False) as replica, replica.store.transaction():
-        refs = _chosen(settings, names, everything, [x.ref for x in deadletters.list_all(replica.store)])
-        lost = [deadletters.drop(replica.store, ref, settings.mapping.namespace) for ref in refs]
-    for line in lost or ["no dead letters; nothing to do"]:
+        store = replica.store
+        held = {record.name: record for record, _ in feeds.bad_records(store)}
+        named = [name for name in names or () if "/" in name]
+        missing = [name for name in named if name not in held]
+        if missing:
+            raise ConfigError([f"no record {name} was set aside" for name in missing], source="command line")
+        objects = [name for name in names or () if "/" not in name]
+        refs: list[ObjectRef] = []
+        if everything or objects or not named:
+            refs = _chosen(settings, objects, everything, [x.ref for x in deadletters.list_all(store)])
+        lines = [deadletters.drop(store, ref, settings.mapping.namespace) for ref in refs]
+        for name in held if everything else named:
+            feeds.drop_bad(store, held[name])
+            lines.append(f"{name}: what it told is missing until its row changes again")
+    for line in lines or ["no dead letters; nothing to do"]:
         say(line)
 
 

@@ -64,16 +64,20 @@ class Feeds:
         return {name: (int(offset), str(place)) for name, (offset, place) in held.items()}
 
 
-def bad_records(store: Store, limit: int = 1000) -> list[BadRecord]:
-    """Records that were set aside, the oldest first."""
+def bad_records(store: Store) -> list[tuple[BadRecord, int]]:
+    """Records that were set aside and when (epoch milliseconds), the oldest first."""
     rows = store.db.execute(
-        "SELECT topic, partition, offset, reason FROM bad_record ORDER BY at_ms, topic, partition, offset LIMIT ?",
-        (limit,),
+        "SELECT topic, partition, offset, reason, at_ms FROM bad_record ORDER BY at_ms, topic, partition, offset"
     )
-    return [BadRecord(*row) for row in rows]
+    return [(BadRecord(*row), at_ms) for *row, at_ms in rows]
 
 
 def count_bad(store: Store) -> int:
     """How many there are."""
     count: int = store.db.execute("SELECT count(*) FROM bad_record").fetchone()[0]
     return count
+
+
+def drop_bad(store: Store, record: BadRecord) -> None:
+    """Forget that it was set aside; it is not read again."""
+    store.db.execute("DELETE FROM bad_record WHERE topic = ? AND partition = ? AND offset = ?", record[:3])

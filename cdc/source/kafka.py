@@ -317,7 +317,7 @@ class ForeignDecoder:
             if self._stops:
                 raise SetupError(
                     f"record {record.offset} of {name} cannot be read: {error}",
-                    hint='mend the connector, or set kafka.on_bad_record = "dead_letter" to go on without such records',
+                    hint='mend the connector, or set kafka.on_bad_record = "deadletter" to go on without such records',
                 ) from error
             bad = (BadRecord(record.topic, record.partition, record.offset, str(error)),)
             log.error(

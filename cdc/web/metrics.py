@@ -29,6 +29,7 @@ _TOTALS: Final[Mapping[catalogue.Counter, tuple[str, ...]]] = {
 _LEVELS: Final[Mapping[catalogue.Gauge, tuple[str, ...]]] = {
     "ready": ("ready",),
     "dead_letters_held": ("dead_letters",),
+    "bad_records_held": ("bad_records",),
     "outbox_blocked": ("outbox", "blocked"),
     "outbox_held": ("outbox", "held"),
     "dirty_objects": ("waiting", "objects"),

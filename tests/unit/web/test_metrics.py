@@ -58,6 +58,7 @@ def test_the_status_feeds_counters_and_gauges() -> None:
         "waiting": {"objects": 3, "pulls": 1, "sweeps": 0},
         "outbox": {"pending": {"DEAL": {"live": 4}}, "blocked": 1, "held": 6, "oldest_commit_ms": 1_700_000_000_500},
         "dead_letters": 2,
+        "bad_records": 9,
     }
     metrics.refresh(status)
     metrics.refresh(status | {"changes": 15})
@@ -69,6 +70,7 @@ def test_the_status_feeds_counters_and_gauges() -> None:
     assert (seen["position_file", ""], seen["position_offset", ""]) == (123, 4567)
     assert (seen["queue_bytes", ""], seen["read_lag_seconds", ""]) == (2048, 1.5)
     assert (seen["outbox_held", ""], seen["outbox_oldest_commit_timestamp_seconds", ""]) == (6, 1_700_000_000.5)
+    assert seen["bad_records_held", ""] == 9
     assert (seen["outbox_blocked", ""], seen["dead_letters_held", ""], seen["pulls", ""]) == (1, 2, 1)
 
 
