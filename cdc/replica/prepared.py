@@ -35,10 +35,16 @@ def due(store: Store, transaction: Transaction, stamp: int, *, is_replay: bool) 
 
     Those are all for a COMMIT whose changes are not known, if it may be repaired; else raises SourceStoppedError.
     """
+    xa = transaction.xa
+    if xa is not None and xa.step is XaStep.PREPARE and transaction.doubtful:
+        # It changes rows by statement: what is read before its COMMIT lacks them, so that is to find nothing known.
+        if not is_replay:
+            _forget(store, xa.xid, stamp)
+        store.db.execute("DELETE FROM prepared WHERE xid = ? AND stamp = ?", (xa.xid, stamp))
+        return Due((), ())
     try:
         return Due(_changes(store, transaction, stamp, is_replay=is_replay), transaction.doubtful)
     except UnknownChangesError as error:
-        xa = transaction.xa
         if xa is None or not xa.may_repair:
             raise
         log.warning("xa_not_known", position=str(transaction.end), action="all tables are read again")
@@ -72,7 +78,7 @@ def _changes(store: Store, transaction: Transaction, stamp: int, *, is_replay: b
     if is_replay:  # its PREPARE lies before the place that is replayed from; applied it was the first time
         log.info("xa_replayed_without_prepare", position=str(transaction.end))
         return ()
-    raise _unknown("it was prepared before the place where reading began", transaction)
+    raise _unknown("it was prepared before the place where reading began, or by statements", transaction)
 
 
 def _keep(store: Store, xid: str, stamp: int, changes: Iterable[Change]) -> None:

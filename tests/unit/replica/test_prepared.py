@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cdc.errors import SourceStoppedError
-from cdc.model import Change, Transaction, Xa, XaStep
+from cdc.model import Change, Doubt, Transaction, Xa, XaStep
 from cdc.replica import prepared
 from cdc.replica.replica import Replica
 from tests.kit.toy import contents, insert, outbox_rows, position, toy_replica, transaction, update
@@ -151,6 +151,18 @@ def test_a_commit_of_what_is_not_known_may_be_repaired(tmp_path: Path, *, is_of_
     assert set(floors) == set(replica.store.tables)
     assert all(floor.by_statement and floor.place == position(200) for floor in floors.values())
     assert (orders(replica), held(replica), replica.complete) == ([], 0, False)
+
+
+def test_statements_of_an_xa_transaction_are_read_again_at_its_commit(tmp_path: Path) -> None:
+    """Rows changed by statement show to a read only after the COMMIT: one after the PREPARE would miss them."""
+    replica = toy_replica(tmp_path)
+    doubt = Doubt("orders", "a statement in the log", by_statement=True)
+    apply(replica, Transaction((), position(100), 1, doubtful=(doubt,), xa=Xa(A, XaStep.PREPARE)))
+    assert not replica.loads.floors
+    apply(replica, Transaction((), position(200), 1, xa=Xa(A, XaStep.COMMIT, may_repair=True)))
+
+    assert replica.loads.floors["orders"].place == position(200)
+    assert held(replica) == 0
 
 
 def test_a_prepare_without_mapped_changes_makes_its_commit_known(tmp_path: Path) -> None:
