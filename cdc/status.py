@@ -103,6 +103,10 @@ class DaemonView:
             warnings.append(self.retention.warning)
         return not reasons, [*reasons, *warnings]
 
+    def role(self) -> str:
+        """See ``Leadership.role``; a daemon that shares its account with nobody is alone."""
+        return self.leadership.role if self.leadership else "alone"
+
     def applied_file(self) -> str:
         """The log file that the applied position is in; "" before the first look into the state."""
         return str(self._held.get("position", "")).rpartition(":")[0]
@@ -120,7 +124,7 @@ class DaemonView:
             },
             "queue": {"transactions": len(self._queue), "bytes": self._queue.bytes},
             "load": self._load(),
-            "member": self.leadership.status() if self.leadership else {"role": "alone"},
+            "member": self.leadership.status() if self.leadership else {"role": self.role()},
             "delivery": self._delivery.status() if self._delivery else {},
             **self._held,
         }

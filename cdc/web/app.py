@@ -50,7 +50,7 @@ class _Pages:
 
     async def ready(self, _request: web.Request) -> web.Response:
         is_ready, reasons = self._view.ready()
-        return _json({"ready": is_ready, "reasons": reasons}, 200 if is_ready else 503)
+        return _json({"ready": is_ready, "role": self._view.role(), "reasons": reasons}, 200 if is_ready else 503)
 
     async def metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE} | _NO_STORE)

@@ -1,7 +1,7 @@
 """Every metric: name, kind, unit and meaning. The names on /metrics carry ``magento_cdc_`` in front.
 
 A misspelt name fails the type check. Rates (rows a second, requests a second) are the scraper's: rate() of a counter.
-Labels hold object types, urgencies, HTTP statuses and table names only: no ids, no personal data.
+Labels hold object types, urgencies, roles, HTTP statuses and table names only: no ids, no personal data.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ Counter = Literal[
 Gauge = Literal[
     "info",
     "ready",
+    "member_role",
     "dead_letters_held",
     "bad_records_held",
     "outbox",
@@ -51,6 +52,8 @@ Gauge = Literal[
     "position_offset",
 ]
 Histogram = Literal["delivery_latency_seconds", "delivery_stage_seconds", "state_commit_seconds"]
+
+ROLES: Final = ("leader", "follower", "none")
 
 STAGES: Final = ("read", "rendered", "sent", "accepted")
 """What a live message passes, each timed from the one before, the first from the source's commit (``Latency``)."""
@@ -86,6 +89,10 @@ COUNTERS: Final[Mapping[Counter, Meaning]] = {
 GAUGES: Final[Mapping[Gauge, Meaning]] = {
     "info": Meaning("Always 1; the label says which version runs.", ("version",)),
     "ready": Meaning("1 when /ready answers 200."),
+    "member_role": Meaning(
+        "1 for what this daemon is among the members of its account: leader, follower or none (alone, on the way).",
+        ("role",),
+    ),
     "dead_letters_held": Meaning("Dead letters held now."),
     "bad_records_held": Meaning("Records of topics that could not be read, set aside and not dropped yet."),
     "outbox": Meaning("Messages waiting to be sent.", ("object_type", "urgency")),

@@ -123,6 +123,11 @@ class Metrics:
             level = _number(status, path)
             if level is not None:
                 self._set(gauge, level)
+        member = status.get("member")
+        if isinstance(member, Mapping):
+            role = member.get("role") if member.get("role") in catalogue.ROLES else "none"
+            for each in catalogue.ROLES:
+                self._set("member_role", 1 if each == role else 0, each)
         load = status.get("load")
         if isinstance(load, Mapping):
             self._set("load_done", 1 if load.get("state") == "done" else 0)

@@ -16,6 +16,10 @@ class View(Protocol):
         """Whether source, state and sink do what they should, and what does not."""
         ...
 
+    def role(self) -> str:
+        """What this daemon is among the members of its account: leader, follower, on the way to either, or alone."""
+        ...
+
     def status(self) -> dict[str, object]:
         """Everything worth showing, fit for JSON. No secrets; object ids yes, property values no."""
         ...

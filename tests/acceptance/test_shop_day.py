@@ -46,7 +46,7 @@ def test_a_day_while_the_daemon_runs(rig: Rig) -> None:
         play(rig.shop, seed=3, pace=0.05)
         rig.wait_for_equality()
 
-        assert daemon.ask("/ready") == {"ready": True, "reasons": []}
+        assert daemon.ask("/ready") == {"ready": True, "role": "alone", "reasons": []}
         assert daemon.stop() == 0
     assert rig.sandbox.violations() == {}
     assert [line for line in daemon.lines() if line["level"] in ("error", "critical")] == []

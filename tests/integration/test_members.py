@@ -134,6 +134,9 @@ def test_one_sends_and_the_other_knows(stage: Stage, expected: State) -> None:
     second.start()
     stage.settle(expected)
     assert {first.role(), second.role()} == {"leader", "follower"}
+    roles = [member.role() for member in stage.members]
+    assert [member.ask("/ready")["role"] for member in stage.members] == roles
+    wait_until(lambda: [m.measured_role() for m in stage.members] == roles, 10, "the metrics say the roles")
     sent = stage.sandbox.accepted()
 
     leader = leader_of(stage.members)

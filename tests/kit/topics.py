@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
 import time
+import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,6 +76,13 @@ class Member(Daemon):
             return str(self.ask("/status")["member"]["role"]) if self.is_running else ""
         except (OSError, AssertionError, KeyError):
             return ""
+
+    def measured_role(self) -> str:
+        """What its metrics say that it is, a second late; "" before the first look."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port()}/metrics", timeout=5.0) as answer:
+            page = answer.read().decode()
+        found = re.search(r'^magento_cdc_member_role\{role="(\w+)"\} 1\.0$', page, re.MULTILINE)
+        return found[1] if found else ""
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """What its state holds."""

@@ -74,6 +74,22 @@ def test_the_status_feeds_counters_and_gauges() -> None:
     assert (seen["outbox_blocked", ""], seen["dead_letters_held", ""], seen["pulls", ""]) == (1, 2, 1)
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [("leader", "leader"), ("follower", "follower"), ("alone", "none"), ("taking over", "none"), ("gone", "none")],
+)
+def test_exactly_one_role_is_ours(said: str, shown: str) -> None:
+    """The role that was before goes to nought; what neither leads nor follows is none."""
+    metrics = Metrics()
+    metrics.refresh({"member": {"role": "leader"}})
+    metrics.refresh({"member": {"role": said}})
+
+    seen = samples(metrics)
+    assert {role: seen["member_role", role] for role in catalogue.ROLES} == {
+        role: float(role == shown) for role in catalogue.ROLES
+    }
+
+
 def test_an_outbox_that_empties_goes_to_nought() -> None:
     """A type that is no longer named has none waiting."""
     metrics = Metrics()

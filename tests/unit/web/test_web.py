@@ -29,6 +29,9 @@ class PlainView:
     def ready(self) -> tuple[bool, list[str]]:
         return not self.ready_reasons, self.ready_reasons
 
+    def role(self) -> str:
+        return "follower"
+
     def status(self) -> dict[str, object]:
         return self.said
 
@@ -56,19 +59,19 @@ async def get(server: WebServer, path: str) -> tuple[int, str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("path", "reasons"),
-    [("/live", "live_reasons"), ("/ready", "ready_reasons")],
+    ("path", "reasons", "more"),
+    [("/live", "live_reasons", {}), ("/ready", "ready_reasons", {"role": "follower"})],
 )
 async def test_probes_answer_200_or_503_with_the_reasons(
-    server: WebServer, view: PlainView, path: str, reasons: str
+    server: WebServer, view: PlainView, path: str, reasons: str, more: dict[str, str]
 ) -> None:
-    """A probe is green, or red with what is wrong."""
+    """A probe is green, or red with what is wrong; readiness says the member's role, too."""
     status, _, body = await get(server, path)
-    assert (status, body) == (200, {path[1:]: True, "reasons": []})
+    assert (status, body) == (200, {path[1:]: True, "reasons": [], **more})
 
     setattr(view, reasons, ["sink: the key is refused (401)"])
     status, _, body = await get(server, path)
-    assert (status, body) == (503, {path[1:]: False, "reasons": ["sink: the key is refused (401)"]})
+    assert (status, body) == (503, {path[1:]: False, "reasons": ["sink: the key is refused (401)"], **more})
 
 
 async def test_status_is_the_views_words_without_values(server: WebServer, view: PlainView) -> None:
