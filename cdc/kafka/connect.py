@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from typing import Any
+
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import KafkaError
 
 from cdc.errors import ConfigError
 from cdc.kafka_config import KafkaSettings
@@ -34,3 +38,23 @@ def client_arguments(settings: KafkaSettings) -> dict[str, Any]:
             "sasl_plain_password": settings.password.get_secret_value(),
         }
     return arguments
+
+
+async def refusal(connect: Mapping[str, Any]) -> Exception | None:
+    """Why no broker lets us in, of the last one that was asked; None if one does.
+
+    aiokafka's clients only say that they found no broker, be it down, unknown to our CA or refusing the login.
+    """
+    brokers = ",".join(connect["bootstrap_servers"])
+    names = ("client_id", "request_timeout_ms", "security_protocol", "ssl_context")
+    arguments = {name: value for name, value in connect.items() if name in names or name.startswith("sasl_")}
+    why: Exception | None = None
+    for host, port, _ in collect_hosts(brokers):
+        try:
+            connection = await create_conn(host, port, **arguments)
+        except (KafkaError, OSError, TimeoutError) as error:
+            why = error
+        else:
+            await connection.close()
+            return None
+    return why
