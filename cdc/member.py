@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -170,7 +170,7 @@ def _begin_foreign(replica: Replica, source: KafkaSource) -> Places:
 
 def _foreign_decoder(settings: Settings, replica: Replica) -> ForeignDecoder:
     kafka = settings.kafka
-    tables = Tables.of(replica.tables, settings.source.database, settings.source.table_prefix)
+    tables = Tables.of(replica.tables, settings.source.database, settings.source.table_prefix, _warn_of_lacks)
     try:
         types = known_types(kafka.values.types)
     except ValueError as error:
@@ -188,6 +188,15 @@ def _foreign_decoder(settings: Settings, replica: Replica) -> ForeignDecoder:
     assert held is not None
     last = {name: parse_place(place) for name, (_, place) in replica.feeds.offsets().items() if place}
     return ForeignDecoder(read, BadRecordError, held, last, stops=kafka.on_bad_record == "stop")
+
+
+def _warn_of_lacks(table: str, columns: Sequence[str]) -> None:
+    log.warning(
+        "columns_not_told",
+        table=table,
+        columns=list(columns),
+        reason="rows come without these mapped columns; what is made of them stays empty: let the tool include them",
+    )
 
 
 def _warn_of_doubles() -> None:

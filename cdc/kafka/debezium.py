@@ -80,6 +80,7 @@ class DebeziumReader:
         after = before = None
         if kind in (Op.INSERT, Op.UPDATE):
             after = self._cells(spec, message.get("after"), fields.get("after"), "after")
+            self._tables.look(spec, message["after"])
         if kind in (Op.UPDATE, Op.DELETE) and message.get("before") is not None:
             before = self._cells(spec, message["before"], fields.get("before"), "before")
         if kind is Op.DELETE and before is None:
@@ -112,6 +113,7 @@ class DebeziumReader:
             change = Change(spec.name, Op.DELETE, cells, None)
         else:
             change = Change(spec.name, Op.UPDATE if op == "u" else Op.INSERT, None, cells)
+            self._tables.look(spec, row)
         return [SourceChange(change, place, commit_ms)]
 
     def _tombstone(self, topic: str, key: bytes | None) -> list[SourceChange]:

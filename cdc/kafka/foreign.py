@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -32,6 +32,10 @@ Reader = Callable[[Any], "Value | Absent"]
 """One column's JSON value → its value. Raises ValueError, TypeError or a kind of these for what does not fit."""
 
 
+OnLack = Callable[[str, Sequence[str]], None]
+"""Called with a table and the mapped columns that a row of it was told without."""
+
+
 @dataclass(frozen=True)
 class Tables:
     """The mapped tables, by the names that messages use."""
@@ -39,11 +43,21 @@ class Tables:
     database: str
     prefix: str
     specs: Mapping[str, TableSpec]
+    on_lack: OnLack | None = None
+    _unlooked: dict[str, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, specs: Sequence[TableSpec], database: str, prefix: str) -> Tables:
-        """``specs``: all mapped tables; names in messages carry the store's prefix."""
-        return cls(database, prefix, {prefix + spec.name: spec for spec in specs})
+    def of(cls, specs: Sequence[TableSpec], database: str, prefix: str, on_lack: OnLack | None = None) -> Tables:
+        """``specs``: all mapped tables; names in messages carry the store's prefix. ``on_lack``: once per table."""
+        needed = {spec.name: frozenset(spec.columns) - spec.optional for spec in specs}
+        return cls(database, prefix, {prefix + spec.name: spec for spec in specs}, on_lack, needed if on_lack else {})
+
+    def look(self, spec: TableSpec, row: Mapping[str, Any]) -> None:
+        """Whether a whole row has all mapped columns: its tool may be set up to leave some out."""
+        needed = self._unlooked.get(spec.name)
+        if needed is not None and self.on_lack is not None and not row.keys() >= needed:
+            del self._unlooked[spec.name]
+            self.on_lack(spec.name, [column for column in spec.columns if column in needed and column not in row])
 
     def find(self, database: str | None, table: str) -> TableSpec | None:
         """The table, None if it is not mapped or another database's."""

@@ -68,6 +68,8 @@ class MaxwellReader:
             raise BadRecordError("its data is no JSON object")
         op = _OPS[kind]
         cells = self._cells(spec, data)
+        if op is not Op.DELETE:
+            self._tables.look(spec, data)
         before: Cells | None = None
         if op is Op.UPDATE:
             before = self._cells(spec, {**data, **old})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
+import orjson
 import pytest
 
 from cdc.kafka.column_types import known_types, parse_type
@@ -208,3 +209,33 @@ def test_core_types_are_those_of_magento() -> None:
     for table, columns in known_types({}).items():
         for column, kind in columns.items():
             assert parse_type(schema[table].columns[column]) == kind, f"{table}.{column}"
+
+
+@pytest.mark.parametrize("tool", ["envelopes", "flattened", "maxwell"])
+def test_columns_that_rows_come_without_are_told_once_per_table(tool: str) -> None:
+    """Mapped columns that a whole row lacks are named, once per table; deletions and optional columns do not count."""
+    specs = [TableSpec(name, ("id",), ("id", "a", "b", "own"), optional=frozenset({"own"})) for name in ("t", "u")]
+    told: list[tuple[str, list[str]]] = []
+    tables = Tables.of(specs, "magento", "mg_", lambda table, columns: told.append((table, list(columns))))
+
+    def read(table: str, row: dict[str, Any], *, is_gone: bool = False) -> None:
+        if tool == "maxwell":
+            kind = "delete" if is_gone else "insert"
+            message = {"type": kind, "database": "magento", "table": f"mg_{table}", "data": row}
+            MaxwellReader(tables, {}).read("m", None, orjson.dumps(message))
+            return
+        message = {**row, "__op": "d" if is_gone else "c", "__deleted": str(is_gone).lower()}
+        if tool == "envelopes":
+            source = {"db": "magento", "table": f"mg_{table}"}
+            rows = {"before": row, "op": "d"} if is_gone else {"after": row, "op": "c"}
+            message = {**rows, "source": source}
+        DebeziumReader(tables, {}, ValueModes()).read(f"shop.magento.mg_{table}", None, orjson.dumps(message))
+
+    read("t", {"id": 1}, is_gone=True)
+    read("t", {"id": 1, "a": None, "b": 2})
+    assert told == []
+    read("t", {"id": 1})
+    read("t", {"id": 2})
+    read("u", {"id": 1, "b": 2, "own": 3})
+
+    assert told == [("t", ["a", "b"]), ("u", ["a"])]
