@@ -44,10 +44,13 @@ class SchemaHistory:
         self._specs = specs
         self._tables: dict[str, Table] = {}
         self._until: dict[str, Position] = {}
+        self._gone: set[str] = set()  # dropped or renamed away: the replica keeps their last rows
         self.news: dict[str, TableSchema] = {}
         for schema in known:
             if schema.columns:
                 self._tables[schema.name] = load_table(schema.columns)
+            if not schema.exists:
+                self._gone.add(schema.name)
             if schema.until is not None:
                 self._until[schema.name] = schema.until
 
@@ -122,6 +125,7 @@ class SchemaHistory:
     def _create(self, name: str, flags: set[str], rest: list[Token], *, is_mariadb: bool) -> list[Doubt]:
         if "EXISTS" in flags and name in self._tables:
             return []
+        is_first = self._schemas is None and name not in self._tables and name not in self._gone
         table: Table | None
         try:
             other = _liked(rest)
@@ -136,6 +140,8 @@ class SchemaHistory:
             self._put(name, table)
         else:
             self._forget(name)
+        if is_first:  # files from the shop's first day on: nothing is held of a table that never was
+            return []
         return self._doubts(name, Altered(None, everything=True), "CREATE TABLE")
 
     def _move(self, old: str, new: str) -> list[Doubt]:
@@ -184,6 +190,7 @@ class SchemaHistory:
     def _drop(self, name: str) -> None:
         if self._tables.pop(name, None) is not None or name in self._specs:
             self._until.pop(name, None)
+            self._gone.add(name)
             self._tell(name, exists=False)
 
     def _ask(self, name: str) -> None:

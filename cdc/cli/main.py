@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+import threading
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -57,11 +60,28 @@ app.add_typer(mapping.app, name="mapping")
 
 def main() -> None:
     """Run the command; errors of ours become one sentence on stderr and their exit code."""
+    code: str | int | None = 0
     try:
         app()
     except CdcError as error:
         say(f"magento-cdc: {error}")
-        sys.exit(error.exit_code)
+        code = error.exit_code
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away: nothing to say, and nobody to say it to
-        sys.exit(1)
+        code = 1
+    except SystemExit as end:
+        code = end.code
+    _leave(code)
+
+
+def _leave(code: str | int | None) -> NoReturn:
+    """End the process. A thread that nobody waited for (it may wait for the server for minutes) would be inside C code
+    while the interpreter takes itself apart, which ends in a crash: then the process ends without that.
+    """
+    is_left = any(one.daemon for one in threading.enumerate() if one is not threading.main_thread())
+    if is_left and not isinstance(code, str):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code or 0)
+    sys.exit(code)

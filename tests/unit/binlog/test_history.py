@@ -150,6 +150,19 @@ def test_what_is_gone_is_told() -> None:
     assert (history.news["m2_t"].exists, history.news["m2_t"].lost) == (True, ())
 
 
+def test_a_table_that_never_was_holds_no_rows_to_doubt() -> None:
+    """In files from the shop's first day on, CREATE TABLE is harmless; after DROP, and with a server, it is not."""
+    history = a_history(None)
+    assert define(history, CREATE) == []
+    define(history, "DROP TABLE m2_t")
+    assert define(history, CREATE) == ["t"]
+    again = SchemaHistory(
+        None, database="shop", specs=SPECS, known=a_history(None, CREATE, "DROP TABLE m2_t").news.values()
+    )
+    assert define(again, CREATE) == ["t"]
+    assert define(a_history(Server("id")), CREATE) == ["t"]
+
+
 def test_tables_of_others_are_followed_within_bounds() -> None:
     """A shop that makes tables all day does not fill the memory."""
     history = a_history(None, *(f"CREATE TABLE tmp{n} (id int)" for n in range(200)))
