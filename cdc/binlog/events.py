@@ -105,6 +105,7 @@ ACTIONS: Final = {
         Action.DECODE,
     ),
     _E.TRANSACTION_PAYLOAD: Action.UNWRAP,
+    _E.MARIADB_PARTIAL_ROW_DATA: Action.UNWRAP,
     **dict.fromkeys(
         (
             _E.QUERY, _E.STOP, _E.ROTATE, _E.FORMAT_DESCRIPTION, _E.XID, _E.TABLE_MAP, _E.HEARTBEAT, _E.HEARTBEAT_V2,
@@ -125,7 +126,7 @@ ACTIONS: Final = {
     **dict.fromkeys(
         (
             _E.START_V3, _E.LOAD, _E.CREATE_FILE, _E.EXEC_LOAD, _E.NEW_LOAD,  # logs of MySQL 4
-            _E.INCIDENT, _E.MARIADB_PARTIAL_ROW_DATA,
+            _E.INCIDENT,
         ),
         Action.STOP,
     ),
@@ -136,9 +137,5 @@ WHY_STOP: Final = {
     _E.INCIDENT: (
         "the server wrote that its log has a gap (INCIDENT)",
         "import afresh from a position after it, as the changes in the gap are in no log",
-    ),
-    _E.MARIADB_PARTIAL_ROW_DATA: (
-        "a rows event over binlog_row_event_fragment_threshold is cut into pieces (PARTIAL_ROW_DATA)",
-        "raise that setting on the server (its default is 1 GB), then import afresh",
     ),
 }

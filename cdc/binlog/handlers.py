@@ -27,6 +27,7 @@ from cdc.binlog.events import (
     Action,
     EventType,
 )
+from cdc.binlog.fragments import Fragments
 from cdc.binlog.gtid import GtidSet
 from cdc.binlog.place import Place
 from cdc.binlog.query import Kind, Statement, read_statement
@@ -65,6 +66,7 @@ class Handlers:
         self._place = place
         self._assembly = assembly
         self.rows = RowEvents(tables, assembly)
+        self._fragments = Fragments()
         self.exact = False
         self.has_checksums = False
         self.unwrapped = [0] * 256  # events out of compressed transactions, by type
@@ -86,6 +88,7 @@ class Handlers:
             _E.MARIADB_GTID: self._on_mariadb_gtid, _E.MARIADB_GTID_LIST: self._on_gtid_list,
             _E.MARIADB_BINLOG_CHECKPOINT: self._on_mark, _E.MARIADB_QUERY_COMPRESSED: self._on_query,
             _E.MARIADB_START_ENCRYPTION: self._on_encryption, _E.TRANSACTION_PAYLOAD: self._on_payload,
+            _E.MARIADB_PARTIAL_ROW_DATA: self._on_fragment,
         }  # fmt: skip
         table: list[Handler] = [self._on_unknown] * 256
         for kind, action in ACTIONS.items():
@@ -116,6 +119,7 @@ class Handlers:
         self.rows.format = found
         self._expects_gtid = _always_writes_gtids(found)
         self._assembly.reset()
+        self._fragments.clear()
         self.rows.end_transaction()
         return DONE if self.exact or head[4] else STAY
 
@@ -197,6 +201,8 @@ class Handlers:
     def _on_commit(self, view: memoryview, at: int, end: int, head: Head) -> int:
         if not self._assembly.is_open:
             raise UnsupportedEventError("a transaction ends that did not begin", hint=ADVICE_START)
+        if not self._fragments.is_empty:
+            raise ValueError("the transaction ends inside a rows event that came in pieces")
         self.rows.end_transaction()
         return DONE
 
@@ -217,6 +223,24 @@ class Handlers:
                 raise ValueError(f"it holds an event {event_name(kind)}")
             result = self._table[kind](memoryview(event), 0, len(event), inner)
             self.unwrapped[kind] += 1
+        return result
+
+    def _on_fragment(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        """A piece of a rows event; with the last one the event itself, which has no place of its own."""
+        event = self._fragments.whole(bytes(view[at + HEADER_BYTES : end]))
+        if event is None:
+            return GO_ON
+        inner = HEADER.unpack_from(event)
+        kind = inner[1]
+        if ACTIONS.get(EventType(kind)) is not Action.DECODE:
+            raise ValueError(f"its pieces make an event {event_name(kind)}")
+        has_checksum = (
+            zlib.crc32(event[:-CHECKSUM_BYTES]) == struct.unpack_from("<I", event, len(event) - CHECKSUM_BYTES)[0]
+        )
+        body = len(event) - CHECKSUM_BYTES if has_checksum else len(event)
+        result = self.rows.on_rows(memoryview(event), 0, body, inner)
+        self.unwrapped[kind] += 1
+        self._fragments.clear()
         return result
 
     # ------------------------------------------------------------------------------------------ statements

@@ -442,7 +442,7 @@ def test_a_statement_that_changes_rows_of_a_mapped_table_stops() -> None:
         feed_all(decoder(), log)
 
 
-@pytest.mark.parametrize("kind", [EventType.INCIDENT, EventType.MARIADB_PARTIAL_ROW_DATA, EventType.LOAD])
+@pytest.mark.parametrize("kind", [EventType.INCIDENT, EventType.LOAD])
 def test_events_that_cannot_be_passed_over_stop(kind: EventType) -> None:
     """A gap in the log, pieces of rows, and events of ancient servers stop the reader."""
     log = Log()
