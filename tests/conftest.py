@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from tests.kit.broker import Broker
 from tests.kit.certs import Authority
@@ -19,6 +20,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for name in ("mariadb", "mysql", "kafka"):
             if name in asked or parameter == name:
                 item.add_marker(name)
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """A command run inside the test sends the log to a stream of its own, which is closed behind it."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
