@@ -16,6 +16,7 @@ from sinks.sandbox.routes_bridge import (
     RUNTIME,
     answer_json,
     count_of,
+    delete_settings,
     json_of,
     note_messages,
     now_ms,
@@ -122,12 +123,6 @@ async def put_settings(request: web.Request) -> web.StreamResponse:
     settings = read_settings(await json_of(request))
     request.app[RUNTIME].store.settings = settings
     return answer_json(settings_body(settings))
-
-
-async def delete_settings(request: web.Request) -> web.StreamResponse:
-    """DELETE settings: 204."""
-    request.app[RUNTIME].store.settings = None
-    return web.Response(status=204)
 
 
 def add_v2_routes(app: web.Application) -> None:
