@@ -83,7 +83,8 @@ class SourceSettings(Section):
     on_statement: Literal["stop", "repair"] = Field(
         "stop",
         description="when the log holds a statement that changes mapped rows instead of the rows (binlog_format other"
-        " than ROW). stop: exit 1; repair: read the tables again",
+        " than ROW), or commits an XA transaction prepared before reading began. stop: exit 1; repair: read the tables"
+        " again",
     )
     tls: TlsSettings = TlsSettings()
     files: tuple[str, ...] = Field((), description="kind files: binlog files or globs, read in order")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 import structlog
+from hypothesis import settings
 
 from tests.kit.broker import Broker
 from tests.kit.certs import Authority
 from tests.kit.servers import MariaDB, MySQL, Server, Unavailable
+
+# `make test` draws the same cases every time, so that what fails was broken by the change; `make soak` draws new ones.
+settings.register_profile("same", derandomize=True, print_blob=True)
+settings.register_profile("new", derandomize=False, print_blob=True)
+settings.load_profile("new" if "SOAK_SEED" in os.environ else "same")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -15,8 +15,7 @@ import time
 PLACES = (
     "tests/acceptance",
     "tests/integration/test_members.py",
-    "tests/unit/replica/test_convergence.py",
-    "tests/unit/delivery/test_schedules.py",
+    "tests/unit",
 )
 
 

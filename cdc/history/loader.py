@@ -179,17 +179,23 @@ class Loader(threading.Thread):
         raise SourceDisconnectedError("the server does not show yet what its log has shown")
 
     def _read_unread(self) -> None:
-        """Read the rows that the log told only in part, but for those that the shop holds locked."""
+        """Read the rows that the log told only in part, but for those that the shop holds locked.
+
+        Those of a table that was dropped stay as they are held, like its other rows.
+        """
         while self._replica.unread.any and not self._ending.is_set():
             rows, stamp = self._call(lambda: self._replica.unread_rows(READ_BATCH))
             read: list[tuple[UnreadRow, Cells | None]] = []
+            kept = [row for row in rows if not self._reader.has(row.table)]
             for row in rows:
+                if row in kept:
+                    continue
                 found = self._reader.row(row.table, row.key)
                 if found is not None:
                     read.append((row, found[0] if found else None))
             seen = self._reader.position()
-            self._call(lambda: self._replica.take_unread(read, stamp, seen))  # noqa: B023  # runs now
-            if len(read) < len(rows):
+            self._call(lambda: self._replica.take_unread(read, stamp, seen, kept))  # noqa: B023  # runs now
+            if len(read) + len(kept) < len(rows):
                 return
 
     def _serve_pulls(self) -> None:

@@ -117,14 +117,19 @@ class RowLoader:
         snapshot, results = self._read(reads)
         return list(zip(tables, results, strict=True)), snapshot
 
+    def has(self, table: str) -> bool:
+        """Whether the server has the table, as far as has been looked since ``forget``."""
+        return self._plan(table) is not None
+
     def row(self, table: str, key: Sequence[Value]) -> list[Cells] | None:
         """The row with this primary key as it is now, and as the log has it up to now, [] if there is none.
 
-        None if the shop holds it locked: ask again later. The lock taken for it lasts as long as the SELECT.
+        For a table that ``has`` knows. None if the shop holds it locked: ask again later. The lock taken for it lasts
+        as long as the SELECT.
         """
         plan = self._plan(table)
         if plan is None:
-            return []
+            raise ValueError(f"the server has no table {table}")
         where = " AND ".join(f"{quoted(column)} = %s" for column in plan.key)
         with self._mapped(), self._open().cursor() as cursor:
             try:

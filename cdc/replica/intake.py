@@ -281,15 +281,23 @@ class Intake:
         """Rows that have to be read, and a stamp: rows read with a lock from now on contain everything before it."""
         return self.unread.due(limit), self.places.current()
 
-    def take_unread(self, read: Sequence[tuple[UnreadRow, Cells | None]], stamp: int, seen: Position) -> None:
+    def take_unread(
+        self,
+        read: Sequence[tuple[UnreadRow, Cells | None]],
+        stamp: int,
+        seen: Position,
+        kept: Sequence[UnreadRow] = (),
+    ) -> None:
         """Take rows that had to be read: they contain everything before ``stamp``, and ``seen`` was noted after them.
 
-        What they bear on is rendered once the log has passed ``seen``.
+        What they bear on is rendered once the log has passed ``seen``. ``kept`` are rows that nothing can be read of.
         """
         not_before = self._stamp_here(seen)
         aside = self.applier.take_touches()
         for row, cells in read:
             self.applier.take_read(row, cells, max(stamp, row.stamp))
+        for row in kept:
+            self.unread.drop(row.table, row.key, row.stamp)
         self._end_reading()
         touches, self.applier.touches = self.applier.take_touches(), aside
         for ref, commit_ms in touches.objects.items():

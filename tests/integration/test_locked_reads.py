@@ -64,3 +64,12 @@ def test_reading_a_row_leaves_it_free(server: Server, database: str, loader: Row
 def test_a_row_that_is_gone_is_none(loader: RowLoader) -> None:
     """No such key: an empty answer, not a wait."""
     assert loader.row("stock", (1, "b")) == []
+
+
+def test_a_table_that_was_dropped_is_not_there(server: Server, database: str, loader: RowLoader) -> None:
+    """Told apart from a row that is gone, which would be a deletion."""
+    assert loader.has("stock")
+    server.run("DROP TABLE stock", database=database)
+    loader.forget("stock")
+
+    assert not loader.has("stock")

@@ -13,11 +13,11 @@ from cdc.config import ApplySettings
 from cdc.history.floors import Snapshot
 from cdc.history.loader import Loader
 from cdc.history.reader import Chunk, RowLoader
-from cdc.model import Cells, Kind, ObjectRef, Position, Pull
+from cdc.model import ABSENT, Cells, Change, Image, Kind, ObjectRef, Op, Position, Pull, Value
 from cdc.replica import dirty
 from cdc.replica.replica import Replica
 from cdc.replica.thread import StateThread, TransactionQueue
-from tests.kit.toy import KEYS, position, toy_replica
+from tests.kit.toy import KEYS, contents, insert, position, toy_replica, transaction
 from tests.unit.replica.test_thread import Listener
 
 HERE = Snapshot(position(4), position(4), exact=True)
@@ -36,6 +36,12 @@ class Rows:
     def by_key(self, pulls: Sequence[Pull]) -> tuple[list[tuple[str, list[Cells]]], Snapshot]:
         self.asked.set()
         return [(pull.table, [(5, None, "9.00")] if pull.table == "orders" else []) for pull in pulls], HERE
+
+    def has(self, table: str) -> bool:
+        return False
+
+    def row(self, table: str, key: Sequence[Value]) -> list[Cells] | None:
+        raise ValueError(table)
 
     def position(self) -> Position:
         return position(4)
@@ -73,3 +79,25 @@ def test_a_pull_is_served_though_nobody_wakes_the_loader(tmp_path: Path, when: s
     state.join(5)
 
     assert served
+
+
+def test_a_row_of_a_table_that_was_dropped_keeps_what_is_held(tmp_path: Path) -> None:
+    """Told in part and then dropped: nothing can be read any more, and nothing says that the row was deleted."""
+    replica = toy_replica(tmp_path)
+    part = Change("orders", Op.UPDATE, (5, ABSENT, ABSENT), (5, ABSENT, ABSENT), image=Image.UNKNOWN)
+    with replica.store.transaction():
+        replica.apply_group([transaction(100, insert("orders", 5, None, "1.00")), transaction(200, part)])
+    assert replica.unread.any
+    state = StateThread(replica, TransactionQueue(1 << 20), ApplySettings(), Listener())
+    loader = Loader(cast(RowLoader, Rows()), state, KEYS, chunk_rows=10, on_failure=lambda error: None)
+    state.start()
+    loader.start()
+    while replica.unread.any:
+        state.submit(lambda _: None).result(5)
+    held = state.submit(lambda _: contents(replica)["orders"]).result(5)
+    loader.stop()
+    loader.join(5)
+    state.stop()
+    state.join(5)
+
+    assert held == [(5, None, "1.00")]
