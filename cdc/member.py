@@ -25,6 +25,7 @@ from cdc.kafka.maxwell import MaxwellReader
 from cdc.model import STAMP_OFFSET_BITS, Position, Start, TableSpec
 from cdc.parts import OnState, Parts
 from cdc.protocols import Clock
+from cdc.replica import members
 from cdc.replica.cascades import core_foreign_keys
 from cdc.replica.replica import Replica
 from cdc.source.kafka import DAY_MS, MARGIN, Decoder, ForeignDecoder, KafkaSource, Places, parse_place
@@ -69,10 +70,10 @@ def open_member(
         if is_relayed:
             mapper.tables = tuple(as_published(spec) for spec in mapper.tables)
         replica = Replica(settings.state.dir, mapper, keys, clock, has_server=False)
-        replica.renderer.is_following = True  # until it leads
         decoder: Decoder
         try:
             with replica.store.transaction():
+                members.follow(replica)  # until it leads
                 _same_topics(replica, source)
                 if is_relayed:
                     places = _begin_relayed(replica, source, clock, kafka.tombstone_days * DAY_MS)

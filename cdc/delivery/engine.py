@@ -136,7 +136,8 @@ class Delivery:
 
         def look(store: Store) -> tuple[dict[str, str], int]:
             freed = 0
-            unknown.send_again(store, now_ms)
+            if context.office.may_send:  # a follower's forced message would get no receipt
+                unknown.send_again(store, now_ms)
             if waits:
                 self._wait_cursor, freed = look_again(
                     store, after=self._wait_cursor, lines_need_product=context.lines_need_product

@@ -7,16 +7,14 @@ told. Use inside a store transaction.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
 
-import orjson
-
 from cdc.model import Action, Kind, ObjectRef, Position
 from cdc.replica import deadletters, dirty, unknown
+from cdc.replica.render import DELETED
 from cdc.replica.replica import Replica
 from cdc.replica.store import Store
 from cdc.replica.waits import dump_refs, free, link_again, parse_refs
@@ -37,8 +35,9 @@ class ObjectState:
     """What the leader knows of one object. Times are epoch milliseconds.
 
     ``rendered``: hash of what it rendered last, if nothing newer waits there. ``ever``: properties that ever held a
-    value there: a message empties just these. ``bare``: whom it was sent without. ``letter``: its dead letter (action,
-    changed_at, at, reason, detail, position), ``orphan``: its wait for a parent (changed_at, since, reason, detail).
+    value there: a message names these when they are empty. ``bare``: whom it was sent without. ``letter``: its dead
+    letter (action, changed_at, at, reason, detail, position), ``orphan``: its wait for a parent (changed_at, since,
+    reason, detail).
     """
 
     ref: ObjectRef
@@ -147,13 +146,26 @@ def lead(replica: Replica, now_ms: int | None) -> None:
     if now_ms is not None:
         take_over(replica, now_ms)
     replica.renderer.is_following = False
+    unknown.send_what_is_not_pending(replica.store)
     watch(replica.store, on=True)
 
 
 def follow(replica: Replica) -> None:
-    """Render, and send nothing: what is rendered may be sent by another at any time."""
+    """Render, and send nothing: what is rendered may be sent by another at any time.
+
+    What waits here though HubSpot holds just that may have no receipt to come: see Renderer.
+    """
     replica.renderer.is_following = True
     watch(replica.store, on=False)
+    db = replica.store.db
+    left = db.execute(
+        "SELECT o.kind, o.id FROM outbox o JOIN ledger l ON l.kind = o.kind AND l.id = o.id"
+        " WHERE o.hash = l.accepted_hash OR (o.hash = ? AND l.accepted_at = 0)",
+        (DELETED,),
+    ).fetchall()
+    unknown.note(replica.store, [ObjectRef(Kind(kind), key) for kind, key in left])
+    db.executemany("DELETE FROM outbox WHERE kind = ? AND id = ?", left)
+    db.executemany("UPDATE ledger SET rendered_at = accepted_at WHERE kind = ? AND id = ? AND accepted_at > 0", left)
 
 
 def member_id(store: Store) -> str:
@@ -191,25 +203,23 @@ def _take(replica: Replica, state: ObjectState) -> None:
     ledger = replica.renderer.ledger
     held = ledger.get(state.ref)
     assert held is not None
-    waiting = store.db.execute("SELECT hash, properties, refs FROM outbox WHERE kind = ? AND id = ?", pair).fetchone()
-    done = {state.accepted, state.rendered} - {None}
-    if waiting is not None:
-        digest = waiting[0] if waiting[0] in done else _without_surplus(waiting[1], waiting[2], state.ever)
-        if digest in done:
-            store.db.execute("DELETE FROM outbox WHERE kind = ? AND id = ?", pair)
-            bits = _bits(replica, (*_non_empty(waiting[1]), *state.ever))
-            _settled(store, pair, digest, state, bits)
-        else:
-            _settled(store, pair, held.rendered_hash, state, held.properties | _bits(replica, state.ever))
-        return
+    place = _place(replica, state.position)
+    if state.rendered is not None and (not place or held.rendered_stamp <= place):
+        unknown.forget(store, state.ref)  # nothing waited there, and all that was rendered here was seen there
+    else:
+        unknown.note(store, (state.ref,))
     bits = held.properties | _bits(replica, state.ever)
+    done = {state.accepted, state.rendered} - {None}
+    waiting = store.db.execute("SELECT hash FROM outbox WHERE kind = ? AND id = ?", pair).fetchone()
     if held.rendered_hash in done:
+        store.db.execute("DELETE FROM outbox WHERE kind = ? AND id = ? AND hash = ?", (*pair, held.rendered_hash))
+    if waiting is not None or held.rendered_hash in done:
         _settled(store, pair, held.rendered_hash, state, bits)
         return
     # what HubSpot has is not what was rendered here: render it once more, when we are where the leader was
     _settled(store, pair, state.accepted if state.is_deleted else b"", state, bits)
     store.db.execute("UPDATE ledger SET rendered_delete = ? WHERE kind = ? AND id = ?", (state.is_deleted, *pair))
-    dirty.mark(store, state.ref, not_before=_place(replica, state.position))
+    dirty.mark(store, state.ref, not_before=place)
 
 
 def _copy(store: Store, state: ObjectState, pair: tuple[str, Any]) -> None:
@@ -249,25 +259,11 @@ def _settled(store: Store, pair: tuple[str, Any], digest: bytes | None, state: O
     )  # fmt: skip
 
 
-def _non_empty(properties: str) -> list[str]:
-    return [name for name, value in orjson.loads(properties).items() if value]
-
-
 def _bits(replica: Replica, names: Iterable[str]) -> int:
     bits = 0
     for name in names:
         bits |= replica.renderer.ledger.bit(name)
     return bits
-
-
-def _without_surplus(properties: str, refs: str, ever: Sequence[str]) -> bytes:
-    """The hash of the same values with just those emptied properties that the leader's message had.
-
-    Members need not have seen the same values in between: one that the leader never sent needs no emptying.
-    """
-    kept = {name: value for name, value in orjson.loads(properties).items() if value}
-    body = orjson.dumps(dict.fromkeys(ever, "") | kept, option=orjson.OPT_SORT_KEYS)
-    return hashlib.blake2b(body + b"\0" + refs.encode(), digest_size=16).digest()
 
 
 def _place(replica: Replica, text: str) -> int:

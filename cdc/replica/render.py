@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ import structlog
 from cdc.errors import RenderError
 from cdc.model import RANK, Action, ObjectRef, Rendered, Urgency
 from cdc.protocols import Clock, Mapper
+from cdc.replica import unknown
 from cdc.replica.ledger import Ledger, LedgerEntry
 from cdc.replica.rows import ReplicaRows
 from cdc.replica.store import Store
@@ -24,7 +26,16 @@ from cdc.replica.store import Store
 log = structlog.get_logger(__name__)
 
 _EMPTY = LedgerEntry()
-_DELETED = hashlib.blake2b(b"DELETE", digest_size=16).digest()
+DELETED = hashlib.blake2b(b"DELETE", digest_size=16).digest()
+"""The hash of every DELETE."""
+
+
+def _hash_of(properties: Mapping[str, str], refs: bytes) -> bytes:
+    """What the object is to be, as 16 bytes. Emptied properties are left out: which ones a message has to name hangs on
+    what was sent before, and that members of one account need not have seen alike.
+    """
+    held = orjson.dumps({name: value for name, value in properties.items() if value}, option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(held + b"\0" + refs, digest_size=16).digest()
 
 
 class Cause(NamedTuple):
@@ -97,7 +108,7 @@ class Renderer:
         properties, ever = self._settled(made, held.properties)
         body = orjson.dumps(properties, option=orjson.OPT_SORT_KEYS)
         refs = orjson.dumps([[other.kind.value, other.id] for other in made.references])
-        digest = hashlib.blake2b(body + b"\0" + refs, digest_size=16).digest()
+        digest = _hash_of(properties, refs)
         if digest == held.rendered_hash and not cause.force:
             self.unchanged += 1
             return
@@ -106,6 +117,10 @@ class Renderer:
             self._take_back(ref)
             self.ledger.set_rendered(ref, digest, held.rendered_at, delete=False, properties=ever, stamp=cause.stamp)
             self.unchanged += 1
+            return
+        if self.is_following and digest == held.accepted_hash:
+            self._leave(ref)
+            self.ledger.set_rendered(ref, digest, held.accepted_at, delete=False, properties=ever, stamp=cause.stamp)
             return
         changed_at = self._changed_at(held, cause)
         self._enqueue(ref, Action.UPSERT, changed_at, digest, body.decode(), refs.decode(), cause)
@@ -135,10 +150,23 @@ class Renderer:
             self._take_back(ref)  # nobody outside ever heard of it
             self._set_deleted(ref, held.rendered_at, held, cause)
             return
+        if self.is_following and (held.accepted_at == 0 or held.accepted_hash == DELETED):
+            self._leave(ref)
+            self._set_deleted(ref, held.accepted_at or held.rendered_at, held, cause)
+            return
         changed_at = self._changed_at(held, cause)
-        self._enqueue(ref, Action.DELETE, changed_at, _DELETED, "{}", "[]", cause)
+        self._enqueue(ref, Action.DELETE, changed_at, DELETED, "{}", "[]", cause)
         self._set_deleted(ref, changed_at, held, cause)
         self._may_be_tried(ref, changed_at)
+
+    def _leave(self, ref: ObjectRef) -> None:
+        """HubSpot holds just this, as far as a follower knows: who leads may have nothing more to say of it, ever.
+
+        What waited here may have been on the wire there, so it is said once more if this member comes to lead.
+        """
+        self._take_back(ref)
+        unknown.note(self._store, (ref,))
+        self.unchanged += 1
 
     def _may_be_tried(self, ref: ObjectRef, changed_at: int) -> None:
         if self.is_following:
@@ -148,7 +176,7 @@ class Renderer:
             )
 
     def _set_deleted(self, ref: ObjectRef, changed_at: int, held: LedgerEntry, cause: Cause) -> None:
-        self.ledger.set_rendered(ref, _DELETED, changed_at, delete=True, properties=held.properties, stamp=cause.stamp)
+        self.ledger.set_rendered(ref, DELETED, changed_at, delete=True, properties=held.properties, stamp=cause.stamp)
 
     def _forget(self, ref: ObjectRef) -> None:
         """What the receiver said of an object that is gone may quote its values; the DELETE overwrites its message."""

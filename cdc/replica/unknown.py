@@ -30,6 +30,11 @@ def note_interrupted(store: Store) -> None:
     )
 
 
+def forget(store: Store, ref: ObjectRef) -> None:
+    """It is known what became of its attempts."""
+    store.db.execute("DELETE FROM unknown WHERE kind = ? AND id = ?", (ref.kind.value, ref.id))
+
+
 def accepted(store: Store, refs: Iterable[ObjectRef], due_ms: int) -> None:
     """These were accepted since: those with an unknown attempt are due again at ``due_ms``, epoch milliseconds."""
     if store.db.execute("SELECT 1 FROM unknown WHERE due_ms = 0 LIMIT 1").fetchone() is None:
@@ -38,6 +43,17 @@ def accepted(store: Store, refs: Iterable[ObjectRef], due_ms: int) -> None:
         "UPDATE unknown SET due_ms = ? WHERE kind = ? AND id = ? AND due_ms = 0",
         [(due_ms, ref.kind.value, ref.id) for ref in refs],
     )
+
+
+def send_what_is_not_pending(store: Store) -> None:
+    """A member leads from now on: what seemed settled, but for an attempt of another, is said once more."""
+    rows = store.db.execute(
+        "SELECT kind, id FROM unknown u WHERE due_ms = 0"
+        " AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.kind = u.kind AND o.id = u.id)"
+        " AND NOT EXISTS (SELECT 1 FROM dead_letter d WHERE d.kind = u.kind AND d.id = u.id)"
+    ).fetchall()
+    for kind, key in rows:
+        dirty.mark(store, ObjectRef(Kind(kind), key), urgency=Urgency.HISTORY, force=True)
 
 
 def send_again(store: Store, now_ms: int) -> int:

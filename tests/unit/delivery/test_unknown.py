@@ -35,6 +35,12 @@ def late_sink() -> FakeSink:
     return sink
 
 
+class Follower:
+    """Does not send for now."""
+
+    may_send = True
+
+
 async def rendering(desk: Desk, seconds: float) -> None:
     """Let this time pass while whatever asks for it is rendered."""
     for _ in range(int(seconds)):
@@ -128,5 +134,28 @@ def test_an_answered_failure_is_not_sent_twice(tmp_path: Path) -> None:
         async with desk.running():
             await rendering(desk, 500)
         assert len(desk.sink.requests) == 2
+
+    simulate(story())
+
+
+def test_who_does_not_send_keeps_it_for_later(tmp_path: Path) -> None:
+    """A member that follows meanwhile puts nothing into its outbox, where no receipt would ever fetch it."""
+
+    async def story() -> None:
+        desk, office = Desk(tmp_path, late_sink()), Follower()
+        desk.delivery = desk.make(office=office)
+        desk.books.put(customer(1), name="old")
+        async with desk.running() as delivery:
+            await asyncio.sleep(0.03)
+            desk.books.put(customer(1), name="new")
+            delivery.wake()
+            await rendering(desk, 5)
+            office.may_send = False
+            await rendering(desk, 300)
+            assert desk.books.rows("SELECT * FROM outbox") == []
+            office.may_send = True
+            delivery.wake()
+            await rendering(desk, 5)
+        assert desk.properties(customer(1)) == {"name": "new"}
 
     simulate(story())

@@ -1,0 +1,222 @@
+"""Members of one account without Kafka or HubSpot: their states, the receipts between them, and what HubSpot holds.
+
+One thing happens at a time, and a test says which: a member applies, the leader sends, a receipt is read, another takes
+over. What a request does (lands, lands late, is never answered) is said with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from cdc.model import Action, Change, Kind, ObjectRef, Outcome, Transaction, Urgency
+from cdc.replica import members, outbox, unknown
+from cdc.replica.member_records import pack_state, unpack_state
+from cdc.replica.outbox import Entry, Limits
+from cdc.replica.replica import Replica
+from cdc.replica.settle import Settlement, settle
+from tests.kit.toy import FixedClock, ToyMapper, toy_replica, transaction
+
+Fate = Literal["accepted", "landed", "late", "lost"]
+"""Of a request: answered; arrived, or to arrive later, or never, and not answered."""
+
+RESEND_MS = 120_000
+_LIMITS = Limits(messages=1000, size=1 << 20)
+
+
+@dataclass
+class Receipt:
+    """A record of the receipts topic: who leads from here on, or an object's state as bytes."""
+
+    leader: int
+    ref: ObjectRef | None = None
+    value: bytes = b""
+
+
+@dataclass
+class Account:
+    """``members`` of one account, the first of which leads; ``log`` is the topic they read."""
+
+    folder: Path
+    count: int = 2
+    server: str = "cluster"
+    clock: FixedClock = field(default_factory=FixedClock)
+
+    def __post_init__(self) -> None:
+        self.log: list[Transaction] = []
+        self.receipts: list[Receipt] = []
+        self.hubspot: dict[ObjectRef, tuple[Action, str]] = {}
+        self.late: list[Entry] = []
+        self.members: list[Replica] = []
+        self._read = [0] * self.count
+        self.leader = 0
+        for number in range(self.count):
+            (self.folder / str(number)).mkdir()
+            self.members.append(toy_replica(self.folder / str(number), clock=self.clock))
+            self.restart(number)
+        self._lead(0, None)
+
+    def close(self) -> None:
+        """Close the states."""
+        for replica in self.members:
+            replica.close()
+
+    # ------------------------------------------------------------------------------------------------ what happens
+
+    def commit(self, *changes: Change) -> None:
+        """The shop changes; the topic holds it."""
+        made = transaction(100 * (len(self.log) + 1), *changes)
+        self.log.append(replace(made, end=replace(made.end, server=self.server)))
+
+    def apply(self, member: int, limit: int = 1_000_000) -> None:
+        """A member applies the next transactions as one group."""
+        replica = self.members[member]
+        at = replica.places.position
+        assert at is not None
+        group = [one for one in self.log if one.end.offset > at.offset][:limit]
+        if group:
+            with replica.store.transaction():
+                replica.apply_group(group)
+
+    def work(self, member: int) -> None:
+        """A member renders what waits."""
+        is_more = True
+        while is_more:
+            with self.members[member].store.transaction():
+                is_more = self.members[member].work()
+
+    def send(self, fate: Fate = "accepted") -> int:
+        """The leader sends what it may; how many messages that is."""
+        store = self.members[self.leader].store
+        sent = 0
+        for rank in range(3):
+            for urgency in Urgency:
+                with store.transaction():
+                    entries = outbox.ready(store, rank, self.clock.now_ms(), urgency, _LIMITS).entries
+                    outbox.mark_tried(store, entries, self.clock.now_ms())
+                self._on_the_wire(entries, fate)
+                with store.transaction():
+                    if fate == "accepted":
+                        settlements = [Settlement(entry, Outcome.ACCEPTED) for entry in entries]
+                        settle(store, settlements, self.clock.now_ms(), unknown_resend_ms=RESEND_MS)
+                    else:
+                        unknown.note(store, [entry.ref for entry in entries])
+                sent += len(entries)
+        return sent
+
+    def _on_the_wire(self, entries: Sequence[Entry], fate: Fate) -> None:
+        if fate in ("accepted", "landed"):
+            for entry in entries:
+                self.hubspot[entry.ref] = entry.action, entry.properties
+        elif fate == "late":
+            self.late += entries
+
+    def land(self) -> None:
+        """What is late arrives."""
+        late, self.late = self.late, []
+        self._on_the_wire(late, "landed")
+
+    def pass_time(self, milliseconds: int) -> None:
+        """Time goes on, and the leader keeps house."""
+        if milliseconds >= RESEND_MS:
+            self.land()
+        self.clock.ms += milliseconds
+        store = self.members[self.leader].store
+        with store.transaction():
+            unknown.send_again(store, self.clock.now_ms())
+
+    def publish(self) -> None:
+        """The leader tells what became of objects."""
+        replica = self.members[self.leader]
+        with replica.store.transaction():
+            states = members.untold(replica, 1000)
+        self.receipts += [Receipt(self.leader, state.ref, pack_state(state)) for state in states]
+        with replica.store.transaction():
+            members.told(replica.store, states, len(self.receipts))
+
+    def read(self, member: int, limit: int = 1_000_000) -> None:
+        """A member that does not lead reads the next receipts."""
+        if member == self.leader:
+            return
+        replica = self.members[member]
+        first = members.offset(replica.store) or 0
+        found = self.receipts[first : first + limit]
+        if not found:
+            return
+        states = [unpack_state(one.ref, one.value) for one in found if one.ref is not None]
+        is_other = found[-1].leader != member
+        with replica.store.transaction():
+            members.take(replica, states, first + len(found), forget_own=is_other)
+
+    def restart(self, member: int) -> None:
+        """A process ends at any moment and comes back as a follower."""
+        replica = self.members[member]
+        with replica.store.transaction():
+            members.follow(replica)
+        with replica.store.transaction():
+            unknown.note_interrupted(replica.store)
+
+    def take_over(self, member: int, *, after_kill: bool) -> None:
+        """A member leads from now on; the one before was killed, or told all it knew and steps down."""
+        before = self.leader
+        if not after_kill:
+            self.publish()
+        self.leader = -1
+        self.restart(before)
+        self.read(member)
+        self.apply(member)
+        self.land()  # it waits for requests of the last leader
+        last = next((one.leader for one in reversed(self.receipts)), member)
+        self._lead(member, self.clock.now_ms() if last != member else None)
+
+    def _lead(self, member: int, now_ms: int | None) -> None:
+        replica = self.members[member]
+        self.receipts.append(Receipt(member))
+        with replica.store.transaction():
+            members.lead(replica, now_ms)
+        self.leader = member
+
+    # --------------------------------------------------------------------------------------------------- what holds
+
+    def settle(self) -> None:
+        """Let everything come to an end: all is applied, sent, told and read."""
+        for _ in range(12):
+            for member in range(self.count):
+                self.apply(member)
+                self.work(member)
+            while self.send():
+                pass
+            self.publish()
+            for member in range(self.count):
+                self.read(member)
+            self.pass_time(RESEND_MS + 1)
+
+    def waiting(self, member: int) -> list[tuple[object, ...]]:
+        """A member's outbox and what it is to render."""
+        db = self.members[member].store.db
+        pending = db.execute("SELECT kind, id, action, properties, blocked_by FROM outbox ORDER BY seq").fetchall()
+        return pending + db.execute("SELECT kind, id, 'dirty', not_before, force FROM dirty").fetchall()
+
+    def ledger(self, member: int) -> list[tuple[object, ...]]:
+        """What a member knows of every object that HubSpot ever heard of."""
+        return (
+            self.members[member]
+            .store.db.execute(
+                "SELECT kind, id, rendered_hash, rendered_at, rendered_delete, accepted_hash, accepted_at,"
+                " accepted_delete, accepted_refs FROM ledger WHERE accepted_at > 0 ORDER BY kind, id"
+            )
+            .fetchall()
+        )
+
+    def expected(self) -> dict[ObjectRef, dict[str, str]]:
+        """What HubSpot should hold: each object as its rows say."""
+        replica = self.members[0]
+        refs = [ObjectRef(Kind(kind), key) for kind, key in replica.store.db.execute("SELECT kind, id FROM ledger")]
+        made = {ref: ToyMapper().render(ref, replica.rows) for ref in refs}
+        return {
+            ref: {name: value for name, value in one.properties.items() if value}
+            for ref, one in made.items()
+            if one is not None
+        }
