@@ -21,7 +21,7 @@ from tests.kit.topics import pair
 pytestmark = pytest.mark.slow
 
 SEED = int(os.environ.get("SOAK_SEED", "8"))
-ROUNDS = 30 if "SOAK_SEED" in os.environ else 8
+ROUNDS = int(os.environ.get("SOAK_ROUNDS", "30" if "SOAK_SEED" in os.environ else "5"))
 
 
 def test_a_day_through_relay_broker_and_two_members(mariadb: Server, tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_a_day_through_relay_broker_and_two_members(mariadb: Server, tmp_path: P
         relay = Daemon(tmp_path / "relay", relay_toml, verb="relay")
         toml = topics.settings_of(broker, kafka, rig.sandbox.url, source={"database": rig.database})
         members = pair(tmp_path, toml)
-        traffic = Traffic(lambda: play(rig.shop, seed=6, pace=0.3, scale=2))
+        traffic = Traffic(lambda: play(rig.shop, seed=6, pace=0.3))
         try:
             relay.start()
             wait_until(lambda: "load_done" in (tmp_path / "relay" / "run.log").read_text(), 60, "the topic is there")
@@ -56,7 +56,7 @@ def test_a_day_through_relay_broker_and_two_members(mariadb: Server, tmp_path: P
                 if not daemon.is_running:
                     daemon.start()
             rig.wait_for_equality(120.0)
-            wait_until(lambda: not any(member.waiting() for member in members), 60, "nothing waits")
+            topics.until_nothing_waits(members, 60.0)
             wait_until(lambda: members[0].ledger() == members[1].ledger(), 30, "the ledgers are equal")
             assert members[0].replica() == members[1].replica()
         finally:

@@ -78,7 +78,7 @@ class Stage:
     def settle(self, expected: State, limit_s: float = 60.0) -> None:
         """Wait for the end: HubSpot as expected, nothing waiting anywhere, both members alike."""
         self.until(lambda: difference(expected, self.sandbox.state()), "the sandbox is as expected", limit_s)
-        self.until(lambda: [m.waiting() for m in self.members if m.waiting()], "nothing waits", limit_s)
+        topics.until_nothing_waits(self.members, limit_s)
         first, second = self.members
         self.until(
             lambda: [pair for pair in zip(first.ledger(), second.ledger(), strict=True) if pair[0] != pair[1]],

@@ -67,6 +67,9 @@ def settings_of(broker: Broker, kafka: Mapping[str, Any], sandbox: str, **sectio
     )
 
 
+POSITION = "SELECT value FROM meta WHERE key = 'position'"
+
+
 class Member(Daemon):
     """``magento-cdc run`` on topics."""
 
@@ -107,6 +110,25 @@ class Member(Daemon):
             name: sorted((row[:-1] for row in self.rows(f'SELECT * FROM "{name}"')), key=repr) for (name,) in tables
         }
 
+    def why_waiting(self) -> str:
+        """What waits and since when, and the end of the log: for the message of a test that waited in vain."""
+        columns = "o.kind, o.id, action, urgency, blocked_by, attempts, not_before_ms, changed_at, rendered_at"
+        entries = self.rows(
+            f"SELECT {columns}, tried_at, accepted_at, o.hash = accepted_hash FROM outbox o"
+            " LEFT JOIN ledger l ON l.kind = o.kind AND l.id = o.id ORDER BY seq LIMIT 10"
+        )
+        found = [
+            f"{self.folder.name}: {self.role() or 'not running'}, at {self.rows(POSITION)}",
+            f"outbox ({columns}, tried_at, accepted_at, is what was accepted):",
+            *map(repr, entries),
+            "to be rendered (kind, id, urgency, pull, not_before, commit_ms, force):",
+            *map(repr, self.rows("SELECT * FROM dirty LIMIT 10")),
+            "to be loaded:",
+            *map(repr, self.rows("SELECT tbl FROM load WHERE done = 0")),
+            *(self.folder / "run.log").read_text(errors="replace").splitlines()[-12:],
+        ]
+        return "\n  ".join(found)
+
     def waiting(self) -> int:
         """Messages in its outbox and objects to be rendered; 1 until it is a whole member."""
         if self.role() not in ("leader", "follower") or not self.rows(
@@ -137,6 +159,14 @@ def pair(folder: Path, toml: str) -> tuple[Member, Member]:
         (folder / name).mkdir()
         made.append(Member(folder / name, toml))
     return made[0], made[1]
+
+
+def until_nothing_waits(members: Sequence[Member], limit_s: float) -> None:
+    """Wait until all of them have sent and rendered everything; what they wait for if they never have."""
+    try:
+        wait_until(lambda: not any(member.waiting() for member in members), limit_s, "nothing waits")
+    except AssertionError as late:
+        raise AssertionError("\n".join([str(late), *(member.why_waiting() for member in members)])) from None
 
 
 def pause(seconds: float) -> None:
