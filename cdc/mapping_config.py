@@ -42,11 +42,21 @@ class ContactMapping(Section):
     """Further properties of contacts that have an account."""
 
     properties: Columns = Field(default_factory=dict, description="property → column of customer_entity")
+    billing_address: Columns = Field(
+        default_factory=dict,
+        description="property → column of customer_address_entity, of the account's default billing address",
+    )
 
     @field_validator("properties")
     @classmethod
     def _allowed(cls, value: Columns) -> Columns:
         refused("customer_entity", value)
+        return value
+
+    @field_validator("billing_address")
+    @classmethod
+    def _address_allowed(cls, value: Columns) -> Columns:
+        refused("customer_address_entity", value)
         return value
 
 
@@ -64,9 +74,12 @@ class ProductMapping(Section):
 
 
 class CustomerMapping(Section):
-    """Attributes of customers, as further properties of their contacts."""
+    """Attributes of customers and their addresses, as further properties of their contacts."""
 
     attributes: Attributes = Field(default_factory=dict, description="property → code of a customer attribute")
+    address_attributes: Attributes = Field(
+        default_factory=dict, description="property → code of an address attribute, of the default billing address"
+    )
 
 
 class LineItemMapping(Section):
@@ -144,7 +157,9 @@ class MappingSettings(Section):
         """The merchant's own properties: object type, what they are made from, property → column or attribute."""
         return [
             (ObjectType.CONTACT, "customer_entity", self.contact.properties),
+            (ObjectType.CONTACT, "customer_address_entity", self.contact.billing_address),
             (ObjectType.CONTACT, "attributes of the customer", self.customer.attributes),
+            (ObjectType.CONTACT, "attributes of the billing address", self.customer.address_attributes),
             (ObjectType.PRODUCT, "catalog_product_entity", self.product.properties),
             (ObjectType.PRODUCT, "attributes of the product", self.product.attributes),
             (ObjectType.DEAL, "sales_order", self.deal.properties),

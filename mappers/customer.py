@@ -37,20 +37,35 @@ def render(customer_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
 def _own(customer_id: int, row: Row | None, rows: RowReader, plan: Plan) -> tuple[dict[str, str], tuple[str, ...]]:
     """What the settings add: further columns and attributes; all empty without an account's row."""
     if row is None:
-        return plan.contact.empty() | dict.fromkeys(plan.customer_attributes, ""), ()
+        attributes = (*plan.customer_attributes, *plan.address_attributes)
+        return plan.contact.empty() | plan.contact_address.empty() | dict.fromkeys(attributes, ""), ()
     own, warnings = plan.contact.of(row, rows)
-    if not plan.customer_attributes:
+    if plan.customer_attributes:
+        known = shop(rows, plan).customers
+        further, doubts = known.properties(plan.customer_attributes, _values(customer_id, rows, known))
+        own, warnings = own | further, (*warnings, *doubts)
+    if plan.address_attributes or plan.contact_address.names:
+        further, doubts = _of_address(default_billing(row, rows), rows, plan)
+        own, warnings = own | further, (*warnings, *doubts)
+    return own, warnings
+
+
+def _of_address(address: Row | None, rows: RowReader, plan: Plan) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What the settings add of the default billing address; all empty without one."""
+    own, warnings = plan.contact_address.of(address, rows) if address else (plan.contact_address.empty(), ())
+    if not plan.address_attributes:
         return own, warnings
-    known = shop(rows, plan).customers
-    further, doubts = known.properties(plan.customer_attributes, _values(customer_id, rows, known))
+    known = shop(rows, plan).addresses
+    values = _values(address["entity_id"], rows, known) if address else {}
+    further, doubts = known.properties(plan.address_attributes, values)
     return own | further, (*warnings, *doubts)
 
 
-def _values(customer_id: int, rows: RowReader, known: Attributes) -> dict[str, Value]:
+def _values(entity_id: Value, rows: RowReader, known: Attributes) -> dict[str, Value]:
     """Attribute code → value, of the attributes that have a row."""
     values: dict[str, Value] = {}
     for table, codes in known.by_table.items():
-        for row in rows.find(table, "entity_id", customer_id):
+        for row in rows.find(table, "entity_id", entity_id):
             code = codes.get(row.get("attribute_id"))
             if code is not None:
                 values[code] = row.get("value")

@@ -61,6 +61,7 @@ class MagentoMapping:
         self.privacy: Final = Privacy(settings.privacy, self.sources)
         self._product_values = frozenset(self.plan.product_values.values())
         self._customer_values = frozenset(self.plan.customer_values.values())
+        self._address_values = frozenset(self.plan.address_values.values())
         subscribers = (Sweep(Kind.GUEST, "newsletter_subscriber", "guest_id"),) if settings.subscribers else ()
         self._everything: Final = (*_EVERYTHING, *subscribers, *self.plan.forms.everything())
         dumped = settings.model_dump(mode="json", exclude={"privacy": {"key", "key_file"}, "product_key": True})
@@ -86,6 +87,8 @@ class MagentoMapping:
             return shop(rows, self.plan).products.needs(row.get("attribute_id"))
         if table in self._customer_values:
             return shop(rows, self.plan).customers.needs(row.get("attribute_id"))
+        if table in self._address_values:
+            return shop(rows, self.plan).addresses.needs(row.get("attribute_id"))
         if table == VERSIONS.name:
             return is_staging(row)
         if self.plan.forms.is_one(table):

@@ -15,6 +15,7 @@ from mappers.forms import Forms
 from mappers.lookups import Lookups, Use, uses
 from mappers.satellites import Satellites
 from mappers.tables import (
+    ADDRESS_VALUES,
     ALL_PRODUCT_VALUES,
     BASE,
     CUSTOMER_VALUES,
@@ -38,8 +39,9 @@ _PAID: Final = ("sales_order", "sales_order_item")
 class Plan:
     """The settings as mappers use them. Immutable after construction.
 
-    ``product_codes`` and ``customer_codes``: the attributes whose values are kept; ``product_values`` and
-    ``customer_values``: ``eav_attribute.backend_type`` → the table that holds such values, where it is kept.
+    ``product_codes``, ``customer_codes`` and ``address_codes``: the attributes whose values are kept;
+    ``product_values``, ``customer_values`` and ``address_values``: ``eav_attribute.backend_type`` → the table that
+    holds such values, where it is kept.
     """
 
     def __init__(self, settings: MappingSettings) -> None:
@@ -48,18 +50,23 @@ class Plan:
         self.billing: Final = _extras(ADDRESSES, settings.deal.billing_address)
         self.shipping: Final = _extras(ADDRESSES, settings.deal.shipping_address)
         self.contact: Final = _extras("customer_entity", settings.contact.properties)
+        self.contact_address: Final = _extras("customer_address_entity", settings.contact.billing_address)
         self.product: Final = _extras("catalog_product_entity", settings.product.properties)
         self.line_item: Final = _extras("sales_order_item", settings.line_item.properties)
         self.product_attributes: Final = settings.product.attributes
         self.customer_attributes: Final = settings.customer.attributes
+        self.address_attributes: Final = settings.customer.address_attributes
         own = _codes(self.product_attributes) | ({"visibility"} if settings.filter.product_visibility else frozenset())
         self.product_codes: Final = frozenset(DEFAULT_ATTRIBUTES) | own
         self.customer_codes: Final = _codes(self.customer_attributes)
+        self.address_codes: Final = _codes(self.address_attributes)
         self.product_values: Final[Mapping[str, str]] = ALL_PRODUCT_VALUES if own else PRODUCT_VALUES
         self.customer_values: Final[Mapping[str, str]] = CUSTOMER_VALUES if self.customer_codes else {}
+        self.address_values: Final[Mapping[str, str]] = ADDRESS_VALUES if self.address_codes else {}
         extras = {
             "sales_order": self.deal,
             "customer_entity": self.contact,
+            "customer_address_entity": self.contact_address,
             "catalog_product_entity": self.product,
             "sales_order_item": self.line_item,
         }
@@ -78,7 +85,7 @@ class Plan:
         self.base_columns: Final = frozenset(self._base.values())
         tables = (in_base_currency(spec) if spec.name in _PAID and self._base else spec for spec in TABLES)
         widened = tuple(_with(spec, columns.get(spec.name, frozenset())) for spec in tables)
-        held = with_attributes(widened, own, self.customer_codes)
+        held = with_attributes(widened, own, self.customer_codes, self.address_codes)
         self.row_ids: Final = settings.product_key == "row_id"
         if self.row_ids:
             held = in_row_ids(held)
@@ -113,6 +120,7 @@ class Plan:
         for properties in (asked.deal.billing_address, asked.deal.shipping_address):
             yield from uses(Kind.ORDER, ADDRESSES, "parent_id", properties)
         yield from uses(Kind.CUSTOMER, "customer_entity", "entity_id", asked.contact.properties)
+        yield from uses(Kind.CUSTOMER, "customer_address_entity", "parent_id", asked.contact.billing_address)
         yield from uses(Kind.PRODUCT, "catalog_product_entity", "entity_id", asked.product.properties)
         yield from uses(Kind.ITEM, "sales_order_item", "item_id", asked.line_item.properties)
         yield from self.satellites.uses()
@@ -123,6 +131,7 @@ class Plan:
         return {
             "catalog_product": sorted(_codes(self.product_attributes)),
             "customer": sorted(self.customer_codes),
+            "customer_address": sorted(self.address_codes),
         }
 
 

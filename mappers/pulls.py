@@ -61,6 +61,8 @@ def _customer(customer_id: int | str, rows: RowReader, plan: Plan) -> tuple[Pull
         *(Pull(table, "entity_id", customer_id) for table in plan.customer_values.values()),
     )
     row = rows.get("customer_entity", customer_id)
+    if row is not None and (billing := row.get("default_billing")):
+        own = (*own, *(Pull(table, "entity_id", billing) for table in plan.address_values.values()))
     if row is not None and customer_is_in(row, rows, plan):
         return own
     newest = next(newest_orders("customer_id", customer_id, rows, plan), None)

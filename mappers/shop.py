@@ -23,6 +23,7 @@ class Shop:
         self.version = live_version(rows) if plan.row_ids else FIRST_VERSION
         self.products = Attributes(rows, "catalog_product", plan.product_codes, plan.product_values, self.view)
         self.customers = Attributes(rows, "customer", plan.customer_codes, plan.customer_values, self.view)
+        self.addresses = Attributes(rows, "customer_address", plan.address_codes, plan.address_values, self.view)
 
     def store_code(self, store_id: Value) -> str:
         """``store.code``; "" for a store that is gone."""

@@ -7,6 +7,7 @@ data) are in no list here, and a test keeps it so.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -82,6 +83,9 @@ CUSTOMER_VALUES: Final = {
     backend: f"customer_entity_{backend}" for backend in ("varchar", "int", "decimal", "text", "datetime")
 }
 """The same for values of customers; they have no store."""
+
+ADDRESS_VALUES: Final = {backend: f"customer_address_entity_{backend}" for backend in CUSTOMER_VALUES}
+"""The same for values of customers' addresses; ``entity_id`` is the address."""
 
 _DATETIMES: Final = "catalog_product_entity_datetime"  # no default property is made from a date attribute
 ALL_PRODUCT_VALUES: Final = {**PRODUCT_VALUES, "datetime": _DATETIMES}
@@ -209,11 +213,16 @@ def with_subscribers(spec: TableSpec) -> TableSpec:
 
 
 def with_attributes(
-    tables: tuple[TableSpec, ...], product_codes: frozenset[str], customer_codes: frozenset[str]
+    tables: tuple[TableSpec, ...],
+    product_codes: frozenset[str],
+    customer_codes: frozenset[str],
+    address_codes: frozenset[str],
 ) -> tuple[TableSpec, ...]:
     """The tables that further attributes need as well: the rest of the value tables, inputs and options."""
-    if not product_codes and not customer_codes:
+    if not product_codes and not customer_codes and not address_codes:
         return tables
+    people = {"customer_entity": (CUSTOMER_VALUES, customer_codes),
+              "customer_address_entity": (ADDRESS_VALUES, address_codes)}  # fmt: skip
     found: list[TableSpec] = []
     for spec in tables:
         if spec.name == "eav_attribute":
@@ -224,17 +233,18 @@ def with_attributes(
                 found.append(replace(found[-1], name=_DATETIMES))
         else:
             found.append(spec)
-            if spec.name == "customer_entity" and customer_codes:
-                found += _customer_values(customer_codes)
+            values, codes = people.get(spec.name, ({}, frozenset()))
+            if codes:
+                found += _without_store(values, codes)
     return tuple(found)
 
 
-def _customer_values(codes: frozenset[str]) -> list[TableSpec]:
+def _without_store(values: Mapping[str, str], codes: frozenset[str]) -> list[TableSpec]:
     columns = ("value_id", "entity_id", "attribute_id", "value")
     selection = ",".join(sorted(codes))
     return [
         TableSpec(table, ("value_id",), columns, indexes=(("entity_id",),), selection=selection, kept_by=_ATTRIBUTE)
-        for table in CUSTOMER_VALUES.values()
+        for table in values.values()
     ]
 
 

@@ -21,7 +21,7 @@ from mappers.existence import customer_is_in, product_is_in, product_row
 from mappers.guests import guest_id, possible_guest
 from mappers.plan import Plan
 from mappers.shop import shop
-from mappers.tables import ALL_PRODUCT_VALUES, CUSTOMER_VALUES
+from mappers.tables import ADDRESS_VALUES, ALL_PRODUCT_VALUES, CUSTOMER_VALUES
 from mappers.versions import version_in
 
 Touched = Iterator[ObjectRef | Sweep]
@@ -158,6 +158,14 @@ def _customer_address(before: Row | None, after: Row | None, rows: RowReader, pl
             yield from _refs(Kind.CUSTOMER, [customer_id])
 
 
+def _address_value(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
+    """Without its address a value bears on nothing: one that goes with its address is told by the address's row."""
+    for address_id in _either("entity_id", before, after):
+        address = rows.get("customer_address_entity", address_id)
+        if address is not None:
+            yield from _customer_address(None, address, rows, plan)
+
+
 def _subscriber(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
     yield from _refs(Kind.CUSTOMER, _either("customer_id", before, after))
     guests = {
@@ -194,13 +202,14 @@ def _flag(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) ->
 
 _ALL_PRODUCTS: Final = Sweep(Kind.PRODUCT, "catalog_product_entity", "entity_id")
 _ALL_CUSTOMERS: Final = Sweep(Kind.CUSTOMER, "customer_entity", "entity_id")
+_OF_ADDRESSES: Final = frozenset(ADDRESS_VALUES.values())
 
 
 def _attribute(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Touched:
     codes = _either("attribute_code", before, after)
     if any(code in plan.product_codes for code in codes):
         yield _ALL_PRODUCTS
-    if any(code in plan.customer_codes for code in codes):
+    if any(code in plan.customer_codes or code in plan.address_codes for code in codes):
         yield _ALL_CUSTOMERS
 
 
@@ -208,7 +217,7 @@ def _entity_type(before: Row | None, after: Row | None, rows: RowReader, plan: P
     codes = _either("entity_type_code", before, after)
     if "catalog_product" in codes:
         yield _ALL_PRODUCTS
-    if "customer" in codes and plan.customer_codes:
+    if ("customer" in codes and plan.customer_codes) or ("customer_address" in codes and plan.address_codes):
         yield _ALL_CUSTOMERS
 
 
@@ -237,16 +246,19 @@ def _label(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -
 
 
 def _users(kind: Kind, table: str, column: str, value: Value, plan: Plan) -> Sweep:
-    """The objects with such a value; all products where values hang on rows, which do not tell the product."""
+    """The objects with such a value; all where values hang on rows or addresses, which tell no object's id."""
     if kind is Kind.PRODUCT and plan.row_ids:
         return _ALL_PRODUCTS
+    if table in _OF_ADDRESSES:
+        return _ALL_CUSTOMERS
     return Sweep(kind, table, "entity_id", column, value)
 
 
 def _value_tables(attribute_id: Value, rows: RowReader, plan: Plan) -> Iterator[tuple[Kind, str]]:
     """Where the attribute's values lie, if it is mapped."""
     known = shop(rows, plan)
-    for kind, attributes in ((Kind.PRODUCT, known.products), (Kind.CUSTOMER, known.customers)):
+    mapped = ((Kind.PRODUCT, known.products), (Kind.CUSTOMER, known.customers), (Kind.CUSTOMER, known.addresses))
+    for kind, attributes in mapped:
         yield from ((kind, table) for table, codes in attributes.by_table.items() if attribute_id in codes)
 
 
@@ -274,7 +286,7 @@ def _store(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -
     yield from _contacts_of_store(row.get("store_id"), plan)
     if plan.settings.store_view in _either("code", before, after):
         yield _ALL_PRODUCTS
-        if plan.customer_codes:
+        if plan.customer_codes or plan.address_codes:
             yield _ALL_CUSTOMERS
 
 
@@ -300,6 +312,7 @@ _TABLES: Final[dict[str, Touch]] = {
     "catalog_product_website": _by(Kind.PRODUCT, "product_id"),
     **dict.fromkeys(ALL_PRODUCT_VALUES.values(), _product_value),
     **dict.fromkeys(CUSTOMER_VALUES.values(), _by(Kind.CUSTOMER, "entity_id")),
+    **dict.fromkeys(ADDRESS_VALUES.values(), _address_value),
     "customer_group": _group,
     "store": _store,
     "store_website": _website,

@@ -11,10 +11,15 @@ from cdc.config import SourceSettings
 from cdc.model import Finding
 from cdc.source.server import Connection, quoted, rows
 
-_SECTION: Final = {"catalog_product": "mapping.product", "customer": "mapping.customer"}
+_SECTION: Final = {
+    "catalog_product": "mapping.product.attributes",
+    "customer": "mapping.customer.attributes",
+    "customer_address": "mapping.customer.address_attributes",
+}
 _MAIN_TABLE: Final = {
     "catalog_product": ("catalog_product_entity", "mapping.product.properties"),
     "customer": ("customer_entity", "mapping.contact.properties"),
+    "customer_address": ("customer_address_entity", "mapping.contact.billing_address"),
 }
 
 Wanted = Mapping[str, Sequence[str]]
@@ -35,7 +40,7 @@ def missing_attributes(connection: Connection, settings: SourceSettings, wanted:
                 close = difflib.get_close_matches(code, held, n=1)
                 fix = f"did you mean {close[0]!r}? " if close else ""
                 text = f"the shop has no {entity_type} attribute {code!r}"
-                yield Finding("attributes", False, text, f"{fix}correct {_SECTION[entity_type]}.attributes")
+                yield Finding("attributes", False, text, f"{fix}correct {_SECTION[entity_type]}")
             elif backend == "static":
                 table, section = _MAIN_TABLE[entity_type]
                 text = f"{entity_type} attribute {code!r} is a column of {table}"

@@ -40,6 +40,10 @@ materials = "materials"
 cost = { code = "cost", type = "money" }
 [mapping.customer.attributes]
 loyalty_tier = "loyalty_tier"
+[mapping.customer.address_attributes]
+zone = "delivery_zone"
+[mapping.contact.billing_address]
+vat = "vat_id"
 """
 ORDER_VALUES = {
     "delivery_date": "2026-03-05 00:00:00",
@@ -78,6 +82,8 @@ def test_columns_and_attributes_from_import_to_live_change(rig: Rig) -> None:
     values = {"color": shop.option("color", "Blue"), "cost": "4.5"}
     product = shop.create_product("MUG", "Mug", "9.90", values=values)
     customer = shop.register()
+    [home] = shop.db.find("customer_address_entity", parent_id=customer)
+    shop.set_delivery_zone(home["entity_id"], shop.option("delivery_zone", "Island"))
     order = shop.place_order(customer, [Line(product)])
     with rig.daemon() as plain:
         plain.start()
@@ -93,6 +99,9 @@ def test_columns_and_attributes_from_import_to_live_change(rig: Rig) -> None:
         shipping = {"parent_id": order, "address_type": "shipping"}
         shop.db.update("sales_order_address", shipping, delivery_date="2026-03-07")
         shop.db.update("etechflow_dd_time_interval", {"interval_id": 5}, to_time="13:00")
+        assert held(rig, "customer", customer)["zone"] == "Island"
+        shop.edit_customer_address(home["entity_id"], vat_id="FR00123456789")
+        shop.rename_option("delivery_zone", "Island", "Islands")
         shop.rename_option("color", "Blue", "Navy")
         shop.set_loyalty_tier(customer, shop.option("loyalty_tier", "Gold"))
         wait_until(lambda: held(rig, "product", product).get("color") == "Navy", 60, "the renamed option arrives")
@@ -105,12 +114,15 @@ def test_columns_and_attributes_from_import_to_live_change(rig: Rig) -> None:
         assert (deal["delivery_comment"], deal["drop_off"]) == ("Ring twice", "2026-03-04")
         assert (deal["etech_slot"], deal["address_date"]) == ("09:00 - 13:00", "2026-03-07")
         assert held(rig, "product", product)["cost"] == "4.50"
+        assert held(rig, "customer", customer)["zone"] == "Islands"
+        assert held(rig, "customer", customer)["vat"] == "FR00123456789"
 
         shop.db.update("sales_order", {"entity_id": order}, delivery_date="0000-00-00 00:00:00")
         shop.set_loyalty_tier(customer, None)
+        shop.delete_customer_address(home["entity_id"])
         wait_until(lambda: "delivery_date" not in held(rig, "order", order), 30, "the date is cleared")
         rig.wait_for_equality()
-        assert "loyalty_tier" not in held(rig, "customer", customer)
+        assert not {"loyalty_tier", "zone", "vat"} & held(rig, "customer", customer).keys()
         assert daemon.stop() == 0
     assert rig.sandbox.violations() == {}
     assert [line for line in daemon.lines() if line["level"] in ("error", "critical")] == []
@@ -187,6 +199,8 @@ def test_modules_tables_from_import_to_live_change(rig: Rig) -> None:
         ("[mapping.deal.properties]\nx = 'coupon_cod'", "did you mean 'coupon_code'"),
         ("[mapping.product.attributes]\nx = 'colr'", "did you mean 'color'"),
         ("[mapping.customer.attributes]\nx = 'gender'", "map it in mapping.contact.properties"),
+        ("[mapping.customer.address_attributes]\nx = 'delivery_zon'", "correct mapping.customer.address_attributes"),
+        ("[mapping.customer.address_attributes]\nx = 'company'", "map it in mapping.contact.billing_address"),
         ("[mapping.deal.properties]\nx = 'remote_ip'", "must not leave the shop"),
     ],
 )

@@ -122,6 +122,8 @@ def test_an_attribute_alone_is_read_as_its_definition_says() -> None:
     ("section", "text", "said"),
     [
         ("customer.attributes", "x = 'rp_token'", "must not leave the shop"),
+        ("customer.address_attributes", "x = 'ip_address'", "must not leave the shop"),
+        ("contact.billing_address", "x = 'remote_ip'", "must not leave the shop"),
         ("product.attributes", "x = 'no code!'", "is no attribute code"),
         ("product.attributes", "x = { cod = 'color' }", "did you mean code?"),
         ("deal.properties", "x = { column = 'y', type = 'option' }", "is for attributes"),

@@ -7,7 +7,7 @@ what they are about: ``order-...``, ``customer-...``, ``product-...``, ``shop-..
 from __future__ import annotations
 
 from tests.kit.events.catalogue import CATALOGUE
-from tests.kit.events.people import PEOPLE
+from tests.kit.events.people import ADDRESSES, PEOPLE
 from tests.kit.events.quiet import QUIET
 from tests.kit.events.sales import SALES
 from tests.kit.events.stage import MAPPING, Scene, World, open_shop
@@ -15,4 +15,4 @@ from tests.kit.events.upheaval import UPHEAVAL
 
 __all__ = ["MAPPING", "SCENES", "Scene", "World", "open_shop"]
 
-SCENES: tuple[Scene, ...] = (*SALES, *PEOPLE, *CATALOGUE, *QUIET, *UPHEAVAL)
+SCENES: tuple[Scene, ...] = (*SALES, *PEOPLE, *CATALOGUE, *QUIET, *ADDRESSES, *UPHEAVAL)

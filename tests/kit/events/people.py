@@ -58,6 +58,28 @@ def _address_gone(world: World) -> None:
     world.shop.delete_customer_address(_default(world))
 
 
+def _zone(world: World) -> None:
+    """A custom attribute of the default billing address: a row of a table of its own."""
+    address = world.shop.add_address(world.customers["bare"], default=True)
+    world.shop.set_delivery_zone(address, world.shop.option("delivery_zone", "Island"))
+
+
+def _zone_renamed(world: World) -> None:
+    world.shop.rename_option("delivery_zone", "Island", "Islands")
+
+
+def _zone_emptied(world: World) -> None:
+    world.shop.set_delivery_zone(_default(world), None)
+
+
+def _zone_of_another(world: World) -> None:
+    """An address that has a zone already becomes the default one: no value is written."""
+    shop, who = world.shop, world.customers["bare"]
+    address = shop.add_address(who)
+    shop.set_delivery_zone(address, shop.option("delivery_zone", "Mainland"))
+    shop.edit_customer(who, default_billing=address)
+
+
 def _new_email(world: World) -> None:
     """Every order that carries the old email is saved, one by one: a matter of one contact."""
     world.shop.change_email(world.customers["regular"], "regular.shopper@example.com")
@@ -160,4 +182,12 @@ PEOPLE: tuple[Scene, ...] = (
     ("form-customer", _form_customer),
     ("form-answered", _form_answered),
     ("form-deleted", _form_deleted),
+)
+
+ADDRESSES: tuple[Scene, ...] = (
+    ("customer-address-attribute", _zone),
+    ("customer-address-attribute-renamed", _zone_renamed),
+    ("customer-address-attribute-emptied", _zone_emptied),
+    ("customer-address-attribute-of-another", _zone_of_another),
+    ("customer-address-attribute-deleted", _address_gone),  # its values go with it silently
 )

@@ -11,7 +11,10 @@ from tests.kit.shop import Shop
 
 MAPPING: Final[dict[str, Any]] = {
     "product": {"attributes": {"color": "color", "materials": "materials"}},
-    "customer": {"attributes": {"loyalty_tier": "loyalty_tier"}},
+    "customer": {
+        "attributes": {"loyalty_tier": "loyalty_tier"},
+        "address_attributes": {"delivery_zone": "delivery_zone"},
+    },
     "contact_forms": [
         {
             "table": "vb_contact_us_history",

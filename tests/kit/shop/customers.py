@@ -85,13 +85,20 @@ class Customers:
 
     def set_loyalty_tier(self, customer: int, option: int | None) -> None:
         """A custom attribute: upserted, or its row deleted when emptied."""
-        attribute = self.db.get("eav_attribute", attribute_code="loyalty_tier")["attribute_id"]
+        self._choose("customer_entity_int", "loyalty_tier", customer, option)
+
+    def set_delivery_zone(self, address: int, option: int | None) -> None:
+        """The same for an attribute of addresses."""
+        self._choose("customer_address_entity_int", "delivery_zone", address, option)
+
+    def _choose(self, table: str, code: str, entity: int, option: int | None) -> None:
+        attribute = self.db.get("eav_attribute", attribute_code=code)["attribute_id"]
         with self.db.transaction():
             if option is None:
-                self.db.delete("customer_entity_int", attribute_id=attribute, entity_id=customer)
+                self.db.delete(table, attribute_id=attribute, entity_id=entity)
             else:
-                row = {"attribute_id": attribute, "entity_id": customer, "value": option}
-                self.db.upsert("customer_entity_int", [row], ("attribute_id", "entity_id"))
+                row = {"attribute_id": attribute, "entity_id": entity, "value": option}
+                self.db.upsert(table, [row], ("attribute_id", "entity_id"))
 
     def change_email(self, customer: int, email: str) -> None:
         """The account, then every order with the old email one by one, then quotes, then the newsletter's row."""

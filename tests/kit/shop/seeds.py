@@ -61,6 +61,7 @@ OPTIONS = {
     "manufacturer": ("Northwind Mills", "Almond & Sons"),
     "materials": ("Cotton", "Wool", "Polyester"),
     "loyalty_tier": ("Bronze", "Silver", "Gold"),
+    "delivery_zone": ("Mainland", "Island"),
 }
 FRENCH = {"Black": "Noir", "Blue": "Bleu", "Red": "Rouge", "Green": "Vert", "Cotton": "Coton", "Wool": "Laine"}
 
@@ -130,6 +131,8 @@ def _attributes(db: Db, rng: random.Random) -> None:
     rows.append(_attribute(1, "loyalty_tier", "int", "select"))
     rng.shuffle(rows)
     numbers = sorted(rng.sample(range(200, 900), len(rows)))
+    rows.append(_attribute(2, "delivery_zone", "int", "select"))
+    numbers.append(numbers[-1] + 1)
     with db.transaction():
         db.insert_many("eav_entity_type", [
             {"entity_type_id": number, "entity_type_code": code, "entity_model": f"Magento\\Model\\{code}",
@@ -148,16 +151,18 @@ def _attribute(entity_type: int, code: str, backend: str, kind: str) -> dict[str
     return {
         "entity_type_id": entity_type, "attribute_code": code, "backend_type": backend, "frontend_input": kind,
         "frontend_label": code.replace("_", " ").title(),
-        "is_user_defined": int(code in ("color", "manufacturer", "size", "materials", "loyalty_tier")),
+        "is_user_defined": int(code in ("color", "manufacturer", "size", "materials", "loyalty_tier", "delivery_zone")),
     }  # fmt: skip
 
 
 def _options(db: Db) -> None:
     numbers = {row["attribute_code"]: row["attribute_id"] for row in db.find("eav_attribute")}
-    for code, labels in OPTIONS.items():
+    of_people = ("loyalty_tier", "delivery_zone")
+    for codes in (*((code,) for code in OPTIONS if code not in of_people), of_people):
         with db.transaction():
-            for order, label in enumerate(labels):
-                option = db.insert("eav_attribute_option", attribute_id=numbers[code], sort_order=order)
-                db.insert("eav_attribute_option_value", option_id=option, store_id=0, value=label)
-                if label in FRENCH:
-                    db.insert("eav_attribute_option_value", option_id=option, store_id=2, value=FRENCH[label])
+            for code in codes:
+                for order, label in enumerate(OPTIONS[code]):
+                    option = db.insert("eav_attribute_option", attribute_id=numbers[code], sort_order=order)
+                    db.insert("eav_attribute_option_value", option_id=option, store_id=0, value=label)
+                    if label in FRENCH:
+                        db.insert("eav_attribute_option_value", option_id=option, store_id=2, value=FRENCH[label])

@@ -12,7 +12,7 @@ from mappers.mapping import MagentoMapping
 from tests.kit.rows import DictRows
 from tests.unit.mappers.shops import ATTRIBUTE_IDS, REFERENCES, customer, item, order, properties, rendered, shop_rows
 
-COLOR, MATERIALS, TIER = 93, 140, 150
+COLOR, MATERIALS, TIER, ZONE = 93, 140, 150, 160
 OWN: dict[str, tuple[int, str, str]] = {
     "color": (COLOR, "int", "select"),
     "materials": (MATERIALS, "text", "multiselect"),
@@ -25,8 +25,10 @@ OWN: dict[str, tuple[int, str, str]] = {
     "meta_title": (84, "varchar", "text"),
     "has_options": (144, "static", "text"),
 }
-LABELS = {51: ("Black", "Noir"), 52: ("Blue", ""), 61: ("Cotton", "Coton"), 62: ("Wool", None), 71: ("Gold", "Or")}
-OPTION_OF = {51: COLOR, 52: COLOR, 61: MATERIALS, 62: MATERIALS, 71: TIER}
+LABELS = {51: ("Black", "Noir"), 52: ("Blue", ""), 61: ("Cotton", "Coton"), 62: ("Wool", None), 71: ("Gold", "Or"),
+          81: ("Island", "Île")}  # fmt: skip
+OPTION_OF = {51: COLOR, 52: COLOR, 61: MATERIALS, 62: MATERIALS, 71: TIER, 81: ZONE}
+HOME, OFFICE = 5, 6
 FRENCH = 2
 
 
@@ -47,12 +49,18 @@ def references() -> dict[str, list[dict[str, Value]]]:
             labels.append({"value_id": option * 10 + 1, "option_id": option, "store_id": FRENCH, "value": french})
     return {
         **REFERENCES,
-        "eav_entity_type": [*REFERENCES["eav_entity_type"], {"entity_type_id": 1, "entity_type_code": "customer"}],
+        "eav_entity_type": [
+            *REFERENCES["eav_entity_type"],
+            {"entity_type_id": 1, "entity_type_code": "customer"},
+            {"entity_type_id": 2, "entity_type_code": "customer_address"},
+        ],
         "eav_attribute": [
             *REFERENCES["eav_attribute"],
             *(attribute(identity, code, backend, shown) for code, (identity, backend, shown) in OWN.items()),
             attribute(TIER, "loyalty_tier", "int", "select", 1),
             attribute(151, "color", "varchar", "text", 1),  # the same code of another entity type
+            attribute(ZONE, "delivery_zone", "int", "select", 2),
+            attribute(161, "door_code", "varchar", "text", 2),
         ],
         "eav_attribute_option": [{"option_id": option, "attribute_id": of} for option, of in OPTION_OF.items()],
         "eav_attribute_option_value": labels,
@@ -67,6 +75,21 @@ def a_shop(attributes: dict[str, Any], *, customers: bool = False, view: str = "
         "customer_entity": [customer()],
     }
     return shop_rows(tables, store_view=view, **{section: {"attributes": attributes}})
+
+
+def a_customer_with_addresses(**address_attributes: Any) -> DictRows:
+    """Customer 7 with two addresses, of which HOME is the default one for bills."""
+    tables = references() | {
+        "customer_entity": [customer(default_billing=HOME)],
+        "customer_address_entity": [{"entity_id": HOME, "parent_id": 7}, {"entity_id": OFFICE, "parent_id": 7}],
+    }
+    return shop_rows(tables, customer={"address_attributes": address_attributes})
+
+
+def put_zone(rows: DictRows, address: int, option: int = 81) -> list[ObjectRef | Sweep]:
+    """Write an address's delivery zone."""
+    table = "customer_address_entity_int"
+    return rows.put(table, value_id=address, entity_id=address, attribute_id=ZONE, value=option)
 
 
 def put_value(rows: DictRows, code: str, held: Value, *, store: int = 0) -> list[ObjectRef | Sweep]:
@@ -223,14 +246,65 @@ def test_a_customers_attribute() -> None:
     assert properties(rows, Kind.CUSTOMER, 7)["tier"] == "Platinum"
 
 
+def test_an_attribute_of_the_default_billing_address() -> None:
+    """A value of it touches its customer, one of another address nothing; a renamed option renders its users."""
+    rows = a_customer_with_addresses(zone="delivery_zone")
+    assert properties(rows, Kind.CUSTOMER, 7)["zone"] == ""
+    assert put_zone(rows, OFFICE) == []
+    assert properties(rows, Kind.CUSTOMER, 7)["zone"] == ""
+    assert put_zone(rows, HOME) == [ObjectRef(Kind.CUSTOMER, 7)]
+    assert properties(rows, Kind.CUSTOMER, 7)["zone"] == "Island"
+
+    renamed = rows.put("eav_attribute_option_value", value_id=810, option_id=81, store_id=0, value="Mainland")
+
+    assert ObjectRef(Kind.CUSTOMER, 7) in rows.spread(renamed)
+    assert properties(rows, Kind.CUSTOMER, 7)["zone"] == "Mainland"
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        pytest.param(lambda rows: rows.put("customer_entity", entity_id=7, default_billing=OFFICE), id="another one"),
+        pytest.param(lambda rows: rows.put("customer_entity", entity_id=7, default_billing=None), id="none"),
+        pytest.param(lambda rows: rows.remove("customer_address_entity", HOME), id="deleted"),
+        pytest.param(lambda rows: rows.put("customer_address_entity", entity_id=HOME, parent_id=8), id="given away"),
+        pytest.param(lambda rows: rows.remove("customer_address_entity_int", HOME), id="emptied"),
+    ],
+)
+def test_an_address_that_is_not_the_default_any_more_takes_its_attributes_along(leave: Any) -> None:
+    """The value's own rows stay or go unnoticed: the address's row or the account's tells of it."""
+    rows = a_customer_with_addresses(zone="delivery_zone", door={"code": "door_code"})
+    put_zone(rows, HOME)
+
+    assert ObjectRef(Kind.CUSTOMER, 7) in leave(rows)
+    assert properties(rows, Kind.CUSTOMER, 7)["zone"] == properties(rows, Kind.CUSTOMER, 7)["door"] == ""
+
+
+def test_address_values_are_kept_and_pulled_for_what_is_mapped() -> None:
+    """One attribute's values of five tables, by the default billing address; other tables stay as they are."""
+    rows = a_customer_with_addresses(zone="delivery_zone")
+    rows.put("customer_address_entity_varchar", value_id=1, entity_id=HOME, attribute_id=161, value="1234")
+    values = {f"customer_address_entity_{backend}" for backend in ("varchar", "int", "decimal", "text", "datetime")}
+    plain = {spec.name for spec in shop_rows().mapper.tables}
+    pulled = rows.mapper.pulls(ObjectRef(Kind.CUSTOMER, 7), rows)
+
+    assert rows.every("customer_address_entity_varchar") == []
+    assert {spec.name for spec in rows.mapper.tables} - plain == {
+        "eav_attribute_option", "eav_attribute_option_value", *values,
+    }  # fmt: skip
+    assert {pull for pull in pulled if pull.table in values} == {Pull(table, "entity_id", HOME) for table in values}
+
+
 def test_what_stands_in_for_a_row_clears_its_attributes() -> None:
     """A deleted customer or product keeps no attribute."""
     attributes = {"attributes": {"color": "color"}}
     tables = references() | {"sales_order": [order(customer_id=7)], "sales_order_item": [item()]}
-    rows = shop_rows(tables, product=attributes, customer=attributes)
+    rows = shop_rows(
+        tables, product=attributes, customer=attributes | {"address_attributes": {"zone": "delivery_zone"}}
+    )
 
     assert properties(rows, Kind.PRODUCT, 10)["color"] == ""
-    assert properties(rows, Kind.CUSTOMER, 7)["color"] == ""
+    assert properties(rows, Kind.CUSTOMER, 7)["color"] == properties(rows, Kind.CUSTOMER, 7)["zone"] == ""
 
 
 def test_only_values_of_mapped_attributes_are_kept() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cdc.model import Kind, Value
+from cdc.model import Kind, ObjectRef, Value
 from mappers.guests import guest_id
 from tests.unit.mappers.shops import address, customer, exists, order, properties, rendered, shop_rows
 
@@ -43,6 +43,25 @@ def test_a_customer_has_every_default_property() -> None:
         "newsletter": "subscribed",
     }
     assert rendered(rows, Kind.CUSTOMER, 7).references == ()
+
+
+def test_a_customer_takes_columns_of_the_default_billing_address() -> None:
+    """Empty without one, and for who stands on an order; changes of the address touch as those of any column."""
+    offices = [{**HOME, "vat_id": "GB123"}, {**HOME, "entity_id": 6, "vat_id": "GB456"}]
+    rows = shop_rows(
+        {"customer_entity": [customer(default_billing=5)], "customer_address_entity": offices},
+        contact={"billing_address": {"vat": "vat_id"}},
+    )
+    assert properties(rows, Kind.CUSTOMER, 7)["vat"] == "GB123"
+    assert rows.put("customer_address_entity", entity_id=5, vat_id="GB789") == [ObjectRef(Kind.CUSTOMER, 7)]
+    assert properties(rows, Kind.CUSTOMER, 7)["vat"] == "GB789"
+
+    rows.put("customer_entity", entity_id=7, default_billing=None)
+    assert properties(rows, Kind.CUSTOMER, 7)["vat"] == ""
+
+    rows.put("sales_order", **order(customer_id=7))
+    rows.remove("customer_entity", 7)
+    assert properties(rows, Kind.CUSTOMER, 7)["vat"] == ""
 
 
 @pytest.mark.parametrize(

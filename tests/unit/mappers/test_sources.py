@@ -45,6 +45,8 @@ def test_ones_own_properties_are_listed_with_their_places() -> None:
     found = listed(
         deal={"properties": {"coupon_code": {"column": "opts", "json": "$.a"}, "slot": slot}},
         product={"attributes": {"color": "color"}},
+        customer={"address_attributes": {"zone": "delivery_zone"}},
+        contact={"billing_address": {"vat": "vat_id"}},
         satellites=[{"table": "dates", "key": "order_id", "properties": {"day": {"column": "d", "type": "date"}}}],
         contact_forms=[{"table": "notes", "email": "mail", "properties": {"phone": "tel", "subject": "topic"}}],
     )
@@ -53,5 +55,7 @@ def test_ones_own_properties_are_listed_with_their_places() -> None:
     assert found[ObjectType.DEAL, "slot"] == (PropertyType.TEXT, "sales_order.slot_id, label in slots.id")
     assert found[ObjectType.DEAL, "day"] == (PropertyType.DATE, "dates.d")
     assert found[ObjectType.PRODUCT, "color"] == (PropertyType.TEXT, "attributes of the product: color")
+    assert found[ObjectType.CONTACT, "zone"] == (PropertyType.TEXT, "attributes of the billing address: delivery_zone")
+    assert found[ObjectType.CONTACT, "vat"] == (PropertyType.TEXT, "customer_address_entity.vat_id")
     assert found[ObjectType.CONTACT, "phone"][1].endswith("sales_order_address.telephone, else notes.tel")
     assert found[ObjectType.CONTACT, "subject"] == (PropertyType.TEXT, "notes.topic")
