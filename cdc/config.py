@@ -129,6 +129,11 @@ class SinkSettings(Section):
     )
     store_label: str = Field("Magento", description="bridge v2: what HubSpot shows as the store's name")
     store_admin_uri: str = Field("", description="bridge v2: address of the shop's administration, for a link")
+    on_email_change: Literal["leave_out", "send"] = Field(
+        "leave_out",
+        description="bridge: a customer's email that differs from the one HubSpot took first, which it never changes."
+        " leave_out: the rest is sent; send: it goes along, and may make a second contact",
+    )
     gzip: bool = Field(False, description="bridge: compress what is sent; not every service takes it")
     path: str = Field("-", description="jsonl: file to append to, - for stdout")
     paths: dict[ObjectType, str] = Field(

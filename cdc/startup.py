@@ -19,10 +19,11 @@ from cdc.config import Settings
 from cdc.errors import ConfigError, PositionLostError, SetupError, SourceDisconnectedError
 from cdc.history.reader import RowLoader
 from cdc.member import open_member
-from cdc.model import Doubt, Position, Start, StartKind, TableSchema, TableSpec, Transaction, parse_start
+from cdc.model import Doubt, ObjectType, Position, Start, StartKind, TableSchema, TableSpec, Transaction, parse_start
 from cdc.parts import OnState, Parts
 from cdc.protocols import Clock, Mapper
 from cdc.replica.cascades import core_foreign_keys, in_row_ids, with_between
+from cdc.replica.emails import EmailRule
 from cdc.replica.replica import Replica
 from cdc.source.binlog import BinlogSource
 from cdc.source.files import FilesSource
@@ -32,6 +33,7 @@ from cdc.source.schemas import ServerSchemas
 from cdc.source.server import ServerIdentity, connect, current_position, foreign_keys
 from cdc.source.spill import room_in
 from mappers.mapping import MagentoMapping
+from sinks.bridge_mapping import source_of
 
 log = structlog.get_logger(__name__)
 
@@ -60,10 +62,20 @@ def open_parts(
 ) -> Parts:
     """Open state and source. Raises SetupError, PositionLostError, StateError, SourceDisconnectedError."""
     if settings.source.kind == "files":
-        return _open_files(settings, start, clock, relay)
-    if settings.source.kind == "kafka":
-        return open_member(settings, start, stop, clock, on_state, loop)
-    return _open_binlog(settings, start, stop, clock, on_state, relay)
+        parts = _open_files(settings, start, clock, relay)
+    elif settings.source.kind == "kafka":
+        parts = open_member(settings, start, stop, clock, on_state, loop)
+    else:
+        parts = _open_binlog(settings, start, stop, clock, on_state, relay)
+    parts.replica.renderer.emails = _email_rule(settings)
+    return parts
+
+
+def _email_rule(settings: Settings) -> EmailRule:
+    if settings.sink.kind != "bridge":
+        return EmailRule()
+    name = source_of(ObjectType.CONTACT, "email", settings.mapping.extras())
+    return EmailRule(name, leave_out=settings.sink.on_email_change == "leave_out")
 
 
 def _open_files(settings: Settings, start: Start | None, clock: Clock, relay: RelayHook | None) -> Parts:

@@ -43,6 +43,9 @@ ADVICE: Final[Mapping[str, str]] = {
 }
 """Error type → what to do. Closed: a type that is not in it gets ``OTHER``."""
 
+NO_RECORD: Final = frozenset({"INVALID_EMAIL_ADDRESS", "MISSING_REQUIRED_PROPERTY", "CREATE_FAIL_NO_INFO"})
+"""Said of a contact: HubSpot holds none, so it has no email of it either."""
+
 OTHER: Final = "HubSpot's documents do not name this error; read the detail, then retry or drop it"
 
 

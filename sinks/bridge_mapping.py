@@ -147,6 +147,11 @@ def rows(object_type: ObjectType, extras: Extras | None = None, version: int = 1
     return {**kept, **own, **{name: Target(name, "STRING") for name in associations}}
 
 
+def source_of(object_type: ObjectType, target: str, extras: Extras | None = None) -> str:
+    """The neutral name that feeds this HubSpot property; "" if none does."""
+    return next((name for name, row in rows(object_type, extras).items() if row.name == target), "")
+
+
 def default_settings(version: int = 1) -> dict[str, Any]:
     """The body of PUT settings for an account that has none."""
     return merged_settings({}, version=version)[0]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MOST = 20
 """Objects shown for one text: a SKU may stand on thousands of lines."""
 
+_OTHER_EMAIL = "HubSpot took another email for it, which the bridge does not change: change it in HubSpot by hand"
+
 
 def trace(
     context: typer.Context,
@@ -122,7 +124,7 @@ def _trace(
     if made is not None:
         document["properties"] = _shown(made.properties, values)
         document["refers_to"] = [other.external_id(namespace) for other in made.references]
-        document["warnings"] = list(made.warnings)
+        document["warnings"] = [*made.warnings, *([_OTHER_EMAIL] if held is not None and held.email_new else [])]
     if held is not None and held.rendered_hash is not None:
         document["rendered"] = {
             "position": places.place(held.rendered_stamp) if held.rendered_stamp else "",

@@ -17,7 +17,7 @@ from cdc.delivery.quota import Ticket
 from cdc.delivery.verdict import Step, Verdict, judge, kind_of, message_retry_s
 from cdc.errors import BatchRefusedError, OutcomeUnknownError, SinkError, SinkThrottledError
 from cdc.model import Action, Answer, Message, ObjectType, Outcome, Receipt
-from cdc.replica import ledger, unknown
+from cdc.replica import emails, ledger, unknown
 from cdc.replica.outbox import SUSPECT, Entry
 from cdc.replica.settle import Settlement, SettleResult, settle
 from cdc.replica.store import Store
@@ -142,6 +142,9 @@ class Courier:
 
     async def _carry_out(self, entries: Sequence[Entry], error: SinkError, verdict: Verdict) -> None:
         context = self._context
+        told = [(entry.ref, entry.changed_at, entry.email) for entry in entries if entry.email]
+        if told and not isinstance(error, OutcomeUnknownError):
+            await context.state.call(lambda store: emails.not_told(store, told))
         if verdict.step is Step.REJECT:
             await self._settle([Settlement(entries[0], Outcome.REJECTED, kind_of(error), error.message)])
         elif verdict.step is Step.PARK:

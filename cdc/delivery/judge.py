@@ -17,7 +17,17 @@ from cdc.delivery.quota import Traffic
 from cdc.delivery.slots import wait_for_slot
 from cdc.errors import SinkError
 from cdc.model import Judgement, ObjectRef, parse_external_id
-from cdc.replica.refuted import Orphan, can_do_without, is_current, let_wait, orphans, render_again, set_aside
+from cdc.replica.emails import is_missed
+from cdc.replica.refuted import (
+    Orphan,
+    can_do_without,
+    is_current,
+    let_wait,
+    orphans,
+    render_again,
+    send_whole,
+    set_aside,
+)
 from cdc.replica.store import Store
 
 log = structlog.get_logger(__name__)
@@ -89,6 +99,9 @@ class Judge:
             if not is_current(store, ref, judgement.changed_at):
                 continue
             orphan = Orphan(ref, judgement.changed_at, now_ms, judgement.kind, judgement.detail)
+            if is_missed(store, ref, judgement.kind):
+                send_whole(store, orphan)
+                continue
             waits = judgement.kind in ASSOCIATION_KINDS and self._resends.get(ref, 0) < MAX_RESENDS
             if waits:
                 let_wait(store, orphan)

@@ -16,7 +16,8 @@ class LedgerEntry(NamedTuple):
     """One object's line. Times are epoch milliseconds (``_at``: a message's ``changed_at``); 0: never.
 
     ``rendered_stamp``: the place in the log at which it was last rendered. ``answer``: what the last request with it
-    brought, "" if that was acceptance; ``answered_ms`` before ``sent_ms``: nothing yet.
+    brought, "" if that was acceptance; ``answered_ms`` before ``sent_ms``: nothing yet. ``email``, ``email_new``: marks
+    of addresses, see emails.py.
     """
 
     rendered_hash: bytes | None = None
@@ -31,6 +32,8 @@ class LedgerEntry(NamedTuple):
     sent_ms: int = 0
     answered_ms: int = 0
     answer: str = ""
+    email: bytes = b""
+    email_new: bytes = b""
 
 
 class Ledger:
@@ -44,7 +47,8 @@ class Ledger:
         """The object's line."""
         row = self._store.db.execute(
             "SELECT rendered_hash, rendered_at, rendered_delete, accepted_hash, accepted_at, accepted_delete, tried_at,"
-            " properties, rendered_stamp, sent_ms, answered_ms, answer FROM ledger WHERE kind = ? AND id = ?",
+            " properties, rendered_stamp, sent_ms, answered_ms, answer, email, email_new FROM ledger"
+            " WHERE kind = ? AND id = ?",
             (ref.kind.value, ref.id),
         ).fetchone()
         if row is None:

@@ -24,6 +24,8 @@ def pack_state(state: ObjectState) -> bytes:
             "letter": state.letter,
             "orphan": state.orphan,
             "position": state.position,
+            "email": state.email.hex(),
+            "email_at": state.email_at,
         }
     )
 
@@ -43,6 +45,8 @@ def unpack_state(ref: ObjectRef, value: bytes) -> ObjectState:
         tuple(found["letter"]) if found["letter"] is not None else None,
         tuple(found["orphan"]) if found["orphan"] is not None else None,
         str(found["position"]),
+        bytes.fromhex(found.get("email", "")),
+        int(found.get("email_at", 0)),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from cdc.model import Action, Kind, ObjectRef, Position
-from cdc.replica import deadletters, dirty, unknown
+from cdc.replica import deadletters, dirty, emails, unknown
 from cdc.replica.render import DELETED
 from cdc.replica.replica import Replica
 from cdc.replica.store import Store
@@ -37,7 +37,7 @@ class ObjectState:
     ``rendered``: hash of what it rendered last, if nothing newer waits there. ``ever``: properties that ever held a
     value there: a message names these when they are empty. ``bare``: whom it was sent without. ``letter``: its dead
     letter (action, changed_at, at, reason, detail, position), ``orphan``: its wait for a parent (changed_at, since,
-    reason, detail).
+    reason, detail). ``email``, ``email_at``: what HubSpot holds for good, and since which message (emails.py).
     """
 
     ref: ObjectRef
@@ -51,6 +51,8 @@ class ObjectState:
     letter: tuple[Any, ...] | None = None
     orphan: tuple[Any, ...] | None = None
     position: str = ""
+    email: bytes = b""
+    email_at: int = 0
     seq: int = field(default=0, compare=False)
 
 
@@ -84,10 +86,10 @@ def told(store: Store, states: Iterable[ObjectState], next_offset: int) -> None:
 def _state(replica: Replica, ref: ObjectRef, seq: int) -> ObjectState:
     db, pair = replica.store.db, (ref.kind.value, ref.id)
     held = db.execute(
-        "SELECT accepted_hash, accepted_at, accepted_delete, accepted_refs, rendered_hash, properties FROM ledger"
-        " WHERE kind = ? AND id = ?",
+        "SELECT accepted_hash, accepted_at, accepted_delete, accepted_refs, rendered_hash, properties, email, email_at"
+        " FROM ledger WHERE kind = ? AND id = ?",
         pair,
-    ).fetchone() or (None, 0, 0, "", None, b"")
+    ).fetchone() or (None, 0, 0, "", None, b"", b"", 0)
     is_pending = db.execute("SELECT 1 FROM outbox WHERE kind = ? AND id = ?", pair).fetchone() is not None
     bare = db.execute("SELECT ref_kind, ref_id FROM bare_link WHERE kind = ? AND id = ?", pair).fetchall()
     letter = db.execute(
@@ -110,6 +112,8 @@ def _state(replica: Replica, ref: ObjectRef, seq: int) -> ObjectState:
         letter,
         orphan,
         str(replica.places.position or ""),
+        held[6],
+        held[7],
         seq,
     )
 
@@ -200,6 +204,7 @@ def _take(replica: Replica, state: ObjectState) -> None:
     store, pair = replica.store, (state.ref.kind.value, state.ref.id)
     store.db.execute("INSERT OR IGNORE INTO ledger (kind, id) VALUES (?, ?)", pair)
     _copy(store, state, pair)
+    emails.render_others(store, (state.ref,))
     ledger = replica.renderer.ledger
     held = ledger.get(state.ref)
     assert held is not None
@@ -225,11 +230,11 @@ def _take(replica: Replica, state: ObjectState) -> None:
 def _copy(store: Store, state: ObjectState, pair: tuple[str, Any]) -> None:
     """The leader's side of the object as it stands there."""
     store.db.execute(
-        "UPDATE ledger SET accepted_hash = ?, accepted_at = ?, accepted_delete = ?, accepted_refs = ?"
-        " WHERE kind = ? AND id = ?",
+        "UPDATE ledger SET accepted_hash = ?, accepted_at = ?, accepted_delete = ?, accepted_refs = ?, email = ?,"
+        " email_at = ?, email_new = CASE WHEN ? THEN email_new ELSE x'' END WHERE kind = ? AND id = ?",
         (
             state.accepted, state.accepted_at, int(state.is_deleted), dump_refs(state.refs) if state.refs else "",
-            *pair,
+            state.email, state.email_at, bool(state.email), *pair,
         ),
     )  # fmt: skip
     store.db.execute(f"DELETE FROM dead_letter WHERE kind = ? AND id = ? AND reason <> '{deadletters.RENDER}'", pair)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from cdc.model import OBJECT_TYPE, RANK, Action, Kind, ObjectRef, ObjectType, Urgency
-from cdc.replica import dirty
+from cdc.replica import dirty, emails
 from cdc.replica.store import Store
 from cdc.replica.waits import HELD_DELETE, Waits, block, dump_refs, key_of, parse_key, parse_refs
 
@@ -30,7 +30,7 @@ OVERHEAD: Final = 160
 
 _COLUMNS = (
     "seq, kind, id, urgency, action, changed_at, hash, properties, refs, commit_ms, rendered_ms, attempts, position,"
-    " read_ms"
+    " read_ms, email"
 )
 
 
@@ -39,7 +39,7 @@ class Entry:
     """One message as it waits. ``refs``: whom it is sent with; ``bare``: whom it has to go without.
 
     ``properties`` is the JSON object as text. Times are epoch milliseconds; ``attempts`` counts those that failed
-    through the message's own fault, as far as one can tell.
+    through the message's own fault, as far as one can tell. ``email``: mark of the address in it (emails.py).
     """
 
     ref: ObjectRef
@@ -56,6 +56,7 @@ class Entry:
     position: str
     bare: tuple[ObjectRef, ...] = ()
     read_ms: int = 0
+    email: bytes = b""
 
     @property
     def size(self) -> int:
@@ -179,6 +180,7 @@ class _Look:
             attempts,
             place,
             read_ms,
+            mail,
         ) = row
         wanted = parse_refs(refs)
         bare: tuple[ObjectRef, ...] = ()
@@ -206,7 +208,7 @@ class _Look:
                 return None
         return Entry(
             ref, seq, Action(action), changed_at, digest, properties, wanted, Urgency(urgency), commit_ms, rendered_ms,
-            attempts, place, bare, read_ms,
+            attempts, place, bare, read_ms, mail,
         )  # fmt: skip
 
     def _was_tried(self, ref: ObjectRef, changed_at: int) -> bool:
@@ -275,6 +277,7 @@ def mark_tried(store: Store, entries: Sequence[Entry], now_ms: int = 0) -> None:
         "UPDATE ledger SET tried_at = max(tried_at, ?), sent_ms = ? WHERE kind = ? AND id = ?",
         [(entry.changed_at, now_ms, entry.ref.kind.value, entry.ref.id) for entry in entries],
     )
+    emails.told(store, [(entry.ref, entry.changed_at, entry.email) for entry in entries])
     deleted = [(entry.ref.kind.value, entry.ref.id) for entry in entries if entry.action is Action.DELETE]
     if deleted:
         store.db.executemany("UPDATE ledger SET accepted_delete = 1 WHERE kind = ? AND id = ?", deleted)

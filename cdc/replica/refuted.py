@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cdc.model import Action, Kind, ObjectRef
-from cdc.replica import deadletters, dirty
+from cdc.replica import deadletters, dirty, emails
 from cdc.replica.store import Store
 from cdc.replica.waits import Waits, free, parse_refs
 
@@ -46,12 +46,20 @@ def _refute(store: Store, ref: ObjectRef) -> None:
 def set_aside(store: Store, orphan: Orphan, now_ms: int) -> None:
     """Make it a dead letter; what waited for it is judged anew."""
     _refute(store, orphan.ref)
+    emails.refused(store, orphan.ref, orphan.changed_at, orphan.reason)
     _forget(store, orphan.ref)
     letter = deadletters.DeadLetter(
         orphan.ref, Action.UPSERT, orphan.changed_at, now_ms, orphan.reason, orphan.detail, position=""
     )
     deadletters.add(store, letter)
     free(store, [orphan.ref])
+
+
+def send_whole(store: Store, orphan: Orphan) -> None:
+    """Have a contact sent once more, with its email: the sink does not hold the one it was taken to hold."""
+    _refute(store, orphan.ref)
+    emails.forget(store, [orphan.ref])
+    dirty.mark(store, orphan.ref, force=True)
 
 
 def let_wait(store: Store, orphan: Orphan) -> None:

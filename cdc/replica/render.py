@@ -16,9 +16,10 @@ import orjson
 import structlog
 
 from cdc.errors import RenderError
-from cdc.model import RANK, Action, ObjectRef, Rendered, Urgency
+from cdc.model import RANK, Action, Kind, ObjectRef, Rendered, Urgency
 from cdc.protocols import Clock, Mapper
 from cdc.replica import unknown
+from cdc.replica.emails import EmailRule, mark_of, note_new
 from cdc.replica.ledger import Ledger, LedgerEntry
 from cdc.replica.rows import ReplicaRows
 from cdc.replica.store import Store
@@ -30,12 +31,14 @@ DELETED = hashlib.blake2b(b"DELETE", digest_size=16).digest()
 """The hash of every DELETE."""
 
 
-def _hash_of(properties: Mapping[str, str], refs: bytes) -> bytes:
+def _hash_of(properties: Mapping[str, str], refs: bytes, email_name: str, email: bytes) -> bytes:
     """What the object is to be, as 16 bytes. Emptied properties are left out: which ones a message has to name hangs on
-    what was sent before, and that members of one account need not have seen alike.
+    what was sent before, and that members of one account need not have seen alike. ``email``: mark of the address that
+    the sink has or gets, whether it is sent now or not, so that leaving one out is no change; b"" without one.
     """
-    held = orjson.dumps({name: value for name, value in properties.items() if value}, option=orjson.OPT_SORT_KEYS)
-    return hashlib.blake2b(held + b"\0" + refs, digest_size=16).digest()
+    held = {name: value for name, value in properties.items() if value and not (email and name == email_name)}
+    body = orjson.dumps(held, option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(body + b"\0" + refs + (b"\0" + email if email else b""), digest_size=16).digest()
 
 
 class Cause(NamedTuple):
@@ -68,6 +71,8 @@ class Renderer:
         """Whether any object could not be rendered: one that now can be loses its dead letter."""
         self.is_following = False
         """Whether another member sends: then whatever waits here may be on the wire there."""
+        self.emails = EmailRule()
+        """What the sink does with a contact's changed email; set before anything is rendered."""
         self.rendered = 0
         self.enqueued = 0
         self.unchanged = 0
@@ -106,9 +111,10 @@ class Renderer:
 
     def _exist(self, ref: ObjectRef, made: Rendered, held: LedgerEntry, cause: Cause) -> None:
         properties, ever = self._settled(made, held.properties)
+        email = self._email(ref, made, properties, held, cause)
         body = orjson.dumps(properties, option=orjson.OPT_SORT_KEYS)
         refs = orjson.dumps([[other.kind.value, other.id] for other in made.references])
-        digest = _hash_of(properties, refs)
+        digest = _hash_of(properties, refs, self.emails.name, email)
         if digest == held.rendered_hash and not cause.force:
             self.unchanged += 1
             return
@@ -123,7 +129,8 @@ class Renderer:
             self.ledger.set_rendered(ref, digest, held.accepted_at, delete=False, properties=ever, stamp=cause.stamp)
             return
         changed_at = self._changed_at(held, cause)
-        self._enqueue(ref, Action.UPSERT, changed_at, digest, body.decode(), refs.decode(), cause)
+        told = email if properties.get(self.emails.name) else b""
+        self._enqueue(ref, Action.UPSERT, changed_at, digest, body.decode(), refs.decode(), cause, told)
         self.ledger.set_rendered(ref, digest, changed_at, delete=False, properties=ever, stamp=cause.stamp)
         self._may_be_tried(ref, changed_at)
 
@@ -138,6 +145,29 @@ class Renderer:
                 continue
             properties[name] = value
         return properties, ever
+
+    def _email(
+        self, ref: ObjectRef, made: Rendered, properties: dict[str, str], held: LedgerEntry, cause: Cause
+    ) -> bytes:
+        """The mark of the customer's email that the sink has or gets; one that it would not change to is taken out."""
+        rule = self.emails
+        value = made.properties.get(rule.name)
+        if ref.kind is not Kind.CUSTOMER or value is None:
+            return b""
+        mark = mark_of(ref, value) if value else b""
+        is_other = held.email not in (b"", mark)
+        new = mark if is_other else b""
+        if new != held.email_new:
+            note_new(self._store, ref, new)
+            if new and not self.is_following:
+                action = "left_out" if rule.leave_out else "sent"
+                log.warning(
+                    "contact_email_changed", object=f"{ref.kind}-{ref.id}", email=action, position=cause.position
+                )
+        if not is_other or not rule.leave_out:
+            return mark
+        properties.pop(rule.name, None)
+        return held.email
 
     def _vanish(self, ref: ObjectRef, held: LedgerEntry | None, cause: Cause) -> None:
         if held is None or held.rendered_hash is None:
@@ -193,19 +223,27 @@ class Renderer:
         self._store.db.execute("DELETE FROM outbox WHERE kind = ? AND id = ?", (ref.kind.value, ref.id))
 
     def _enqueue(
-        self, ref: ObjectRef, action: Action, changed_at: int, digest: bytes, properties: str, refs: str, cause: Cause
+        self,
+        ref: ObjectRef,
+        action: Action,
+        changed_at: int,
+        digest: bytes,
+        properties: str,
+        refs: str,
+        cause: Cause,
+        email: bytes = b"",
     ) -> None:
         now_ms = self._clock.now_ms()
         self._store.db.execute(
             "INSERT INTO outbox (kind, id, rank, urgency, action, changed_at, hash, properties, refs, commit_ms,"
-            " rendered_ms, position, read_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " rendered_ms, position, read_ms, email) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (kind, id) DO UPDATE SET urgency = min(urgency, excluded.urgency), action = excluded.action,"
             " changed_at = excluded.changed_at, hash = excluded.hash, properties = excluded.properties,"
             " refs = excluded.refs, commit_ms = excluded.commit_ms, rendered_ms = excluded.rendered_ms,"
-            " position = excluded.position, read_ms = excluded.read_ms,"
+            " position = excluded.position, read_ms = excluded.read_ms, email = excluded.email,"
             " attempts = 0, not_before_ms = 0, blocked_by = NULL",
             (ref.kind.value, ref.id, RANK[ref.object_type], int(cause.urgency), action.value, changed_at, digest,
-             properties, refs, cause.commit_ms or now_ms, now_ms, cause.position, cause.read_ms),
+             properties, refs, cause.commit_ms or now_ms, now_ms, cause.position, cause.read_ms, email),
         )  # fmt: skip
         self.enqueued += 1
 

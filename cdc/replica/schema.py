@@ -65,6 +65,7 @@ CREATE TABLE IF NOT EXISTS ledger (
     accepted_refs TEXT NOT NULL DEFAULT '', tried_at INTEGER NOT NULL DEFAULT 0, properties BLOB NOT NULL DEFAULT x'',
     rendered_stamp INTEGER NOT NULL DEFAULT 0, sent_ms INTEGER NOT NULL DEFAULT 0,
     answered_ms INTEGER NOT NULL DEFAULT 0, answer TEXT NOT NULL DEFAULT '',
+    email BLOB NOT NULL DEFAULT x'', email_at INTEGER NOT NULL DEFAULT 0, email_new BLOB NOT NULL DEFAULT x'',
     PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS property (bit INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS outbox (
@@ -72,7 +73,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     action TEXT NOT NULL, changed_at INTEGER NOT NULL, hash BLOB NOT NULL, properties TEXT NOT NULL, refs TEXT NOT NULL,
     commit_ms INTEGER NOT NULL, rendered_ms INTEGER NOT NULL, position TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0, not_before_ms INTEGER NOT NULL DEFAULT 0, blocked_by TEXT,
-    read_ms INTEGER NOT NULL DEFAULT 0,
+    read_ms INTEGER NOT NULL DEFAULT 0, email BLOB NOT NULL DEFAULT x'',
     UNIQUE (kind, id));
 CREATE INDEX IF NOT EXISTS outbox_ready ON outbox (rank, urgency, seq) WHERE blocked_by IS NULL;
 CREATE INDEX IF NOT EXISTS outbox_blocked ON outbox (blocked_by) WHERE blocked_by IS NOT NULL;
@@ -107,11 +108,16 @@ CREATE TABLE IF NOT EXISTS orphan (
 """
 
 ADDED = {
-    "ledger": {"rendered_stamp": "0", "sent_ms": "0", "answered_ms": "0", "answer": "''"},
-    "outbox": {"read_ms": "0"},
-}
+    "ledger": {
+        "rendered_stamp": "0", "sent_ms": "0", "answered_ms": "0", "answer": "''", "email": "x''", "email_at": "0",
+        "email_new": "x''",
+    },
+    "outbox": {"read_ms": "0", "email": "x''"},
+}  # fmt: skip
 """Columns that came after version 1 was first written, with their defaults: a state without them gets them when it is
 opened, and an older program, which does not name them, still reads it."""
+
+_KINDS = {"''": "TEXT", "x''": "BLOB"}
 
 
 def add_columns(connection: sqlite3.Connection) -> None:
@@ -119,7 +125,7 @@ def add_columns(connection: sqlite3.Connection) -> None:
     for table, columns in ADDED.items():
         held = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
         for name in columns.keys() - held if held else ():
-            kind = "TEXT" if columns[name] == "''" else "INTEGER"
+            kind = _KINDS.get(columns[name], "INTEGER")
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind} NOT NULL DEFAULT {columns[name]}")
 
 

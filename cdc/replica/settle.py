@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cdc.model import Action, ObjectRef, Outcome
-from cdc.replica import deadletters, ledger, unknown
+from cdc.replica import deadletters, emails, ledger, unknown
 from cdc.replica.outbox import SUSPECT, Entry
 from cdc.replica.store import Store
 from cdc.replica.waits import dump_refs, free, link_again
@@ -59,6 +59,7 @@ def settle(
                 entry.ref, entry.action, entry.changed_at, now_ms, settlement.reason, settlement.detail, entry.position
             ),
         )
+        emails.refused(store, entry.ref, entry.changed_at, settlement.reason)
         if entry.action is Action.DELETE:  # it was taken for deleted while it was on the wire (mark_tried)
             store.db.execute(
                 "UPDATE ledger SET accepted_delete = (accepted_hash IS ?) WHERE kind = ? AND id = ?",
@@ -111,4 +112,5 @@ def _accept(store: Store, entries: Sequence[Entry], now_ms: int) -> None:
             for entry in entries
         ],
     )
+    emails.forget(store, [entry.ref for entry in entries if entry.action is Action.DELETE])
     deadletters.supersede(store, [(entry.ref, entry.changed_at) for entry in entries])

@@ -21,6 +21,12 @@ def note(store: Store, refs: Iterable[ObjectRef]) -> None:
     )
 
 
+def is_noted(store: Store, ref: ObjectRef) -> bool:
+    """Whether an attempt with the object may have landed, or may yet."""
+    pair = (ref.kind.value, ref.id)
+    return store.db.execute("SELECT 1 FROM unknown WHERE kind = ? AND id = ?", pair).fetchone() is not None
+
+
 def note_interrupted(store: Store) -> None:
     """At start: what waits though it was tried may have been on the wire when the last run ended."""
     store.db.execute(

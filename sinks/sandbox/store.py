@@ -182,11 +182,24 @@ class SandboxStore:
             message.order = self.accepted
             self.watch.arrival(message, self.last_accepted, links)
             target = held.get(message.key)
+            if target is not None and self._changes_email(target, message):
+                self.watch.note_email(message)
             if target is None:
                 target = Object(message.object_type, message.external_id, store_id=message.store_id)
                 held[message.key] = target
             target.history.append(message)
         self.waiting.extend(messages)
+
+    def _changes_email(self, target: Object, message: Accepted) -> bool:
+        """Whether a contact that is known, or will be, is sent another email than it was first."""
+        if target.object_type is not ObjectType.CONTACT or message.action != "UPSERT":
+            return False
+        since: list[Accepted] = []  # the messages since its last deletion that were not refused
+        for earlier in target.history:
+            since = [] if earlier.action == "DELETE" else [*since, earlier]
+        sent = (self._email_of(earlier) for earlier in since if earlier.verdict in ("", "ok"))
+        first = next(filter(None, sent), "")
+        return bool(first) and self._email_of(message) not in ("", first)
 
     def _links(self, object_type: ObjectType) -> Mapping[str, ObjectType]:
         """Names that carry this type's associations; before there are settings, HubSpot's own names."""

@@ -66,6 +66,10 @@ class Watch:
                 self.note("twice_in_batch", message, "two messages of one object in one request")
             seen.add(message.external_id)
 
+    def note_email(self, message: Accepted) -> None:
+        """Record that a known contact was sent another email: the bridge does not change it, or makes a second one."""
+        self.note("email_changed", message, "the contact is known by another email")
+
     def arrival(self, message: Accepted, last: LastAccepted, links: Mapping[str, ObjectType]) -> None:
         """Look at one message before it is taken. ``last``: the newest accepted message of an object."""
         if 0 <= message.changed_at < SECONDS_BELOW:

@@ -44,6 +44,25 @@ async def test_the_report_fails_once_a_rule_was_broken(sandbox: SandboxServer) -
     assert report["violations"][0]["external_id"] == "c1"
 
 
+async def test_another_email_for_a_known_contact_breaks_a_rule(sandbox: SandboxServer) -> None:
+    """Whether it was judged yet or not; none, the first again, or another after a deletion or a refusal does not."""
+    store, path = sandbox.store, f"{V1}/sync-messages/CONTACT"
+    for at, fields in enumerate(({"email": "ann@example.com"}, {"firstname": "Ann"}, {"email": "Ann@example.com"})):
+        await call(sandbox, "PUT", path, [message("c1", T + at, **fields)])
+    await call(sandbox, "PUT", path, [message("c2", T, email="no address")])
+    store.judge_next(T)
+    await call(sandbox, "PUT", path, [message("c2", T + 1, email="bo@example.com")])
+    assert store.watch.counts == {}
+    for at in (3, 4):
+        await call(sandbox, "PUT", path, [message("c1", T + at, email="lee@example.com")])
+        store.judge_next(T)
+    assert store.watch.counts == {"email_changed": 2}
+    await call(sandbox, "PUT", path, [message("c1", T + 5, action="DELETE")])
+    await call(sandbox, "PUT", path, [message("c1", T + 6, email="kim@example.com")])
+
+    assert store.watch.counts == {"email_changed": 2}
+
+
 async def test_two_messages_of_one_object_under_way_break_a_rule(sandbox: SandboxServer) -> None:
     """The second came before the first was answered; other objects may overlap."""
     await call(sandbox, "POST", "/_sandbox/faults", {"delay_ms": 200})

@@ -1,0 +1,100 @@
+"""Members of one account: a follower knows which email HubSpot took of a customer, and renders as the leader does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cdc.model import Outcome, Urgency
+from cdc.replica import members, outbox
+from cdc.replica.emails import EmailRule
+from cdc.replica.member_records import pack_state, unpack_state
+from cdc.replica.replica import Replica
+from cdc.replica.settle import Settlement, settle
+from tests.kit.toy import insert, toy_replica, transaction, update
+
+OLD, NEW = "ann@example.com", "ann.lee@example.com"
+LIMITS = outbox.Limits(messages=100, size=100_000)
+
+
+def member(folder: Path) -> Replica:
+    """A member that leaves changed emails out."""
+    replica = toy_replica(folder)
+    replica.renderer.emails = EmailRule("email", leave_out=True)
+    return replica
+
+
+def shop(replica: Replica, offset: int, email: str, before: str | None = None) -> None:
+    """The shop's log brings the customer."""
+    row = (1, email, 1)
+    change = insert("customers", *row) if before is None else update("customers", (1, before, 1), row)
+    with replica.store.transaction():
+        replica.apply_group([transaction(offset, change)])
+
+
+def send(replica: Replica) -> int:
+    """The leader sends what waits; all of it is accepted. How many messages that was."""
+    with replica.store.transaction():
+        found = outbox.ready(replica.store, 0, 2_000_000_000_000, Urgency.LIVE, LIMITS)
+        outbox.mark_tried(replica.store, found.entries)
+        settle(replica.store, [Settlement(entry, Outcome.ACCEPTED) for entry in found.entries], 1)
+    return len(found.entries)
+
+
+def tell(leader: Replica, follower: Replica) -> None:
+    """What the leader knows goes over, as bytes."""
+    with leader.store.transaction():
+        states = members.untold(leader, 100)
+        members.told(leader.store, states, 1)
+    with follower.store.transaction():
+        copies = [unpack_state(state.ref, pack_state(state)) for state in states]
+        assert copies == states
+        members.take(follower, copies, 1, forget_own=False)
+        while follower.work():
+            pass
+
+
+def waiting(replica: Replica) -> list[str]:
+    """The properties of what is not sent yet."""
+    return [row[0] for row in replica.store.db.execute("SELECT properties FROM outbox")]
+
+
+@pytest.mark.parametrize("is_ahead", [False, True], ids=["told in time", "told late"])
+def test_a_follower_leaves_out_what_the_leader_leaves_out(tmp_path: Path, is_ahead: bool) -> None:
+    """Whether it rendered the change before or after it heard of the first address: nothing is left to be sent."""
+    leader, follower = member(tmp_path / "a"), member(tmp_path / "b")
+    with leader.store.transaction(), follower.store.transaction():
+        members.lead(leader, None)
+        members.follow(follower)
+    for replica in (leader, follower):
+        shop(replica, 100, OLD)
+    assert send(leader) == 1
+    if is_ahead:
+        shop(follower, 200, NEW, OLD)
+        assert waiting(follower) == [f'{{"email":"{NEW}"}}']
+        tell(leader, follower)
+    else:
+        tell(leader, follower)
+        shop(follower, 200, NEW, OLD)
+    shop(leader, 200, NEW, OLD)
+
+    assert send(leader) == 0
+    assert waiting(follower) == []
+
+
+def test_who_takes_over_does_not_send_another_email(tmp_path: Path) -> None:
+    """Also what it rendered before it heard anything is rendered again without the address."""
+    leader, follower = member(tmp_path / "a"), member(tmp_path / "b")
+    with leader.store.transaction(), follower.store.transaction():
+        members.lead(leader, None)
+        members.follow(follower)
+    shop(leader, 100, OLD)
+    for offset, before, email in ((100, None, OLD), (200, OLD, NEW)):
+        shop(follower, offset, email, before)
+    send(leader)
+    tell(leader, follower)
+    with follower.store.transaction():
+        members.lead(follower, 1_700_000_000_500)
+
+    assert [text for text in waiting(follower) if "example.com" in text] == []
