@@ -241,7 +241,8 @@ class TableSchema(NamedTuple):
 
     ``name`` is with the store's prefix, ``table`` the mapped one or "". ``columns`` is "" where they are not known.
     ``until``: they were read from the server, and are assumed until the log has passed this place. ``lost``: mapped
-    columns that the table should have and does not.
+    columns that the table should have and does not. ``change``: the kind of statement that made it so (``ALTER
+    TABLE``), "" where none was read; ``other``: the name it was renamed from, or to if it is gone under its own.
     """
 
     name: str
@@ -250,6 +251,8 @@ class TableSchema(NamedTuple):
     until: Position | None = None
     exists: bool = True
     lost: tuple[str, ...] = ()
+    change: str = ""
+    other: str = ""
 
 
 class BadRecord(NamedTuple):

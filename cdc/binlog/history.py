@@ -46,6 +46,7 @@ class SchemaHistory:
         self._until: dict[str, Position] = {}
         self._gone: set[str] = set()  # dropped or renamed away: the replica keeps their last rows
         self.news: dict[str, TableSchema] = {}
+        self._change = self._other = ""  # the statement being followed, and the name that it moves a table from or to
         for schema in known:
             if schema.columns:
                 self._tables[schema.name] = load_table(schema.columns)
@@ -81,7 +82,14 @@ class SchemaHistory:
 
     def define(self, statement: Statement, *, is_mariadb: bool) -> list[Doubt]:
         """Follow a definition; the mapped tables whose rows it may have changed, each with the reason."""
+        try:
+            return self._follow(statement, is_mariadb=is_mariadb)
+        finally:
+            self._change = self._other = ""
+
+    def _follow(self, statement: Statement, *, is_mariadb: bool) -> list[Doubt]:
         if self._database in statement.databases:
+            self._change = "DROP DATABASE"
             for name in [*self._specs, *self._tables]:
                 self._drop(name)
             return []
@@ -89,6 +97,7 @@ class SchemaHistory:
         names = [self._ours(name) for name in statement.tables]
         if ("TABLE" not in flags and "TABLES" not in flags) or "TEMPORARY" in flags:
             return []
+        self._change = f"{verb} TABLE"
         if verb == "DROP":
             for name in names:
                 self._drop(name)
@@ -146,7 +155,9 @@ class SchemaHistory:
 
     def _move(self, old: str, new: str) -> list[Doubt]:
         table, until = self._tables.get(old), self._until.get(old)
+        self._other = new
         self._drop(old)
+        self._other = old
         self._until.pop(new, None)
         if until is not None and new:
             self._until[new] = until
@@ -212,7 +223,9 @@ class SchemaHistory:
         held = dump_table(table) if table is not None else ""
         lost = tuple(sorted(self._lost(spec, table))) if spec is not None else ()
         mapped = spec.name if spec is not None else ""
-        self.news[name] = TableSchema(name, mapped, held, self._until.get(name), exists, lost)
+        self.news[name] = TableSchema(
+            name, mapped, held, self._until.get(name), exists, lost, self._change, self._other
+        )
 
     @staticmethod
     def _lost(spec: TableSpec, table: Table | None) -> set[str]:

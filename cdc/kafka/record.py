@@ -26,9 +26,22 @@ read from the server), ``row`` is the change's number in it from 1, ``last`` is 
 ``0``. One source transaction may be split over several Kafka transactions; ``tx`` and ``row`` then go on.
 
 **A table**, key ``#schema/<table>``: the columns that are published, before the first row and whenever they change, and
-what a definition (DDL) made of the table::
+each definition (DDL) at its place among the changes, before the rows that it bears on::
 
-    {"table": "sales_order", "key": ["entity_id"], "columns": […], "definition": "…" | "", "exists": true, "lost": []}
+    {"table": "sales_order", "name": "m2_sales_order", "key": ["entity_id"], "columns": ["entity_id", …],
+     "change": "ALTER TABLE", "other": "", "exists": true, "lost": ["coupon_code"],
+     "definition": {"charset": "utf8mb4", "columns": [{"name": "entity_id", "column_type": "int unsigned", …}, …]},
+     "assumed_until": null | {"file": …, "offset": …, …},
+     "source": {"connector": "magento-cdc", "table": "sales_order", "file": …, "pos": …, …} | null}
+
+``name`` is the table's in the shop, with its prefix. ``change`` is the kind of statement: ``CREATE``, ``ALTER``,
+``RENAME``, ``DROP`` or ``TRUNCATE TABLE``, ``DROP DATABASE``, or "" where no statement was read. ``other`` is the name
+it was renamed from, or to if ``exists`` is false: there is no such table from here on, and its rows stay as they were.
+``lost`` are columns that the mapping asks for and the table has no more; rows keep their last values. ``definition``
+holds all columns of the table in their order, null where they are not known; defaults only of columns that are
+published, and never the statement's text. With ``assumed_until`` they were asked of the server later, and hold from
+that place on at the latest. What a definition does to rows follows as changes of their own, in time: a TRUNCATE as
+deletions at once, anything else once the relay has read the table again.
 
 **The position**, key ``#position``, the last record of each Kafka transaction: ``Mark`` as JSON.
 """
@@ -112,9 +125,14 @@ class TableRecord:
     table: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
-    definition: str = ""
+    name: str = ""
+    change: str = ""
+    other: str = ""
     exists: bool = True
     lost: tuple[str, ...] = ()
+    definition: Mapping[str, Any] | None = None
+    assumed_until: Position | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +168,7 @@ def encode(item: Item) -> KafkaRecord:
         case RowChange():
             return _encode_change(item)
         case TableRecord():
-            body = orjson.dumps(asdict(item))
-            return KafkaRecord(SCHEMA_KEY + item.table.encode(), body)
+            return _encode_table(item)
         case Mark():
             return KafkaRecord(POSITION_KEY, orjson.dumps(asdict(item)), timestamp_ms=item.at_ms)
 
@@ -172,18 +189,7 @@ def decode(record: KafkaRecord) -> Item | None:
 def _encode_change(change: RowChange) -> KafkaRecord:
     origin = change.origin
     headers = [("tx", change.tx.encode()), ("row", b"%d" % change.row), ("last", b"1" if change.is_last else b"0")]
-    source = {
-        "connector": "magento-cdc",
-        "table": change.table,
-        "server": origin.position.server,
-        "file": origin.position.file,
-        "pos": origin.position.offset,
-        "gtid": origin.position.gtid,
-        "stamp": origin.stamp,
-        "row": change.row,
-        "ts_ms": origin.commit_ms,
-        "snapshot": origin.is_read,
-    }
+    source = {**_source(change.table, origin), "row": change.row}
     key = key_text(change.table, change.key).encode()
     if change.after is None:
         headers.append(("source", orjson.dumps(source)))
@@ -196,6 +202,35 @@ def _encode_change(change: RowChange) -> KafkaRecord:
         "source": source,
     }
     return KafkaRecord(key, orjson.dumps(value), tuple(headers), origin.commit_ms)
+
+
+def _source(table: str, origin: Origin) -> dict[str, Any]:
+    return {
+        "connector": "magento-cdc",
+        "table": table,
+        "server": origin.position.server,
+        "file": origin.position.file,
+        "pos": origin.position.offset,
+        "gtid": origin.position.gtid,
+        "stamp": origin.stamp,
+        "ts_ms": origin.commit_ms,
+        "snapshot": origin.is_read,
+    }
+
+
+def _origin(source: Mapping[str, Any]) -> Origin:
+    position = Position(source["file"], source["pos"], source["gtid"], source["server"])
+    return Origin(position, source["stamp"], source["ts_ms"], source["snapshot"])
+
+
+def _encode_table(table: TableRecord) -> KafkaRecord:
+    plain = asdict(table)
+    origin = table.origin
+    del plain["origin"]
+    plain["source"] = _source(table.table, origin) if origin is not None else None
+    return KafkaRecord(
+        SCHEMA_KEY + table.table.encode(), orjson.dumps(plain), timestamp_ms=origin.commit_ms if origin else 0
+    )
 
 
 def _decode_change(record: KafkaRecord) -> RowChange:
@@ -211,18 +246,25 @@ def _decode_change(record: KafkaRecord) -> RowChange:
         source = _object(value["source"])
         after = from_json(_object(value["after"]))
         before = from_json(_object(value["before"])) if value["before"] is not None else None
-    position = Position(source["file"], source["pos"], source["gtid"], source["server"])
-    origin = Origin(position, source["stamp"], source["ts_ms"], source["snapshot"])
     tx, row, is_last = headers["tx"].decode(), int(headers["row"]), headers["last"] == b"1"
-    return RowChange(table, key, before, after, origin, tx, row, is_last)
+    return RowChange(table, key, before, after, _origin(source), tx, row, is_last)
 
 
 def _decode_table(record: KafkaRecord) -> TableRecord | None:
     if record.value is None:
         return None
-    plain = _object(orjson.loads(record.value))
+    plain = {**_object(orjson.loads(record.value))}
+    source, until = plain.pop("source", None), plain.get("assumed_until")
     table = TableRecord(**plain)
-    return replace(table, key=_names(table.key), columns=_names(table.columns), lost=_names(table.lost))
+    return replace(
+        table,
+        key=_names(table.key),
+        columns=_names(table.columns),
+        lost=_names(table.lost),
+        definition=_object(table.definition) if table.definition else None,
+        assumed_until=Position(**_object(until)) if until is not None else None,
+        origin=_origin(_object(source)) if source is not None else None,
+    )
 
 
 def _decode_mark(record: KafkaRecord) -> Mark:

@@ -9,8 +9,7 @@ the mark's position. Used before the state thread starts.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -18,16 +17,16 @@ import structlog
 
 from cdc.errors import SetupError
 from cdc.kafka.record import KafkaRecord, Mark, RowChange, TableRecord, decode
-from cdc.model import STAMP_OFFSET_BITS, Doubt, TableSpec
-from cdc.replica import journal
+from cdc.model import STAMP_OFFSET_BITS, Doubt
+from cdc.replica import journal, shapes
 from cdc.replica.places import Places
 from cdc.replica.replica import Replica
 from cdc.replica.schema import FIXED, stored_columns, table_name
+from cdc.replica.told import Told, as_schema
 
 log = structlog.get_logger(__name__)
 
 _NAMES: Final = "relay_names"
-_TABLES: Final = "relay_tables"
 _PUBLISHED: Final = "relay_published"
 _REBUILDING: Final = "relay_rebuilding"
 _NAMES_KEPT: Final = 5  # the last run and those that ended before their first word reached the topic
@@ -56,8 +55,8 @@ def prepare(replica: Replica, mark: Mark | None, topic: Iterable[KafkaRecord]) -
         kept = [] if is_rebuilt else [one for one in names if mark is not None and one == mark.relay]
         store.set_meta(_NAMES, [*kept, name] if mark is not None else [*names, name][-_NAMES_KEPT:])
         kept_by = replica.keep_journal()
-        kept_by.blind = _blind(replica)
-        _queue_tables(replica)
+        kept_by.blind = _blind(replica, kept_by.told.tables())
+        kept_by.publish(replica.tables)
     return name
 
 
@@ -67,30 +66,9 @@ def published(replica: Replica, sequence: int) -> None:
     replica.store.set_meta(_PUBLISHED, sequence)
 
 
-def _blind(replica: Replica) -> set[str]:
+def _blind(replica: Replica, told: Container[str]) -> set[str]:
     """Tables that were published and are empty now: the mapping asks for other columns of them."""
-    told = replica.store.meta(_TABLES, {})
     return {table for table, load in replica.load_state().items() if not load.done and table in told}
-
-
-def _queue_tables(replica: Replica) -> None:
-    """Tell of tables whose published columns are news."""
-    told = replica.store.meta(_TABLES, {})
-    now = {spec.name: asdict(_record(spec)) for spec in replica.tables}
-    kept_by = replica.journal
-    assert kept_by is not None
-    for spec in replica.tables:
-        if _plain(told.get(spec.name)) != _plain(now[spec.name]):
-            kept_by.table(_record(spec))
-    replica.store.set_meta(_TABLES, now)
-
-
-def _plain(record: dict[str, object] | None) -> object:
-    return None if record is None else (list(record["key"]), list(record["columns"]))  # type: ignore[call-overload]
-
-
-def _record(spec: TableSpec) -> TableRecord:
-    return TableRecord(spec.name, spec.key, stored_columns(spec))
 
 
 # ---------------------------------------------------------------------------------------------- from the topic
@@ -155,7 +133,7 @@ def _take_up(replica: Replica, mark: Mark, loaded: _Loaded) -> None:
     store = replica.store
     journal.go_on_from(store, mark.sequence)
     store.set_meta(_PUBLISHED, mark.sequence)
-    store.set_meta(_TABLES, {name: asdict(record) for name, record in loaded.told.items()})
+    Told(store).replace(loaded.told.values())
     store.set_meta(_REBUILDING, False)
     if not mark.position.file:  # written before the log was looked at
         replica.undo()
@@ -163,6 +141,8 @@ def _take_up(replica: Replica, mark: Mark, loaded: _Loaded) -> None:
     store.set_meta("stamp_base", (mark.stamp >> STAMP_OFFSET_BITS) - mark.position.file_number)
     replica.places = Places(store)
     replica.places.advance(mark.position)
+    known = [as_schema(record) for record in loaded.told.values()]
+    shapes.keep(store, [schema for schema in known if schema is not None], mark.stamp)
     store.set_meta("load_everything", True)
     store.set_meta("complete", mark.is_complete)
     store.set_meta("references_loaded", mark.is_complete)

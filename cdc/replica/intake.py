@@ -141,6 +141,8 @@ class Intake:
     def keep_schemas(self, schemas: Sequence[TableSchema], at: Position) -> None:
         """These columns hold from ``at`` on; where they are assumed, nothing is rendered until the log tells."""
         shapes.keep(self.store, schemas, self.places.stamp(at))
+        if self.journal is not None:
+            self.journal.define(schemas)
         for one in schemas:
             if one.until is not None and one.until.server in ("", at.server):
                 self._set_flag("settled_stamp", max(self._settled, self.places.stamp(one.until)))

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import marshal
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Final, NamedTuple
 
 import orjson
 
-from cdc.kafka.record import KafkaRecord, Mark, Origin, RowChange, TableRecord, encode
-from cdc.model import Position, TableSpec
+from cdc.kafka.record import KafkaRecord, Mark, Origin, RowChange, encode
+from cdc.model import Position, TableSchema, TableSpec
 from cdc.replica.store import Store
+from cdc.replica.told import Told
 
 PIECE_BYTES: Final = 512 * 1024
 _VERSION: Final = 2  # of marshal: read by later Pythons too
@@ -52,6 +53,8 @@ class Journal:
     def __init__(self, store: Store, look: Callable[[], tuple[Position | None, int, bool, bool]]) -> None:
         self._store = store
         self._look = look
+        self.told = Told(store)
+        self._heads: list[KafkaRecord] = []  # what the transaction at hand defines, before its rows
         self._noted: list[_Noted] = []
         self._bytes = 0
         self._source: tuple[Position, int, int] | None = None  # end, its stamp, commit time
@@ -105,17 +108,43 @@ class Journal:
         self._queue(self._noted, is_end=True, kept=[])
         if self._source is not None:
             self._resume = (self._source[0], self._source[1])
-        self._source = None
+        self._source, self._row = None, 0
 
     def settle(self) -> None:
         """The position of the state is that of the last transaction again."""
         self._resume = None
 
-    def table(self, record: TableRecord) -> None:
-        """Queue what is published of a table, as a piece of its own."""
-        position, stamp, complete, settled = self._look()
-        mark = Mark(0, "", *(self._resume or (position or Position("", 0), stamp)))
-        self._insert(mark, complete, settled, is_end=True, records=[encode(record)])
+    def publish(self, specs: Iterable[TableSpec]) -> None:
+        """Tell of tables whose published columns are news, as a piece of its own."""
+        found = [self.told.published(spec) for spec in specs]
+        self._queue_heads(encode(record) for record in found if record is not None)
+
+    def define(self, schemas: Iterable[TableSchema]) -> None:
+        """Tables are so from here on: in the piece of the transaction that says so, before its rows."""
+        if self._row:
+            return  # a transaction that goes on: its first piece had it
+        found = [self.told.define(schema, self._origin()) for schema in schemas]
+        self._heads += [encode(record) for record in found if record is not None]
+        if self._source is None:
+            heads, self._heads = self._heads, []
+            self._queue_heads(heads)
+
+    def truncate(self, table: str) -> None:
+        """The source emptied this table."""
+        self._heads.append(encode(self.told.truncate(table, self._origin())))
+
+    def _origin(self) -> Origin:
+        if self._source is not None:
+            return Origin(*self._source)
+        position, stamp, _, _ = self._look()
+        return Origin(position or Position("", 0), stamp, 0, is_read=True)
+
+    def _queue_heads(self, heads: Iterable[KafkaRecord]) -> None:
+        records = list(heads)
+        if records:
+            position, stamp, complete, settled = self._look()
+            mark = Mark(0, "", *(self._resume or (position or Position("", 0), stamp)))
+            self._insert(mark, complete, settled, is_end=True, records=records)
 
     def position(self) -> Mark:
         """The mark of the position reached, for when nothing waits."""
@@ -124,11 +153,12 @@ class Journal:
 
     def clear(self) -> None:
         """The store's transaction was undone."""
-        self._noted, self._bytes, self._source, self._resume = [], 0, None, None
+        self._noted, self._bytes, self._source, self._resume, self._heads, self._row = [], 0, None, None, [], 0
         self._source_row = self._noted_row = self._began = 0
+        self.told.reread()
 
     def _queue(self, noted: Sequence[_Noted], *, is_end: bool, kept: list[_Noted]) -> None:
-        if not noted:
+        if not noted and not self._heads:
             return
         position, stamp, complete, settled = self._look()
         if self._source is None:
@@ -144,7 +174,7 @@ class Journal:
                 mark = Mark(0, "", end, at)
             else:
                 mark = Mark(0, "", *self._resume, rows=self._noted_row - 1, row=self._row + len(noted), ends_at=at)
-        records = []
+        records, self._heads = self._heads, []
         for number, one in enumerate(noted, self._row + 1):
             is_last = is_end and number == self._row + len(noted)
             change = RowChange(one.spec.name, one.key, one.before, one.after, origin, self._tx, number, is_last)

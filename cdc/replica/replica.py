@@ -21,7 +21,7 @@ from pathlib import Path
 import structlog
 
 from cdc.errors import PositionLostError, StateError
-from cdc.model import Doubt, Feed, ForeignKey, ObjectRef, Position, Transaction, Urgency
+from cdc.model import Doubt, Feed, ForeignKey, ObjectRef, Op, Position, Transaction, Urgency
 from cdc.protocols import Clock, Mapper
 from cdc.replica import dirty, prepared, shapes
 from cdc.replica.feeds import Feeds
@@ -117,6 +117,8 @@ class Replica(Intake):
             if journal is not None:
                 published, row = self.published_rows.get(stamp, (0, 0))
                 journal.begin(end, stamp, transaction.commit_ms, row)
+            if transaction.schemas:
+                self.keep_schemas(transaction.schemas, end)
             due = prepared.due(self.store, transaction, stamp, is_replay=is_replay)
             for change in due.changes:
                 count += 1
@@ -124,11 +126,11 @@ class Replica(Intake):
                     if count <= published:
                         continue
                     journal.step(count)
+                    if change.op is Op.TRUNCATE:
+                        journal.truncate(change.table)
                 self.applier.apply(change, when)
                 if not count % BEAT_CHANGES:
                     self.on_beat()
-            if transaction.schemas:
-                self.keep_schemas(transaction.schemas, end)
             if due.doubtful and not is_replay:  # a replay's were read again the first time
                 self.reload(due.doubtful, end)
             if feed is not None:

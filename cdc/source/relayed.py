@@ -75,9 +75,13 @@ class RelayDecoder:
         if spec is None:
             return
         needed = [c for c in spec.columns if c not in spec.optional]
-        lost = tuple(c for c in needed if c not in table.columns) if table.exists else ()
+        lost = {c for c in needed if c not in table.columns} if table.exists else set()
+        lost |= {c for c in table.lost if c in spec.columns or c not in table.columns}  # not what others map of it
         self.arrived = self._at(self._end)
-        told = TableSchema(spec.name, spec.name, "", exists=table.exists, lost=tuple({*lost, *table.lost}))
+        told = TableSchema(
+            spec.name, spec.name, "", exists=table.exists, lost=tuple(sorted(lost)), change=table.change,
+            other=table.other,
+        )  # fmt: skip
         yield Transaction((), self.arrived, 0, schemas=(told,), feed=Feed())
 
     def _bad(self, record: ConsumerRecord, reason: str) -> Transaction:

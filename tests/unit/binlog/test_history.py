@@ -169,3 +169,27 @@ def test_tables_of_others_are_followed_within_bounds() -> None:
 
     assert names(history, "tmp199") == ["id"]
     assert names(history, "tmp0") == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("ALTER TABLE m2_t DROP a", ("ALTER TABLE", "", True)),
+        ("DROP TABLE m2_t", ("DROP TABLE", "", False)),
+        ("DROP DATABASE shop", ("DROP DATABASE", "", False)),
+        ("CREATE OR REPLACE TABLE m2_t (id int)", ("CREATE TABLE", "", True)),
+        ("RENAME TABLE m2_t TO `_d`", ("RENAME TABLE", "_d", False)),
+        ("RENAME TABLE m2_t TO `_d`, `_g` TO m2_t", ("RENAME TABLE", "_g", True)),
+        ("ALTER TABLE m2_t RENAME TO `_d`", ("ALTER TABLE", "_d", False)),
+    ],
+)
+def test_the_statement_is_told_by_its_kind(statement: str, told: tuple[str, str, bool]) -> None:
+    """What it was, and where a table came from or went to; the next look at the table tells of no statement."""
+    history = a_history(None, CREATE, "CREATE TABLE `_g` LIKE m2_t")
+    history.news.clear()
+    define(history, statement)
+    news = history.news["m2_t"]
+    history.refresh("m2_t")
+
+    assert (news.change, news.other, news.exists) == told
+    assert (history.news["m2_t"].change, history.news["m2_t"].other) == ("", "")

@@ -88,11 +88,16 @@ def test_a_position_comes_back_exactly(mark: Mark) -> None:
 
 def test_a_table_comes_back_exactly_and_can_end() -> None:
     """What is published of a table; its tombstone says that it is published no more."""
-    table = TableRecord("sales_order", ("entity_id",), ("entity_id", "state"), "…", False, ("state",))
+    place = Position("binlog.000123", 4567, "uuid:1-9", "uuid")
+    table = TableRecord(
+        "sales_order", ("entity_id",), ("entity_id", "state"), "m2_sales_order", "RENAME TABLE", "_old", False,
+        ("state",), {"charset": "utf8mb4", "columns": [{"name": "entity_id"}]}, place, Origin(place, 77, 1_700_000),
+    )  # fmt: skip
     record = encode(table)
 
     assert decode(record) == table
     assert decode(record._replace(value=None)) is None
+    assert decode(encode(TableRecord("t", ("id",), ("id",)))) == TableRecord("t", ("id",), ("id",))
 
 
 def test_the_form_is_what_the_contract_says() -> None:
