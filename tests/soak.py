@@ -16,9 +16,6 @@ PLACES = (
     "tests/acceptance",
     "tests/integration/test_members.py",
     "tests/unit",
-    "tests/unit/replica/test_convergence.py",
-    "tests/unit/replica/test_members.py",
-    "tests/unit/delivery/test_schedules.py",
 )
 
 
