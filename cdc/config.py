@@ -77,8 +77,8 @@ class SourceSettings(Section):
     )
     on_lost_position: Literal["stop", "repair"] = Field(
         "stop",
-        description="when the server's log no longer holds our position. stop: exit 3; repair: go on where the log is"
-        " now, read all tables again and send what differs",
+        description="when the log no longer holds our position. stop: exit 3; repair: go on where it is now, read all"
+        " tables again (kind kafka: the relay's topic) and send what differs",
     )
     on_statement: Literal["stop", "repair"] = Field(
         "stop",

@@ -22,7 +22,7 @@ from cdc.kafka.debezium import DebeziumReader
 from cdc.kafka.debezium_values import ValueModes
 from cdc.kafka.foreign import BadRecordError, Tables
 from cdc.kafka.maxwell import MaxwellReader
-from cdc.model import STAMP_OFFSET_BITS, Position, Start, TableSpec
+from cdc.model import STAMP_OFFSET_BITS, Doubt, Position, Start, TableSpec
 from cdc.parts import OnState, Parts
 from cdc.protocols import Clock
 from cdc.replica import members
@@ -38,6 +38,8 @@ ARRIVAL: Final = "arrival.0"
 """The log of a member of foreign topics: the order in which records arrived."""
 _LAST_OFFSET: Final = (1 << STAMP_OFFSET_BITS) - 1
 _TOPIC_IDS: Final = "topic_ids"
+_FILLED_AGAIN: Final = "it is filled again from the topic, and what HubSpot has is in the receipts"
+_REPAIR: Final = 'on the relay\'s topic, source.on_lost_position = "repair" reads it again without that'
 
 
 def open_member(
@@ -74,9 +76,8 @@ def open_member(
         try:
             with replica.store.transaction():
                 members.follow(replica)  # until it leads
-                _same_topics(replica, source)
                 if is_relayed:
-                    places = _begin_relayed(replica, source, clock, kafka.tombstone_days * DAY_MS)
+                    places = _begin_relayed(replica, source, clock, settings)
                     decoder = _relay_decoder(settings, replica)
                 else:
                     places = _begin_foreign(replica, source)
@@ -110,7 +111,7 @@ def as_published(spec: TableSpec) -> TableSpec:
     return replace(spec, columns=columns, derived=(), transient=frozenset(), optional=optional)
 
 
-def _begin_relayed(replica: Replica, source: KafkaSource, clock: Clock, retention_ms: int) -> Places:
+def _begin_relayed(replica: Replica, source: KafkaSource, clock: Clock, settings: Settings) -> Places:
     """Where to read on; a fresh state, and one whose mapping asks for more, from the topic's beginning."""
     partition = TopicPartition(source.topics[0], 0)
     log_name, identity = f"{partition.topic}.0", source.ids[partition.topic]
@@ -119,38 +120,67 @@ def _begin_relayed(replica: Replica, source: KafkaSource, clock: Clock, retentio
     beginning = Position(log_name, source.beginnings()[partition], server=identity)
     whole = Position(log_name, _LAST_OFFSET, server=identity)
     if held is None:
+        _must_be_whole(beginning)
         replica.store.set_meta("load_everything", True)
         replica.begin(beginning, complete=False, covered=whole)
         log.info("start_fresh", start="the topic's beginning", position=str(beginning))
     else:
-        source.check_offsets({partition: held.offset})
-        away_ms = clock.now_ms() - replica.feeds.fed_ms()
-        if away_ms > retention_ms * MARGIN:
-            raise PositionLostError(
-                f"this member was away for {away_ms / DAY_MS:.1f} days: the topic keeps deletions for"
-                f" {retention_ms / DAY_MS:.0f}, so some may be missing",
-                hint="remove the state folder: it is filled again from the topic, and what HubSpot has from the"
-                " receipts",
-            )
-        if replica.reopen_loads():
-            replica.rewind(beginning, is_new_log=True)
-            replica.cover(whole)
+        try:
+            _same_topics(replica, source)
+            source.check_offsets({partition: held.offset})
+            _not_away_too_long(clock.now_ms() - replica.feeds.fed_ms(), settings.kafka.tombstone_days * DAY_MS)
+        except PositionLostError as lost:
+            if settings.source.on_lost_position != "repair":
+                raise
+            _must_be_whole(beginning)
+            log.error("position_lost", reason=lost.message, action="the topic is read again, what differs is sent")
+            doubts = [Doubt(spec.name, f"the position was lost: {lost.message}") for spec in replica.tables]
+            replica.begin_anew(beginning, ())
+            replica.read_again(doubts, beginning, whole)
+            replica.feeds.note_whole(False)
+        else:
+            if replica.reopen_loads():
+                replica.rewind(beginning, is_new_log=True)
+                replica.cover(whole)
+    _keep_ids(replica, source)
     replica.resume_mapping()
     position = replica.places.position
     assert position is not None
     return Places({partition: position.offset}, is_loading=not replica.complete)
 
 
+def _must_be_whole(beginning: Position) -> None:
+    """A compacted topic keeps its first offset: where that is another, rows are missing that the store still has."""
+    if beginning.offset:
+        raise PositionLostError(
+            f"topic {beginning.file.removesuffix('.0')} begins at offset {beginning.offset}: what was before is cut"
+            " off, so it does not hold the whole store",
+            hint="set its cleanup.policy to compact alone, and let the relay fill it anew: stop the relay, remove the"
+            " topic and the relay's state folder",
+        )
+
+
+def _not_away_too_long(away_ms: int, retention_ms: int) -> None:
+    if away_ms > retention_ms * MARGIN:
+        raise PositionLostError(
+            f"this member was away for {away_ms / DAY_MS:.1f} days: the topic keeps deletions for"
+            f" {retention_ms / DAY_MS:.0f}, so some may be missing",
+            hint=f"remove the state folder: {_FILLED_AGAIN}; {_REPAIR}",
+        )
+
+
 def _relay_decoder(settings: Settings, replica: Replica) -> RelayDecoder:
     position = replica.places.position
     assert position is not None
     specs = {spec.name: spec for spec in replica.tables}
-    return RelayDecoder(specs, position, stops=settings.kafka.on_bad_record == "stop")
+    return RelayDecoder(specs, position, stops=settings.kafka.on_bad_record == "stop", is_whole=replica.feeds.is_whole)
 
 
 def _begin_foreign(replica: Replica, source: KafkaSource) -> Places:
     """Where to read each partition from; a fresh state, and one whose mapping asks for more, from the beginning."""
     replica.applier.is_unordered = True
+    _same_topics(replica, source)
+    _keep_ids(replica, source)
     held = replica.places.position
     _belongs_here(settings_dir=str(replica.store.folder), held=held, file=ARRIVAL)
     if held is None:
@@ -209,15 +239,18 @@ def _warn_of_doubles() -> None:
 
 
 def _same_topics(replica: Replica, source: KafkaSource) -> None:
-    """Keep the topics' ids. Raises PositionLostError if one of that name is another than it was."""
+    """Raises PositionLostError if a topic of that name is another than it was."""
     held: Mapping[str, str] = replica.store.meta(_TOPIC_IDS, {})
     for topic, identity in source.ids.items():
         if held.get(topic) and identity and held[topic] != identity:
             raise PositionLostError(
                 f"topic {topic} was made anew: its offsets are not those of state folder {replica.store.folder}",
-                hint="remove the state folder: it is filled again from the topic, and what HubSpot has is in the"
-                " receipts",
+                hint=f"remove the state folder: {_FILLED_AGAIN}; {_REPAIR}",
             )
+
+
+def _keep_ids(replica: Replica, source: KafkaSource) -> None:
+    held: Mapping[str, str] = replica.store.meta(_TOPIC_IDS, {})
     replica.store.set_meta(_TOPIC_IDS, {**held, **source.ids})
 
 

@@ -275,13 +275,14 @@ class Feed(NamedTuple):
     ``rows_at``: the source's place of its rows, where they do not arrive in the source's order: newest by place wins.
     ``offsets``: per ``topic/partition`` where to read on and the last place there, to be kept in the same local
     commit; None: as they were. ``bad``: records set aside. ``is_loaded``: everything that the topics held at the start
-    is applied with this one.
+    is applied with this one. ``is_whole``: whether the relay says that all so far is the whole store; None: as it was.
     """
 
     rows_at: Position | None = None
     offsets: Mapping[str, tuple[int, str]] | None = None
     bad: tuple[BadRecord, ...] = ()
     is_loaded: bool = False
+    is_whole: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ class Applier:
 
         Then deletions leave tombstones, and a change whose row is already past it still touches what it bears on.
         """
+        self.is_read_again = False
+        """Whether a topic tells anew which rows there are: one that comes as it is held is noted as met."""
         self.is_told_in_part = False
         """Whether the log was ever seen to hold images that are not whole: before-images then say little."""
         self.is_unordered = False
@@ -188,6 +190,8 @@ class Applier:
             return
         values = tuple(row.get(c) for c in table.columns)
         if held is not None and values == held[:-1]:
+            if self.is_read_again:
+                table.put(values, when.row_stamp)
             if before != cells:  # a chunk or pull brought what this change did
                 self._touch_skipped(table, (before, cells), held, when)
             return

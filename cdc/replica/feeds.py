@@ -12,7 +12,7 @@ from cdc.errors import StateError
 from cdc.model import STAMP_FILE_BITS, STAMP_OFFSET_BITS, BadRecord, Feed, Position
 from cdc.replica.store import Store
 
-_OFFSETS, _SERVERS, _HIGH, _FED = "topic_offsets", "source_servers", "source_high", "fed_ms"
+_OFFSETS, _SERVERS, _HIGH, _FED, _WHOLE = "topic_offsets", "source_servers", "source_high", "fed_ms", "topic_is_whole"
 
 
 class Feeds:
@@ -22,6 +22,8 @@ class Feeds:
         self._store = store
         self._servers: dict[str, int] = store.meta(_SERVERS, {})
         self._high: int = store.meta(_HIGH, 0)
+        self.is_whole: bool = store.meta(_WHOLE, False)
+        """Whether what was read of the relay's topic is the whole store."""
 
     def stamp(self, place: Position) -> int:
         """The place as an integer; 0 for no place. Raises StateError past 33 million log files."""
@@ -44,10 +46,18 @@ class Feeds:
         self._store.set_meta(_FED, now_ms)
         if feed.offsets is not None:
             self._store.set_meta(_OFFSETS, {**self.offsets(), **feed.offsets})
+        if feed.is_whole is not None:
+            self.note_whole(feed.is_whole)
         self._store.db.executemany(
             "INSERT OR REPLACE INTO bad_record (topic, partition, offset, at_ms, reason) VALUES (?, ?, ?, ?, ?)",
             [(bad.topic, bad.partition, bad.offset, now_ms, bad.reason) for bad in feed.bad],
         )
+
+    def note_whole(self, is_whole: bool) -> None:
+        """What the relay says."""
+        if is_whole != self.is_whole:
+            self.is_whole = is_whole
+            self._store.set_meta(_WHOLE, is_whole)
 
     def forget_offsets(self) -> None:
         """The topics are read from their beginning again."""

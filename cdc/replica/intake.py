@@ -65,6 +65,7 @@ class Intake:
         self._covered: int = meta("covered_stamp", -1)
         self._settled: int = meta("settled_stamp", -1)
         self.applier.is_partial = not self.complete
+        self.applier.is_read_again = meta("topic_read_again", False)
         self.applier.is_told_in_part = meta("told_in_part", False)
         self.published_rows = {int(stamp): tuple(rows) for stamp, rows in meta("published_rows", {}).items()}
 
@@ -215,12 +216,26 @@ class Intake:
         self._set_flag("settled_stamp", stamp)
         self._set_flag("complete", True)
 
+    def read_again(self, doubts: Iterable[Doubt], at: Position, end: Position) -> None:
+        """All that a topic holds, from ``at`` up to ``end``, says anew what there is; all is rendered behind it."""
+        self.reload(doubts, at)
+        self._set_flag("sweep_at_end", True)
+        self._set_flag("topic_read_again", True)
+        self.cover(end)
+
     def cover(self, end: Position) -> None:
         """What is read up to ``end`` is not rendered one by one, but all of it once everything is loaded."""
         self._set_flag("covered_stamp", self.places.stamp(end))
 
     def all_loaded(self, at: Position) -> None:
-        """Everything there is was read from a topic up to ``at``, not from a server: render it."""
+        """Everything there is was read from a topic up to ``at``, not from a server: render it.
+
+        What a topic that is read again did not bring is not there any more.
+        """
+        for table, floor in self.loads.floors.items():
+            while not self._again.drop_unseen(table, floor.stamp):
+                pass
+        self._set_flag("topic_read_again", False)
         self.store.db.execute("UPDATE load SET done = 1")
         self.references_done()
         self.load_done(at)

@@ -111,7 +111,7 @@ def _state(replica: Replica, ref: ObjectRef, seq: int) -> ObjectState:
         tuple(ObjectRef(Kind(kind), key) for kind, key in bare),
         letter,
         orphan,
-        str(replica.places.position or ""),
+        _told_place(replica.places.position),
         held[6],
         held[7],
         seq,
@@ -271,10 +271,16 @@ def _bits(replica: Replica, names: Iterable[str]) -> int:
     return bits
 
 
+def _told_place(position: Position | None) -> str:
+    """A place as members tell it: ``log:offset@server``."""
+    return f"{position}@{position.server}" if position else ""
+
+
 def _place(replica: Replica, text: str) -> int:
-    """The leader's place as a stamp of ours, if it is one of the same log."""
-    file, _, place = text.rpartition(":")
+    """The leader's place as a stamp of ours; 0 if it is not one of the log that we read."""
+    log, _, server = text.partition("@")
+    file, _, offset = log.rpartition(":")
     held = replica.places.position
-    if held is None or held.file != file or not place.isdecimal() or not held.server:
+    if held is None or not held.server or (held.file, held.server) != (file, server) or not offset.isdecimal():
         return 0
-    return replica.places.stamp(Position(file, int(place), server=held.server))
+    return replica.places.stamp(Position(file, int(offset), server=server))

@@ -8,6 +8,7 @@ could be lost meanwhile; what is fetched ahead is bounded by ``FETCH_BYTES``.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -51,9 +52,13 @@ DAY_MS: Final = 86_400_000
 
 
 class Decoder(Protocol):
-    """Makes transactions of records, in the order in which they come. ``arrived``: the place behind the last one."""
+    """Makes transactions of records, in the order in which they come.
+
+    ``arrived``: the place behind the last one. ``is_whole``: what was taken is the whole store, as far as anybody says.
+    """
 
     arrived: Position
+    is_whole: bool
 
     def take(self, record: ConsumerRecord) -> Iterator[Transaction]:
         """The transactions that this record completes; a record that tells nothing makes an empty one."""
@@ -210,7 +215,8 @@ class KafkaSource:
         for partition, offset in places.offsets.items():
             consumer.seek(partition, offset)
         targets = self.ends() if places.is_loading else {}
-        looked_s = noted_s = heard_s = time.monotonic()
+        heard_s = time.monotonic()
+        looked_s = noted_s = -math.inf  # the first quiet moment is news: nothing was missed while we were away
         self._on_state("connected", {})
         while not self._stop.is_set():
             batches = self._fetched()
@@ -225,13 +231,14 @@ class KafkaSource:
             self._note_positions()
             if not batches:
                 yield from decoder.idle(self._read[self.partitions[0]])
-            if targets and (self._is_past(targets) or (now_s - heard_s >= LOOK_S and self._is_there())):
-                targets = {}  # what compaction took from a topic's end is not waited for
+            is_quiet = now_s - heard_s >= LOOK_S  # what compaction took from a topic's end is not waited for
+            if targets and decoder.is_whole and (self._is_past(targets) or (is_quiet and self._is_there())):
+                targets = {}
                 log.info("topics_loaded", position=str(decoder.arrived))
                 yield Transaction((), decoder.arrived, 0, feed=Feed(is_loaded=True))
             if not batches and now_s - looked_s >= LOOK_S:
                 looked_s = now_s
-                if self._is_there() and now_s - noted_s >= NEWS_S:
+                if self._is_there() and self._is_past(self.ends()) and now_s - noted_s >= NEWS_S:
                     noted_s = now_s
                     yield Transaction((), decoder.arrived, 0, feed=Feed())
 
@@ -315,6 +322,7 @@ class ForeignDecoder:
         self._read = read
         self._bad = bad
         self.arrived = arrived
+        self.is_whole = True
         self._last = dict(last)
         self._stops = stops
         self._offsets: dict[str, tuple[int, str]] = {}

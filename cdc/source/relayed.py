@@ -18,10 +18,14 @@ OVERHEAD = 300  # bytes that a change takes in memory beside its values
 
 
 class RelayDecoder:
-    """See ``cdc.source.kafka.Decoder``. ``stops``: a record that cannot be read ends the reading."""
+    """See ``cdc.source.kafka.Decoder``. ``stops``: a record that cannot be read ends the reading.
 
-    def __init__(self, specs: Mapping[str, TableSpec], arrived: Position, *, stops: bool) -> None:
+    ``is_whole``: what the relay said of all before ``arrived``.
+    """
+
+    def __init__(self, specs: Mapping[str, TableSpec], arrived: Position, *, stops: bool, is_whole: bool) -> None:
         self.arrived = arrived
+        self.is_whole = is_whole
         self._specs = specs
         self._stops = stops
         self._tx = ""
@@ -38,6 +42,8 @@ class RelayDecoder:
             yield from self._finished()
             yield self._bad(record, str(error))
             return
+        if isinstance(item, Mark):
+            self.is_whole = item.is_complete
         if isinstance(item, RowChange):
             yield from self._row(item, record)
         elif isinstance(item, TableRecord):
@@ -67,7 +73,7 @@ class RelayDecoder:
         changes, self._changes = self._changes, []
         size, self._size = self._size, 0
         self.arrived = self._at(self._end)
-        yield Transaction(changes, self.arrived, self._commit_ms, size, feed=Feed())
+        yield Transaction(changes, self.arrived, self._commit_ms, size, feed=self._feed())
 
     def _table(self, table: TableRecord, offset: int) -> Iterator[Transaction]:
         self._end = offset + 1
@@ -82,7 +88,7 @@ class RelayDecoder:
             spec.name, spec.name, "", exists=table.exists, lost=tuple(sorted(lost)), change=table.change,
             other=table.other,
         )  # fmt: skip
-        yield Transaction((), self.arrived, 0, schemas=(told,), feed=Feed())
+        yield Transaction((), self.arrived, 0, schemas=(told,), feed=self._feed())
 
     def _bad(self, record: ConsumerRecord, reason: str) -> Transaction:
         if self._stops:
@@ -92,7 +98,7 @@ class RelayDecoder:
             )
         self.arrived = self._at(record.offset + 1)
         bad = BadRecord(record.topic, record.partition, record.offset, reason)
-        return Transaction((), self.arrived, 0, feed=Feed(bad=(bad,)))
+        return Transaction((), self.arrived, 0, feed=self._feed(bad))
 
     def pause(self) -> Iterator[Transaction]:
         """Nothing: an unfinished transaction goes on with the next batch, and is read again after a crash."""
@@ -102,7 +108,10 @@ class RelayDecoder:
         """Nothing is there before ``offset`` but what was taken: the end of a Kafka transaction, or a gap."""
         if not self._changes and offset > self.arrived.offset:
             self.arrived = self._at(offset)
-            yield Transaction((), self.arrived, 0, feed=Feed())
+            yield Transaction((), self.arrived, 0, feed=self._feed())
+
+    def _feed(self, *bad: BadRecord) -> Feed:
+        return Feed(bad=bad, is_whole=self.is_whole)
 
     def _at(self, offset: int) -> Position:
         return Position(self.arrived.file, offset, "", self.arrived.server)

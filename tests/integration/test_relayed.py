@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from cdc.kafka.record import KafkaRecord, Mark, Origin, RowChange, encode
 from cdc.member import as_published
@@ -30,6 +33,7 @@ class Writer:
 
     def __init__(self, broker: Broker, topic: str) -> None:
         self.broker, self.topic = broker, topic
+        self.is_complete = True
         self._at = 0
         self._held: list[topics.Headed] = []
 
@@ -46,7 +50,7 @@ class Writer:
             origin = Origin(place, self._at, commit_ms)
             made.append(encode(RowChange(table, key, before, after, origin, f"tx{self._at}", number, is_last)))
         if ends:
-            made.append(encode(Mark(self._at, "relay-1", place, self._at, is_complete=True)))
+            made.append(encode(Mark(self._at, "relay-1", place, self._at, is_complete=self.is_complete)))
         self._held += [(self.topic, one.key, one.value, one.headers) for one in made]
         if flush:
             held, self._held = self._held, []
@@ -80,20 +84,57 @@ def writer(kafka: Broker) -> Writer:
     topic = f"r{uuid4().hex[:8]}.changes"
     topics.make(kafka, [topic], settings={"cleanup.policy": "compact", **compacting})
     made = Writer(kafka, topic)
-    keys = {spec.name: spec.key for spec in specs().values()}
-    for table, rows in REFERENCES.items():
-        made.write(
-            *[(table, tuple(row[c] for c in keys[table]), None, whole(table, **row)) for row in rows], flush=False
-        )
+    references(made)
     return made
 
 
-def member(folder: Path, writer: Writer, name: str, **kafka: Any) -> Member:
+def references(writer: Writer) -> None:
+    """Write the reference rows with what comes next."""
+    keys = {spec.name: spec.key for spec in specs().values()}
+    for table, rows in REFERENCES.items():
+        writer.write(
+            *[(table, tuple(row[c] for c in keys[table]), None, whole(table, **row)) for row in rows], flush=False
+        )
+
+
+def member(
+    folder: Path, writer: Writer, name: str, *, repairs: bool = False, mapping: str = "", **kafka: Any
+) -> Member:
+    """A member that reads to the end and writes lines; ``repairs``: what it does about a lost position."""
     (folder / name).mkdir(exist_ok=True)
     settings = {"prefix": writer.topic.removesuffix(".changes"), "account": name, **kafka}
     out = {"kind": "jsonl", "path": str(folder / f"{name}.jsonl")}
-    toml = topics.settings_of(writer.broker, settings, "http://127.0.0.1:1", sink=out)
-    return Member(folder / name, toml, "--until-end")
+    source = {"on_lost_position": "repair" if repairs else "stop"}
+    toml = topics.settings_of(writer.broker, settings, "http://127.0.0.1:1", sink=out, source=source)
+    return Member(folder / name, toml + mapping, "--until-end")
+
+
+def ended(one: Member) -> int:
+    """Run it to its end; the exit code."""
+    with one.start():
+        return one.wait()
+
+
+def said(one: Member, since: int = 0) -> set[tuple[str, str]]:
+    """What it sent from a line on: action and object."""
+    path = one.folder.with_suffix(".jsonl")
+    lines = path.read_text().splitlines()[since:] if path.exists() else []
+    return {(line["action"], line["external_id"]) for line in map(json.loads, lines)}
+
+
+def remake(writer: Writer) -> Writer:
+    """The topic goes, and an empty one of its name comes."""
+
+    async def work() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=writer.broker.bootstrap)
+        await admin.start()
+        await admin.delete_topics([writer.topic])
+        await admin.close()
+
+    asyncio.run(work())
+    topics.pause(1.0)
+    topics.make(writer.broker, [writer.topic], settings={"cleanup.policy": "compact"})
+    return Writer(writer.broker, writer.topic)
 
 
 def offsets(writer: Writer) -> list[int]:
@@ -159,21 +200,99 @@ def test_a_topic_made_anew_is_not_read_on(writer: Writer, tmp_path: Path) -> Non
     with member(tmp_path, writer, "only").start() as only:
         assert only.wait() == 0
 
-    async def remake() -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=writer.broker.bootstrap)
-        await admin.start()
-        await admin.delete_topics([writer.topic])
-        await admin.close()
-
-    asyncio.run(remake())
-    topics.pause(1.0)
-    topics.make(writer.broker, [writer.topic])
+    writer = remake(writer)
     for number in range(40):
         writer.write(("customer_entity", (number,), None, customer(number)), flush=number == 39)
 
     with only.start():
         assert only.wait() == 3
     assert "was made anew" in (only.folder / "run.log").read_text()
+
+
+def test_a_topic_made_anew_is_read_again_where_that_is_asked_for(writer: Writer, tmp_path: Path) -> None:
+    """Once the relay says that the store is whole there, what differs is sent: changes, newcomers, who is gone."""
+    for number in (1, 2, 4):
+        writer.write(("customer_entity", (number,), None, customer(number)))
+    assert ended(member(tmp_path, writer, "only")) == 0
+    writer = remake(writer)
+    writer.is_complete = False
+    references(writer)
+    writer.write(("customer_entity", (1,), None, customer(1, lastname="Changed")))
+    repairing = member(tmp_path, writer, "only", repairs=True)
+    first = len((tmp_path / "only.jsonl").read_text().splitlines())
+
+    assert ended(repairing) == 0
+    assert said(repairing, first) == set()
+
+    writer.write(("customer_entity", (3,), None, customer(3)))
+    writer.is_complete = True
+    writer.write(("customer_entity", (4,), None, customer(4)))
+    assert ended(repairing) == 0
+    assert said(repairing, first) == {
+        ("UPSERT", "magento-customer-1"), ("UPSERT", "magento-customer-3"), ("DELETE", "magento-customer-2"),
+    }  # fmt: skip
+    assert repairing.rows("SELECT entity_id FROM r_customer_entity ORDER BY 1") == [(1,), (3,), (4,)]
+
+
+def test_a_member_away_for_longer_than_deletions_are_kept(writer: Writer, tmp_path: Path) -> None:
+    """Over kafka.tombstone_days it cannot know who is gone: it stops and says so, or reads the topic again."""
+    writer.write(("customer_entity", (1,), None, customer(1)), ("customer_entity", (2,), None, customer(2)))
+    stopping = member(tmp_path, writer, "only")
+    assert ended(stopping) == 0
+
+    def stay_away(days: float) -> None:
+        with sqlite3.connect(stopping.folder / "state" / "state.sqlite3") as state:
+            then_ms = int((time.time() - days * 86_400) * 1000)
+            state.execute("UPDATE meta SET value = ? WHERE key = 'fed_ms'", (then_ms,))
+        state.close()
+
+    stay_away(6.0)
+    assert ended(stopping) == 0
+    stay_away(6.5)
+    assert ended(stopping) == 3
+    assert "away for 6.5 days: the topic keeps deletions for 7" in (stopping.folder / "run.log").read_text()
+
+    repairing = member(tmp_path, writer, "only", repairs=True)
+    assert ended(repairing) == 0
+    assert len((tmp_path / "only.jsonl").read_text().splitlines()) == 2
+    assert repairing.rows("SELECT entity_id FROM r_customer_entity ORDER BY 1") == [(1,), (2,)]
+
+
+def test_a_topic_whose_beginning_is_gone(writer: Writer, tmp_path: Path) -> None:
+    """Rows are missing that the store still has: nobody is filled or repaired from it, and nothing is deleted."""
+    writer.write(("customer_entity", (1,), None, customer(1)))
+    assert ended(member(tmp_path, writer, "only", repairs=True)) == 0
+
+    async def cut() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=writer.broker.bootstrap)
+        await admin.start()
+        both = ConfigResource(ConfigResourceType.TOPIC, writer.topic, {"cleanup.policy": "compact,delete"})
+        await admin.alter_configs([both])
+        await admin.delete_records({TopicPartition(writer.topic, 0): RecordsToDelete(-1)})
+        await admin.close()
+
+    writer.write(("customer_entity", (2,), None, customer(2)))
+    asyncio.run(cut())
+    writer.write(("customer_entity", (3,), None, customer(3)))
+
+    for name in ("only", "new"):
+        one = member(tmp_path, writer, name, repairs=True)
+        assert ended(one) == 3
+        assert "does not hold the whole store" in (one.folder / "run.log").read_text()
+        assert said(one) <= {("UPSERT", "magento-customer-1")}
+
+
+def test_a_column_that_is_mapped_later(writer: Writer, tmp_path: Path) -> None:
+    """What the topic holds of it is read from its beginning, and the objects are sent anew; nothing else is."""
+    writer.write(("customer_entity", (1,), None, {**customer(1), "middlename": "Maria"}))
+    writer.write(("customer_entity", (2,), None, customer(2)))
+    assert ended(member(tmp_path, writer, "only")) == 0
+    more = member(tmp_path, writer, "only", mapping='[mapping.contact.properties]\nmiddle = "middlename"\n')
+
+    assert ended(more) == 0
+
+    assert said(more, 2) == {("UPSERT", "magento-customer-1")}
+    assert more.rows("SELECT entity_id, middlename FROM r_customer_entity ORDER BY 1") == [(1, "Maria"), (2, None)]
 
 
 def test_a_record_that_is_no_relays(writer: Writer, tmp_path: Path) -> None:
