@@ -8,7 +8,7 @@ from tests.acceptance.conftest import Rig
 from tests.kit.daemon import command, wait_until
 from tests.kit.day import play
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["mariadb"], indirect=True)]  # whichever
 
 
 def test_a_mass_deletion_waits_for_a_person(rig: Rig) -> None:

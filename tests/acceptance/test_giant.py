@@ -11,7 +11,7 @@ from tests.kit.daemon import wait_until
 
 pytestmark = pytest.mark.slow
 
-CUSTOMERS = 4000
+CUSTOMERS = 2500
 
 
 def one_large_transaction(rig: Rig) -> None:

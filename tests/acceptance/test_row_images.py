@@ -31,7 +31,16 @@ def partial_rig(server: Server, tmp_path: Path, image: str) -> Iterator[Rig]:
         server.run("SET GLOBAL binlog_row_image = DEFAULT")
 
 
-@pytest.mark.parametrize(("image", "start"), [("MINIMAL", "import"), ("MINIMAL", "latest"), ("NOBLOB", "import")])
+@pytest.mark.parametrize(
+    ("server", "image", "start"),
+    [
+        ("mariadb", "MINIMAL", "import"),
+        ("mysql", "MINIMAL", "import"),
+        ("mysql", "MINIMAL", "latest"),
+        ("mariadb", "NOBLOB", "import"),
+    ],
+    indirect=["server"],
+)
 def test_a_storm_of_partial_images_ends_in_equality(partial_rig: Rig, image: str, start: str) -> None:
     """Before the daemon comes, while it is killed and restarted, and after: the sandbox ends equal to the shop."""
     rig = partial_rig

@@ -9,7 +9,7 @@ import pytest
 from tests.acceptance.conftest import Rig
 from tests.kit.daemon import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["mariadb"], indirect=True)]  # whichever
 
 
 @pytest.mark.parametrize("arguments", [(), ("--until-end",)])

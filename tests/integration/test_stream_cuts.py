@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cdc.binlog.decoder import LogDecoder
+from cdc.binlog.schema import Column, SchemaLookup
 from cdc.config import SourceSettings
 from cdc.model import Position
 from cdc.source.schemas import ServerSchemas
@@ -21,23 +22,35 @@ def test_any_cut_of_the_stream_gives_the_same_transactions(server: Server, datab
         server.run(f"INSERT INTO noise VALUES ({number})", database=database)
         write(server, database, 2 * number, 2 * number + 1)
     log = (server.datadir / end_of_log(settings).file).read_bytes()
-    events, at = [], 4
+    events, at, ends, length = [], 4, [], 0
     while at < len(log):
         size = int.from_bytes(log[at + 9 : at + 13], "little")
         events.append((size + 1).to_bytes(3, "little") + b"\x00\x00" + log[at : at + size])
         at += size
+        length += len(events[-1])
+        ends.append(length)
     stream = b"".join(events)
-    schemas = ServerSchemas(lambda: connect(settings))
+    server_schemas = ServerSchemas(lambda: connect(settings))
+    schemas = Answer(server_schemas.columns(settings.database, "note"))
+    server_schemas.close()
     whole = decoded(settings, schemas, stream, len(stream))
     assert [cells for cells, _ in whole] == [[(number,)] for number in range(6)]
-    for cut in range(1, len(stream)):
+    near_ends = {end + offset for end in ends[:-1] for offset in range(-6, 26, 2)}  # headers of packets and events
+    for cut in sorted({*range(1, len(stream), 31), *ends[:-1], *near_ends} & set(range(1, len(stream)))):
         assert decoded(settings, schemas, stream, cut) == whole
-    schemas.close()
 
 
-def decoded(
-    settings: SourceSettings, schemas: ServerSchemas, stream: bytes, cut: int
-) -> list[tuple[list[object], str]]:
+class Answer:
+    """What the server said once, as a ``SchemaLookup``."""
+
+    def __init__(self, columns: tuple[Column, ...] | None) -> None:
+        self._columns = columns
+
+    def columns(self, database: str, table: str) -> tuple[Column, ...] | None:
+        return self._columns
+
+
+def decoded(settings: SourceSettings, schemas: SchemaLookup, stream: bytes, cut: int) -> list[tuple[list[object], str]]:
     """The rows and end of each transaction, with the stream fed in two pieces."""
     decoder = LogDecoder([NOTE], database=settings.database, schemas=schemas, start=Position("binlog.000002", 4))
     held, found = b"", []

@@ -47,13 +47,14 @@ from cdc.replica.store import Store
 from cdc.replica.waits import parse_refs
 from tests.kit.chaos import ChaosLoop, play
 from tests.kit.desk import Books, Desk, DirectState, customer, item, order, product
+from tests.kit.draws import draws
 from tests.kit.strictsink import LATE_S, Plan, StrictSink, Wire
 
 T = TypeVar("T")
 
 CUSTOMERS, PRODUCTS, ORDERS, ITEMS = 4, 3, 6, 10
-SCHEDULES = int(os.environ.get("SCHEDULES", "100"))
-"""More with ``SCHEDULES=10000``; ``make soak`` draws thousands of new ones a round."""
+SCHEDULES = int(os.environ.get("SCHEDULES", draws(25)))
+"""More with ``SCHEDULES=10000``; ``make soak`` draws new ones each round."""
 
 BAD = "bad"
 """A value that the receiver refuses, at once or later."""

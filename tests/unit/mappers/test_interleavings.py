@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from cdc.mapping_config import MappingSettings
 from cdc.model import Change, Op, Position, Transaction, Value
 from tests.kit.clerk import FIRST, Clerk
+from tests.kit.draws import draws
 from tests.kit.told import Receiver
 from tests.unit.mappers.shops import REFERENCES, address, customer, item, order, value
 
@@ -175,7 +176,7 @@ def _step(desk: Clerk, log: Sequence[Transaction], step: str, receiver: Receiver
 
 
 @given(tellings())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=draws(15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_interleaving_grouping_crash_and_replay_ends_the_same(telling: tuple[list[list[Event]], list[str]]) -> None:
     """Told one story after the other, or in any other way: the receiver ends with the same."""
     told, steps = telling

@@ -19,6 +19,7 @@ from cdc.model import Kind, ObjectRef, Rendered, Value
 from cdc.protocols import Mapper, RowReader
 from mappers.guests import guest_id
 from mappers.mapping import MagentoMapping
+from tests.kit.draws import draws
 from tests.kit.rows import DictRows
 
 ID: Sequence[Value] = (1, 2, 3)
@@ -284,7 +285,7 @@ def _render(mapper: Mapper, rows: RowReader, ref: ObjectRef) -> Rendered | str |
 
 
 @given(SETTINGS, st.sampled_from(HOT), SEEDS)
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=draws(120), deadline=None)
 def test_every_object_that_renders_differently_was_touched(mapping: MappingSettings, hot: list[str], seed: int) -> None:
     """Whatever one row change renders differently is among the objects it touched, sweeps worked off."""
     chance = random.Random(seed)
@@ -293,7 +294,7 @@ def test_every_object_that_renders_differently_was_touched(mapping: MappingSetti
 
 
 @given(SEEDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(30), deadline=None)
 def test_every_contact_whose_address_renders_differently_was_touched(seed: int) -> None:
     """The same where an attribute of addresses is mapped and has options: by lot too much has to fit for that."""
     chance = random.Random(seed)
@@ -325,7 +326,7 @@ def change_and_compare(chance: random.Random, rows: DictRows, tables: Sequence[s
 
 
 @given(SETTINGS, SEEDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(30), deadline=None)
 def test_every_reference_names_an_object_that_exists(mapping: MappingSettings, seed: int) -> None:
     """Links always hold: what an object refers to exists, and what exists is named by the sweeps of everything."""
     rows = random_shop(random.Random(seed), mapping)

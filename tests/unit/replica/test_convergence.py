@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cdc.model import Cells, Change, Transaction
 from cdc.replica.replica import Replica
+from tests.kit.draws import draws
 from tests.kit.toy import KEYS, TABLES, contents, delete, insert, position, toy_replica, transaction, update
 
 Rows = dict[str, dict[int, tuple[Any, ...]]]
@@ -100,7 +101,7 @@ def apply_all(replica: Replica, log: list[Transaction], cuts: list[int]) -> None
 
 
 @given(history, st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(0, 12))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=draws(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_grouping_and_any_replay_ends_the_same(
     transactions: list[list[tuple[str, str, int, int, int]]], cuts: list[int], replay_from: int
 ) -> None:
@@ -120,7 +121,7 @@ def test_any_grouping_and_any_replay_ends_the_same(
 
 
 @given(history, st.data())
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=draws(80), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_chunks_read_at_any_moment_end_the_same(
     transactions: list[list[tuple[str, str, int, int, int]]], data: st.DataObject
 ) -> None:

@@ -15,6 +15,7 @@ from cdc.model import ABSENT, Absent, Cells, Change, Image, Kind, ObjectRef, Op,
 from cdc.protocols import RowReader
 from cdc.replica.replica import Replica
 from cdc.replica.unread import UnreadRow
+from tests.kit.draws import draws
 from tests.kit.toy import (
     KEYS,
     TABLES,
@@ -304,7 +305,7 @@ def _end(log: list[Transaction], count: int):  # type: ignore[no-untyped-def]  #
 
 
 @given(history, st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=_SLOW)
+@settings(max_examples=draws(50), deadline=None, suppress_health_check=_SLOW)
 def test_partial_images_end_as_whole_ones_do(
     transactions: list[list[tuple[str, str, int, int, int]]], data: st.DataObject
 ) -> None:
@@ -332,7 +333,7 @@ def test_partial_images_end_as_whole_ones_do(
 
 
 @given(history, st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=_SLOW)
+@settings(max_examples=draws(50), deadline=None, suppress_health_check=_SLOW)
 def test_a_load_under_partial_images_ends_as_the_database(
     transactions: list[list[tuple[str, str, int, int, int]]], data: st.DataObject
 ) -> None:
