@@ -29,6 +29,7 @@ _MALFORMED: Final = (
     ValueError, IndexError, KeyError, OverflowError, struct.error, zlib.error, zstandard.ZstdError, RecursionError
 )  # fmt: skip
 _U32: Final = struct.Struct("<I").unpack_from
+_XID: Final = int(EventType.XID)
 _ROTATE: Final = int(EventType.ROTATE)
 _FORMAT: Final = int(EventType.FORMAT_DESCRIPTION)
 _UNUSUAL: Final = frozenset({_FORMAT, _ROTATE})
@@ -170,7 +171,7 @@ class LogDecoder:
         ``_event``.
         """
         unpack, events, quiet = HEADER.unpack_from, self._events, self._quiet()
-        place = self._place
+        place, may_pass = self._place, self._handlers.commits_nothing
         at = counted = kind = 0
         try:
             while length - at >= HEADER_BYTES:
@@ -184,6 +185,12 @@ class LogDecoder:
                 if handler is not None and crc32(buffer[at:end]) == _CRC_OF_ALL:
                     handler(buffer, at, end - CHECKSUM_BYTES, head)
                     events[kind] += 1
+                elif kind == _XID and may_pass() and crc32(buffer[at:end]) == _CRC_OF_ALL:
+                    place.offset += end - counted
+                    counted = end
+                    self._pass(head)
+                    events[kind] += 1
+                    batch.marked = True
                 else:
                     place.offset += at - counted
                     counted = at
@@ -213,7 +220,7 @@ class LogDecoder:
         The server leaves out events of no interest to replicas, so that counting bytes does not tell the place.
         """
         unpack, u32, events, quiet = HEADER.unpack_from, _U32, self._events, self._quiet()
-        place = self._place
+        place, may_pass = self._place, self._handlers.commits_nothing
         at = kind = 0
         try:
             while length - at >= PACKET_HEADER_BYTES:
@@ -236,6 +243,11 @@ class LogDecoder:
                     handler(view, start, beyond - CHECKSUM_BYTES, head)
                     events[kind] += 1
                     place.offset = place.after(head[3], head[4])
+                elif kind == _XID and may_pass() and crc32(view[start:beyond]) == _CRC_OF_ALL:
+                    place.offset = place.after(head[3], head[4])
+                    self._pass(head)
+                    events[kind] += 1
+                    batch.marked = True
                 else:
                     if self._event(view, start, beyond, head):
                         self._settled(batch)
@@ -244,6 +256,19 @@ class LogDecoder:
                 at = batch.used = end
         except _MALFORMED as error:
             raise self._malformed(kind, error) from error
+
+    def _pass(self, head: tuple[int, ...]) -> None:
+        """A transaction that changed nothing wanted, as most do, has ended."""
+        self._handlers.rows.end_transaction()
+        self._mark(head)
+        self._assembly.reset()
+
+    def _mark(self, head: tuple[int, ...]) -> None:
+        """A restart would go on right here."""
+        assembly, place = self._assembly, self._place
+        place.settle()
+        place.add(assembly.source, assembly.domain)
+        self._commit_ms = assembly.commit_us // 1000 or head[0] * 1000
 
     def _settled(self, batch: _Batch) -> None:
         """The event just taken ended a transaction or moved the resume point."""
@@ -296,10 +321,7 @@ class LogDecoder:
                 place.offset = place.after(length, head[4])
             if not result:
                 return False
-        assembly = self._assembly
-        place.settle()
-        place.add(assembly.source, assembly.domain)
-        self._commit_ms = assembly.commit_us // 1000 or head[0] * 1000
+        self._mark(head)
         return True
 
     def _head(self, view: memoryview, at: int, length: int) -> tuple[int, ...]:

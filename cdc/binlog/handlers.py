@@ -49,6 +49,7 @@ STAY: Final = 3  # it is not in the log's file
 Handler = Callable[[memoryview, int, int, Head], int]
 
 _ADVICE_ROW: Final = "SET GLOBAL binlog_format = 'ROW' on the server, then import afresh"
+_MARIADB_GTID: Final = headers.MARIADB_GTID.unpack_from
 _QUERY_POST: Final = 13
 _LOAD_POST: Final = 26
 _TABLE_MAP_POST: Final = 8
@@ -185,18 +186,27 @@ class Handlers:
         return GO_ON
 
     def _on_mariadb_gtid(self, view: memoryview, at: int, end: int, head: Head) -> int:
-        sequence, domain, flags = headers.read_mariadb_gtid(view[:end], at + HEADER_BYTES)
-        self._open(has_begun=not flags & headers.MARIADB_STANDALONE)
-        self._assembly.domain = (domain, head[2], sequence)
+        if end - at < HEADER_BYTES + headers.MARIADB_GTID.size:
+            raise IndexError("a GTID event that is too short")
+        sequence, domain, flags = _MARIADB_GTID(view, at + HEADER_BYTES)
+        assembly = self._assembly
+        if assembly.is_open:
+            self._give_up_open()
+        assembly.is_open = True
+        assembly.has_begun = not flags & headers.MARIADB_STANDALONE
+        assembly.domain = (domain, head[2], sequence)
         return GO_ON
 
     def _open(self, *, has_begun: bool) -> None:
-        assembly = self._assembly
-        if assembly.is_open:
-            if assembly.has_changes or assembly.has_begun:
-                raise UnsupportedEventError("a transaction begins inside another", hint=ADVICE_START)
-            assembly.reset()
-        assembly.open(has_begun=has_begun)
+        if self._assembly.is_open:
+            self._give_up_open()
+        self._assembly.open(has_begun=has_begun)
+
+    def _give_up_open(self) -> None:
+        """A GTID event that nothing followed."""
+        if self._assembly.has_changes or self._assembly.has_begun:
+            raise UnsupportedEventError("a transaction begins inside another", hint=ADVICE_START)
+        self._assembly.reset()
 
     def _on_commit(self, view: memoryview, at: int, end: int, head: Head) -> int:
         if not self._assembly.is_open:
@@ -205,6 +215,13 @@ class Handlers:
             raise ValueError("the transaction ends inside a rows event that came in pieces")
         self.rows.end_transaction()
         return DONE
+
+    def commits_nothing(self) -> bool:
+        """Whether an XID now would end a transaction that changed nothing wanted, in a log whose events say whether
+        they are whole.
+        """
+        assembly = self._assembly
+        return self.has_checksums and assembly.is_open and not assembly.has_news and self._fragments.is_empty
 
     def _on_xa_prepare(self, view: memoryview, at: int, end: int, head: Head) -> int:
         one_phase, xid = headers.read_xa_prepare(bytes(view[at + HEADER_BYTES : end]))

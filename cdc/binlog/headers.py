@@ -19,7 +19,8 @@ CHECKSUM_CRC32: Final = 1
 _FORMAT_FIXED: Final = 57  # version 2, server version 50, created 4, header length 1
 _CHECKSUM_TRAILER: Final = 5  # algorithm 1, checksum 4
 
-_MARIADB_GTID: Final = struct.Struct("<QIB").unpack_from
+MARIADB_GTID: Final = struct.Struct("<QIB")
+"""MariaDB GTID: 8 sequence, 4 domain, 1 flags; the server's id stands in the header."""
 
 MARIADB_STANDALONE: Final = 0x01  # the group is one event, without COMMIT (DDL)
 
@@ -178,13 +179,6 @@ def _varint(body: bytes, at: int) -> tuple[int, int]:
 
 def _unzigzag(value: int) -> int:
     return value >> 1 ^ -(value & 1)
-
-
-def read_mariadb_gtid(body: memoryview, at: int) -> tuple[int, int, int]:
-    """MariaDB GTID at ``at``: 8 sequence, 4 domain, 1 flags (MARIADB_STANDALONE and its neighbours); the server's id
-    stands in the header. One of the two events that every transaction has, so it makes no object.
-    """
-    return _MARIADB_GTID(body, at)
 
 
 def read_gtid_list(body: bytes) -> GtidPosition:

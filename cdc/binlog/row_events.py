@@ -27,6 +27,7 @@ _KEYS_IN_SQL: Final = 0x10
 """MySQL since 9.6 (``innodb_native_foreign_keys`` off): children's rows are in the log themselves, and a REPLACE, which
 is a DELETE here, leaves them alone. Seen on 9.7, where SHOW BINLOG EVENTS calls it USE_SQL_FOREIGN_KEY_F."""
 _DUMMY_TABLE: Final = 0xFFFFFF  # an event that only says "end of statement"
+_MOST_UNWANTED: Final = 1024
 _CHANGE_BYTES: Final = 200  # about what a Change and its tuples take in memory, without cells
 _CELL_BYTES: Final = 48  # about what a cell takes beyond its bytes in the log
 
@@ -52,6 +53,7 @@ class RowEvents:
         self._tables = tables
         self._assembly = assembly
         self._open: dict[int, TableReader | None] = {}
+        self._unwanted: dict[bytes, int] = {}  # whole bodies of TABLE_MAPs that were looked at, and their table's id
         self.format: Format = DEFAULT_FORMAT
         self.decoded = 0
         self.unchanged = 0
@@ -65,17 +67,24 @@ class RowEvents:
         """Remember what this id stands for until the transaction ends."""
         if not self._assembly.is_open:
             raise UnsupportedEventError(FROM_INSIDE, hint=ADVICE_START)
-        table_id = _U64(view, at + HEADER_BYTES)[0] & _ID
-        start = at + HEADER_BYTES + _FIXED
-        table_at = start + view[start] + 2
-        name_end = table_at + 1 + view[table_at]
-        if name_end > end:
+        body = bytes(view[at + HEADER_BYTES : end])
+        table_id = self._unwanted.get(body)
+        if table_id is not None:
+            self._open[table_id] = None
+            return 0
+        table_id = _U64(body)[0] & _ID
+        table_at = _FIXED + body[_FIXED] + 2
+        name_end = table_at + 1 + body[table_at]
+        if name_end > len(body):
             raise IndexError("names that end beyond their event")
-        name = bytes(view[start:name_end])
-        spec = self._tables.by_name.get(name)
+        spec = self._tables.by_name.get(body[_FIXED:name_end])
         reader = None
         if spec is not None:
-            reader = self._tables.reader(spec, bytes(view[start:end]), is_mariadb=self.format.is_mariadb)
+            reader = self._tables.reader(spec, body[_FIXED:], is_mariadb=self.format.is_mariadb)
+        else:
+            if len(self._unwanted) >= _MOST_UNWANTED:
+                self._unwanted.clear()
+            self._unwanted[body] = table_id
         self._open[table_id] = reader
         return 0
 
