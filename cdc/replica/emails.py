@@ -3,7 +3,8 @@
 The ledger has marks of addresses, never an address: ``email`` of the one that was sent first (``email_at``: in which
 message), ``email_new`` of the shop's, where that is another by now. The mark is set before the request leaves, as one
 without an answer may have been taken, and goes if the message surely was not, if a refusal says that there is no such
-contact, and with the contact's deletion. Use inside a store transaction.
+contact, and with the contact's deletion. A follower sets it when it renders, as its leader may send just that, until
+the leader tells. Use inside a store transaction.
 """
 
 from __future__ import annotations
@@ -53,14 +54,10 @@ def not_told(store: Store, failed: Iterable[tuple[ObjectRef, int, bytes]]) -> No
             forget(store, [ref])
 
 
-def render_others(store: Store, refs: Iterable[ObjectRef]) -> None:
-    """Messages of these that wait with another address than is held were rendered before it was: render them again."""
-    for ref in refs:
-        _render_again(
-            store,
-            ref,
-            "email NOT IN (x'', (SELECT email FROM ledger WHERE kind = ?1 AND id = ?2 AND email <> x''))",
-        )
+def learnt(store: Store, ref: ObjectRef, before: bytes, now: bytes) -> None:
+    """A follower was told that the sink holds ``now``; what waits was rendered for what it took for that until then."""
+    if before != now:
+        _render_again(store, ref, "1")
 
 
 def refused(store: Store, ref: ObjectRef, changed_at: int, reason: str) -> None:

@@ -203,9 +203,10 @@ def take(replica: Replica, states: Sequence[ObjectState], next_offset: int, *, f
 def _take(replica: Replica, state: ObjectState) -> None:
     store, pair = replica.store, (state.ref.kind.value, state.ref.id)
     store.db.execute("INSERT OR IGNORE INTO ledger (kind, id) VALUES (?, ?)", pair)
-    _copy(store, state, pair)
-    emails.render_others(store, (state.ref,))
     ledger = replica.renderer.ledger
+    before = ledger.get(state.ref)
+    _copy(store, state, pair)
+    emails.learnt(store, state.ref, before.email if before else b"", state.email)
     held = ledger.get(state.ref)
     assert held is not None
     place = _place(replica, state.position)

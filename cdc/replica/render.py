@@ -19,7 +19,7 @@ from cdc.errors import RenderError
 from cdc.model import RANK, Action, Kind, ObjectRef, Rendered, Urgency
 from cdc.protocols import Clock, Mapper
 from cdc.replica import unknown
-from cdc.replica.emails import EmailRule, mark_of, note_new
+from cdc.replica.emails import EmailRule, mark_of, note_new, told
 from cdc.replica.ledger import Ledger, LedgerEntry
 from cdc.replica.rows import ReplicaRows
 from cdc.replica.store import Store
@@ -129,10 +129,10 @@ class Renderer:
             self.ledger.set_rendered(ref, digest, held.accepted_at, delete=False, properties=ever, stamp=cause.stamp)
             return
         changed_at = self._changed_at(held, cause)
-        told = email if properties.get(self.emails.name) else b""
-        self._enqueue(ref, Action.UPSERT, changed_at, digest, body.decode(), refs.decode(), cause, told)
+        mark = email if properties.get(self.emails.name) else b""
+        self._enqueue(ref, Action.UPSERT, changed_at, digest, body.decode(), refs.decode(), cause, mark)
         self.ledger.set_rendered(ref, digest, changed_at, delete=False, properties=ever, stamp=cause.stamp)
-        self._may_be_tried(ref, changed_at)
+        self._may_be_tried(ref, changed_at, mark)
 
     def _settled(self, made: Rendered, ever: int) -> tuple[dict[str, str], int]:
         """Values as sent: an empty one goes along only if that property ever held something."""
@@ -198,8 +198,9 @@ class Renderer:
         unknown.note(self._store, (ref,))
         self.unchanged += 1
 
-    def _may_be_tried(self, ref: ObjectRef, changed_at: int) -> None:
+    def _may_be_tried(self, ref: ObjectRef, changed_at: int, email: bytes = b"") -> None:
         if self.is_following:
+            told(self._store, [(ref, changed_at, email)])
             self._store.db.execute(
                 "UPDATE ledger SET tried_at = max(tried_at, ?) WHERE kind = ? AND id = ?",
                 (changed_at, ref.kind.value, ref.id),

@@ -72,7 +72,6 @@ def test_a_follower_leaves_out_what_the_leader_leaves_out(tmp_path: Path, is_ahe
     assert send(leader) == 1
     if is_ahead:
         shop(follower, 200, NEW, OLD)
-        assert waiting(follower) == [f'{{"email":"{NEW}"}}']
         tell(leader, follower)
     else:
         tell(leader, follower)
@@ -84,7 +83,7 @@ def test_a_follower_leaves_out_what_the_leader_leaves_out(tmp_path: Path, is_ahe
 
 
 def test_who_takes_over_does_not_send_another_email(tmp_path: Path) -> None:
-    """Also what it rendered before it heard anything is rendered again without the address."""
+    """Also what it rendered before it heard anything has none but the first."""
     leader, follower = member(tmp_path / "a"), member(tmp_path / "b")
     with leader.store.transaction(), follower.store.transaction():
         members.lead(leader, None)
@@ -97,4 +96,35 @@ def test_who_takes_over_does_not_send_another_email(tmp_path: Path) -> None:
     with follower.store.transaction():
         members.lead(follower, 1_700_000_000_500)
 
-    assert [text for text in waiting(follower) if "example.com" in text] == []
+    assert [text for text in waiting(follower) if NEW in text] == []
+
+
+def test_an_attempt_of_a_leader_that_told_nothing_any_more_counts(tmp_path: Path) -> None:
+    """It was frozen after its request, so what the follower rendered first may be there."""
+    follower = member(tmp_path)
+    with follower.store.transaction():
+        members.follow(follower)
+    for offset, before, email in ((100, None, OLD), (200, OLD, NEW)):
+        shop(follower, offset, email, before)
+    with follower.store.transaction():
+        members.lead(follower, 1_700_000_000_500)
+
+    assert waiting(follower) == [f'{{"email":"{OLD}"}}']
+
+
+def test_what_the_leader_told_first_counts_for_the_follower(tmp_path: Path) -> None:
+    """It never saw the first address; what waits at the follower is rendered for the leader's."""
+    leader, follower = member(tmp_path / "a"), member(tmp_path / "b")
+    with leader.store.transaction(), follower.store.transaction():
+        members.lead(leader, None)
+        members.follow(follower)
+    shop(follower, 100, OLD)
+    for replica in (leader, follower):
+        shop(replica, 200, NEW, None if replica is leader else OLD)
+    assert waiting(follower) == [f'{{"email":"{OLD}"}}']
+    send(leader)
+    tell(leader, follower)
+
+    assert waiting(follower) == []
+    column = "SELECT email, rendered_hash, accepted_hash FROM ledger"
+    assert follower.store.db.execute(column).fetchall() == leader.store.db.execute(column).fetchall()
