@@ -443,7 +443,8 @@ class Receipt:
 class Sweep:
     """Many objects at once: those of ``kind`` whose ids stand in ``id_column`` of ``table``'s rows.
 
-    Only rows where ``column`` equals ``value``; an empty ``column`` means all rows.
+    Only rows where ``column`` equals ``value``; an empty ``column`` means all rows. ``unless``: not the ids that some
+    row of another table has in this column (table, column), as another sweep over that one names them.
     """
 
     kind: Kind
@@ -451,6 +452,7 @@ class Sweep:
     id_column: str
     column: str = ""
     value: Value = None
+    unless: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,9 @@ class Forms:
 
     def everything(self) -> tuple[Sweep, ...]:
         """The guests that forms may make."""
-        return tuple(Sweep(Kind.GUEST, table, "guest_id") for table in self._by_table)
+        return tuple(
+            Sweep(Kind.GUEST, table, "guest_id", unless=("sales_order", "guest_id")) for table in self._by_table
+        )
 
     def uses(self) -> Iterator[Use]:
         """What of all of them is looked up."""

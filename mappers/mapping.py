@@ -30,12 +30,12 @@ from mappers.versions import is_staging
 RENDERER_VERSION: Final = 2
 """Raise it with every change of what is rendered from the same rows: all objects are then rendered again."""
 
-_EVERYTHING: Final = (
+_EVERYTHING: Final = (  # each object by one sweep: first those that have a row, then who stands on another's row
     Sweep(Kind.CUSTOMER, "customer_entity", "entity_id"),
-    Sweep(Kind.CUSTOMER, "sales_order", "customer_id"),
+    Sweep(Kind.CUSTOMER, "sales_order", "customer_id", unless=("customer_entity", "entity_id")),
     Sweep(Kind.GUEST, "sales_order", "guest_id"),
     Sweep(Kind.PRODUCT, "catalog_product_entity", "entity_id"),
-    Sweep(Kind.PRODUCT, "sales_order_item", "product_id"),
+    Sweep(Kind.PRODUCT, "sales_order_item", "product_id", unless=("catalog_product_entity", "entity_id")),
     Sweep(Kind.ORDER, "sales_order", "entity_id"),
     Sweep(Kind.ITEM, "sales_order_item", "item_id"),
 )
@@ -62,7 +62,8 @@ class MagentoMapping:
         self._product_values = frozenset(self.plan.product_values.values())
         self._customer_values = frozenset(self.plan.customer_values.values())
         self._address_values = frozenset(self.plan.address_values.values())
-        subscribers = (Sweep(Kind.GUEST, "newsletter_subscriber", "guest_id"),) if settings.subscribers else ()
+        subscriber = Sweep(Kind.GUEST, "newsletter_subscriber", "guest_id", unless=("sales_order", "guest_id"))
+        subscribers = (subscriber,) if settings.subscribers else ()
         self._everything: Final = (*_EVERYTHING, *subscribers, *self.plan.forms.everything())
         dumped = settings.model_dump(mode="json", exclude={"privacy": {"key", "key_file"}, "product_key": True})
         asked = json.dumps([dumped, self.privacy.fingerprint()], sort_keys=True)

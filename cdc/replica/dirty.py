@@ -6,10 +6,11 @@ slices, so that no fan-out ever holds up a live change.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cdc.model import Kind, ObjectRef, Sweep, Urgency
+from cdc.model import Kind, ObjectRef, Sweep, TableSpec, Urgency
 from cdc.replica.schema import quoted, table_name, uses_rowid
 from cdc.replica.store import Store
 
@@ -99,51 +100,93 @@ def pulled(store: Store, refs: Sequence[ObjectRef], not_before: int) -> None:
 
 def add_sweep(store: Store, sweep: Sweep, *, urgency: Urgency, not_before: int = 0) -> None:
     """Queue a bulk touch; one that is queued already starts over."""
-    same = (sweep.kind.value, sweep.table, sweep.id_column, sweep.column, sweep.value)
+    same = (sweep.kind.value, sweep.table, sweep.id_column, sweep.column, sweep.value, *sweep.unless)
     store.db.execute(
-        "DELETE FROM sweep WHERE kind = ? AND tbl = ? AND id_column = ? AND column_name = ? AND value IS ?", same
+        "DELETE FROM sweep WHERE kind = ? AND tbl = ? AND id_column = ? AND column_name = ? AND value IS ?"
+        " AND unless_table = ? AND unless_column = ?",
+        same,
     )
     store.db.execute(
-        "INSERT INTO sweep (kind, tbl, id_column, column_name, value, urgency, not_before)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO sweep (kind, tbl, id_column, column_name, value, unless_table, unless_column, urgency, not_before)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (*same, int(urgency), not_before),
     )
 
 
-def work_sweep(store: Store, applied: int, rows: int, *, pull: bool = False) -> bool:
-    """Turn the next ``rows`` rows of the oldest sweep into dirty objects; False when no sweep is ready.
+def work_sweep(store: Store, applied: int, limit: int, *, pull: bool = False) -> bool:
+    """Turn the next ``limit`` rows or ids of the oldest sweep into dirty objects; False when no sweep is ready.
 
     ``pull``: their rows are not known to be complete.
     """
-    sweep = store.db.execute(
-        "SELECT seq, kind, tbl, id_column, column_name, value, urgency, cursor FROM sweep WHERE not_before <= ?"
-        " ORDER BY urgency, seq LIMIT 1",
+    row = store.db.execute(
+        "SELECT seq, urgency, cursor, kind, tbl, id_column, column_name, value, unless_table, unless_column FROM sweep"
+        " WHERE not_before <= ? ORDER BY urgency, seq LIMIT 1",
         (applied,),
     ).fetchone()
-    if sweep is None:
+    if row is None:
         return False
-    seq, kind, table, id_column, column, value, urgency, cursor = sweep
-    spec = store.tables.get(table)
+    seq, urgency, cursor, kind, table, id_column, column, value, *unless = row
+    sweep = Sweep(Kind(kind), table, id_column, column, value, (unless[0], unless[1]))
+    spec = store.tables.get(sweep.table)
     if spec is None:
         store.db.execute("DELETE FROM sweep WHERE seq = ?", (seq,))
         return True
-    row_id = quoted(spec.key[0]) if uses_rowid(spec) else "rowid"
-    match = f"{quoted(column)} IS ?" if column else "1"
-    found = store.db.execute(  # the filter is a column of the result, so that a slice is bounded by rows looked at
-        f"SELECT {row_id}, {quoted(id_column)}, {match} FROM {table_name(table)} WHERE {row_id} > ?"
-        f" ORDER BY {row_id} LIMIT ?",
-        (*([value] if column else []), cursor, rows),
-    ).fetchall()
+    found = (_by_ids if _is_by_ids(spec, sweep) else _by_rows)(store, spec, sweep, json.loads(str(cursor)), limit)
     store.db.executemany(
         "INSERT INTO dirty (kind, id, urgency, pull) VALUES (?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE"
         " SET urgency = min(urgency, excluded.urgency), pull = max(pull, excluded.pull)",
-        [(kind, object_id, urgency, pull) for _, object_id, matches in found if matches and object_id is not None],
+        [
+            (sweep.kind.value, object_id, urgency, pull)
+            for _, object_id, counts in found
+            if counts and object_id is not None
+        ],
     )
-    if len(found) < rows:
+    if len(found) < limit:
         store.db.execute("DELETE FROM sweep WHERE seq = ?", (seq,))
-    else:
-        store.db.execute("UPDATE sweep SET cursor = ? WHERE seq = ?", (found[-1][0], seq))
+    else:  # as JSON: a bare text that looks like a number would become one in this column
+        store.db.execute("UPDATE sweep SET cursor = ? WHERE seq = ?", (json.dumps(found[-1][0]), seq))
     return True
+
+
+Found = list[tuple[int | str, int | str | None, bool]]
+"""Where a slice has come to with this row, the object's id there, and whether it is one of those asked for."""
+
+
+def _is_by_ids(spec: TableSpec, sweep: Sweep) -> bool:
+    """Whether an index leads from id to id: a product of a thousand lines is named once, not in every slice."""
+    return not sweep.column and any(index[0] == sweep.id_column for index in spec.indexes)
+
+
+def _by_ids(store: Store, spec: TableSpec, sweep: Sweep, cursor: int | str, limit: int) -> Found:
+    """The next ids, each once, by a look into the index for each."""
+    table, column = table_name(spec.name), quoted(sweep.id_column)
+    following = f"SELECT min({column}) FROM {table} WHERE {column} >"
+    sql = (
+        f"WITH RECURSIVE ids (id) AS ({following} ? UNION ALL SELECT ({following} ids.id) FROM ids"
+        f" WHERE ids.id IS NOT NULL) SELECT id, id, {_not_elsewhere(store, sweep, 'id')} FROM ids"
+        " WHERE id IS NOT NULL LIMIT ?"
+    )
+    return store.db.execute(sql, (cursor, limit)).fetchall()
+
+
+def _by_rows(store: Store, spec: TableSpec, sweep: Sweep, cursor: int | str, limit: int) -> Found:
+    """The next rows; what does not fit is a column of the result, so that a slice is bounded by rows looked at."""
+    row_id = quoted(spec.key[0]) if uses_rowid(spec) else "rowid"
+    match = f"{quoted(sweep.column)} IS ?" if sweep.column else "1"
+    sql = (
+        f"SELECT {row_id}, {quoted(sweep.id_column)}, {match} AND"
+        f" {_not_elsewhere(store, sweep, f'held.{quoted(sweep.id_column)}')} FROM {table_name(spec.name)} AS held"
+        f" WHERE {row_id} > ? ORDER BY {row_id} LIMIT ?"
+    )
+    return store.db.execute(sql, (*([sweep.value] if sweep.column else []), cursor, limit)).fetchall()
+
+
+def _not_elsewhere(store: Store, sweep: Sweep, identity: str) -> str:
+    """SQL: whether another sweep does not name this id."""
+    table, column = sweep.unless
+    if table not in store.tables:
+        return "1"
+    return f"NOT EXISTS (SELECT 1 FROM {table_name(table)} AS other WHERE other.{quoted(column)} = {identity})"
 
 
 def counts(store: Store) -> dict[str, int]:

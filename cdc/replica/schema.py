@@ -57,7 +57,8 @@ CREATE TABLE IF NOT EXISTS dirty (
 CREATE INDEX IF NOT EXISTS dirty_ready ON dirty (pull, urgency, not_before);
 CREATE TABLE IF NOT EXISTS sweep (
     seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, tbl TEXT NOT NULL, id_column TEXT NOT NULL, column_name TEXT NOT NULL,
-    value, urgency INTEGER NOT NULL, not_before INTEGER NOT NULL DEFAULT 0, cursor INTEGER NOT NULL DEFAULT -1);
+    value, urgency INTEGER NOT NULL, not_before INTEGER NOT NULL DEFAULT 0, cursor INTEGER NOT NULL DEFAULT -1,
+    unless_table TEXT NOT NULL DEFAULT '', unless_column TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS ledger (
     kind TEXT NOT NULL, id NOT NULL,
     rendered_hash BLOB, rendered_at INTEGER NOT NULL DEFAULT 0, rendered_delete INTEGER NOT NULL DEFAULT 0,
@@ -113,6 +114,7 @@ ADDED = {
         "email_new": "x''",
     },
     "outbox": {"read_ms": "0", "email": "x''"},
+    "sweep": {"unless_table": "''", "unless_column": "''"},
 }  # fmt: skip
 """Columns that came after version 1 was first written, with their defaults: a state without them gets them when it is
 opened, and an older program, which does not name them, still reads it."""

@@ -67,9 +67,12 @@ class DictRows:
             if isinstance(item, ObjectRef):
                 found.add(item)
                 continue
+            table, column = item.unless
+            elsewhere = {row[column] for row in self._tables[table].values()} if table else set()
             for row in self._tables[item.table].values():
                 identity = row[item.id_column]
-                if isinstance(identity, int | str) and (not item.column or row[item.column] == item.value):
+                matches = not item.column or row[item.column] == item.value
+                if isinstance(identity, int | str) and matches and identity not in elsewhere:
                     found.add(ObjectRef(item.kind, identity))
         return found
 
