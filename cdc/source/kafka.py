@@ -37,6 +37,10 @@ T = TypeVar("T")
 OnState = Callable[[str, Mapping[str, object]], None]
 
 FETCH_BYTES: Final = 4 << 20
+FETCH_WAIT_MS: Final = 50
+"""How long the broker holds a fetch that finds nothing. A transaction's commit does not end that wait (measured with
+Kafka 4): at 250 ms what the relay commits came 215 ms later than from the server itself, at 50 ms some 55 ms later.
+"""
 RECORDS: Final = 1000
 """Records a fetch hands over at most: some ten ms of this thread."""
 POLL_S: Final = 0.5
@@ -160,7 +164,7 @@ class KafkaSource:
             isolation_level="read_committed",
             fetch_max_bytes=FETCH_BYTES,
             max_partition_fetch_bytes=FETCH_BYTES // 4,
-            fetch_max_wait_ms=250,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
         )
         await self._consumer.start()
         found = []

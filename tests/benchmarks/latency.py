@@ -24,7 +24,8 @@ PAUSE_S = 0.25  # between two commits: the system is idle again
 LIMIT_S = 10.0
 
 
-def _settings(port: int, database: str, url: str) -> str:
+def settings_of(port: int, database: str, url: str) -> str:
+    """A run from this database into this sandbox."""
     return (
         f'[source]\nport = {port}\nuser = "root"\ndatabase = "{database}"\n'
         f'[sink]\nbase_url = "{url}"\napi_key = "sandbox"\nmax_requests_per_10s = 100000\n[web]\nport = 0\n'
@@ -79,7 +80,7 @@ class Client:
         return order, item
 
 
-def _timed(commit: Callable[[], str], sandbox: SandboxThread, kind: ObjectType) -> float:
+def timed(commit: Callable[[], str], sandbox: SandboxThread, kind: ObjectType) -> float:
     """Milliseconds from the commit's return until the sandbox has accepted the object."""
     external_id = commit()
     started = time.perf_counter()
@@ -88,6 +89,15 @@ def _timed(commit: Callable[[], str], sandbox: SandboxThread, kind: ObjectType) 
             raise RuntimeError(f"{external_id} did not arrive within {LIMIT_S} s")
         time.sleep(0.001)
     return (time.perf_counter() - started) * 1000
+
+
+def times(commit: Callable[[], str], sandbox: SandboxThread, kind: ObjectType, rounds: int = ROUNDS) -> list[float]:
+    """The same for one commit after another, in rising order."""
+    taken = []
+    for _ in range(rounds):
+        taken.append(timed(commit, sandbox, kind))
+        time.sleep(PAUSE_S)
+    return sorted(taken)
 
 
 def rows() -> Iterable[Row]:
@@ -99,17 +109,13 @@ def rows() -> Iterable[Row]:
         shop.install()
         product = shop.create_product("LAT-1", "A product", "9.90")
         sandbox = SandboxThread()
-        with Daemon(Path(folder), _settings(server.port, database, sandbox.url)) as daemon:
+        with Daemon(Path(folder), settings_of(server.port, database, sandbox.url)) as daemon:
             command("mapping", "push", cwd=Path(folder))
             daemon.start()
             wait_until(lambda: daemon.ask("/status")["load"]["state"] == "done", 60, "the first load")
             client = Client(connection, shop.register(), product)
             for kind, commit in client.work().items():
-                taken = []
-                for _ in range(ROUNDS):
-                    taken.append(_timed(commit, sandbox, kind))
-                    time.sleep(PAUSE_S)
-                taken.sort()
+                taken = times(commit, sandbox, kind)
                 yield Row(f"commit → accepted, {kind.value}, p50", statistics.median(taken), "ms", "< 350 ms")
                 yield Row(f"commit → accepted, {kind.value}, p99", taken[int(len(taken) * 0.99)], "ms", "< 1,000 ms")
             daemon.stop()
