@@ -7,14 +7,14 @@ import os
 import random
 import signal
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from uuid import uuid4
 
 import orjson
 import pytest
 
-from cdc.config import load
+from cdc.config import Settings, load
 from cdc.model import Kind, ObjectRef, Transaction
 from sinks.make import make_sink
 from tests.kit import topics
@@ -32,9 +32,14 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> State:
     """What HubSpot should hold after the recorded day."""
+    return after_the_day(tmp_path_factory.mktemp("day"))
+
+
+def after_the_day(folder: Path, settings: Settings | None = None) -> State:
+    """What a receiver should hold by these settings."""
     group = (Transaction((change,), place, commit_ms) for change, place, commit_ms in recorded())
     found: State = {}
-    for kind, identity, _, properties, refs in outbox_of(tmp_path_factory.mktemp("day"), group, unordered=False):
+    for kind, identity, _, properties, refs in outbox_of(folder, group, unordered=False, settings=settings):
         ref = ObjectRef(Kind(kind), identity)
         links: dict[str, list[str]] = {}
         for other_kind, other_id in orjson.loads(refs):
@@ -70,10 +75,17 @@ class Stage:
         self.messages = [(f"{prefix}.{topic}", key, value) for topic, key, value in the_day()]
         names = sorted({topic for topic, _, _ in self.messages})
         topics.make(broker, names, partitions=2)
-        kafka = {"prefix": prefix, "format": "debezium", "topics": names}
-        toml = topics.settings_of(broker, kafka, sandbox.url, delivery={"max_deletes_per_hour": 1000})
+        self.folder, self.kafka = folder, {"prefix": prefix, "format": "debezium", "topics": names}
+        toml = topics.settings_of(broker, self.kafka, sandbox.url, delivery={"max_deletes_per_hour": 1000})
         self.members = pair(folder, toml)
         asyncio.run(_push(self.members[0]))
+
+    def beside(self, account: str, url: str, mapping: str, **sink: str) -> Member:
+        """A member of another account on the same topics."""
+        (self.folder / account).mkdir()
+        kafka = {**self.kafka, "account": account}
+        toml = topics.settings_of(self.broker, kafka, url, delivery={"max_deletes_per_hour": 1000}, sink=sink)
+        return Member(self.folder / account, toml + mapping)
 
     def close(self) -> None:
         for member in self.members:
@@ -200,6 +212,37 @@ def test_a_frozen_leader_sends_nothing_when_it_wakes(stage: Stage, expected: Sta
     stage.settle(expected)
 
 
+def test_accounts_on_the_same_topics_do_not_know_each_other(stage: Stage, expected: State, tmp_path: Path) -> None:
+    """Two HubSpot accounts, one of a part of the shop, and a file: each holds its own, whatever befalls the others."""
+    second = SandboxThread()
+    main, _ = stage.members
+    part = stage.beside("part", second.url, '[mapping.filter]\nstores = { without = ["default"] }\n')
+    lines = stage.beside("lines", "http://127.0.0.1:1", "", kind="jsonl", path=str(tmp_path / "out.jsonl"))
+    asyncio.run(_push(part))
+    wanted = after_the_day(tmp_path, load(part.folder / "magento-cdc.toml"))
+    assert 0 < len(wanted) < len(expected)
+    half = len(stage.messages) // 2
+    with part, lines:
+        for member in (main, part, lines):
+            member.start()
+        topics.fill(stage.broker, stage.messages[:half])
+        for member in (main, part, lines):
+            leader_of([member])
+        main.kill()
+        second.set_fault({"hang": 3})
+        topics.fill(stage.broker, stage.messages[half:])
+        main.start()
+        for member, sandbox, state in ((main, stage.sandbox, expected), (part, second, wanted)):
+            Stage.until(partial(lambda box, held: difference(held, box.state()), sandbox, state), member.folder.name)
+        topics.until_nothing_waits((main, part, lines), 60.0)
+
+        assert [member.ask("/status")["member"]["generation"] for member in (part, lines)] == [1, 1]
+    told = {line["external_id"] for line in map(orjson.loads, (tmp_path / "out.jsonl").read_bytes().splitlines())}
+    assert told >= expected.keys()
+    assert (stage.sandbox.violations(), second.violations()) == ({}, {})
+    second.close()
+
+
 @pytest.mark.skipif("SOAK_SEED" not in os.environ, reason="takes a minute: part of `make soak`")
 def test_the_broker_is_killed_under_the_members(sandbox: SandboxThread, tmp_path: Path, expected: State) -> None:
     """kill -9 of the broker: members wait for it, and go on where they were."""
@@ -218,4 +261,30 @@ def test_the_broker_is_killed_under_the_members(sandbox: SandboxThread, tmp_path
             stage.settle(expected, 90.0)
             assert all(member.is_running for member in stage.members)
         finally:
+            stage.close()
+
+
+@pytest.mark.skipif("SOAK_SEED" not in os.environ, reason="takes a minute: part of `make soak`")
+def test_the_broker_is_frozen_under_the_members(sandbox: SandboxThread, tmp_path: Path, expected: State) -> None:
+    """A broker that holds its connections and answers nobody: no one sends without a lease, and all go on after."""
+    with Broker() as broker:
+        stage = Stage(broker, sandbox, tmp_path)
+        try:
+            half = len(stage.messages) // 2
+            topics.fill(broker, stage.messages[:half])
+            for member in stage.members:
+                member.start()
+            leader_of(stage.members)
+            broker.freeze()
+            topics.pause(6.0)  # over the lease
+            sent = sandbox.accepted()
+            topics.pause(24.0)
+            assert sandbox.accepted() == sent
+            assert [member.ask("/live")["live"] for member in stage.members] == [True, True]
+            broker.thaw()
+            topics.fill(broker, stage.messages[half:])
+            stage.settle(expected, 90.0)
+            assert all(member.is_running for member in stage.members)
+        finally:
+            broker.thaw()
             stage.close()

@@ -131,9 +131,12 @@ def transactions(messages: list[Message], read: Callable[..., list[SourceChange]
             yield Transaction((change,), Position("arrival.0", number), commit_ms, feed=Feed(rows_at=at))
 
 
-def outbox_of(folder: Path, group: Iterator[Transaction], *, unordered: bool) -> Outbox:
+def outbox_of(
+    folder: Path, group: Iterator[Transaction], *, unordered: bool, settings: Settings | None = None
+) -> Outbox:
     """What is to be sent once all of it is applied."""
-    replica = Replica(folder, MagentoMapping(Settings().mapping), core_foreign_keys(), SystemClock(), has_server=False)
+    mapping = MagentoMapping((settings or Settings()).mapping)
+    replica = Replica(folder, mapping, core_foreign_keys(), SystemClock(), has_server=False)
     replica.applier.is_unordered = unordered
     with replica.store.transaction():
         replica.begin(Position("arrival.0" if unordered else "shop-day.000001", 0), complete=True)
