@@ -15,7 +15,7 @@ CdcError                      said in one or two sentences, with a hint what to 
     ├── OutcomeUnknownError       a time-out or cut connection: the request may have been taken
     ├── SinkThrottledError        429: every lane waits
     ├── SinkUnauthorizedError     401/403: sending stops, everything else goes on
-    ├── SinkSwitchedOffError      404/410: the API is not there
+    ├── SinkSwitchedOffError      404/410: the API is not there; or the account refuses all
     └── BatchRefusedError         400 and the like: at least one message is bad
 
 Leaf of the import graph: standard library only. Messages name files, tables, columns, objects and settings; never
@@ -128,7 +128,7 @@ class SinkUnauthorizedError(SinkError):
 
 
 class SinkSwitchedOffError(SinkError):
-    """404 or 410: the API is not there (the bridge was removed on 2023-02-28)."""
+    """404 or 410: the API is not there (the bridge was removed on 2023-02-28). Or the account refuses all."""
 
 
 class BatchRefusedError(SinkError):

@@ -28,6 +28,7 @@ from cdc.errors import (
     SinkUnavailableError,
 )
 from cdc.model import Quota
+from cdc.sync_errors import ACCOUNT_WIDE, ADVICE
 
 MAX_DETAIL = 500
 """Characters of an answer's text that an error keeps."""
@@ -109,6 +110,9 @@ def status_fault(reply: Reply, *, what: str, place: str, redact: Redactor, now_s
     said = redact(reply.member("message"))
     text = f"{place} answered {status} to {what}" + (f": {said}" if said else "")
     wait = retry_after_s(reply.headers, now_s)
+    account = next((kind for kind in sorted(ACCOUNT_WIDE) if kind in said), "")
+    if account and status < 500:
+        return SinkSwitchedOffError(text, hint=ADVICE[account])
     if status in (401, 403):
         return SinkUnauthorizedError(text, hint="check sink.api_key or sink.access_token, and the token's scopes")
     if status in (404, 410):

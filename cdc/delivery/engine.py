@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import structlog
 
 from cdc.config import Settings
+from cdc.delivery.account import TRY_FIRST_S, AccountWait
 from cdc.delivery.brakes import Brakes
 from cdc.delivery.context import Context, State
 from cdc.delivery.health import Health
@@ -63,7 +64,7 @@ class Delivery:
             clock=clock,
             namespace=namespace,
             observer=observer or NullObserver(),
-            health=Health(),
+            health=Health(account=AccountWait(verdict_s=max(TRY_FIRST_S, 3 * settings.sink.judge_poll_s))),
             window=Window(settings.sink.max_requests_per_10s, settings.delivery.history_share),
             brakes=Brakes(settings.delivery),
             random=random or Random(),

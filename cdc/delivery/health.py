@@ -2,8 +2,9 @@
 
 ``ok`` → ``throttled`` (429: nobody sends until then) → ``ok``. ``ok`` → ``unauthorized``, ``switched_off``,
 ``unreachable`` (two failures without a success between) or a used-up daily limit: then one request at a time is tried,
-and the first that is taken brings ``ok`` back. Logs the first failure and the recovery; quiet in between. Pure but for
-the log: monotonic seconds are passed in.
+and the first that is taken brings ``ok`` back. Beside that, an account may
+refuse all that it took (account.py). Logs the first failure and the recovery; quiet in between. Pure but for the log:
+monotonic seconds are passed in.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Final
 
 import structlog
 
+from cdc.delivery.account import AccountWait
 from cdc.delivery.verdict import Step, Verdict, kind_of
 from cdc.errors import SinkError, SinkThrottledError
 
@@ -39,12 +41,13 @@ class Health:
     failures: int = 0
     last_error: str = ""
     brakes: dict[str, str] = field(default_factory=dict)
+    account: AccountWait = field(default_factory=AccountWait)
     _poll: tuple[str, str, int] | None = None
 
     @property
     def is_probing(self) -> bool:
         """Only one request at a time may be tried."""
-        return self.state not in ("ok", "throttled")
+        return self.state not in ("ok", "throttled") or bool(self.account.reason)
 
     @property
     def fault(self) -> tuple[str, str] | None:
@@ -52,6 +55,8 @@ class Health:
         if self.brakes:
             name = next(iter(self.brakes))
             return name, self.brakes[name]
+        if self.account.reason:
+            return "account", self.account.reason
         if self.is_probing:
             return self.state, self.reason
         if self._poll is not None and self._poll[2] == self.successes:
@@ -66,7 +71,7 @@ class Health:
             self.state, self.reason = "ok", ""
         if not self.is_probing:
             return self.quiet_delay_s(now_s)
-        return math.inf if under_way else max(self.quiet_delay_s(now_s), self.next_s - now_s)
+        return math.inf if under_way else max(self.quiet_delay_s(now_s), self._try_s - now_s)
 
     def quiet_delay_s(self, now_s: float) -> float:
         """Seconds that the sink still asked everybody to be silent for."""
@@ -76,7 +81,8 @@ class Health:
         """A request was taken. True if that ends a time in which none was."""
         self.successes += 1
         self._poll = None
-        was_probing = self.is_probing
+        self.account.taken(now_s)
+        was_probing = self.state not in ("ok", "throttled")
         if was_probing:
             log.info("sink_recovered", after=self.state, failures=self.failures, seconds=round(now_s - self.since_s, 1))
         if now_s >= self.quiet_s:
@@ -93,7 +99,7 @@ class Health:
             case Step.WAIT:
                 if self.state == "ok":
                     log.warning("sink_throttled", reason=error.message, wait_s=round(verdict.wait_s, 1))
-                if not self.is_probing:
+                if self.state in ("ok", "throttled"):
                     self.state, self.reason = "throttled", error.message
                 self.quiet_s = max(self.quiet_s, now_s + verdict.wait_s)
             case Step.STOP:
@@ -109,7 +115,7 @@ class Health:
 
     def _close(self, state: str, error: SinkError, now_s: float, next_s: float) -> None:
         if self.state != state:
-            if not self.is_probing:
+            if self.state in ("ok", "throttled"):
                 self.since_s = now_s
             log.error("sink_takes_nothing", state=state, reason=str(error), retry_s=round(next_s - now_s, 1))
         self.state, self.reason = state, str(error)
@@ -125,6 +131,25 @@ class Health:
         self.last_error = str(error)
         self._poll = (kind_of(error), str(error), self.successes)
 
+    def account_refused(self, reason: str, now_s: float) -> None:
+        """Messages that were taken are refused for the account's sake: ``reason`` is HubSpot's word and our advice."""
+        is_new = not self.account.reason
+        self.account.refused(reason, now_s)
+        if is_new:
+            log.error("sink_takes_nothing", state="account", reason=reason, retry_s=round(self.account.wait_s, 1))
+
+    def judged(self, now_s: float) -> bool:
+        """Verdicts were read, and none was about the account. True if that ends a time in which it refused all."""
+        if not self.account.ends(now_s):
+            return False
+        log.info(
+            "sink_recovered",
+            after="account",
+            failures=self.account.refusals,
+            seconds=round(now_s - self.account.since_s, 1),
+        )
+        return True
+
     def brake(self, name: str, reason: str) -> None:
         """Set a brake, or with an empty reason lift it."""
         if not reason:
@@ -137,17 +162,19 @@ class Health:
 
     @property
     def _try_s(self) -> float:
-        return max(self.quiet_s, self.next_s if self.is_probing else 0.0)
+        closed_s = self.next_s if self.state not in ("ok", "throttled") else 0.0
+        return max(self.quiet_s, closed_s, self.account.next_s if self.account.reason else 0.0)
 
     def as_dict(self, now_s: float) -> dict[str, Any]:
         """For ``/status``."""
         fault = self.fault
         state = fault[0] if fault else self.state
+        since_s = self.account.since_s if self.account.reason else self.since_s
         return {
             "state": state,
             "reason": fault[1] if fault else self.reason,
-            "since_s": round(now_s - self.since_s, 1) if self.is_probing else None,
-            "next_try_s": round(max(0.0, self._try_s - now_s), 1) if self.state != "ok" else None,
+            "since_s": round(now_s - since_s, 1) if self.is_probing else None,
+            "next_try_s": round(max(0.0, self._try_s - now_s), 1) if self.state != "ok" or self.is_probing else None,
             "failures": self.failures,
             "last_error": self.last_error,
         }

@@ -1,11 +1,13 @@
 """Verdicts that come after acceptance: the bridge takes whole batches and says later what was wrong with a message.
 
 Polls ``sink.judgements``. A verdict counts only for the version last sent. A message refused because what it refers to
-was not known yet waits (durably) and is rendered afresh once that is known; any other becomes a dead letter.
+was not known yet waits (durably) and is rendered afresh once that is known; one refused for the account's sake is sent
+again when that works; any other becomes a dead letter.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -25,10 +27,12 @@ from cdc.replica.refuted import (
     let_wait,
     orphans,
     render_again,
+    send_again,
     send_whole,
     set_aside,
 )
 from cdc.replica.store import Store
+from cdc.sync_errors import ACCOUNT_WIDE, ADVICE
 
 log = structlog.get_logger(__name__)
 
@@ -58,14 +62,16 @@ class Judge:
         """Ask for verdicts once, and look whether anybody's parents have come."""
         context = self.context
         try:
-            await self._read_verdicts()
+            if not await self._read_verdicts() and context.health.judged(context.clock.monotonic()):
+                context.wake_all()
             await self._look_after_orphans()
         except SinkError as error:
             context.health.polled(error)
         else:
             context.health.polled(None)
 
-    async def _read_verdicts(self) -> None:
+    async def _read_verdicts(self) -> bool:
+        """Whether any of them was about the account."""
         context = self.context
         since_ms = await context.state.call(lambda store: int(store.meta(_META, 0)))
         ticket = await wait_for_slot(context, Traffic.LIVE, lambda: True)
@@ -75,16 +81,23 @@ class Judge:
         finally:
             context.window.finish(ticket, context.clock.monotonic())
         if not found:
-            return
+            return False
         now_ms = context.clock.now_ms()
         refused = await context.state.call(lambda store: self._write(store, found, now_ms))
+        account = Counter(orphan.reason for orphan, _ in refused if orphan.reason in ACCOUNT_WIDE)
+        if account:
+            kind, _ = account.most_common(1)[0]
+            context.health.account_refused(f"{kind}: {ADVICE[kind]}", context.clock.monotonic())
         for orphan, is_waiting in refused:
+            if orphan.reason in ACCOUNT_WIDE:
+                continue
             if is_waiting:
                 log.info("message_waits_for_parent", object=_name(orphan.ref), reason=orphan.reason)
             else:
                 self._tell(orphan)
         if refused:
             context.wake_all()
+        return bool(account)
 
     def _write(self, store: Store, found: Sequence[Judgement], now_ms: int) -> list[tuple[Orphan, bool]]:
         """Write down the verdicts that count; each with whether it waits (or else is a dead letter)."""
@@ -99,6 +112,10 @@ class Judge:
             if not is_current(store, ref, judgement.changed_at):
                 continue
             orphan = Orphan(ref, judgement.changed_at, now_ms, judgement.kind, judgement.detail)
+            if judgement.kind in ACCOUNT_WIDE:
+                send_again(store, orphan)
+                written.append((orphan, True))
+                continue
             if is_missed(store, ref, judgement.kind):
                 send_whole(store, orphan)
                 continue

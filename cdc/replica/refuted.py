@@ -62,6 +62,13 @@ def send_whole(store: Store, orphan: Orphan) -> None:
     dirty.mark(store, orphan.ref, force=True)
 
 
+def send_again(store: Store, orphan: Orphan) -> None:
+    """Have it rendered and sent once more: it was refused for no fault of its own."""
+    _refute(store, orphan.ref)
+    emails.refused(store, orphan.ref, orphan.changed_at, orphan.reason)
+    dirty.mark(store, orphan.ref, force=True)
+
+
 def let_wait(store: Store, orphan: Orphan) -> None:
     """Have it wait until what it refers to is known."""
     _refute(store, orphan.ref)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import threading
 import urllib.request
@@ -55,6 +56,12 @@ class SandboxThread:
         """AssertionError with what was broken, if a rule of sending was."""
         watch = self._server.store.watch
         assert not watch.counts, f"rules of sending broken: {dict(watch.counts)}, {list(watch.kept)[:10]}"
+
+    def switch(self, *, on: bool) -> None:
+        """Whether the account's settings are enabled, as its owner does it by hand."""
+        held = self._server.store.settings
+        assert held is not None
+        self._server.store.settings = dataclasses.replace(held, enabled=on)
 
     def set_fault(self, fault: dict[str, object]) -> None:
         """What /_sandbox/faults takes, e.g. ``{"hang": 3}``."""

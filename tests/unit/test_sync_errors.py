@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cdc.delivery.judge import ASSOCIATION_KINDS
-from cdc.sync_errors import ADVICE, advice_for
+from cdc.sync_errors import ACCOUNT_WIDE, ADVICE, NO_RECORD, advice_for
 
 V1 = [
     "UNKNOWN_ERROR",
@@ -55,6 +55,12 @@ def test_each_advice_names_a_step(kind: str) -> None:
     words = ("retry", "push", "sends it again", "sent again", "drop")
     assert any(word in ADVICE[kind] for word in words)
     assert ("sent again by itself once" in ADVICE[kind]) == (kind in ASSOCIATION_KINDS)
+
+
+def test_the_kinds_that_are_treated_otherwise_are_documented() -> None:
+    """Each stands in the table, and the advice for the account's own does not ask to retry dead letters."""
+    assert set(ADVICE) > ACCOUNT_WIDE | NO_RECORD | ASSOCIATION_KINDS
+    assert all("by itself" in ADVICE[kind] and "deadletter" not in ADVICE[kind] for kind in ACCOUNT_WIDE)
 
 
 def test_an_undocumented_type_has_advice_only_if_the_bridge_gave_it() -> None:

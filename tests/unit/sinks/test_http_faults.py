@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from cdc.errors import SinkSwitchedOffError
 from cdc.model import Quota
-from sinks.http_faults import Redactor, Reply, quota_of, retry_after_s
+from sinks.http_faults import Redactor, Reply, quota_of, retry_after_s, status_fault
 
 NOON = 1_700_049_600.0  # 2023-11-15T12:00:00Z
 
@@ -38,6 +39,15 @@ def test_a_header_that_is_no_number_is_left_out_of_the_quota() -> None:
 def test_a_body_without_a_message_says_nothing(body: bytes) -> None:
     """Whatever it is, it is no text for people."""
     assert Reply(500, {}, body).member("message") == ""
+
+
+@pytest.mark.parametrize("status", [400, 403, 409])
+def test_an_answer_that_names_the_account_blames_no_message(status: int) -> None:
+    """All wait, with the advice of the error's kind; a batch is not split for it."""
+    reply = Reply(status, {}, b'{"message": "SETTINGS_NOT_ENABLED: the settings are not enabled"}')
+    error = status_fault(reply, what="3 messages", place="api:443", redact=Redactor([]), now_s=NOON)
+    assert isinstance(error, SinkSwitchedOffError)
+    assert "magento-cdc mapping push" in error.hint
 
 
 def test_the_longest_secret_is_taken_out_first() -> None:
