@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import typer
 
 from cdc.cli.common import AsJson, Config, Sets, print_json, settings_of
 from cdc.config import Settings
-from cdc.errors import CdcError
+from cdc.errors import CdcError, SetupError
 from cdc.mapping_config import MappingSettings
 from cdc.model import Finding
 
@@ -20,7 +21,7 @@ def check(context: typer.Context, config: Config = None, sets: Sets = None, as_j
     Exits 1 if something would keep a run from working.
     """
     settings = settings_of(context, config, sets)
-    findings = [*_source(settings), _state(settings), *asyncio.run(_sink(settings)), *asyncio.run(_relay(settings))]
+    findings = [*_source(settings), _state(settings), *asyncio.run(_sink(settings)), *asyncio.run(_kafka(settings))]
     if as_json:
         print_json([{"name": f.name, "ok": f.ok, "warning": f.warning, "text": f.text, "fix": f.fix} for f in findings])
     else:
@@ -34,6 +35,8 @@ def check(context: typer.Context, config: Config = None, sets: Sets = None, as_j
 
 
 def _source(settings: Settings) -> Sequence[Finding]:
+    if settings.source.kind == "kafka":
+        return []  # a member needs no database
     if settings.source.kind == "files":
         from cdc.source.files import matching_files
 
@@ -75,22 +78,43 @@ def _state(settings: Settings) -> Finding:
     return Finding("state", True, f"{settings.state.dir} can be written")
 
 
-async def _relay(settings: Settings) -> Sequence[Finding]:
-    """The topic that ``relay`` writes, where [kafka] is set and the shop's log is what is read."""
+async def _kafka(settings: Settings) -> Sequence[Finding]:
+    """The topic that ``relay`` writes, where [kafka] is set; the topics that a member reads."""
+    from cdc.kafka.connect import client_arguments, login_fault, refusal
     from cdc.kafka_config import KafkaSettings
-
-    if settings.kafka == KafkaSettings() or settings.source.kind == "kafka":
-        return []
     from cdc.relay.publisher import TROUBLES
     from cdc.relay.topic import Topic
 
+    kafka = settings.kafka
+    is_member = settings.source.kind == "kafka"
+    if kafka == KafkaSettings() and not is_member:
+        return []
     try:
-        return await Topic(settings.kafka).check()
-    except TROUBLES as error:
-        brokers = ", ".join(settings.kafka.brokers)
-        return [Finding("kafka", False, f"{brokers}: {type(error).__name__}", "see kafka.brokers, protocol and login")]
+        connect = client_arguments(kafka)
+        try:
+            return await _topics(settings, connect) if is_member else await Topic(kafka).check()
+        except TROUBLES as error:
+            why = await refusal(connect) or error
+            raise login_fault(why, connect) or SetupError(
+                f"{', '.join(kafka.brokers)}: {why!r}", hint="mend kafka.brokers, kafka.protocol or kafka.tls"
+            ) from error
     except CdcError as error:
         return [Finding("kafka", False, error.message, error.hint)]
+
+
+async def _topics(settings: Settings, connect: Mapping[str, Any]) -> Sequence[Finding]:
+    """Those that a member reads, one line each."""
+    from cdc.kafka.topic_id import topic_ids
+
+    kafka = settings.kafka
+    is_relayed = kafka.format == "relay"
+    topics = (kafka.changes_topic,) if is_relayed else kafka.topics
+    there = await topic_ids(topics, connect)
+    advice = "start `magento-cdc relay` first, or mend kafka.prefix" if is_relayed else "mend kafka.topics"
+    return [
+        Finding("kafka topic", name in there, f"{name} is {'there' if name in there else 'not there'}", advice)
+        for name in topics
+    ]
 
 
 async def _sink(settings: Settings) -> Sequence[Finding]:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiokafka.conn import collect_hosts, create_conn
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
 
-from cdc.errors import ConfigError
+from cdc.errors import ConfigError, SetupError
 from cdc.kafka_config import KafkaSettings
 
 
@@ -58,3 +58,13 @@ async def refusal(connect: Mapping[str, Any]) -> Exception | None:
             await connection.close()
             return None
     return why
+
+
+def login_fault(why: Exception | None, connect: Mapping[str, Any]) -> SetupError | None:
+    """What is wrong with our login if that is ``why`` no broker lets us in: it does not mend itself."""
+    if not isinstance(why, SaslAuthenticationFailed | UnsupportedSaslMechanismError):
+        return None
+    return SetupError(
+        f"Kafka refuses the login of {connect.get('sasl_plain_username')!r}: {why!r}",
+        hint="mend kafka.user, kafka.password or kafka.password_file, kafka.sasl_mechanism",
+    )

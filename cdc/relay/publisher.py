@@ -11,15 +11,16 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import structlog
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from cdc.config import Settings
 from cdc.errors import CdcError
+from cdc.kafka.connect import client_arguments, refusal
 from cdc.kafka.record import Mark, encode
 from cdc.model import Position
 from cdc.protocols import Clock
@@ -38,7 +39,10 @@ _MB: Final = 1024 * 1024
 _LOOK_S: Final = 0.5
 _DRAIN_S: Final = 3.0  # a transaction that is cut off is no loss: the next start asks the topic what became of it
 _IDLE_MARK_S: Final = 5.0  # how old the topic's position may get while nothing happens that is published
+_IDLE_LOOK_S: Final = 5.0  # how often it is looked whether brokers answer, meanwhile
 _BACKOFF_S: Final = (0.2, 5.0)
+_SLOW_S: Final = 5.0  # far over what a Kafka transaction takes
+_WHY_S: Final = 3.0  # for asking a broker why it lets us not in
 _QUEUE_BYTES: Final = 256 * _MB  # waiting for brokers on disk; then the log is read no further
 _QUEUE_PIECES: Final = 20_000
 
@@ -52,13 +56,14 @@ class Publisher:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._kafka = settings.kafka
+        self._connect = client_arguments(settings.kafka)
         self._clock = clock
         self._topic = Topic(settings.kafka)
         self._writer = Writer(settings.kafka)
         self._state: StateThread | None = None
         self._name = ""
         self._last: Mark | None = None
-        self._marked_at = 0.0
+        self._marked_at = self._looked_at = 0.0
         self._wake = asyncio.Event()
         self._ending = False
         self._idle = asyncio.Event()
@@ -110,13 +115,13 @@ class Publisher:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), _LOOK_S)
 
-    async def _until_written(self, work: Callable[[], Awaitable[bool]]) -> bool:
+    async def _until_written(self, work: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
         """What ``work`` returns; while brokers make trouble it is tried again from what the topic says."""
         while not self._ending or self._writer.is_open:
             try:
                 if not self._writer.is_open:
                     await self._take_up_again()
-                done = await work()
+                done = await self._watched(work())
             except TROUBLES as error:
                 await self._on_trouble(error)
                 continue
@@ -130,10 +135,35 @@ class Publisher:
         self._failures += 1
         wait_s = random.uniform(0, min(_BACKOFF_S[1], _BACKOFF_S[0] * 2**self._failures))
         self.is_accepting, self.reason = False, f"Kafka: {type(error).__name__}"
-        log.warning("kafka_unreachable", reason=repr(error), failures=self._failures, retry_in_s=round(wait_s, 1))
         await self._writer.discard()
+        why = await self._why(error)
+        self.reason = f"Kafka: {why!r}"
+        log.warning("kafka_unreachable", reason=repr(why), failures=self._failures, retry_in_s=round(wait_s, 1))
         await self._look()
         await asyncio.sleep(wait_s)
+
+    async def _watched(self, work: Coroutine[Any, Any, bool]) -> bool:
+        """What ``work`` returns; aiokafka tries within it for long what cannot be, and we are not ready meanwhile."""
+        task = asyncio.ensure_future(work)
+        try:
+            while not (await asyncio.wait({task}, timeout=_SLOW_S))[0]:
+                why = await self._why(KafkaConnectionError("no answer"))
+                if self.is_accepting:
+                    self._failures += 1
+                    log.warning("kafka_unreachable", reason=repr(why), failures=self._failures, retry_in_s=_SLOW_S)
+                self.is_accepting, self.reason = False, f"Kafka: {why!r}"
+            return await task
+        finally:
+            task.cancel()
+
+    async def _why(self, error: Exception) -> Exception:
+        """aiokafka only says that it found no broker; a refused login is worth naming, and is tried again here: it was
+        good when we started, so it is the brokers' side that changes."""
+        if isinstance(error, KafkaConnectionError):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_WHY_S):
+                    return await refusal(self._connect) or error
+        return error
 
     async def _take_up_again(self) -> None:
         """After an error. What was begun is either in the topic or undone, once the new producer has started."""
@@ -197,6 +227,9 @@ class Publisher:
         moved = (mark.position, self._last.rows) != (self._last.position, 0)
         if mark.position.file and (flags or (moved and time.monotonic() - self._marked_at >= _IDLE_MARK_S)):
             await self._write_mark(replace(mark, sequence=self._last.sequence))
+        elif time.monotonic() - max(self._marked_at, self._looked_at) >= _IDLE_LOOK_S:
+            await self._writer.look()
+            self._looked_at = time.monotonic()
         return True
 
     async def _call_look(self) -> Mark:

@@ -15,6 +15,7 @@ from cdc.config import Settings
 from cdc.daemon import RETRY_START_S, Daemon, RunOptions
 from cdc.errors import ConfigError
 from cdc.history.reader import Chunk, RowLoader
+from cdc.kafka.connect import client_arguments, login_fault, refusal
 from cdc.kafka.record import KafkaRecord, Mark
 from cdc.parts import Parts
 from cdc.relay.local import prepare
@@ -48,14 +49,21 @@ class Relay(Daemon):
         self._name = ""
 
     async def _open(self) -> None:
-        """Take over the topic, then open state and source as its last position asks."""
+        """Take over the topic, then open state and source as its last position asks. SetupError for a bad login."""
+        failures = 0
         while not self._stopping.is_set():
             try:
                 self._mark = await unless(self._stopping, self._publisher.connect())
                 break
             except TROUBLES as error:
-                log.warning("kafka_unreachable", reason=repr(error), failures=1, retry_in_s=RETRY_START_S)
-                self._publisher.reason = f"Kafka: {type(error).__name__}"
+                connect = client_arguments(self._settings.kafka)
+                why = await unless(self._stopping, refusal(connect)) or error
+                fault = login_fault(why, connect)
+                if fault is not None:
+                    raise fault from error
+                failures += 1
+                log.warning("kafka_unreachable", reason=repr(why), failures=failures, retry_in_s=RETRY_START_S)
+                self._publisher.reason = f"Kafka: {why!r}"
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), RETRY_START_S)
         await super()._open()

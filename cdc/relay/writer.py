@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from cdc.errors import CdcError
 from cdc.kafka.connect import client_arguments
@@ -92,6 +92,14 @@ class Writer:
             key=record.key, value=record.value, timestamp=timestamp, headers=list(record.headers)
         )
         return appended is not None
+
+    async def look(self) -> None:
+        """Whether a broker still answers: while nothing is written, nobody would notice."""
+        producer = self._producer
+        assert producer is not None
+        async with asyncio.timeout(self._settings.transaction_timeout_s):
+            if not await producer.client.force_metadata_update():
+                raise KafkaConnectionError("no broker answers")
 
     async def discard(self) -> None:
         """Let the producer go without waiting for what it still tries to do."""

@@ -20,14 +20,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import (
     KafkaError,
     OffsetOutOfRangeError,
-    SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
     UnsupportedVersionError,
 )
 from aiokafka.structs import ConsumerRecord
 
 from cdc.errors import CdcError, PositionLostError, SetupError, SourceDisconnectedError
-from cdc.kafka.connect import refusal
+from cdc.kafka.connect import login_fault, refusal
 from cdc.kafka.topic_id import topic_ids
 from cdc.model import BadRecord, Feed, Position, Transaction
 
@@ -141,12 +140,7 @@ class KafkaSource:
     def _shut_out(self, error: KafkaError) -> CdcError:
         """What kept us from connecting; a refused login does not mend itself."""
         why = self._loop.call(refusal(self._connect)) or error
-        if isinstance(why, SaslAuthenticationFailed):
-            return SetupError(
-                f"Kafka refuses the login of {self._connect.get('sasl_plain_username')!r}: {why!r}",
-                hint="mend kafka.user, kafka.password or kafka.password_file, kafka.sasl_mechanism",
-            )
-        return SourceDisconnectedError(f"Kafka cannot be reached: {why!r}")
+        return login_fault(why, self._connect) or SourceDisconnectedError(f"Kafka cannot be reached: {why!r}")
 
     async def _open(self) -> None:
         self.ids = await topic_ids(self.topics, self._connect)
