@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,15 +11,22 @@ from pathlib import Path
 import pytest
 
 import cdc
+from tests.kit import install
 from tests.kit.daemon import command
 from tests.kit.sandbox import SandboxThread
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 RECORDING = Path(cdc.__file__).parent / "demo" / "shop-day.000001"
 PAGE_MS = 5000
 """Of the page's own clock, which runs ahead while nothing is loading: two of its turns and more."""
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium here (Debian: apt-get install chromium)")
+
+@pytest.fixture(scope="module")
+def browser() -> Path:
+    """Its program."""
+    try:
+        return install.chromium()
+    except install.Unavailable as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +47,11 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxThread]
     running.close()
 
 
-def dom(url: str, folder: Path) -> str:
+def dom(browser: Path, url: str, folder: Path) -> str:
     """The page as the browser holds it once its script has worked, without tags' attributes and entities."""
-    assert BROWSER is not None
     flags = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run")
     shown = subprocess.run(
-        [BROWSER, *flags, f"--user-data-dir={folder}", f"--virtual-time-budget={PAGE_MS}", "--dump-dom", url],
+        [str(browser), *flags, f"--user-data-dir={folder}", f"--virtual-time-budget={PAGE_MS}", "--dump-dom", url],
         capture_output=True,
         text=True,
         timeout=90,
@@ -67,9 +72,9 @@ def a_deal(sandbox: SandboxThread) -> tuple[str, list[str]]:
     return max(names.items(), key=lambda pair: len(pair[1]))
 
 
-def test_the_page_lists_every_deal(sandbox: SandboxThread, tmp_path: Path) -> None:
+def test_the_page_lists_every_deal(browser: Path, sandbox: SandboxThread, tmp_path: Path) -> None:
     """The page opens on the deals: number, stage and amount of each, and how many of everything there are."""
-    shown = dom(sandbox.url, tmp_path)
+    shown = dom(browser, sandbox.url, tmp_path)
     deals = [held for held in sandbox.state().values() if held["type"] == "DEAL"]
 
     assert deals
@@ -79,10 +84,10 @@ def test_the_page_lists_every_deal(sandbox: SandboxThread, tmp_path: Path) -> No
             assert text in shown
 
 
-def test_a_deal_shows_its_line_items(sandbox: SandboxThread, tmp_path: Path) -> None:
+def test_a_deal_shows_its_line_items(browser: Path, sandbox: SandboxThread, tmp_path: Path) -> None:
     """A deal's own address shows the deal with its contact and all its line items by name."""
     deal, lines = a_deal(sandbox)
-    shown = dom(f"{sandbox.url}/#DEAL/{deal}", tmp_path)
+    shown = dom(browser, f"{sandbox.url}/#DEAL/{deal}", tmp_path)
 
     assert "Line items" in shown
     for name in lines:

@@ -1,4 +1,4 @@
-"""Find or fetch the servers' programs: MariaDB from the system's packages, MySQL from Debian unstable, Kafka by Maven.
+"""Find or fetch what tests run: MariaDB and Chromium by apt, MySQL from Debian unstable, Kafka by Maven.
 
 Everything is named by package; mirrors come from the machine's own apt configuration. Several test processes may ask
 at once: one installs, the others wait for its lock. What cannot be had raises ``Unavailable`` with the reason, which
@@ -53,6 +53,18 @@ def mariadb_programs() -> dict[str, Path]:
     if missing:
         raise Unavailable(f"MariaDB: {', '.join(missing)} not found after installing mariadb-server")
     return {name: _found(name) for name in names}
+
+
+def chromium() -> Path:
+    """The browser, installed first where there is none. Raises Unavailable."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    with lock("install"):
+        if not any(map(_which, names)):
+            _once("chromium", lambda: _apt_install("chromium"))
+    found = next(filter(None, map(_which, names)), None)
+    if found is None:
+        raise Unavailable("Chromium: not found after installing chromium")
+    return Path(found)
 
 
 def mysql_root() -> Path:
