@@ -17,7 +17,7 @@ import structlog
 
 from cdc.delivery.account import AccountWait
 from cdc.delivery.verdict import Step, Verdict, kind_of
-from cdc.errors import SinkError, SinkThrottledError
+from cdc.errors import SinkError, SinkThrottledError, SinkUnavailableError
 
 log = structlog.get_logger(__name__)
 
@@ -95,6 +95,8 @@ class Health:
     def failed(self, error: SinkError, verdict: Verdict, now_s: float, *, own_fault: bool) -> None:
         """A request was not taken. ``own_fault``: its message failed alone before, so it says nothing of the sink."""
         self.last_error = str(error)
+        if isinstance(error, SinkUnavailableError):  # Retry-After is meant for every request, whatever becomes of these
+            self.quiet_s = max(self.quiet_s, now_s + (error.retry_after_s or 0.0))
         match verdict.step:
             case Step.WAIT:
                 if self.state == "ok":

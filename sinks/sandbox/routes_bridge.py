@@ -59,6 +59,9 @@ _KEY_ONLY: Final = re.compile(
 )
 """What HubSpot's file marks as open to keys alone; of version 2 it says "same keys and scope"."""
 
+_OF_SENDING: Final = re.compile(f"{API}v[12]/sync[-/](messages|errors)")
+"""What a sender asks of itself; the rest may be a person's command, which knows of no answer to the sender."""
+
 _NOTE: Final[ContextVar[_Note]] = ContextVar("note")
 RUNTIME: Final = web.AppKey("runtime", Runtime)
 
@@ -95,6 +98,8 @@ async def bridge_requests(request: web.Request, handler: Handler) -> web.StreamR
     elif wrong := _wrong_credential(request):
         response = answer_error(403, wrong)
     else:
+        if _OF_SENDING.match(request.path):
+            runtime.store.watch.request(now_ms())
         try:
             response = await handler(request)
         except Refusal as refusal:
@@ -179,6 +184,7 @@ async def _receive(request: web.Request, runtime: Runtime, messages: list[Accept
         headers = dict(headers)
         if rule.retry_after is not None:
             headers["Retry-After"] = f"{rule.retry_after:g}"
+            runtime.store.watch.told_to_wait(rule.retry_after, now_ms())
         if rule.status == 429:
             return _too_many(rule.policy, headers)
         return answer_error(rule.status, f"This is a fault that was asked for: {rule.status}.", headers)

@@ -15,6 +15,13 @@ from sinks.sandbox.wire import SECONDS_BELOW, Accepted, key_in
 
 MAX_KEPT: Final = 1000
 
+ON_THE_WAY_MS: Final = 500
+"""A request that arrives so soon after an answer with Retry-After may have left before that one was read."""
+
+TIMER_MS: Final = 20
+"""How early a timer may end."""
+
+Key = tuple[ObjectType, str]
 LastAccepted = Callable[[ObjectType, str], Accepted | None]
 
 
@@ -36,6 +43,9 @@ class Watch:
     def __init__(self) -> None:
         self.kept: deque[Violation] = deque(maxlen=MAX_KEPT)
         self.counts: Counter[str] = Counter()
+        self._refers: dict[Key, tuple[Key, ...]] = {}
+        self._referred: dict[Key, dict[Key, None]] = {}
+        self._told_ms = self._quiet_ms = 0
 
     def note(self, rule: str, message: Accepted, text: str) -> None:
         """Record that ``message`` broke ``rule``."""
@@ -78,12 +88,45 @@ class Watch:
         if before is not None and message.changed_at <= before.changed_at and not message.says_the_same(before):
             self.note("changed_at_not_rising", message, f"{message.changed_at} after {before.changed_at}")
         if message.action != "UPSERT":
+            self._deletion(message, last)
+            self._now_refers(message, ())
             return
-        for other, external_id in message.refers_to(links):
-            parent = last(other, key_in(message.store_id, external_id))
+        named = [(other, key_in(message.store_id, name), name) for other, name in message.refers_to(links)]
+        for other, key, external_id in named:
+            parent = last(other, key)
             if parent is None or parent.action != "UPSERT":
                 rule = f"{_WORD[message.object_type]}_before_{_WORD[other]}"
                 self.note(rule, message, f"{external_id} was not accepted before it")
+        self._now_refers(message, tuple((other, key) for other, key, _ in named))
+
+    def _deletion(self, message: Accepted, last: LastAccepted) -> None:
+        """Look who still refers to what is deleted: with its newest message, unless that was refused."""
+        for other, key in self._referred.get((message.object_type, message.key), ()):
+            child = last(other, key)
+            if child is not None and child.verdict in ("", "ok"):
+                self.note("deleted_under_others", message, f"{child.external_id} still refers to it")
+                return
+
+    def _now_refers(self, message: Accepted, targets: tuple[Key, ...]) -> None:
+        me = (message.object_type, message.key)
+        for target in self._refers.pop(me, ()):
+            self._referred[target].pop(me, None)
+        if targets:
+            self._refers[me] = targets
+        for target in targets:
+            self._referred.setdefault(target, {})[me] = None
+
+    def told_to_wait(self, seconds: float, now_ms: int) -> None:
+        """An answer with Retry-After goes out."""
+        self._told_ms = now_ms
+        self._quiet_ms = max(self._quiet_ms, now_ms + int(seconds * 1000))
+
+    def request(self, now_ms: int) -> None:
+        """A request arrives: not before the time asked for, unless it may have left before the answer was read."""
+        if self._told_ms + ON_THE_WAY_MS < now_ms < self._quiet_ms - TIMER_MS:
+            self.counts["before_retry_after"] += 1
+            text = f"{self._quiet_ms - now_ms} ms before Retry-After had passed"
+            self.kept.append(Violation("before_retry_after", None, "", text, now_ms, 0))
 
 
 _WORD: Final[Mapping[ObjectType, str]] = {

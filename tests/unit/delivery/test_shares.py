@@ -15,12 +15,15 @@ from tests.kit.desk import Desk, customer, order, product
 from tests.kit.fakesink import FakeSink, Plan
 
 
-def test_429_stops_all_lanes_for_the_time_it_says(tmp_path: Path) -> None:
-    """Retry-After holds for every lane, not only for the one that met it."""
+@pytest.mark.parametrize("fault", [SinkThrottledError, SinkUnavailableError], ids=["429", "503"])
+def test_retry_after_stops_all_lanes_for_the_time_it_says(
+    tmp_path: Path, fault: type[SinkThrottledError | SinkUnavailableError]
+) -> None:
+    """It holds for every lane, not only for the one that met it."""
 
     async def story() -> None:
         sink = FakeSink()
-        errors = [SinkThrottledError("slow down", retry_after_s=7)]
+        errors = [fault("slow down", retry_after_s=7)]
         sink.plan = lambda _: Plan(is_applied=False, error=errors.pop()) if errors else Plan()
         desk = Desk(tmp_path, sink)
         desk.books.put(customer(1))

@@ -163,8 +163,14 @@ def test_numbers_are_taken_as_their_text() -> None:
         ("line_before_product", [(LINE, [message("l9", hs_assoc__deal_id="d1", hs_assoc__product_id="p9")])]),
         (
             "line_before_deal",
-            [(DEAL, [message("d1", T + 1, "DELETE")]), (LINE, [message("l9", hs_assoc__deal_id="d1")])],
+            [
+                (LINE, [message("l1", T + 1, "DELETE")]),
+                (DEAL, [message("d1", T + 1, "DELETE")]),
+                (LINE, [message("l9", hs_assoc__deal_id="d1")]),
+            ],
         ),
+        ("deleted_under_others", [(DEAL, [message("d1", T + 1, "DELETE")])]),
+        ("email_changed", [(CONTACT, [message("c1", T + 1, email="bo@example.com")])]),
         ("twice_in_batch", [(CONTACT, [message("c5", T), message("c5", T + 1)])]),
         ("seconds", [(CONTACT, [message("c5", T // 1000)])]),
     ],

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from sinks.sandbox import routes_bridge
 from sinks.sandbox.server import SandboxServer, start
 from tests.unit.sandbox.test_store import T, message
 
@@ -61,6 +62,63 @@ async def test_another_email_for_a_known_contact_breaks_a_rule(sandbox: SandboxS
     await call(sandbox, "PUT", path, [message("c1", T + 6, email="kim@example.com")])
 
     assert store.watch.counts == {"email_changed": 2}
+
+
+async def test_deleting_what_others_refer_to_breaks_a_rule(sandbox: SandboxServer) -> None:
+    """While a deal's newest message names the contact: not once it names none, was refused or is deleted itself."""
+    store = sandbox.store
+    at = iter(range(T, T + 100))
+
+    async def put(kind: str, object_id: str, action: str = "UPSERT", **fields: Any) -> None:
+        await call(sandbox, "PUT", f"{V1}/sync-messages/{kind}", [message(object_id, next(at), action, **fields)])
+
+    async def deal(contact: str, **fields: Any) -> None:
+        await put("DEAL", "d1", name="#1", stage="shipped", hs_assoc__contact_ids=contact, **fields)
+
+    await put("CONTACT", "c1", email="ann@example.com")
+    await deal("c1")
+    await put("CONTACT", "c1", "DELETE")
+    assert store.watch.counts == {"deleted_under_others": 1}
+    assert store.watch.kept[0].external_id == "c1"
+    await put("CONTACT", "c1", email="ann@example.com")
+    await deal("")
+    await put("CONTACT", "c1", "DELETE")
+    await put("CONTACT", "c1", email="ann@example.com")
+    await deal("c1")
+    await put("DEAL", "d1", "DELETE")
+    await put("CONTACT", "c1", "DELETE")
+    await put("CONTACT", "c1", email="ann@example.com")
+    store.judge_next(T)
+    store.to_fail["d1"] = ("INVALID_DEAL_STAGE", "")
+    await deal("c1")
+    store.judge_next(T)
+    await put("CONTACT", "c1", "DELETE")
+
+    assert store.watch.counts == {"deleted_under_others": 1}
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_request_before_retry_after_has_passed_breaks_a_rule(
+    sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """Messages and polls wait; what was on the way when the answer went, and what a person asks, does not count."""
+    now = [T]
+    monkeypatch.setattr(routes_bridge, "now_ms", lambda: now[0])
+    send = (f"{V1}/sync-messages/CONTACT", [message("c1", email="ann@example.com")])
+    await call(sandbox, "POST", "/_sandbox/faults", {"status": status, "retry_after": 5})
+    assert (await call(sandbox, "PUT", *send))[0] == status
+    now[0] = T + 400
+    await call(sandbox, "PUT", *send)
+    now[0] = T + 4000
+    await call(sandbox, "GET", f"{V1}/settings")
+    assert sandbox.store.watch.counts == {}
+    for path in (f"{V1}/sync-errors", f"{V2}/sync/errors/portal"):
+        await call(sandbox, "GET", path)
+    await call(sandbox, "PUT", *send)
+    now[0] = T + 5000
+    await call(sandbox, "PUT", *send)
+
+    assert sandbox.store.watch.counts == {"before_retry_after": 3}
 
 
 async def test_two_messages_of_one_object_under_way_break_a_rule(sandbox: SandboxServer) -> None:
