@@ -12,6 +12,7 @@ from cdc.config import Settings
 from cdc.delivery.account import TRY_FIRST_S, AccountWait
 from cdc.delivery.brakes import Brakes
 from cdc.delivery.context import Context, State
+from cdc.delivery.courier import QUIET_UNTIL
 from cdc.delivery.health import Health
 from cdc.delivery.judge import Judge
 from cdc.delivery.lane import Lane
@@ -32,6 +33,8 @@ HOUSEKEEPING_S: Final = 2.0
 
 LOOK_AGAIN_S: Final = 30.0
 """How often waits are looked through whose end nobody reports (an object that vanished before it was sent)."""
+
+MOST_QUIET_S: Final = 3600.0
 
 SETTLE_S: Final = 0.05
 """How often ``until_empty`` looks."""
@@ -103,6 +106,7 @@ class Delivery:
     async def _run(self) -> None:
         try:
             await self._context.state.call(unknown.note_interrupted)
+            await self._stay_quiet()
             await self._keep_house(waits=False)  # a brake that was set stays set over a restart
             async with asyncio.TaskGroup() as tasks:
                 for lane in self._lanes:
@@ -116,6 +120,14 @@ class Delivery:
                     task.cancel()
         except ExceptionGroup as group:
             raise _first_of(group) from group
+
+    async def _stay_quiet(self) -> None:
+        """Keep the silence that the sink asked the last run for; an hour at most, as clocks may be set."""
+        clock = self._context.clock
+        until_ms = await self._context.state.call(lambda store: int(store.meta(QUIET_UNTIL, 0)))
+        left_s = min(MOST_QUIET_S, (until_ms - clock.now_ms()) / 1000)
+        if left_s > 0:
+            self._context.health.quiet_s = clock.monotonic() + left_s
 
     async def _judging(self) -> None:
         while True:  # at the start, too: it shows whether the sink is there before there is anything to send

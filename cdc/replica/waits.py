@@ -133,15 +133,18 @@ class Waits:
     def delete_blockers(self, deleted: Collection[ObjectRef]) -> dict[ObjectRef, ObjectRef]:
         """For each DELETE a pending object whose accepted version still refers to it, where there is one.
 
-        One pass over the keys of what is pending, whatever the number of DELETEs. A pending object that itself waits
-        for the deleted one does not count: the two would wait for each other for ever.
+        Pending is what waits to be sent or to be rendered. One pass over the keys of that, whatever the number of
+        DELETEs. A pending object that itself waits for the deleted one does not count: the two would wait for each
+        other for ever.
         """
         found: dict[ObjectRef, ObjectRef] = {}
         wanted = set(deleted)
         for kind in sorted({referrer for ref in wanted for referrer in REFERRERS[ref.kind]}):
             rows = self._store.db.execute(
                 "SELECT o.id, l.accepted_refs FROM outbox o JOIN ledger l ON l.kind = o.kind AND l.id = o.id"
-                " WHERE o.kind = ? AND length(l.accepted_refs) > 2",
+                " WHERE o.kind = ?1 AND length(l.accepted_refs) > 2 UNION ALL"
+                " SELECT d.id, l.accepted_refs FROM dirty d JOIN ledger l ON l.kind = d.kind AND l.id = d.id"
+                " WHERE d.kind = ?1 AND length(l.accepted_refs) > 2",
                 (kind.value,),
             )
             for object_id, refs in rows.fetchall():
@@ -210,7 +213,10 @@ def look_again(store: Store, *, after: str = "", limit: int = 500, lines_need_pr
         ).fetchone()
         if action == Action.DELETE.value:
             pair = (ref.kind.value, ref.id)
-            is_over = store.db.execute("SELECT 1 FROM outbox WHERE kind = ? AND id = ?", pair).fetchone() is None
+            is_over = not any(
+                store.db.execute(f"SELECT 1 FROM {table} WHERE kind = ? AND id = ?", pair).fetchone()
+                for table in ("outbox", "dirty")
+            )
         else:
             is_over = waits.is_accepted(ref) or (waits.may_go_without(Kind(kind), ref) and waits.is_hopeless(ref))
         if is_over:

@@ -9,7 +9,7 @@ import pytest
 
 from cdc.errors import SinkUnavailableError
 from cdc.model import ObjectType, Urgency
-from cdc.replica import deadletters
+from cdc.replica import deadletters, dirty
 from tests.kit.clock import START_MS, simulate
 from tests.kit.desk import Desk, as_json, customer, item, order, product, reject
 from tests.kit.fakesink import FakeSink, Plan
@@ -93,6 +93,31 @@ def test_a_deletion_waits_for_messages_whose_accepted_version_refers_to_it(tmp_p
         assert await desk.deliver() == "empty"
         assert desk.sent() == [("order-3",), ("customer-1",)]
         assert set(desk.sink.held) == {"magento-order-3"}
+
+    simulate(story())
+
+
+def test_a_deletion_waits_for_what_is_to_be_rendered_and_still_refers_to_it(tmp_path: Path) -> None:
+    """The order's rows are not all read yet, say: that it lost its customer is not in the outbox, but will be."""
+
+    async def story() -> None:
+        desk = Desk(tmp_path)
+        desk.books.put(order(3), customer(1))
+        desk.books.put(customer(1))
+        await desk.deliver()
+        desk.sink.requests.clear()
+
+        desk.delivery = desk.make()
+        desk.books.run(lambda store: dirty.mark(store, order(3), not_before=1))
+        desk.books.remove(customer(1))
+        async with desk.running() as delivery:
+            await asyncio.sleep(100)
+            assert desk.sent() == []
+            desk.books.run(lambda store: dirty.done(store, order(3)))
+            desk.books.put(order(3))
+            delivery.wake()
+            assert await desk.settle(delivery) == "empty"
+        assert desk.sent() == [("order-3",), ("customer-1",)]
 
     simulate(story())
 

@@ -40,6 +40,25 @@ def test_retry_after_stops_all_lanes_for_the_time_it_says(
     simulate(story())
 
 
+@pytest.mark.parametrize(("asked_s", "kept_s"), [(20, 20), (80_000, 3600)])
+def test_a_restart_keeps_the_silence_asked_for(tmp_path: Path, asked_s: float, kept_s: float) -> None:
+    """Up to an hour of it: the clock may have been set meanwhile."""
+
+    async def story() -> None:
+        sink = FakeSink()
+        sink.plan = lambda _: Plan(is_applied=False, error=SinkThrottledError("slow down", retry_after_s=asked_s))
+        desk = Desk(tmp_path, sink)
+        desk.books.put(customer(1))
+        async with desk.running():
+            await asyncio.sleep(1)
+        sink.plan = lambda _: Plan()
+        desk.delivery = desk.make()
+        await desk.deliver()
+        assert [round(at) for at, _ in sink.requests] == [0, round(kept_s + (asked_s > 3600))]
+
+    simulate(story())
+
+
 def test_the_quota_is_used_and_never_passed(tmp_path: Path) -> None:
     """With 100 requests per ten seconds and 80 ms answers no window holds more, and 95 % are used."""
 
