@@ -38,7 +38,7 @@ OnState = Callable[[str, Mapping[str, object]], None]
 FETCH_BYTES: Final = 4 << 20
 FETCH_WAIT_MS: Final = 50
 """How long the broker holds a fetch that finds nothing. A transaction's commit does not end that wait (measured with
-Kafka 4): at 250 ms what the relay commits came 215 ms later than from the server itself, at 50 ms some 55 ms later.
+Kafka 4.1): at 250 ms what the relay commits came 215 ms later than from the server itself, at 50 ms some 55 ms later.
 """
 RECORDS: Final = 1000
 """Records a fetch hands over at most: some ten ms of this thread."""

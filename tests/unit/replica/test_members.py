@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +13,9 @@ from hypothesis import strategies as st
 
 from cdc.model import Action
 from tests.kit.account import RESEND_MS, Account
+from tests.kit.draws import draws
 from tests.kit.toy import delete, insert, update
 from tests.unit.replica.test_convergence import history, shop_of
-
-SCHEDULES = int(os.environ.get("SCHEDULES", "40"))
-"""More with ``SCHEDULES=2000``, as in ``make soak``."""
 
 
 @pytest.fixture
@@ -135,7 +132,7 @@ step = st.one_of(
 
 
 @given(st.sampled_from(["", "cluster"]), history, st.lists(step, max_size=30))
-@settings(max_examples=SCHEDULES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=draws(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_happens_members_end_alike(
     server: str, transactions: list[list[tuple[str, str, int, int, int]]], steps: list[tuple[str, object, object]]
 ) -> None:
