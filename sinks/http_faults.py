@@ -35,6 +35,7 @@ MAX_DETAIL = 500
 
 _EMAIL = re.compile(r"[^\s@\"'<>\[\](),:;=]+@[^\s@\"'<>\[\](),:;=]+")
 _AGAIN_LATER = frozenset({408, 423, 425, 477})  # request time-out, locked, too early, account is being moved
+_OTHER_NAME = frozenset({62, 64})  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,10 @@ def transport_fault(error: BaseException, *, began: bool, what: str, place: str,
     if isinstance(error, asyncio.TimeoutError):
         return SinkUnavailableError(f"no connection to {place} within the time allowed", hint="is the host reachable?")
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        if getattr(error.certificate_error, "verify_code", 0) in _OTHER_NAME:
+            return SinkUnavailableError(
+                f"{place} shows a certificate for another name", hint="check the host in sink.base_url"
+            )
         return SinkUnavailableError(
             f"{place} shows a certificate that is not trusted",
             hint="check sink.base_url, the system's clock and its CA certificates",

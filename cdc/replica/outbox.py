@@ -25,6 +25,9 @@ PAGE: Final = 400
 MAX_BLOCKED: Final = 250
 """Entries marked as waiting in one look: some ten ms of the state thread; the next look goes on behind them."""
 
+LONGEST_REST_MS: Final = 900_000
+"""No entry is parked for longer: one that seems to be was parked before the clock was set back, and is due."""
+
 OVERHEAD: Final = 160
 """Bytes a message takes beside its properties: ids, action, time, punctuation."""
 
@@ -106,8 +109,8 @@ def ready(store: Store, rank: int, now_ms: int, urgency: Urgency, limits: Limits
     while not look.found.is_full and not look.found.has_more:
         rows = store.db.execute(
             f"SELECT {_COLUMNS} FROM outbox WHERE rank = ? AND urgency = ? AND blocked_by IS NULL AND seq > ?"
-            " AND not_before_ms <= ? ORDER BY seq LIMIT ?",
-            (rank, int(urgency), last, now_ms, PAGE),
+            " AND not_before_ms NOT BETWEEN ? AND ? ORDER BY seq LIMIT ?",
+            (rank, int(urgency), last, now_ms + 1, now_ms + LONGEST_REST_MS, PAGE),
         ).fetchall()
         for row in rows:
             last = row[0]

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
+import ssl
+import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from cdc.config import SinkSettings
 from cdc.errors import (
@@ -23,8 +28,11 @@ from cdc.errors import (
     SinkUnavailableError,
 )
 from sinks.bridge import BridgeSink
+from sinks.sandbox.app import make_app
 from sinks.sandbox.server import SandboxServer, start
+from sinks.sandbox.store import SandboxStore
 from tests.contract.test_sinks import contact
+from tests.kit.certs import Authority
 
 KEY = "0f1e2d3c-secret-key-4b5a"
 TOKEN = "pat-na1-secret-token"
@@ -91,6 +99,7 @@ async def failure(sink: BridgeSink) -> SinkError:
         (500, SinkUnavailableError),
         (502, SinkUnavailableError),
         (503, SinkUnavailableError),
+        (504, SinkUnavailableError),
         (524, SinkUnavailableError),
     ],
 )
@@ -187,6 +196,34 @@ async def test_no_answer_in_time_is_an_unknown_outcome(
     await sink.close()
 
 
+async def test_a_request_that_is_given_up_may_still_land(
+    sandbox: SandboxServer, fault: Callable[..., Awaitable[None]]
+) -> None:
+    """The answer comes too late for us; the service takes the messages all the same."""
+    await fault(delay_ms=200)
+    error = await failure(sink_for(sandbox.url, timeout_s=0.1))
+    assert type(error) is OutcomeUnknownError
+    assert sandbox.store.accepted == 0
+    async with asyncio.timeout(10):
+        while sandbox.store.accepted == 0:  # noqa: ASYNC110  # the sandbox tells nobody
+            await asyncio.sleep(0.02)
+
+
+async def test_a_handshake_that_never_ends_took_nothing() -> None:
+    """The connection stands, but no request could go out."""
+
+    async def be_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(be_silent, "127.0.0.1", 0)
+    error = await failure(sink_for(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout_s=0.2))
+    server.close()
+    await server.wait_closed()
+    assert type(error) is SinkUnavailableError
+    assert "no connection" in str(error)
+
+
 async def test_a_refused_connection_took_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """Nobody listens: unavailable, with host and port."""
     caplog.set_level(logging.DEBUG)
@@ -212,6 +249,41 @@ async def test_a_failed_tls_handshake_took_nothing(sandbox: SandboxServer, caplo
     error = await failure(sink_for(sandbox.url.replace("http://", "https://")))
     assert type(error) is SinkUnavailableError
     assert_no_secret(error, caplog)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_trusted", "said"),
+    [
+        pytest.param("localhost", True, "takes the key", id="good"),
+        pytest.param("localhost", False, "certificate that is not trusted", id="unknown authority"),
+        pytest.param("other.example.com", True, "certificate for another name", id="another name"),
+    ],
+)
+async def test_the_certificate_is_verified(tmp_path: Path, name: str, is_trusted: bool, said: str) -> None:
+    """Authority and name both count; the command's own process, as trust is read once in a process."""
+    authority = Authority(tmp_path, "authority")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*authority.sign(name))
+    runner = web.AppRunner(make_app(SandboxStore(), api_key=KEY))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+    await site.start()
+    assert site._server is not None
+    port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+    script = (
+        "import asyncio; from cdc.config import SinkSettings; from sinks.bridge import BridgeSink\n"
+        "async def ask():\n"
+        f"    sink = BridgeSink(SinkSettings(base_url='https://localhost:{port}', api_key='{KEY}'))\n"
+        "    print([finding.text for finding in await sink.check()]); await sink.close()\n"
+        "asyncio.run(ask())"
+    )
+    environment = {**os.environ, **({"SSL_CERT_FILE": str(authority.ca)} if is_trusted else {})}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE, env=environment
+    )
+    output, _ = await process.communicate()
+    await runner.cleanup()
+    assert said in output.decode()
 
 
 async def test_an_answer_that_is_no_http_is_an_unknown_outcome(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cdc.errors import SinkUnauthorizedError, SinkUnavailableError
+from cdc.errors import OutcomeUnknownError, SinkError, SinkUnauthorizedError, SinkUnavailableError
 from cdc.model import ObjectType, Outcome
 from tests.kit.clock import simulate
 from tests.kit.desk import Desk, customer, order, product
@@ -31,14 +31,15 @@ def test_one_poison_message_of_two_hundred_is_set_aside_alone(tmp_path: Path) ->
     simulate(story())
 
 
-def test_a_message_that_only_ever_fails_is_parked_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fault", [SinkUnavailableError, OutcomeUnknownError], ids=["refused", "timed out"])
+def test_a_message_that_only_ever_fails_is_parked_alone(tmp_path: Path, fault: type[SinkError]) -> None:
     """A batch that fails three times while others succeed is split, and the guilty message gets its own schedule."""
 
     async def story() -> None:
         def plan(messages: object) -> Plan:
             ids = {m.external_id for m in messages}  # type: ignore[attr-defined]
             if "magento-customer-3" in ids:
-                return Plan(is_applied=False, error=SinkUnavailableError("500"))
+                return Plan(is_applied=False, error=fault("no"))
             return Plan()
 
         desk = Desk(tmp_path, FakeSink(plan=plan))
@@ -56,6 +57,56 @@ def test_a_message_that_only_ever_fails_is_parked_alone(tmp_path: Path) -> None:
         assert desk.books.letters() == []
         alone = [batch for batch in desk.sent(ObjectType.CONTACT) if "customer-3" in batch][-1]
         assert alone == ("customer-3",)
+
+    simulate(story())
+
+
+def parked(tmp_path: Path) -> Desk:
+    """A desk whose customer 3 failed alone and rests for minutes."""
+    desk = Desk(tmp_path)
+    desk.books.put(customer(3), name="old")
+    rest_ms = desk.clock.now_ms() + 600_000
+    desk.books.run(lambda store: store.db.execute("UPDATE outbox SET attempts = 3, not_before_ms = ?", (rest_ms,)))
+    return desk
+
+
+def test_a_newer_version_of_a_parked_message_goes_at_once(tmp_path: Path) -> None:
+    """What was wrong with the old one may be gone; it is judged anew."""
+
+    async def story() -> None:
+        desk = parked(tmp_path)
+        async with desk.running() as delivery:
+            await asyncio.sleep(60)
+            assert desk.sink.requests == []
+            desk.books.put(customer(3), name="new")
+            delivery.wake()
+            await asyncio.sleep(1)
+        assert desk.properties(customer(3)) == {"name": "new"}
+
+    simulate(story())
+
+
+@pytest.mark.parametrize("skew_ms", [-86_400_000, 86_400_000], ids=["a day back", "a day on"])
+def test_a_clock_that_is_set_keeps_nothing_parked(tmp_path: Path, skew_ms: int) -> None:
+    """Times of the outbox are the wall clock's: a rest that seems longer than any is over; times go on rising."""
+
+    async def story() -> None:
+        desk = parked(tmp_path)
+        async with desk.running() as delivery:
+            await asyncio.sleep(60)
+            desk.clock.skew_ms = skew_ms
+            desk.books.put(order(5), customer(3))
+            delivery.wake()
+            await asyncio.sleep(10)
+            desk.books.put(customer(3), name="new")
+            delivery.wake()
+            await asyncio.sleep(10)
+        changed = [
+            m.changed_at for _, batch in desk.sink.requests for m in batch if m.object_type is ObjectType.CONTACT
+        ]
+        assert len(changed) == 2
+        assert changed == sorted(changed)
+        assert set(desk.sink.held) == {"magento-customer-3", "magento-order-5"}
 
     simulate(story())
 
