@@ -1,7 +1,8 @@
 """How much of a shop's log is for HubSpot: a hundred business events, and the noise around them, counted step by step.
 
-The scenes of ``tests.kit.events`` on a MariaDB with Magento's columns, foreign keys and indexer triggers, followed each
-by carts, visitors, cron and an emptied changelog as a shop has them between two events.
+The scenes of ``tests.kit.events`` on a MariaDB with Magento's columns, foreign keys and all 111 triggers of its
+indexers, each followed by carts, visitors and cron, every tenth by an afternoon of merchandising and an emptied
+changelog, as a shop has them between two events.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def _meanwhile(number: int, world: World) -> None:
     for step in steps:
         step()
     if number % 10 == 0:
+        shop.merchandise(world.products["mug"])
         shop.reindex_noise()
 
 

@@ -70,7 +70,7 @@ def record(server: Server, *, prefix: str = "", scenes: Sequence[Scene] = SCENES
     """Play the scenes on a database of their own."""
     with server.database() as database, _names_in_the_log(server):
         connection = server.connect(database=database)
-        schema.load(connection, prefix)
+        schema.load(connection, prefix, whole=True)
         settings = Settings.model_validate({
             "source": {"host": "127.0.0.1", "port": server.port, "user": "root", "database": database,
                        "table_prefix": prefix},

@@ -58,6 +58,11 @@ def _same_statements(world: World) -> None:
     db.connection.rollback()
 
 
+def _merchandising(world: World) -> None:
+    """Categories, tier prices, pictures, price rules and pages: all of it in tables that nobody reads."""
+    world.shop.merchandise(world.products["mug"])
+
+
 def _stock(world: World) -> None:
     db = world.shop.db
     with db.transaction():
@@ -74,4 +79,5 @@ QUIET: tuple[Scene, ...] = (
     ("noise-mails", _mails),
     ("noise-same-statements", _same_statements),
     ("noise-stock", _stock),
+    ("noise-merchandising", _merchandising),
 )

@@ -10,7 +10,9 @@
 
 The columns, their order and the rules are those of Magento Open Source 2.4.8 as declared. Secondary indexes are left
 out: nothing in a log shows them. With ``changelogs``, the tables and triggers of indexers that run "on schedule" come
-too, as most live stores have them: each changed product row then writes several rows of noise.
+too, as most live stores have them: each changed product row then writes several rows of noise. With ``whole``, all 37
+tables that have such triggers are there; without, those of ``merchandising.tables``, which nothing mapped hangs on, are
+left out.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from pathlib import Path
 
 from pymysql.connections import Connection
 
-_FILES = ("store", "catalog", "customer", "sales", "noise")
+_MERCHANDISING = "merchandising"
+_FILES = ("store", "catalog", "customer", "sales", "noise", _MERCHANDISING)
 _SEQUENCES = ("order", "invoice", "shipment", "creditmemo")
 STORES_WITH_SEQUENCES = (0, 1, 2, 3)
 
@@ -30,18 +33,33 @@ _FLAT, _PRICE, _RULE, _SEARCH = (
 )  # fmt: skip
 _ATTRIBUTE, _CATEGORY, _STOCK = "catalog_product_attribute", "catalog_product_category", "cataloginventory_stock"
 
+_CATEGORIES = ("catalog_category_flat", "catalog_category_product")
+
 CHANGELOGS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "catalog_category_entity": ("entity_id", _CATEGORIES),
+    "catalog_category_entity_datetime": ("entity_id", _CATEGORIES[:1]),
+    "catalog_category_entity_decimal": ("entity_id", _CATEGORIES[:1]),
+    "catalog_category_entity_int": ("entity_id", _CATEGORIES),
+    "catalog_category_entity_text": ("entity_id", _CATEGORIES[:1]),
+    "catalog_category_entity_varchar": ("entity_id", _CATEGORIES[:1]),
+    "catalog_category_product": ("product_id", (_CATEGORY, _RULE, _SEARCH)),
     "catalog_product_entity": ("entity_id", (_FLAT, _PRICE, _RULE, _SEARCH)),
     "catalog_product_entity_datetime": ("entity_id", (_FLAT, _PRICE, _RULE, _SEARCH)),
     "catalog_product_entity_decimal": ("entity_id", (_FLAT, _PRICE, _ATTRIBUTE, _RULE, _SEARCH)),
+    "catalog_product_entity_gallery": ("entity_id", (_FLAT,)),
     "catalog_product_entity_int": ("entity_id", (_CATEGORY, _FLAT, _PRICE, _ATTRIBUTE, _STOCK, _RULE, _SEARCH)),
+    "catalog_product_entity_media_gallery_value": ("entity_id", (_FLAT,)),
     "catalog_product_entity_text": ("entity_id", (_FLAT, _RULE, _SEARCH)),
+    "catalog_product_entity_tier_price": ("entity_id", (_FLAT, _PRICE, _RULE)),
     "catalog_product_entity_varchar": ("entity_id", (_FLAT, _ATTRIBUTE, _RULE, _SEARCH)),
     "catalog_product_website": ("product_id", (_CATEGORY, _PRICE, _SEARCH)),
     "catalog_product_link": ("product_id", (_PRICE, _ATTRIBUTE, _STOCK, _RULE, _SEARCH)),
     "catalog_product_super_link": ("product_id", (_SEARCH,)),
     "catalog_product_bundle_selection": ("parent_product_id", (_SEARCH,)),
     "cataloginventory_stock_item": ("product_id", (_STOCK,)),
+    "catalogrule": ("rule_id", ("catalogrule_rule",)),
+    "catalogrule_product_price": ("product_id", (_PRICE, _SEARCH)),
+    "cms_page": ("page_id", ("cms_page_grid",)),
     "customer_entity": ("entity_id", ("customer_dummy",)),
     "customer_entity_datetime": ("entity_id", ("customer_dummy",)),
     "customer_entity_decimal": ("entity_id", ("customer_dummy",)),
@@ -100,7 +118,7 @@ def tables() -> dict[str, Table]:
     """Every table of the kit by name, changelog tables left out. Do not change what it returns."""
     found: dict[str, Table] = {}
     for file in _FILES:
-        for line in (Path(__file__).parent / f"{file}.tables").read_text().splitlines():
+        for line in _lines(file):
             if line.startswith("["):
                 table = found[line[1:-1]] = Table(line[1:-1])
             elif line:
@@ -112,22 +130,31 @@ def tables() -> dict[str, Table]:
     return found
 
 
-def statements(prefix: str = "", *, changelogs: bool = True) -> list[str]:
-    """The DDL of the whole schema, one statement an item, to be run in one connection."""
-    made = ["SET FOREIGN_KEY_CHECKS=0", *(table.ddl(prefix) for table in tables().values())]
+def _lines(file: str) -> list[str]:
+    return (Path(__file__).parent / f"{file}.tables").read_text().splitlines()
+
+
+def statements(prefix: str = "", *, changelogs: bool = True, whole: bool = False) -> list[str]:
+    """The DDL of the schema, one statement an item, to be run in one connection."""
+    left_out = set() if whole else {line[1:-1] for line in _lines(_MERCHANDISING) if line.startswith("[")}
+    made = [
+        "SET FOREIGN_KEY_CHECKS=0",
+        *(table.ddl(prefix) for name, table in tables().items() if name not in left_out),
+    ]
     if changelogs:
-        views = dict.fromkeys(view for _, views in CHANGELOGS.values() for view in views)
+        noted = {name: views for name, (_, views) in CHANGELOGS.items() if name not in left_out}
+        views = dict.fromkeys(view for views in noted.values() for view in views)
         log_columns = {"version_id": "int unsigned NOT NULL AUTO_INCREMENT", "entity_id": "int unsigned NOT NULL"}
         made += (Table(f"{view}_cl", log_columns, ["version_id"]).ddl(prefix) for view in views)
-        for name in CHANGELOGS:
+        for name in noted:
             made += _triggers(tables()[name], prefix)
     return [*made, "SET FOREIGN_KEY_CHECKS=1"]
 
 
-def load(connection: Connection, prefix: str = "", *, changelogs: bool = True) -> None:
-    """Make all tables in the connection's database."""
+def load(connection: Connection, prefix: str = "", *, changelogs: bool = True, whole: bool = False) -> None:
+    """Make the tables in the connection's database."""
     with connection.cursor() as cursor:
-        for statement in statements(prefix, changelogs=changelogs):
+        for statement in statements(prefix, changelogs=changelogs, whole=whole):
             cursor.execute(statement)
 
 

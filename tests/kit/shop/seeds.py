@@ -54,6 +54,10 @@ CUSTOMER_ATTRIBUTES = {
 }  # fmt: skip
 ADDRESS_ATTRIBUTES = ("firstname", "lastname", "company", "street", "city", "region", "postcode", "country_id",
                       "telephone")  # fmt: skip
+CATEGORY_ATTRIBUTES = {
+    "int": "is_anchor", "varchar": "custom_design", "text": "meta_keywords", "decimal": "filter_price_range",
+    "datetime": "custom_design_from",
+}  # fmt: skip
 
 OPTIONS = {
     "color": ("Black", "Blue", "Red", "Green"),
@@ -132,7 +136,8 @@ def _attributes(db: Db, rng: random.Random) -> None:
     rng.shuffle(rows)
     numbers = sorted(rng.sample(range(200, 900), len(rows)))
     rows.append(_attribute(2, "delivery_zone", "int", "select"))
-    numbers.append(numbers[-1] + 1)
+    rows += [_attribute(3, code, backend, "text") for backend, code in CATEGORY_ATTRIBUTES.items()]
+    numbers += range(numbers[-1] + 1, numbers[-1] + 1 + len(rows) - len(numbers))
     with db.transaction():
         db.insert_many("eav_entity_type", [
             {"entity_type_id": number, "entity_type_code": code, "entity_model": f"Magento\\Model\\{code}",
