@@ -22,27 +22,32 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
-from cdc.model import Row, Value
+from cdc.model import Value
 
 _SAFE: Final = " !\"#$&'()*+,:;<=>?@[\\]^`{|}~"
 
 
-def to_json(row: Row) -> dict[str, Any]:
-    """The row as what a JSON library takes."""
-    return {column: _encoded(value) for column, value in row.items()}
+def plain(value: object) -> dict[str, str]:
+    """Bytes as what a JSON library takes, which asks for what it does not know; all other values go as they are."""
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode("ascii")}
+    raise TypeError(f"a value of type {type(value).__name__}")
 
 
 def from_json(values: Mapping[str, Any]) -> dict[str, Value]:
-    """The row that ``to_json`` was given. ValueError for what it did not make."""
+    """The row that was made JSON with ``plain``. ValueError for what that did not make."""
     return {column: _decoded(value) for column, value in values.items()}
 
 
 def key_text(table: str, key: Sequence[Value]) -> str:
     """The record key of a table's row."""
-    return "/".join([quote(table, safe=_SAFE), *(_part(value) for value in key)])
+    if len(key) == 1 and type(key[0]) is int:  # most of them
+        return f"{_quoted(table)}/{key[0]}"
+    return "/".join([_quoted(table), *(_part(value) for value in key)])
 
 
 def key_parts(text: str) -> tuple[str, tuple[Value, ...]]:
@@ -51,10 +56,6 @@ def key_parts(text: str) -> tuple[str, tuple[Value, ...]]:
     if not table or not parts:
         raise ValueError("a record's key is <table>/<primary key>")
     return unquote(table, errors="strict"), tuple(_value(part) for part in parts)
-
-
-def _encoded(value: Value) -> Any:
-    return {"base64": base64.b64encode(value).decode("ascii")} if isinstance(value, bytes) else value
 
 
 def _decoded(value: Any) -> Value:
@@ -69,6 +70,11 @@ def _decoded(value: Any) -> Value:
         raise ValueError("a value is a number, text, null or an object with base64")
     plain: Value = value
     return plain
+
+
+@lru_cache(1024)
+def _quoted(table: str) -> str:
+    return quote(table, safe=_SAFE)
 
 
 def _part(value: Value) -> str:

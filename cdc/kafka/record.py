@@ -55,7 +55,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from cdc.errors import CdcError
-from cdc.kafka.cells import from_json, key_parts, key_text, to_json
+from cdc.kafka.cells import from_json, key_parts, key_text, plain
 from cdc.model import Position, Row, Value
 
 POSITION_KEY: Final = b"#position"
@@ -170,7 +170,33 @@ def encode(item: Item) -> KafkaRecord:
         case TableRecord():
             return _encode_table(item)
         case Mark():
-            return KafkaRecord(POSITION_KEY, orjson.dumps(asdict(item)), timestamp_ms=item.at_ms)
+            return KafkaRecord(POSITION_KEY, mark_text(item), timestamp_ms=item.at_ms)
+
+
+def as_last(record: KafkaRecord) -> KafkaRecord:
+    """A change's record as that of its transaction's last change."""
+    headers = tuple((name, b"1" if name == "last" else value) for name, value in record.headers)
+    return record._replace(headers=headers)
+
+
+def mark_text(mark: Mark) -> bytes:
+    """A position as JSON; ``read_mark`` reads it."""
+    position = mark.position  # written out: dataclasses.asdict copies deeply, and takes ten times as long
+    place = {
+        "file": position.file, "offset": position.offset, "gtid": position.gtid, "server": position.server,
+        "born": position.born,
+    }  # fmt: skip
+    return orjson.dumps({
+        "sequence": mark.sequence, "relay": mark.relay, "position": place, "stamp": mark.stamp, "rows": mark.rows,
+        "row": mark.row, "ends_at": mark.ends_at, "is_complete": mark.is_complete, "is_settled": mark.is_settled,
+        "at_ms": mark.at_ms,
+    })  # fmt: skip
+
+
+def read_mark(text: bytes | str) -> Mark:
+    """What ``mark_text`` wrote. KeyError, TypeError or ValueError for anything else."""
+    held = _object(orjson.loads(text))
+    return Mark(**{**held, "position": Position(**_object(held["position"]))})
 
 
 def decode(record: KafkaRecord) -> Item | None:
@@ -195,13 +221,13 @@ def _encode_change(change: RowChange) -> KafkaRecord:
         headers.append(("source", orjson.dumps(source)))
         return KafkaRecord(key, None, tuple(headers), origin.commit_ms)
     value = {
-        "before": to_json(change.before) if change.before is not None else None,
-        "after": to_json(change.after),
+        "before": change.before,
+        "after": change.after,
         "op": change.op,
         "ts_ms": origin.commit_ms,
         "source": source,
     }
-    return KafkaRecord(key, orjson.dumps(value), tuple(headers), origin.commit_ms)
+    return KafkaRecord(key, orjson.dumps(value, default=plain), tuple(headers), origin.commit_ms)
 
 
 def _source(table: str, origin: Origin) -> dict[str, Any]:
@@ -224,12 +250,12 @@ def _origin(source: Mapping[str, Any]) -> Origin:
 
 
 def _encode_table(table: TableRecord) -> KafkaRecord:
-    plain = asdict(table)
     origin = table.origin
-    del plain["origin"]
-    plain["source"] = _source(table.table, origin) if origin is not None else None
+    value = asdict(table)
+    del value["origin"]
+    value["source"] = _source(table.table, origin) if origin is not None else None
     return KafkaRecord(
-        SCHEMA_KEY + table.table.encode(), orjson.dumps(plain), timestamp_ms=origin.commit_ms if origin else 0
+        SCHEMA_KEY + table.table.encode(), orjson.dumps(value), timestamp_ms=origin.commit_ms if origin else 0
     )
 
 
@@ -253,9 +279,9 @@ def _decode_change(record: KafkaRecord) -> RowChange:
 def _decode_table(record: KafkaRecord) -> TableRecord | None:
     if record.value is None:
         return None
-    plain = {**_object(orjson.loads(record.value))}
-    source, until = plain.pop("source", None), plain.get("assumed_until")
-    table = TableRecord(**plain)
+    held = {**_object(orjson.loads(record.value))}
+    source, until = held.pop("source", None), held.get("assumed_until")
+    table = TableRecord(**held)
     return replace(
         table,
         key=_names(table.key),
@@ -270,8 +296,7 @@ def _decode_table(record: KafkaRecord) -> TableRecord | None:
 def _decode_mark(record: KafkaRecord) -> Mark:
     if record.value is None:
         raise ValueError("the position was deleted")
-    plain = _object(orjson.loads(record.value))
-    return Mark(**{**plain, "position": Position(**_object(plain["position"]))})
+    return read_mark(record.value)
 
 
 def _object(value: Any) -> Mapping[str, Any]:

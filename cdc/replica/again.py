@@ -42,7 +42,7 @@ class Again:
             now = target.get(key)  # type: ignore[arg-type]
             if held is not None and now == held:
                 if held[-1] < stamp:
-                    target.put(held[:-1], stamp)
+                    target.put(held[:-1], stamp, held)
             elif not target.spec.keys_only:
                 before = target.as_row(held) if held is not None else None
                 after = target.as_row(now) if now is not None else None

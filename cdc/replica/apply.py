@@ -195,7 +195,7 @@ class Applier:
             if before != cells:  # a chunk or pull brought what this change did
                 self._touch_skipped(table, (before, cells), held, when)
             return
-        table.put(values, when.row_stamp)
+        table.put(values, when.row_stamp, held)
         if spec.reference:
             self._rows.forget_references()
         if not spec.keys_only:
@@ -249,7 +249,7 @@ class Applier:
             self._bury(spec.name, key, when.stamp, cascades=cascades)
         old = table.as_row(held) if held is not None else _row_of(spec, before)
         if held is not None:
-            table.delete(key)
+            table.delete(key, held)
             if spec.reference:
                 self._rows.forget_references()
         elif table.journal is not None:

@@ -12,17 +12,16 @@ from __future__ import annotations
 import marshal
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-import orjson
-
-from cdc.kafka.record import KafkaRecord, Mark, Origin, RowChange, encode
+from cdc.kafka.record import KafkaRecord, Mark, Origin, RowChange, as_last, encode, mark_text, read_mark
 from cdc.model import Position, TableSchema, TableSpec
 from cdc.replica.store import Store
 from cdc.replica.told import Told
 
 PIECE_BYTES: Final = 512 * 1024
+_AROUND_RECORD: Final = 200  # what a queued change takes beside its value
 _VERSION: Final = 2  # of marshal: read by later Pythons too
 
 
@@ -34,13 +33,6 @@ class Piece(NamedTuple):
     is_end: bool
     records: list[KafkaRecord]
     size: int
-
-
-class _Noted(NamedTuple):
-    spec: TableSpec
-    key: tuple[Any, ...]
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
 
 
 class Journal:
@@ -55,10 +47,11 @@ class Journal:
         self._look = look
         self.told = Told(store)
         self._heads: list[KafkaRecord] = []  # what the transaction at hand defines, before its rows
-        self._noted: list[_Noted] = []
+        self._noted: list[KafkaRecord] = []
         self._bytes = 0
         self._source: tuple[Position, int, int] | None = None  # end, its stamp, commit time
         self._resume: tuple[Position, int] | None = None  # where the transaction at hand begins
+        self._from = Origin(Position("", 0), 0, 0)
         self._tx = ""
         self._row = 0  # records of the transaction in earlier pieces
         self._source_row = 0
@@ -70,27 +63,34 @@ class Journal:
     def put(self, spec: TableSpec, key: Sequence[Any], before: dict[str, Any] | None, after: dict[str, Any]) -> None:
         """A row is now ``after``."""
         if before != after:
-            self._note(_Noted(spec, tuple(key), before, after))
+            self._note(spec, tuple(key), before, after)
 
     def delete(self, spec: TableSpec, key: Sequence[Any], before: dict[str, Any] | None) -> None:
         """A row is gone."""
         if before is not None or spec.name in self.blind:
-            self._note(_Noted(spec, tuple(key), before, None))
+            self._note(spec, tuple(key), before, None)
 
-    def _note(self, noted: _Noted) -> None:
+    def _note(
+        self, spec: TableSpec, key: tuple[Any, ...], before: dict[str, Any] | None, after: dict[str, Any] | None
+    ) -> None:
         if self._source_row != self._noted_row:
             self._noted_row, self._began = self._source_row, len(self._noted)
-        self._noted.append(noted)
-        for row in (noted.before, noted.after):
-            if row is not None:
-                self._bytes += 200 + sum(len(cell) for cell in row.values() if isinstance(cell, str | bytes))
+        if self._source is None and not self._noted:
+            self._from, self._tx, self._row = self._origin(), f"read:{secrets.token_hex(8)}", 0
+        number = self._row + len(self._noted) + 1
+        record = encode(RowChange(spec.name, key, before, after, self._from, self._tx, number, is_last=False))
+        self._noted.append(record)
+        self._bytes += len(record.value or record.key) + _AROUND_RECORD
 
     def begin(self, end: Position, stamp: int, commit_ms: int, row: int = 0) -> None:
         """Changes from here on are those of the source transaction that ends here; ``row`` were published before."""
+        if self._noted:
+            self.end()
         position, at = self._resume or self._look()[:2]
         assert position is not None
         self._resume = (position, at)
         self._source = (end, stamp, commit_ms)
+        self._from = Origin(end, stamp, commit_ms)
         self._tx, self._row = f"{end.server}:{end}", row
         self._source_row = self._noted_row = self._began = 0
 
@@ -157,38 +157,34 @@ class Journal:
         self._source_row = self._noted_row = self._began = 0
         self.told.reread()
 
-    def _queue(self, noted: Sequence[_Noted], *, is_end: bool, kept: list[_Noted]) -> None:
+    def _queue(self, noted: Sequence[KafkaRecord], *, is_end: bool, kept: list[KafkaRecord]) -> None:
         if not noted and not self._heads:
             return
         position, stamp, complete, settled = self._look()
         if self._source is None:
             assert position is not None
-            origin = Origin(position, stamp, 0, is_read=True)
-            self._tx, self._row = f"read:{secrets.token_hex(8)}", 0
             mark = Mark(0, "", position, stamp)
         else:
-            end, at, commit_ms = self._source
-            origin = Origin(end, at, commit_ms)
+            end, at, _ = self._source
             assert self._resume is not None
             if is_end:
                 mark = Mark(0, "", end, at)
             else:
                 mark = Mark(0, "", *self._resume, rows=self._noted_row - 1, row=self._row + len(noted), ends_at=at)
-        records, self._heads = self._heads, []
-        for number, one in enumerate(noted, self._row + 1):
-            is_last = is_end and number == self._row + len(noted)
-            change = RowChange(one.spec.name, one.key, one.before, one.after, origin, self._tx, number, is_last)
-            records.append(encode(change))
+        records = [*self._heads, *noted]
+        if is_end and noted:
+            records[-1] = as_last(records[-1])
+        self._heads = []
         self._row += len(noted)
         self._noted, self._bytes = kept, 0
         self._insert(mark, complete, settled, is_end=is_end, records=records)
 
     def _insert(self, mark: Mark, complete: bool, settled: bool, *, is_end: bool, records: list[KafkaRecord]) -> None:
-        plain = asdict(mark) | {"is_complete": complete, "is_settled": settled}
+        whole = replace(mark, is_complete=complete, is_settled=settled)
         size = sum(record.size for record in records)
         self._store.db.execute(
             "INSERT INTO relay_queue (mark, is_end, size, records) VALUES (?, ?, ?, ?)",
-            (orjson.dumps(plain).decode(), int(is_end), size, marshal.dumps([tuple(r) for r in records], _VERSION)),
+            (mark_text(whole).decode(), int(is_end), size, marshal.dumps([tuple(r) for r in records], _VERSION)),
         )
 
 
@@ -205,10 +201,8 @@ def pieces(store: Store, after: int, max_bytes: int) -> list[Piece]:
         if found and size + of_piece > max_bytes:
             break
         size += of_piece
-        plain = orjson.loads(mark)
-        whole = Mark(**{**plain, "position": Position(**plain["position"])})
         unpacked = [KafkaRecord(*record) for record in marshal.loads(records)]  # noqa: S302  # our own file
-        found.append(Piece(sequence, whole, bool(is_end), unpacked, of_piece))
+        found.append(Piece(sequence, read_mark(mark), bool(is_end), unpacked, of_piece))
     ends = [at for at, piece in enumerate(found) if piece.is_end]
     return found[: ends[-1] + 1] if ends else found
 

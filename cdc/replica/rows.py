@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from cdc.model import Row, TableSpec, Value
 from cdc.replica.journal import Journal
@@ -17,6 +17,8 @@ _BEFORE_ALL = -(1 << 63)
 
 Stored = tuple[Any, ...]
 """A row as SQLite gives it: the stored columns, then the stamp."""
+
+_NOT_TOLD: Final[Stored] = ("not told",)
 
 
 class TableRows:
@@ -66,21 +68,23 @@ class TableRows:
         """Some stored rows of an older stamp."""
         return self._db.execute(self._older, (stamp, limit)).fetchall()
 
-    def put(self, values: Sequence[Value], stamp: int) -> None:
-        """Insert or replace a row; ``values`` in the order of ``columns``."""
+    def put(self, values: Sequence[Value], stamp: int, held: Stored | None = _NOT_TOLD) -> None:
+        """Insert or replace a row; ``values`` in the order of ``columns``. ``held``: what it was, if that is known."""
         if self.journal is not None:
             key = self.key_of(tuple(values))
-            self.journal.put(self.spec, key, self._as_dict(self.get(key)), dict(zip(self.columns, values, strict=True)))
+            before = self._as_dict(self.get(key) if held is _NOT_TOLD else held)
+            self.journal.put(self.spec, key, before, dict(zip(self.columns, values, strict=True)))
         try:
             self._db.execute(self._put, (*values, stamp))
         except OverflowError:  # BIGINT UNSIGNED over 2^63: SQLite's integers are signed, its text is not bounded
             wide = [str(v) if isinstance(v, int) and not -(1 << 63) <= v < 1 << 63 else v for v in values]
             self._db.execute(self._put, (*wide, stamp))
 
-    def delete(self, key: Sequence[Value]) -> None:
-        """Remove the row with this key."""
+    def delete(self, key: Sequence[Value], held: Stored | None = _NOT_TOLD) -> None:
+        """Remove the row with this key. ``held``: what it was, if that is known."""
         if self.journal is not None:
-            self.journal.delete(self.spec, key, self._as_dict(self.get(key)))
+            before = self._as_dict(self.get(key) if held is _NOT_TOLD else held)
+            self.journal.delete(self.spec, key, before)
         self._db.execute(self._delete, key)
 
     def _as_dict(self, stored: Stored | None) -> dict[str, Any] | None:
