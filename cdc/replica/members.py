@@ -30,6 +30,10 @@ _TRIGGERS: Final = (
 )  # fmt: skip
 
 
+TOLD_WITHIN_MS: Final = 3_600_000
+"""By then a leader that lives has told what became of its attempts."""
+
+
 @dataclass(frozen=True)
 class ObjectState:
     """What the leader knows of one object. Times are epoch milliseconds.
@@ -149,8 +153,9 @@ def lead(replica: Replica, now_ms: int | None) -> None:
     """Send from now on, and note what becomes of it. ``now_ms``: given if another sent until now."""
     if now_ms is not None:
         take_over(replica, now_ms)
+        replica.renderer.leads_since_ms = now_ms
     replica.renderer.is_following = False
-    unknown.send_what_is_not_pending(replica.store)
+    unknown.send_what_is_not_pending(replica.store, 0 if now_ms is None else now_ms - TOLD_WITHIN_MS)
     watch(replica.store, on=True)
 
 

@@ -71,6 +71,8 @@ class Renderer:
         """Whether any object could not be rendered: one that now can be loses its dead letter."""
         self.is_following = False
         """Whether another member sends: then whatever waits here may be on the wire there."""
+        self.leads_since_ms = 0
+        """When it took over from another member, epoch milliseconds: that one may have sent what is older."""
         self.emails = EmailRule()
         """What the sink does with a contact's changed email; set before anything is rendered."""
         self.rendered = 0
@@ -171,6 +173,8 @@ class Renderer:
 
     def _vanish(self, ref: ObjectRef, held: LedgerEntry | None, cause: Cause) -> None:
         if held is None or held.rendered_hash is None:
+            if self._may_be_known(ref, cause):
+                self._vanish_unseen(ref, held or _EMPTY, cause)
             return
         if held.rendered_delete and not cause.force:
             self.unchanged += 1
@@ -182,8 +186,32 @@ class Renderer:
             return
         if self.is_following and (held.accepted_at == 0 or held.accepted_hash == DELETED):
             self._leave(ref)
-            self._set_deleted(ref, held.accepted_at or held.rendered_at, held, cause)
+            self._set_deleted(ref, held.accepted_at or max(held.rendered_at, self._clock.now_ms()), held, cause)
             return
+        self._delete(ref, held, cause)
+
+    def _may_be_known(self, ref: ObjectRef, cause: Cause) -> bool:
+        """Whether another member may have sent this object, which came and went between two looks of this one.
+
+        What was left out (filters) still has rows, and what lines or orders name though it is long gone is no news.
+        """
+        was_led = self.is_following or 0 < cause.commit_ms <= self.leads_since_ms
+        if not was_led or cause.urgency is not Urgency.LIVE:
+            return False
+        return not any(
+            self._rows.find(pull.table, pull.column, pull.value) for pull in self._mapper.pulls(ref, self._rows)
+        )
+
+    def _vanish_unseen(self, ref: ObjectRef, held: LedgerEntry, cause: Cause) -> None:
+        if not self.is_following:
+            self._delete(ref, held, cause)
+            return
+        now_ms = self._clock.now_ms()
+        unknown.note(self._store, (ref,))
+        self._set_deleted(ref, now_ms, held, cause)
+        self._may_be_tried(ref, now_ms)
+
+    def _delete(self, ref: ObjectRef, held: LedgerEntry, cause: Cause) -> None:
         changed_at = self._changed_at(held, cause)
         self._enqueue(ref, Action.DELETE, changed_at, DELETED, "{}", "[]", cause)
         self._set_deleted(ref, changed_at, held, cause)

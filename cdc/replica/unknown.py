@@ -51,8 +51,16 @@ def accepted(store: Store, refs: Iterable[ObjectRef], due_ms: int) -> None:
     )
 
 
-def send_what_is_not_pending(store: Store) -> None:
-    """A member leads from now on: what seemed settled, but for an attempt of another, is said once more."""
+def send_what_is_not_pending(store: Store, since_ms: int) -> None:
+    """A member leads from now on: what seemed settled, but for an attempt of another, is said once more.
+
+    Objects that nobody told of and that are gone since before ``since_ms`` (epoch milliseconds) were never sent.
+    """
+    store.db.execute(
+        "DELETE FROM unknown WHERE due_ms = 0 AND EXISTS (SELECT 1 FROM ledger l WHERE l.kind = unknown.kind"
+        " AND l.id = unknown.id AND l.rendered_delete AND l.accepted_at = 0 AND l.rendered_at < ?)",
+        (since_ms,),
+    )
     rows = store.db.execute(
         "SELECT kind, id FROM unknown u WHERE due_ms = 0"
         " AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.kind = u.kind AND o.id = u.id)"

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdc.model import Action
+from cdc.replica.members import TOLD_WITHIN_MS
 from tests.kit.account import RESEND_MS, Account
 from tests.kit.draws import draws
 from tests.kit.toy import delete, insert, update
@@ -103,6 +104,38 @@ def test_what_came_and_went_is_deleted_after_a_takeover(account: Account) -> Non
     account.take_over(1, after_kill=True)
 
     must_be_settled(account)
+
+
+@pytest.mark.parametrize("looks_first", [True, False])
+def test_what_came_and_went_between_two_looks_is_deleted_after_a_takeover(account: Account, looks_first: bool) -> None:
+    """A leader sent it and died before it told; the other never saw it, before it leads or only then."""
+    account.commit(insert("orders", 5, None, "9.00"))
+    account.apply(0)
+    account.work(0)
+    account.send("landed")
+    account.commit(delete("orders", 5, None, "9.00"))
+    if looks_first:
+        account.apply(1)
+        account.work(1)
+    account.take_over(1, after_kill=True)
+
+    must_be_settled(account)
+
+
+def test_what_is_gone_for_long_is_not_deleted_at_a_takeover(account: Account) -> None:
+    """A leader that lives has told by then: objects that came and went would be deleted in heaps, which is a brake's
+    business.
+    """
+    account.commit(insert("orders", 5, None, "9.00"))
+    account.commit(delete("orders", 5, None, "9.00"))
+    for member in (0, 1):
+        account.apply(member)
+        account.work(member)
+    account.pass_time(TOLD_WITHIN_MS + 1)
+    account.take_over(1, after_kill=False)
+    account.work(1)
+
+    assert account.waiting(1) == []
 
 
 def test_who_stepped_down_sends_nothing_again(account: Account) -> None:
