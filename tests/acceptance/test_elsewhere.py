@@ -18,7 +18,7 @@ from tests.kit.shop import Shop
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize(("flavor", "start"), [("mariadb", "import"), ("mysql", "import"), ("mysql", "latest")])
+@pytest.mark.parametrize(("flavor", "start"), [("mariadb", "import"), ("mysql", "import"), ("mariadb", "latest")])
 def test_a_failover_by_gtid_loses_nothing(
     request: pytest.FixtureRequest, tmp_path: Path, flavor: str, start: str
 ) -> None:

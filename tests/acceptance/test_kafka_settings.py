@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,7 @@ def test_a_refused_login_ends_the_start(kafka: Broker, tmp_path: Path, verb: str
     assert WRONG not in text
 
 
+@pytest.mark.skipif("SOAK_SEED" not in os.environ, reason="starts a broker three times: part of `make soak`")
 def test_a_login_that_was_good_is_tried_again(tmp_path: Path) -> None:
     """Once it worked it is the brokers that changed: not ready, with the reason, until they take it again."""
     with Broker(authority=Authority(tmp_path, "kafka-ca")) as broker:
