@@ -105,6 +105,15 @@ class Assembly:
         self._spilled = None
         self._savepoints.clear()
 
+    def close_empty(self) -> None:
+        """Ready for the next transaction, behind one that gathered nothing."""
+        if self._savepoints:
+            self._savepoints.clear()
+        self.weight = 0
+        self.is_open = self.has_begun = False
+        self.commit_us = 0
+        self.source = self.domain = None
+
     def reset(self) -> None:
         """Ready for the next transaction."""
         self.changes = []

@@ -173,13 +173,14 @@ class LogDecoder:
         unpack, events, quiet = HEADER.unpack_from, self._events, self._quiet()
         place, may_pass = self._place, self._handlers.commits_nothing
         at = counted = kind = 0
+        last = length - HEADER_BYTES
         try:
-            while length - at >= HEADER_BYTES:
+            while at <= last:
                 head = unpack(buffer, at)
-                kind = head[1]
-                end = at + head[3]
-                if end > length or end - at < HEADER_BYTES:
-                    check_length(head[3])
+                kind, size = head[1], head[3]
+                end = at + size
+                if end > length or size < HEADER_BYTES:
+                    check_length(size)
                     return
                 handler = quiet[kind]
                 if handler is not None and crc32(buffer[at:end]) == _CRC_OF_ALL:
@@ -261,7 +262,7 @@ class LogDecoder:
         """A transaction that changed nothing wanted, as most do, has ended."""
         self._handlers.rows.end_transaction()
         self._mark(head)
-        self._assembly.reset()
+        self._assembly.close_empty()
 
     def _mark(self, head: tuple[int, ...]) -> None:
         """A restart would go on right here."""
