@@ -117,17 +117,11 @@ class Assembly:
     def reset(self) -> None:
         """Ready for the next transaction."""
         self.changes = []
-        self.weight = 0
         self._spilled = None
         if self.doubtful:
             self.doubtful = []
-        if self._savepoints:
-            self._savepoints.clear()
         self.xa = None
-        self.is_open = self.has_begun = False
-        self.commit_us = 0
-        self.source = None
-        self.domain = None
+        self.close_empty()
 
     def save(self, name: str) -> None:
         """SAVEPOINT."""

@@ -66,15 +66,19 @@ def send_what_is_not_pending(store: Store, since_ms: int) -> None:
         " AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.kind = u.kind AND o.id = u.id)"
         " AND NOT EXISTS (SELECT 1 FROM dead_letter d WHERE d.kind = u.kind AND d.id = u.id)"
     ).fetchall()
-    for kind, key in rows:
-        dirty.mark(store, ObjectRef(Kind(kind), key), urgency=Urgency.HISTORY, force=True)
+    _say_again(store, rows)
 
 
 def send_again(store: Store, now_ms: int) -> int:
     """Have what is due rendered and sent once more, behind live work. Returns how many objects that is."""
     rows = store.db.execute("SELECT kind, id FROM unknown WHERE due_ms > 0 AND due_ms <= ?", (now_ms,)).fetchall()
-    for kind, key in rows:
-        dirty.mark(store, ObjectRef(Kind(kind), key), urgency=Urgency.HISTORY, force=True)
+    _say_again(store, rows)
     if rows:
         store.db.execute("DELETE FROM unknown WHERE due_ms > 0 AND due_ms <= ?", (now_ms,))
     return len(rows)
+
+
+def _say_again(store: Store, rows: Iterable[tuple[str, int | str]]) -> None:
+    """Have these rendered and sent once more, behind live work."""
+    for kind, key in rows:
+        dirty.mark(store, ObjectRef(Kind(kind), key), urgency=Urgency.HISTORY, force=True)

@@ -189,17 +189,22 @@ def test_kills_under_load(stage: Stage, expected: State) -> None:
         assert member.stop() == 0
 
 
-def test_a_frozen_leader_sends_nothing_when_it_wakes(stage: Stage, expected: State) -> None:
-    """A leader that is stopped by the system loses its lease: the other sends on, and the first one follows it."""
+def half_way(stage: Stage) -> tuple[Member, list[topics.Message]]:
+    """Half of the day lies in the topics and the members run → (who leads, the other half)."""
     half = len(stage.messages) // 2
     topics.fill(stage.broker, stage.messages[:half])
     for member in stage.members:
         member.start()
-    leader = leader_of(stage.members)
+    return leader_of(stage.members), stage.messages[half:]
+
+
+def test_a_frozen_leader_sends_nothing_when_it_wakes(stage: Stage, expected: State) -> None:
+    """A leader that is stopped by the system loses its lease: the other sends on, and the first one follows it."""
+    leader, rest = half_way(stage)
     other = next(member for member in stage.members if member is not leader)
     os.kill(leader.pid, signal.SIGSTOP)
     try:
-        topics.fill(stage.broker, stage.messages[half:])
+        topics.fill(stage.broker, rest)
         leader_of([other])
         Stage.until(lambda: difference(expected, stage.sandbox.state()), "the other sends on", 40.0)
         Stage.until(lambda: [1] if other.waiting() else [], "the other has sent all")
@@ -249,15 +254,11 @@ def test_the_broker_is_killed_under_the_members(sandbox: SandboxThread, tmp_path
     with Broker() as broker:
         stage = Stage(broker, sandbox, tmp_path)
         try:
-            half = len(stage.messages) // 2
-            topics.fill(broker, stage.messages[:half])
-            for member in stage.members:
-                member.start()
-            leader_of(stage.members)
+            _, rest = half_way(stage)
             broker.kill()
             topics.pause(4.0)
             broker.start()
-            topics.fill(broker, stage.messages[half:])
+            topics.fill(broker, rest)
             stage.settle(expected, 90.0)
             assert all(member.is_running for member in stage.members)
         finally:
@@ -270,11 +271,7 @@ def test_the_broker_is_frozen_under_the_members(sandbox: SandboxThread, tmp_path
     with Broker() as broker:
         stage = Stage(broker, sandbox, tmp_path)
         try:
-            half = len(stage.messages) // 2
-            topics.fill(broker, stage.messages[:half])
-            for member in stage.members:
-                member.start()
-            leader_of(stage.members)
+            _, rest = half_way(stage)
             broker.freeze()
             topics.pause(6.0)  # over the lease
             sent = sandbox.accepted()
@@ -282,7 +279,7 @@ def test_the_broker_is_frozen_under_the_members(sandbox: SandboxThread, tmp_path
             assert sandbox.accepted() == sent
             assert [member.ask("/live")["live"] for member in stage.members] == [True, True]
             broker.thaw()
-            topics.fill(broker, stage.messages[half:])
+            topics.fill(broker, rest)
             stage.settle(expected, 90.0)
             assert all(member.is_running for member in stage.members)
         finally:
