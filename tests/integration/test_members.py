@@ -8,6 +8,7 @@ import random
 import signal
 from collections.abc import Callable, Iterator
 from functools import cache, partial
+from itertools import zip_longest
 from pathlib import Path
 from uuid import uuid4
 
@@ -98,7 +99,7 @@ class Stage:
         topics.until_nothing_waits(self.members, limit_s)
         first, second = self.members
         self.until(
-            lambda: [pair for pair in zip(first.ledger(), second.ledger(), strict=True) if pair[0] != pair[1]],
+            lambda: [pair for pair in zip_longest(first.ledger(), second.ledger()) if pair[0] != pair[1]],
             "the ledgers are equal",
         )
         assert mapped(first.replica()) == mapped(second.replica())
