@@ -20,23 +20,23 @@ import structlog
 
 from cdc.clock import SystemClock
 from cdc.collector import tune_collector
-from cdc.config import Settings
+from cdc.components import Components
 from cdc.delivery.engine import Delivery
+from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.errors import CdcError, SourceDisconnectedError
-from cdc.history.loader import Loader
-from cdc.leader import Leadership
+from cdc.members.leadership import Leadership
+from cdc.messages import render_queue
 from cdc.model import Position, Start
-from cdc.parts import Parts
 from cdc.protocols import Sink
-from cdc.replica import dirty
-from cdc.replica.thread import StateThread, TransactionQueue
+from cdc.settings.config import Settings
+from cdc.snapshot.loader import Loader
 from cdc.source.retention import RetentionWatch
 from cdc.startup import RelayHook, open_parts
-from cdc.status import DaemonView, Outlet
+from cdc.status import DaemonView, Output
 from cdc.stopping import in_thread, unless
 from cdc.web.metrics import Metrics
 from cdc.web.server import WebServer, start_web
-from sinks.make import make_sink
+from sinks.registry import make_sink
 
 log = structlog.get_logger(__name__)
 
@@ -84,10 +84,10 @@ class Daemon:
         self._loop = asyncio.get_running_loop()
         self.source = SourceState()
         self._queue = TransactionQueue(settings.source.queue_mb * 1024 * 1024)
-        self._parts: Parts | None = None
+        self._parts: Components | None = None
         self._state: StateThread | None = None
         self._loader: Loader | None = None
-        self._delivery: Outlet | None = None
+        self._delivery: Output | None = None
         self._sink: Sink | None = None
         self._leadership: Leadership | None = None
         self._reader: threading.Thread | None = None
@@ -174,7 +174,7 @@ class Daemon:
         await self._close_delivery()
         return stuck
 
-    def _make_delivery(self, parts: Parts) -> Outlet:
+    def _make_delivery(self, parts: Components) -> Output:
         """What takes what the state thread makes; ``run`` sends it to the sink."""
         assert self._state is not None
         self._sink = sink = self._options.sink or make_sink(self._settings.sink, self._settings.mapping)
@@ -186,7 +186,7 @@ class Daemon:
             self._settings.mapping.namespace,
             observer=self._metrics,
             lines_need_product=sink.lines_need_product,
-            office=self._join(parts),
+            leader_gate=self._join(parts),
         )
         if self._leadership is not None:
             self._leadership.attach(delivery)
@@ -198,7 +198,7 @@ class Daemon:
         if self._sink is not None:
             await self._sink.close()
 
-    def _join(self, parts: Parts) -> Leadership | None:
+    def _join(self, parts: Components) -> Leadership | None:
         """Members share the sending; a run that reads the shop itself is alone."""
         if self._settings.source.kind != "kafka":
             return None
@@ -207,7 +207,7 @@ class Daemon:
         self._view.leadership = self._leadership
         return self._leadership
 
-    def _start_loader(self, parts: Parts) -> None:
+    def _start_loader(self, parts: Components) -> None:
         if parts.loader is None:
             return
         assert self._state is not None
@@ -237,14 +237,14 @@ class Daemon:
             if not self._stop_reading.is_set():
                 self.on_failure(error)
 
-    async def _until_end(self, parts: Parts) -> list[str]:
+    async def _until_end(self, parts: Components) -> list[str]:
         """Wait until everything that is in the log now is applied and delivered; what cannot be is said."""
         assert self._state is not None
         assert self._delivery is not None
         end = await in_thread(self._stopping, parts.end)
         while not self._stopping.is_set():
             if self._has_read_to(end) and (self._loader is None or self._loader.is_done):
-                waiting = await self._state.call(dirty.counts)
+                waiting = await self._state.call(render_queue.counts)
                 if not waiting["objects"] and not waiting["sweeps"] and self._has_read_to(end):
                     result = await unless(self._stopping, self._delivery.until_empty())
                     return await self._state.call(self._delivery.causes) if result == "stuck" else []
@@ -259,7 +259,7 @@ class Daemon:
         if end is None:
             return self.source.is_finished
         places = self._state.replica.places
-        return places.current() >= places.stamp(end)
+        return places.current() >= places.lsn(end)
 
     async def _refresh(self) -> None:
         """Keep what the web pages show up to date; stop the daemon never."""

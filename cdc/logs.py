@@ -22,7 +22,7 @@ from urllib.parse import quote
 import structlog
 from pydantic import BaseModel, SecretStr
 
-from cdc.config import LogSettings, Settings
+from cdc.settings.config import LogSettings, Settings
 
 HIDDEN = "***"
 LIMIT_S = 60.0

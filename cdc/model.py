@@ -41,8 +41,8 @@ Row = Mapping[str, Value]
 
 # ------------------------------------------------------------------------------------------------ positions
 
-STAMP_OFFSET_BITS: Final = 38  # 256 GiB a file: far over max_binlog_size (1 GiB), room for a giant transaction
-STAMP_FILE_BITS: Final = 63 - STAMP_OFFSET_BITS  # 33 million files over all epochs, within SQLite's INTEGER
+LSN_OFFSET_BITS: Final = 38  # 256 GiB a file: far over max_binlog_size (1 GiB), room for a giant transaction
+LSN_FILE_BITS: Final = 63 - LSN_OFFSET_BITS  # 33 million files over all epochs, within SQLite's INTEGER
 
 
 @dataclass(frozen=True, slots=True, order=False)
@@ -226,7 +226,7 @@ class Xa:
     may_repair: bool = False
 
 
-class Doubt(NamedTuple):
+class StaleTable(NamedTuple):
     """A mapped table whose rows may have changed without row events, and why. ``by_statement``: a statement of the log
     changed them, and those of tables that refer to them, without holding the table as a definition does.
     """
@@ -237,7 +237,7 @@ class Doubt(NamedTuple):
 
 
 class TableSchema(NamedTuple):
-    """A table's columns from one place in the log on, as ``cdc.binlog.history`` writes them.
+    """A table's columns from one place in the log on, as ``cdc.binlog.schema.history`` writes them.
 
     ``name`` is with the store's prefix, ``table`` the mapped one or "". ``columns`` is "" where they are not known.
     ``until``: they were read from the server, and are assumed until the log has passed this place. ``lost``: mapped
@@ -290,7 +290,7 @@ class Transaction:
     """One whole source transaction; an empty one only moves the position (rotation, heartbeat, noise).
 
     ``end`` is the resume point after it; ``commit_ms`` is the commit time in epoch milliseconds (0 if unknown);
-    ``size`` about what it takes in memory, in bytes, for bounding queues. ``doubtful``: mapped tables whose rows may
+    ``size`` about what it takes in memory, in bytes, for bounding queues. ``stale``: mapped tables whose rows may
     have changed here without row events. ``xa``: with PREPARE the changes have not happened yet; with COMMIT those of
     its PREPARE happen here. ``is_new_log``: what lies between the transaction before and this one is lost, and places
     of the two cannot be compared. ``schemas``: what became known here of tables' columns. ``read_ms``: when it was
@@ -301,7 +301,7 @@ class Transaction:
     end: Position
     commit_ms: int
     size: int = 0
-    doubtful: tuple[Doubt, ...] = ()
+    stale: tuple[StaleTable, ...] = ()
     xa: Xa | None = None
     is_new_log: bool = False
     schemas: tuple[TableSchema, ...] = ()
@@ -403,12 +403,28 @@ class Action(StrEnum):
     DELETE = "DELETE"
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An object that a message refers to. ``record_id``: the receiver's own id of its record, "" if none is known."""
+
+    object_type: ObjectType
+    external_id: str
+    record_id: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One object's complete desired state, or its deletion, as a sink sends it.
 
     ``changed_at``: epoch milliseconds, strictly rising per object except for repeats of the identical message.
     ``associations``: object type → external ids. ``position``: text of the log position it was rendered at.
+
+    For receivers that name records themselves: ``record_id`` is the object's record, "" if none is known.
+    ``was_accepted``: some version of the object was accepted before. ``references``: the objects of ``associations``
+    with their records. ``linked``: the objects that the last accepted version was linked to. ``only_links``: the
+    properties were written (``Outcome.WRITTEN``); only the linking is to be repeated. ``is_backfill``: the message
+    comes from the snapshot, not from a change of now. ``may_repeat``: an earlier attempt's outcome is unknown, so the
+    object may exist already.
     """
 
     object_type: ObjectType
@@ -418,6 +434,13 @@ class Message:
     properties: Mapping[str, str] = field(default_factory=dict)
     associations: Mapping[ObjectType, tuple[str, ...]] = field(default_factory=dict)
     position: str = ""
+    record_id: str = ""
+    was_accepted: bool = False
+    references: tuple[Reference, ...] = ()
+    linked: tuple[Reference, ...] = ()
+    only_links: bool = False
+    is_backfill: bool = False
+    may_repeat: bool = False
 
 
 class Outcome(Enum):
@@ -426,21 +449,28 @@ class Outcome(Enum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"  # this message is at fault and never will be taken: dead letter
     RETRY = "retry"  # not taken, or unknown; send the identical message again
+    WRITTEN = "written"  # the properties were taken, the links were not: repeat the linking alone
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The outcome of one message. ``reason`` and ``detail`` hold no secrets and no property values."""
+    """The outcome of one message. ``reason`` and ``detail`` hold no secrets and no property values.
+
+    ``record_id``: the record that now stands for the object; "" if the receiver names none. ``retry_after_s``: with
+    ``RETRY``, the shortest wait that the receiver asks for.
+    """
 
     external_id: str
     changed_at: int
     outcome: Outcome
     reason: str = ""
     detail: str = ""
+    record_id: str = ""
+    retry_after_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
+class BulkInvalidation:
     """Many objects at once: those of ``kind`` whose ids stand in ``id_column`` of ``table``'s rows.
 
     Only rows where ``column`` equals ``value``; an empty ``column`` means all rows. ``unless``: not the ids that some
@@ -456,7 +486,7 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True)
-class Pull:
+class FetchByKey:
     """Rows of ``table`` where ``column`` equals ``value``, to be read from the server by key."""
 
     table: str
@@ -484,7 +514,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class SyncError:
     """A later verdict on an accepted message (the bridge's sync-errors). ``kind`` is HubSpot's error type."""
 
     object_type: ObjectType
@@ -496,7 +526,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SyncStatus:
     """What the receiver says of one object when asked. Times are epoch milliseconds, 0 where it names none.
 
     ``hubspot_id`` "": it holds no record. ``failed``: whether the last attempt failed; None where it does not tell.
@@ -508,7 +538,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One line of ``check``: what was looked at, how it stands, what mends it. ``warning``: works, but look at it."""
 
     name: str

@@ -11,16 +11,16 @@ from typing import Protocol, TypeVar
 
 from cdc.model import (
     Answer,
-    Finding,
-    Judgement,
+    BulkInvalidation,
+    CheckResult,
+    FetchByKey,
     Message,
     ObjectRef,
     ObjectType,
-    Pull,
     Rendered,
     Row,
-    Standing,
-    Sweep,
+    SyncError,
+    SyncStatus,
     TableSpec,
     Value,
 )
@@ -75,9 +75,9 @@ class Mapper(Protocol):
         """Whether the replica needs this row (EAV values of unmapped attributes are not kept)."""
         ...
 
-    def touched(
+    def affected(
         self, table: str, before: Row | None, after: Row | None, rows: RowReader
-    ) -> Iterator[ObjectRef | Sweep]:
+    ) -> Iterator[ObjectRef | BulkInvalidation]:
         """The objects that this row bears on, before and after. Called when ``rows`` already shows the new state.
 
         ``before`` may be an image from the log that holds no more than the key.
@@ -88,11 +88,11 @@ class Mapper(Protocol):
         """The object's complete state, or None when it does not exist. RenderError for rows that make no sense."""
         ...
 
-    def everything(self) -> tuple[Sweep, ...]:
-        """Sweeps that together name every object that may exist."""
+    def everything(self) -> tuple[BulkInvalidation, ...]:
+        """BulkInvalidations that together name every object that may exist."""
         ...
 
-    def pulls(self, ref: ObjectRef, rows: RowReader) -> tuple[Pull, ...]:
+    def fetches(self, ref: ObjectRef, rows: RowReader) -> tuple[FetchByKey, ...]:
         """The server rows the object is made of, as far as they can be named from the rows held now."""
         ...
 
@@ -114,7 +114,7 @@ class Sink(Protocol):
         """
         ...
 
-    async def judgements(self, since_ms: int) -> Sequence[Judgement]:
+    async def sync_errors(self, since_ms: int) -> Sequence[SyncError]:
         """Verdicts given after acceptance, newer than ``since_ms``; empty for sinks that judge at once."""
         ...
 
@@ -122,11 +122,11 @@ class Sink(Protocol):
         """Whether the receiver has processed this object without error."""
         ...
 
-    async def standing(self, object_type: ObjectType, external_id: str) -> Standing | None:
+    async def standing(self, object_type: ObjectType, external_id: str) -> SyncStatus | None:
         """What the receiver says of this object; None if it has processed none such, or cannot be asked."""
         ...
 
-    async def check(self) -> Sequence[Finding]:
+    async def check(self) -> Sequence[CheckResult]:
         """Whether messages would be taken now: reachable, key good, switched on. Sends nothing."""
         ...
 

@@ -15,25 +15,35 @@ from typing import Protocol
 
 import structlog
 
-from cdc.config import Settings
+from cdc.components import Components, OnState
+from cdc.engine.engine import Replica
 from cdc.errors import ConfigError, PositionLostError, SetupError, SourceDisconnectedError
-from cdc.history.reader import RowLoader
-from cdc.member import open_member
-from cdc.model import Doubt, ObjectType, Position, Start, StartKind, TableSchema, TableSpec, Transaction, parse_start
-from cdc.parts import OnState, Parts
+from cdc.members.opening import open_member
+from cdc.messages.contact_emails import EmailRule
+from cdc.model import (
+    ObjectType,
+    Position,
+    StaleTable,
+    Start,
+    StartKind,
+    TableSchema,
+    TableSpec,
+    Transaction,
+    parse_start,
+)
 from cdc.protocols import Clock, Mapper
 from cdc.replica.cascades import core_foreign_keys, in_row_ids, with_between
-from cdc.replica.emails import EmailRule
-from cdc.replica.replica import Replica
+from cdc.settings.config import Settings
+from cdc.snapshot.reader import RowLoader
 from cdc.source.binlog import BinlogSource
+from cdc.source.extension_tables import with_primary_keys
 from cdc.source.files import FilesSource
 from cdc.source.preflight import require
-from cdc.source.satellites import with_primary_keys
 from cdc.source.schemas import ServerSchemas
 from cdc.source.server import ServerIdentity, connect, current_position, foreign_keys
 from cdc.source.spill import room_in
 from mappers.mapping import MagentoMapping
-from sinks.bridge_mapping import source_of
+from sinks.bridge.mapping import source_of
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +69,7 @@ def open_parts(
     on_state: OnState,
     loop: asyncio.AbstractEventLoop,
     relay: RelayHook | None = None,
-) -> Parts:
+) -> Components:
     """Open state and source. Raises SetupError, PositionLostError, StateError, SourceDisconnectedError."""
     if settings.source.kind == "files":
         parts = _open_files(settings, start, clock, relay)
@@ -78,7 +88,7 @@ def _email_rule(settings: Settings) -> EmailRule:
     return EmailRule(name, leave_out=settings.sink.on_email_change == "leave_out")
 
 
-def _open_files(settings: Settings, start: Start | None, clock: Clock, relay: RelayHook | None) -> Parts:
+def _open_files(settings: Settings, start: Start | None, clock: Clock, relay: RelayHook | None) -> Components:
     unknown = settings.mapping.without_primary_key()
     if unknown:
         raise ConfigError(
@@ -113,7 +123,7 @@ def _open_files(settings: Settings, start: Start | None, clock: Clock, relay: Re
                 hint='with source.kind = "files" there is no server to load from; remove the folder, read again',
             )
         replica.resume_mapping()
-    return Parts(
+    return Components(
         replica=replica,
         keys=keys,
         read=lambda: _without_repairs(source.transactions(first)),
@@ -131,7 +141,7 @@ def _open_binlog(
     clock: Clock,
     on_state: OnState,
     relay: RelayHook | None,
-) -> Parts:
+) -> Components:
     connection = connect(settings.source)
     try:
         keys = foreign_keys(connection, settings.source.database, settings.source.table_prefix)
@@ -158,7 +168,7 @@ def _open_binlog(
                     if not _may_repair(settings, start, replica):
                         raise
                     position, _ = _place_of_repair(settings, replica.tables, source, lost)
-                    replica.begin_anew(position, _all_doubtful(replica, lost))
+                    replica.begin_anew(position, _all_stale(replica, lost))
                 replica.keep_schemas(source.know(replica.schemas_at(position)), position)
                 replica.reopen_loads()
                 replica.resume_mapping()
@@ -167,7 +177,7 @@ def _open_binlog(
             raise
     finally:
         connection.close()
-    return Parts(
+    return Components(
         replica=replica,
         keys=keys,
         read=lambda: _read(settings, replica, source, position, stop),
@@ -181,9 +191,14 @@ def _open_binlog(
 def _without_repairs(transactions: Iterator[Transaction]) -> Iterator[Transaction]:
     """Files have no server that could tell what a definition did to rows: said, and gone on."""
     for transaction in transactions:
-        for doubt in transaction.doubtful:
-            log.warning("table_not_read_again", table=doubt.table, reason=doubt.reason, position=str(transaction.end))
-        yield replace(transaction, doubtful=()) if transaction.doubtful else transaction
+        for stale_table in transaction.stale:
+            log.warning(
+                "table_not_read_again",
+                table=stale_table.table,
+                reason=stale_table.reason,
+                position=str(transaction.end),
+            )
+        yield replace(transaction, stale=()) if transaction.stale else transaction
 
 
 def _read(
@@ -198,8 +213,8 @@ def _read(
             if not _may_repair(settings, None, replica):
                 raise
             position, told = _place_of_repair(settings, replica.tables, source, lost, stop)
-            doubtful = _all_doubtful(replica, lost)
-            yield Transaction((), position, 0, doubtful=doubtful, is_new_log=True, schemas=told)
+            stale = _all_stale(replica, lost)
+            yield Transaction((), position, 0, stale=stale, is_new_log=True, schemas=told)
 
 
 def _may_repair(settings: Settings, start: Start | None, replica: Replica) -> bool:
@@ -207,8 +222,8 @@ def _may_repair(settings: Settings, start: Start | None, replica: Replica) -> bo
     return settings.source.on_lost_position == "repair" and start is None and replica.places.position is not None
 
 
-def _all_doubtful(replica: Replica, lost: PositionLostError) -> tuple[Doubt, ...]:
-    return tuple(Doubt(spec.name, f"the position was lost: {lost.message}") for spec in replica.tables)
+def _all_stale(replica: Replica, lost: PositionLostError) -> tuple[StaleTable, ...]:
+    return tuple(StaleTable(spec.name, f"the position was lost: {lost.message}") for spec in replica.tables)
 
 
 def _place_of_repair(

@@ -6,15 +6,16 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cdc.replica import dirty, outbox, shapes
+from cdc.engine.state_thread import StateThread, TransactionQueue
+from cdc.messages import outbox, render_queue
+from cdc.replica import table_schemas
 from cdc.replica.feeds import count_bad
-from cdc.replica.store import Store
-from cdc.replica.thread import StateThread, TransactionQueue
+from cdc.state.store import Store
 from cdc.web.metrics import Metrics
 
 if TYPE_CHECKING:
-    from cdc.history.loader import Loader
-    from cdc.leader import Leadership
+    from cdc.members.leadership import Leadership
+    from cdc.snapshot.loader import Loader
     from cdc.source.retention import RetentionWatch
 
 HUNG_S = 60.0  # a thread that has not turned for this long hangs; far over the longest commit on a slow disk
@@ -28,7 +29,7 @@ class SourceView(Protocol):
     read_lag_s: float
 
 
-class Outlet(Protocol):
+class Output(Protocol):
     """What takes the daemon's work from the state: delivery to the sink, or the relay's publisher."""
 
     @property
@@ -69,13 +70,13 @@ class DaemonView:
         self._queue = queue
         self._source = source
         self._state: StateThread | None = None
-        self._delivery: Outlet | None = None
+        self._delivery: Output | None = None
         self.loader: Loader | None = None
         self.leadership: Leadership | None = None
         self.retention: RetentionWatch | None = None
         self._held: dict[str, Any] = {}
 
-    def attach(self, state: StateThread, delivery: Outlet) -> None:
+    def attach(self, state: StateThread, delivery: Output) -> None:
         """The run has its parts."""
         self._state, self._delivery = state, delivery
 
@@ -157,9 +158,9 @@ class DaemonView:
             "rendered": replica.renderer.rendered,
             "enqueued": replica.renderer.enqueued,
             "unchanged": replica.renderer.unchanged,
-            "waiting": dirty.counts(store),
-            "doubtful": {"tables": len(reloading), "reasons": reloading},
-            "missing": shapes.missing(store),
+            "waiting": render_queue.counts(store),
+            "stale": {"tables": len(reloading), "reasons": reloading},
+            "missing": table_schemas.missing(store),
             "outbox": outbox.counts(store),
             "dead_letters": dead,
             "bad_records": count_bad(store),

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
-from cdc.mapping_columns import AttributeProperty, PropertyType
 from cdc.model import Row, Value
 from cdc.protocols import RowReader
+from cdc.settings.mapping_columns import AttributeProperty, PropertyType
 from mappers.formats import FORMATS
 from mappers.text import clean
 

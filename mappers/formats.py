@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from cdc.mapping_columns import PropertyType
 from cdc.model import Value
+from cdc.settings.mapping_columns import PropertyType
 from mappers import money, times
 from mappers.text import clean
 

@@ -13,15 +13,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from cdc.errors import ConfigError
-from cdc.json_path import parse_path
-from cdc.mapping_columns import ColumnProperty
-from cdc.mapping_tables import ContactForm
-from cdc.model import Kind, ObjectRef, Row, Sweep, TableSpec, Value
+from cdc.model import BulkInvalidation, Kind, ObjectRef, Row, TableSpec, Value
 from cdc.protocols import RowReader
-from mappers.extras import Extras, member
+from cdc.settings.json_path import parse_path
+from cdc.settings.mapping_columns import ColumnProperty
+from cdc.settings.mapping_tables import ContactForm
+from mappers.custom_properties import Extras, member
 from mappers.guests import guest_id
 from mappers.lookups import Use, uses
-from mappers.newest import newest
+from mappers.newest_row import newest
 from mappers.text import clean
 
 _ADDRESS: Final = re.compile(r"[^@\s<>()\[\],;:\\\"]{1,64}@[^@\s<>()\[\],;:\\\"]{1,180}\.[^@\s.<>()\[\],;:\\\"]{2,60}")
@@ -126,12 +126,12 @@ class Forms:
             row = newest(held, form.key)
             if row is None:
                 continue
-            said, doubts = form.extras.of(row, rows)
+            said, stale_tables = form.extras.of(row, rows)
             properties = {**{name: value for name, value in said.items() if value}, **properties}
-            warnings += doubts
+            warnings += stale_tables
         return properties, warnings
 
-    def touched(self, table: str, before: Row | None, after: Row | None) -> Iterator[ObjectRef]:
+    def affected(self, table: str, before: Row | None, after: Row | None) -> Iterator[ObjectRef]:
         """Whose the row is, before and after."""
         for row in (before, after):
             form = self._form_of(table, row) if row is not None and table in self._by_table else None
@@ -144,10 +144,11 @@ class Forms:
             elif guest is not None:
                 yield ObjectRef(Kind.GUEST, guest)
 
-    def everything(self) -> tuple[Sweep, ...]:
+    def everything(self) -> tuple[BulkInvalidation, ...]:
         """The guests that forms may make."""
         return tuple(
-            Sweep(Kind.GUEST, table, "guest_id", unless=("sales_order", "guest_id")) for table in self._by_table
+            BulkInvalidation(Kind.GUEST, table, "guest_id", unless=("sales_order", "guest_id"))
+            for table in self._by_table
         )
 
     def uses(self) -> Iterator[Use]:

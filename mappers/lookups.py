@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from cdc.mapping_columns import ColumnProperty, Lookup
-from cdc.model import Kind, Row, Sweep, TableSpec, Value
+from cdc.model import BulkInvalidation, Kind, Row, TableSpec, Value
 from cdc.protocols import RowReader
+from cdc.settings.mapping_columns import ColumnProperty, Lookup
 from mappers.text import clean
 
 
@@ -68,18 +68,20 @@ class Lookups:
             elif keys.setdefault(table, spec.key[0] if spec else key) != key:
                 yield f"lookup: the key of {table} is {keys[table]}, not {key}"
 
-    def touched(self, table: str, before: Row | None, after: Row | None) -> Iterator[Sweep]:
+    def affected(self, table: str, before: Row | None, after: Row | None) -> Iterator[BulkInvalidation]:
         """The objects whose column names this label."""
         for use in self._used:
             if use.lookup.table != table:
                 continue
             if not use.column:
-                yield Sweep(use.kind, use.table, use.id_column)
+                yield BulkInvalidation(use.kind, use.table, use.id_column)
                 continue
             for row in (before, after):
                 if row is not None:
                     key = row.get(use.lookup.key)
-                    yield from (Sweep(use.kind, use.table, use.id_column, use.column, same) for same in _forms(key))
+                    yield from (
+                        BulkInvalidation(use.kind, use.table, use.id_column, use.column, same) for same in _forms(key)
+                    )
 
 
 def label(lookup: Lookup, value: Value, rows: RowReader) -> str:

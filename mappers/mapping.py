@@ -1,7 +1,8 @@
 """Magento's tables as objects: the one ``Mapper`` (cdc/protocols.py). Adding an object or a table ends here.
 
 Pure: everything comes from the settings and the rows handed in. To add a property: name its column in ``tables.py``,
-set it in the object's ``render``, and add the column to what ``touches.py`` compares if the table is a hot one.
+set it in the object's ``render``, and add the column to what ``affected_objects.py`` compares if the table is a hot
+one.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from itertools import chain
 from typing import Final
 
 from cdc.errors import RenderError
-from cdc.mapping_config import MappingSettings
-from cdc.model import Kind, ObjectRef, Pull, Rendered, Row, Sweep, TableSpec, Value
+from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, TableSpec, Value
 from cdc.protocols import RowReader
-from mappers import customer, guest, line_item, money, order, product, pulls, touches
+from cdc.settings.mapping import MappingSettings
+from mappers import affected, fetches, money
 from mappers.guests import guest_id, possible_guest
+from mappers.objects import customer, guest, line_item, order, product
 from mappers.options import modes
 from mappers.plan import ADDRESSES, Plan
 from mappers.privacy import Privacy
@@ -31,13 +33,13 @@ RENDERER_VERSION: Final = 2
 """Raise it with every change of what is rendered from the same rows: all objects are then rendered again."""
 
 _EVERYTHING: Final = (  # each object by one sweep: first those that have a row, then who stands on another's row
-    Sweep(Kind.CUSTOMER, "customer_entity", "entity_id"),
-    Sweep(Kind.CUSTOMER, "sales_order", "customer_id", unless=("customer_entity", "entity_id")),
-    Sweep(Kind.GUEST, "sales_order", "guest_id"),
-    Sweep(Kind.PRODUCT, "catalog_product_entity", "entity_id"),
-    Sweep(Kind.PRODUCT, "sales_order_item", "product_id", unless=("catalog_product_entity", "entity_id")),
-    Sweep(Kind.ORDER, "sales_order", "entity_id"),
-    Sweep(Kind.ITEM, "sales_order_item", "item_id"),
+    BulkInvalidation(Kind.CUSTOMER, "customer_entity", "entity_id"),
+    BulkInvalidation(Kind.CUSTOMER, "sales_order", "customer_id", unless=("customer_entity", "entity_id")),
+    BulkInvalidation(Kind.GUEST, "sales_order", "guest_id"),
+    BulkInvalidation(Kind.PRODUCT, "catalog_product_entity", "entity_id"),
+    BulkInvalidation(Kind.PRODUCT, "sales_order_item", "product_id", unless=("catalog_product_entity", "entity_id")),
+    BulkInvalidation(Kind.ORDER, "sales_order", "entity_id"),
+    BulkInvalidation(Kind.ITEM, "sales_order_item", "item_id"),
 )
 
 
@@ -62,7 +64,9 @@ class MagentoMapping:
         self._product_values = frozenset(self.plan.product_values.values())
         self._customer_values = frozenset(self.plan.customer_values.values())
         self._address_values = frozenset(self.plan.address_values.values())
-        subscriber = Sweep(Kind.GUEST, "newsletter_subscriber", "guest_id", unless=("sales_order", "guest_id"))
+        subscriber = BulkInvalidation(
+            Kind.GUEST, "newsletter_subscriber", "guest_id", unless=("sales_order", "guest_id")
+        )
         subscribers = (subscriber,) if settings.subscribers else ()
         self._everything: Final = (*_EVERYTHING, *subscribers, *self.plan.forms.everything())
         dumped = settings.model_dump(mode="json", exclude={"privacy": {"key", "key_file"}, "product_key": True})
@@ -98,15 +102,15 @@ class MagentoMapping:
             return True
         return row.get("address_type") != "shipping"
 
-    def touched(
+    def affected(
         self, table: str, before: Row | None, after: Row | None, rows: RowReader
-    ) -> Iterator[ObjectRef | Sweep]:
+    ) -> Iterator[ObjectRef | BulkInvalidation]:
         """The objects and sweeps that this row bears on."""
         return chain(
-            touches.touched(table, before, after, rows, self.plan),
-            self.plan.satellites.touched(table, before, after, rows),
-            self.plan.lookups.touched(table, before, after),
-            self.plan.forms.touched(table, before, after),
+            affected.affected(table, before, after, rows, self.plan),
+            self.plan.satellites.affected(table, before, after, rows),
+            self.plan.lookups.affected(table, before, after),
+            self.plan.forms.affected(table, before, after),
             self._everything if table in self._deciding else (),
         )
 
@@ -140,10 +144,10 @@ class MagentoMapping:
             case Kind.PRODUCT:
                 return product.render(identity, rows, self.plan)
 
-    def everything(self) -> tuple[Sweep, ...]:
-        """Sweeps that together name every object that may exist (and some that do not)."""
+    def everything(self) -> tuple[BulkInvalidation, ...]:
+        """BulkInvalidations that together name every object that may exist (and some that do not)."""
         return self._everything
 
-    def pulls(self, ref: ObjectRef, rows: RowReader) -> tuple[Pull, ...]:
+    def fetches(self, ref: ObjectRef, rows: RowReader) -> tuple[FetchByKey, ...]:
         """The server rows that the object is made of, as far as they can be named now."""
-        return (*pulls.pulls(ref, rows, self.plan), *self.plan.satellites.pulls(ref, rows))
+        return (*fetches.fetches(ref, rows, self.plan), *self.plan.satellites.fetches(ref, rows))

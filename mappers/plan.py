@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Final
 
 from cdc.errors import ConfigError
-from cdc.mapping_columns import AttributeProperty, ColumnProperty
-from cdc.mapping_config import MappingSettings
 from cdc.model import Kind, TableSpec
-from mappers.extras import Extras
+from cdc.settings.mapping import MappingSettings
+from cdc.settings.mapping_columns import AttributeProperty, ColumnProperty
+from mappers.custom_properties import Extras
+from mappers.extension_tables import ExtensionTables
 from mappers.forms import Forms
 from mappers.lookups import Lookups, Use, uses
-from mappers.satellites import Satellites
 from mappers.tables import (
     ADDRESS_VALUES,
     ALL_PRODUCT_VALUES,
@@ -93,7 +93,7 @@ class Plan:
             held = tuple(with_subscribers(spec) if spec.name == "newsletter_subscriber" else spec for spec in held)
         if settings.filter.websites:
             held = (*held, PRODUCT_WEBSITES)
-        self.satellites: Final = Satellites(settings.satellites, held)
+        self.satellites: Final = ExtensionTables(settings.satellites, held)
         self.shipping_kept: Final = ADDRESSES in self.satellites.between or bool(settings.deal.shipping_address)
         self.forms: Final = Forms(settings.contact_forms, held)
         self.lookups: Final = Lookups(self._uses())

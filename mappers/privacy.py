@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from cdc.errors import ConfigError
-from cdc.mapping_columns import PropertyType
-from cdc.mapping_rules import Privacy as Asked
-from cdc.mapping_rules import Treatment
 from cdc.model import ObjectType
+from cdc.settings.mapping_columns import PropertyType
+from cdc.settings.mapping_rules import Privacy as Asked
+from cdc.settings.mapping_rules import Treatment
 from mappers.sources import Source
 
 _AS_TEXT: Final = (PropertyType.TEXT, PropertyType.DATE)

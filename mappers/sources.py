@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from cdc.mapping_columns import AttributeProperty, ColumnProperty, PropertyType
 from cdc.model import ObjectType
+from cdc.settings.mapping_columns import AttributeProperty, ColumnProperty, PropertyType
 from mappers.plan import Plan
 
 

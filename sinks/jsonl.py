@@ -16,9 +16,9 @@ from pathlib import Path
 
 import orjson
 
-from cdc.config import SinkSettings
 from cdc.errors import CdcError, SinkUnavailableError
-from cdc.model import Answer, Finding, Judgement, Message, ObjectType, Outcome, Receipt, Standing
+from cdc.model import Answer, CheckResult, Message, ObjectType, Outcome, Receipt, SyncError, SyncStatus
+from cdc.settings.config import SinkSettings
 
 MAX_BATCH = 10_000
 """Messages a write: bounds its memory."""
@@ -64,7 +64,7 @@ class JsonlSink:
             await asyncio.to_thread(self._append, lines)
         return Answer(tuple(Receipt(m.external_id, m.changed_at, Outcome.ACCEPTED) for m in messages))
 
-    async def judgements(self, since_ms: int) -> Sequence[Judgement]:
+    async def sync_errors(self, since_ms: int) -> Sequence[SyncError]:
         """None: a file judges nothing."""
         return ()
 
@@ -72,17 +72,17 @@ class JsonlSink:
         """True: what was accepted is there."""
         return True
 
-    async def standing(self, object_type: ObjectType, external_id: str) -> Standing | None:
+    async def standing(self, object_type: ObjectType, external_id: str) -> SyncStatus | None:
         """None: a file cannot be asked."""
         return None
 
-    async def check(self) -> Sequence[Finding]:
+    async def check(self) -> Sequence[CheckResult]:
         """Whether the file can be opened for appending (it is made if missing)."""
         try:
             await asyncio.to_thread(self._append, b"")
         except SinkUnavailableError as error:
-            return [Finding("sink", False, error.message, fix=error.hint)]
-        return [Finding("sink", True, f"{self._shown} can be written")]
+            return [CheckResult("sink", False, error.message, fix=error.hint)]
+        return [CheckResult("sink", True, f"{self._shown} can be written")]
 
     async def push_mapping(self, *, dry_run: bool) -> Sequence[str]:
         """Nothing to push."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import orjson
 
-from cdc.model import Action, Answer, Finding, Judgement, Message, ObjectType, Outcome, Receipt, Standing
+from cdc.model import Action, Answer, CheckResult, Message, ObjectType, Outcome, Receipt, SyncError, SyncStatus
 from sinks.jsonl import MAX_BATCH, line_of
 
 
@@ -55,7 +55,7 @@ class PreviewSink:
             self._write(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
         return Answer(tuple(Receipt(m.external_id, m.changed_at, Outcome.ACCEPTED) for m in messages))
 
-    async def judgements(self, since_ms: int) -> Sequence[Judgement]:
+    async def sync_errors(self, since_ms: int) -> Sequence[SyncError]:
         """None: nobody judges."""
         return ()
 
@@ -63,13 +63,13 @@ class PreviewSink:
         """True: everything is taken."""
         return True
 
-    async def standing(self, object_type: ObjectType, external_id: str) -> Standing | None:
+    async def standing(self, object_type: ObjectType, external_id: str) -> SyncStatus | None:
         """None: nobody can be asked."""
         return None
 
-    async def check(self) -> Sequence[Finding]:
+    async def check(self) -> Sequence[CheckResult]:
         """Nothing to look at."""
-        return [Finding("sink", True, "a dry run sends nothing")]
+        return [CheckResult("sink", True, "a dry run sends nothing")]
 
     async def push_mapping(self, *, dry_run: bool) -> Sequence[str]:
         """Nothing to push."""

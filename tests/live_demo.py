@@ -14,10 +14,10 @@ from typing import Any
 
 from tests.kit import schema
 from tests.kit.daemon import Daemon, command, fetch
-from tests.kit.day import play, random_ops
 from tests.kit.sandbox import SandboxThread
 from tests.kit.servers import MariaDB
 from tests.kit.shop import Shop
+from tests.kit.shop_day import play, random_ops
 
 PASSWORD = "demo"
 SECONDS_A_LINE = 10.0

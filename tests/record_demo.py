@@ -16,9 +16,9 @@ import sys
 from pathlib import Path
 
 from tests.kit import schema
-from tests.kit.day import play
 from tests.kit.servers import MariaDB, Option
 from tests.kit.shop import Shop
+from tests.kit.shop_day import play
 
 TARGET = Path(__file__).resolve().parents[1] / "cdc" / "demo" / "shop-day.000001"
 DATABASE = "magento"

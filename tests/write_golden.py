@@ -6,9 +6,9 @@ Look at ``git diff`` afterwards: each line that differs is something that a HubS
 from __future__ import annotations
 
 from tests.kit.golden import as_text, write
+from tests.kit.played_scenes import tell
 from tests.kit.recording import record
 from tests.kit.servers import MariaDB, MySQL
-from tests.kit.told import tell
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cdc.model import Change, Doubt, TableSchema, Xa
+from cdc.model import Change, StaleTable, TableSchema, Xa
 
 
 class Overflow(Sequence[Change]):
@@ -47,7 +47,7 @@ class Assembly:
     def __init__(self, room: Room | None = None) -> None:
         self.changes: list[Change] = []
         self.weight = 0
-        self.doubtful: list[Doubt] = []
+        self.stale: list[StaleTable] = []
         self.schemas: dict[str, TableSchema] = {}  # outlives ``reset``: what is known holds on, whatever ends
         self.xa: Xa | None = None
         self.is_open = False
@@ -67,7 +67,7 @@ class Assembly:
     @property
     def has_news(self) -> bool:
         """Whether the transaction does more than move the position."""
-        return bool(self.changes or self._spilled or self.doubtful or self.schemas or self.xa)
+        return bool(self.changes or self._spilled or self.stale or self.schemas or self.xa)
 
     def open(self, *, has_begun: bool) -> None:
         """A transaction begins here."""
@@ -118,8 +118,8 @@ class Assembly:
         """Ready for the next transaction."""
         self.changes = []
         self._spilled = None
-        if self.doubtful:
-            self.doubtful = []
+        if self.stale:
+            self.stale = []
         self.xa = None
         self.close_empty()
 

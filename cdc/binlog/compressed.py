@@ -14,7 +14,7 @@ from typing import Final
 
 import zstandard
 
-from cdc.binlog.headers import cut, lenenc
+from cdc.binlog.rows.headers import cut, lenenc
 
 _MOST: Final = 1 << 31  # no server makes a larger event or value
 _CHUNK: Final = 1 << 20

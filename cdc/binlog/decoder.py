@@ -20,8 +20,8 @@ from cdc.binlog.events import ACTIONS, CHECKSUM_BYTES, FLAG_ARTIFICIAL, HEADER, 
 from cdc.binlog.framing import LONG_PACKET, PACKET_HEADER_BYTES, check_length, packet_at
 from cdc.binlog.handlers import MOVED, STAY, Handler, Handlers, event_name
 from cdc.binlog.place import Place
-from cdc.binlog.schema import SchemaLookup
-from cdc.binlog.tables import MappedTables
+from cdc.binlog.schema.columns import SchemaLookup
+from cdc.binlog.schema.tables import MappedTables
 from cdc.errors import CdcError, LogFormatError, SourceStoppedError
 from cdc.model import Position, TableSchema, TableSpec, Transaction
 
@@ -284,9 +284,9 @@ class LogDecoder:
     def _transaction(self) -> Transaction:
         assembly = self._assembly
         size = _EMPTY_BYTES + assembly.weight
-        doubtful, schemas = tuple(assembly.doubtful), tuple(assembly.schemas.values())
+        stale, schemas = tuple(assembly.stale), tuple(assembly.schemas.values())
         made = Transaction(
-            assembly.take(), self._place.resume, self._commit_ms, size, doubtful, assembly.xa, schemas=schemas
+            assembly.take(), self._place.resume, self._commit_ms, size, stale, assembly.xa, schemas=schemas
         )
         assembly.schemas.clear()
         assembly.reset()

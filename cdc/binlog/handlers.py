@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from cdc.binlog import headers
 from cdc.binlog.assembly import Assembly
 from cdc.binlog.compressed import payload_events, unpack_record
 from cdc.binlog.events import (
@@ -27,14 +26,15 @@ from cdc.binlog.events import (
     Action,
     EventType,
 )
-from cdc.binlog.fragments import Fragments
 from cdc.binlog.gtid import GtidSet
 from cdc.binlog.place import Place
-from cdc.binlog.query import Kind, Statement, read_statement
-from cdc.binlog.row_events import ADVICE_START, FROM_INSIDE, RowEvents
-from cdc.binlog.tables import MappedTables
+from cdc.binlog.rows import headers
+from cdc.binlog.rows.events import ADVICE_START, FROM_INSIDE, RowEvents
+from cdc.binlog.rows.fragments import Fragments
+from cdc.binlog.schema.query import Kind, Statement, read_statement
+from cdc.binlog.schema.tables import MappedTables
 from cdc.errors import UnsupportedEventError
-from cdc.model import Change, Doubt, Op, Xa, XaStep
+from cdc.model import Change, Op, StaleTable, Xa, XaStep
 
 _E = EventType
 Head = Sequence[int]
@@ -309,7 +309,7 @@ class Handlers:
                 f"a statement that may change {named[0]} is in the log instead of the rows it changed", hint=_ADVICE_ROW
             )
         reason = "a statement in the log instead of the rows it changed"
-        self._assembly.doubtful += [Doubt(name, reason, by_statement=True) for name in named]
+        self._assembly.stale += [StaleTable(name, reason, by_statement=True) for name in named]
 
     def _may_repair(self) -> bool:
         """Whether tables may be read again, and a read can tell by this transaction's GTID that it contains it."""
@@ -322,7 +322,7 @@ class Handlers:
             named = self._tables.mapped(statement.tables)
             self._assembly.changes += [Change(name, Op.TRUNCATE, None, None) for name in named]
             return
-        self._assembly.doubtful += self._tables.define(statement, is_mariadb=self.rows.format.is_mariadb)
+        self._assembly.stale += self._tables.define(statement, is_mariadb=self.rows.format.is_mariadb)
 
     # ------------------------------------------------------------------------------------------ the rest
 

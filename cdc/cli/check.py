@@ -9,10 +9,10 @@ from typing import Any
 import typer
 
 from cdc.cli.common import AsJson, Config, Sets, print_json, settings_of
-from cdc.config import Settings
 from cdc.errors import CdcError, SetupError
-from cdc.mapping_config import MappingSettings
-from cdc.model import Finding
+from cdc.model import CheckResult
+from cdc.settings.config import Settings
+from cdc.settings.mapping import MappingSettings
 
 
 def check(context: typer.Context, config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
@@ -34,7 +34,7 @@ def check(context: typer.Context, config: Config = None, sets: Sets = None, as_j
         raise typer.Exit(1)
 
 
-def _source(settings: Settings) -> Sequence[Finding]:
+def _source(settings: Settings) -> Sequence[CheckResult]:
     if settings.source.kind == "kafka":
         return []  # a member needs no database
     if settings.source.kind == "files":
@@ -43,8 +43,8 @@ def _source(settings: Settings) -> Sequence[Finding]:
         try:
             files = matching_files(settings.source.files)
         except CdcError as error:
-            return [Finding("files", False, error.message, error.hint)]
-        return [Finding("files", True, f"{len(files)} binlog file(s)")]
+            return [CheckResult("files", False, error.message, error.hint)]
+        return [CheckResult("files", True, f"{len(files)} binlog file(s)")]
     from cdc.source.preflight import findings
     from mappers.mapping import MagentoMapping
 
@@ -54,7 +54,7 @@ def _source(settings: Settings) -> Sequence[Finding]:
 
 def _as_the_shop_has_it(settings: Settings) -> MappingSettings:
     """The mapping with what a run asks the server; as it stands when that fails, which the findings then tell."""
-    from cdc.source.satellites import with_primary_keys
+    from cdc.source.extension_tables import with_primary_keys
     from cdc.source.server import connect, mapped_errors
 
     try:
@@ -68,22 +68,22 @@ def _as_the_shop_has_it(settings: Settings) -> MappingSettings:
         return settings.mapping
 
 
-def _state(settings: Settings) -> Finding:
-    from cdc.replica.store import probe_folder
+def _state(settings: Settings) -> CheckResult:
+    from cdc.state.store import probe_folder
 
     try:
         probe_folder(settings.state.dir)
     except CdcError as error:
-        return Finding("state", False, error.message, error.hint)
-    return Finding("state", True, f"{settings.state.dir} can be written")
+        return CheckResult("state", False, error.message, error.hint)
+    return CheckResult("state", True, f"{settings.state.dir} can be written")
 
 
-async def _kafka(settings: Settings) -> Sequence[Finding]:
+async def _kafka(settings: Settings) -> Sequence[CheckResult]:
     """The topic that ``relay`` writes, where [kafka] is set; the topics that a member reads."""
     from cdc.kafka.connect import client_arguments, login_fault, refusal
-    from cdc.kafka_config import KafkaSettings
     from cdc.relay.publisher import TROUBLES
     from cdc.relay.topic import Topic
+    from cdc.settings.kafka import KafkaSettings
 
     kafka = settings.kafka
     is_member = settings.source.kind == "kafka"
@@ -99,10 +99,10 @@ async def _kafka(settings: Settings) -> Sequence[Finding]:
                 f"{', '.join(kafka.brokers)}: {why!r}", hint="mend kafka.brokers, kafka.protocol or kafka.tls"
             ) from error
     except CdcError as error:
-        return [Finding("kafka", False, error.message, error.hint)]
+        return [CheckResult("kafka", False, error.message, error.hint)]
 
 
-async def _topics(settings: Settings, connect: Mapping[str, Any]) -> Sequence[Finding]:
+async def _topics(settings: Settings, connect: Mapping[str, Any]) -> Sequence[CheckResult]:
     """Those that a member reads, one line each."""
     from cdc.kafka.topic_id import topic_ids
 
@@ -112,18 +112,18 @@ async def _topics(settings: Settings, connect: Mapping[str, Any]) -> Sequence[Fi
     there = await topic_ids(topics, connect)
     advice = "start `magento-cdc relay` first, or mend kafka.prefix" if is_relayed else "mend kafka.topics"
     return [
-        Finding("kafka topic", name in there, f"{name} is {'there' if name in there else 'not there'}", advice)
+        CheckResult("kafka topic", name in there, f"{name} is {'there' if name in there else 'not there'}", advice)
         for name in topics
     ]
 
 
-async def _sink(settings: Settings) -> Sequence[Finding]:
-    from sinks.make import make_sink
+async def _sink(settings: Settings) -> Sequence[CheckResult]:
+    from sinks.registry import make_sink
 
     sink = make_sink(settings.sink, settings.mapping)
     try:
         return await sink.check()
     except CdcError as error:
-        return [Finding("sink", False, error.message, error.hint)]
+        return [CheckResult("sink", False, error.message, error.hint)]
     finally:
         await sink.close()

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cdc import logs
-from cdc.config import Settings, load
 from cdc.errors import ConfigError
+from cdc.settings.config import Settings, load
 
 if TYPE_CHECKING:
-    from cdc.replica.replica import Replica
+    from cdc.engine.engine import Replica
 
 Config = Annotated[
     Path | None,
@@ -70,9 +70,9 @@ def _value(text: str) -> Any:
 def open_state(settings: Settings, *, exclusive: bool) -> Iterator[Replica]:
     """The state folder, for commands that look or leave a request. Raises SetupError, StateError, ConfigError."""
     from cdc.clock import SystemClock
+    from cdc.engine.engine import Replica
     from cdc.replica.cascades import core_foreign_keys
-    from cdc.replica.replica import Replica
-    from cdc.replica.store import STATE_FILE
+    from cdc.state.store import STATE_FILE
     from mappers.mapping import MagentoMapping
 
     path = settings.state.dir / STATE_FILE

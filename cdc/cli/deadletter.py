@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, say, settings_of
-from cdc.config import Settings
 from cdc.errors import ConfigError
 from cdc.model import BadRecord, ObjectRef, parse_external_id
+from cdc.settings.config import Settings
 from cdc.sync_errors import advice_for
 
 if TYPE_CHECKING:
-    from cdc.replica.deadletters import DeadLetter
+    from cdc.messages.dead_letters import DeadLetter
 
 app = typer.Typer(help="Messages set aside for good: why, and what to do with them.", no_args_is_help=True)
 
@@ -48,11 +48,12 @@ def _fields(letter: DeadLetter, namespace: str) -> dict[str, Any]:
 @app.command("list")
 def list_letters(context: typer.Context, config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
     """One line each: object or record of a topic, since when, reason."""
-    from cdc.replica import deadletters, feeds
+    from cdc.messages import dead_letters
+    from cdc.replica import feeds
 
     settings = settings_of(context, config, sets)
     with open_state(settings, exclusive=False) as replica:
-        letters = deadletters.list_all(replica.store)
+        letters = dead_letters.list_all(replica.store)
         records = [_record_fields(record, at_ms) for record, at_ms in feeds.bad_records(replica.store)]
     namespace = settings.mapping.namespace
     if as_json:
@@ -72,11 +73,11 @@ def show(
     context: typer.Context, name: Object, config: Config = None, sets: Sets = None, as_json: AsJson = False
 ) -> None:
     """All that is known of one."""
-    from cdc.replica import deadletters
+    from cdc.messages import dead_letters
 
     settings = settings_of(context, config, sets)
     with open_state(settings, exclusive=False) as replica:
-        letter = deadletters.show(replica.store, _ref(settings, name))
+        letter = dead_letters.show(replica.store, _ref(settings, name))
     if letter is None:
         raise ConfigError([f"{name} has no dead letter; `magento-cdc deadletter list` names those that have"])
     fields = _fields(letter, settings.mapping.namespace)
@@ -95,12 +96,12 @@ def retry(
     sets: Sets = None,
 ) -> None:
     """Render objects afresh and send their newest state."""
-    from cdc.replica import deadletters
+    from cdc.messages import dead_letters
 
     settings = settings_of(context, config, sets)
     with open_state(settings, exclusive=False) as replica, replica.store.transaction():
-        refs = _chosen(settings, names, everything, [x.ref for x in deadletters.list_all(replica.store)])
-        done = [ref for ref in refs if deadletters.retry(replica.store, ref)]
+        refs = _chosen(settings, names, everything, [x.ref for x in dead_letters.list_all(replica.store)])
+        done = [ref for ref in refs if dead_letters.retry(replica.store, ref)]
     if done:
         say(f"{len(done)} to be rendered and sent again; a running daemon takes them up within a second")
     else:
@@ -116,7 +117,8 @@ def drop(
     sets: Sets = None,
 ) -> None:
     """Forget dead letters and unread records. HubSpot keeps what it last accepted of the objects until they change."""
-    from cdc.replica import deadletters, feeds
+    from cdc.messages import dead_letters
+    from cdc.replica import feeds
 
     settings = settings_of(context, config, sets)
     with open_state(settings, exclusive=False) as replica, replica.store.transaction():
@@ -129,8 +131,8 @@ def drop(
         objects = [name for name in names or () if "/" not in name]
         refs: list[ObjectRef] = []
         if everything or objects or not named:
-            refs = _chosen(settings, objects, everything, [x.ref for x in deadletters.list_all(store)])
-        lines = [deadletters.drop(store, ref, settings.mapping.namespace) for ref in refs]
+            refs = _chosen(settings, objects, everything, [x.ref for x in dead_letters.list_all(store)])
+        lines = [dead_letters.drop(store, ref, settings.mapping.namespace) for ref in refs]
         for name in held if everything else named:
             feeds.drop_bad(store, held[name])
             lines.append(f"{name}: what it told is missing until its row changes again")

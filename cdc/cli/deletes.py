@@ -12,11 +12,11 @@ app = typer.Typer(help="Deletions held because there were too many at once.", no
 @app.command("list")
 def list_held(context: typer.Context, config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
     """Name the objects whose deletion is held, oldest first."""
-    from cdc.delivery import brakes
+    from cdc.delivery import circuit_breaker
 
     settings = settings_of(context, config, sets)
     with open_state(settings, exclusive=False) as replica:
-        names = [ref.external_id(settings.mapping.namespace) for ref in brakes.held(replica.store)]
+        names = [ref.external_id(settings.mapping.namespace) for ref in circuit_breaker.held(replica.store)]
     if as_json:
         print_json(names)
     elif not names:
@@ -29,9 +29,9 @@ def list_held(context: typer.Context, config: Config = None, sets: Sets = None, 
 def release(context: typer.Context, config: Config = None, sets: Sets = None) -> None:
     """Let them all go. Look at ``deletes list`` first: a wrong database looks just like a mass deletion."""
     from cdc.clock import SystemClock
-    from cdc.delivery import brakes
+    from cdc.delivery import circuit_breaker
 
     settings = settings_of(context, config, sets)
     with open_state(settings, exclusive=False) as replica, replica.store.transaction():
-        count = brakes.release(replica.store, SystemClock().now_ms())
+        count = circuit_breaker.release(replica.store, SystemClock().now_ms())
     say(f"{count} deletions released; a running daemon sends them within seconds")

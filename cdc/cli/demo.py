@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from cdc.cli.common import say
-from cdc.config import Settings, load
+from cdc.settings.config import Settings, load
 
 API_KEY = "demo"
 
@@ -32,7 +32,7 @@ def demo(
 async def _demo(serve: bool, port: int) -> int:
     from cdc import logs
     from cdc.daemon import RunOptions, run_daemon
-    from sinks.make import make_sink
+    from sinks.registry import make_sink
     from sinks.sandbox.server import start
 
     recording = files("cdc") / "demo" / "shop-day.000001"

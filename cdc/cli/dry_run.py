@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cdc.cli.common import say
-from cdc.config import Settings
 from cdc.errors import ConfigError, StateError
 from cdc.model import parse_external_id
-from cdc.replica.store import STATE_FILE, probe_folder
-from sinks.make import make_sink
+from cdc.settings.config import Settings
+from cdc.state.store import STATE_FILE, probe_folder
 from sinks.preview import PreviewSink
+from sinks.registry import make_sink
 
 OTHER_SERVER_ID = 1 << 31
 """Flipped in ``source.server_id``: two readers under one id throw each other out of the server."""
@@ -99,9 +99,9 @@ class _Held:
 
 
 def _say_counts(sink: PreviewSink, known: int) -> None:
-    touched = 0
+    affected = 0
     for object_type, changes in sink.counts.items():
         words = [f"{changes[change]} {change}" for change in ("new", "changed", "deleted")]
-        touched += changes["changed"] + changes["deleted"]
+        affected += changes["changed"] + changes["deleted"]
         say(f"{object_type.value}: {', '.join(words)}")
-    say(f"{known - touched} unchanged; a dry run: nothing was sent, the state is as it was")
+    say(f"{known - affected} unchanged; a dry run: nothing was sent, the state is as it was")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, say, settings_of
-from cdc.config import Settings
 from cdc.errors import ConfigError
 from cdc.model import Action, Kind, ObjectRef, Rendered, parse_external_id
+from cdc.settings.config import Settings
 
 if TYPE_CHECKING:
-    from cdc.replica.replica import Replica
+    from cdc.engine.engine import Replica
 
 app = typer.Typer(help="The mapping between the shop and HubSpot.", no_args_is_help=True)
 
@@ -43,14 +43,14 @@ def show(
 
 def _show_properties(settings: Settings, as_json: bool) -> None:
     from mappers.mapping import MagentoMapping
-    from sinks import bridge_mapping
+    from sinks.bridge import mapping
 
     mapper = MagentoMapping(settings.mapping)
     extras = settings.mapping.extras()
     columns = ("object", "property", "type", "from", "bridge", "jsonl")
     rows = []
     for source in mapper.sources:
-        target = bridge_mapping.rows(source.object_type, extras).get(source.name)
+        target = mapping.rows(source.object_type, extras).get(source.name)
         treatment = mapper.privacy.treatment(source.object_type, source.name)
         kind = f"{source.type.value}, {treatment}" if treatment else source.type.value
         bridge = target.name if target else "-"
@@ -123,7 +123,7 @@ def push(
     """Install the bridge and store the mapping in its settings."""
     settings = settings_of(context, config, sets)
 
-    from sinks.make import make_sink
+    from sinks.registry import make_sink
 
     async def pushed() -> list[str]:
         sink = make_sink(settings.sink, settings.mapping)

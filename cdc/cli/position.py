@@ -11,7 +11,7 @@ from cdc.errors import ConfigError
 from cdc.model import Position, Start, StartKind, parse_start
 
 if TYPE_CHECKING:
-    from cdc.config import Settings
+    from cdc.settings.config import Settings
 
 app = typer.Typer(help="Show or move the position in the log.", no_args_is_help=True)
 

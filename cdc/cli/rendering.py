@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from cdc.config import Settings
+from cdc.engine.engine import Replica
 from cdc.errors import SetupError
-from cdc.mapping_config import PRODUCTS
-from cdc.replica.replica import Replica
-from cdc.replica.schema import stored_columns, table_name
+from cdc.settings.config import Settings
+from cdc.settings.mapping import PRODUCTS
+from cdc.state.schema import stored_columns, table_name
 from mappers.mapping import MagentoMapping
 
 

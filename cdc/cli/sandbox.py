@@ -15,7 +15,9 @@ def sandbox(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 picks a free one.", min=0, max=65535)] = 8090,
     api_key: Annotated[str, typer.Option(help="The hapikey it accepts.")] = "sandbox",
-    manual: Annotated[bool, typer.Option("--manual", help="Judge messages only on POST /_sandbox/judge.")] = False,
+    manual: Annotated[
+        bool, typer.Option("--manual", help="SyncErrorPoller messages only on POST /_sandbox/judge.")
+    ] = False,
     judge_delay_ms: Annotated[int, typer.Option(help="How long after its arrival a message is judged.", min=0)] = 5,
     strict: Annotated[
         bool, typer.Option("--strict", help="End with 1 if a rule of sending was broken, and say which.")

@@ -7,7 +7,7 @@ from cdc.cli.common import AsJson, print_json, print_table
 
 def settings(as_json: AsJson = False) -> None:
     """List every setting: name, type, default, meaning."""
-    from cdc.settings_doc import rows
+    from cdc.settings.documentation import rows
 
     lines = rows()
     if as_json:

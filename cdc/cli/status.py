@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, say, settings_of
-from cdc.config import Settings
+from cdc.settings.config import Settings
 
 TIMEOUT_S = 3.0
 
@@ -39,13 +39,13 @@ def _of_daemon(settings: Settings) -> dict[str, Any] | None:
 
 
 def _of_state(settings: Settings) -> dict[str, Any]:
-    from cdc.replica import dirty, outbox
+    from cdc.messages import outbox, render_queue
 
     with open_state(settings, exclusive=False) as replica:
         return {
             "position": str(replica.places.position or ""),
             "complete": replica.complete,
-            "waiting": dirty.counts(replica.store),
+            "waiting": render_queue.counts(replica.store),
             "outbox": outbox.counts(replica.store),
             "dead_letters": replica.store.db.execute("SELECT count(*) FROM dead_letter").fetchone()[0],
         }

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, say, settings_of
-from cdc.config import Settings
 from cdc.errors import CdcError, ConfigError, RenderError, SinkError
 from cdc.model import ObjectRef, Rendered
+from cdc.settings.config import Settings
 
 if TYPE_CHECKING:
-    from cdc.replica.replica import Replica
+    from cdc.engine.engine import Replica
     from mappers.mapping import MagentoMapping
 
 MOST = 20
@@ -95,7 +95,7 @@ def _traces(
 def _trace(
     settings: Settings, replica: Replica, mapper: MagentoMapping, rows: Any, ref: ObjectRef, values: bool
 ) -> dict[str, Any] | None:
-    from cdc.replica.trail import RowTrail, trail
+    from cdc.messages.trace import RowTrail, trail
 
     seen = RowTrail(rows)
     fault = ""
@@ -113,8 +113,8 @@ def _trace(
         "external_id": ref.external_id(namespace),
         "object_type": ref.object_type.value,
         "rows": [
-            {"table": table, "key": list(key), "position": places.place(stamp)}
-            for (table, key), stamp in sorted(seen.seen.items(), key=lambda item: (item[0][0], str(item[0][1])))
+            {"table": table, "key": list(key), "position": places.place(lsn)}
+            for (table, key), lsn in sorted(seen.seen.items(), key=lambda item: (item[0][0], str(item[0][1])))
         ],
         "exists": made is not None,
         "where": [{"state": one.state, "cause": one.cause} for one in now.where],
@@ -127,7 +127,7 @@ def _trace(
         document["warnings"] = [*made.warnings, *([_OTHER_EMAIL] if held is not None and held.email_new else [])]
     if held is not None and held.rendered_hash is not None:
         document["rendered"] = {
-            "position": places.place(held.rendered_stamp) if held.rendered_stamp else "",
+            "position": places.place(held.rendered_lsn) if held.rendered_lsn else "",
             "changed_at": held.rendered_at,
             "action": "DELETE" if held.rendered_delete else "UPSERT",
         }
@@ -161,7 +161,7 @@ def _shown(properties: Mapping[str, str], values: bool) -> dict[str, Any]:
 
 
 async def _ask(settings: Settings, ref: ObjectRef) -> dict[str, Any]:
-    from sinks.make import make_sink
+    from sinks.registry import make_sink
 
     sink = make_sink(settings.sink, settings.mapping)
     try:

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol, TypeVar
 
-from cdc.config import Settings
-from cdc.delivery.brakes import Brakes
+from cdc.delivery.circuit_breaker import CircuitBreaker
 from cdc.delivery.health import Health
 from cdc.delivery.latency import Latencies
+from cdc.delivery.leader_gate import Alone, LeaderGate
 from cdc.delivery.observer import Observer
-from cdc.delivery.office import Alone, Office
 from cdc.delivery.quota import Window
+from cdc.messages.outbox import Entry
 from cdc.model import ObjectRef, ObjectType
 from cdc.protocols import Clock, Sink
-from cdc.replica.outbox import Entry
-from cdc.replica.store import Store
+from cdc.settings.config import Settings
+from cdc.state.store import Store
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class State(Protocol):
         ...
 
 
-class Flight:
+class InFlight:
     """The messages on the wire. Added to in the state thread, inside the transaction that takes them, so that the
     next look already sees them; taken from in the event loop, once they are settled."""
 
@@ -97,11 +97,11 @@ class Context:
     observer: Observer
     health: Health
     window: Window
-    brakes: Brakes
+    circuit_breaker: CircuitBreaker
     random: Random
     lines_need_product: bool = False
-    office: Office = field(default_factory=Alone)
-    flight: Flight = field(default_factory=Flight)
+    leader_gate: LeaderGate = field(default_factory=Alone)
+    in_flight_set: InFlight = field(default_factory=InFlight)
     tally: Tally = field(default_factory=Tally)
     latencies: Latencies = field(default_factory=Latencies)
     wake_all: Callable[[], None] = lambda: None

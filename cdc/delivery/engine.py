@@ -8,23 +8,23 @@ from typing import Any, Final, Literal
 
 import structlog
 
-from cdc.config import Settings
 from cdc.delivery.account import TRY_FIRST_S, AccountWait
-from cdc.delivery.brakes import Brakes
+from cdc.delivery.batch_sender import QUIET_UNTIL
+from cdc.delivery.circuit_breaker import CircuitBreaker
 from cdc.delivery.context import Context, State
-from cdc.delivery.courier import QUIET_UNTIL
 from cdc.delivery.health import Health
-from cdc.delivery.judge import Judge
 from cdc.delivery.lane import Lane
+from cdc.delivery.leader_gate import Alone, LeaderGate
 from cdc.delivery.observer import NullObserver, Observer
-from cdc.delivery.office import Alone, Office
 from cdc.delivery.quota import Window
+from cdc.delivery.sync_error_poller import SyncErrorPoller
 from cdc.errors import StateError
+from cdc.messages import outbox, render_queue, unconfirmed
+from cdc.messages.dependencies import look_again
 from cdc.model import RANK, Urgency
 from cdc.protocols import Clock, Sink
-from cdc.replica import dirty, outbox, unknown
-from cdc.replica.store import Store
-from cdc.replica.waits import look_again
+from cdc.settings.config import Settings
+from cdc.state.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +58,7 @@ class Delivery:
         observer: Observer | None = None,
         random: Random | None = None,
         lines_need_product: bool = False,
-        office: Office | None = None,
+        leader_gate: LeaderGate | None = None,
     ) -> None:
         self._context = Context(
             sink=sink,
@@ -69,13 +69,13 @@ class Delivery:
             observer=observer or NullObserver(),
             health=Health(account=AccountWait(verdict_s=max(TRY_FIRST_S, 3 * settings.sink.judge_poll_s))),
             window=Window(settings.sink.max_requests_per_10s, settings.delivery.history_share),
-            brakes=Brakes(settings.delivery),
+            circuit_breaker=CircuitBreaker(settings.delivery),
             random=random or Random(),
             lines_need_product=lines_need_product,
-            office=office or Alone(),
+            leader_gate=leader_gate or Alone(),
         )
         self._lanes = [Lane(rank, self._context) for rank in sorted(set(RANK.values()))]
-        self._judge = Judge(self._context)
+        self._judge = SyncErrorPoller(self._context)
         context = self._context
         context.wake_all = self.wake
         context.wake_denied = self._wake_denied
@@ -105,7 +105,7 @@ class Delivery:
 
     async def _run(self) -> None:
         try:
-            await self._context.state.call(unknown.note_interrupted)
+            await self._context.state.call(unconfirmed.note_interrupted)
             await self._stay_quiet()
             await self._keep_house(waits=False)  # a brake that was set stays set over a restart
             async with asyncio.TaskGroup() as tasks:
@@ -132,7 +132,7 @@ class Delivery:
     async def _judging(self) -> None:
         while True:  # at the start, too: it shows whether the sink is there before there is anything to send
             is_spent = self._context.health.state == "daily_limit"  # polls would be refused like all else
-            if self._context.office.may_send and not is_spent:
+            if self._context.leader_gate.may_send and not is_spent:
                 await self._judge.poll()
             await asyncio.sleep(self._context.settings.sink.judge_poll_s)
 
@@ -149,19 +149,19 @@ class Delivery:
 
         def look(store: Store) -> tuple[dict[str, str], int]:
             freed = 0
-            if context.office.may_send:  # a follower's forced message would get no receipt
-                unknown.send_again(store, now_ms)
+            if context.leader_gate.may_send:  # a follower's forced message would get no receipt
+                unconfirmed.send_again(store, now_ms)
             if waits:
                 self._wait_cursor, freed = look_again(
                     store, after=self._wait_cursor, lines_need_product=context.lines_need_product
                 )
-            return context.brakes.reasons(store, now_ms), freed
+            return context.circuit_breaker.reasons(store, now_ms), freed
 
-        before = dict(context.health.brakes)
+        before = dict(context.health.circuit_breaker)
         reasons, freed = await context.state.call(look)
         for name, reason in reasons.items():
             context.health.brake(name, reason)
-        if freed or any(name not in context.health.brakes for name in before):
+        if freed or any(name not in context.health.circuit_breaker for name in before):
             self.wake()
 
     def wake(self) -> None:
@@ -199,7 +199,7 @@ class Delivery:
         done, _ = await asyncio.wait([self._work], timeout=max(0.0, left_s))
         if not done:
             log.warning(
-                "delivery_cut_off", messages=len(self._context.flight), reason="no answer within the grace time"
+                "delivery_cut_off", messages=len(self._context.in_flight_set), reason="no answer within the grace time"
             )
             self._forced = True
             self._work.cancel()
@@ -210,7 +210,7 @@ class Delivery:
     @property
     def in_flight(self) -> int:
         """Messages on the wire."""
-        return len(self._context.flight)
+        return len(self._context.in_flight_set)
 
     @property
     def is_accepting(self) -> bool:
@@ -232,7 +232,7 @@ class Delivery:
             "lanes": [
                 {"rank": lane.rank, "under_way": lane.under_way, "resting": lane.is_resting} for lane in self._lanes
             ],
-            "in_flight": len(context.flight),
+            "in_flight": len(context.in_flight_set),
             "quota": {"limit_per_10s": context.window.limit, "used": context.window.used(now_s)},
             "latency": context.latencies.as_dict(),
             "accepted": {kind.value: count for kind, count in context.tally.accepted.items()},
@@ -248,7 +248,7 @@ class Delivery:
         """
         while True:
             is_quiet = all(not lane.under_way and not lane.is_resting for lane in self._lanes)
-            if is_quiet and (self._context.health.state == "ok" or not self._context.flight):
+            if is_quiet and (self._context.health.state == "ok" or not self._context.in_flight_set):
                 rest = await self._context.state.call(self._rest)
                 if rest in ("empty", "stuck"):
                     return rest
@@ -257,11 +257,11 @@ class Delivery:
             await asyncio.sleep(SETTLE_S)
 
     def _rest(self, store: Store) -> Literal["empty", "stuck", "freed", "going"]:
-        if dirty.is_any(store):
+        if render_queue.is_any(store):
             return "going"
         if store.db.execute("SELECT 1 FROM outbox LIMIT 1").fetchone() is None:
             return "empty"
-        if "dead_letters" in self._context.health.brakes:
+        if "dead_letters" in self._context.health.circuit_breaker:
             return "stuck"
         if any(outbox.is_going(store, lane.rank, urgency) for lane in self._lanes for urgency in Urgency):
             return "going"
@@ -272,7 +272,7 @@ class Delivery:
         """Why what is left cannot be sent: one line per message, at most a hundred (call in the state thread)."""
         namespace = self._context.namespace
         lines = [f"{w.ref.external_id(namespace)} ({w.action.value}): {w.cause}" for w in outbox.waiting(store)]
-        return [f"{name}: {reason}" for name, reason in self._context.health.brakes.items()] + lines
+        return [f"{name}: {reason}" for name, reason in self._context.health.circuit_breaker.items()] + lines
 
 
 def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -28,7 +28,8 @@ GATE_AT: Final = 2
 @dataclass(slots=True)
 class Health:
     """Seconds are monotonic. ``next_s``: when a sink that takes nothing is tried again. ``quiet_s``: the sink asked for
-    silence until then, and that holds whatever else fails or is taken meanwhile. ``brakes``: name → reason, set and
+    silence until then, and that holds whatever else fails or is taken meanwhile. ``circuit_breaker``: name →
+    reason, set and
     lifted from outside; ``poll``: what polling met.
     """
 
@@ -40,7 +41,7 @@ class Health:
     successes: int = 0
     failures: int = 0
     last_error: str = ""
-    brakes: dict[str, str] = field(default_factory=dict)
+    circuit_breaker: dict[str, str] = field(default_factory=dict)
     account: AccountWait = field(default_factory=AccountWait)
     _poll: tuple[str, str, int] | None = None
 
@@ -52,9 +53,9 @@ class Health:
     @property
     def fault(self) -> tuple[str, str] | None:
         """State and reason if messages are not being taken, from sending or, with nothing to send, from polling."""
-        if self.brakes:
-            name = next(iter(self.brakes))
-            return name, self.brakes[name]
+        if self.circuit_breaker:
+            name = next(iter(self.circuit_breaker))
+            return name, self.circuit_breaker[name]
         if self.account.reason:
             return "account", self.account.reason
         if self.is_probing:
@@ -65,7 +66,7 @@ class Health:
 
     def delay_s(self, now_s: float, *, under_way: int) -> float:
         """Seconds until a request may be tried; infinite: not before the one under way has ended, or a brake goes."""
-        if "dead_letters" in self.brakes:
+        if "dead_letters" in self.circuit_breaker:
             return math.inf
         if self.state == "throttled" and now_s >= self.quiet_s:
             self.state, self.reason = "ok", ""
@@ -155,12 +156,12 @@ class Health:
     def brake(self, name: str, reason: str) -> None:
         """Set a brake, or with an empty reason lift it."""
         if not reason:
-            if self.brakes.pop(name, None) is not None:
+            if self.circuit_breaker.pop(name, None) is not None:
                 log.info("brake_released", brake=name)
             return
-        if name not in self.brakes:
+        if name not in self.circuit_breaker:
             log.error("brake_engaged", brake=name, reason=reason)
-        self.brakes[name] = reason
+        self.circuit_breaker[name] = reason
 
     @property
     def _try_s(self) -> float:

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
+from cdc.delivery.batch_sender import BatchSender
 from cdc.delivery.context import Context
-from cdc.delivery.courier import Courier
-from cdc.delivery.quota import Ticket, Traffic
+from cdc.delivery.quota import Permit, Traffic
 from cdc.delivery.split import Splitter
 from cdc.delivery.take import Ask, Taken, take
+from cdc.messages.outbox import Entry
 from cdc.model import Urgency
-from cdc.replica.outbox import Entry
 
 REQUESTS: Final = 4
 """Requests of a lane under way at once: with 80 ms an answer and three lanes 150 a second, over any account's quota."""
@@ -37,7 +37,7 @@ class Lane:
         self.is_live_busy = False
         """Whether it has live messages on the wire or waiting for quota."""
         self._context = context
-        self._courier = Courier(context)
+        self._batch_sender = BatchSender(context)
         self._wake = asyncio.Event()
         self._closing = False
         self._requests = 0
@@ -57,7 +57,7 @@ class Lane:
     @property
     def is_resting(self) -> bool:
         """Whether messages cool down after a failed request."""
-        return self._courier.cooling.next_s(self._context.clock.monotonic()) < math.inf
+        return self._batch_sender.back_off.next_s(self._context.clock.monotonic()) < math.inf
 
     def wake(self) -> None:
         """There may be something new to send."""
@@ -65,7 +65,7 @@ class Lane:
 
     def warm_up(self) -> None:
         """The sink takes messages again: try at once what rests."""
-        self._courier.cooling.warm_up()
+        self._batch_sender.back_off.warm_up()
         self.wake()
 
     def close(self) -> None:
@@ -90,26 +90,26 @@ class Lane:
     async def _turn(self) -> float:
         """Send a batch if one may go. Returns how long to wait before the next turn; infinite: until woken."""
         context = self._context
-        if self._requests >= REQUESTS or self._splits >= SPLITS or not context.office.may_send:
+        if self._requests >= REQUESTS or self._splits >= SPLITS or not context.leader_gate.may_send:
             return math.inf
         now_s = context.clock.monotonic()
         wait_s = self._delay_s(now_s, Traffic.LIVE)
         if wait_s > 0:
             return wait_s
         history_s = self._delay_s(now_s, Traffic.HISTORY)
-        ticket = context.window.start(now_s, Traffic.LIVE)
+        permit = context.window.start(now_s, Traffic.LIVE)
         try:
             taken = await context.state.call(partial(take, ask=self._ask(now_s, history_s <= 0), context=context))
         except BaseException:
-            context.window.cancel(ticket)
+            context.window.cancel(permit)
             raise
         self._note_look(taken, now_s)
         if taken.entries:
-            self._send(taken, ticket)
+            self._send(taken, permit)
             return 0.0
-        context.window.cancel(ticket)
+        context.window.cancel(permit)
         self._context.wake_denied()
-        wait_s = min(taken.wait_s, self._courier.cooling.next_s(now_s) - now_s)
+        wait_s = min(taken.wait_s, self._batch_sender.back_off.next_s(now_s) - now_s)
         if taken.has_history and history_s > 0:
             wait_s = min(wait_s, history_s)
         if self._deletes_from_s > now_s:
@@ -134,30 +134,30 @@ class Lane:
             rank=self.rank,
             urgencies=urgencies,
             is_lane_idle=self._requests == 0,
-            resting=frozenset(self._courier.cooling.resting(now_s)),
+            resting=frozenset(self._batch_sender.back_off.resting(now_s)),
             deletes=now_s >= self._deletes_from_s,
         )
 
     def _note_look(self, taken: Taken, now_s: float) -> None:
         if taken.deletes_s:
             self._deletes_from_s = now_s + taken.deletes_s / DELETE_LOOK_SHARE
-        if taken.lifted:
+        if taken.promoted:
             self._context.wake_all()
 
-    def _send(self, taken: Taken, ticket: Ticket) -> None:
+    def _send(self, taken: Taken, permit: Permit) -> None:
         is_live = taken.urgency is Urgency.LIVE
         self._live_in_a_row = self._live_in_a_row + 1 if is_live else 0
         traffic = Traffic.LIVE if is_live else Traffic.HISTORY
-        self._context.window.began(ticket, self._context.clock.monotonic(), traffic)
+        self._context.window.began(permit, self._context.clock.monotonic(), traffic)
         self._requests += 1
         self._live_requests += is_live
         self.is_live_busy = self._live_requests > 0
         assert self._tasks is not None
-        self._tasks.create_task(self._deliver(taken.entries, ticket, is_live), name=f"send-{self.rank}")
+        self._tasks.create_task(self._deliver(taken.entries, permit, is_live), name=f"send-{self.rank}")
 
-    async def _deliver(self, entries: Sequence[Entry], ticket: Ticket, is_live: bool) -> None:
+    async def _deliver(self, entries: Sequence[Entry], permit: Permit, is_live: bool) -> None:
         try:
-            is_settled = await self._courier.deliver(entries, ticket)
+            is_settled = await self._batch_sender.deliver(entries, permit)
         finally:
             self._requests -= 1
             self._live_requests -= is_live
@@ -170,7 +170,7 @@ class Lane:
     async def _split(self, entries: Sequence[Entry]) -> None:
         self._splits += 1
         try:
-            await Splitter(self._courier, self._context, lambda: self._closing).run(entries)
+            await Splitter(self._batch_sender, self._context, lambda: self._closing).run(entries)
         finally:
             self._splits -= 1
             self.wake()

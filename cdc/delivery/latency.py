@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
+from cdc.messages.outbox import Entry
 from cdc.model import Latency, ObjectType, Urgency
-from cdc.replica.outbox import Entry
 
 KEPT: Final = 500
 """Messages of an object type that the percentiles look back on."""

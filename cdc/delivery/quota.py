@@ -34,7 +34,7 @@ class Traffic(IntEnum):
 
 
 @dataclass(slots=True, eq=False)
-class Ticket:
+class Permit:
     """One request's place in the window. ``until_s``: when it leaves; infinite while it is under way."""
 
     traffic: Traffic
@@ -48,31 +48,31 @@ class Window:
     def __init__(self, max_requests: int, history_share: float) -> None:
         self._configured = max_requests
         self._history_share = history_share
-        self._tickets: deque[Ticket] = deque()
+        self._permits: deque[Permit] = deque()
         self._last_history_s = -math.inf
         self.limit = max_requests
         self.interval_s = INTERVAL_S
 
     def _sweep(self, now_s: float) -> None:
-        if any(ticket.until_s <= now_s for ticket in self._tickets):
-            self._tickets = deque(ticket for ticket in self._tickets if ticket.until_s > now_s)
+        if any(permit.until_s <= now_s for permit in self._permits):
+            self._permits = deque(permit for permit in self._permits if permit.until_s > now_s)
 
     def used(self, now_s: float, traffic: Traffic | None = None) -> int:
         """Requests in the window, all or of one class."""
         self._sweep(now_s)
-        return sum(1 for ticket in self._tickets if traffic is None or ticket.traffic is traffic)
+        return sum(1 for permit in self._permits if traffic is None or permit.traffic is traffic)
 
     @property
     def under_way(self) -> int:
         """Requests without an answer yet."""
-        return sum(1 for ticket in self._tickets if ticket.until_s == math.inf)
+        return sum(1 for permit in self._permits if permit.until_s == math.inf)
 
     def delay_s(self, now_s: float, traffic: Traffic, *, live_is_ready: bool = False) -> float:
         """Seconds until such a request may go; 0: now. Infinite: not before an answer has come."""
         self._sweep(now_s)
         due_s = self._due_s(self.limit, None)
         if traffic is Traffic.SPLIT:
-            others = sum(1 for ticket in self._tickets if ticket.traffic is not traffic)
+            others = sum(1 for permit in self._permits if permit.traffic is not traffic)
             most = max(int(self.limit * SPLIT_SHARE), int(self.limit * SPLIT_MOST) - others)
             due_s = max(due_s, self._due_s(max(1, most), traffic))
         elif traffic is Traffic.HISTORY:
@@ -84,28 +84,28 @@ class Window:
 
     def _due_s(self, most: int, traffic: Traffic | None) -> float:
         """When fewer than ``most`` (of a class) will be in the window; 0 if that is so now."""
-        ends = sorted(ticket.until_s for ticket in self._tickets if traffic is None or ticket.traffic is traffic)
+        ends = sorted(permit.until_s for permit in self._permits if traffic is None or permit.traffic is traffic)
         return ends[len(ends) - most] if len(ends) >= most else 0.0
 
-    def start(self, now_s: float, traffic: Traffic) -> Ticket:
+    def start(self, now_s: float, traffic: Traffic) -> Permit:
         """A request goes."""
-        ticket = Ticket(traffic, now_s)
-        self._tickets.append(ticket)
-        return ticket
+        permit = Permit(traffic, now_s)
+        self._permits.append(permit)
+        return permit
 
-    def began(self, ticket: Ticket, now_s: float, traffic: Traffic) -> None:
+    def began(self, permit: Permit, now_s: float, traffic: Traffic) -> None:
         """The reserved place is used, for this class."""
-        ticket.traffic = traffic
+        permit.traffic = traffic
         if traffic is Traffic.HISTORY:
             self._last_history_s = now_s
 
-    def cancel(self, ticket: Ticket) -> None:
+    def cancel(self, permit: Permit) -> None:
         """The reserved place is not needed."""
-        self._tickets.remove(ticket)
+        self._permits.remove(permit)
 
-    def finish(self, ticket: Ticket, now_s: float) -> None:
+    def finish(self, permit: Permit, now_s: float) -> None:
         """Its answer came, or the attempt ended."""
-        ticket.until_s = now_s + self.interval_s
+        permit.until_s = now_s + self.interval_s
 
     def learn(self, quota: Quota, now_s: float) -> None:
         """Take over what an answer's headers say: the account's limit, and what others have used of it."""
@@ -118,4 +118,4 @@ class Window:
             return
         foreign = (quota.limit - quota.remaining) - self.used(now_s)
         for _ in range(min(foreign, self.limit)):
-            self._tickets.append(Ticket(Traffic.LIVE, now_s, now_s + self.interval_s))
+            self._permits.append(Permit(Traffic.LIVE, now_s, now_s + self.interval_s))

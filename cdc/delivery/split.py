@@ -8,11 +8,11 @@ from typing import Final, TypeVar
 
 import structlog
 
+from cdc.delivery.batch_sender import BatchSender, SplitWatch
 from cdc.delivery.context import Context
-from cdc.delivery.courier import Courier, SplitWatch
+from cdc.delivery.permits import wait_for_slot
 from cdc.delivery.quota import Traffic
-from cdc.delivery.slots import wait_for_slot
-from cdc.replica.outbox import Entry
+from cdc.messages.outbox import Entry
 
 log = structlog.get_logger(__name__)
 
@@ -47,8 +47,8 @@ async def _branch(piece: Sequence[T], attempt: Callable[[Sequence[T]], Awaitable
 class Splitter:
     """Splits one batch of a lane, within the share of the quota that is set aside for it."""
 
-    def __init__(self, courier: Courier, context: Context, is_closing: Callable[[], bool]) -> None:
-        self._courier = courier
+    def __init__(self, batch_sender: BatchSender, context: Context, is_closing: Callable[[], bool]) -> None:
+        self._batch_sender = batch_sender
         self._context = context
         self._is_closing = is_closing
         self._watch = SplitWatch(context.health.successes)
@@ -62,12 +62,12 @@ class Splitter:
 
     def _is_open(self) -> bool:
         health = self._context.health
-        return not (self._is_closing() or health.is_probing or "dead_letters" in health.brakes)
+        return not (self._is_closing() or health.is_probing or "dead_letters" in health.circuit_breaker)
 
     async def _attempt(self, piece: Sequence[Entry]) -> bool:
         async with self._places:
-            ticket = await wait_for_slot(self._context, Traffic.SPLIT, self._is_open)
-            if ticket is None:  # nothing is lost: the batch is taken again later
-                self._courier.release(piece)
+            permit = await wait_for_slot(self._context, Traffic.SPLIT, self._is_open)
+            if permit is None:  # nothing is lost: the batch is taken again later
+                self._batch_sender.release(piece)
                 return True
-            return await self._courier.deliver(piece, ticket, watch=self._watch)
+            return await self._batch_sender.deliver(piece, permit, watch=self._watch)

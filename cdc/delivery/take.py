@@ -9,10 +9,10 @@ from typing import Final
 
 from cdc.delivery import batch
 from cdc.delivery.context import Context
+from cdc.messages import outbox
+from cdc.messages.outbox import Entry, Limits
 from cdc.model import ObjectRef, Urgency
-from cdc.replica import outbox
-from cdc.replica.outbox import Entry, Limits
-from cdc.replica.store import Store
+from cdc.state.store import Store
 
 LONG_LOOK_S: Final = 0.02
 """A look for DELETEs that takes longer (over some ten thousand pending messages) must not be repeated at once."""
@@ -33,14 +33,15 @@ class Ask:
 class Taken:
     """What it gets: a batch to send at once, or when to ask again.
 
-    ``wait_s``: infinite if only something new can help. ``has_history``: history waits for a turn. ``lifted``: entries
+    ``wait_s``: infinite if only something new can help. ``has_history``: history waits for a turn. ``promoted``:
+    entries
     of other lanes became live. ``deletes_s``: what looking for whom DELETEs wait took, if that was long.
     """
 
     entries: list[Entry] = field(default_factory=list)
     urgency: Urgency = Urgency.LIVE
     wait_s: float = math.inf
-    lifted: bool = False
+    promoted: bool = False
     has_history: bool = False
     deletes_s: float = 0.0
 
@@ -49,11 +50,11 @@ class _Skip:
     """What is on the wire or rests."""
 
     def __init__(self, context: Context, resting: frozenset[ObjectRef]) -> None:
-        self._flight = context.flight
+        self._in_flight_set = context.in_flight_set
         self._resting = resting
 
     def __contains__(self, ref: object) -> bool:
-        return ref in self._flight or ref in self._resting
+        return ref in self._in_flight_set or ref in self._resting
 
 
 def take(store: Store, ask: Ask, context: Context) -> Taken:
@@ -64,16 +65,16 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
         messages=context.max_batch,
         size=context.settings.sink.max_batch_kb * 1024,
         skip=_Skip(context, ask.resting),
-        referred=context.flight.referred,
+        referred=context.in_flight_set.referred,
         deletes=ask.deletes,
-        holds_deletes=lambda: context.brakes.holds_deletes(store, now_ms),
+        holds_deletes=lambda: context.circuit_breaker.holds_deletes(store, now_ms),
         lines_need_product=context.lines_need_product,
     )
     taken = Taken()
     judged_deletes = False
     for urgency in ask.urgencies:
         found = outbox.ready(store, ask.rank, now_ms, urgency, limits)
-        taken.lifted |= found.lifted
+        taken.promoted |= found.promoted
         judged_deletes |= found.judged_deletes
         if not found.entries:
             if found.has_more:
@@ -90,7 +91,7 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
             taken.wait_s = min(taken.wait_s, wait_s)
             continue
         outbox.mark_tried(store, found.entries, now_ms)
-        context.flight.add(found.entries)
+        context.in_flight_set.add(found.entries)
         taken.entries, taken.urgency = found.entries, urgency
         break
     taken.has_history = outbox.has_unblocked(store, ask.rank, Urgency.HISTORY)

@@ -10,7 +10,7 @@ from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
 
 from cdc.errors import ConfigError, SetupError
-from cdc.kafka_config import KafkaSettings
+from cdc.settings.kafka import KafkaSettings
 
 
 def client_arguments(settings: KafkaSettings) -> dict[str, Any]:

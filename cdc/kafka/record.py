@@ -11,13 +11,13 @@ as Debezium's::
 
     {"before": {…} | null, "after": {…}, "op": "c" | "u" | "r", "ts_ms": 1700000000000,
      "source": {"connector": "magento-cdc", "table": "sales_order", "server": "<server_uuid>", "file": "binlog.000123",
-                "pos": 4567, "gtid": "<executed set>", "stamp": 33776997205282775, "row": 3, "ts_ms": …,
+                "pos": 4567, "gtid": "<executed set>", "LSN": 33776997205282775, "row": 3, "ts_ms": …,
                 "snapshot": false}}
 
 ``c`` is an insert, ``u`` an update, ``r`` a row that was read from the server (history, or a row that the log told in
 part). A deletion is a tombstone: no value; its header ``source`` is the JSON of ``source``. ``file`` and ``pos`` are
 the place behind the source transaction, ``gtid`` its executed set there, ``ts_ms`` its commit time (0 if not known).
-``stamp`` orders all changes of all servers that were ever followed: of two versions of a row the higher one is newer,
+``lsn`` orders all changes of all servers that were ever followed: of two versions of a row the higher one is newer,
 or they are of one transaction.
 Columns that the replica derives (``TableSpec.derived``) are among those published, transient ones are not.
 
@@ -84,10 +84,10 @@ class KafkaRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The source transaction of a change. ``stamp``: see the module. ``is_read``: read from the server, not the log."""
+    """The source transaction of a change. ``lsn``: see the module. ``is_read``: read from the server, not the log."""
 
     position: Position
-    stamp: int
+    lsn: int
     commit_ms: int
     is_read: bool = False
 
@@ -120,7 +120,7 @@ class RowChange:
 
 @dataclass(frozen=True, slots=True)
 class TableRecord:
-    """A published table; see the module. ``definition`` is in the form of ``cdc.binlog.history``."""
+    """A published table; see the module. ``definition`` is in the form of ``cdc.binlog.schema.history``."""
 
     table: str
     key: tuple[str, ...]
@@ -140,8 +140,8 @@ class Mark:
     """How far the topic is, as of the end of its Kafka transaction.
 
     ``sequence`` counts the relay's pieces of work and rises by what the Kafka transaction holds; ``relay`` names the
-    run of the relay that wrote it. ``position``: where to read the log on; ``stamp`` is its stamp. ``rows``: if not
-    0, the transaction behind ``position``, which ends at the stamp ``ends_at``, is published up to and with its
+    run of the relay that wrote it. ``position``: where to read the log on; ``lsn`` is its LSN. ``rows``: if not
+    0, the transaction behind ``position``, which ends at the LSN ``ends_at``, is published up to and with its
     source row of this number, ``row`` of its records. ``is_complete``: the topic holds the whole store; before,
     history is still on its way. ``is_settled``: nothing else has to be known to go on from here; if not, a relay
     that lost its disk reads all tables again.
@@ -150,7 +150,7 @@ class Mark:
     sequence: int
     relay: str
     position: Position
-    stamp: int
+    lsn: int
     rows: int = 0
     row: int = 0
     ends_at: int = 0
@@ -187,7 +187,7 @@ def mark_text(mark: Mark) -> bytes:
         "born": position.born,
     }  # fmt: skip
     return orjson.dumps({
-        "sequence": mark.sequence, "relay": mark.relay, "position": place, "stamp": mark.stamp, "rows": mark.rows,
+        "sequence": mark.sequence, "relay": mark.relay, "position": place, "lsn": mark.lsn, "rows": mark.rows,
         "row": mark.row, "ends_at": mark.ends_at, "is_complete": mark.is_complete, "is_settled": mark.is_settled,
         "at_ms": mark.at_ms,
     })  # fmt: skip
@@ -238,7 +238,7 @@ def _source(table: str, origin: Origin) -> dict[str, Any]:
         "file": origin.position.file,
         "pos": origin.position.offset,
         "gtid": origin.position.gtid,
-        "stamp": origin.stamp,
+        "lsn": origin.lsn,
         "ts_ms": origin.commit_ms,
         "snapshot": origin.is_read,
     }
@@ -246,7 +246,7 @@ def _source(table: str, origin: Origin) -> dict[str, Any]:
 
 def _origin(source: Mapping[str, Any]) -> Origin:
     position = Position(source["file"], source["pos"], source["gtid"], source["server"])
-    return Origin(position, source["stamp"], source["ts_ms"], source["snapshot"])
+    return Origin(position, source["lsn"], source["ts_ms"], source["snapshot"])
 
 
 def _encode_table(table: TableRecord) -> KafkaRecord:

@@ -15,14 +15,15 @@ from typing import Final
 
 import structlog
 
+from cdc.engine.engine import Replica
 from cdc.errors import SetupError
 from cdc.kafka.record import KafkaRecord, Mark, RowChange, TableRecord, decode
-from cdc.model import STAMP_OFFSET_BITS, Doubt
-from cdc.replica import journal, shapes
-from cdc.replica.places import Places
-from cdc.replica.replica import Replica
-from cdc.replica.schema import FIXED, stored_columns, table_name
-from cdc.replica.told import Told, as_schema
+from cdc.model import LSN_OFFSET_BITS, StaleTable
+from cdc.relay import journal
+from cdc.relay.published_schemas import Told, as_schema
+from cdc.replica import table_schemas
+from cdc.state.positions import LogPositions
+from cdc.state.schema import FIXED, stored_columns, table_name
 
 log = structlog.get_logger(__name__)
 
@@ -120,7 +121,7 @@ class _Loaded:
                 if item.after is None:
                     table.delete(item.key)
                 else:
-                    table.put([item.after.get(column) for column in table.columns], item.origin.stamp)
+                    table.put([item.after.get(column) for column in table.columns], item.origin.lsn)
 
     def is_whole(self, table: str) -> bool:
         """Whether the topic has every column of this table that we keep."""
@@ -138,11 +139,11 @@ def _take_up(replica: Replica, mark: Mark, loaded: _Loaded) -> None:
     if not mark.position.file:  # written before the log was looked at
         replica.undo()
         return
-    store.set_meta("stamp_base", (mark.stamp >> STAMP_OFFSET_BITS) - mark.position.file_number)
-    replica.places = Places(store)
+    store.set_meta("lsn_base", (mark.lsn >> LSN_OFFSET_BITS) - mark.position.file_number)
+    replica.places = LogPositions(store)
     replica.places.advance(mark.position)
     known = [as_schema(record) for record in loaded.told.values()]
-    shapes.keep(store, [schema for schema in known if schema is not None], mark.stamp)
+    table_schemas.keep(store, [schema for schema in known if schema is not None], mark.lsn)
     store.set_meta("load_everything", True)
     store.set_meta("complete", mark.is_complete)
     store.set_meta("references_loaded", mark.is_complete)
@@ -156,4 +157,4 @@ def _take_up(replica: Replica, mark: Mark, loaded: _Loaded) -> None:
     replica.undo()  # take the flags from the state
     if not mark.is_settled:
         reason = "the relay lost its disk while rows waited to be read"
-        replica.reload([Doubt(spec.name, reason) for spec in replica.tables], mark.position)
+        replica.reload([StaleTable(spec.name, reason) for spec in replica.tables], mark.position)

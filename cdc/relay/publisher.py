@@ -18,19 +18,18 @@ from typing import Any, Final
 import structlog
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from cdc.config import Settings
+from cdc.engine.state_thread import StateThread
 from cdc.errors import CdcError
 from cdc.kafka.connect import client_arguments, refusal
 from cdc.kafka.record import Mark, encode
 from cdc.model import Position
 from cdc.protocols import Clock
-from cdc.relay import local
+from cdc.relay import journal, local
+from cdc.relay.journal import Piece
 from cdc.relay.topic import Topic
 from cdc.relay.writer import Writer
-from cdc.replica import journal
-from cdc.replica.journal import Piece
-from cdc.replica.store import Store
-from cdc.replica.thread import StateThread
+from cdc.settings.config import Settings
+from cdc.state.store import Store
 
 log = structlog.get_logger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from cdc.model import ObjectRef, Pull, Rendered, Row, Sweep, Value
+from cdc.model import BulkInvalidation, FetchByKey, ObjectRef, Rendered, Row, Value
 from cdc.protocols import Mapper, RowReader
 
 
@@ -25,9 +25,9 @@ class RowsOnly:
         """As the mapping does."""
         return self._mapper.keep(table, row, rows)
 
-    def touched(
+    def affected(
         self, table: str, before: Row | None, after: Row | None, rows: RowReader
-    ) -> Iterator[ObjectRef | Sweep]:
+    ) -> Iterator[ObjectRef | BulkInvalidation]:
         """Nothing."""
         return iter(())
 
@@ -35,10 +35,10 @@ class RowsOnly:
         """Nothing."""
         return None
 
-    def everything(self) -> tuple[Sweep, ...]:
+    def everything(self) -> tuple[BulkInvalidation, ...]:
         """Nothing."""
         return ()
 
-    def pulls(self, ref: ObjectRef, rows: RowReader) -> tuple[Pull, ...]:
+    def fetches(self, ref: ObjectRef, rows: RowReader) -> tuple[FetchByKey, ...]:
         """Nothing."""
         return ()

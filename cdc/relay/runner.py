@@ -11,19 +11,19 @@ from typing import Any, Final
 
 import structlog
 
-from cdc.config import Settings
+from cdc.components import Components
 from cdc.daemon import RETRY_START_S, Daemon, RunOptions
+from cdc.engine.engine import Replica
 from cdc.errors import ConfigError
-from cdc.history.reader import Chunk, RowLoader
 from cdc.kafka.connect import client_arguments, login_fault, refusal
 from cdc.kafka.record import KafkaRecord, Mark
-from cdc.parts import Parts
 from cdc.relay.local import prepare
 from cdc.relay.publisher import TROUBLES, Publisher
 from cdc.relay.rows import RowsOnly
-from cdc.replica.replica import Replica
+from cdc.settings.config import Settings
+from cdc.snapshot.reader import Chunk, RowLoader
 from cdc.startup import RelayHook
-from cdc.status import Outlet
+from cdc.status import Output
 from cdc.stopping import unless
 from mappers.mapping import MagentoMapping
 
@@ -97,7 +97,7 @@ class Relay(Daemon):
     def _relay_hook(self) -> RelayHook:
         return self
 
-    def _make_delivery(self, parts: Parts) -> Outlet:
+    def _make_delivery(self, parts: Components) -> Output:
         assert self._state is not None
         publisher = self._publisher
         self._state.is_held = lambda: publisher.is_full

@@ -16,8 +16,8 @@ from aiokafka.structs import ConsumerRecord
 from cdc.errors import SetupError
 from cdc.kafka.connect import client_arguments
 from cdc.kafka.record import POSITION_KEY, KafkaRecord, Mark, decode
-from cdc.kafka_config import KafkaSettings
-from cdc.model import Finding
+from cdc.model import CheckResult
+from cdc.settings.kafka import KafkaSettings
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
 MB: Final = 1024 * 1024
@@ -45,48 +45,48 @@ class Topic:
             text = "; ".join(f"{one.text}" for one in faults)
             raise SetupError(f"topic {self.name}: {text}", hint="; ".join(one.fix for one in faults))
 
-    async def check(self) -> list[Finding]:
+    async def check(self) -> list[CheckResult]:
         """The topic's settings, one line each; nothing is changed. A missing topic is made by ``relay``."""
         async with self._admin() as admin:
             if self.name not in await admin.list_topics():
-                return [Finding("kafka topic", True, f"{self.name} is not there yet; relay makes it", warning=True)]
+                return [CheckResult("kafka topic", True, f"{self.name} is not there yet; relay makes it", warning=True)]
             [topic] = await admin.describe_topics([self.name])
             settings = await _configs(admin, self.name)
         return self._findings(len(topic["partitions"]), len(topic["partitions"][0]["replicas"]), settings)
 
-    def _findings(self, partitions: int, replicas: int, held: Mapping[str, str]) -> list[Finding]:
+    def _findings(self, partitions: int, replicas: int, held: Mapping[str, str]) -> list[CheckResult]:
         keep_ms, most = self._settings.tombstone_days * DAY_MS, self._settings.max_record_mb * MB
         alter = f"kafka-configs.sh --alter --entity-type topics --entity-name {self.name} --add-config"
         policy = held.get("cleanup.policy", "")
         in_sync = held.get("min.insync.replicas", "1")
         is_durable = replicas >= 3 and int(in_sync) >= 2
         return [
-            Finding(
+            CheckResult(
                 "kafka partitions",
                 partitions == 1,
                 f"{self.name} has {partitions} partition{'s' * (partitions != 1)}; one keeps the order of commits",
                 "remove the topic and let relay make it, or set another kafka.prefix",
             ),
-            Finding(
+            CheckResult(
                 "kafka cleanup.policy",
                 policy == "compact",
                 f"cleanup.policy of {self.name} is {policy}; it must be compact, or rows are lost with age",
                 f"{alter} cleanup.policy=compact",
             ),
-            Finding(
+            CheckResult(
                 "kafka delete.retention.ms",
                 int(held.get("delete.retention.ms", "0")) >= keep_ms,
                 f"delete.retention.ms of {self.name} is {held.get('delete.retention.ms')}; deletions must stay"
                 f" {self._settings.tombstone_days} days (kafka.tombstone_days)",
                 f"{alter} delete.retention.ms={keep_ms}",
             ),
-            Finding(
+            CheckResult(
                 "kafka max.message.bytes",
                 int(held.get("max.message.bytes", "0")) >= most,
                 f"max.message.bytes of {self.name} is {held.get('max.message.bytes')}; kafka.max_record_mb asks {most}",
                 f"{alter} max.message.bytes={most}",
             ),
-            Finding(
+            CheckResult(
                 "kafka min.insync.replicas",
                 True,
                 f"{self.name} has {replicas} replica{'s' * (replicas != 1)}, min.insync.replicas is {in_sync}"

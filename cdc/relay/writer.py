@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, Reco
 from cdc.errors import CdcError
 from cdc.kafka.connect import client_arguments
 from cdc.kafka.record import KafkaRecord
-from cdc.kafka_config import KafkaSettings
+from cdc.settings.kafka import KafkaSettings
 
 _OVERHEAD: Final = 1024  # of a batch around one record
 _DISCARD_S: Final = 3.0

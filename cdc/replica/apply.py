@@ -1,7 +1,7 @@
-"""Applies changes to the replica: stamp rule, merges, primary-key moves, cascades; notes what they touch.
+"""Applies changes to the replica: LSN rule, merges, primary-key moves, cascades; notes what they touch.
 
 Pure SQLite work inside the caller's transaction. A change is skipped only if the row already holds it: the row's
-stamp is past the change's transaction (a chunk read later, or a replay).
+LSN is past the change's transaction (a chunk read later, or a replay).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Final
 
 from cdc.model import ABSENT, Absent, Cells, Change, DeleteRule, Image, Op, Row, TableSpec, Value
 from cdc.protocols import Mapper
+from cdc.replica.affected import AffectedObjects, When
 from cdc.replica.cascades import Cascades
 from cdc.replica.rows import ReplicaRows, Stored, TableRows
-from cdc.replica.store import Store
-from cdc.replica.touches import Touches, When
 from cdc.replica.unread import Unread, UnreadRow
+from cdc.state.store import Store
 
 _WHOLE_TABLE: Final = ()
 """The tombstone's key of a TRUNCATE: no row has an empty key."""
@@ -34,7 +34,7 @@ class Applier:
         self._cascades = cascades
         self.unread = unread if unread is not None else Unread(store)
         self._derived = {spec.name for spec in store.tables.values() if spec.derived}
-        self.touches = Touches()
+        self.affected_objects = AffectedObjects()
         self.is_partial = False
         """Whether chunks and pulls may still bring rows: older than the log, or ahead of it. Set by the load's state.
 
@@ -50,9 +50,9 @@ class Applier:
         self._graves: set[str] | None = None
         """Tables that may have tombstones: a load asks four times a row, and most tables have none. Never shrinks."""
 
-    def take_touches(self) -> Touches:
+    def take_affected(self) -> AffectedObjects:
         """What was touched since the last call."""
-        taken, self.touches = self.touches, Touches()
+        taken, self.affected_objects = self.affected_objects, AffectedObjects()
         return taken
 
     # ---------------------------------------------------------------------------------------------- the log
@@ -63,8 +63,8 @@ class Applier:
         self.changes_applied += 1
         if change.op is Op.TRUNCATE:
             if self._remembers:
-                self._bury(change.table, _WHOLE_TABLE, when.stamp, cascades=False)
-            self.unread.drop_table(change.table, when.stamp)
+                self._bury(change.table, _WHOLE_TABLE, when.lsn, cascades=False)
+            self.unread.drop_table(change.table, when.lsn)
             for stored in table.every():
                 self._delete(table, table.key_of(stored), None, when, cascades=False)
             return
@@ -75,7 +75,7 @@ class Applier:
             return
         after = change.after
         if self.is_unordered and after is not None:
-            after = self._orphaned(table.spec, _key(after, width), after, when.stamp)
+            after = self._orphaned(table.spec, _key(after, width), after, when.lsn)
             if after is None:
                 return
         assert after is not None
@@ -98,7 +98,7 @@ class Applier:
         """Whether an INSERT or UPDATE goes no further because its row has to be read, or is none that is kept."""
         name, unread = table.spec.name, self.unread
         if change.image is Image.WHOLE:
-            unread.drop(name, key, when.stamp)
+            unread.drop(name, key, when.lsn)
             return False
         if not self.is_told_in_part:
             self.is_told_in_part = True
@@ -115,7 +115,7 @@ class Applier:
             return True
         if key != old_key:
             self._delete(table, old_key, change.before, when, cascades=False)
-        unread.add(UnreadRow(name, tuple(key), when.stamp, when.commit_ms))
+        unread.add(UnreadRow(name, tuple(key), when.lsn, when.commit_ms))
         return True
 
     def _is_rejected(self, spec: TableSpec, change: Change) -> bool:
@@ -134,18 +134,18 @@ class Applier:
         is_told_unchanged = not told and change.image is Image.PARTIAL
         return is_told_unchanged and not self.is_partial and self.unread.can_read
 
-    def take_read(self, row: UnreadRow, cells: Cells | None, stamp: int) -> None:
-        """A row that had to be read, None if the server does not have it; it contains everything before ``stamp``.
+    def take_read(self, row: UnreadRow, cells: Cells | None, lsn: int) -> None:
+        """A row that had to be read, None if the server does not have it; it contains everything before ``lsn``.
 
         Nothing happens if the log has told of it since: then it is read again, or whole.
         """
         if not self.unread.is_current(row):
             return
-        table, when = self._rows.tables[row.table], When(stamp, False, row.commit_ms)
-        settled = self._orphaned(table.spec, row.key, cells, stamp) if cells is not None else None
+        table, when = self._rows.tables[row.table], When(lsn, False, row.commit_ms)
+        settled = self._orphaned(table.spec, row.key, cells, lsn) if cells is not None else None
         if settled is None:
             self._gone(table, row.key, when)
-        self.unread.drop(row.table, row.key, row.stamp)
+        self.unread.drop(row.table, row.key, row.lsn)
         if settled is not None:
             self._write(table, row.key, settled, when)
 
@@ -158,7 +158,7 @@ class Applier:
         for foreign in self._cascades.of_parent.get(table.spec.name, ()):
             children = self._rows.tables[foreign.child]
             for stored in children.find(foreign.child_column, row.get(foreign.parent_column)):
-                self.unread.add(UnreadRow(foreign.child, children.key_of(stored), when.stamp, when.commit_ms))
+                self.unread.add(UnreadRow(foreign.child, children.key_of(stored), when.lsn, when.commit_ms))
         self._delete(table, key, None, when, cascades=False)
 
     @property
@@ -191,15 +191,17 @@ class Applier:
         values = tuple(row.get(c) for c in table.columns)
         if held is not None and values == held[:-1]:
             if self.is_read_again:
-                table.put(values, when.row_stamp)
+                table.put(values, when.row_lsn)
             if before != cells:  # a chunk or pull brought what this change did
                 self._touch_skipped(table, (before, cells), held, when)
             return
-        table.put(values, when.row_stamp, held)
+        table.put(values, when.row_lsn, held)
         if spec.reference:
             self._rows.forget_references()
         if not spec.keys_only:
-            self.touches.add(self._mapper.touched(spec.name, old, table.as_row(values), self._rows), when.commit_ms)
+            self.affected_objects.add(
+                self._mapper.affected(spec.name, old, table.as_row(values), self._rows), when.commit_ms
+            )
             self._touch_before(table, before, held, values, when)
 
     def _touch_skipped(self, table: TableRows, images: Sequence[Cells | None], held: Stored | None, when: When) -> None:
@@ -210,8 +212,8 @@ class Applier:
         now = table.as_row(held) if held is not None else None
         for image in images:
             if image is not None:
-                touched = self._mapper.touched(table.spec.name, _row_of(table.spec, image), now, self._rows)
-                self.touches.add(touched, when.commit_ms)
+                affected = self._mapper.affected(table.spec.name, _row_of(table.spec, image), now, self._rows)
+                self.affected_objects.add(affected, when.commit_ms)
 
     def _touch_before(
         self, table: TableRows, before: Cells | None, held: Stored | None, after: Sequence[Value] | None, when: When
@@ -222,7 +224,7 @@ class Applier:
         row, image = table.as_row(held), _row_of(table.spec, before) or {}
         if any(row.get(column, value) != value for column, value in image.items()):
             now = table.as_row(tuple(after)) if after is not None else None
-            self.touches.add(self._mapper.touched(table.spec.name, image, now, self._rows), when.commit_ms)
+            self.affected_objects.add(self._mapper.affected(table.spec.name, image, now, self._rows), when.commit_ms)
 
     def _merged(self, table: TableRows, cells: Cells, held: Stored | None) -> dict[str, Value]:
         """The new row: the image's cells over what is held, derived columns computed anew."""
@@ -244,9 +246,9 @@ class Applier:
             if cascades:  # the row came anew since; children that this pass or an older read brought did not
                 self._cascade(spec, key, _row_of(spec, before), when)
             return
-        self.unread.drop(spec.name, key, when.stamp)
+        self.unread.drop(spec.name, key, when.lsn)
         if self._remembers:
-            self._bury(spec.name, key, when.stamp, cascades=cascades)
+            self._bury(spec.name, key, when.lsn, cascades=cascades)
         old = table.as_row(held) if held is not None else _row_of(spec, before)
         if held is not None:
             table.delete(key, held)
@@ -255,7 +257,7 @@ class Applier:
         elif table.journal is not None:
             table.journal.delete(spec, key, None)
         if old is not None and not spec.keys_only:
-            self.touches.add(self._mapper.touched(spec.name, old, None, self._rows), when.commit_ms)
+            self.affected_objects.add(self._mapper.affected(spec.name, old, None, self._rows), when.commit_ms)
             self._touch_before(table, before, held, None, when)
         if cascades:
             self._cascade(spec, key, old, when)
@@ -272,7 +274,7 @@ class Applier:
             for stored in children.find(foreign.child_column, value):
                 child = children.key_of(stored)
                 if self.unread.holds(foreign.child, child):  # its parent may be another by now: reading it tells
-                    self.unread.add(UnreadRow(foreign.child, child, when.stamp, when.commit_ms))
+                    self.unread.add(UnreadRow(foreign.child, child, when.lsn, when.commit_ms))
                 elif foreign.rule is DeleteRule.CASCADE:
                     self._delete(children, child, None, when, cascades=True)
                 else:
@@ -288,27 +290,27 @@ class Applier:
 
     # ------------------------------------------------------------------------------------ chunks and tombstones
 
-    def load(self, table: str, rows: Iterable[Cells], stamp: int, commit_ms: int = 0) -> int:
-        """Apply rows read from the server; their ``stamp`` is a place they surely contain. Returns how many.
+    def load(self, table: str, rows: Iterable[Cells], lsn: int, commit_ms: int = 0) -> int:
+        """Apply rows read from the server; their ``lsn`` is a place they surely contain. Returns how many.
 
         Nothing is touched: whoever reads chunks decides what is to be rendered, and when.
         """
         target = self._rows.tables[table]
-        when = When(stamp, False, commit_ms)
-        aside, self.touches = self.touches, Touches()
+        when = When(lsn, False, commit_ms)
+        aside, self.affected_objects = self.affected_objects, AffectedObjects()
         count = 0
         for cells in rows:
             key = _key(cells, target.key_width)
             held = target.get(key)
-            if held is None or held[-1] < stamp:
-                settled = self._orphaned(target.spec, key, cells, stamp)
+            if held is None or held[-1] < lsn:
+                settled = self._orphaned(target.spec, key, cells, lsn)
                 if settled is not None:
                     self._write(target, key, settled, when)
             count += 1
-        self.touches = aside
+        self.affected_objects = aside
         return count
 
-    def _orphaned(self, spec: TableSpec, key: Sequence[Value], cells: Cells, stamp: int) -> Cells | None:
+    def _orphaned(self, spec: TableSpec, key: Sequence[Value], cells: Cells, lsn: int) -> Cells | None:
         """A chunk's row after what happened to its parents since: NULL for a SET NULL, None if it went along."""
         if not self._remembers:
             return cells
@@ -318,7 +320,7 @@ class Applier:
             if parent is None or isinstance(parent, Absent):
                 continue
             buried = self._tombstone(foreign.parent, (parent,))[1]
-            if buried > stamp:
+            if buried > lsn:
                 if foreign.rule is DeleteRule.CASCADE:
                     self._bury(spec.name, key, buried, cascades=True)  # for children that a later chunk may bring
                     return None
@@ -329,26 +331,26 @@ class Applier:
         """Whether the row was deleted after this image."""
         if not self._remembers:
             return False
-        return max(self._tombstone(table, key)[0], self._tombstone(table, _WHOLE_TABLE)[0]) > when.stamp
+        return max(self._tombstone(table, key)[0], self._tombstone(table, _WHOLE_TABLE)[0]) > when.lsn
 
     def _tombstone(self, table: str, key: Sequence[Value]) -> tuple[int, int]:
-        """The stamps of the key's last deletion, and of its last one that cascaded."""
+        """The LSNs of the key's last deletion, and of its last one that cascaded."""
         if self._graves is None:
             self._graves = {name for (name,) in self._store.db.execute("SELECT DISTINCT tbl FROM tombstone")}
         if table not in self._graves:
             return -1, -1
         row: tuple[int, int] | None = self._store.db.execute(
-            "SELECT stamp, cascaded FROM tombstone WHERE tbl = ? AND key = ?", (table, json.dumps(list(key)))
+            "SELECT lsn, cascaded FROM tombstone WHERE tbl = ? AND key = ?", (table, json.dumps(list(key)))
         ).fetchone()
         return row or (-1, -1)
 
-    def _bury(self, table: str, key: Sequence[Value], stamp: int, *, cascades: bool) -> None:
+    def _bury(self, table: str, key: Sequence[Value], lsn: int, *, cascades: bool) -> None:
         if self._graves is not None:
             self._graves.add(table)
         self._store.db.execute(
-            "INSERT INTO tombstone (tbl, key, stamp, cascaded) VALUES (?, ?, ?, ?) ON CONFLICT (tbl, key) DO UPDATE"
-            " SET stamp = max(stamp, excluded.stamp), cascaded = max(cascaded, excluded.cascaded)",
-            (table, json.dumps(list(key)), stamp, stamp if cascades else -1),
+            "INSERT INTO tombstone (tbl, key, lsn, cascaded) VALUES (?, ?, ?, ?) ON CONFLICT (tbl, key) DO UPDATE"
+            " SET lsn = max(lsn, excluded.lsn), cascaded = max(cascaded, excluded.cascaded)",
+            (table, json.dumps(list(key)), lsn, lsn if cascades else -1),
         )
 
 

@@ -1,6 +1,6 @@
-"""What a member keeps of the topics it reads: offsets, stamps of the source's places, records set aside.
+"""What a member keeps of the topics it reads: offsets, LSNs of the source's places, records set aside.
 
-Rows that do not arrive in the source's order carry stamps of the source's own places, one rising number per server:
+Rows that do not arrive in the source's order carry LSNs of the source's own places, one rising number per server:
 a server that was not seen before (a failover) counts as newer than all before it. Use inside a store transaction.
 """
 
@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cdc.errors import StateError
-from cdc.model import STAMP_FILE_BITS, STAMP_OFFSET_BITS, BadRecord, Feed, Position
-from cdc.replica.store import Store
+from cdc.model import LSN_FILE_BITS, LSN_OFFSET_BITS, BadRecord, Feed, Position
+from cdc.state.store import Store
 
 _OFFSETS, _SERVERS, _HIGH, _FED, _WHOLE = "topic_offsets", "source_servers", "source_high", "fed_ms", "topic_is_whole"
 
 
 class Feeds:
-    """Holds the bases of the servers' stamps in memory; to be made anew after a transaction was undone."""
+    """Holds the bases of the servers' LSNs in memory; to be made anew after a transaction was undone."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -25,7 +25,7 @@ class Feeds:
         self.is_whole: bool = store.meta(_WHOLE, False)
         """Whether what was read of the relay's topic is the whole store."""
 
-    def stamp(self, place: Position) -> int:
+    def lsn(self, place: Position) -> int:
         """The place as an integer; 0 for no place. Raises StateError past 33 million log files."""
         if not place.file:
             return 0
@@ -34,12 +34,12 @@ class Feeds:
             base = self._servers[place.server] = self._high + 1 if self._servers else 0
             self._store.set_meta(_SERVERS, self._servers)
         number = base + place.file_number
-        if number >= 1 << STAMP_FILE_BITS or place.offset >= 1 << STAMP_OFFSET_BITS:
-            raise StateError(f"place {place} of the source does not fit the state's stamps")
+        if number >= 1 << LSN_FILE_BITS or place.offset >= 1 << LSN_OFFSET_BITS:
+            raise StateError(f"place {place} of the source does not fit the state's lsns")
         if number > self._high:
             self._high = number
             self._store.set_meta(_HIGH, number)
-        return number << STAMP_OFFSET_BITS | place.offset
+        return number << LSN_OFFSET_BITS | place.offset
 
     def take(self, feed: Feed, now_ms: int) -> None:
         """Keep offsets and bad records with the rows they belong to."""

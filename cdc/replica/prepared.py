@@ -1,6 +1,6 @@
 """XA transactions between their PREPARE and their COMMIT or ROLLBACK, which may be days and restarts later.
 
-Their changes wait in the state, by id and by the stamp of the PREPARE: ids are used again, and in a replay an old
+Their changes wait in the state, by id and by the LSN of the PREPARE: ids are used again, and in a replay an old
 COMMIT must not take a newer PREPARE's changes.
 """
 
@@ -15,8 +15,8 @@ import structlog
 
 from cdc.change_codec import pack_changes, unpack_changes
 from cdc.errors import SourceStoppedError
-from cdc.model import Change, Doubt, TableSpec, Transaction, XaStep
-from cdc.replica.store import Store
+from cdc.model import Change, StaleTable, TableSpec, Transaction, XaStep
+from cdc.state.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -27,69 +27,67 @@ class Due(NamedTuple):
     """``changes`` are to be used up before the next transaction's are asked for."""
 
     changes: Iterable[Change]
-    doubtful: Sequence[Doubt]
+    stale: Sequence[StaleTable]
 
 
-def due(store: Store, transaction: Transaction, stamp: int, *, is_replay: bool) -> Due:
+def due(store: Store, transaction: Transaction, lsn: int, *, is_replay: bool) -> Due:
     """What happens with this transaction: its own changes, those of its PREPARE, or none; and the tables to read again.
 
     Those are all for a COMMIT whose changes are not known, if it may be repaired; else raises SourceStoppedError.
     """
     xa = transaction.xa
-    if xa is not None and xa.step is XaStep.PREPARE and transaction.doubtful:
+    if xa is not None and xa.step is XaStep.PREPARE and transaction.stale:
         # It changes rows by statement: what is read before its COMMIT lacks them, so that is to find nothing known.
         if not is_replay:
-            _forget(store, xa.xid, stamp)
-        store.db.execute("DELETE FROM prepared WHERE xid = ? AND stamp = ?", (xa.xid, stamp))
+            _forget(store, xa.xid, lsn)
+        store.db.execute("DELETE FROM prepared WHERE xid = ? AND lsn = ?", (xa.xid, lsn))
         return Due((), ())
     try:
-        return Due(_changes(store, transaction, stamp, is_replay=is_replay), transaction.doubtful)
+        return Due(_changes(store, transaction, lsn, is_replay=is_replay), transaction.stale)
     except UnknownChangesError as error:
         if xa is None or not xa.may_repair:
             raise
         log.warning("xa_not_known", position=str(transaction.end), action="all tables are read again")
-        _forget(store, xa.xid, stamp)
-        return Due((), [Doubt(name, error.message, by_statement=True) for name in store.tables])
+        _forget(store, xa.xid, lsn)
+        return Due((), [StaleTable(name, error.message, by_statement=True) for name in store.tables])
 
 
 class UnknownChangesError(SourceStoppedError):
     """An XA transaction commits, and what it changed is not known."""
 
 
-def _changes(store: Store, transaction: Transaction, stamp: int, *, is_replay: bool) -> Iterable[Change]:
+def _changes(store: Store, transaction: Transaction, lsn: int, *, is_replay: bool) -> Iterable[Change]:
     xa = transaction.xa
     if xa is None:
         return transaction.changes
     if xa.step is XaStep.PREPARE:
         if not is_replay:  # an older one of this id must have ended, wherever that was
-            _forget(store, xa.xid, stamp)
-        _keep(store, xa.xid, stamp, transaction.changes)
+            _forget(store, xa.xid, lsn)
+        _keep(store, xa.xid, lsn, transaction.changes)
         return ()
     if xa.step is XaStep.ROLLBACK:
-        _forget(store, xa.xid, stamp)
+        _forget(store, xa.xid, lsn)
         return ()
-    (prepared,) = store.db.execute(
-        "SELECT max(stamp) FROM prepared WHERE xid = ? AND stamp < ?", (xa.xid, stamp)
-    ).fetchone()
+    (prepared,) = store.db.execute("SELECT max(lsn) FROM prepared WHERE xid = ? AND lsn < ?", (xa.xid, lsn)).fetchone()
     if prepared is not None:
         if not _fits(store, xa.xid, prepared):
             raise _unknown("it was prepared under another mapping of columns", transaction)
-        return _parts(store, xa.xid, prepared, stamp)
+        return _parts(store, xa.xid, prepared, lsn)
     if is_replay:  # its PREPARE lies before the place that is replayed from; applied it was the first time
         log.info("xa_replayed_without_prepare", position=str(transaction.end))
         return ()
     raise _unknown("it was prepared before the place where reading began, or by statements", transaction)
 
 
-def _keep(store: Store, xid: str, stamp: int, changes: Iterable[Change]) -> None:
+def _keep(store: Store, xid: str, lsn: int, changes: Iterable[Change]) -> None:
     """Also without changes: a COMMIT that finds nothing at all is one whose PREPARE was never read."""
-    store.db.execute("DELETE FROM prepared WHERE xid = ? AND stamp = ?", (xid, stamp))
+    store.db.execute("DELETE FROM prepared WHERE xid = ? AND lsn = ?", (xid, lsn))
     rest = iter(changes)
     part = 0
     while (some := list(islice(rest, PART_CHANGES))) or not part:
         columns = json.dumps({name: _columns(store.tables, name) for name in sorted({c.table for c in some})})
-        row = (xid, stamp, part, columns, pack_changes(some))
-        store.db.execute("INSERT INTO prepared (xid, stamp, part, columns, changes) VALUES (?, ?, ?, ?, ?)", row)
+        row = (xid, lsn, part, columns, pack_changes(some))
+        store.db.execute("INSERT INTO prepared (xid, lsn, part, columns, changes) VALUES (?, ?, ?, ?, ?)", row)
         part += 1
 
 
@@ -104,7 +102,7 @@ def _unknown(why: str, transaction: Transaction) -> UnknownChangesError:
 
 def _fits(store: Store, xid: str, prepared: int) -> bool:
     """Whether the changes held are those of the columns mapped now."""
-    asked = store.db.execute("SELECT columns FROM prepared WHERE xid = ? AND stamp = ?", (xid, prepared))
+    asked = store.db.execute("SELECT columns FROM prepared WHERE xid = ? AND lsn = ?", (xid, prepared))
     return all(
         names == _columns(store.tables, table)
         for (columns,) in asked.fetchall()
@@ -112,22 +110,22 @@ def _fits(store: Store, xid: str, prepared: int) -> bool:
     )
 
 
-def _parts(store: Store, xid: str, prepared: int, stamp: int) -> Iterator[Change]:
+def _parts(store: Store, xid: str, prepared: int, lsn: int) -> Iterator[Change]:
     """The changes held; at the end they are out of the state."""
     part = 0
     while True:
         held = store.db.execute(
-            "SELECT changes FROM prepared WHERE xid = ? AND stamp = ? AND part = ?", (xid, prepared, part)
+            "SELECT changes FROM prepared WHERE xid = ? AND lsn = ? AND part = ?", (xid, prepared, part)
         ).fetchone()
         if held is None:
             break
         yield from unpack_changes(held[0])
         part += 1
-    _forget(store, xid, stamp)
+    _forget(store, xid, lsn)
 
 
-def _forget(store: Store, xid: str, stamp: int) -> None:
-    store.db.execute("DELETE FROM prepared WHERE xid = ? AND stamp < ?", (xid, stamp))
+def _forget(store: Store, xid: str, lsn: int) -> None:
+    store.db.execute("DELETE FROM prepared WHERE xid = ? AND lsn < ?", (xid, lsn))
 
 
 def _columns(tables: Mapping[str, TableSpec], name: str) -> list[str]:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from cdc.model import Row, TableSpec, Value
-from cdc.replica.journal import Journal
-from cdc.replica.schema import quoted, stored_columns, table_name
+from cdc.relay.journal import Journal
+from cdc.state.schema import quoted, stored_columns, table_name
 
 T = TypeVar("T")
 
@@ -16,7 +16,7 @@ SLICE_ROWS = 1000
 _BEFORE_ALL = -(1 << 63)
 
 Stored = tuple[Any, ...]
-"""A row as SQLite gives it: the stored columns, then the stamp."""
+"""A row as SQLite gives it: the stored columns, then the LSN."""
 
 _NOT_TOLD: Final[Stored] = ("not told",)
 
@@ -34,13 +34,13 @@ class TableRows:
         name, columns = table_name(spec.name), ", ".join(quoted(c) for c in self.columns)
         where = " AND ".join(f"{quoted(c)} = ?" for c in spec.key)
         order = ", ".join(quoted(c) for c in spec.key)
-        self._get = f"SELECT {columns}, stamp FROM {name} WHERE {where}"
-        self._find = f"SELECT {columns}, stamp FROM {name} WHERE {{column}} = ? ORDER BY {order}"
-        self._descending = f"SELECT {columns}, stamp FROM {name} WHERE {{column}} = ? ORDER BY {{order}}"
-        self._put = f"INSERT OR REPLACE INTO {name} ({columns}, stamp) VALUES ({', '.join('?' * len(self.columns))}, ?)"
+        self._get = f"SELECT {columns}, lsn FROM {name} WHERE {where}"
+        self._find = f"SELECT {columns}, lsn FROM {name} WHERE {{column}} = ? ORDER BY {order}"
+        self._descending = f"SELECT {columns}, lsn FROM {name} WHERE {{column}} = ? ORDER BY {{order}}"
+        self._put = f"INSERT OR REPLACE INTO {name} ({columns}, lsn) VALUES ({', '.join('?' * len(self.columns))}, ?)"
         self._delete = f"DELETE FROM {name} WHERE {where}"
-        self._older = f"SELECT {columns}, stamp FROM {name} WHERE stamp < ? LIMIT ?"
-        self._all = f"SELECT rowid, {columns}, stamp FROM {name} WHERE rowid > ? ORDER BY rowid LIMIT {SLICE_ROWS}"
+        self._older = f"SELECT {columns}, lsn FROM {name} WHERE lsn < ? LIMIT ?"
+        self._all = f"SELECT rowid, {columns}, lsn FROM {name} WHERE rowid > ? ORDER BY rowid LIMIT {SLICE_ROWS}"
 
     def get(self, key: Sequence[Value]) -> Stored | None:
         """The stored row with this key."""
@@ -64,21 +64,21 @@ class TableRows:
             for row in found:
                 yield row[1:]
 
-    def older_than(self, stamp: int, limit: int) -> list[Stored]:
-        """Some stored rows of an older stamp."""
-        return self._db.execute(self._older, (stamp, limit)).fetchall()
+    def older_than(self, lsn: int, limit: int) -> list[Stored]:
+        """Some stored rows of an older LSN."""
+        return self._db.execute(self._older, (lsn, limit)).fetchall()
 
-    def put(self, values: Sequence[Value], stamp: int, held: Stored | None = _NOT_TOLD) -> None:
+    def put(self, values: Sequence[Value], lsn: int, held: Stored | None = _NOT_TOLD) -> None:
         """Insert or replace a row; ``values`` in the order of ``columns``. ``held``: what it was, if that is known."""
         if self.journal is not None:
             key = self.key_of(tuple(values))
             before = self._as_dict(self.get(key) if held is _NOT_TOLD else held)
             self.journal.put(self.spec, key, before, dict(zip(self.columns, values, strict=True)))
         try:
-            self._db.execute(self._put, (*values, stamp))
+            self._db.execute(self._put, (*values, lsn))
         except OverflowError:  # BIGINT UNSIGNED over 2^63: SQLite's integers are signed, its text is not bounded
             wide = [str(v) if isinstance(v, int) and not -(1 << 63) <= v < 1 << 63 else v for v in values]
-            self._db.execute(self._put, (*wide, stamp))
+            self._db.execute(self._put, (*wide, lsn))
 
     def delete(self, key: Sequence[Value], held: Stored | None = _NOT_TOLD) -> None:
         """Remove the row with this key. ``held``: what it was, if that is known."""
@@ -91,7 +91,7 @@ class TableRows:
         return dict(zip(self.columns, stored, strict=False)) if stored is not None else None
 
     def as_row(self, stored: Stored) -> Row:
-        """By column name, without the stamp."""
+        """By column name, without the LSN."""
         return dict(zip(self.columns, stored, strict=False))
 
     def key_of(self, stored: Stored) -> Stored:

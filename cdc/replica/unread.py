@@ -15,15 +15,15 @@ from typing import NamedTuple
 
 from cdc.errors import UnsupportedEventError
 from cdc.model import Value
-from cdc.replica.store import Store
+from cdc.state.store import Store
 
 
 class UnreadRow(NamedTuple):
-    """One row to read: ``stamp`` and ``commit_ms`` are those of the last transaction that told of it in part."""
+    """One row to read: ``lsn`` and ``commit_ms`` are those of the last transaction that told of it in part."""
 
     table: str
     key: tuple[Value, ...]
-    stamp: int
+    lsn: int
     commit_ms: int
 
 
@@ -52,8 +52,8 @@ class Unread:
             )
         self._store.db.execute(
             "INSERT INTO unread VALUES (?, ?, ?, ?) ON CONFLICT (tbl, key) DO UPDATE SET"
-            " stamp = max(stamp, excluded.stamp), commit_ms = max(commit_ms, excluded.commit_ms)",
-            (row.table, _text(row.key), row.stamp, row.commit_ms),
+            " lsn = max(lsn, excluded.lsn), commit_ms = max(commit_ms, excluded.commit_ms)",
+            (row.table, _text(row.key), row.lsn, row.commit_ms),
         )
         self.any = True
 
@@ -66,25 +66,25 @@ class Unread:
 
     def due(self, limit: int) -> list[UnreadRow]:
         """Those told of first."""
-        rows = self._store.db.execute("SELECT tbl, key, stamp, commit_ms FROM unread ORDER BY stamp LIMIT ?", (limit,))
-        return [UnreadRow(table, tuple(json.loads(key)), stamp, ms) for table, key, stamp, ms in rows]
+        rows = self._store.db.execute("SELECT tbl, key, lsn, commit_ms FROM unread ORDER BY lsn LIMIT ?", (limit,))
+        return [UnreadRow(table, tuple(json.loads(key)), lsn, ms) for table, key, lsn, ms in rows]
 
     def is_current(self, row: UnreadRow) -> bool:
         """Whether the log has said no more of the row since it was ``due``, nor all of it."""
         found = self._store.db.execute(
-            "SELECT 1 FROM unread WHERE tbl = ? AND key = ? AND stamp = ?", (row.table, _text(row.key), row.stamp)
+            "SELECT 1 FROM unread WHERE tbl = ? AND key = ? AND lsn = ?", (row.table, _text(row.key), row.lsn)
         )
         return found.fetchone() is not None
 
-    def drop(self, table: str, key: Sequence[Value], stamp: int) -> None:
-        """The row is whole as of ``stamp``, or gone."""
+    def drop(self, table: str, key: Sequence[Value], lsn: int) -> None:
+        """The row is whole as of ``lsn``, or gone."""
         if self.any:
-            self._drop("tbl = ? AND key = ? AND stamp <= ?", (table, _text(key), stamp))
+            self._drop("tbl = ? AND key = ? AND lsn <= ?", (table, _text(key), lsn))
 
-    def drop_table(self, table: str, stamp: int) -> None:
-        """All rows of the table are gone as of ``stamp``."""
+    def drop_table(self, table: str, lsn: int) -> None:
+        """All rows of the table are gone as of ``lsn``."""
         if self.any:
-            self._drop("tbl = ? AND stamp <= ?", (table, stamp))
+            self._drop("tbl = ? AND lsn <= ?", (table, lsn))
 
     def _drop(self, where: str, arguments: tuple[object, ...]) -> None:
         if self._store.db.execute(f"DELETE FROM unread WHERE {where}", arguments).rowcount:

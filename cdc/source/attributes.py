@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from cdc.config import SourceSettings
-from cdc.model import Finding
+from cdc.model import CheckResult
+from cdc.settings.config import SourceSettings
 from cdc.source.server import Connection, quoted, rows
 
 _SECTION: Final = {
@@ -28,7 +28,7 @@ Wanted = Mapping[str, Sequence[str]]
 NO_ATTRIBUTES: Final[Wanted] = MappingProxyType({})
 
 
-def missing_attributes(connection: Connection, settings: SourceSettings, wanted: Wanted) -> Iterator[Finding]:
+def missing_attributes(connection: Connection, settings: SourceSettings, wanted: Wanted) -> Iterator[CheckResult]:
     """One finding per attribute that the shop does not have, or that has no values of its own (a column)."""
     for entity_type, codes in wanted.items():
         if not codes:
@@ -40,11 +40,11 @@ def missing_attributes(connection: Connection, settings: SourceSettings, wanted:
                 close = difflib.get_close_matches(code, held, n=1)
                 fix = f"did you mean {close[0]!r}? " if close else ""
                 text = f"the shop has no {entity_type} attribute {code!r}"
-                yield Finding("attributes", False, text, f"{fix}correct {_SECTION[entity_type]}")
+                yield CheckResult("attributes", False, text, f"{fix}correct {_SECTION[entity_type]}")
             elif backend == "static":
                 table, section = _MAIN_TABLE[entity_type]
                 text = f"{entity_type} attribute {code!r} is a column of {table}"
-                yield Finding("attributes", False, text, f"map it in {section}")
+                yield CheckResult("attributes", False, text, f"map it in {section}")
 
 
 def _held(connection: Connection, settings: SourceSettings, entity_type: str) -> dict[str, str]:

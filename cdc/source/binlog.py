@@ -23,10 +23,10 @@ from cdc.binlog.decoder import LogDecoder
 from cdc.binlog.events import HEADER, EventType
 from cdc.binlog.framing import packet_at
 from cdc.binlog.gtid import GtidSet
-from cdc.binlog.history import SchemaHistory
-from cdc.config import SourceSettings
+from cdc.binlog.schema.history import SchemaHistory
 from cdc.errors import CdcError, SourceDisconnectedError
 from cdc.model import Position, Start, TableSchema, TableSpec, Transaction
+from cdc.settings.config import SourceSettings
 from cdc.source import dump, places
 from cdc.source.buffer import ReceiveBuffer
 from cdc.source.faults import fault_of
@@ -238,7 +238,7 @@ class BinlogSource:
                 skim = None
             for transaction in _decoded(decoder, buffer):
                 # By GTID the server begins at a file's start and tells how it skips what we have: no news.
-                is_news = transaction.changes or transaction.doubtful or transaction.schemas or transaction.xa
+                is_news = transaction.changes or transaction.stale or transaction.schemas or transaction.xa
                 if is_news or _is_ahead(transaction.end, last):
                     last = transaction.end
                     yield transaction

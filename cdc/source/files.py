@@ -18,7 +18,7 @@ import zstandard
 from cdc.binlog.assembly import Room
 from cdc.binlog.decoder import LogDecoder
 from cdc.binlog.events import HEADER, HEADER_BYTES, MAGIC, MAGIC_ENCRYPTED
-from cdc.binlog.schema import SchemaLookup
+from cdc.binlog.schema.columns import SchemaLookup
 from cdc.errors import LogFormatError, PositionLostError, SetupError
 from cdc.model import Position, Start, StartKind, TableSpec, Transaction
 

@@ -77,7 +77,7 @@ class Decoder(Protocol):
 
 
 @dataclass(frozen=True)
-class Places:
+class LogPositions:
     """Where to begin: per partition the next offset, and whether the state is still to be filled from the topics."""
 
     offsets: Mapping[TopicPartition, int]
@@ -203,7 +203,7 @@ class KafkaSource:
 
     # --------------------------------------------------------------------------------------------------- reading
 
-    def transactions(self, places: Places, decoder: Decoder) -> Iterator[Transaction]:
+    def transactions(self, places: LogPositions, decoder: Decoder) -> Iterator[Transaction]:
         """What comes from these places on, until stopped.
 
         Raises PositionLostError; an unreachable broker is waited for.

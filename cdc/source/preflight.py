@@ -12,9 +12,9 @@ from typing import Final
 
 import pymysql
 
-from cdc.config import SourceSettings
 from cdc.errors import CdcError, SetupError, SourceDisconnectedError
-from cdc.model import Finding, TableSpec
+from cdc.model import CheckResult, TableSpec
+from cdc.settings.config import SourceSettings
 from cdc.source import dump
 from cdc.source.attributes import NO_ATTRIBUTES, Wanted, missing_attributes
 from cdc.source.retention import DAY_S, read_expiry
@@ -43,17 +43,17 @@ _SHOWN_NAMES = 3
 
 def findings(
     settings: SourceSettings, tables: Sequence[TableSpec], attributes: Wanted = NO_ATTRIBUTES
-) -> list[Finding]:
+) -> list[CheckResult]:
     """One line per thing looked at, in the order in which they would fail. Never raises for what it finds."""
     try:
         connection = connect(settings, database=False)
     except CdcError as error:
-        return [Finding("server", False, error.message, error.hint)]
+        return [CheckResult("server", False, error.message, error.hint)]
     try:
         return list(_examine(connection, settings, tables, attributes))
     except (pymysql.err.Error, OSError) as error:
         fault = mapped(error, settings)
-        return [Finding("server", False, fault.message, fault.hint)]
+        return [CheckResult("server", False, fault.message, fault.hint)]
     finally:
         if connection.open:
             connection.close()
@@ -72,7 +72,7 @@ def require(settings: SourceSettings, tables: Sequence[TableSpec], attributes: W
 
 def _examine(
     connection: Connection, settings: SourceSettings, tables: Sequence[TableSpec], attributes: Wanted
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     identity = read_identity(connection)
     yield _version(identity, settings)
     yield _tls(connection, settings)
@@ -93,25 +93,27 @@ def _examine(
 # ------------------------------------------------------------------------------------------------ the server
 
 
-def _version(identity: ServerIdentity, settings: SourceSettings) -> Finding:
+def _version(identity: ServerIdentity, settings: SourceSettings) -> CheckResult:
     since = MARIADB_SINCE if identity.flavor == "mariadb" else MYSQL_SINCE
     is_known = identity.version >= since
     text = f"{settings.host}:{settings.port} is {identity}"
     least = ".".join(map(str, since))
-    return Finding(
+    return CheckResult(
         "server", is_known, text if is_known else f"{text}, too old", "" if is_known else f"{least} or newer"
     )
 
 
-def _tls(connection: Connection, settings: SourceSettings) -> Finding:
+def _tls(connection: Connection, settings: SourceSettings) -> CheckResult:
     used = tls_in_use(connection, settings.tls)
-    return Finding("tls", True, f"the connection is encrypted: {used}" if used else "the connection is not encrypted")
+    return CheckResult(
+        "tls", True, f"the connection is encrypted: {used}" if used else "the connection is not encrypted"
+    )
 
 
-def _log(connection: Connection, identity: ServerIdentity, settings: SourceSettings) -> Iterator[Finding]:
+def _log(connection: Connection, identity: ServerIdentity, settings: SourceSettings) -> Iterator[CheckResult]:
     if (variable(connection, "log_bin") or "OFF") in {"OFF", "0"}:
         fix = "put log_bin = binlog and a server_id into the server's configuration, restart it"
-        yield Finding("binlog", False, "the server writes no binlog (log_bin is off)", fix)
+        yield CheckResult("binlog", False, "the server writes no binlog (log_bin is off)", fix)
         return
     name = "BINLOG MONITOR" if identity.flavor == "mariadb" and identity.version >= (10, 5) else "REPLICATION CLIENT"
     try:
@@ -122,85 +124,87 @@ def _log(connection: Connection, identity: ServerIdentity, settings: SourceSetti
             raise
         yield _missing_grant(settings, name)
         return
-    yield Finding("grant", True, f"{name} granted")
+    yield CheckResult("grant", True, f"{name} granted")
     size_mb = sum(size for _, size in files) / 1e6
-    yield Finding("binlog", True, f"log files {files[0][0]} to {files[-1][0]}, {size_mb:.1f} MB")
+    yield CheckResult("binlog", True, f"log files {files[0][0]} to {files[-1][0]}, {size_mb:.1f} MB")
     if (only and settings.database not in only.split(",")) or settings.database in without.split(","):
         text = f"the log leaves out database {settings.database!r} (binlog_do_db or binlog_ignore_db)"
-        yield Finding("binlog filter", False, text, "change these options in the server's configuration, restart it")
+        yield CheckResult(
+            "binlog filter", False, text, "change these options in the server's configuration, restart it"
+        )
 
 
-def _missing_grant(settings: SourceSettings, name: str) -> Finding:
+def _missing_grant(settings: SourceSettings, name: str) -> CheckResult:
     text = f"user {settings.user!r} lacks the grant {name}"
-    return Finding("grant", False, text, f"GRANT {name} ON *.* TO {account(settings)}")
+    return CheckResult("grant", False, text, f"GRANT {name} ON *.* TO {account(settings)}")
 
 
-def _replication_slave(connection: Connection, settings: SourceSettings) -> Finding:
+def _replication_slave(connection: Connection, settings: SourceSettings) -> CheckResult:
     """Registering as a replica needs the grant, and lasts as long as the connection."""
     try:
         dump.run_command(connection._sock, dump.register(settings.server_id))  # type: ignore[attr-defined]
     except SourceDisconnectedError as error:
         if error.errno not in _DENIED:
-            return Finding("grant", False, f"the server refuses a replica: {error.message}")
+            return CheckResult("grant", False, f"the server refuses a replica: {error.message}")
         return _missing_grant(settings, "REPLICATION SLAVE")
-    return Finding("grant", True, "REPLICATION SLAVE granted")
+    return CheckResult("grant", True, "REPLICATION SLAVE granted")
 
 
-def _format(connection: Connection) -> Finding:
+def _format(connection: Connection) -> CheckResult:
     value = variable(connection, "binlog_format") or "ROW"  # a server without the variable knows no other
     if value == "ROW":
-        return Finding("binlog_format", True, "binlog_format is ROW")
+        return CheckResult("binlog_format", True, "binlog_format is ROW")
     fix = "SET GLOBAL binlog_format = 'ROW', put it into the server's configuration, and reconnect the shop"
-    return Finding("binlog_format", False, f"binlog_format is {value}, so the log holds statements, not rows", fix)
+    return CheckResult("binlog_format", False, f"binlog_format is {value}, so the log holds statements, not rows", fix)
 
 
-def _image(connection: Connection) -> Finding:
+def _image(connection: Connection) -> CheckResult:
     value = variable(connection, "binlog_row_image") or "FULL"
     text = f"binlog_row_image is {value}"
     if value != "FULL":
         text += ": rows are completed from the schema and from what is held, or read again; FULL spares those reads"
-    return Finding("binlog_row_image", True, text)
+    return CheckResult("binlog_row_image", True, text)
 
 
-def _metadata(connection: Connection) -> Finding:
+def _metadata(connection: Connection) -> CheckResult:
     value = variable(connection, "binlog_row_metadata") or "absent"
     source = "the log" if value == "FULL" else "information_schema"
-    return Finding("binlog_row_metadata", True, f"binlog_row_metadata is {value}; column names come from {source}")
+    return CheckResult("binlog_row_metadata", True, f"binlog_row_metadata is {value}; column names come from {source}")
 
 
-def _gtid(identity: ServerIdentity) -> Finding:
+def _gtid(identity: ServerIdentity) -> CheckResult:
     if identity.gtid_enabled:
-        return Finding("gtid", True, "GTIDs are written; the position holds after a failover")
-    return Finding("gtid", True, "no GTIDs (gtid_mode is not ON); the position holds on this server only")
+        return CheckResult("gtid", True, "GTIDs are written; the position holds after a failover")
+    return CheckResult("gtid", True, "no GTIDs (gtid_mode is not ON); the position holds on this server only")
 
 
-def _retention(connection: Connection, identity: ServerIdentity) -> Finding:
+def _retention(connection: Connection, identity: ServerIdentity) -> CheckResult:
     seconds = read_expiry(connection).seconds
     if not seconds:
-        return Finding("retention", True, "the server does not expire its log")
+        return CheckResult("retention", True, "the server does not expire its log")
     text = f"the server keeps its log for {seconds / DAY_S:.3g} days"
     if seconds >= DAY_S:
-        return Finding("retention", True, text)
+        return CheckResult("retention", True, text)
     has_seconds = identity.version >= ((8,) if identity.flavor == "mysql" else (10, 6))
     fix = "SET GLOBAL " + ("binlog_expire_logs_seconds = 604800" if has_seconds else "expire_logs_days = 7")
-    return Finding("retention", True, f"{text}; a longer stop of this daemon loses changes", fix, warning=True)
+    return CheckResult("retention", True, f"{text}; a longer stop of this daemon loses changes", fix, warning=True)
 
 
-def _server_id(connection: Connection, settings: SourceSettings) -> Finding:
+def _server_id(connection: Connection, settings: SourceSettings) -> CheckResult:
     server_id = int(variable(connection, "server_id") or 0)
     if server_id == 0:
         fix = "set server_id in the server's configuration, restart it"
-        return Finding("server_id", False, "the server has no server_id, so it sends its log to no one", fix)
+        return CheckResult("server_id", False, "the server has no server_id, so it sends its log to no one", fix)
     if server_id == settings.server_id:
         text = f"source.server_id {settings.server_id} is the server's own"
-        return Finding("server_id", False, text, "set source.server_id to a number that no server or replica has")
-    return Finding("server_id", True, f"source.server_id is {settings.server_id}, the server's own is {server_id}")
+        return CheckResult("server_id", False, text, "set source.server_id to a number that no server or replica has")
+    return CheckResult("server_id", True, f"source.server_id is {settings.server_id}, the server's own is {server_id}")
 
 
 # ------------------------------------------------------------------------------------------------- the tables
 
 
-def _tables(connection: Connection, settings: SourceSettings, tables: Sequence[TableSpec]) -> Iterator[Finding]:
+def _tables(connection: Connection, settings: SourceSettings, tables: Sequence[TableSpec]) -> Iterator[CheckResult]:
     try:
         rows(connection, f"USE {quoted(settings.database)}")
     except pymysql.err.Error as error:
@@ -208,7 +212,7 @@ def _tables(connection: Connection, settings: SourceSettings, tables: Sequence[T
             yield _missing_select(settings)
         else:
             fault = mapped(error, settings)
-            yield Finding("database", False, fault.message, fault.hint)
+            yield CheckResult("database", False, fault.message, fault.hint)
         return
     held: dict[str, list[str]] = {}
     statement = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = %s"
@@ -226,7 +230,7 @@ def _tables(connection: Connection, settings: SourceSettings, tables: Sequence[T
         faults.insert(0, _split(settings, elsewhere))
     yield from faults
     if not faults:
-        yield Finding("tables", True, f"{len(present)} mapped tables in {settings.database!r}, all readable")
+        yield CheckResult("tables", True, f"{len(present)} mapped tables in {settings.database!r}, all readable")
 
 
 def _elsewhere(required: Sequence[TableSpec], present: Sequence[TableSpec]) -> list[TableSpec]:
@@ -235,22 +239,22 @@ def _elsewhere(required: Sequence[TableSpec], present: Sequence[TableSpec]) -> l
     return sales if len(sales) > 1 and present and not any(spec in present for spec in sales) else []
 
 
-def _split(settings: SourceSettings, missing: Sequence[TableSpec]) -> Finding:
+def _split(settings: SourceSettings, missing: Sequence[TableSpec]) -> CheckResult:
     names = ", ".join(settings.table_prefix + spec.name for spec in missing)
     text = f"no table of sales is in database {settings.database!r} ({names}); a shop split over servers has two logs"
     fix = "two logs have no common order: let one replica collect both servers into one database, and follow that one"
-    return Finding("tables", False, text, fix)
+    return CheckResult("tables", False, text, fix)
 
 
-def _missing_select(settings: SourceSettings, table: str = "") -> Finding:
+def _missing_select(settings: SourceSettings, table: str = "") -> CheckResult:
     place = f"table {table!r}" if table else f"database {settings.database!r}"
     text = f"user {settings.user!r} may not read {place}, or it does not exist"
-    return Finding("grant", False, text, f"GRANT SELECT ON {quoted(settings.database)}.* TO {account(settings)}")
+    return CheckResult("grant", False, text, f"GRANT SELECT ON {quoted(settings.database)}.* TO {account(settings)}")
 
 
 def _no_shop(
     connection: Connection, settings: SourceSettings, required: Sequence[TableSpec], held: dict[str, list[str]]
-) -> Finding:
+) -> CheckResult:
     """One line in place of forty when it is the wrong database or prefix, or nothing there may be read."""
     names = [settings.table_prefix + spec.name for spec in required]
     if _denied_or_missing(connection, settings, names[0]) in _DENIED:
@@ -260,13 +264,13 @@ def _no_shop(
     plain = required[0].name
     prefixed = next((name for name in held if name.endswith(plain)), "")
     if prefixed:
-        return Finding("tables", False, text, f"set source.table_prefix to {prefixed.removesuffix(plain)!r}")
-    return Finding("tables", False, text, "check source.database and source.table_prefix")
+        return CheckResult("tables", False, text, f"set source.table_prefix to {prefixed.removesuffix(plain)!r}")
+    return CheckResult("tables", False, text, "check source.database and source.table_prefix")
 
 
 def _table(
     connection: Connection, settings: SourceSettings, spec: TableSpec, held: dict[str, list[str]]
-) -> Finding | None:
+) -> CheckResult | None:
     """What is wrong with one mapped table; None when nothing is."""
     name = settings.table_prefix + spec.name
     prefix = f" with prefix {settings.table_prefix!r}" if settings.table_prefix else ""
@@ -278,13 +282,13 @@ def _table(
         if not spec.required:
             return None
         fix = f"{_nearest(name, list(held))}check source.database and source.table_prefix"
-        return Finding("tables", False, f"table {name!r} is not in {where}", fix)
+        return CheckResult("tables", False, f"table {name!r} is not in {where}", fix)
     needed = [column for column in spec.columns if column not in spec.optional and column not in spec.derived]
     gone = [column for column in needed if column not in held[name]]
     if not gone:
         return None
     fix = f"{_nearest(gone[0], held[name])}map another column or mend the table"
-    return Finding("tables", False, f"table {name!r} in {where} has no column {gone[0]!r}", fix)
+    return CheckResult("tables", False, f"table {name!r} in {where} has no column {gone[0]!r}", fix)
 
 
 def _denied_or_missing(connection: Connection, settings: SourceSettings, table: str) -> int | None:

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import pymysql
 
-from cdc.binlog.coldef import charset_of_collation
-from cdc.binlog.schema import Column, Look
+from cdc.binlog.schema.column_definition import charset_of_collation
+from cdc.binlog.schema.columns import Column, Look
 from cdc.errors import SourceDisconnectedError
 from cdc.source.server import Connection, current_position, rows, scalar
 
@@ -24,7 +24,7 @@ FROM information_schema.columns WHERE table_schema = %s AND table_name = %s ORDE
 
 
 class ServerSchemas:
-    """Columns of tables as they are now (``cdc.binlog.schema.SchemaLookup``), each table asked for once.
+    """Columns of tables as they are now (``cdc.binlog.schema.columns.SchemaLookup``), each table asked for once.
 
     The connection is opened when first needed and again when it broke; answers are kept until ``forget``. May be
     used by several threads. ``columns`` raises what ``open_connection`` raises, and SourceDisconnectedError.

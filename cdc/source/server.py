@@ -17,9 +17,9 @@ import pymysql
 from pymysql.connections import Connection as PyMySQLConnection
 from pymysql.cursors import Cursor
 
-from cdc.config import SourceSettings, TlsMode
 from cdc.errors import CdcError, SetupError, SourceDisconnectedError
 from cdc.model import DeleteRule, ForeignKey, Position
+from cdc.settings.config import SourceSettings, TlsMode
 from cdc.source.tls import CANNOT_LOAD, LOGIN_HANDLERS, tls_arguments
 
 Connection: TypeAlias = "PyMySQLConnection[Cursor]"  # generic in the stubs only

@@ -8,8 +8,8 @@ from typing import Any, Final, Protocol
 
 import pymysql
 
-from cdc.config import TlsMode, TlsSettings
 from cdc.errors import SetupError
+from cdc.settings.config import TlsMode, TlsSettings
 
 CANNOT_LOAD: Final = 2059
 """CR_AUTH_PLUGIN_CANNOT_LOAD: the server asks for a way to log in that we do not go."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from cdc.config import WebSettings
 from cdc.errors import SetupError
+from cdc.settings.config import WebSettings
 from cdc.web.app import make_app
 from cdc.web.metrics import Metrics
 from cdc.web.view import View

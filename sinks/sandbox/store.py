@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cdc.model import ObjectType
-from sinks.bridge_mapping import default_settings
+from sinks.bridge.mapping import default_settings
 from sinks.sandbox.judge import Verdict, judge
 from sinks.sandbox.watch import Watch
 from sinks.sandbox.wire import DEFAULT_STORE, LINKS, MAX_BATCH, Accepted, Refusal, SyncSettings, key_in
@@ -213,7 +213,7 @@ class SandboxStore:
     # ------------------------------------------------------------------------------------------------- judge
 
     def judge_next(self, now_ms: int, limit: int | None = None, *, arrived_by_ms: int | None = None) -> int:
-        """Judge up to ``limit`` waiting messages (all, if None) in the order they came; gives how many.
+        """SyncErrorPoller up to ``limit`` waiting messages (all, if None) in the order they came; gives how many.
 
         ``arrived_by_ms``: only those that came no later.
         """

@@ -17,7 +17,7 @@ MAX_ID: Final = 100
 """Characters of an external id, ASCII only."""
 
 SECONDS_BELOW: Final = 100_000_000_000
-"""A time stamp below this (March 1973 in milliseconds, the year 5138 in seconds) looks like seconds."""
+"""A time LSN below this (March 1973 in milliseconds, the year 5138 in seconds) looks like seconds."""
 
 DATA_TYPES: Final = ("STRING", "NUMBER", "DATETIME", "AVATAR_IMAGE")
 LINKS: Final[Mapping[str, ObjectType]] = {

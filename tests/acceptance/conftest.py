@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from cdc.config import Settings, load
-from sinks.make import make_sink
+from cdc.settings.config import Settings, load
+from sinks.registry import make_sink
 from tests.kit import schema
 from tests.kit.daemon import Daemon, wait_until
-from tests.kit.oracle import difference, full_render
+from tests.kit.full_render import difference, full_render
 from tests.kit.sandbox import SandboxThread
 from tests.kit.servers import Server
 from tests.kit.shop import Shop

@@ -6,7 +6,7 @@ import pytest
 
 from tests.acceptance.conftest import Rig
 from tests.kit.daemon import command, wait_until
-from tests.kit.day import play
+from tests.kit.shop_day import play
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["mariadb"], indirect=True)]  # whichever
 

@@ -11,9 +11,9 @@ from tests.acceptance.conftest import Rig, a_rig, make_toml
 from tests.acceptance.test_starts import started, trade
 from tests.integration.test_live_places import PASSWORD, RESET, copy
 from tests.kit.daemon import command, wait_until
-from tests.kit.day import play
 from tests.kit.servers import MariaDB, MySQL
 from tests.kit.shop import Shop
+from tests.kit.shop_day import play
 
 pytestmark = pytest.mark.slow
 

@@ -94,7 +94,7 @@ def settled(daemon: Daemon) -> bool:
     """Whether it has the last change, and nothing waits to be read again."""
     groups = replica_rows(daemon.folder / "state").get("customer_group", {}).values()
     is_there = any(row["customer_group_code"] == "the end" for row in groups)
-    return is_there and not daemon.ask("/status")["doubtful"]["tables"]
+    return is_there and not daemon.ask("/status")["stale"]["tables"]
 
 
 def apart(whole: Path, member: Path) -> list[str]:
@@ -110,11 +110,11 @@ def apart(whole: Path, member: Path) -> list[str]:
 
 def must_stand_at_their_places(items: object) -> None:
     """Between the changes of the log before and behind them."""
-    stamp = 0
+    lsn = 0
     for item in items:  # type: ignore[attr-defined]
         if isinstance(item, RowChange | TableRecord) and item.origin is not None and not item.origin.is_read:
-            assert item.origin.stamp >= stamp
-            stamp = item.origin.stamp
+            assert item.origin.lsn >= lsn
+            lsn = item.origin.lsn
 
 
 def test_a_relay_without_its_disk_reads_rows_as_they_were_written(

@@ -6,8 +6,8 @@ import pytest
 
 from tests.acceptance.conftest import Rig
 from tests.kit.daemon import Daemon, wait_until
-from tests.kit.day import play
 from tests.kit.shop import Shop
+from tests.kit.shop_day import play
 
 pytestmark = pytest.mark.slow
 

@@ -14,8 +14,8 @@ from tests.acceptance.conftest import Rig, a_rig
 from tests.acceptance.test_shop_day import Traffic
 from tests.acceptance.test_starts import started
 from tests.kit.daemon import wait_until
-from tests.kit.day import play, random_ops
 from tests.kit.servers import Server
+from tests.kit.shop_day import play, random_ops
 
 pytestmark = pytest.mark.slow
 

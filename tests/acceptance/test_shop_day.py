@@ -11,8 +11,8 @@ import pytest
 
 from tests.acceptance.conftest import Rig
 from tests.kit.daemon import wait_until
-from tests.kit.day import play, random_ops
 from tests.kit.shop import Shop
+from tests.kit.shop_day import play, random_ops
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,8 @@ import pytest
 from tests.acceptance.conftest import Rig
 from tests.acceptance.test_shop_day import Traffic
 from tests.kit.daemon import wait_until
-from tests.kit.day import play, random_ops
 from tests.kit.shop import Shop
+from tests.kit.shop_day import play, random_ops
 
 pytestmark = pytest.mark.slow
 

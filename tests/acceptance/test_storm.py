@@ -18,8 +18,8 @@ from tests.acceptance.test_shop_day import Traffic
 from tests.acceptance.test_starts import started
 from tests.kit.assortment import stock_up
 from tests.kit.daemon import Daemon, wait_until
-from tests.kit.day import random_ops
 from tests.kit.shop import Shop
+from tests.kit.shop_day import random_ops
 
 pytestmark = pytest.mark.slow
 

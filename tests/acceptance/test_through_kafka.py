@@ -14,8 +14,8 @@ from tests.acceptance.test_shop_day import Traffic
 from tests.kit import topics
 from tests.kit.broker import Broker
 from tests.kit.daemon import Daemon, wait_until
-from tests.kit.day import play
 from tests.kit.servers import Server
+from tests.kit.shop_day import play
 from tests.kit.topics import pair
 
 pytestmark = pytest.mark.slow

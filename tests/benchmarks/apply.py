@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cdc.clock import SystemClock
-from cdc.config import ApplySettings
-from cdc.mapping_config import MappingSettings
+from cdc.engine.engine import Replica
 from cdc.model import Change, Op, Position, TableSpec, Transaction, Value
 from cdc.replica.cascades import core_foreign_keys
-from cdc.replica.replica import Replica
+from cdc.settings.config import ApplySettings
+from cdc.settings.mapping import MappingSettings
 from mappers.mapping import MagentoMapping
 from tests.benchmarks.row import Row
 

@@ -18,12 +18,12 @@ import structlog
 
 from cdc.clock import SystemClock
 from cdc.delivery.engine import Delivery
+from cdc.messages.renderer import RenderRequest
 from cdc.model import Rendered, Urgency
-from cdc.replica.render import Cause
-from cdc.replica.store import Store
+from cdc.state.store import Store
 from tests.benchmarks.quota_sims import bad_messages, full_quota, live_first, sink_down
 from tests.benchmarks.row import Row
-from tests.kit.desk import Books, customer, item, order, product, settings
+from tests.kit.delivery_harness import Books, customer, item, order, product, settings
 from tests.kit.fakesink import FakeSink, Plan
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ def fill(books: Books, messages: int) -> None:
     values = {f"property_{number}": f"value of {number}" for number in range(12)}
     with books.store.transaction():
         render = books.renderer.render
-        cause = Cause("binlog.000001:4", 0, Urgency.LIVE)
+        cause = RenderRequest("binlog.000001:4", 0, Urgency.LIVE)
         for number in range(messages // 3):
             for ref, refs in (
                 (customer(number), ()),

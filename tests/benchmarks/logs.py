@@ -22,10 +22,10 @@ from pathlib import Path
 from cdc.model import TableSpec
 from mappers.tables import TABLES
 from tests.kit import schema
-from tests.kit.day import random_ops
 from tests.kit.install import CACHE, lock
 from tests.kit.servers import MariaDB
 from tests.kit.shop import Shop
+from tests.kit.shop_day import random_ops
 
 DATABASE = "magento"
 NARROW = TableSpec("narrow", ("id",), ("id", "a", "b", "c", "d", "e", "f", "g"))

@@ -13,9 +13,9 @@ from functools import partial
 
 from tests.benchmarks.row import Row
 from tests.kit.events import SCENES, Scene, World
+from tests.kit.played_scenes import tell
 from tests.kit.recording import record
 from tests.kit.servers import MariaDB
-from tests.kit.told import tell
 
 ONLY_BY_NAME = True
 _NOISE = "between-"

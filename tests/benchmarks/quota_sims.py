@@ -16,11 +16,11 @@ from typing import Final
 
 from cdc.delivery.latency import percentile
 from cdc.errors import SinkThrottledError, SinkUnavailableError
+from cdc.messages.renderer import RenderRequest
 from cdc.model import Message, Quota, Rendered, Urgency
-from cdc.replica.render import Cause
 from tests.benchmarks.row import Row
 from tests.kit.clock import simulate
-from tests.kit.desk import Desk, customer
+from tests.kit.delivery_harness import DeliveryHarness, customer
 from tests.kit.fakesink import FakeSink, Plan
 
 LIMIT: Final = 100
@@ -51,18 +51,18 @@ class Counting:
         return Plan(ANSWER_S / 2, ANSWER_S / 2, quota=Quota(LIMIT, LIMIT - len(self.arrivals), 10_000))
 
 
-def _backlog(desk: Desk, messages: int) -> None:
-    with desk.books.store.transaction():
-        cause = Cause("binlog.000001:4", 0, Urgency.HISTORY)
+def _backlog(harness: DeliveryHarness, messages: int) -> None:
+    with harness.books.store.transaction():
+        cause = RenderRequest("binlog.000001:4", 0, Urgency.HISTORY)
         for number in range(messages):
             ref = customer(number)
-            desk.books.shop[ref] = Rendered({"name": str(number)})
-            desk.books.renderer.render(ref, cause)
+            harness.books.shop[ref] = Rendered({"name": str(number)})
+            harness.books.renderer.render(ref, cause)
 
 
-def _commit(desk: Desk, number: int) -> None:
-    desk.books.put(customer(number), commit_ms=desk.clock.now_ms(), name=f"live {number}")
-    desk.delivery.wake()
+def _commit(harness: DeliveryHarness, number: int) -> None:
+    harness.books.put(customer(number), commit_ms=harness.clock.now_ms(), name=f"live {number}")
+    harness.delivery.wake()
 
 
 def full_quota(folder: Path) -> Row:
@@ -70,12 +70,12 @@ def full_quota(folder: Path) -> Row:
 
     async def story() -> tuple[float, int]:
         sink = FakeSink(max_batch=10, plan=(counting := Counting()))
-        desk = Desk(folder, sink, sink={"max_requests_per_10s": 190})
-        _backlog(desk, 20_000)
-        async with desk.running():
+        harness = DeliveryHarness(folder, sink, sink={"max_requests_per_10s": 190})
+        _backlog(harness, 20_000)
+        async with harness.running():
             await asyncio.sleep(80)
         steady = [at for at, _ in sink.requests if 20 <= at < 80]
-        desk.books.store.close()
+        harness.books.store.close()
         return len(steady) / (60 / WINDOW_S * LIMIT), counting.throttled
 
     used, throttled = simulate(story())
@@ -88,16 +88,16 @@ def live_first(folder: Path) -> list[Row]:
 
     async def story(backlog: int) -> tuple[list[float], int]:
         sink = FakeSink(plan=(counting := Counting()))
-        desk = Desk(folder / str(backlog), sink, sink={"max_requests_per_10s": 190, "max_delay_ms": 200})
-        _backlog(desk, backlog)
-        async with desk.running():
+        harness = DeliveryHarness(folder / str(backlog), sink, sink={"max_requests_per_10s": 190, "max_delay_ms": 200})
+        _backlog(harness, backlog)
+        async with harness.running():
             await asyncio.sleep(5)
             for number in range(200):
-                _commit(desk, backlog + number)
+                _commit(harness, backlog + number)
                 await asyncio.sleep(0.3)
             await asyncio.sleep(2)
-        totals = sorted(one.total for held in desk.delivery._context.latencies._held.values() for one in held)
-        desk.books.store.close()
+        totals = sorted(one.total for held in harness.delivery._context.latencies._held.values() for one in held)
+        harness.books.store.close()
         return totals, counting.throttled
 
     rows = []
@@ -122,32 +122,32 @@ def sink_down(folder: Path) -> list[Row]:
 
     async def story() -> tuple[int, int, float, float, bool]:
         sink = FakeSink(plan=(counting := Counting()))
-        desk = Desk(folder, sink, sink={"max_requests_per_10s": 190})
+        harness = DeliveryHarness(folder, sink, sink={"max_requests_per_10s": 190})
         counting.is_down = True
         objects, early_kb = 20_000, 0
-        async with desk.running() as delivery:
+        async with harness.running() as delivery:
             for minute in range(60):
-                with desk.books.store.transaction():
+                with harness.books.store.transaction():
                     for change in range(3000):
                         number = (minute * 3000 + change) * 7919 % objects
                         ref = customer(number)
-                        desk.books.shop[ref] = Rendered({"name": f"{minute}.{change}"})
-                        cause = Cause("binlog.000001:4", desk.clock.now_ms(), Urgency.LIVE)
-                        desk.books.renderer.render(ref, cause)
+                        harness.books.shop[ref] = Rendered({"name": f"{minute}.{change}"})
+                        cause = RenderRequest("binlog.000001:4", harness.clock.now_ms(), Urgency.LIVE)
+                        harness.books.renderer.render(ref, cause)
                 delivery.wake()
                 await asyncio.sleep(60)
                 if minute == 20:
                     early_kb = _rss_kb()
             grown_mb = (_rss_kb() - early_kb) / 1024
-            waiting = desk.books.rows("SELECT count(*) FROM outbox")[0][0]
+            waiting = harness.books.rows("SELECT count(*) FROM outbox")[0][0]
             sink.requests.clear()
             counting.is_down = False
-            back_s = desk.clock.monotonic()
-            await desk.settle(delivery)
-            seconds = desk.clock.monotonic() - back_s
+            back_s = harness.clock.monotonic()
+            await harness.settle(delivery)
+            seconds = harness.clock.monotonic() - back_s
         order = [m.changed_at for _, batch in sink.requests[1:] for m in batch]
         drops = sum(1 for before, after in pairwise(order) if after < before - 60_000)
-        desk.books.store.close()
+        harness.books.store.close()
         return waiting, len(sink.held), grown_mb, seconds, drops == 0
 
     waiting, held, grown_mb, seconds, in_order = simulate(story())
@@ -171,18 +171,18 @@ def bad_messages(folder: Path) -> list[Row]:
 
     async def story(bad: int) -> tuple[float, int, int]:
         sink = FakeSink(plan=Counting())
-        desk = Desk(folder / str(bad), sink, sink={"max_requests_per_10s": 190})
-        _backlog(desk, 200)
+        harness = DeliveryHarness(folder / str(bad), sink, sink={"max_requests_per_10s": 190})
+        _backlog(harness, 200)
         sink.poison = {f"magento-customer-{number * 200 // bad}" for number in range(bad)}
         good_s = 0.0
-        async with desk.running() as delivery:
-            settled = asyncio.create_task(desk.settle(delivery))
+        async with harness.running() as delivery:
+            settled = asyncio.create_task(harness.settle(delivery))
             while not settled.done():
                 await asyncio.sleep(0.01)
                 if not good_s and len(sink.held) == 200 - bad:
-                    good_s = desk.clock.monotonic()
-        letters = len(desk.books.letters())
-        desk.books.store.close()
+                    good_s = harness.clock.monotonic()
+        letters = len(harness.books.letters())
+        harness.books.store.close()
         return good_s, len(sink.requests), letters
 
     rows = []

@@ -12,15 +12,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cdc.clock import SystemClock
-from cdc.config import ApplySettings, load
-from cdc.mapping_config import MappingSettings
+from cdc.engine.engine import Replica
+from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.model import Position, Transaction
 from cdc.relay.local import prepare
 from cdc.relay.publisher import Publisher
 from cdc.relay.rows import RowsOnly
 from cdc.replica.cascades import core_foreign_keys
-from cdc.replica.replica import Replica
-from cdc.replica.thread import StateThread, TransactionQueue
+from cdc.settings.config import ApplySettings, load
+from cdc.settings.mapping import MappingSettings
 from mappers.mapping import MagentoMapping
 from tests.benchmarks.apply import CUSTOMERS, PRODUCTS, Log, order_log
 from tests.benchmarks.row import Row
@@ -65,7 +65,7 @@ async def _through(replica: Replica, work: Sequence[Transaction], publisher: Pub
     """Seconds until all is applied, and published if somebody does."""
     queue = TransactionQueue(1 << 30)
     state = StateThread(replica, queue, ApplySettings(), _Watch(publisher))
-    end = replica.places.stamp(work[-1].end)
+    end = replica.places.lsn(work[-1].end)
     state.start()
     publishing = None
     if publisher is not None:

@@ -24,12 +24,12 @@ from cdc.binlog.assembly import Room
 from cdc.binlog.events import EventType
 from cdc.clock import SystemClock
 from cdc.collector import tune_collector
-from cdc.config import ApplySettings, SourceSettings, TlsMode, TlsSettings
-from cdc.mapping_config import MappingSettings
+from cdc.engine.engine import Replica
+from cdc.engine.state_thread import TransactionQueue
 from cdc.model import Position, Start, StartKind, Transaction
 from cdc.replica.cascades import core_foreign_keys
-from cdc.replica.replica import Replica
-from cdc.replica.thread import TransactionQueue
+from cdc.settings.config import ApplySettings, SourceSettings, TlsMode, TlsSettings
+from cdc.settings.mapping import MappingSettings
 from cdc.source import dump
 from cdc.source.binlog import BinlogSource
 from cdc.source.files import FilesSource

@@ -20,14 +20,14 @@ from typing import Any
 
 from cdc.clock import SystemClock
 from cdc.collector import tune_collector
-from cdc.config import ApplySettings
-from cdc.history.loader import load_order
-from cdc.mapping_config import MappingSettings
+from cdc.engine.engine import Replica
+from cdc.messages.outbox import Limits, ready
+from cdc.messages.receipts import Settlement, settle
 from cdc.model import Cells, Outcome, Position, TableSpec, Urgency, Value
 from cdc.replica.cascades import core_foreign_keys
-from cdc.replica.outbox import Limits, ready
-from cdc.replica.replica import Replica
-from cdc.replica.settle import Settlement, settle
+from cdc.settings.config import ApplySettings
+from cdc.settings.mapping import MappingSettings
+from cdc.snapshot.loader import load_order
 from mappers.mapping import MagentoMapping
 from tests.benchmarks.apply import NOW, Log, order_log
 from tests.benchmarks.row import Row

@@ -9,11 +9,11 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
-from cdc.config import SinkSettings
 from cdc.errors import BatchRefusedError
 from cdc.model import Action, Message, ObjectType, Outcome, Quota
-from sinks.bridge import BridgeSink
-from sinks.bridge_forms import message_v1
+from cdc.settings.config import SinkSettings
+from sinks.bridge.sink import BridgeSink
+from sinks.bridge.wire import message_v1
 from sinks.sandbox.server import SandboxServer, start
 from sinks.sandbox.store import SandboxStore
 from tests.contract.test_sinks import NOW, contact
@@ -120,7 +120,7 @@ async def test_judgements_come_newer_than_asked_oldest_first_and_redacted(
     for n, message in enumerate(bad):
         await sink.send([message])
         sandbox.store.judge_next(NOW + n)
-    found = await sink.judgements(NOW + 1)
+    found = await sink.sync_errors(NOW + 1)
     assert [(j.external_id, j.changed_at, j.errored_at, j.kind) for j in found] == [
         (f"magento-customer-{n}", NOW, NOW + n, "INVALID_EMAIL_ADDRESS") for n in (2, 3)
     ]
@@ -134,9 +134,9 @@ async def test_judgements_are_read_page_by_page(sandbox: SandboxServer, sink: Br
         sandbox.store.judge_next(NOW + start_at)
     await sink.send([contact(7, changed_at=NOW + 1)])
     sandbox.store.judge_next(NOW + 999)
-    assert len(await sink.judgements(0)) == 449
+    assert len(await sink.sync_errors(0)) == 449
     before = sandbox.store.counts["requests"]
-    assert len(await sink.judgements(NOW + 200)) == 150
+    assert len(await sink.sync_errors(NOW + 200)) == 150
     assert sandbox.store.counts["requests"] - before == 1
 
 

@@ -17,7 +17,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from cdc.config import SinkSettings
 from cdc.errors import (
     BatchRefusedError,
     OutcomeUnknownError,
@@ -27,7 +26,8 @@ from cdc.errors import (
     SinkUnauthorizedError,
     SinkUnavailableError,
 )
-from sinks.bridge import BridgeSink
+from cdc.settings.config import SinkSettings
+from sinks.bridge.sink import BridgeSink
 from sinks.sandbox.app import make_app
 from sinks.sandbox.server import SandboxServer, start
 from sinks.sandbox.store import SandboxStore
@@ -271,7 +271,7 @@ async def test_the_certificate_is_verified(tmp_path: Path, name: str, is_trusted
     assert site._server is not None
     port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
     script = (
-        "import asyncio; from cdc.config import SinkSettings; from sinks.bridge import BridgeSink\n"
+        "import asyncio; from cdc.settings.config import SinkSettings; from sinks.bridge.sink import BridgeSink\n"
         "async def ask():\n"
         f"    sink = BridgeSink(SinkSettings(base_url='https://localhost:{port}', api_key='{KEY}'))\n"
         "    print([finding.text for finding in await sink.check()]); await sink.close()\n"

@@ -11,10 +11,10 @@ import pytest
 
 from cdc.clock import SystemClock
 from cdc.delivery.engine import Delivery
-from cdc.replica import deadletters
-from sinks.bridge import BridgeSink
+from cdc.messages import dead_letters
+from sinks.bridge.sink import BridgeSink
 from sinks.sandbox.server import SandboxServer, start
-from tests.kit.desk import Books, DirectState, customer, settings
+from tests.kit.delivery_harness import Books, DirectState, customer, settings
 
 BAD = (3, 77, 150)
 
@@ -63,17 +63,17 @@ async def test_bad_messages_are_set_aside_retried_dropped_and_superseded(
     await deliver(books, sandbox)
     assert letters(books) == list(BAD)
     assert sandbox.store.accepted == 197
-    assert all("not valid" in letter.detail for letter in books.run(deadletters.list_all))
+    assert all("not valid" in letter.detail for letter in books.run(dead_letters.list_all))
 
     await refuse(sandbox, BAD[1])
     books.put(customer(BAD[0]), email="mended@example.com")
     for number in BAD[1:]:
-        assert books.run(lambda store, n=number: deadletters.retry(store, customer(n)))  # type: ignore[misc]
+        assert books.run(lambda store, n=number: dead_letters.retry(store, customer(n)))  # type: ignore[misc]
     await deliver(books, sandbox)
     assert letters(books) == [BAD[1]]
     assert sandbox.store.accepted == 199
 
-    said = books.run(lambda store: deadletters.drop(store, customer(BAD[1]), "magento"))
+    said = books.run(lambda store: dead_letters.drop(store, customer(BAD[1]), "magento"))
     assert said == f"magento-customer-{BAD[1]}: the receiver never gets it unless the object changes again"
     await deliver(books, sandbox)
     assert (letters(books), sandbox.store.accepted) == ([], 199)

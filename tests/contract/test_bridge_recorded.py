@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from cdc.config import SinkSettings
-from cdc.model import Judgement, ObjectType, Outcome, Standing
-from sinks.bridge import BridgeSink
+from cdc.model import ObjectType, Outcome, SyncError, SyncStatus
+from cdc.settings.config import SinkSettings
+from sinks.bridge.sink import BridgeSink
 from tests.contract.test_bridge import DEAL
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -78,18 +78,18 @@ async def test_a_deal_is_sent_as_documented(replay: Replay) -> None:
 
 async def test_sync_errors_are_understood(replay: Replay, version: int) -> None:
     """Open ones of our types and store, over all pages; the rest is passed over."""
-    found = await replay.sink.judgements(0)
+    found = await replay.sink.sync_errors(0)
     assert [(j.object_type, j.external_id, j.changed_at, j.errored_at, j.kind) for j in found] == [
         (ObjectType.LINE_ITEM, "magento-item-9", 1700000000123, 1700000001500, "INVALID_ASSOCIATION_PROPERTY")
     ]
-    assert all(isinstance(judgement, Judgement) for judgement in found)
+    assert all(isinstance(sync_error, SyncError) for sync_error in found)
     assert len(replay.asked) == version  # version 2's recording has a second page
 
 
 async def test_sync_status_is_understood(replay: Replay) -> None:
     """A processed object has its HubSpot id and a good last attempt; 400 is "not processed yet"."""
     standing = await replay.sink.standing(ObjectType.DEAL, "magento-order-1")
-    assert standing == Standing("501", 1700000002000, failed=False)
+    assert standing == SyncStatus("501", 1700000002000, failed=False)
     assert not await replay.sink.is_known(ObjectType.DEAL, "magento-order-2")
 
 

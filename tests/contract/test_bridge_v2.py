@@ -9,10 +9,10 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
-from cdc.config import SinkSettings
-from cdc.model import Action, ObjectType, Standing
-from sinks.bridge import BridgeSink
-from sinks.bridge_forms import message_v2
+from cdc.model import Action, ObjectType, SyncStatus
+from cdc.settings.config import SinkSettings
+from sinks.bridge.sink import BridgeSink
+from sinks.bridge.wire import message_v2
 from sinks.sandbox.server import SandboxServer, start
 from sinks.sandbox.store import SandboxStore
 from tests.contract.test_bridge import DEAL, LINE, PRODUCT, settings_for
@@ -83,9 +83,9 @@ async def test_sync_errors_are_read_to_the_last_page(sandbox: SandboxServer, sin
     await sink.send([contact(7, changed_at=NOW + 1)])
     sandbox.store.judge_next(NOW + 999)
 
-    assert len(await sink.judgements(0)) == 449
+    assert len(await sink.sync_errors(0)) == 449
     before = sandbox.store.counts["requests"]
-    assert len(await sink.judgements(NOW + 200)) == 150
+    assert len(await sink.sync_errors(NOW + 200)) == 150
     assert sandbox.store.counts["requests"] - before == 1
     await other.close()
 
@@ -96,10 +96,10 @@ async def test_the_status_says_whether_the_last_attempt_failed(sandbox: SandboxS
     assert await sink.standing(ObjectType.CONTACT, "magento-customer-1") is None
 
     sandbox.store.judge_next(NOW + 5)
-    assert await sink.standing(ObjectType.CONTACT, "magento-customer-1") == Standing("", NOW + 5, failed=True)
+    assert await sink.standing(ObjectType.CONTACT, "magento-customer-1") == SyncStatus("", NOW + 5, failed=True)
     await sink.send([contact(1, changed_at=NOW + 1)])
     sandbox.store.judge_next(NOW + 9)
-    assert await sink.standing(ObjectType.CONTACT, "magento-customer-1") == Standing("1001", NOW + 9, failed=False)
+    assert await sink.standing(ObjectType.CONTACT, "magento-customer-1") == SyncStatus("1001", NOW + 9, failed=False)
     assert await sink.is_known(ObjectType.CONTACT, "magento-customer-1")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from cdc.model import OBJECT_TYPE, Kind
 from mappers.guests import guest_id
-from sinks.bridge_mapping import MAPPED, UNMAPPED
+from sinks.bridge.mapping import MAPPED, UNMAPPED
 from tests.unit.mappers.shops import customer, item, order, properties, shop_rows
 
 IDS: dict[Kind, int | str] = {

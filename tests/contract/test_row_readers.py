@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cdc.mapping_config import MappingSettings
 from cdc.replica.rows import ReplicaRows
-from cdc.replica.store import Store
+from cdc.settings.mapping import MappingSettings
+from cdc.state.store import Store
 from tests.kit.rows import DictRows
-from tests.unit.mappers.test_touches_cover import all_rendered, random_shop
+from tests.unit.mappers.test_affected_cover import all_rendered, random_shop
 
 
 def replica_of(rows: DictRows, folder: Path) -> tuple[Store, ReplicaRows]:

@@ -12,10 +12,10 @@ from typing import Any
 import orjson
 import pytest
 
-from cdc.config import SinkSettings
 from cdc.model import Action, Message, ObjectType, Outcome
 from cdc.protocols import Sink
-from sinks.make import make_sink
+from cdc.settings.config import SinkSettings
+from sinks.registry import make_sink
 from sinks.sandbox.server import start
 
 NOW = 1_700_000_000_000

@@ -13,17 +13,17 @@ from typing import Final
 
 import zstandard
 
-from cdc.binlog.charsets import text_decoder
 from cdc.binlog.compressed import payload_events, unpack_column, unpack_record
 from cdc.binlog.decoder import LogDecoder
 from cdc.binlog.events import EventType
 from cdc.binlog.gtid import GtidPosition, GtidSet, parse_gtids
-from cdc.binlog.json_binary import json_text
-from cdc.binlog.metadata import read_metadata
-from cdc.binlog.query import read_statement
-from cdc.binlog.rows import TableReader
-from cdc.binlog.shape import make_shape
-from cdc.binlog.table_map import read_table_map
+from cdc.binlog.rows.decode import TableReader
+from cdc.binlog.rows.metadata import read_metadata
+from cdc.binlog.rows.table_map import read_table_map
+from cdc.binlog.schema.query import read_statement
+from cdc.binlog.schema.row_layout import make_row_layout
+from cdc.binlog.values.charsets import text_decoder
+from cdc.binlog.values.json_binary import json_text
 from cdc.errors import SourceDisconnectedError, SourceStoppedError, UnsupportedEventError
 from cdc.model import Change, Op, Position, TableSpec, Transaction
 from tests.unit.binlog.build import MARIADB, MYSQL, TWO_COLUMNS, Log, table_map_body
@@ -163,7 +163,7 @@ def rows(raw: bytes) -> None:
     try:
         found = read_table_map(table + meta)
         metadata = read_metadata(found.metadata, found.fields, is_mariadb=bool(raw[0] & 1))
-        shape = make_shape(found, metadata, WIDE, None, is_mariadb=bool(raw[0] & 1))
+        shape = make_row_layout(found, metadata, WIDE, None, is_mariadb=bool(raw[0] & 1))
     except (*_REFUSED, UnsupportedEventError):
         return
     op = (Op.INSERT, Op.UPDATE, Op.DELETE)[raw[0] % 3]
@@ -188,7 +188,7 @@ def table_map(raw: bytes) -> None:
         try:
             found = read_table_map(raw)
             metadata = read_metadata(found.metadata, found.fields, is_mariadb=is_mariadb)
-            make_shape(found, metadata, THINGS, None, is_mariadb=is_mariadb)
+            make_row_layout(found, metadata, THINGS, None, is_mariadb=is_mariadb)
         except (*_REFUSED, UnsupportedEventError):
             continue
 

@@ -11,9 +11,9 @@ import pytest
 
 from tests.kit import golden
 from tests.kit.events import SCENES
+from tests.kit.played_scenes import Told, tell
 from tests.kit.recording import record
 from tests.kit.servers import Server
-from tests.kit.told import Told, tell
 
 NAMES = [name for name, _ in SCENES]
 

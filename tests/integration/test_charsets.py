@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cdc.binlog.charsets import text_decoder
+from cdc.binlog.values.charsets import text_decoder
 from tests.kit.servers import Server
 
 _ONE_BYTE = [

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cdc.binlog.agreement import labels_in, sign_in
-from cdc.binlog.history import SchemaHistory
-from cdc.binlog.query import read_statement
-from cdc.binlog.schema import Column
+from cdc.binlog.schema.agreement import labels_in, sign_in
+from cdc.binlog.schema.columns import Column
+from cdc.binlog.schema.history import SchemaHistory
+from cdc.binlog.schema.query import read_statement
 from cdc.model import TableSpec
 from cdc.source.schemas import ServerSchemas
 from tests.kit.servers import Server

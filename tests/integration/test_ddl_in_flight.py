@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cdc.config import SourceSettings
 from cdc.model import ABSENT, Cells, Op, TableSpec
+from cdc.settings.config import SourceSettings
 from tests.integration.test_live_source import end_of_log, make_shop, settings_for
 from tests.integration.test_log_events import _globals
 from tests.kit.follow import Follower
@@ -80,7 +80,7 @@ def test_rows_read_as_they_come(server: Server, shop: SourceSettings) -> None:
     with log:
         steps(server, shop, log)
     assert inserted(log) == ROWS
-    assert sum(len(t.doubtful) for t in log.transactions) == len(DOUBTFUL)
+    assert sum(len(t.stale) for t in log.transactions) == len(DOUBTFUL)
 
 
 def test_rows_read_behind_all_definitions_and_again(server: Server, shop: SourceSettings) -> None:

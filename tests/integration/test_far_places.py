@@ -1,4 +1,4 @@
-"""Places that no dump by file and offset can begin at: those beyond 4 GiB, here with the limit lowered."""
+"""LogPositions that no dump by file and offset can begin at: those beyond 4 GiB, here with the limit lowered."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import pytest
 
 from tests.kit import schema
-from tests.kit.day import Day, play, random_ops
 from tests.kit.servers import MySQL, Server
 from tests.kit.shop import Line, Shop
+from tests.kit.shop_day import Day, play, random_ops
 
 _EVENT = re.compile(r"^(Write|Update|Delete)_rows")
 _MAPPED = re.compile(r"table_id: (\d+) \((\w+)\.(\w+)\)")

@@ -1,4 +1,4 @@
-"""Places a server no longer holds, never held, or holds under another name."""
+"""LogPositions a server no longer holds, never held, or holds under another name."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from cdc.config import SourceSettings
 from cdc.errors import CdcError, PositionLostError, SetupError
 from cdc.model import Position, Start, StartKind, parse_start
+from cdc.settings.config import SourceSettings
 from cdc.source.binlog import BinlogSource
 from tests.integration.test_live_source import (
     NO_GTID,

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from cdc.config import SourceSettings
-from cdc.history.reader import RowLoader
 from cdc.model import TableSpec
+from cdc.settings.config import SourceSettings
+from cdc.snapshot.reader import RowLoader
 from cdc.source.schemas import ServerSchemas
 from cdc.source.server import connect, read_identity
 from tests.kit.servers import Server

@@ -131,7 +131,7 @@ def test_tables_made_from_a_select(server: Server, database: str) -> None:
         "CREATE TABLE things (id INT PRIMARY KEY) SELECT id, note, price FROM old_things",
     )  # fmt: skip
 
-    assert [doubt.table for doubt in found[-1].doubtful] == ["things"]
+    assert [stale_table.table for stale_table in found[-1].stale] == ["things"]
     assert [change.after for change in found[-1].changes] == [(1, _LONG, "1.5000"), (2, "é", None)]
 
 

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import pytest
 
-from cdc.config import load
 from cdc.errors import SetupError, SourceDisconnectedError
 from cdc.kafka.connect import client_arguments
+from cdc.settings.config import load
 from cdc.source.kafka import KafkaSource
 from tests.kit.broker import PASSWORD, USER, Broker, Listener
 from tests.kit.topics import fill, make

@@ -15,14 +15,14 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from cdc.config import Settings, load
 from cdc.model import Kind, ObjectRef, Transaction
-from sinks.make import make_sink
+from cdc.settings.config import Settings, load
+from sinks.registry import make_sink
 from tests.kit import topics
 from tests.kit.broker import Broker
 from tests.kit.daemon import wait_until
 from tests.kit.foreign import Connector
-from tests.kit.oracle import State, difference
+from tests.kit.full_render import State, difference
 from tests.kit.sandbox import SandboxThread
 from tests.kit.topics import Member, leader_of, pair
 from tests.unit.kafka.test_foreign_shop import by_debezium, outbox_of, recorded

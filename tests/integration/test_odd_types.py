@@ -83,10 +83,10 @@ def test_the_old_forms_of_times(mariadb: Server, metadata: str) -> None:
     """MariaDB with mysql56_temporal_format = OFF, as tables from before 10.1 have it: other types in the log."""
     days = ("'2026-01-31 23:59:58.123456'", "'0000-00-00'", "'2026-00-01 01:02:03'", "'1000-01-01'")
     times = ("'12:34:56.654321'", "'-00:00:01.100000'", "'-838:59:59'", "'838:59:59'", "0", "'-00:00:00.5'")
-    stamps = ("'2026-01-31 23:59:58.123456'", "0", "'1970-01-01 00:00:01'", "'2038-01-19 03:14:07'")
+    lsns = ("'2026-01-31 23:59:58.123456'", "0", "'1970-01-01 00:00:01'", "'2038-01-19 03:14:07'")
     columns = [
         GridColumn(f"{kind}{decimals}", f"{kind}({decimals}) null", values)
-        for kind, values in (("datetime", days), ("time", times), ("timestamp", stamps))
+        for kind, values in (("datetime", days), ("time", times), ("timestamp", lsns))
         for decimals in range(7)
     ]
     mariadb.run("SET GLOBAL mysql56_temporal_format = OFF")

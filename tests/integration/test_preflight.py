@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from cdc.config import SourceSettings, TlsMode, TlsSettings
 from cdc.errors import CdcError, SetupError, SourceDisconnectedError
 from cdc.model import DeleteRule, ForeignKey, TableSpec
+from cdc.settings.config import SourceSettings, TlsMode, TlsSettings
 from cdc.source.preflight import findings, require
 from cdc.source.schemas import ServerSchemas
 from cdc.source.server import connect, foreign_keys

@@ -11,13 +11,13 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, ProducerFenced
 
-from cdc.config import load
 from cdc.errors import CdcError, SetupError
 from cdc.kafka.record import KafkaRecord, Mark, Origin, RowChange, encode
-from cdc.kafka_config import KafkaSettings
 from cdc.model import Position
 from cdc.relay.topic import Topic
 from cdc.relay.writer import Writer
+from cdc.settings.config import load
+from cdc.settings.kafka import KafkaSettings
 from tests.kit.broker import PASSWORD, USER, Broker, Listener, compacting
 from tests.kit.changes_topic import read
 

@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from cdc.kafka.record import KafkaRecord, Mark, Origin, RowChange, TableRecord, encode
-from cdc.member import as_published
+from cdc.members.opening import as_published
 from cdc.model import Position, Row
 from tests.kit import topics
 from tests.kit.broker import Broker, compacting

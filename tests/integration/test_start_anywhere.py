@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from cdc.config import SourceSettings
 from cdc.errors import LogFormatError, SetupError, SourceStoppedError, UnsupportedEventError
 from cdc.model import Position, Start, StartKind, Transaction
+from cdc.settings.config import SourceSettings
 from cdc.source.binlog import BinlogSource
 from cdc.source.files import FilesSource
 from tests.kit.follow import Follower

@@ -8,13 +8,13 @@ from typing import Any
 import pymysql
 import pytest
 
-from cdc.binlog.schema import Column
+from cdc.binlog.schema.columns import Column
 from cdc.model import Start, StartKind, TableSpec
 from cdc.source.files import FilesSource
 from cdc.source.schemas import read_columns
 from tests.kit.grid import SESSION, GridColumn, ServerSchema, create_table, grid, inserts, selected
 from tests.kit.odd_types import odd_columns
-from tests.kit.peer import inserted, is_same
+from tests.kit.reference_reader import inserted, is_same
 from tests.kit.servers import Server
 
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from cdc.engine.engine import Replica
+from cdc.members import handover
+from cdc.members.object_states import pack_state, unpack_state
+from cdc.messages import outbox, unconfirmed
+from cdc.messages.outbox import Entry, Limits
+from cdc.messages.receipts import Settlement, settle
 from cdc.model import Action, Change, Kind, ObjectRef, Outcome, Transaction, Urgency
-from cdc.replica import members, outbox, unknown
-from cdc.replica.member_records import pack_state, unpack_state
-from cdc.replica.outbox import Entry, Limits
-from cdc.replica.replica import Replica
-from cdc.replica.settle import Settlement, settle
 from tests.kit.toy import FixedClock, ToyMapper, toy_replica, transaction
 
 Fate = Literal["accepted", "landed", "late", "lost"]
@@ -102,7 +103,7 @@ class Account:
                         settlements = [Settlement(entry, Outcome.ACCEPTED) for entry in entries]
                         settle(store, settlements, self.clock.now_ms(), unknown_resend_ms=RESEND_MS)
                     else:
-                        unknown.note(store, [entry.ref for entry in entries])
+                        unconfirmed.note(store, [entry.ref for entry in entries])
                 sent += len(entries)
         return sent
 
@@ -125,38 +126,38 @@ class Account:
         self.clock.ms += milliseconds
         store = self.members[self.leader].store
         with store.transaction():
-            unknown.send_again(store, self.clock.now_ms())
+            unconfirmed.send_again(store, self.clock.now_ms())
 
     def publish(self) -> None:
         """The leader tells what became of objects."""
         replica = self.members[self.leader]
         with replica.store.transaction():
-            states = members.untold(replica, 1000)
+            states = handover.untold(replica, 1000)
         self.receipts += [Receipt(self.leader, state.ref, pack_state(state)) for state in states]
         with replica.store.transaction():
-            members.told(replica.store, states, len(self.receipts))
+            handover.told(replica.store, states, len(self.receipts))
 
     def read(self, member: int, limit: int = 1_000_000) -> None:
         """A member that does not lead reads the next receipts."""
         if member == self.leader:
             return
         replica = self.members[member]
-        first = members.offset(replica.store) or 0
+        first = handover.offset(replica.store) or 0
         found = self.receipts[first : first + limit]
         if not found:
             return
         states = [unpack_state(one.ref, one.value) for one in found if one.ref is not None]
         is_other = found[-1].leader != member
         with replica.store.transaction():
-            members.take(replica, states, first + len(found), forget_own=is_other)
+            handover.take(replica, states, first + len(found), forget_own=is_other)
 
     def restart(self, member: int) -> None:
         """A process ends at any moment and comes back as a follower."""
         replica = self.members[member]
         with replica.store.transaction():
-            members.follow(replica)
+            handover.follow(replica)
         with replica.store.transaction():
-            unknown.note_interrupted(replica.store)
+            unconfirmed.note_interrupted(replica.store)
 
     def take_over(self, member: int, *, after_kill: bool) -> None:
         """A member leads from now on; the one before was killed, or told all it knew and steps down."""
@@ -175,7 +176,7 @@ class Account:
         replica = self.members[member]
         self.receipts.append(Receipt(member))
         with replica.store.transaction():
-            members.lead(replica, now_ms)
+            handover.lead(replica, now_ms)
         self.leader = member
 
     # --------------------------------------------------------------------------------------------------- what holds

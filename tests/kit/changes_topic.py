@@ -85,7 +85,7 @@ def replica_rows(state: Path) -> Rows:
             rows = {}
             for row in db.execute(f'SELECT * FROM "r_{table}"'):
                 plain: dict[str, Any] = dict(row)
-                del plain["stamp"]
+                del plain["lsn"]
                 rows[tuple(plain[column] for column in key)] = plain
             if rows:
                 found[table] = rows
@@ -98,7 +98,7 @@ def faults_of_order(changes: Iterable[RowChange]) -> list[str]:
     """Where a topic breaks its promise: each change once, effective, in the order of commits."""
     faults = []
     held: dict[tuple[str, tuple[Value, ...]], Mapping[str, Value]] = {}
-    tx, row, was_last, stamp = "", 0, True, -1
+    tx, row, was_last, lsn = "", 0, True, -1
     seen: set[str] = set()
     for change in changes:
         where = f"{change.tx} row {change.row} ({change.table} {change.key})"
@@ -110,9 +110,9 @@ def faults_of_order(changes: Iterable[RowChange]) -> list[str]:
             seen.add(change.tx)
             tx, row = change.tx, 0
             if not change.origin.is_read:
-                if change.origin.stamp <= stamp:
+                if change.origin.lsn <= lsn:
                     faults.append(f"{where} is older than what came before")
-                stamp = change.origin.stamp
+                lsn = change.origin.lsn
         if change.row != row + 1:
             faults.append(f"{where} follows row {row}")
         row, was_last = change.row, change.is_last

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from cdc.errors import BatchRefusedError, SinkError
-from cdc.model import Action, Answer, Finding, Judgement, Message, ObjectType, Outcome, Quota, Receipt, Standing
+from cdc.model import Action, Answer, CheckResult, Message, ObjectType, Outcome, Quota, Receipt, SyncError, SyncStatus
 
 
 @dataclass
@@ -38,7 +38,7 @@ class FakeSink:
         self.poison: set[str] = set()
         self.held: dict[str, Message] = {}
         self.requests: list[tuple[float, tuple[Message, ...]]] = []
-        self.verdicts: list[Judgement] = []
+        self.verdicts: list[SyncError] = []
         self.unknown: set[str] = set()
         self.poll_error: SinkError | None = None
         self.broken: list[str] = []
@@ -102,23 +102,23 @@ class FakeSink:
                     self._rule(other in self.held, f"{message.external_id} refers to {other}, which is not there")
             self.held[message.external_id] = message
 
-    async def judgements(self, since_ms: int) -> Sequence[Judgement]:
+    async def sync_errors(self, since_ms: int) -> Sequence[SyncError]:
         """What ``verdicts`` holds."""
         if self.poll_error is not None:
             raise self.poll_error
         return [verdict for verdict in self.verdicts if verdict.errored_at > since_ms]
 
-    async def standing(self, object_type: ObjectType, external_id: str) -> Standing | None:
+    async def standing(self, object_type: ObjectType, external_id: str) -> SyncStatus | None:
         """Like is_known."""
-        return Standing(hubspot_id="1") if await self.is_known(object_type, external_id) else None
+        return SyncStatus(hubspot_id="1") if await self.is_known(object_type, external_id) else None
 
     async def is_known(self, object_type: ObjectType, external_id: str) -> bool:
         """Held, and not said to be unknown."""
         return external_id in self.held and external_id not in self.unknown
 
-    async def check(self) -> Sequence[Finding]:
+    async def check(self) -> Sequence[CheckResult]:
         """All is well."""
-        return [Finding("sink", True, "the fake sink is always there")]
+        return [CheckResult("sink", True, "the fake sink is always there")]
 
     async def push_mapping(self, *, dry_run: bool) -> Sequence[str]:
         """Nothing to do."""

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-from cdc.config import SourceSettings
 from cdc.model import Position, TableSpec, Transaction
+from cdc.settings.config import SourceSettings
 from cdc.source.binlog import BinlogSource
 
 WAIT_S = 30.0

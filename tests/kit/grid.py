@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pymysql
 
-from cdc.binlog.schema import Column
-from cdc.history.values import converter
+from cdc.binlog.schema.columns import Column
 from cdc.model import Value
+from cdc.snapshot.values import converter
 from cdc.source.schemas import read_columns
 from tests.kit.servers import Server
 

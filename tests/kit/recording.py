@@ -13,17 +13,17 @@ from pymysql.connections import Connection
 
 from cdc.binlog.decoder import LogDecoder
 from cdc.binlog.events import MAGIC
-from cdc.config import Settings
-from cdc.history.reader import RowLoader
 from cdc.model import Absent, ForeignKey, ObjectType, Position, TableSpec, Transaction, Value
 from cdc.replica.cascades import with_between
+from cdc.settings.config import Settings
+from cdc.snapshot.reader import RowLoader
 from cdc.source.server import current_position, foreign_keys, read_identity
 from cdc.startup import row_loader
 from mappers.mapping import MagentoMapping
 from tests.kit import schema
-from tests.kit.clerk import NAMESPACE
 from tests.kit.events import MAPPING, SCENES, Scene, World, open_shop
 from tests.kit.recorded import boundaries
+from tests.kit.replica_harness import NAMESPACE
 from tests.kit.rows import DictRows
 from tests.kit.servers import Server
 from tests.kit.shop import Shop

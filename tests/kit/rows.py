@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from cdc.model import ObjectRef, Row, Sweep, TableSpec, Value
+from cdc.model import BulkInvalidation, ObjectRef, Row, TableSpec, Value
 from cdc.protocols import Mapper, RowReader
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class DictRows:
 
     # ------------------------------------------------------------------------------------------------ changing
 
-    def put(self, table: str, **columns: Value) -> list[ObjectRef | Sweep]:
+    def put(self, table: str, **columns: Value) -> list[ObjectRef | BulkInvalidation]:
         """Insert or replace a row; a row held keeps the columns that are not named. Returns what was touched."""
         spec = self.specs[table]
         assert columns.keys() <= {*spec.columns}, f"{table} has no {sorted(columns.keys() - {*spec.columns})}"
@@ -49,21 +49,21 @@ class DictRows:
         self._tables[table][key] = row
         return self._touched(spec, held, row)
 
-    def remove(self, table: str, *key: Value) -> list[ObjectRef | Sweep]:
+    def remove(self, table: str, *key: Value) -> list[ObjectRef | BulkInvalidation]:
         """Delete a row, without cascades. Returns what was touched."""
         held = self._tables[table].pop(key, None)
         self._by_value[table].clear()
         return [] if held is None else self._touched(self.specs[table], held, None)
 
-    def _touched(self, spec: TableSpec, before: Row | None, after: Row | None) -> list[ObjectRef | Sweep]:
+    def _touched(self, spec: TableSpec, before: Row | None, after: Row | None) -> list[ObjectRef | BulkInvalidation]:
         if spec.reference:
             self._references.clear()
-        return list(self.mapper.touched(spec.name, before, after, self))
+        return list(self.mapper.affected(spec.name, before, after, self))
 
-    def spread(self, touched: Iterable[ObjectRef | Sweep]) -> set[ObjectRef]:
+    def spread(self, affected: Iterable[ObjectRef | BulkInvalidation]) -> set[ObjectRef]:
         """The objects named, sweeps worked off."""
         found: set[ObjectRef] = set()
-        for item in touched:
+        for item in affected:
             if isinstance(item, ObjectRef):
                 found.add(item)
                 continue

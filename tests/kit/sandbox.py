@@ -11,7 +11,7 @@ import urllib.request
 from cdc.model import ObjectType
 from sinks.sandbox.server import SandboxServer, start
 from tests.kit.daemon import fetch
-from tests.kit.oracle import State, living
+from tests.kit.full_render import State, living
 
 
 class SandboxThread:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from cdc.errors import OutcomeUnknownError, SinkThrottledError, SinkUnauthorizedError
-from cdc.model import Action, Answer, Judgement, Message, ObjectType, Outcome, Quota, Standing
+from cdc.model import Action, Answer, Message, ObjectType, Outcome, Quota, SyncError, SyncStatus
 from tests.kit.fakesink import FakeSink, Plan
 
 GRACE_S = 0.05
@@ -171,10 +171,10 @@ class StrictSink(FakeSink):
         count = len(sent | fresh)
         self._rule(count <= self._max_deletes + 1, f"{count} deletions within an hour")
 
-    async def judgements(self, since_ms: int) -> Sequence[Judgement]:
+    async def sync_errors(self, since_ms: int) -> Sequence[SyncError]:
         """Counted like any request."""
         self._check_rate()
-        return await super().judgements(since_ms)
+        return await super().sync_errors(since_ms)
 
     async def is_known(self, object_type: ObjectType, external_id: str) -> bool:
         """Counted like any request."""
@@ -198,17 +198,17 @@ class Wire:
         await self._alive()
         return await self._sink.send(messages)
 
-    async def judgements(self, since_ms: int) -> Sequence[Judgement]:
+    async def sync_errors(self, since_ms: int) -> Sequence[SyncError]:
         """See ``Sink``."""
         await self._alive()
-        return await self._sink.judgements(since_ms)
+        return await self._sink.sync_errors(since_ms)
 
     async def is_known(self, object_type: ObjectType, external_id: str) -> bool:
         """See ``Sink``."""
         await self._alive()
         return await self._sink.is_known(object_type, external_id)
 
-    async def standing(self, object_type: ObjectType, external_id: str) -> Standing | None:
+    async def standing(self, object_type: ObjectType, external_id: str) -> SyncStatus | None:
         """See ``Sink``."""
         return None
 

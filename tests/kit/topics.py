@@ -104,7 +104,7 @@ class Member(Daemon):
         )
 
     def replica(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Its rows by table, without their stamps: those may tell another order of topics."""
+        """Its rows by table, without their LSNs: those may tell another order of topics."""
         tables = self.rows("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'r\\_%' ESCAPE '\\'")
         return {
             name: sorted((row[:-1] for row in self.rows(f'SELECT * FROM "{name}"')), key=repr) for (name,) in tables

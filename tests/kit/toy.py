@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from cdc.engine.engine import Replica
 from cdc.errors import RenderError
 from cdc.model import (
+    BulkInvalidation,
     Change,
     DeleteRule,
+    FetchByKey,
     ForeignKey,
     Kind,
     ObjectRef,
     Op,
     Position,
-    Pull,
     Rendered,
     Row,
-    Sweep,
     TableSpec,
     Transaction,
     Value,
 )
 from cdc.protocols import RowReader
-from cdc.replica.replica import Replica
 
 CUSTOMERS = TableSpec("customers", ("id",), ("id", "email", "grp"))
 GROUPS = TableSpec("groups", ("id",), ("id", "code"), reference=True)
@@ -48,16 +48,16 @@ class ToyMapper:
     def keep(self, table: str, row: Row, rows: RowReader) -> bool:
         return True
 
-    def touched(
+    def affected(
         self, table: str, before: Row | None, after: Row | None, rows: RowReader
-    ) -> Iterator[ObjectRef | Sweep]:
+    ) -> Iterator[ObjectRef | BulkInvalidation]:
         for row in (before, after):
             if row is None:
                 continue
             if table == "customers":
                 yield ObjectRef(Kind.CUSTOMER, int(row["id"]))  # type: ignore[arg-type]
             elif table == "groups":
-                yield Sweep(Kind.CUSTOMER, "customers", "id", "grp", row["id"])
+                yield BulkInvalidation(Kind.CUSTOMER, "customers", "id", "grp", row["id"])
             elif table == "orders":
                 yield ObjectRef(Kind.ORDER, int(row["id"]))  # type: ignore[arg-type]
             else:
@@ -86,19 +86,19 @@ class ToyMapper:
             return None
         return Rendered({"sku": str(row["sku"])}, (ObjectRef(Kind.ORDER, int(row["order_id"])),))  # type: ignore[arg-type]
 
-    def everything(self) -> tuple[Sweep, ...]:
+    def everything(self) -> tuple[BulkInvalidation, ...]:
         return (
-            Sweep(Kind.CUSTOMER, "customers", "id"),
-            Sweep(Kind.ORDER, "orders", "id"),
-            Sweep(Kind.ITEM, "items", "id"),
+            BulkInvalidation(Kind.CUSTOMER, "customers", "id"),
+            BulkInvalidation(Kind.ORDER, "orders", "id"),
+            BulkInvalidation(Kind.ITEM, "items", "id"),
         )
 
-    def pulls(self, ref: ObjectRef, rows: RowReader) -> tuple[Pull, ...]:
+    def fetches(self, ref: ObjectRef, rows: RowReader) -> tuple[FetchByKey, ...]:
         if ref.kind is Kind.CUSTOMER:
-            return (Pull("customers", "id", ref.id),)
+            return (FetchByKey("customers", "id", ref.id),)
         if ref.kind is Kind.ORDER:
-            return (Pull("orders", "id", ref.id), Pull("items", "order_id", ref.id))
-        return (Pull("items", "id", ref.id),)
+            return (FetchByKey("orders", "id", ref.id), FetchByKey("items", "order_id", ref.id))
+        return (FetchByKey("items", "id", ref.id),)
 
 
 class FixedClock:
@@ -145,12 +145,12 @@ def toy_replica(folder: Path, *, complete: bool = True, clock: FixedClock | None
     if replica.places.position is None:
         with replica.store.transaction():
             replica.begin(position(4), complete=complete)
-            replica.renderer.floor_ms = 0
+            replica.renderer.minimum_changed_at = 0
     return replica
 
 
 def contents(replica: Replica) -> dict[str, list[tuple[object, ...]]]:
-    """All rows without their stamps."""
+    """All rows without their LSNs."""
     return {
         spec.name: sorted(stored[:-1] for stored in replica.rows.tables[spec.name].every()) for spec in replica.tables
     }

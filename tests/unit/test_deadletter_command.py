@@ -10,11 +10,11 @@ from typer.testing import CliRunner, Result
 
 from cdc.cli.main import app
 from cdc.clock import SystemClock
-from cdc.config import load
+from cdc.engine.engine import Replica
 from cdc.errors import ConfigError
+from cdc.messages import dead_letters
 from cdc.model import Action, BadRecord, Feed, Kind, ObjectRef
-from cdc.replica import deadletters
-from cdc.replica.replica import Replica
+from cdc.settings.config import load
 from mappers.mapping import MagentoMapping
 
 BAD = [BadRecord("shop.magento.sales_order", 1, 17, "its value is not JSON"), BadRecord("m", 0, 2, "its type is 'odd'")]
@@ -29,8 +29,8 @@ def settings(tmp_path: Path) -> Path:
     replica = Replica(held.state.dir, MagentoMapping(held.mapping), (), SystemClock(), has_server=False)
     with replica.store.transaction():
         replica.feeds.take(Feed(bad=tuple(BAD)), 1_700_000_000_000)
-        letter = deadletters.DeadLetter(ObjectRef(Kind.ORDER, 42), Action.UPSERT, 1, 2, "refused", "too long", "")
-        deadletters.add(replica.store, letter)
+        letter = dead_letters.DeadLetter(ObjectRef(Kind.ORDER, 42), Action.UPSERT, 1, 2, "refused", "too long", "")
+        dead_letters.add(replica.store, letter)
     replica.close()
     return path
 

@@ -13,8 +13,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from cdc.config import ENV_PREFIX, Settings, load
 from cdc.errors import ConfigError
+from cdc.settings.config import ENV_PREFIX, Settings, load
 from cdc.web.app import make_app
 from cdc.web.metrics import Metrics
 

@@ -9,7 +9,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from cdc.config import load
+from cdc.settings.config import load
 
 PATH = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes" / "relay" / "relay.yaml"
 DOCUMENTS = {found["kind"]: found for found in yaml.safe_load_all(PATH.read_text(encoding="utf-8"))}

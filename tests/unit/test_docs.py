@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import typer.main
 
-from cdc import settings_doc
 from cdc.cli.main import app
-from cdc.config import ENV_PREFIX, Settings
+from cdc.settings import documentation
+from cdc.settings.config import ENV_PREFIX, Settings
 from cdc.web import catalogue
 from cdc.web.app import make_app
 from cdc.web.metrics import Metrics
@@ -22,7 +22,7 @@ from cdc.web.metrics import Metrics
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(ROOT.glob("*.md"))
 PARTS = ("cdc", "mappers", "sinks", "tests", "deploy", ".ci")
-SETTINGS = {name for name, _ in settings_doc.fields()}
+SETTINGS = {name for name, _ in documentation.fields()}
 
 BLOCK = re.compile(r"^[ ]*```(\w*)\n(.*?)^[ ]*```", re.DOTALL | re.MULTILINE)
 SPAN = re.compile(r"`([^`\n]+(?:\n[^`\n]+)?)`")

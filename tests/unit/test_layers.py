@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -13,55 +14,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("cdc", "mappers", "sinks")
 
-LEAVES = (
-    "cdc.model", "cdc.errors", "cdc.config", "cdc.mapping_config", "cdc.mapping_columns", "cdc.mapping_tables",
-    "cdc.mapping_rules", "cdc.json_path", "cdc.kafka_values", "cdc.kafka_config", "cdc.protocols", "cdc.clock",
-    "cdc.sync_errors", "cdc.change_codec", "cdc.collector", "cdc.stopping",
-)  # fmt: skip
-EVERYTHING = PACKAGES
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+LAYERS: tuple[tuple[str, ...], ...] = tuple(
+    tuple(part.strip() for part in layer.split("|")) for layer in CONTRACTS[0]["layers"]
+)
+"""The one list of layers, top first; import-linter reads it from pyproject.toml. A layer sees only those below it."""
 
-ALLOWED: dict[str, tuple[str, ...]] = {
-    "cdc.model": (),
-    "cdc.errors": (),
-    "cdc.clock": (),
-    "cdc.sync_errors": (),
-    "cdc.stopping": (),
-    "cdc.collector": (),
-    "cdc.section": (),
-    "cdc.unmappable": (),
-    "cdc.json_path": (),
-    "cdc.mapping_columns": ("cdc.section", "cdc.unmappable", "cdc.json_path"),
-    "cdc.mapping_tables": ("cdc.mapping_columns", "cdc.section", "cdc.unmappable", "cdc.json_path"),
-    "cdc.mapping_rules": ("cdc.mapping_columns", "cdc.section", "cdc.unmappable"),
-    "cdc.mapping_config": (
-        "cdc.model", "cdc.section", "cdc.mapping_columns", "cdc.mapping_tables", "cdc.mapping_rules",
-    ),
-    "cdc.kafka_values": ("cdc.section",),
-    "cdc.kafka_config": ("cdc.section", "cdc.kafka_values"),
-    "cdc.config": ("cdc.model", "cdc.errors", "cdc.section", "cdc.mapping_config", "cdc.kafka_config"),
-    "cdc.protocols": ("cdc.model",),
-    "cdc.change_codec": ("cdc.model", "cdc.errors"),
-    "cdc.logs": ("cdc.config",),
-    "cdc.settings_doc": ("cdc.config",),
-    "cdc.binlog": LEAVES,
-    "cdc.kafka": LEAVES,
-    "cdc.source": (*LEAVES, "cdc.binlog", "cdc.kafka"),
-    "cdc.replica": (*LEAVES, "cdc.kafka"),
-    "cdc.history": (*LEAVES, "cdc.replica", "cdc.source", "cdc.binlog"),  # it reads rows over the source's connection
-    "cdc.delivery": (*LEAVES, "cdc.replica"),
-    "cdc.web": LEAVES,
-    "mappers": LEAVES,
-    "sinks": LEAVES,
-    "cdc.leader": (*LEAVES, "cdc.replica", "cdc.kafka"),
-    "cdc.parts": EVERYTHING,
-    "cdc.member": EVERYTHING,
-    "cdc.startup": EVERYTHING,
-    "cdc.status": EVERYTHING,
-    "cdc.daemon": EVERYTHING,
-    "cdc.relay": EVERYTHING,
-    "cdc.cli": EVERYTHING,
-}  # fmt: skip
-"""What each part may import besides itself. Only the last five see everything, and none of them sees the commands."""
+EXCEPTIONS = {tuple(line.split(" -> ")) for line in CONTRACTS[0].get("ignore_imports", ())}
 
 MAX_LINES = 400
 LONGER = {"cdc.model": "all shared types in one place, mostly docstrings"}
@@ -112,19 +71,35 @@ def within(module: str, parts: tuple[str, ...]) -> bool:
     return any(module == part or module.startswith(f"{part}.") for part in parts)
 
 
+def layer_of(module: str) -> tuple[int, str]:
+    """The module's layer (0 is the top) and its part of that layer. AssertionError if it belongs to none."""
+    found = [(at, part) for at, layer in enumerate(LAYERS) for part in layer if within(module, (part,))]
+    assert found, f"{module} belongs to no layer; add it to the layers in pyproject.toml"
+    return found[0]
+
+
 @pytest.mark.parametrize("module", modules())
 def test_imports_run_one_way(module: str) -> None:
-    """A module imports only what its part may see; nothing imports the commands or the tests."""
-    parts = [part for part in ALLOWED if within(module, (part,))]
+    """A module imports only its own part and the layers below; nothing imports the tests."""
     if module in PACKAGES:
         return  # an empty file
-    assert parts, f"{module} belongs to no part; add it to ALLOWED with what it may import"
-    part = parts[0]
-    back = {name for name, _ in imports(module) if not within(name, (*ALLOWED[part], part))}
-    if part != "cdc.cli":
-        back |= {name for name, _ in imports(module) if within(name, ("cdc.cli",))}
+    own, part = layer_of(module)
+    back = {
+        name
+        for name, _ in imports(module)
+        if within(name, ("tests",)) or not (within(name, (part,)) or layer_of(name)[0] > own)
+    }
+    back -= {name for name in back if (module, name) in EXCEPTIONS}
 
     assert not back, f"{module} must not import {sorted(back)}"
+
+
+@pytest.mark.parametrize("contract", CONTRACTS[1:], ids=lambda contract: str(contract["name"]))
+def test_what_is_forbidden_is_not_imported(contract: dict[str, list[str]]) -> None:
+    """Mappers, sinks and pages never see the rooms that the contract forbids them."""
+    for module in (name for name in modules() if within(name, tuple(contract["source_modules"]))):
+        seen = {name for name, _ in imports(module) if within(name, tuple(contract["forbidden_modules"]))}
+        assert not seen, f"{module} must not import {sorted(seen)}"
 
 
 def test_there_are_no_circles() -> None:

@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from cdc import logs
-from cdc.config import LogSettings, load
+from cdc.settings.config import LogSettings, load
 
 SECRET = "s3cret/+Key with space"
 

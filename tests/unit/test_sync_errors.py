@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cdc.delivery.judge import ASSOCIATION_KINDS
+from cdc.delivery.sync_error_poller import ASSOCIATION_KINDS
 from cdc.sync_errors import ACCOUNT_WIDE, ADVICE, NO_RECORD, advice_for
 
 V1 = [

@@ -7,10 +7,10 @@ from typing import Any
 
 from tests.kit.shop.db import Db
 
-WEBSITES = ((0, "admin", "Admin", 0), (1, "base", "Main Website", 1), (2, "outlet", "Outlet", 2))
-GROUPS = ((0, 0, "Default", "default", 0), (1, 1, "Main Website Store", "main_store", 1), (2, 2, "Outlet", "outlet", 3))
+WEBSITES = ((0, "admin", "Admin", 0), (1, "base", "Main Website", 1), (2, "outlet", "Output", 2))
+GROUPS = ((0, 0, "Default", "default", 0), (1, 1, "Main Website Store", "main_store", 1), (2, 2, "Output", "outlet", 3))
 STORES = ((0, "admin", 0, 0, "Admin"), (1, "default", 1, 1, "English"), (2, "fr", 1, 1, "Français"),
-          (3, "outlet", 2, 2, "Outlet"))  # fmt: skip
+          (3, "outlet", 2, 2, "Output"))  # fmt: skip
 STORE_WEBSITE = {store: website for store, _, website, _, _ in STORES}
 WEBSITE_OF = {website: name for website, _, name, _ in WEBSITES}
 

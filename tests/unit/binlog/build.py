@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Sequence
 
 from cdc.binlog.events import EventType
-from cdc.binlog.table_map import ColumnType
+from cdc.binlog.rows.table_map import ColumnType
 
 SOURCE = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 STAMP = 1_700_000_000
@@ -37,13 +37,13 @@ class Log:
         self.events: list[bytes] = []
 
     def put(
-        self, kind: int, body: bytes, *, stamp: int = STAMP, flags: int = 0, end: int | None = None, server_id: int = 1
+        self, kind: int, body: bytes, *, lsn: int = STAMP, flags: int = 0, end: int | None = None, server_id: int = 1
     ) -> bytes:
         """Append one event; ``end`` overrides the end position in its header."""
         length = 19 + len(body) + (4 if self.checksum or kind == EventType.FORMAT_DESCRIPTION else 0)
         self.offset += length
         shown = self.offset & 0xFFFFFFFF if end is None else end
-        event = struct.pack("<IBIIIH", stamp, kind, server_id, length, shown, flags) + body
+        event = struct.pack("<IBIIIH", lsn, kind, server_id, length, shown, flags) + body
         if len(event) < length:
             event += struct.pack("<I", zlib.crc32(event))
         self.events.append(event)
@@ -82,7 +82,7 @@ class Log:
         before = self.offset
         body = struct.pack("<Q", offset) + name.encode()
         if artificial:
-            event = self.put(EventType.ROTATE, body, stamp=0, flags=0x20, end=0)
+            event = self.put(EventType.ROTATE, body, lsn=0, flags=0x20, end=0)
             self.offset = before
             return event
         return self.put(EventType.ROTATE, body)

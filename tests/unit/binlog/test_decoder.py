@@ -99,7 +99,7 @@ def test_another_file_of_the_same_name_is_no_place_to_go_on() -> None:
     later = Log(offset=ended.offset)
     later.format(end=0)  # as the server repeats it to whoever begins inside the file
     younger = Log(offset=ended.offset)
-    younger.format(end=0, stamp=ended.born + 1)
+    younger.format(end=0, lsn=ended.born + 1)
 
     assert feed_all(decoder(start=ended), later) == []
     with pytest.raises(PositionLostError, match="begun anew"):
@@ -326,7 +326,7 @@ def test_a_heartbeat_moves_the_resume_point_only_forward() -> None:
     log.format()
     place = log.offset
     for end in (place, place + 700, place + 700):
-        log.put(EventType.HEARTBEAT, b"binlog.000001", stamp=0, end=end)
+        log.put(EventType.HEARTBEAT, b"binlog.000001", lsn=0, end=end)
 
     assert [t.end.offset for t in feed_all(decoder(), log)] == [place, place + 700]
 
@@ -347,7 +347,7 @@ def test_a_heartbeat_settles_what_ignored_events_led_up_to() -> None:
     log.put(EventType.IGNORABLE, b"anything")
     place = log.offset
     for _ in range(2):
-        log.put(EventType.HEARTBEAT, b"binlog.000001", stamp=0, end=place)
+        log.put(EventType.HEARTBEAT, b"binlog.000001", lsn=0, end=place)
 
     assert [t.end.offset for t in feed_all(decoder(), log)][1:] == [place]
 
@@ -406,7 +406,7 @@ def test_truncate_and_definitions_are_told() -> None:
     made = feed_all(decoder(), log)[1:]
 
     assert made[0].changes == [Change("things", Op.TRUNCATE, None, None)]
-    assert [[doubt.table for doubt in t.doubtful] for t in made] == [[], ["things"], ["things"], [], [], []]
+    assert [[stale_table.table for stale_table in t.stale] for t in made] == [[], ["things"], ["things"], [], [], []]
     assert [[schema.exists for schema in t.schemas] for t in made[-2:]] == [[], [False]]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cdc.binlog.query import Kind, read_statement
+from cdc.binlog.schema.query import Kind, read_statement
 from tests.fuzz.targets import TARGETS
 
 CORPUS = Path(__file__).parents[2] / "fuzz" / "corpus"

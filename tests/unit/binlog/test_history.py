@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cdc.binlog.history import SchemaHistory
-from cdc.binlog.query import read_statement
-from cdc.binlog.schema import Column, Look
+from cdc.binlog.schema.columns import Column, Look
+from cdc.binlog.schema.history import SchemaHistory
+from cdc.binlog.schema.query import read_statement
 from cdc.model import Position, TableSpec
 
 NOW = Position("binlog.000009", 900)
@@ -48,8 +48,8 @@ def a_history(server: Server | None = None, *statements: str) -> SchemaHistory:
 
 def define(history: SchemaHistory, statement: str, *, database: str = "shop") -> list[str]:
     """The tables that are doubtful after it."""
-    doubts = history.define(read_statement(database, statement.encode()), is_mariadb=False)
-    return [doubt.table for doubt in doubts]
+    stale_tables = history.define(read_statement(database, statement.encode()), is_mariadb=False)
+    return [stale_table.table for stale_table in stale_tables]
 
 
 def names(history: SchemaHistory, table: str = "m2_t") -> list[str]:

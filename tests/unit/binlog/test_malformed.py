@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cdc.binlog.decoder import LogDecoder
 from cdc.binlog.events import EventType
-from cdc.binlog.json_binary import json_text
+from cdc.binlog.values.json_binary import json_text
 from cdc.errors import LogFormatError, SourceDisconnectedError, SourceStoppedError
 from cdc.model import Position, TableSpec
 from tests.unit.binlog.build import TWO_COLUMNS, Log, packet, thing

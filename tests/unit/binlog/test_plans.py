@@ -8,12 +8,12 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdc.binlog.generic import places_in, read_pair, read_row
-from cdc.binlog.plans import PlanMaker
-from cdc.binlog.rows import TableReader
-from cdc.binlog.shape import Shape
-from cdc.binlog.table_map import ColumnType, Field
-from cdc.binlog.values import Traits, codec_of, layout_of
+from cdc.binlog.rows.decode import TableReader
+from cdc.binlog.rows.generic import places_in, read_pair, read_row
+from cdc.binlog.rows.plans import PlanMaker
+from cdc.binlog.rows.table_map import ColumnType, Field
+from cdc.binlog.schema.row_layout import RowLayout
+from cdc.binlog.values.decode import Traits, codec_of, layout_of
 from cdc.model import ABSENT, Change, Op
 
 _T = ColumnType
@@ -29,7 +29,7 @@ _CHARSETS = ["utf8mb4", "latin1", None, "ucs2"]
 
 
 @st.composite
-def shapes(draw: st.DrawFn) -> tuple[Shape, list[Field]]:
+def shapes(draw: st.DrawFn) -> tuple[RowLayout, list[Field]]:
     """A table of up to 20 columns, some of them wanted, in any order, and one that it does not have."""
     fields = draw(st.lists(st.sampled_from(_FIELDS), min_size=1, max_size=20))
     cells: list[int | None] = list(draw(st.sets(st.integers(0, len(fields) - 1))))
@@ -40,10 +40,10 @@ def shapes(draw: st.DrawFn) -> tuple[Shape, list[Field]]:
         if place is not None:
             charset, unsigned = draw(st.sampled_from(_CHARSETS)), draw(st.booleans())
             codecs[place] = codec_of(fields[place], Traits(unsigned, charset, labels))
-    return Shape("things", tuple(layout_of(field) for field in fields), tuple(cells), codecs, key_width=0), fields
+    return RowLayout("things", tuple(layout_of(field) for field in fields), tuple(cells), codecs, key_width=0), fields
 
 
-def _value(draw: st.DrawFn, shape: Shape, place: int) -> bytes:
+def _value(draw: st.DrawFn, shape: RowLayout, place: int) -> bytes:
     layout = shape.layouts[place]
     if not layout.prefix:
         return draw(st.binary(min_size=layout.width, max_size=layout.width))
@@ -52,7 +52,7 @@ def _value(draw: st.DrawFn, shape: Shape, place: int) -> bytes:
 
 
 @st.composite
-def images(draw: st.DrawFn, shape: Shape) -> tuple[bytes, bytes]:
+def images(draw: st.DrawFn, shape: RowLayout) -> tuple[bytes, bytes]:
     """(bitmap of the columns present, the image with its NULL bits)."""
     present = [place for place in range(shape.count) if draw(st.integers(0, 9))] or [0]
     bitmap = sum(1 << place for place in present).to_bytes(shape.bitmap_bytes, "little")
@@ -122,10 +122,10 @@ def test_a_reader_gives_the_same_changes_with_and_without_plans(data: st.DataObj
     assert _outcome(lambda: read(1, 0)) == plain
 
 
-def _two_columns(wanted: tuple[int | None, ...]) -> Shape:
+def _two_columns(wanted: tuple[int | None, ...]) -> RowLayout:
     fields = (Field(_T.LONG), Field(_T.VARCHAR, 40))
     codecs = {place: codec_of(fields[place], Traits(False, "utf8mb4")) for place in wanted if place is not None}
-    return Shape("things", tuple(map(layout_of, fields)), wanted, codecs)
+    return RowLayout("things", tuple(map(layout_of, fields)), wanted, codecs)
 
 
 def test_an_update_of_columns_that_are_not_wanted_is_no_change() -> None:
@@ -152,7 +152,9 @@ def test_minimal_after_images_are_completed_from_the_before_image() -> None:
 
 def test_the_plans_of_a_table_are_bounded() -> None:
     """Past the bound rows still read, through the generic decoder."""
-    shape = Shape("wide", tuple(layout_of(Field(_T.TINY)) for _ in range(8)), (0,), {0: codec_of(_FIELDS[0], Traits())})
+    shape = RowLayout(
+        "wide", tuple(layout_of(Field(_T.TINY)) for _ in range(8)), (0,), {0: codec_of(_FIELDS[0], Traits())}
+    )
     reader = TableReader(shape, most_plans=3, plan_after=0)
     out: list[Change] = []
     for nulls in range(200):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cdc.binlog.query import Kind, read_statement
+from cdc.binlog.schema.query import Kind, read_statement
 
 
 @pytest.mark.parametrize(

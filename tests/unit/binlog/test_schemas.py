@@ -6,7 +6,7 @@ import pytest
 
 from cdc.binlog.decoder import LogDecoder
 from cdc.binlog.events import EventType
-from cdc.binlog.schema import Column, SchemaLookup
+from cdc.binlog.schema.columns import Column, SchemaLookup
 from cdc.errors import UnsupportedEventError
 from cdc.model import Position, TableSpec, Transaction
 from tests.unit.binlog.build import Log, table_map_body, thing

@@ -10,9 +10,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from cdc.delivery.account import TRY_CAP_S, AccountWait
-from cdc.model import Judgement, Message, ObjectType
+from cdc.model import Message, ObjectType, SyncError
 from tests.kit.clock import simulate
-from tests.kit.desk import Desk, customer, order
+from tests.kit.delivery_harness import DeliveryHarness, customer, order
 from tests.kit.fakesink import FakeSink
 
 HOUR_S = 3600
@@ -29,23 +29,23 @@ class Account(FakeSink):
         if not self.fault:
             super()._apply(messages)
 
-    async def judgements(self, since_ms: int) -> Sequence[Judgement]:
+    async def sync_errors(self, since_ms: int) -> Sequence[SyncError]:
         """Every message that was not applied, judged two seconds after it came."""
         now_ms = 1_700_000_000_000 + int(asyncio.get_running_loop().time() * 1000)
         found = [
-            Judgement(m.object_type, m.external_id, m.changed_at, 1_700_000_000_000 + int(at * 1000) + 2000, self.fault)
+            SyncError(m.object_type, m.external_id, m.changed_at, 1_700_000_000_000 + int(at * 1000) + 2000, self.fault)
             for at, batch in self.requests
             for m in batch
             if self.held.get(m.external_id) != m
         ]
-        return [judgement for judgement in found if since_ms < judgement.errored_at <= now_ms] if self.fault else []
+        return [sync_error for sync_error in found if since_ms < sync_error.errored_at <= now_ms] if self.fault else []
 
 
-async def render_for(desk: Desk, seconds: float) -> None:
+async def render_for(harness: DeliveryHarness, seconds: float) -> None:
     """Let delivery run, and render what asks for it."""
     for _ in range(int(seconds / 10)):
-        if desk.books.work():
-            desk.delivery.wake()
+        if harness.books.work():
+            harness.delivery.wake()
         await asyncio.sleep(10)
 
 
@@ -54,24 +54,24 @@ def test_nothing_is_set_aside_and_all_goes_once_the_account_is_well(tmp_path: Pa
     """One line says why nothing is sent; tries grow rare; what was refused is sent again in order."""
 
     async def story() -> None:
-        desk = Desk(tmp_path, Account(kind))
+        harness = DeliveryHarness(tmp_path, Account(kind))
         for number in range(30):
-            desk.books.put(customer(number))
-            desk.books.put(order(number), customer(number))
+            harness.books.put(customer(number))
+            harness.books.put(order(number), customer(number))
         with capture_logs() as lines:
-            async with desk.running() as delivery:
-                await render_for(desk, HOUR_S / 2)
-                tried = len(desk.sink.requests)
+            async with harness.running() as delivery:
+                await render_for(harness, HOUR_S / 2)
+                tried = len(harness.sink.requests)
                 assert not delivery.is_accepting
                 assert kind in delivery.reason
                 assert "by itself" in delivery.reason
                 assert delivery.status()["sending"]["state"] == "account"
                 assert 0 < delivery.status()["sending"]["next_try_s"] <= TRY_CAP_S
-                desk.sink.fault = ""  # type: ignore[attr-defined]
-                await render_for(desk, 2 * TRY_CAP_S)
+                harness.sink.fault = ""  # type: ignore[attr-defined]
+                await render_for(harness, 2 * TRY_CAP_S)
                 assert delivery.is_accepting
-        assert len(desk.sink.held) == 60
-        assert desk.books.letters() == []
+        assert len(harness.sink.held) == 60
+        assert harness.books.letters() == []
         assert tried <= 2 + 5  # what went before the first verdict, then one a try
         said = [line["event"] for line in lines if line["event"].startswith("sink_")]
         assert said == ["sink_takes_nothing", "sink_recovered"]
@@ -83,21 +83,21 @@ def test_other_verdicts_beside_it_are_dead_letters_as_ever(tmp_path: Path) -> No
     """Only what was refused for the account's sake is sent again."""
 
     async def story() -> None:
-        desk = Desk(tmp_path)
+        harness = DeliveryHarness(tmp_path)
         for number in (1, 2):
-            desk.books.put(customer(number))
-        async with desk.running() as delivery:
-            await desk.settle(delivery)
+            harness.books.put(customer(number))
+        async with harness.running() as delivery:
+            await harness.settle(delivery)
             for number, kind in ((1, "INVALID_ENUM_PROPERTY"), (2, "SETTINGS_NOT_ENABLED")):
-                held = desk.sink.held[f"magento-customer-{number}"]
-                desk.sink.verdicts.append(
-                    Judgement(ObjectType.CONTACT, held.external_id, held.changed_at, desk.clock.now_ms(), kind)
+                held = harness.sink.held[f"magento-customer-{number}"]
+                harness.sink.verdicts.append(
+                    SyncError(ObjectType.CONTACT, held.external_id, held.changed_at, harness.clock.now_ms(), kind)
                 )
             await asyncio.sleep(20)
             assert not delivery.is_accepting
-            await desk.settle(delivery)
-        assert desk.books.letters() == [("customer", 1)]
-        assert desk.sent(ObjectType.CONTACT)[-1] == ("customer-2",)
+            await harness.settle(delivery)
+        assert harness.books.letters() == [("customer", 1)]
+        assert harness.sent(ObjectType.CONTACT)[-1] == ("customer-2",)
 
     simulate(story())
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from cdc.delivery.latency import Latencies, latency_of, percentile
+from cdc.messages.outbox import Entry
+from cdc.messages.renderer import RenderRequest
 from cdc.model import Action, Kind, Latency, ObjectRef, ObjectType, Urgency
-from cdc.replica.outbox import Entry
-from cdc.replica.render import Cause
 from tests.kit.clock import simulate
-from tests.kit.desk import Desk, customer, product
+from tests.kit.delivery_harness import DeliveryHarness, customer, product
 from tests.kit.fakesink import FakeSink, Plan
 
 
@@ -66,17 +66,17 @@ def test_a_delivered_message_is_timed(tmp_path: Path) -> None:
     """Commit, reading, rendering, sending and the answer are all in the status, per object type."""
 
     async def story() -> dict[str, dict[str, dict[str, float]]]:
-        desk = Desk(tmp_path, FakeSink(plan=lambda _: Plan(0.1, 0.3)))
-        now_ms = desk.clock.now_ms()
-        desk.books.put(product(1), urgency=Urgency.HISTORY)
+        harness = DeliveryHarness(tmp_path, FakeSink(plan=lambda _: Plan(0.1, 0.3)))
+        now_ms = harness.clock.now_ms()
+        harness.books.put(product(1), urgency=Urgency.HISTORY)
         ref = customer(1)
-        desk.books.shop[ref] = desk.books.shop[product(1)]
-        with desk.books.store.transaction():
-            cause = Cause("binlog.000001:4", now_ms - 5_000, Urgency.LIVE, read_ms=now_ms - 1_000)
-            desk.books.renderer.render(ref, cause)
-        await desk.deliver()
+        harness.books.shop[ref] = harness.books.shop[product(1)]
+        with harness.books.store.transaction():
+            cause = RenderRequest("binlog.000001:4", now_ms - 5_000, Urgency.LIVE, read_ms=now_ms - 1_000)
+            harness.books.renderer.render(ref, cause)
+        await harness.deliver()
         await asyncio.sleep(0)
-        found: dict[str, dict[str, dict[str, float]]] = desk.delivery.status()["latency"]
+        found: dict[str, dict[str, dict[str, float]]] = harness.delivery.status()["latency"]
         return found
 
     found = simulate(story())

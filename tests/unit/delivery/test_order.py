@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from cdc.errors import SinkUnavailableError
+from cdc.messages import dead_letters, render_queue
 from cdc.model import ObjectType, Urgency
-from cdc.replica import deadletters, dirty
 from tests.kit.clock import START_MS, simulate
-from tests.kit.desk import Desk, as_json, customer, item, order, product, reject
+from tests.kit.delivery_harness import DeliveryHarness, as_json, customer, item, order, product, reject
 from tests.kit.fakesink import FakeSink, Plan
 
 
@@ -19,15 +19,15 @@ def test_an_order_goes_after_its_customer_and_a_line_after_its_order(tmp_path: P
     """A message is sent when all it refers to is accepted."""
 
     async def story() -> None:
-        desk = Desk(tmp_path)
-        desk.books.put(item(5), order(3), product(4))
-        desk.books.put(order(3), customer(1))
+        harness = DeliveryHarness(tmp_path)
+        harness.books.put(item(5), order(3), product(4))
+        harness.books.put(order(3), customer(1))
         for ref in (customer(1), product(4)):
-            desk.books.put(ref)
+            harness.books.put(ref)
 
-        assert await desk.deliver() == "empty"
-        assert [ids for batch in desk.sent() for ids in batch] == ["customer-1", "product-4", "order-3", "item-5"]
-        assert desk.books.rows("SELECT count(*) FROM outbox") == [(0,)]
+        assert await harness.deliver() == "empty"
+        assert [ids for batch in harness.sent() for ids in batch] == ["customer-1", "product-4", "order-3", "item-5"]
+        assert harness.books.rows("SELECT count(*) FROM outbox") == [(0,)]
 
     simulate(story())
 
@@ -36,11 +36,11 @@ def test_a_batch_holds_one_type_and_the_older_head_goes_first(tmp_path: Path) ->
     """Contacts and products share a lane; the type whose oldest message waits longer is sent first."""
 
     async def story() -> None:
-        desk = Desk(tmp_path)
+        harness = DeliveryHarness(tmp_path)
         for ref in (product(1), customer(1), product(2), customer(2)):
-            desk.books.put(ref)
-        await desk.deliver()
-        assert desk.sent()[:2] == [("product-1", "product-2"), ("customer-1", "customer-2")]
+            harness.books.put(ref)
+        await harness.deliver()
+        assert harness.sent()[:2] == [("product-1", "product-2"), ("customer-1", "customer-2")]
 
     simulate(story())
 
@@ -49,17 +49,17 @@ def test_a_newer_version_waits_for_the_one_on_the_wire(tmp_path: Path) -> None:
     """One message of an object is in flight; the entry goes only if it is the version that was sent."""
 
     async def story() -> None:
-        desk = Desk(tmp_path, FakeSink(plan=lambda _: Plan(before_s=1.0)))
-        desk.books.put(customer(1), name="old")
-        async with desk.running() as delivery:
+        harness = DeliveryHarness(tmp_path, FakeSink(plan=lambda _: Plan(before_s=1.0)))
+        harness.books.put(customer(1), name="old")
+        async with harness.running() as delivery:
             await asyncio.sleep(0.5)
-            desk.books.put(customer(1), name="new")
+            harness.books.put(customer(1), name="new")
             delivery.wake()
             await asyncio.sleep(0.3)
-            assert len(desk.sent()) == 1
-            await desk.settle(delivery)
-        assert [m.properties["name"] for _, batch in desk.sink.requests for m in batch] == ["old", "new"]
-        assert desk.properties(customer(1)) == {"name": "new"}
+            assert len(harness.sent()) == 1
+            await harness.settle(delivery)
+        assert [m.properties["name"] for _, batch in harness.sink.requests for m in batch] == ["old", "new"]
+        assert harness.properties(customer(1)) == {"name": "new"}
 
     simulate(story())
 
@@ -68,11 +68,11 @@ def test_what_was_tried_is_noted_before_the_request_leaves(tmp_path: Path) -> No
     """The ledger knows of every version on the wire, so a crash never makes the renderer forget one."""
 
     async def story() -> None:
-        desk = Desk(tmp_path, FakeSink(plan=lambda _: Plan(before_s=5.0)))
-        desk.books.put(customer(1), commit_ms=START_MS + 7)
-        async with desk.running():
+        harness = DeliveryHarness(tmp_path, FakeSink(plan=lambda _: Plan(before_s=5.0)))
+        harness.books.put(customer(1), commit_ms=START_MS + 7)
+        async with harness.running():
             await asyncio.sleep(1.0)
-            assert desk.books.rows("SELECT tried_at, accepted_at FROM ledger") == [(START_MS + 7, 0)]
+            assert harness.books.rows("SELECT tried_at, accepted_at FROM ledger") == [(START_MS + 7, 0)]
 
     simulate(story())
 
@@ -81,18 +81,18 @@ def test_a_deletion_waits_for_messages_whose_accepted_version_refers_to_it(tmp_p
     """An order's customer is deleted only once the order's newer version, without it, is accepted."""
 
     async def story() -> None:
-        desk = Desk(tmp_path)
-        desk.books.put(order(3), customer(1))
-        desk.books.put(customer(1))
-        await desk.deliver()
-        desk.sink.requests.clear()
+        harness = DeliveryHarness(tmp_path)
+        harness.books.put(order(3), customer(1))
+        harness.books.put(customer(1))
+        await harness.deliver()
+        harness.sink.requests.clear()
 
-        desk.delivery = desk.make()
-        desk.books.remove(customer(1))
-        desk.books.put(order(3))
-        assert await desk.deliver() == "empty"
-        assert desk.sent() == [("order-3",), ("customer-1",)]
-        assert set(desk.sink.held) == {"magento-order-3"}
+        harness.delivery = harness.make()
+        harness.books.remove(customer(1))
+        harness.books.put(order(3))
+        assert await harness.deliver() == "empty"
+        assert harness.sent() == [("order-3",), ("customer-1",)]
+        assert set(harness.sink.held) == {"magento-order-3"}
 
     simulate(story())
 
@@ -101,23 +101,23 @@ def test_a_deletion_waits_for_what_is_to_be_rendered_and_still_refers_to_it(tmp_
     """The order's rows are not all read yet, say: that it lost its customer is not in the outbox, but will be."""
 
     async def story() -> None:
-        desk = Desk(tmp_path)
-        desk.books.put(order(3), customer(1))
-        desk.books.put(customer(1))
-        await desk.deliver()
-        desk.sink.requests.clear()
+        harness = DeliveryHarness(tmp_path)
+        harness.books.put(order(3), customer(1))
+        harness.books.put(customer(1))
+        await harness.deliver()
+        harness.sink.requests.clear()
 
-        desk.delivery = desk.make()
-        desk.books.run(lambda store: dirty.mark(store, order(3), not_before=1))
-        desk.books.remove(customer(1))
-        async with desk.running() as delivery:
+        harness.delivery = harness.make()
+        harness.books.run(lambda store: render_queue.mark(store, order(3), not_before=1))
+        harness.books.remove(customer(1))
+        async with harness.running() as delivery:
             await asyncio.sleep(100)
-            assert desk.sent() == []
-            desk.books.run(lambda store: dirty.done(store, order(3)))
-            desk.books.put(order(3))
+            assert harness.sent() == []
+            harness.books.run(lambda store: render_queue.done(store, order(3)))
+            harness.books.put(order(3))
             delivery.wake()
-            assert await desk.settle(delivery) == "empty"
-        assert desk.sent() == [("order-3",), ("customer-1",)]
+            assert await harness.settle(delivery) == "empty"
+        assert harness.sent() == [("order-3",), ("customer-1",)]
 
     simulate(story())
 
@@ -126,18 +126,18 @@ def test_nothing_refers_to_an_object_whose_deletion_is_on_the_wire(tmp_path: Pat
     """From the moment a DELETE leaves, an order with that customer waits until the customer comes anew."""
 
     async def story() -> None:
-        desk = Desk(tmp_path)
-        desk.books.put(customer(1))
-        await desk.deliver()
-        desk.books.remove(customer(1))
-        desk.delivery = desk.make()
-        desk.sink.plan = lambda _: Plan(before_s=1.0)
-        async with desk.running() as delivery:
+        harness = DeliveryHarness(tmp_path)
+        harness.books.put(customer(1))
+        await harness.deliver()
+        harness.books.remove(customer(1))
+        harness.delivery = harness.make()
+        harness.sink.plan = lambda _: Plan(before_s=1.0)
+        async with harness.running() as delivery:
             await asyncio.sleep(0.5)  # the DELETE is on its way
-            desk.books.put(customer(1))
-            desk.books.put(order(3), customer(1))
-            assert await desk.settle(delivery) == "empty"
-        assert desk.sent()[-2:] == [("customer-1",), ("order-3",)]
+            harness.books.put(customer(1))
+            harness.books.put(order(3), customer(1))
+            assert await harness.settle(delivery) == "empty"
+        assert harness.sent()[-2:] == [("customer-1",), ("order-3",)]
 
     simulate(story())
 
@@ -146,19 +146,19 @@ def test_an_order_goes_without_its_dead_customer_and_again_with_it(tmp_path: Pat
     """A deal never waits for a dead letter; once the contact is accepted after all, the deal is rendered again."""
 
     async def story() -> None:
-        desk = Desk(tmp_path, FakeSink(plan=lambda _: Plan(outcomes=reject("customer-1"))))
-        desk.books.put(order(3), customer(1))
-        desk.books.put(customer(1))
-        assert await desk.deliver() == "empty"
-        assert desk.books.letters() == [("customer", 1)]
-        assert desk.sink.held["magento-order-3"].associations == {}
+        harness = DeliveryHarness(tmp_path, FakeSink(plan=lambda _: Plan(outcomes=reject("customer-1"))))
+        harness.books.put(order(3), customer(1))
+        harness.books.put(customer(1))
+        assert await harness.deliver() == "empty"
+        assert harness.books.letters() == [("customer", 1)]
+        assert harness.sink.held["magento-order-3"].associations == {}
 
-        desk.sink.plan = lambda _: Plan()
-        desk.delivery = desk.make()
-        assert desk.books.run(lambda store: deadletters.retry(store, customer(1)))
-        assert await desk.deliver() == "empty"
-        assert desk.books.letters() == []
-        assert desk.sink.held["magento-order-3"].associations == {ObjectType.CONTACT: ("magento-customer-1",)}
+        harness.sink.plan = lambda _: Plan()
+        harness.delivery = harness.make()
+        assert harness.books.run(lambda store: dead_letters.retry(store, customer(1)))
+        assert await harness.deliver() == "empty"
+        assert harness.books.letters() == []
+        assert harness.sink.held["magento-order-3"].associations == {ObjectType.CONTACT: ("magento-customer-1",)}
 
     simulate(story())
 
@@ -167,11 +167,11 @@ def test_a_line_waits_for_its_dead_deal_and_says_so(tmp_path: Path) -> None:
     """A line item is never sent without its deal; what it waits for is listed."""
 
     async def story() -> None:
-        desk = Desk(tmp_path, FakeSink(plan=lambda _: Plan(outcomes=reject("order-3"))))
-        desk.books.put(order(3))
-        desk.books.put(item(5), order(3))
-        assert await desk.deliver() == "stuck"
-        assert desk.books.run(desk.delivery.causes) == [
+        harness = DeliveryHarness(tmp_path, FakeSink(plan=lambda _: Plan(outcomes=reject("order-3"))))
+        harness.books.put(order(3))
+        harness.books.put(item(5), order(3))
+        assert await harness.deliver() == "stuck"
+        assert harness.books.run(harness.delivery.causes) == [
             "magento-item-5 (UPSERT): waits for order-3, which is a dead letter"
         ]
 
@@ -182,13 +182,13 @@ def test_a_line_goes_without_its_dead_product_only_where_the_sink_takes_that(tmp
     """Whether a line needs its product is the sink's to say."""
 
     async def story(folder: Path, *, needs: bool) -> list[str]:
-        desk = Desk(folder, FakeSink(plan=lambda _: Plan(outcomes=reject("product-4"))))
-        desk.books.put(order(3))
-        desk.books.put(item(5), order(3), product(4))
-        desk.books.put(product(4))
-        desk.delivery = desk.make(lines_need_product=needs)
-        await desk.deliver()
-        return sorted(desk.sink.held)
+        harness = DeliveryHarness(folder, FakeSink(plan=lambda _: Plan(outcomes=reject("product-4"))))
+        harness.books.put(order(3))
+        harness.books.put(item(5), order(3), product(4))
+        harness.books.put(product(4))
+        harness.delivery = harness.make(lines_need_product=needs)
+        await harness.deliver()
+        return sorted(harness.sink.held)
 
     assert simulate(story(tmp_path / "a", needs=False)) == ["magento-item-5", "magento-order-3"]
     assert simulate(story(tmp_path / "b", needs=True)) == ["magento-order-3"]
@@ -198,12 +198,12 @@ def test_live_goes_before_history_and_lifts_what_it_refers_to(tmp_path: Path) ->
     """A live order pulls its customer out of the history class."""
 
     async def story() -> None:
-        desk = Desk(tmp_path, FakeSink(max_batch=2))
+        harness = DeliveryHarness(tmp_path, FakeSink(max_batch=2))
         for number in range(1, 21):
-            desk.books.put(customer(number), urgency=Urgency.HISTORY)
-        desk.books.put(order(3), customer(20), urgency=Urgency.LIVE)
-        await desk.deliver()
-        contacts = [name for batch in desk.sent(ObjectType.CONTACT) for name in batch]
+            harness.books.put(customer(number), urgency=Urgency.HISTORY)
+        harness.books.put(order(3), customer(20), urgency=Urgency.LIVE)
+        await harness.deliver()
+        contacts = [name for batch in harness.sent(ObjectType.CONTACT) for name in batch]
         assert contacts.index("customer-20") < 9  # before most of the history that stood in front of it
         assert len(contacts) == 20
 
@@ -214,15 +214,15 @@ def test_an_accepted_message_supersedes_the_dead_letter(tmp_path: Path) -> None:
     """A newer version of the object that is accepted removes its dead letter."""
 
     async def story() -> None:
-        desk = Desk(tmp_path, FakeSink(plan=lambda _: Plan(outcomes=reject("customer-1"))))
-        desk.books.put(customer(1), name="bad")
-        await desk.deliver()
-        assert desk.books.letters() == [("customer", 1)]
-        desk.sink.plan = lambda _: Plan()
-        desk.delivery = desk.make()
-        desk.books.put(customer(1), name="good")
-        await desk.deliver()
-        assert desk.books.letters() == []
+        harness = DeliveryHarness(tmp_path, FakeSink(plan=lambda _: Plan(outcomes=reject("customer-1"))))
+        harness.books.put(customer(1), name="bad")
+        await harness.deliver()
+        assert harness.books.letters() == [("customer", 1)]
+        harness.sink.plan = lambda _: Plan()
+        harness.delivery = harness.make()
+        harness.books.put(customer(1), name="good")
+        await harness.deliver()
+        assert harness.books.letters() == []
 
     simulate(story())
 
@@ -232,19 +232,19 @@ def test_who_went_bare_repeats_the_identical_message(tmp_path: Path) -> None:
 
     async def story() -> None:
         sink = FakeSink(plan=lambda _: Plan(outcomes=reject("customer-1")))
-        desk = Desk(tmp_path, sink)
-        desk.books.put(order(3), customer(1))
-        desk.books.put(customer(1))
-        async with desk.running() as delivery:
+        harness = DeliveryHarness(tmp_path, sink)
+        harness.books.put(order(3), customer(1))
+        harness.books.put(customer(1))
+        async with harness.running() as delivery:
             await asyncio.sleep(0.1)
             sink.plan = lambda m: Plan(
                 is_applied=False, error=SinkUnavailableError("x") if m[0].object_type is ObjectType.DEAL else None
             )
             await asyncio.sleep(1)
             sink.plan = lambda _: Plan()
-            desk.books.run(lambda store: deadletters.retry(store, customer(1)))
-            await desk.settle(delivery)
-        assert as_json(desk.books.rows("SELECT accepted_refs FROM ledger WHERE kind = 'order'")[0][0]) == [
+            harness.books.run(lambda store: dead_letters.retry(store, customer(1)))
+            await harness.settle(delivery)
+        assert as_json(harness.books.rows("SELECT accepted_refs FROM ledger WHERE kind = 'order'")[0][0]) == [
             ["customer", 1]
         ]
 
@@ -255,15 +255,15 @@ def test_messages_wait_for_company_behind_a_busy_lane_only(tmp_path: Path) -> No
     """The first message goes at once; what comes while it is on the wire gathers for max_delay_ms."""
 
     async def story() -> None:
-        desk = Desk(tmp_path, FakeSink(plan=lambda _: Plan(5.0, 0.0)), sink={"max_delay_ms": 200})
-        async with desk.running() as delivery:
+        harness = DeliveryHarness(tmp_path, FakeSink(plan=lambda _: Plan(5.0, 0.0)), sink={"max_delay_ms": 200})
+        async with harness.running() as delivery:
             for number in range(5):
-                desk.books.put(customer(number))
+                harness.books.put(customer(number))
                 delivery.wake()
                 await asyncio.sleep(0.02)
-            await desk.settle(delivery)
-        assert desk.sent() == [("customer-0",), ("customer-1", "customer-2", "customer-3", "customer-4")]
-        assert desk.sink.requests[1][0] == pytest.approx(0.22, abs=0.01)
+            await harness.settle(delivery)
+        assert harness.sent() == [("customer-0",), ("customer-1", "customer-2", "customer-3", "customer-4")]
+        assert harness.sink.requests[1][0] == pytest.approx(0.22, abs=0.01)
 
     simulate(story())
 
@@ -272,10 +272,10 @@ def test_a_batch_ends_at_its_bytes(tmp_path: Path) -> None:
     """A request's body stays under max_batch_kb; a message larger than that goes alone."""
 
     async def story() -> None:
-        desk = Desk(tmp_path, sink={"max_batch_kb": 16})
+        harness = DeliveryHarness(tmp_path, sink={"max_batch_kb": 16})
         for number, size in enumerate((7_000, 7_000, 7_000, 40_000, 100)):
-            desk.books.put(customer(number), name="x" * size)
-        await desk.deliver()
-        assert desk.sent() == [("customer-0", "customer-1"), ("customer-2",), ("customer-3",), ("customer-4",)]
+            harness.books.put(customer(number), name="x" * size)
+        await harness.deliver()
+        assert harness.sent() == [("customer-0", "customer-1"), ("customer-2",), ("customer-3",), ("customer-4",)]
 
     simulate(story())

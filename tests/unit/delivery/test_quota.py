@@ -19,9 +19,9 @@ from tests.kit.clock import simulate
 def test_a_request_leaves_the_window_one_interval_after_its_answer() -> None:
     """It reached the server some time before its answer, so that is when it surely no longer counts there."""
     window = Window(1, 0.1)
-    ticket = window.start(0.0, Traffic.LIVE)
+    permit = window.start(0.0, Traffic.LIVE)
     assert window.delay_s(1.0, Traffic.LIVE) == math.inf
-    window.finish(ticket, 2.0)
+    window.finish(permit, 2.0)
     assert window.delay_s(3.0, Traffic.LIVE) == 9.0
     assert window.delay_s(12.0, Traffic.LIVE) == 0.0
 
@@ -72,9 +72,9 @@ def test_history_is_paced_and_leaves_a_reserve() -> None:
     now_s, count = 0.0, 0
     while now_s < 9.9:
         now_s += window.delay_s(now_s, Traffic.HISTORY) + 1e-6
-        ticket = window.start(now_s, Traffic.HISTORY)
-        window.began(ticket, now_s, Traffic.HISTORY)
-        window.finish(ticket, now_s)
+        permit = window.start(now_s, Traffic.HISTORY)
+        window.began(permit, now_s, Traffic.HISTORY)
+        window.finish(permit, now_s)
         count += 1
     assert window.used(now_s) <= 97
     assert count >= 95
@@ -85,9 +85,9 @@ def test_history_gets_its_share_while_live_work_is_ready() -> None:
     """With live work ready a tenth of the window is all that history may use."""
     window = Window(100, 0.1)
     for _ in range(10):
-        ticket = window.start(0.0, Traffic.HISTORY)
-        window.began(ticket, 0.0, Traffic.HISTORY)
-        window.finish(ticket, 0.0)
+        permit = window.start(0.0, Traffic.HISTORY)
+        window.began(permit, 0.0, Traffic.HISTORY)
+        window.finish(permit, 0.0)
     assert window.delay_s(5.0, Traffic.HISTORY, live_is_ready=True) == 5.0
     assert window.delay_s(5.0, Traffic.HISTORY) == 0.0
 

@@ -29,7 +29,7 @@ from typing import TypeVar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdc.delivery import brakes
+from cdc.delivery import circuit_breaker
 from cdc.delivery.context import Context
 from cdc.delivery.engine import Delivery
 from cdc.delivery.take import Ask, Taken
@@ -41,19 +41,19 @@ from cdc.errors import (
     SinkUnauthorizedError,
     SinkUnavailableError,
 )
-from cdc.model import Judgement, Kind, Message, ObjectRef, Outcome, Urgency, parse_external_id
-from cdc.replica import deadletters
-from cdc.replica.store import Store
-from cdc.replica.waits import parse_refs
+from cdc.messages import dead_letters
+from cdc.messages.dependencies import parse_refs
+from cdc.model import Kind, Message, ObjectRef, Outcome, SyncError, Urgency, parse_external_id
+from cdc.state.store import Store
 from tests.kit.chaos import ChaosLoop, play
-from tests.kit.desk import Books, Desk, DirectState, customer, item, order, product
-from tests.kit.draws import draws
+from tests.kit.delivery_harness import Books, DeliveryHarness, DirectState, customer, item, order, product
+from tests.kit.example_count import example_count
 from tests.kit.strictsink import LATE_S, Plan, StrictSink, Wire
 
 T = TypeVar("T")
 
 CUSTOMERS, PRODUCTS, ORDERS, ITEMS = 4, 3, 6, 10
-SCHEDULES = int(os.environ.get("SCHEDULES", draws(25)))
+SCHEDULES = int(os.environ.get("SCHEDULES", example_count(25)))
 """More with ``SCHEDULES=10000``; ``make soak`` draws new ones each round."""
 
 BAD = "bad"
@@ -107,7 +107,7 @@ class ChaosState(DirectState):
             " AND NOT EXISTS (SELECT 1 FROM dirty d WHERE d.kind = o.kind AND d.id = o.id)",
             (ask.rank, context.clock.now_ms(), context.clock.now_ms() - context.settings.sink.max_delay_ms),
         )
-        waiting = [ref for kind, key in rows if (ref := ObjectRef(Kind(kind), key)) not in context.flight]
+        waiting = [ref for kind, key in rows if (ref := ObjectRef(Kind(kind), key)) not in context.in_flight_set]
         if any(ref not in ask.resting for ref in waiting):
             self._jumped[ask.rank] += 1
             most = self._live[ask.rank] * HISTORY_SHARE + 1
@@ -181,7 +181,7 @@ class World:
         )
         self.sink.plan = self.weather
         self.sink.may_hold = self._may_hold
-        self.desk = Desk(
+        self.harness = DeliveryHarness(
             folder,
             self.sink,
             sink={"max_requests_per_10s": limit, "max_delay_ms": 200},
@@ -197,7 +197,7 @@ class World:
         the version that refers to it took effect and its answer was lost.
         """
         ref, other = (parse_external_id(name, "magento") for name in (referrer, referred))
-        made = self.desk.books.shop.get(ref)
+        made = self.harness.books.shop.get(ref)
         if made is not None and other in made.references:
             return True
 
@@ -205,15 +205,15 @@ class World:
             row = store.db.execute(
                 "SELECT accepted_refs FROM ledger WHERE kind = ? AND id = ?", (ref.kind.value, ref.id)
             ).fetchone()
-            return deadletters.show(store, ref) is not None or other not in parse_refs(row[0])
+            return dead_letters.show(store, ref) is not None or other not in parse_refs(row[0])
 
-        return self.desk.books.run(look)
+        return self.harness.books.run(look)
 
     # ----------------------------------------------------------------------------------------------- the shop
 
     def change(self) -> None:
         """Something happens in the shop; what refers to an object is always rendered with it."""
-        random, books = self.random, self.desk.books
+        random, books = self.random, self.harness.books
         number = random.randrange(1, 11)
         what = random.randrange(7)
         urgency = random.choice((Urgency.LIVE, Urgency.LIVE, Urgency.HISTORY))
@@ -236,63 +236,63 @@ class World:
     def _put(self, ref: ObjectRef, refs: list[ObjectRef], urgency: Urgency, value: str) -> None:
         """With an object exist those it refers to, as the mapping has it."""
         for other in refs:
-            if other not in self.desk.books.shop:
+            if other not in self.harness.books.shop:
                 self._put(other, [], urgency, "made")
-        self.desk.books.put(ref, *refs, urgency=urgency, name=value)
+        self.harness.books.put(ref, *refs, urgency=urgency, name=value)
 
     def _remove(self, ref: ObjectRef) -> None:
         """What refers to it goes, too (lines), or lets go of it (deals)."""
-        for other, made in list(self.desk.books.shop.items()):
+        for other, made in list(self.harness.books.shop.items()):
             if ref in made.references:
                 if other.kind is Kind.ORDER:
-                    self.desk.books.put(other, name="bare")
+                    self.harness.books.put(other, name="bare")
                 else:
                     self._remove(other)
-        if ref in self.desk.books.shop:
-            self.desk.books.remove(ref)
+        if ref in self.harness.books.shop:
+            self.harness.books.remove(ref)
 
     def _operate(self) -> None:
         """Somebody retries dead letters, or the receiver refuses what it took before."""
-        books, random = self.desk.books, self.random
-        letters = [letter.ref for letter in books.run(deadletters.list_all)]
+        books, random = self.harness.books, self.random
+        letters = [letter.ref for letter in books.run(dead_letters.list_all)]
         if letters and random.random() < 0.5:
-            books.run(lambda store: deadletters.retry(store, random.choice(letters)))
+            books.run(lambda store: dead_letters.retry(store, random.choice(letters)))
         elif self.sink.held:
             message = random.choice(list(self.sink.held.values()))
             kind = random.choice(("INVALID_ASSOCIATION_PROPERTY", "INVALID_PROPERTY_VALUE"))
             changed_at = message.changed_at - random.choice(
                 (0, 0, 1)
             )  # a verdict on an older version counts for nothing
-            at_ms = self.desk.clock.now_ms()
-            verdict = Judgement(message.object_type, message.external_id, changed_at, at_ms, kind)
+            at_ms = self.harness.clock.now_ms()
+            verdict = SyncError(message.object_type, message.external_id, changed_at, at_ms, kind)
             self.sink.verdicts.append(verdict)
 
     def release(self) -> None:
         """The deletions that are held may go."""
-        self.sink.released_ms = now_ms = self.desk.clock.now_ms()
-        self.desk.books.run(lambda store: brakes.release(store, now_ms))
+        self.sink.released_ms = now_ms = self.harness.clock.now_ms()
+        self.harness.books.run(lambda store: circuit_breaker.release(store, now_ms))
 
     # -------------------------------------------------------------------------------------------- the process
 
     def start(self) -> None:
         """A new process on the same state, which will die at some step or not."""
-        desk, random = self.desk, self.random
+        harness, random = self.harness, self.random
         self.sink.restarts.append(self.loop.time())
         self.has_died = False
         self.wire = Wire(self.sink)
-        desk.state = ChaosState(desk.books, lambda: random.choice((0.0, 0.0, 0.005)), self.sink)
-        desk.delivery = Delivery(
+        harness.state = ChaosState(harness.books, lambda: random.choice((0.0, 0.0, 0.005)), self.sink)
+        harness.delivery = Delivery(
             self.wire,  # type: ignore[arg-type]  # a test's double
-            desk.state,
-            desk.settings,
-            desk.clock,
+            harness.state,
+            harness.settings,
+            harness.clock,
             "magento",
             random=Random(random.random()),
         )
-        self.task = asyncio.create_task(desk.delivery.run())
+        self.task = asyncio.create_task(harness.delivery.run())
         if random.random() < 0.7:
             self.loop.at_step(
-                int(random.expovariate(1 / 300)) + 1, partial(self._die, desk.state, self.wire, self.task)
+                int(random.expovariate(1 / 300)) + 1, partial(self._die, harness.state, self.wire, self.task)
             )
 
     def _die(self, state: DirectState, wire: Wire, task: asyncio.Task[None]) -> None:
@@ -315,8 +315,8 @@ class World:
         for _ in range(steps):
             self.change()
             if self.random.random() < 0.3:
-                self.desk.books.work()
-            self.desk.delivery.wake()
+                self.harness.books.work()
+            self.harness.delivery.wake()
             await asyncio.sleep(self.random.choice((0.0, 0.0, 0.001, 0.013, 0.1, 1.0, 40.0)))
             if self.has_died:
                 await self._after_death()
@@ -329,30 +329,30 @@ class World:
         self.weather.badness = -1.0  # nobody dies any more
         if self.has_died:
             await self._after_death()
-        for ref, made in list(self.desk.books.shop.items()):
+        for ref, made in list(self.harness.books.shop.items()):
             if made.properties.get("name") == BAD:
-                self.desk.books.put(ref, *made.references, name="mended")
+                self.harness.books.put(ref, *made.references, name="mended")
         for _ in range(2):
             self._retry()
             await self._settle()
-            await asyncio.sleep(LATE_S + self.desk.settings.sink.unknown_resend_s)
+            await asyncio.sleep(LATE_S + self.harness.settings.sink.unknown_resend_s)
         self._retry()
         result = await self._settle()
-        await self.desk.delivery.drain(self.desk.clock.monotonic() + 100)
+        await self.harness.delivery.drain(self.harness.clock.monotonic() + 100)
         assert self.task is not None
         await self.task
         return result
 
     def _retry(self) -> None:
         """Every dead letter is tried again, from the newest state."""
-        for letter in self.desk.books.run(deadletters.list_all):
-            self.desk.books.run(partial(deadletters.retry, ref=letter.ref))
+        for letter in self.harness.books.run(dead_letters.list_all):
+            self.harness.books.run(partial(dead_letters.retry, ref=letter.ref))
 
     async def _settle(self) -> str:
         """What was parked for failing among others has its turn within its longest rest."""
         for _ in range(3):
             self.release()
-            settled = asyncio.create_task(self.desk.settle(self.desk.delivery))
+            settled = asyncio.create_task(self.harness.settle(self.harness.delivery))
             assert self.task is not None
             await asyncio.wait([settled, self.task], return_when=asyncio.FIRST_COMPLETED)
             if self.task.done():
@@ -370,19 +370,19 @@ async def story(folder: Path, random: Random, loop: ChaosLoop) -> World:
     world = World(folder, random, loop)
     await world.live(random.choice((10, 25, 60)))
     result = await world.end()
-    desk = world.desk
-    assert desk.sink.broken == []
-    assert result == "empty", desk.books.run(desk.delivery.causes)
+    harness = world.harness
+    assert harness.sink.broken == []
+    assert result == "empty", harness.books.run(harness.delivery.causes)
     held = {
         name: (message.properties, {i for ids in message.associations.values() for i in ids})
-        for name, message in desk.sink.held.items()
+        for name, message in harness.sink.held.items()
     }
     expected = {
         ref.external_id("magento"): (made.properties, {r.external_id("magento") for r in made.references})
-        for ref, made in desk.books.shop.items()
+        for ref, made in harness.books.shop.items()
     }
     assert held == expected
-    assert desk.books.letters() == [], desk.books.run(deadletters.list_all)
+    assert harness.books.letters() == [], harness.books.run(dead_letters.list_all)
     return world
 
 

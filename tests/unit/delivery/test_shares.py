@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from cdc.errors import SinkError, SinkThrottledError, SinkUnavailableError
-from cdc.model import Judgement, Quota, Urgency
+from cdc.model import Quota, SyncError, Urgency
 from tests.kit.clock import simulate
-from tests.kit.desk import Desk, customer, order, product
+from tests.kit.delivery_harness import DeliveryHarness, customer, order, product
 from tests.kit.fakesink import FakeSink, Plan
 
 
@@ -25,13 +25,13 @@ def test_retry_after_stops_all_lanes_for_the_time_it_says(
         sink = FakeSink()
         errors = [fault("slow down", retry_after_s=7)]
         sink.plan = lambda _: Plan(is_applied=False, error=errors.pop()) if errors else Plan()
-        desk = Desk(tmp_path, sink)
-        desk.books.put(customer(1))
-        async with desk.running() as delivery:
+        harness = DeliveryHarness(tmp_path, sink)
+        harness.books.put(customer(1))
+        async with harness.running() as delivery:
             await asyncio.sleep(1)
-            desk.books.put(order(3))
+            harness.books.put(order(3))
             delivery.wake()
-            await desk.settle(delivery)
+            await harness.settle(delivery)
         times = [at for at, _ in sink.requests]
         assert times[0] == 0
         assert all(at >= 7 for at in times[1:])
@@ -47,13 +47,13 @@ def test_a_restart_keeps_the_silence_asked_for(tmp_path: Path, asked_s: float, k
     async def story() -> None:
         sink = FakeSink()
         sink.plan = lambda _: Plan(is_applied=False, error=SinkThrottledError("slow down", retry_after_s=asked_s))
-        desk = Desk(tmp_path, sink)
-        desk.books.put(customer(1))
-        async with desk.running():
+        harness = DeliveryHarness(tmp_path, sink)
+        harness.books.put(customer(1))
+        async with harness.running():
             await asyncio.sleep(1)
         sink.plan = lambda _: Plan()
-        desk.delivery = desk.make()
-        await desk.deliver()
+        harness.delivery = harness.make()
+        await harness.deliver()
         assert [round(at) for at, _ in sink.requests] == [0, round(kept_s + (asked_s > 3600))]
 
     simulate(story())
@@ -64,11 +64,11 @@ def test_the_quota_is_used_and_never_passed(tmp_path: Path) -> None:
 
     async def story() -> None:
         sink = FakeSink(max_batch=1, plan=lambda _: Plan(0.04, 0.04, quota=Quota(100, None, 10_000)))
-        desk = Desk(tmp_path, sink, sink={"max_requests_per_10s": 190})
-        desk.books.run(lambda _: None)
+        harness = DeliveryHarness(tmp_path, sink, sink={"max_requests_per_10s": 190})
+        harness.books.run(lambda _: None)
         for number in range(1000):
-            desk.books.put(customer(number), urgency=Urgency.HISTORY)
-        await desk.deliver()
+            harness.books.put(customer(number), urgency=Urgency.HISTORY)
+        await harness.deliver()
         times = [at for at, _ in sink.requests]
         for start in times:
             assert sum(1 for at in times if start <= at < start + 10) <= 100
@@ -83,12 +83,12 @@ def test_a_live_change_does_not_wait_behind_history_for_quota(tmp_path: Path) ->
 
     async def story() -> None:
         sink = FakeSink(max_batch=1)
-        desk = Desk(tmp_path, sink, sink={"max_requests_per_10s": 100})
+        harness = DeliveryHarness(tmp_path, sink, sink={"max_requests_per_10s": 100})
         for number in range(500):
-            desk.books.put(customer(number), urgency=Urgency.HISTORY)
-        async with desk.running() as delivery:
+            harness.books.put(customer(number), urgency=Urgency.HISTORY)
+        async with harness.running() as delivery:
             await asyncio.sleep(30)
-            desk.books.put(customer(9999))
+            harness.books.put(customer(9999))
             delivery.wake()
             await asyncio.sleep(0.2)
             assert "magento-customer-9999" in sink.held
@@ -101,14 +101,14 @@ def test_history_gets_a_small_share_while_live_work_is_ready(tmp_path: Path) -> 
 
     async def story() -> None:
         sink = FakeSink(max_batch=1)
-        desk = Desk(tmp_path, sink, sink={"max_requests_per_10s": 50})
+        harness = DeliveryHarness(tmp_path, sink, sink={"max_requests_per_10s": 50})
         for number in range(300):
-            desk.books.put(product(number), urgency=Urgency.HISTORY)
+            harness.books.put(product(number), urgency=Urgency.HISTORY)
         for number in range(600):
-            desk.books.put(customer(number))
-        async with desk.running():
+            harness.books.put(customer(number))
+        async with harness.running():
             await asyncio.sleep(100)
-            sent = [batch[0] for batch in desk.sent()]
+            sent = [batch[0] for batch in harness.sent()]
         history = sum(1 for name in sent if name.startswith("product"))
         assert 10 <= history <= 0.1 * 500 + 5
 
@@ -119,12 +119,12 @@ def test_splitting_leaves_most_of_the_quota_to_others(tmp_path: Path) -> None:
     """Of ten requests per ten seconds at most five are of a refused batch and its pieces, though nobody else sends."""
 
     async def story() -> None:
-        desk = Desk(tmp_path, sink={"max_requests_per_10s": 10})
-        desk.sink.poison = {"magento-customer-3"}
+        harness = DeliveryHarness(tmp_path, sink={"max_requests_per_10s": 10})
+        harness.sink.poison = {"magento-customer-3"}
         for number in range(8):
-            desk.books.put(customer(number))
-        assert await desk.deliver() == "empty"
-        times = [at for at, _ in desk.sink.requests[1:]]
+            harness.books.put(customer(number))
+        assert await harness.deliver() == "empty"
+        times = [at for at, _ in harness.sink.requests[1:]]
         assert all(sum(1 for t in times if at <= t < at + 10) <= 5 for at in times)
 
     simulate(story())
@@ -144,10 +144,10 @@ def test_what_the_sink_asked_for_outlives_other_faults(tmp_path: Path) -> None:
         sink.plan = lambda _: (
             Plan(next(pace, 0.0), 0.0, False, faults.pop(0)) if len(sink.requests) > 1 and faults else Plan()
         )
-        desk = Desk(tmp_path, sink, sink={"max_batch": 1})
+        harness = DeliveryHarness(tmp_path, sink, sink={"max_batch": 1})
         for number in range(4):
-            desk.books.put(customer(number))
-        await desk.deliver()
+            harness.books.put(customer(number))
+        await harness.deliver()
 
         times = [at for at, _ in sink.requests]
         assert len(sink.held) == 4
@@ -162,23 +162,23 @@ def test_a_spent_daily_limit_waits_for_the_accounts_midnight(tmp_path: Path) -> 
 
     async def story() -> None:
         sink = FakeSink()
-        desk = Desk(tmp_path, sink, sink={"time_zone": zone})
+        harness = DeliveryHarness(tmp_path, sink, sink={"time_zone": zone})
         midnight_s = 24 * 3600 - (3 * 3600 + 43 * 60 + 20)  # the clock begins at 22:13:20 UTC, 03:43:20 in Kolkata
         polls: list[float] = []
-        judgements = sink.judgements
+        sync_errors = sink.sync_errors
 
-        async def poll(since_ms: int) -> Sequence[Judgement]:
-            polls.append(desk.clock.monotonic())
-            return await judgements(since_ms)
+        async def poll(since_ms: int) -> Sequence[SyncError]:
+            polls.append(harness.clock.monotonic())
+            return await sync_errors(since_ms)
 
-        sink.judgements = poll  # type: ignore[method-assign]
+        sink.sync_errors = poll  # type: ignore[method-assign]
         sink.plan = lambda _: (
             Plan(0, 0, False, SinkThrottledError("daily limit", policy="DAILY"))
-            if desk.clock.monotonic() < midnight_s
+            if harness.clock.monotonic() < midnight_s
             else Plan()
         )
-        desk.books.put(customer(1))
-        async with desk.running() as delivery:
+        harness.books.put(customer(1))
+        async with harness.running() as delivery:
             await asyncio.sleep(3 * 3600)
             assert not delivery.is_accepting
             assert delivery.reason == (
@@ -186,7 +186,7 @@ def test_a_spent_daily_limit_waits_for_the_accounts_midnight(tmp_path: Path) -> 
             )
             assert len(sink.requests) <= 4
             assert all(at < 60 for at in polls)
-            await asyncio.sleep(midnight_s + 40 - desk.clock.monotonic())
+            await asyncio.sleep(midnight_s + 40 - harness.clock.monotonic())
         arrived = sink.requests[-1][0]
         assert midnight_s < arrived <= midnight_s + 31
         assert len(sink.requests) <= 24
@@ -200,17 +200,17 @@ def test_a_wall_clock_that_jumps_stops_nothing(tmp_path: Path, jump_s: int) -> N
 
     async def story() -> None:
         sink = FakeSink(max_batch=1)
-        desk = Desk(tmp_path, sink, sink={"max_requests_per_10s": 20})
+        harness = DeliveryHarness(tmp_path, sink, sink={"max_requests_per_10s": 20})
         for number in range(60):
-            desk.books.put(customer(number))
-        async with desk.running() as delivery:
+            harness.books.put(customer(number))
+        async with harness.running() as delivery:
             await asyncio.sleep(5)
-            desk.clock.skew_ms = jump_s * 1000
-            desk.books.put(customer(0), name="after the jump")
+            harness.clock.skew_ms = jump_s * 1000
+            harness.books.put(customer(0), name="after the jump")
             delivery.wake()
-            await asyncio.wait_for(desk.settle(delivery), 60)
+            await asyncio.wait_for(harness.settle(delivery), 60)
         times = [at for at, _ in sink.requests]
         assert all(sum(1 for at in times if start <= at < start + 10) <= 20 for start in times)
-        assert desk.properties(customer(0)) == {"name": "after the jump"}
+        assert harness.properties(customer(0)) == {"name": "after the jump"}
 
     simulate(story())

@@ -12,7 +12,7 @@ import pytest
 
 import cdc
 from cdc.clock import SystemClock
-from cdc.config import Settings
+from cdc.engine.engine import Replica
 from cdc.kafka.column_types import known_types
 from cdc.kafka.debezium import DebeziumReader
 from cdc.kafka.debezium_values import ValueModes
@@ -20,7 +20,7 @@ from cdc.kafka.foreign import NO_PLACE, SourceChange, Tables
 from cdc.kafka.maxwell import MaxwellReader
 from cdc.model import Change, Feed, Op, Position, Start, StartKind, TableSpec, Transaction
 from cdc.replica.cascades import core_foreign_keys
-from cdc.replica.replica import Replica
+from cdc.settings.config import Settings
 from cdc.source.files import FilesSource
 from mappers.mapping import MagentoMapping
 from tests.kit import schema

@@ -120,7 +120,7 @@ def test_the_form_is_what_the_contract_says() -> None:
             "file": "binlog.000123",
             "pos": 4567,
             "gtid": "uuid:1-9",
-            "stamp": 77,
+            "lsn": 77,
             "row": 3,
             "ts_ms": 1_700_000_000_000,
             "snapshot": False,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cdc.mapping_config import MappingSettings
 from cdc.model import Kind, ObjectRef, Rendered, Value
+from cdc.settings.mapping import MappingSettings
 from mappers.mapping import MagentoMapping
 from tests.kit.rows import DictRows
 

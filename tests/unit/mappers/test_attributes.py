@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from cdc.mapping_config import MappingSettings
-from cdc.model import Kind, ObjectRef, Pull, Sweep, Value
+from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Value
+from cdc.settings.mapping import MappingSettings
 from mappers.mapping import MagentoMapping
 from tests.kit.rows import DictRows
 from tests.unit.mappers.shops import ATTRIBUTE_IDS, REFERENCES, customer, item, order, properties, rendered, shop_rows
@@ -86,13 +86,13 @@ def a_customer_with_addresses(**address_attributes: Any) -> DictRows:
     return shop_rows(tables, customer={"address_attributes": address_attributes})
 
 
-def put_zone(rows: DictRows, address: int, option: int = 81) -> list[ObjectRef | Sweep]:
+def put_zone(rows: DictRows, address: int, option: int = 81) -> list[ObjectRef | BulkInvalidation]:
     """Write an address's delivery zone."""
     table = "customer_address_entity_int"
     return rows.put(table, value_id=address, entity_id=address, attribute_id=ZONE, value=option)
 
 
-def put_value(rows: DictRows, code: str, held: Value, *, store: int = 0) -> list[ObjectRef | Sweep]:
+def put_value(rows: DictRows, code: str, held: Value, *, store: int = 0) -> list[ObjectRef | BulkInvalidation]:
     """Write a value of product 10."""
     identity, backend, _ = OWN[code]
     table = f"catalog_product_entity_{backend}"
@@ -126,9 +126,9 @@ def test_an_attribute_reads_as_its_definition_says(code: str, held: Value, expec
     rows = a_shop({"own": code})
     assert properties(rows, Kind.PRODUCT, 10)["own"] == ""
 
-    touched = put_value(rows, code, held)
+    affected = put_value(rows, code, held)
 
-    assert touched == [ObjectRef(Kind.PRODUCT, 10)]
+    assert affected == [ObjectRef(Kind.PRODUCT, 10)]
     assert properties(rows, Kind.PRODUCT, 10)["own"] == expected
     assert rendered(rows, Kind.PRODUCT, 10).warnings == ()
 
@@ -175,11 +175,11 @@ def test_trap_a_renamed_option_renders_the_products_that_use_it(code: str, held:
     rows = a_shop({"own": code})
     put_value(rows, code, held)
 
-    touched = rows.put(
+    affected = rows.put(
         "eav_attribute_option_value", value_id=option * 10, option_id=option, store_id=0, value="Renamed"
     )
 
-    assert ObjectRef(Kind.PRODUCT, 10) in rows.spread(touched)
+    assert ObjectRef(Kind.PRODUCT, 10) in rows.spread(affected)
     assert "Renamed" in properties(rows, Kind.PRODUCT, 10)["own"]
 
 
@@ -198,10 +198,10 @@ def test_trap_attribute_ids_and_backend_types_are_data() -> None:
     """A backend that moves renders all products, and values are then read from the new table."""
     rows = a_shop({"own": "materials"})
     put_value(rows, "materials", "61")
-    touched = rows.put("eav_attribute", **attribute(MATERIALS, "materials", "varchar", "multiselect"))
+    affected = rows.put("eav_attribute", **attribute(MATERIALS, "materials", "varchar", "multiselect"))
     rows.put("catalog_product_entity_varchar", value_id=1, entity_id=10, attribute_id=MATERIALS, store_id=0, value="62")
 
-    assert ObjectRef(Kind.PRODUCT, 10) in rows.spread(touched)
+    assert ObjectRef(Kind.PRODUCT, 10) in rows.spread(affected)
     assert properties(rows, Kind.PRODUCT, 10)["own"] == "Wool"
 
 
@@ -209,9 +209,9 @@ def test_trap_an_empty_value_is_no_row() -> None:
     """A cleared attribute is a deleted row: the property becomes empty, it does not stay away."""
     rows = a_shop({"own": "color"})
     put_value(rows, "color", 51)
-    touched = rows.remove("catalog_product_entity_int", COLOR * 10)
+    affected = rows.remove("catalog_product_entity_int", COLOR * 10)
 
-    assert touched == [ObjectRef(Kind.PRODUCT, 10)]
+    assert affected == [ObjectRef(Kind.PRODUCT, 10)]
     assert properties(rows, Kind.PRODUCT, 10)["own"] == ""
 
 
@@ -236,8 +236,8 @@ def test_a_customers_attribute() -> None:
     """Customer values have no store; a renamed option renders the customers that have it."""
     rows = a_shop({"tier": "loyalty_tier"}, customers=True)
     assert properties(rows, Kind.CUSTOMER, 7)["tier"] == ""
-    touched = rows.put("customer_entity_int", value_id=1, entity_id=7, attribute_id=TIER, value=71)
-    assert touched == [ObjectRef(Kind.CUSTOMER, 7)]
+    affected = rows.put("customer_entity_int", value_id=1, entity_id=7, attribute_id=TIER, value=71)
+    assert affected == [ObjectRef(Kind.CUSTOMER, 7)]
     assert properties(rows, Kind.CUSTOMER, 7)["tier"] == "Gold"
 
     renamed = rows.put("eav_attribute_option_value", value_id=710, option_id=71, store_id=0, value="Platinum")
@@ -286,13 +286,15 @@ def test_address_values_are_kept_and_pulled_for_what_is_mapped() -> None:
     rows.put("customer_address_entity_varchar", value_id=1, entity_id=HOME, attribute_id=161, value="1234")
     values = {f"customer_address_entity_{backend}" for backend in ("varchar", "int", "decimal", "text", "datetime")}
     plain = {spec.name for spec in shop_rows().mapper.tables}
-    pulled = rows.mapper.pulls(ObjectRef(Kind.CUSTOMER, 7), rows)
+    pulled = rows.mapper.fetches(ObjectRef(Kind.CUSTOMER, 7), rows)
 
     assert rows.every("customer_address_entity_varchar") == []
     assert {spec.name for spec in rows.mapper.tables} - plain == {
         "eav_attribute_option", "eav_attribute_option_value", *values,
     }  # fmt: skip
-    assert {pull for pull in pulled if pull.table in values} == {Pull(table, "entity_id", HOME) for table in values}
+    assert {pull for pull in pulled if pull.table in values} == {
+        FetchByKey(table, "entity_id", HOME) for table in values
+    }
 
 
 def test_what_stands_in_for_a_row_clears_its_attributes() -> None:
@@ -349,8 +351,10 @@ def test_attributes_are_pulled_with_their_object() -> None:
     customers = a_shop({"own": "loyalty_tier"}, customers=True)
     products = a_shop({"own": "color"})
 
-    assert Pull("customer_entity_int", "entity_id", 7) in customers.mapper.pulls(ObjectRef(Kind.CUSTOMER, 7), customers)
-    assert Pull("catalog_product_entity_datetime", "entity_id", 10) in products.mapper.pulls(
+    assert FetchByKey("customer_entity_int", "entity_id", 7) in customers.mapper.fetches(
+        ObjectRef(Kind.CUSTOMER, 7), customers
+    )
+    assert FetchByKey("catalog_product_entity_datetime", "entity_id", 10) in products.mapper.fetches(
         ObjectRef(Kind.PRODUCT, 10), products
     )
 

@@ -149,9 +149,9 @@ def test_a_renamed_store_is_judged_anew() -> None:
     """Codes are the merchant's: a rename may move everything in or out."""
     rows = a_shop({"stores": {"without": "closed"}})
 
-    touched = rows.put("store", store_id=1, code="closed")
+    affected = rows.put("store", store_id=1, code="closed")
 
-    assert {ORDER, ITEM, GUEST, PRODUCT} <= rows.spread(touched)
+    assert {ORDER, ITEM, GUEST, PRODUCT} <= rows.spread(affected)
     assert which(rows) == set()
 
 

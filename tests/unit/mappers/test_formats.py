@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cdc.mapping_columns import PropertyType
 from cdc.model import Value
+from cdc.settings.mapping_columns import PropertyType
 from mappers.formats import FORMATS
 
 GOOD: list[tuple[str, Value, str, str]] = [

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cdc.errors import ConfigError
-from cdc.model import Kind, ObjectRef, Sweep, Value
+from cdc.model import BulkInvalidation, Kind, ObjectRef, Value
 from mappers.guests import guest_id
 from tests.kit.rows import DictRows
 from tests.unit.mappers.shops import customer, exists, order, properties, shop_rows
@@ -150,7 +150,9 @@ def test_a_message_that_goes_takes_the_contact_it_made() -> None:
 def test_forms_are_part_of_everything() -> None:
     """A full render finds the contacts that only a form makes."""
     named_already = ("sales_order", "guest_id")
-    assert Sweep(Kind.GUEST, HISTORY["table"], "guest_id", unless=named_already) in a_shop().mapper.everything()
+    assert (
+        BulkInvalidation(Kind.GUEST, HISTORY["table"], "guest_id", unless=named_already) in a_shop().mapper.everything()
+    )
 
 
 def test_a_table_that_is_read_anyway_is_refused() -> None:

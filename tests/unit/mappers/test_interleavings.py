@@ -15,11 +15,11 @@ from typing import cast
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cdc.mapping_config import MappingSettings
 from cdc.model import Change, Op, Position, Transaction, Value
-from tests.kit.clerk import FIRST, Clerk
-from tests.kit.draws import draws
-from tests.kit.told import Receiver
+from cdc.settings.mapping import MappingSettings
+from tests.kit.example_count import example_count
+from tests.kit.played_scenes import Receiver
+from tests.kit.replica_harness import FIRST, ReplicaHarness
 from tests.unit.mappers.shops import REFERENCES, address, customer, item, order, value
 
 Row = Mapping[str, Value]
@@ -97,26 +97,26 @@ STORIES = [teller(number) for number, teller in enumerate((*TELLERS, *TELLERS), 
 OPENING: Story = [[new(table, row) for table, rows in REFERENCES.items() for row in rows]]
 
 
-def as_log(desk: Clerk, told: Sequence[Sequence[Event]]) -> list[Transaction]:
+def as_log(harness: ReplicaHarness, told: Sequence[Sequence[Event]]) -> list[Transaction]:
     """The transactions at places of one log."""
     made = []
     for number, events in enumerate(told, 1):
-        changes = [_change(desk, *event) for event in events]
+        changes = [_change(harness, *event) for event in events]
         made.append(Transaction(changes, Position("binlog.000001", 1000 * number), 1_700_000_000_000 + number, 0))
     return made
 
 
-def _change(desk: Clerk, table: str, before: Row | None, after: Row | None) -> Change:
+def _change(harness: ReplicaHarness, table: str, before: Row | None, after: Row | None) -> Change:
     op = Op.INSERT if before is None else Op.DELETE if after is None else Op.UPDATE
-    return desk.change(table, op, before, after)
+    return harness.change(table, op, before, after)
 
 
 def shuffled(draw: st.DrawFn) -> list[list[Event]]:
     """The stories' transactions in each other, every story in its own order."""
-    tickets = draw(st.permutations([number for number, story in enumerate(STORIES) for _ in story]))
-    at = dict.fromkeys(tickets, 0)
+    permits = draw(st.permutations([number for number, story in enumerate(STORIES) for _ in story]))
+    at = dict.fromkeys(permits, 0)
     told = []
-    for number in tickets:
+    for number in permits:
         told.append(STORIES[number][at[number]])
         at[number] += 1
     return told
@@ -133,50 +133,50 @@ def end_of(told: Sequence[Sequence[Event]], steps: Sequence[str]) -> dict[str, t
     """What a receiver holds after the stories were told like this; a property that was cleared holds nothing."""
     receiver = Receiver()
     with tempfile.TemporaryDirectory() as folder:
-        desk = Clerk(Path(folder), MappingSettings())
-        log = as_log(desk, [*OPENING, *told])
-        desk.apply(log[:1])
+        harness = ReplicaHarness(Path(folder), MappingSettings())
+        log = as_log(harness, [*OPENING, *told])
+        harness.apply(log[:1])
         turn = 0
-        while _at(desk, log) < len(log):
+        while _at(harness, log) < len(log):
             step = steps[turn % len(steps)] if turn < 3 * len(steps) else "group5"
-            desk = _step(desk, log, step, receiver)
+            harness = _step(harness, log, step, receiver)
             turn += 1
-        receiver.take(desk.sent())
-        desk.close()
+        receiver.take(harness.sent())
+        harness.close()
     return {
         key: ({name: held for name, held in properties.items() if held}, links)
         for key, (properties, links) in receiver.objects.items()
     }
 
 
-def _at(desk: Clerk, log: Sequence[Transaction]) -> int:
+def _at(harness: ReplicaHarness, log: Sequence[Transaction]) -> int:
     """How many transactions the state's position lies behind."""
-    position = desk.replica.places.position
+    position = harness.replica.places.position
     assert position is not None
     return sum(transaction.end.offset <= position.offset for transaction in log)
 
 
-def _step(desk: Clerk, log: Sequence[Transaction], step: str, receiver: Receiver) -> Clerk:
-    at = _at(desk, log)
+def _step(harness: ReplicaHarness, log: Sequence[Transaction], step: str, receiver: Receiver) -> ReplicaHarness:
+    at = _at(harness, log)
     if step == "send":
-        receiver.take(desk.sent())
+        receiver.take(harness.sent())
     elif step == "replay":
-        with desk.replica.store.transaction():
-            desk.replica.rewind(log[at // 2 - 1].end if at > 1 else FIRST)
+        with harness.replica.store.transaction():
+            harness.replica.rewind(log[at // 2 - 1].end if at > 1 else FIRST)
     elif step == "kill":
-        store = desk.replica.store
+        store = harness.replica.store
         store.db.execute("BEGIN IMMEDIATE")
-        desk.replica.apply_group(log[at : at + 3])
+        harness.replica.apply_group(log[at : at + 3])
         store.db.execute("ROLLBACK")  # as a process that dies before its commit
-        desk.close()
-        return Clerk(desk.folder, MappingSettings())
+        harness.close()
+        return ReplicaHarness(harness.folder, MappingSettings())
     else:
-        desk.apply(log[at : at + int(step[-1])])
-    return desk
+        harness.apply(log[at : at + int(step[-1])])
+    return harness
 
 
 @given(tellings())
-@settings(max_examples=draws(15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=example_count(15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_interleaving_grouping_crash_and_replay_ends_the_same(telling: tuple[list[list[Event]], list[str]]) -> None:
     """Told one story after the other, or in any other way: the receiver ends with the same."""
     told, steps = telling

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from cdc.mapping_config import MappingSettings
 from cdc.model import Kind, Value
+from cdc.settings.mapping import MappingSettings
 from mappers.mapping import MagentoMapping
 from tests.kit.rows import DictRows
 from tests.unit.mappers.shops import REFERENCES, address, order, properties

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cdc.errors import ConfigError
-from cdc.model import Kind, Sweep, Value
+from cdc.model import BulkInvalidation, Kind, Value
 from tests.kit.rows import DictRows
 from tests.unit.mappers.shops import order, properties, rendered, shop_rows
 
@@ -60,9 +60,9 @@ def test_a_changed_label_sweeps_the_orders_that_use_it() -> None:
     """And no others: their column says which they are."""
     rows = a_shop(5)
 
-    touched = rows.put("slots", id=5, to="13:00")
+    affected = rows.put("slots", id=5, to="13:00")
 
-    assert Sweep(Kind.ORDER, "sales_order", "entity_id", "slot_id", 5) in touched
+    assert BulkInvalidation(Kind.ORDER, "sales_order", "entity_id", "slot_id", 5) in affected
     assert properties(rows, Kind.ORDER, 1)["slot"] == "09:00 - 13:00"
 
 

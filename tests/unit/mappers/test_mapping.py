@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cdc.mapping_config import MappingSettings
-from cdc.model import Kind, ObjectRef, Pull, TableSpec, Value
+from cdc.model import FetchByKey, Kind, ObjectRef, TableSpec, Value
 from cdc.protocols import Mapper
+from cdc.settings.mapping import MappingSettings
 from mappers.guests import guest_id
 from mappers.mapping import MagentoMapping
 from tests.kit import schema
@@ -97,28 +97,28 @@ def test_an_id_of_the_wrong_kind_names_no_object() -> None:
     assert rows.mapper.render(ObjectRef(Kind.GUEST, 1), rows) is None
 
 
-def tables_of(pulls: tuple[Pull, ...]) -> dict[str, tuple[str, Value]]:
-    return {pull.table: (pull.column, pull.value) for pull in pulls}
+def tables_of(fetches: tuple[FetchByKey, ...]) -> dict[str, tuple[str, Value]]:
+    return {pull.table: (pull.column, pull.value) for pull in fetches}
 
 
 def test_an_item_pulls_its_order_once_it_is_known() -> None:
     """First its own row; that row names the order, whose rows are all it needs."""
     rows = shop_rows()
     ref = ObjectRef(Kind.ITEM, 1)
-    assert rows.mapper.pulls(ref, rows) == (Pull("sales_order_item", "item_id", 1),)
+    assert rows.mapper.fetches(ref, rows) == (FetchByKey("sales_order_item", "item_id", 1),)
 
     rows.put("sales_order_item", **item(order_id=4))
 
-    later = rows.mapper.pulls(ref, rows)
-    assert Pull("sales_order", "entity_id", 4) in later
-    assert Pull("sales_order_item", "order_id", 4) in later
+    later = rows.mapper.fetches(ref, rows)
+    assert FetchByKey("sales_order", "entity_id", 4) in later
+    assert FetchByKey("sales_order_item", "order_id", 4) in later
     rows.put("sales_order", **order(4))
-    assert rows.mapper.pulls(ref, rows) == later
+    assert rows.mapper.fetches(ref, rows) == later
 
 
 def test_an_order_pulls_all_its_rows() -> None:
     """Every table that a deal, its lines and its contact are made from."""
-    found = tables_of(shop_rows().mapper.pulls(ObjectRef(Kind.ORDER, 4), shop_rows()))
+    found = tables_of(shop_rows().mapper.fetches(ObjectRef(Kind.ORDER, 4), shop_rows()))
 
     assert found == {
         "sales_order": ("entity_id", 4),
@@ -134,25 +134,25 @@ def test_a_customer_pulls_orders_only_while_its_row_is_missing() -> None:
     """With a row: the row, its addresses, its subscriptions. Without: its orders, then the newest one's address."""
     ref = ObjectRef(Kind.CUSTOMER, 7)
     rows = shop_rows()
-    assert tables_of(rows.mapper.pulls(ref, rows)).keys() == {
+    assert tables_of(rows.mapper.fetches(ref, rows)).keys() == {
         "customer_entity", "customer_address_entity", "newsletter_subscriber", "sales_order",
     }  # fmt: skip
 
     rows.put("sales_order", **order(4, customer_id=7))
-    assert Pull("sales_order_address", "parent_id", 4) in rows.mapper.pulls(ref, rows)
+    assert FetchByKey("sales_order_address", "parent_id", 4) in rows.mapper.fetches(ref, rows)
 
     rows.put("customer_entity", **customer())
-    assert tables_of(rows.mapper.pulls(ref, rows)).keys() == {
+    assert tables_of(rows.mapper.fetches(ref, rows)).keys() == {
         "customer_entity", "customer_address_entity", "newsletter_subscriber",
     }  # fmt: skip
 
 
 def test_a_product_pulls_its_row_and_its_values() -> None:
     """The entity row and each value table, by entity_id."""
-    pulls = shop_rows().mapper.pulls(ObjectRef(Kind.PRODUCT, 10), shop_rows())
+    fetches = shop_rows().mapper.fetches(ObjectRef(Kind.PRODUCT, 10), shop_rows())
 
-    assert {(pull.column, pull.value) for pull in pulls} == {("entity_id", 10)}
-    assert len(pulls) == 5
+    assert {(pull.column, pull.value) for pull in fetches} == {("entity_id", 10)}
+    assert len(fetches) == 5
 
 
 def test_a_guest_pulls_the_address_of_its_newest_order() -> None:
@@ -160,5 +160,5 @@ def test_a_guest_pulls_the_address_of_its_newest_order() -> None:
     guest = ObjectRef(Kind.GUEST, str(guest_id("ann@example.com")))
     rows = shop_rows({"sales_order": [order(1), order(2)]})
 
-    assert rows.mapper.pulls(guest, rows) == (Pull("sales_order_address", "parent_id", 2),)
-    assert rows.mapper.pulls(guest, shop_rows()) == ()
+    assert rows.mapper.fetches(guest, rows) == (FetchByKey("sales_order_address", "parent_id", 2),)
+    assert rows.mapper.fetches(guest, shop_rows()) == ()

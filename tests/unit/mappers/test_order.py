@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cdc.mapping_config import MappingSettings
 from cdc.model import Kind, ObjectRef, Value
+from cdc.settings.mapping import MappingSettings
 from mappers.guests import guest_id
 from mappers.mapping import MagentoMapping
 from tests.kit.rows import DictRows

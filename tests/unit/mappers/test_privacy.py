@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from cdc.errors import ConfigError
-from cdc.mapping_config import MappingSettings
 from cdc.model import Kind
+from cdc.settings.mapping import MappingSettings
 from mappers.mapping import MagentoMapping
 from tests.unit.mappers.shops import customer, item, order, properties, shop_rows
 

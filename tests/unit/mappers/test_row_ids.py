@@ -10,7 +10,7 @@ import pytest
 from cdc.model import Action, Message, Value
 from cdc.replica.cascades import core_foreign_keys, in_row_ids
 from mappers.versions import FIRST_VERSION, version_in
-from tests.kit.clerk import Clerk, clerk
+from tests.kit.replica_harness import ReplicaHarness, replica_harness
 from tests.unit.mappers.shops import ATTRIBUTE_IDS, REFERENCES, item, order
 
 LAST = 2147483647
@@ -34,9 +34,9 @@ def flag(number: object) -> dict[str, Value]:
 
 
 @pytest.fixture
-def desk() -> Iterator[Clerk]:
+def harness() -> Iterator[ReplicaHarness]:
     """A product that costs 20, with a sale at 15 scheduled, as its three rows."""
-    with clerk(keys=in_row_ids(core_foreign_keys()), product_key="row_id") as made:
+    with replica_harness(keys=in_row_ids(core_foreign_keys()), product_key="row_id") as made:
         for table, rows in REFERENCES.items():
             for row in rows:
                 made.insert(table, **row)
@@ -56,55 +56,55 @@ def only(messages: list[Message]) -> Message:
     return message
 
 
-def test_what_is_scheduled_is_not_sent_before_it_is_live(desk: Clerk) -> None:
+def test_what_is_scheduled_is_not_sent_before_it_is_live(harness: ReplicaHarness) -> None:
     """The row is live whose time the flag's version lies in; other flags say nothing."""
-    assert only(desk.sent()).properties["price"] == "20.00"
+    assert only(harness.sent()).properties["price"] == "20.00"
 
-    desk.update("catalog_product_entity_decimal", value(2, 101, "price", "15.000000"), value="14.000000")
-    assert desk.sent() == []
+    harness.update("catalog_product_entity_decimal", value(2, 101, "price", "15.000000"), value="14.000000")
+    assert harness.sent() == []
 
 
-def test_the_shop_s_cron_makes_a_version_live(desk: Clerk) -> None:
+def test_the_shop_s_cron_makes_a_version_live(harness: ReplicaHarness) -> None:
     """No row of the product changes at that moment: the flag's row does, and all products are looked at."""
-    desk.sent()
-    desk.update("flag", flag("1"), **flag(SALE))
-    assert only(desk.sent()).properties["price"] == "15.00"
+    harness.sent()
+    harness.update("flag", flag("1"), **flag(SALE))
+    assert only(harness.sent()).properties["price"] == "15.00"
 
-    desk.update("flag", flag(SALE), **flag(str(END)))
-    assert only(desk.sent()).properties["price"] == "20.00"
+    harness.update("flag", flag(SALE), **flag(str(END)))
+    assert only(harness.sent()).properties["price"] == "20.00"
 
-    desk.update("flag", flag(str(END)), flag_data=json.dumps({"current_version": END, "maximum_versions_in_db": 3}))
-    assert desk.sent() == []
+    harness.update("flag", flag(str(END)), flag_data=json.dumps({"current_version": END, "maximum_versions_in_db": 3}))
+    assert harness.sent() == []
 
 
-def test_a_change_of_the_live_row_is_sent(desk: Clerk) -> None:
+def test_a_change_of_the_live_row_is_sent(harness: ReplicaHarness) -> None:
     """A value of the live row, and the row itself, are the product's."""
-    desk.sent()
-    desk.update("catalog_product_entity_decimal", value(1, 100, "price", "20.000000"), value="21.000000")
-    assert only(desk.sent()).properties["price"] == "21.00"
+    harness.sent()
+    harness.update("catalog_product_entity_decimal", value(1, 100, "price", "20.000000"), value="21.000000")
+    assert only(harness.sent()).properties["price"] == "21.00"
 
-    desk.update("catalog_product_entity", version(100, 1, SALE), sku="MUG-2")
-    assert only(desk.sent()).properties["sku"] == "MUG-2"
+    harness.update("catalog_product_entity", version(100, 1, SALE), sku="MUG-2")
+    assert only(harness.sent()).properties["sku"] == "MUG-2"
 
 
-def test_a_product_goes_with_its_number_in_the_sequence(desk: Clerk) -> None:
+def test_a_product_goes_with_its_number_in_the_sequence(harness: ReplicaHarness) -> None:
     """The sequence's row is deleted; the product's rows and their values go silently."""
-    desk.sent()
-    desk.delete("sequence_product", {"sequence_value": 10})
+    harness.sent()
+    harness.delete("sequence_product", {"sequence_value": 10})
 
-    assert only(desk.sent()).action is Action.DELETE
-    assert desk.replica.store.db.execute("SELECT count(*) FROM r_catalog_product_entity_decimal").fetchone() == (0,)
+    assert only(harness.sent()).action is Action.DELETE
+    assert harness.replica.store.db.execute("SELECT count(*) FROM r_catalog_product_entity_decimal").fetchone() == (0,)
 
 
-def test_a_product_that_only_begins_later_does_not_exist_yet(desk: Clerk) -> None:
+def test_a_product_that_only_begins_later_does_not_exist_yet(harness: ReplicaHarness) -> None:
     """A line that names it makes it stand in, as for a product that is gone."""
-    desk.sent()
-    desk.insert("catalog_product_entity", **version(200, SALE, LAST, product=11))
-    assert desk.sent() == []
+    harness.sent()
+    harness.insert("catalog_product_entity", **version(200, SALE, LAST, product=11))
+    assert harness.sent() == []
 
-    desk.insert("sales_order", **order(1))
-    desk.insert("sales_order_item", **item(1, product_id=11))
-    assert {message.external_id for message in desk.sent()} >= {"magento-product-11", "magento-item-1"}
+    harness.insert("sales_order", **order(1))
+    harness.insert("sales_order_item", **item(1, product_id=11))
+    assert {message.external_id for message in harness.sent()} >= {"magento-product-11", "magento-item-1"}
 
 
 @pytest.mark.parametrize(
@@ -128,18 +128,18 @@ def test_attributes_options_reach_products_through_their_rows() -> None:
     """A renamed option goes to the product whose live row uses it."""
     select = {"attribute_id": 300, "entity_type_id": 4, "attribute_code": "color", "backend_type": "int"}
     wanted = {"attributes": {"color": "color"}}
-    with clerk(keys=in_row_ids(core_foreign_keys()), product_key="row_id", product=wanted) as desk:
+    with replica_harness(keys=in_row_ids(core_foreign_keys()), product_key="row_id", product=wanted) as harness:
         for table, rows in REFERENCES.items():
             for row in rows:
-                desk.insert(table, **row)
-        desk.insert("eav_attribute", **select, frontend_input="select")
-        desk.insert("eav_attribute_option", option_id=1, attribute_id=300)
+                harness.insert(table, **row)
+        harness.insert("eav_attribute", **select, frontend_input="select")
+        harness.insert("eav_attribute_option", option_id=1, attribute_id=300)
         label: dict[str, Value] = {"value_id": 1, "option_id": 1, "store_id": 0, "value": "Blue"}
-        desk.insert("eav_attribute_option_value", **label)
-        desk.insert("catalog_product_entity", **version(100))
+        harness.insert("eav_attribute_option_value", **label)
+        harness.insert("catalog_product_entity", **version(100))
         used = {"value_id": 1, "row_id": 100, "attribute_id": 300, "store_id": 0, "value": 1}
-        desk.insert("catalog_product_entity_int", **used)
-        assert desk.sent()[-1].properties["color"] == "Blue"
+        harness.insert("catalog_product_entity_int", **used)
+        assert harness.sent()[-1].properties["color"] == "Blue"
 
-        desk.update("eav_attribute_option_value", label, value="Navy")
-        assert only(desk.sent()).properties["color"] == "Navy"
+        harness.update("eav_attribute_option_value", label, value="Navy")
+        assert only(harness.sent()).properties["color"] == "Navy"

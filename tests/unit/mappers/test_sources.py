@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from cdc.mapping_columns import PropertyType
-from cdc.mapping_config import MappingSettings
 from cdc.model import ObjectType
+from cdc.settings.mapping import MappingSettings
+from cdc.settings.mapping_columns import PropertyType
 from mappers.mapping import MagentoMapping
-from sinks.bridge_mapping import MAPPED, UNMAPPED
+from sinks.bridge.mapping import MAPPED, UNMAPPED
 
 
 def listed(**settings: Any) -> dict[tuple[ObjectType, str], tuple[PropertyType, str]]:

@@ -10,28 +10,28 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from cdc.mapping_config import MappingSettings
 from cdc.model import Action, Message, Op, Value
-from cdc.unmappable import why_not
+from cdc.settings.mapping import MappingSettings
+from cdc.settings.unmappable import why_not
 from mappers.tables import TABLES
-from tests.kit.clerk import Clerk, clerk
+from tests.kit.replica_harness import ReplicaHarness, replica_harness
 from tests.unit.mappers.shops import REFERENCES, address, customer, item, order, value
 
 Rows = Mapping[str, Value]
 PRODUCT: Rows = {"entity_id": 10, "sku": "MUG", "type_id": "simple", "created_at": "2026-01-01 00:00:00"}
 
 
-def opened(desk: Clerk) -> Clerk:
+def opened(harness: ReplicaHarness) -> ReplicaHarness:
     """With a fresh install's reference rows."""
     for table, rows in REFERENCES.items():
         for row in rows:
-            desk.insert(table, **row)
-    return desk
+            harness.insert(table, **row)
+    return harness
 
 
 @pytest.fixture
-def desk() -> Iterator[Clerk]:
-    with clerk() as made:
+def harness() -> Iterator[ReplicaHarness]:
+    with replica_harness() as made:
         yield opened(made)
 
 
@@ -39,75 +39,75 @@ def by_id(messages: list[Message]) -> dict[str, Message]:
     return {message.external_id.removeprefix("magento-"): message for message in messages}
 
 
-def test_trap_1_cascaded_deletes_are_invisible(desk: Clerk) -> None:
+def test_trap_1_cascaded_deletes_are_invisible(harness: ReplicaHarness) -> None:
     """One DELETE of an order takes its lines along; one of a customer takes the contact off his orders."""
-    desk.insert("customer_entity", **customer(7))
-    desk.insert("sales_order", **order(1, customer_id=7, customer_is_guest=0))
-    desk.insert("sales_order", **order(2, customer_id=7, customer_is_guest=0))
-    desk.insert("sales_order_item", **item(5, order_id=1, product_id=None))
-    desk.sent()
+    harness.insert("customer_entity", **customer(7))
+    harness.insert("sales_order", **order(1, customer_id=7, customer_is_guest=0))
+    harness.insert("sales_order", **order(2, customer_id=7, customer_is_guest=0))
+    harness.insert("sales_order_item", **item(5, order_id=1, product_id=None))
+    harness.sent()
 
-    desk.delete("sales_order", order(1, customer_id=7, customer_is_guest=0))
-    gone = by_id(desk.sent())
-    desk.delete("customer_entity", customer(7))
-    left = by_id(desk.sent())
+    harness.delete("sales_order", order(1, customer_id=7, customer_is_guest=0))
+    gone = by_id(harness.sent())
+    harness.delete("customer_entity", customer(7))
+    left = by_id(harness.sent())
 
     assert {key: message.action for key, message in gone.items()} == dict.fromkeys(("order-1", "item-5"), Action.DELETE)
     assert left["customer-7"].action is Action.DELETE
     assert left["order-2"].associations == {}
 
 
-def test_trap_2_attribute_ids_differ_per_shop(desk: Clerk) -> None:
+def test_trap_2_attribute_ids_differ_per_shop(harness: ReplicaHarness) -> None:
     """Attributes are found by code, also one that gets another id and another table while the daemon runs."""
-    desk.insert("catalog_product_entity", **PRODUCT)
-    desk.insert("catalog_product_entity_varchar", **value(1, "name", "Mug"))
-    desk.sent()
+    harness.insert("catalog_product_entity", **PRODUCT)
+    harness.insert("catalog_product_entity_varchar", **value(1, "name", "Mug"))
+    harness.sent()
     [name] = [row for row in REFERENCES["eav_attribute"] if row["attribute_id"] == 73]
 
-    desk.delete("eav_attribute", name)
-    desk.insert("eav_attribute", **{**name, "attribute_id": 500, "backend_type": "text"})
+    harness.delete("eav_attribute", name)
+    harness.insert("eav_attribute", **{**name, "attribute_id": 500, "backend_type": "text"})
     moved = {"value_id": 9, "entity_id": 10, "attribute_id": 500, "store_id": 0, "value": "Big mug"}
-    desk.insert("catalog_product_entity_text", **moved)
+    harness.insert("catalog_product_entity_text", **moved)
 
-    assert by_id(desk.sent())["product-10"].properties["name"] == "Big mug"
+    assert by_id(harness.sent())["product-10"].properties["name"] == "Big mug"
 
 
 def test_trap_3_store_0_is_the_default_scope() -> None:
     """A view's own row wins over store 0's; deleting it falls back, and does not clear."""
-    with clerk(store_view="de") as desk:
-        opened(desk).insert("catalog_product_entity", **PRODUCT)
+    with replica_harness(store_view="de") as harness:
+        opened(harness).insert("catalog_product_entity", **PRODUCT)
         own = value(2, "name", "Tasse", store=2)
-        desk.insert("catalog_product_entity_varchar", **value(1, "name", "Mug"))
-        desk.insert("catalog_product_entity_varchar", **own)
+        harness.insert("catalog_product_entity_varchar", **value(1, "name", "Mug"))
+        harness.insert("catalog_product_entity_varchar", **own)
         other = value(3, "name", "Cup", store=1)
-        desk.insert("catalog_product_entity_varchar", **other)
-        assert by_id(desk.sent())["product-10"].properties["name"] == "Tasse"
+        harness.insert("catalog_product_entity_varchar", **other)
+        assert by_id(harness.sent())["product-10"].properties["name"] == "Tasse"
 
-        desk.delete("catalog_product_entity_varchar", own)
-        assert by_id(desk.sent())["product-10"].properties["name"] == "Mug"
+        harness.delete("catalog_product_entity_varchar", own)
+        assert by_id(harness.sent())["product-10"].properties["name"] == "Mug"
 
-        desk.delete("catalog_product_entity_varchar", other)
-        assert desk.sent() == []
+        harness.delete("catalog_product_entity_varchar", other)
+        assert harness.sent() == []
 
 
-def test_trap_4_an_empty_value_is_no_row(desk: Clerk) -> None:
+def test_trap_4_an_empty_value_is_no_row(harness: ReplicaHarness) -> None:
     """A field that is cleared is a deleted row: it is sent as "", which clears it."""
     held = value(1, "description", "<p>Holds 0.3 l</p>")
-    desk.insert("catalog_product_entity", **PRODUCT)
-    desk.insert("catalog_product_entity_text", **held)
-    desk.sent()
+    harness.insert("catalog_product_entity", **PRODUCT)
+    harness.insert("catalog_product_entity_text", **held)
+    harness.sent()
 
-    desk.delete("catalog_product_entity_text", held)
+    harness.delete("catalog_product_entity_text", held)
 
-    assert by_id(desk.sent())["product-10"].properties["description"] == ""
+    assert by_id(harness.sent())["product-10"].properties["description"] == ""
 
 
-def test_trap_5_a_line_may_be_several_rows(desk: Clerk) -> None:
+def test_trap_5_a_line_may_be_several_rows(harness: ReplicaHarness) -> None:
     """A configurable is one line with the parent's money and the child's product, a bundle one with its parts' sum."""
     dynamic = '{"product_calculations":0,"shipment_type":0}'
     bundle = item(3, product_id=30, product_type="bundle", product_options=dynamic, row_total="70.0000")
-    desk.commit(
-        *(desk.change(table, op, None, row) for table, op, row in (
+    harness.commit(
+        *(harness.change(table, op, None, row) for table, op, row in (
             ("sales_order", Op.INSERT, order(1)),
             ("sales_order_item", Op.INSERT, item(1, product_id=10, product_type="configurable")),
             ("sales_order_item", Op.INSERT, item(2, parent_item_id=1, product_id=11, row_total="0.0000")),
@@ -116,7 +116,7 @@ def test_trap_5_a_line_may_be_several_rows(desk: Clerk) -> None:
             ("sales_order_item", Op.INSERT, item(5, parent_item_id=3, product_id=13, discount_amount="4.0000")),
         ))
     )  # fmt: skip
-    lines = {key: message for key, message in by_id(desk.sent()).items() if key.startswith("item-")}
+    lines = {key: message for key, message in by_id(harness.sent()).items() if key.startswith("item-")}
 
     assert lines.keys() == {"item-1", "item-3"}
     assert lines["item-1"].properties["amount"] == "59.90"
@@ -131,11 +131,11 @@ def test_trap_6_base_and_order_currency_never_mix(currency: str, amount: str, co
         "order": {"order_currency_code": "USD"},
         "base": {"base_currency_code": "EUR", "base_grand_total": "60.0900"},
     }
-    with clerk(currency=currency) as desk:
-        kept = {column for spec in desk.replica.tables if spec.name == "sales_order" for column in spec.columns}
+    with replica_harness(currency=currency) as harness:
+        kept = {column for spec in harness.replica.tables if spec.name == "sales_order" for column in spec.columns}
         placed = {name: held for name, held in {**order(1), **sides["order"], **sides["base"]}.items() if name in kept}
-        opened(desk).insert("sales_order", **placed)
-        properties = by_id(desk.sent())["order-1"].properties
+        opened(harness).insert("sales_order", **placed)
+        properties = by_id(harness.sent())["order-1"].properties
 
     assert (properties["amount"], properties["currency"]) == (amount, code)
 
@@ -144,50 +144,50 @@ def test_trap_6_base_and_order_currency_never_mix(currency: str, amount: str, co
     ("stored", "sent"),
     [("9999999999999999.9999", "9999999999999999.9999"), ("0.1000", "0.10"), ("1234567.125000", "1234567.125")],
 )
-def test_trap_7_money_is_decimal(desk: Clerk, stored: str, sent: str) -> None:
+def test_trap_7_money_is_decimal(harness: ReplicaHarness, stored: str, sent: str) -> None:
     """Every digit of a decimal(20,4) or (20,6) arrives; a float would round it."""
-    desk.insert("sales_order", **order(1, grand_total=stored))
+    harness.insert("sales_order", **order(1, grand_total=stored))
 
-    assert by_id(desk.sent())["order-1"].properties["amount"] == sent
+    assert by_id(harness.sent())["order-1"].properties["amount"] == sent
 
 
-def test_trap_8_a_sku_is_no_key(desk: Clerk) -> None:
+def test_trap_8_a_sku_is_no_key(harness: ReplicaHarness) -> None:
     """Two products with one sku are two, and a line whose sku has a suffix finds its product by id."""
-    desk.insert("catalog_product_entity", **PRODUCT)
-    desk.insert("catalog_product_entity", **{**PRODUCT, "entity_id": 11})
-    desk.insert("sales_order", **order(1))
-    desk.insert("sales_order_item", **item(1, product_id=11, sku="MUG-engraved"))
-    sent = by_id(desk.sent())
+    harness.insert("catalog_product_entity", **PRODUCT)
+    harness.insert("catalog_product_entity", **{**PRODUCT, "entity_id": 11})
+    harness.insert("sales_order", **order(1))
+    harness.insert("sales_order_item", **item(1, product_id=11, sku="MUG-engraved"))
+    sent = by_id(harness.sent())
 
     assert sent["product-10"].properties["sku"] == sent["product-11"].properties["sku"] == "MUG"
     assert sent["item-1"].associations["PRODUCT"] == ("magento-product-11",)
 
 
-def test_trap_9_an_order_number_is_no_key(desk: Clerk) -> None:
+def test_trap_9_an_order_number_is_no_key(harness: ReplicaHarness) -> None:
     """Two stores may use one number; it is text, with prefix and an edit's tail."""
-    desk.insert("sales_order", **order(1, increment_id="W000000012-1", store_id=1))
-    desk.insert("sales_order", **order(2, increment_id="W000000012-1", store_id=3))
-    sent = by_id(desk.sent())
+    harness.insert("sales_order", **order(1, increment_id="W000000012-1", store_id=1))
+    harness.insert("sales_order", **order(2, increment_id="W000000012-1", store_id=3))
+    sent = by_id(harness.sent())
 
     assert sent["order-1"].properties["order_number"] == sent["order-2"].properties["order_number"] == "W000000012-1"
 
 
-def test_trap_10_an_email_is_unique_per_website_only(desk: Clerk) -> None:
+def test_trap_10_an_email_is_unique_per_website_only(harness: ReplicaHarness) -> None:
     """Two accounts with one email are two contacts by id."""
-    desk.insert("customer_entity", **customer(7, website_id=1))
-    desk.insert("customer_entity", **customer(8, website_id=2))
-    sent = by_id(desk.sent())
+    harness.insert("customer_entity", **customer(7, website_id=1))
+    harness.insert("customer_entity", **customer(8, website_id=2))
+    sent = by_id(harness.sent())
 
     assert sent["customer-7"].properties["email"] == sent["customer-8"].properties["email"] == "bob@example.com"
 
 
-def test_trap_11_updated_at_ticks_by_itself(desk: Clerk) -> None:
+def test_trap_11_updated_at_ticks_by_itself(harness: ReplicaHarness) -> None:
     """No table's ``updated_at`` is read, so that a row in which nothing else changed is no change."""
-    desk.insert("sales_order", **order(1))
-    desk.sent()
-    desk.update("sales_order", order(1))
+    harness.insert("sales_order", **order(1))
+    harness.sent()
+    harness.update("sales_order", order(1))
 
-    assert desk.sent() == []
+    assert harness.sent() == []
     assert not [spec.name for spec in TABLES if "updated_at" in spec.columns]
 
 
@@ -196,35 +196,35 @@ def test_trap_14_grid_tables_are_copies() -> None:
     assert not [spec.name for spec in TABLES if "grid" in spec.name]
 
 
-def test_trap_15_guests_have_no_row(desk: Clerk) -> None:
+def test_trap_15_guests_have_no_row(harness: ReplicaHarness) -> None:
     """A guest is known by email; names come from the order, else from its billing address."""
-    desk.commit(
-        desk.change("sales_order", Op.INSERT, None, order(1, customer_email=" Ann@Example.com ")),
-        desk.change("sales_order_address", Op.INSERT, None, address(1)),
+    harness.commit(
+        harness.change("sales_order", Op.INSERT, None, order(1, customer_email=" Ann@Example.com ")),
+        harness.change("sales_order_address", Op.INSERT, None, address(1)),
     )
-    desk.insert("sales_order", **order(2, customer_email="ann@example.com", customer_firstname="Anna"))
-    [guest] = [message for key, message in by_id(desk.sent()).items() if key.startswith("guest-")]
+    harness.insert("sales_order", **order(2, customer_email="ann@example.com", customer_firstname="Anna"))
+    [guest] = [message for key, message in by_id(harness.sent()).items() if key.startswith("guest-")]
 
     assert guest.properties["email"] == "ann@example.com"
     assert guest.properties["firstname"] == "Anna"
 
 
-def test_trap_16_the_state_is_code_and_the_status_text(desk: Clerk) -> None:
+def test_trap_16_the_state_is_code_and_the_status_text(harness: ReplicaHarness) -> None:
     """A status that the merchant made up leaves the stage where the state puts it."""
-    desk.insert("sales_order", **order(1, state="processing", status="waiting_for_the_kiln"))
-    properties = by_id(desk.sent())["order-1"].properties
+    harness.insert("sales_order", **order(1, state="processing", status="waiting_for_the_kiln"))
+    properties = by_id(harness.sent())["order-1"].properties
 
     assert (properties["stage"], properties["status"]) == ("processed", "waiting_for_the_kiln")
 
 
-def test_trap_17_the_status_history_is_a_comment_log(desk: Clerk) -> None:
+def test_trap_17_the_status_history_is_a_comment_log(harness: ReplicaHarness) -> None:
     """The order's own row tells its state: a cancelled order needs no row in a history that is not even read."""
-    desk.insert("sales_order", **order(1))
-    desk.sent()
-    desk.update("sales_order", order(1), state="canceled", status="canceled")
+    harness.insert("sales_order", **order(1))
+    harness.sent()
+    harness.update("sales_order", order(1), state="canceled", status="canceled")
 
-    assert by_id(desk.sent())["order-1"].properties["stage"] == "cancelled"
-    assert not [spec.name for spec in desk.replica.tables if "history" in spec.name]
+    assert by_id(harness.sent())["order-1"].properties["stage"] == "cancelled"
+    assert not [spec.name for spec in harness.replica.tables if "history" in spec.name]
 
 
 def test_trap_18_secrets_travel_in_row_images() -> None:

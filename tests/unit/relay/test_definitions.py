@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from cdc.engine.engine import Replica
 from cdc.kafka.record import Item, TableRecord, decode
 from cdc.model import Change, Op, Position, TableSchema, Transaction
-from cdc.replica.replica import Replica
 from tests.kit.toy import insert, position, transaction
 from tests.unit.relay.test_journal import SHOP, Log, apply, started
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from cdc.engine.engine import Replica
 from cdc.errors import SetupError
 from cdc.kafka.record import KafkaRecord, Mark, RowChange, decode, encode
 from cdc.model import Change, Op, Transaction
+from cdc.relay import journal
 from cdc.relay.local import prepare, published
-from cdc.replica import journal
-from cdc.replica.replica import Replica
 from tests.kit.changes_topic import faults_of_order
 from tests.kit.toy import KEYS, FixedClock, ToyMapper, contents, delete, insert, position, transaction, update
 

@@ -22,7 +22,7 @@ class Waits(threading.Event):
         return self.is_set()
 
 
-class Outlet:
+class Output:
     """Full for so many looks."""
 
     def __init__(self, looks: int = 0) -> None:
@@ -50,7 +50,7 @@ class Rows:
 
 def throttled(looks: int, rate: int) -> tuple[Any, Rows, Waits]:
     loader, stop = Rows(), Waits()
-    return Throttled(loader, Outlet(looks), rate, stop), loader, stop  # type: ignore[arg-type]  # what it uses of them
+    return Throttled(loader, Output(looks), rate, stop), loader, stop  # type: ignore[arg-type]  # what it uses of them
 
 
 @pytest.mark.parametrize(("rate", "least", "most"), [(1, 40, 50), (10, 4, 5), (0, 0, 0)])

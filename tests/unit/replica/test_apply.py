@@ -1,4 +1,4 @@
-"""The stamp rule, cascades, primary-key moves and tombstones."""
+"""The LSN rule, cascades, primary-key moves and tombstones."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_truncate_empties_the_table(tmp_path: Path) -> None:
 
 
 def test_an_older_chunk_never_overwrites_what_the_log_brought(tmp_path: Path) -> None:
-    """A chunk's row loses against a row whose stamp is past the chunk's safe place."""
+    """A chunk's row loses against a row whose LSN is past the chunk's safe place."""
     replica = toy_replica(tmp_path, complete=False)
     with replica.store.transaction():
         replica.apply_group([transaction(200, update("orders", (5, 1, "1.00"), (5, 1, "2.00")))])

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from cdc.engine.engine import Replica
 from cdc.errors import SourceStoppedError
-from cdc.model import Change, Doubt, Transaction, Xa, XaStep
+from cdc.model import Change, StaleTable, Transaction, Xa, XaStep
 from cdc.replica import prepared
-from cdc.replica.replica import Replica
 from tests.kit.toy import contents, insert, outbox_rows, position, toy_replica, transaction, update
 
 A, B = "X'61',X'',1", "X'62',X'',1"
@@ -38,7 +38,7 @@ def apply(replica: Replica, *transactions: Transaction) -> None:
 
 
 def held(replica: Replica) -> int:
-    """Parts of prepared transactions in the state."""
+    """Components of prepared transactions in the state."""
     return int(replica.store.db.execute("SELECT count(*) FROM prepared").fetchone()[0])
 
 
@@ -147,21 +147,21 @@ def test_a_commit_of_what_is_not_known_may_be_repaired(tmp_path: Path, *, is_of_
     repairable = Transaction((), position(200), 1_600_000_000_200, xa=Xa(A, XaStep.COMMIT, may_repair=True))
     apply(replica, repairable)
 
-    floors = replica.loads.floors
-    assert set(floors) == set(replica.store.tables)
-    assert all(floor.by_statement and floor.place == position(200) for floor in floors.values())
+    required_positions = replica.loads.required_positions
+    assert set(required_positions) == set(replica.store.tables)
+    assert all(floor.by_statement and floor.place == position(200) for floor in required_positions.values())
     assert (orders(replica), held(replica), replica.complete) == ([], 0, False)
 
 
 def test_statements_of_an_xa_transaction_are_read_again_at_its_commit(tmp_path: Path) -> None:
     """Rows changed by statement show to a read only after the COMMIT: one after the PREPARE would miss them."""
     replica = toy_replica(tmp_path)
-    doubt = Doubt("orders", "a statement in the log", by_statement=True)
-    apply(replica, Transaction((), position(100), 1, doubtful=(doubt,), xa=Xa(A, XaStep.PREPARE)))
-    assert not replica.loads.floors
+    stale_table = StaleTable("orders", "a statement in the log", by_statement=True)
+    apply(replica, Transaction((), position(100), 1, stale=(stale_table,), xa=Xa(A, XaStep.PREPARE)))
+    assert not replica.loads.required_positions
     apply(replica, Transaction((), position(200), 1, xa=Xa(A, XaStep.COMMIT, may_repair=True)))
 
-    assert replica.loads.floors["orders"].place == position(200)
+    assert replica.loads.required_positions["orders"].place == position(200)
     assert held(replica) == 0
 
 

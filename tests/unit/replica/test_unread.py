@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cdc.engine.engine import Replica
 from cdc.errors import UnsupportedEventError
 from cdc.model import ABSENT, Absent, Cells, Change, Image, Kind, ObjectRef, Op, Row, Transaction, Value
 from cdc.protocols import RowReader
-from cdc.replica.replica import Replica
 from cdc.replica.unread import UnreadRow
-from tests.kit.draws import draws
+from tests.kit.example_count import example_count
 from tests.kit.toy import (
     KEYS,
     TABLES,
@@ -29,7 +29,7 @@ from tests.kit.toy import (
     toy_replica,
     transaction,
 )
-from tests.unit.replica.test_convergence import Shop, _stream, expected, history, shop_of
+from tests.unit.engine.test_convergence import Shop, _stream, expected, history, shop_of
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.large_base_example]
 
@@ -53,9 +53,9 @@ def unread(replica: Replica) -> list[UnreadRow]:
 
 def arrive(replica: Replica, *rows: Cells | None, seen: int) -> None:
     """The server's answers to all that has to be read, in its order."""
-    asked, stamp = replica.unread_rows(100)
+    asked, lsn = replica.unread_rows(100)
     with replica.store.transaction():
-        replica.take_unread(list(zip(asked, rows, strict=True)), stamp, position(seen))
+        replica.take_unread(list(zip(asked, rows, strict=True)), lsn, position(seen))
 
 
 # ------------------------------------------------------------------------------------------------ one by one
@@ -107,13 +107,13 @@ def test_a_row_that_the_log_tells_of_meanwhile_is_read_again(tmp_path: Path) -> 
     """What was read before the log's last word may lack it."""
     replica = toy_replica(tmp_path)
     apply(replica, part("orders", 5, ABSENT, "2.00"), at=100)
-    asked, stamp = replica.unread_rows(100)
+    asked, lsn = replica.unread_rows(100)
     apply(replica, part("orders", 5, ABSENT, "3.00"), at=200)
     with replica.store.transaction():
-        replica.take_unread([(asked[0], (5, None, "2.00"))], stamp, position(200))
+        replica.take_unread([(asked[0], (5, None, "2.00"))], lsn, position(200))
 
     assert contents(replica)["orders"] == []
-    assert [row.stamp for row in unread(replica)] == [replica.places.stamp(position(200))]
+    assert [row.lsn for row in unread(replica)] == [replica.places.lsn(position(200))]
 
 
 @pytest.mark.parametrize("last", ["insert", "delete", "truncate", "no row"])
@@ -139,10 +139,10 @@ def test_a_read_row_whose_parent_went_meanwhile_goes_along(tmp_path: Path) -> No
     replica = toy_replica(tmp_path)
     apply(replica, insert("orders", 5, None, "1.00"), at=100)
     apply(replica, part("items", 50, ABSENT, "x"), at=200)
-    asked, stamp = replica.unread_rows(100)
+    asked, lsn = replica.unread_rows(100)
     apply(replica, delete("orders", 5, None, "1.00"), at=300)
     with replica.store.transaction():
-        replica.take_unread([(asked[0], (50, 5, "x"))], stamp, position(300))
+        replica.take_unread([(asked[0], (50, 5, "x"))], lsn, position(300))
 
     assert contents(replica)["items"] == []
     assert replica.store.db.execute("SELECT count(*) FROM tombstone").fetchone()[0] == 0
@@ -280,18 +280,18 @@ class Reads:
 
     def ask(self, applied: int) -> None:
         """A locking read shows all that the log has told, and perhaps more."""
-        rows, stamp = self._replica.unread_rows(self._data.draw(st.integers(1, 3)))
+        rows, lsn = self._replica.unread_rows(self._data.draw(st.integers(1, 3)))
         shown = self._data.draw(st.integers(applied, len(self._shop.log)), label="read shows")
         answers = [(row, self._shop.seen[shown][row.table].get(row.key[0])) for row in rows]  # type: ignore[call-overload]
         if answers:
-            self._on_the_way.append((answers, stamp, shown))
+            self._on_the_way.append((answers, lsn, shown))
 
     def take(self) -> None:
         """The oldest answer arrives."""
         if self._on_the_way:
-            answers, stamp, shown = self._on_the_way.pop(0)
+            answers, lsn, shown = self._on_the_way.pop(0)
             with self._replica.store.transaction():
-                self._replica.take_unread(answers, stamp, _end(self._shop.log, shown))
+                self._replica.take_unread(answers, lsn, _end(self._shop.log, shown))
 
     def finish(self) -> None:
         """All that is to be read is."""
@@ -305,7 +305,7 @@ def _end(log: list[Transaction], count: int):  # type: ignore[no-untyped-def]  #
 
 
 @given(history, st.data())
-@settings(max_examples=draws(50), deadline=None, suppress_health_check=_SLOW)
+@settings(max_examples=example_count(50), deadline=None, suppress_health_check=_SLOW)
 def test_partial_images_end_as_whole_ones_do(
     transactions: list[list[tuple[str, str, int, int, int]]], data: st.DataObject
 ) -> None:
@@ -333,7 +333,7 @@ def test_partial_images_end_as_whole_ones_do(
 
 
 @given(history, st.data())
-@settings(max_examples=draws(50), deadline=None, suppress_health_check=_SLOW)
+@settings(max_examples=example_count(50), deadline=None, suppress_health_check=_SLOW)
 def test_a_load_under_partial_images_ends_as_the_database(
     transactions: list[list[tuple[str, str, int, int, int]]], data: st.DataObject
 ) -> None:

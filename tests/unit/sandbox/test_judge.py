@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cdc.model import ObjectType
-from sinks.bridge_mapping import default_settings
+from sinks.bridge.mapping import default_settings
 from sinks.sandbox.judge import Verdict, judge
 from sinks.sandbox.wire import Accepted, SyncSettings
 from sinks.sandbox.wire_v1 import read_settings
@@ -32,7 +32,7 @@ def verdict(
     held: dict[str, str] | None = None,
     is_there: Callable[[ObjectType, str], bool] = lambda kind, external_id: True,
 ) -> Verdict:
-    """Judge one message with everything else in order."""
+    """SyncErrorPoller one message with everything else in order."""
     message = Accepted(1, object_type, "x-1", action, 1_700_000_000_000, properties, 0)
     return judge(message, settings, installed=installed, held=held or {}, is_there=is_there)
 

@@ -134,7 +134,7 @@ def test_only_the_newest_error_of_an_object_is_kept(store: SandboxStore) -> None
         pytest.param([message("c" * 101)], "ASCII", id="id too long"),
         pytest.param([message("é")], "ASCII", id="id not ascii"),
         pytest.param([message("c1", action="upsert")], "UPSERT or DELETE", id="action"),
-        pytest.param([message("c1", 1.5)], "integer", id="time stamp"),  # type: ignore[arg-type]
+        pytest.param([message("c1", 1.5)], "integer", id="time lsn"),  # type: ignore[arg-type]
         pytest.param([message("c1", email=None)], "text or a number", id="null value"),
     ],
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cdc.mapping_columns import PropertyType
 from cdc.model import ObjectType
-from sinks.bridge_mapping import MAPPED, UNMAPPED, Extras, Target, default_settings, merged_settings, rows
+from cdc.settings.mapping_columns import PropertyType
+from sinks.bridge.mapping import MAPPED, UNMAPPED, Extras, Target, default_settings, merged_settings, rows
 from sinks.sandbox.wire_v1 import read_settings
 
 ADDRESS = "phone company address city state zip country"

@@ -6,7 +6,7 @@ import pytest
 
 from cdc.errors import SinkSwitchedOffError
 from cdc.model import Quota
-from sinks.http_faults import Redactor, Reply, quota_of, retry_after_s, status_fault
+from sinks.hubspot.http_faults import Redactor, Reply, quota_of, retry_after_s, status_fault
 
 NOON = 1_700_049_600.0  # 2023-11-15T12:00:00Z
 

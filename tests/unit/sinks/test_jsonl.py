@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cdc.config import SinkSettings
 from cdc.errors import SinkUnavailableError
 from cdc.model import Action, Message, ObjectType
+from cdc.settings.config import SinkSettings
 from sinks.jsonl import JsonlSink, line_of
 
 LINE = Message(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pymysql
 import pytest
 
-from cdc.config import SourceSettings
 from cdc.errors import CdcError, PositionLostError, SetupError, SourceDisconnectedError, SourceStoppedError
 from cdc.model import Position
+from cdc.settings.config import SourceSettings
 from cdc.source.faults import fault_of
 from cdc.source.server import delete_rules_in, mapped, version_of
 

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from cdc.config import SourceSettings
 from cdc.daemon import SourceState
-from cdc.replica.thread import TransactionQueue
+from cdc.engine.state_thread import TransactionQueue
+from cdc.settings.config import SourceSettings
 from cdc.source.retention import Expiry, RetentionWatch, hours_left
 from cdc.status import DaemonView
 

@@ -111,7 +111,7 @@ def test_a_total_that_begins_anew_is_added() -> None:
 
 
 def test_a_strange_status_changes_nothing() -> None:
-    """Parts that are missing or of another form are left alone."""
+    """Components that are missing or of another form are left alone."""
     metrics = Metrics()
     metrics.refresh({"outbox": "none", "load": None, "queue": [], "changes": "many", "position": "gtid:0-1-5"})
 

@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from cdc.config import WebSettings
 from cdc.errors import SetupError
+from cdc.settings.config import WebSettings
 from cdc.web.metrics import Metrics
 from cdc.web.server import WebServer, start_web
 

@@ -1,0 +1,122 @@
+"""Row images that are not whole (binlog_row_image MINIMAL and NOBLOB): what they lack, and what that means.
+
+What servers leave out, seen with MariaDB 10.11 and MySQL 9.7:
+
+INSERT  MINIMAL: columns that the statement did not name, but for auto-increment ones, those whose default is a function
+        or an expression, and stored generated ones, which are always in. MariaDB leaves out virtual generated columns.
+        NOBLOB: BLOBs and TEXTs that the statement did not name (on MariaDB JSON, which is TEXT there).
+UPDATE  MINIMAL: the before image holds the primary key (all columns where there is none), the after image the columns
+        that the statement named, ON UPDATE timestamps, and generated columns that depend on them, on MariaDB not the
+        virtual ones. NOBLOB: all but BLOBs, in the after image those named.
+DELETE  the before image of an UPDATE.
+
+So a column that an INSERT lacks holds its default (defaults.py), and one that an UPDATE lacks is as it was; with two
+exceptions, both of MariaDB, where nobody but the server knows the value: virtual columns, and REPLACE, which is written
+as an UPDATE that does not say which columns it set back to their defaults. Only such an UPDATE, an INSERT ... ON
+DUPLICATE KEY UPDATE, and any UPDATE with NOBLOB have the key in the after image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cdc.binlog.rows.table_map import Field
+from cdc.binlog.schema.columns import Column
+from cdc.binlog.schema.defaults import default_of
+from cdc.binlog.schema.row_layout import RowLayout
+from cdc.errors import UnsupportedEventError
+from cdc.model import Absent, Change, Image, Op, Value
+
+ADVICE: Final = "SET GLOBAL binlog_row_image = 'FULL' on the server, reconnect the shop, then import afresh"
+
+AgreedColumns = Callable[[], Sequence[Column] | None]
+"""The table's schema if it agrees with the log, None if it does not. Raises UnsupportedEventError if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a shape comes from. ``columns`` may ask a server, so it is called only when an image is not whole."""
+
+    columns: AgreedColumns
+    fields: tuple[Field, ...] = ()
+    is_mariadb: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """What completes the images of INSERTs that lack the same columns: cells by their place, and what is still open."""
+
+    cells: tuple[tuple[int, Value], ...]
+    image: Image
+
+    def complete(self, insert: Change) -> Change:
+        """The INSERT with the defaults put in."""
+        assert insert.after is not None
+        cells: list[Value | Absent] = list(insert.after)
+        for at, value in self.cells:
+            cells[at] = value
+        return Change(insert.table, insert.op, None, tuple(cells), insert.cascades, self.image)
+
+
+def filling(shape: RowLayout, origin: Origin, present: tuple[int, ...]) -> Filling:
+    """What INSERTs with only these columns present need."""
+    missing = _missing(shape, present)
+    columns = origin.columns()
+    values = {
+        at: default_of(columns[place], origin.fields[place], is_mariadb=origin.is_mariadb)
+        for at, place in missing
+        if columns is not None
+    }
+    known = tuple((at, value) for at, value in values.items() if not isinstance(value, Absent))
+    if any(at < shape.key_width for at, _ in missing):
+        raise _without_key(shape, Op.INSERT)
+    return Filling(known, Image.WHOLE if len(known) == len(missing) else Image.UNKNOWN)
+
+
+def image_of_update(
+    shape: RowLayout, origin: Origin, present: tuple[int, ...], present_after: tuple[int, ...]
+) -> Image:
+    """How much UPDATEs with these columns present carry, once the after image is completed by the before image."""
+    require_key(shape, Op.UPDATE, present)
+    missing = _missing(shape, present_after)
+    if missing and origin.is_mariadb and _knows_only_the_server(shape, origin, present_after, missing):
+        return Image.UNKNOWN
+    return Image.PARTIAL if any(place not in present for _, place in missing) else Image.WHOLE
+
+
+def require_key(shape: RowLayout, op: Op, present: Sequence[int]) -> None:
+    """Raises UnsupportedEventError if the mapped key is not in the before image: whose row it is is not said then."""
+    if any(at < shape.key_width for at, _ in _missing(shape, present)):
+        raise _without_key(shape, op)
+
+
+def _knows_only_the_server(
+    shape: RowLayout, origin: Origin, present_after: tuple[int, ...], missing: Sequence[tuple[int, int]]
+) -> bool:
+    """Whether a column that MariaDB's after image lacks may have changed: the docstring above says which."""
+    if all(place in present_after for place in shape.cells[: shape.key_width]):
+        return True
+    columns = origin.columns()
+    return columns is None or any("VIRTUAL" in columns[place].extra.upper() for _, place in missing)
+
+
+def _missing(shape: RowLayout, present: Sequence[int]) -> list[tuple[int, int]]:
+    """The wanted columns that the table has and the image lacks: (place among the cells, column in the log)."""
+    return [(at, place) for at, place in enumerate(shape.cells) if place is not None and place not in present]
+
+
+def _without_key(shape: RowLayout, op: Op) -> UnsupportedEventError:
+    return UnsupportedEventError(
+        f"{op.name} rows of {shape.table} that do not hold its key (binlog_row_image is not FULL, and the primary key"
+        " is another)",
+        hint=ADVICE,
+    )
+
+
+def _no_schema() -> Sequence[Column] | None:
+    raise UnsupportedEventError("rows that are not whole, and no schema to complete them", hint=ADVICE)
+
+
+NO_ORIGIN: Final = Origin(_no_schema)

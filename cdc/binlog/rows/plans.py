@@ -1,0 +1,336 @@
+"""Generates the code that reads one kind of row image: same table, same columns present, same columns NULL.
+
+With those three fixed, everything but the lengths of strings is known: fixed-width columns become constant offsets,
+NULL columns and unwanted ones cost nothing or one addition, and only wanted columns are decoded. For
+
+    id INT, qty SMALLINT, note VARCHAR(40), left SMALLINT, of which all but note are wanted, nothing NULL
+
+the plan is
+
+    def plan(b, p):
+        x2 = p + 8 + b[p + 7]
+        v0, v1 = unpack_0(b, p + 1)
+        v3 = unpack_1(b, x2)[0]
+        return (v0, v1, v3,), x2 + 2
+
+The two images of an UPDATE are mostly the same bytes. A wide row is followed in stretches: where a stretch of the after
+image equals the before image's, it is neither followed nor decoded again.
+
+Nothing of the log's text enters the code, only numbers. generic.py is the oracle. Bytes that are cut short give an
+IndexError, a struct.error, a ValueError, or a place beyond the event's end, which the caller checks.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, cast
+
+from cdc.binlog.schema.row_layout import RowLayout
+from cdc.binlog.values.decode import INLINE_NAMES, Codec, Memo
+from cdc.model import ABSENT, Cells
+
+RowPlan = Callable[[bytes, int], tuple[Cells, int]]
+"""(event, place of the image) → (cells, place behind it)."""
+
+PairPlan = Callable[[bytes, int], tuple[Cells | None, Cells | None, int]]
+"""(event, place of the before image) → (before, after, place behind both); None and None: nothing wanted changed.
+
+A negative place -e: the after image, at e, has other NULL columns than this plan is for.
+"""
+
+STRETCH: Final = 8
+"""Columns with a length of their own in one stretch: below that, following them is as cheap as comparing them."""
+
+_MOST_GAP: Final = 32  # bytes of unwanted columns that one unpack passes over
+_LENGTH: Final = {
+    1: "b[{0}]",
+    2: "length_2(b, {0})[0]",
+    3: "from_bytes(b[{0}:{0} + 3], 'little')",
+    4: "length_4(b, {0})[0]",
+}
+_NAMES: Final = {
+    "ABSENT": ABSENT,
+    "length_2": struct.Struct("<H").unpack_from,
+    "length_4": struct.Struct("<I").unpack_from,
+    **INLINE_NAMES,
+}
+
+Columns = Sequence[tuple[int, bool]]
+"""Columns of an image in its order: (column in the log, whether it is NULL)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Where one wanted value lies: its length prefix, or itself, begins ``offset`` bytes behind the variable ``base``.
+
+    ``width``: of a column without prefix, else 0. ``start`` (of the prefix), ``at`` and ``end`` are expressions.
+    """
+
+    base: str
+    offset: int
+    width: int
+    start: str
+    at: str
+    end: str
+
+
+_Spans = dict[int, _Span | None]
+"""By column in the log, None for NULL; columns not in the image are missing."""
+
+
+class _After(NamedTuple):
+    """One stretch of the after image. ``is_equal``: the variable that says whether it is the before image's, or ""."""
+
+    spans: _Spans
+    is_equal: str
+
+
+class PlanMaker:
+    """Makes plans for one shape; they share its remembered values."""
+
+    def __init__(self, shape: RowLayout) -> None:
+        self._shape = shape
+        self._names: dict[str, object] = dict(_NAMES)
+        self._unpackers: dict[str, str] = {}
+        for place, codec in shape.codecs.items():
+            self._names[f"decode_{place}"] = Memo(codec.decode) if codec.repeats else codec.decode
+
+    def row(self, present: tuple[int, ...], nulls: bytes) -> RowPlan:
+        """The plan for single images with these columns present and these NULL bits."""
+        lines, spans, end = self._walk(_columns(present, nulls), "p", len(nulls), "x")
+        decoded = self._decode(spans, "v")
+        lines += [*decoded, f"return {self._tuple({place: _name('v', place, spans) for place in spans})}, {end}"]
+        return cast(RowPlan, self._compiled(lines))
+
+    def pair(
+        self,
+        present: tuple[int, ...],
+        nulls: bytes,
+        present_after: tuple[int, ...],
+        nulls_after: bytes,
+        *,
+        always: bool = False,
+    ) -> PairPlan:
+        """The plan for the two images of an UPDATE. ``always``: what they say is not all that may have changed."""
+        columns, columns_after = _columns(present, nulls), _columns(present_after, nulls_after)
+        if present == present_after:
+            stretches = [(columns[a:z], columns_after[a:z]) for a, z in self._stretches(columns)]
+        else:
+            stretches = [(columns, columns_after)]
+        return cast(PairPlan, self._compiled(self._pair_lines(stretches, len(nulls), nulls_after, always)))
+
+    def _pair_lines(
+        self, stretches: Sequence[tuple[Columns, Columns]], null_bytes: int, nulls_after: bytes, always: bool
+    ) -> list[str]:
+        """Stretch k of the before image lies from s<k> to s<k+1>, of the after image from t<k> to t<k+1>; e<k>: their
+        bytes are equal. Variables x, v are the before image's places and values, y, w the after image's.
+        """
+        lines = [f"s0 = p + {null_bytes}"]
+        befores: list[_Spans] = []
+        for number, (columns, _) in enumerate(stretches):
+            walked, spans, end = self._walk(columns, f"s{number}", 0, "x")
+            befores.append(spans)
+            lines += [*walked, f"s{number + 1} = {end}"]
+        behind = f"s{len(stretches)}"
+        if nulls_after:
+            lines += [f"if b[{behind}:{behind} + {len(nulls_after)}] != {nulls_after!r}:"]
+            lines += [f"    return None, None, -{behind}"]
+        lines.append(f"t0 = {behind} + {len(nulls_after)}")
+        afters: list[_After] = []
+        for number, (columns, columns_after) in enumerate(stretches):
+            walked, spans, end = self._walk(columns_after, f"t{number}", 0, "y")
+            walked.append(f"t{number + 1} = {end}")
+            is_compared = len(stretches) > 1 and columns == columns_after
+            if is_compared:
+                lines += [
+                    f"t{number + 1} = t{number} + s{number + 1} - s{number}",
+                    f"e{number} = b[s{number}:s{number + 1}] == b[t{number}:t{number + 1}]",
+                    f"if not e{number}:",
+                ]
+            lines += _indented(walked) if is_compared else walked
+            afters.append(_After(spans, f"e{number}" if is_compared else ""))
+        end = f"t{len(stretches)}"
+        unchanged = None if always else _unchanged(befores, afters)
+        if unchanged is not None:
+            lines += [f"if {unchanged}:", f"    return None, None, {end}"]
+        return [*lines, *self._pair_values(befores, afters, end)]
+
+    def _pair_values(self, befores: Sequence[_Spans], afters: Sequence[_After], end: str) -> Iterator[str]:
+        """The values of both images and their return."""
+        cells: dict[int, str] = {}
+        cells_after: dict[int, str] = {}
+        for spans in befores:
+            yield from self._decode(spans, "v")
+            cells |= {place: _name("v", place, spans) for place in spans}
+        for spans, is_equal in afters:
+            decoded = self._decode(spans, "w")
+            if is_equal and decoded:
+                yield f"if {is_equal}:"
+                yield from (f"    w{place} = v{place}" for place, span in spans.items() if span is not None)
+                yield "else:"
+                yield from _indented(decoded)
+            else:
+                yield from decoded
+            cells_after |= {place: _name("w", place, spans) for place in spans}
+        # what the after image lacks is as it was
+        yield f"return {self._tuple(cells)}, {self._tuple(cells | cells_after)}, {end}"
+
+    def _stretches(self, columns: Columns) -> Iterator[tuple[int, int]]:
+        """Cuts the columns so that no stretch has more than STRETCH lengths → (first, behind the last)."""
+        first = lengths = 0
+        for number, (place, is_null) in enumerate(columns):
+            lengths += not is_null and self._shape.layouts[place].prefix > 0
+            if lengths == STRETCH:
+                yield first, number + 1
+                first, lengths = number + 1, 0
+        if first < len(columns) or not columns:
+            yield first, len(columns)
+
+    def _walk(self, columns: Columns, base: str, offset: int, prefix: str) -> tuple[list[str], _Spans, str]:
+        """Follow these columns from ``base`` + ``offset`` → (lines, spans, end). Variables are named ``prefix`` and the
+        column's number.
+        """
+        lines: list[str] = []
+        spans: _Spans = {}
+        for place, is_null in columns:
+            wanted = place in self._shape.codecs
+            if is_null:
+                if wanted:
+                    spans[place] = None
+                continue
+            layout = self._shape.layouts[place]
+            held_base, held_offset = base, offset
+            start, at = _plus(base, offset), _plus(base, offset + layout.prefix)
+            if layout.prefix:
+                lines.append(f"{prefix}{place} = {at} + {_LENGTH[layout.prefix].format(start)}")
+                base, offset = f"{prefix}{place}", 0
+            else:
+                offset += layout.width
+            if wanted:
+                spans[place] = _Span(held_base, held_offset, layout.width, start, at, _plus(base, offset))
+        return lines, spans, _plus(base, offset)
+
+    # ------------------------------------------------------------------------------------------ values
+
+    def _decode(self, spans: _Spans, prefix: str) -> list[str]:
+        """The lines that decode these values into variables named ``prefix`` and the column's number."""
+        lines: list[str] = []
+        for group in _groups(spans):
+            if len(group) == 1:
+                place, span = group[0]
+                lines.append(f"{prefix}{place} = {self._alone(place, span)}")
+                continue
+            names = ", ".join(f"{prefix}{place}" for place, _ in group)
+            lines.append(f"{names} = {self._unpacker(group)}(b, {group[0][1].start})")
+            for place, _ in group:
+                codec, name = self._shape.codecs[place], f"{prefix}{place}"
+                expression = _of_bytes(codec, place, name)
+                if not codec.code and expression != name:
+                    lines.append(f"{name} = {expression}")
+        return lines
+
+    def _alone(self, place: int, span: _Span) -> str:
+        codec = self._shape.codecs[place]
+        if codec.code == "B":
+            return f"b[{span.at}]"
+        if codec.code:
+            return f"{self._unpacker([(place, span)])}(b, {span.at})[0]"
+        return _of_bytes(codec, place, f"b[{span.at}:{span.end}]")
+
+    def _unpacker(self, group: Sequence[tuple[int, _Span]]) -> str:
+        """The name of what reads these neighbours in one go; columns that are not wanted lie between them."""
+        text = "<"
+        at = group[0][1].offset
+        for place, span in group:
+            text += f"{span.offset - at}x" if span.offset > at else ""
+            text += self._shape.codecs[place].code or f"{span.width}s"
+            at = span.offset + span.width
+        name = self._unpackers.setdefault(text, f"unpack_{len(self._unpackers)}")
+        self._names.setdefault(name, struct.Struct(text).unpack_from)
+        return name
+
+    def _tuple(self, names: Mapping[int, str]) -> str:
+        cells = ["ABSENT" if place is None else names.get(place, "ABSENT") for place in self._shape.cells]
+        return f"({', '.join(cells)},)" if cells else "()"
+
+    def _compiled(self, lines: Sequence[str]) -> object:
+        scope = dict(self._names)
+        text = "\n".join(["def plan(b, p):", *_indented(lines)])
+        exec(compile(text, f"<plan of {self._shape.table}>", "exec"), scope)  # noqa: S102  # our own text
+        return scope["plan"]
+
+
+def _columns(present: tuple[int, ...], nulls: bytes) -> Columns:
+    return [(place, bool(nulls[number >> 3] >> (number & 7) & 1)) for number, place in enumerate(present)]
+
+
+def _indented(lines: Sequence[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
+
+
+def _name(prefix: str, place: int, spans: _Spans) -> str:
+    return f"{prefix}{place}" if spans[place] is not None else "None"
+
+
+def _plus(base: str, offset: int) -> str:
+    return f"{base} + {offset}" if offset else base
+
+
+def _of_bytes(codec: Codec, place: int, raw: str) -> str:
+    """The value as an expression of its bytes."""
+    if codec.inline:
+        return codec.inline.format(raw=raw)
+    return f"decode_{place}[{raw}]" if codec.repeats else f"decode_{place}({raw})"
+
+
+def _groups(spans: _Spans) -> Iterator[list[tuple[int, _Span]]]:
+    """The values that are not NULL; fixed-width ones that lie close to each other come together."""
+    group: list[tuple[int, _Span]] = []
+    for place, span in spans.items():
+        if span is None:
+            continue
+        if group and not _is_near(group[-1][1], span):
+            yield group
+            group = []
+        group.append((place, span))
+    if group:
+        yield group
+
+
+def _is_near(one: _Span, other: _Span) -> bool:
+    is_fixed = one.width and other.width and one.base == other.base
+    return bool(is_fixed) and other.offset - one.offset - one.width <= _MOST_GAP
+
+
+def _unchanged(befores: Sequence[_Spans], afters: Sequence[_After]) -> str | None:
+    """The condition under which an UPDATE changes nothing wanted; None when it always does."""
+    conditions: list[str] = []
+    for before, (after, is_equal) in zip(befores, afters, strict=True):
+        equal = _equality(before, after)
+        if equal is None:
+            return None
+        if equal != "True":
+            conditions.append(f"({is_equal} or {equal})" if is_equal else equal)
+    return " and ".join(conditions) or "True"
+
+
+def _equality(before: _Spans, after: _Spans) -> str | None:
+    """The condition under which an UPDATE changes nothing wanted; None when it always does.
+
+    Neighbours are compared in one go, length prefixes and all.
+    """
+    runs: list[tuple[_Span, _Span, str, str]] = []
+    for place, span in after.items():
+        if place not in before:
+            return None
+        was = before[place]
+        if span is None or was is None:
+            if span is not was:
+                return None
+        elif runs and runs[-1][2] == was.start and runs[-1][3] == span.start:
+            runs[-1] = (runs[-1][0], runs[-1][1], was.end, span.end)
+        else:
+            runs.append((was, span, was.end, span.end))
+    return " and ".join(f"b[{a.start}:{end_a}] == b[{z.start}:{end_z}]" for a, z, end_a, end_z in runs) or "True"

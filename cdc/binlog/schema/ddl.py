@@ -1,0 +1,303 @@
+"""What CREATE and ALTER TABLE do to a table's columns, and to the values stored in them. Pure.
+
+We read the part of both servers' grammars that bears on columns and refuse the rest (``NotUnderstood``): a general SQL
+parser knows fewer of these statements, and does not say which it has only half understood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple
+
+from cdc.binlog.schema.column_definition import (
+    Defined,
+    NotUnderstood,
+    Words,
+    charset_named,
+    charset_of_collation,
+    read_column,
+    split,
+    unquoted,
+)
+from cdc.binlog.schema.columns import Column
+from cdc.binlog.schema.tokens import Token
+
+
+class Table(NamedTuple):
+    """A table's columns in their order, and its default character set; None when that is not known."""
+
+    columns: tuple[Column, ...]
+    charset: str | None
+
+
+@dataclass(slots=True)
+class Altered:
+    """What an ALTER TABLE did. ``table``: None when the columns are not known from here on.
+
+    ``affected``: lower-case names of columns whose stored values, or whose meaning, may be others now; ``everything``:
+    any column's.
+    """
+
+    table: Table | None
+    affected: set[str] = field(default_factory=set)
+    everything: bool = False
+
+
+_KEYS: Final = frozenset({
+    "INDEX", "KEY", "UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR", "PRIMARY", "CONSTRAINT", "FOREIGN", "CHECK",
+})  # fmt: skip
+_HARMLESS: Final = frozenset({
+    "ENGINE", "COMMENT", "AUTO_INCREMENT", "ROW_FORMAT", "KEY_BLOCK_SIZE", "ALGORITHM", "LOCK", "ENABLE", "DISABLE",
+    "FORCE", "ORDER", "STATS_PERSISTENT", "STATS_AUTO_RECALC", "STATS_SAMPLE_PAGES", "CHECKSUM", "MAX_ROWS", "MIN_ROWS",
+    "AVG_ROW_LENGTH", "PACK_KEYS", "DELAY_KEY_WRITE", "TABLESPACE", "COMPRESSION", "PAGE_COMPRESSED", "ENCRYPTION",
+    "PAGE_COMPRESSION_LEVEL", "ENCRYPTED", "PARTITION", "REMOVE", "REBUILD", "OPTIMIZE", "ANALYZE", "CHECK", "REPAIR",
+    "COALESCE", "REORGANIZE", "WITHOUT", "DEFAULT", "CHARACTER", "CHARSET", "COLLATE",
+})  # fmt: skip
+_TAKES_ROWS_AWAY: Final = frozenset({"TRUNCATE", "EXCHANGE", "DISCARD", "IMPORT"})
+
+
+class _Plan:
+    """An ALTER TABLE's actions, gathered before any is applied: all of them name columns as they were before it."""
+
+    def __init__(self, table: Table, *, is_mariadb: bool) -> None:
+        self.table = table
+        self.is_mariadb = is_mariadb
+        self.charset = table.charset
+        self.dropped: set[str] = set()
+        self.changed: dict[str, Defined] = {}  # by lower-case old name
+        self.defined: list[tuple[str, Defined]] = []  # old name or "", in the order written
+        self.affected: set[str] = set()
+        self.everything = False
+
+    def held(self, name: str) -> Column | None:
+        """The column of this name before the statement."""
+        return next((column for column in self.table.columns if column.name.lower() == name.lower()), None)
+
+    def must_hold(self, name: str) -> Column:
+        """The same; NotUnderstood if there is none."""
+        column = self.held(name)
+        if column is None:
+            raise NotUnderstood("a column that is not there")
+        return column
+
+    def change(self, old: str, defined: Defined) -> None:
+        """The column ``old`` is defined anew."""
+        before = self.must_hold(old)
+        if before.is_key and not defined.column.is_key:
+            defined = replace(defined, column=replace(defined.column, is_key=True, nullable=False))
+        self.changed[old.lower()] = defined
+        self.defined.append((old, defined))
+        if _meaning(before) != _meaning(defined.column):
+            self.affected |= {old.lower(), defined.column.name.lower()}
+
+    def result(self) -> tuple[Column, ...]:
+        """As the servers build the new table (mysql_prepare_alter_table in sql/sql_table.cc of both)."""
+        made: list[Column] = []
+        for column in self.table.columns:
+            name = column.name.lower()
+            if name in self.dropped:
+                continue
+            change = self.changed.get(name)
+            if change is None:
+                made.append(column)
+            elif change.after is None:
+                made.append(change.column)
+        for old, one in self.defined:
+            if old and one.after is None:
+                continue
+            if one.after is None:
+                made.append(one.column)
+            elif not one.after:
+                made.insert(0, one.column)
+            else:
+                places = [at for at, column in enumerate(made) if column.name.lower() == one.after.lower()]
+                if not places:
+                    raise NotUnderstood("a column that is not there")
+                made.insert(places[0] + 1, one.column)
+        if len({column.name.lower() for column in made}) != len(made):
+            raise NotUnderstood("a column that is there already")
+        return tuple(made)
+
+
+def _meaning(column: Column) -> tuple[object, ...]:
+    """What of a column decides what its stored values say."""
+    return column.name.lower(), column.column_type, column.charset, column.nullable, "GENERATED" in column.extra
+
+
+def alter(actions: Sequence[Token], table: Table, *, is_mariadb: bool) -> Altered:
+    """The table after ``ALTER TABLE name <actions>``. Raises NotUnderstood for what may mean more than we know."""
+    plan = _Plan(table, is_mariadb=is_mariadb)
+    for part in split(actions):
+        _action(Words(part), plan)
+    changed = Table(plan.result(), plan.charset)
+    return Altered(changed, plan.affected, plan.everything)
+
+
+def _action(words: Words, plan: _Plan) -> None:
+    if words.accept("WAIT"):
+        words.next()
+    words.accept("NOWAIT")
+    word = words.word
+    if word == "ADD":
+        _add(words, plan)
+    elif word == "DROP":
+        _drop(words, plan)
+    elif word in ("MODIFY", "CHANGE"):
+        _change(words, plan)
+    elif word == "RENAME":
+        _rename(words, plan)
+    elif word == "ALTER":
+        _alter_column(words, plan)
+    elif word in _TAKES_ROWS_AWAY:
+        plan.everything = True
+    elif word in _HARMLESS or words.is_done:
+        plan.charset = _options(words.rest(), plan.charset)
+    else:
+        raise NotUnderstood(f"{word or 'a sign'} in ALTER TABLE")
+
+
+def _add(words: Words, plan: _Plan) -> None:
+    words.next()
+    is_column = words.accept("COLUMN")
+    if not is_column and (words.word in _KEYS or words.word == "PARTITION"):
+        if words.word in ("PRIMARY", "CONSTRAINT"):
+            _note_key(words.rest(), plan)
+        return
+    may_exist = words.accept("IF", "NOT", "EXISTS")
+    parts = split(words.inside()) if words.sign == "(" else [words.rest()]
+    for part in parts:
+        defined = read_column(Words(part), plan.charset, is_mariadb=plan.is_mariadb)
+        if may_exist and plan.held(defined.column.name) is not None:
+            continue
+        plan.defined.append(("", defined))
+        plan.affected.add(defined.column.name.lower())
+
+
+def _note_key(tokens: list[Token], plan: _Plan) -> None:
+    """ADD PRIMARY KEY makes its columns NOT NULL, which may change what they hold."""
+    words = Words(tokens)
+    while not words.is_done and words.word != "PRIMARY":
+        if words.sign == "(":
+            return
+        words.next()
+    if not words.is_done:
+        raise NotUnderstood("a new primary key")
+
+
+def _drop(words: Words, plan: _Plan) -> None:
+    words.next()
+    if not words.accept("COLUMN") and words.word in _KEYS | {"PARTITION"}:
+        if words.word == "PRIMARY":
+            raise NotUnderstood("a primary key that goes")
+        plan.everything = plan.everything or words.word == "PARTITION"
+        return
+    may_lack = words.accept("IF", "EXISTS")
+    name = words.name()
+    if may_lack and plan.held(name) is None:
+        return
+    plan.must_hold(name)
+    plan.dropped.add(name.lower())
+
+
+def _change(words: Words, plan: _Plan) -> None:
+    is_modify = words.next().word == "MODIFY"
+    words.accept("COLUMN")
+    may_lack = words.accept("IF", "EXISTS")
+    old = "" if is_modify else words.name()
+    defined = read_column(words, plan.charset, is_mariadb=plan.is_mariadb)
+    old = old or defined.column.name
+    if may_lack and plan.held(old) is None:
+        return
+    plan.change(old, defined)
+
+
+def _rename(words: Words, plan: _Plan) -> None:
+    words.next()
+    if words.accept("COLUMN"):
+        may_lack = words.accept("IF", "EXISTS")
+        old = words.name()
+        if not words.accept("TO"):
+            raise NotUnderstood("an unusual RENAME COLUMN")
+        if may_lack and plan.held(old) is None:
+            return
+        plan.change(old, Defined(replace(plan.must_hold(old), name=words.name())))
+    # of an index: no column's; of the table: told by the statement's names
+
+
+def _alter_column(words: Words, plan: _Plan) -> None:
+    words.next()
+    if words.word in _KEYS:
+        return
+    words.accept("COLUMN")
+    words.accept("IF", "EXISTS")
+    plan.must_hold(words.name())
+    if words.word in ("SET", "DROP"):
+        raise NotUnderstood("another default")  # rare, and told best by the server: its words for it differ
+    raise NotUnderstood("an unusual ALTER COLUMN")
+
+
+def _options(tokens: Sequence[Token], charset: str | None) -> str | None:
+    """The default character set after these table options."""
+    words = Words(tokens)
+    while not words.is_done:
+        if words.accept("PARTITION"):
+            break
+        if words.accept("CHARSET") or words.accept("CHARACTER", "SET"):
+            charset = charset_named(_option(words))
+        elif words.accept("COLLATE"):
+            charset = charset_of_collation(_option(words))
+        else:
+            words.next()
+    return charset
+
+
+def _option(words: Words) -> str:
+    words.accept_sign("=")
+    token = words.next()
+    if token.word == "DEFAULT":
+        raise NotUnderstood("a character set that is the database's")
+    return unquoted(token.text) if token.kind == "text" else token.text
+
+
+def create(body: Sequence[Token], *, is_mariadb: bool) -> Table:
+    """The table that ``CREATE TABLE name <body>`` makes. Raises NotUnderstood, also for one made from a SELECT."""
+    words = Words(body)
+    parts = split(words.inside())
+    options = words.rest()
+    if any(token.word in ("SELECT", "AS", "WITH", "VALUES", "TABLE", "LIKE") for token in _outside(options)):
+        raise NotUnderstood("a table made from rows")
+    charset = _options(options, None)
+    columns: list[Column] = []
+    key: set[str] = set()
+    for part in parts:
+        if part and part[0].word in _KEYS:
+            key |= _key_columns(part)
+        else:
+            columns.append(read_column(Words(part), charset, is_mariadb=is_mariadb).column)
+    keyed = [replace(c, is_key=True, nullable=False) if c.name.lower() in key else c for c in columns]
+    if not keyed:
+        raise NotUnderstood("a table without columns")
+    return Table(tuple(keyed), charset)
+
+
+def _outside(tokens: Sequence[Token]) -> list[Token]:
+    depth, found = 0, []
+    for token in tokens:
+        if token.kind == "sign":
+            depth += {"(": 1, ")": -1}.get(token.text, 0)
+        if not depth:
+            found.append(token)
+    return found
+
+
+def _key_columns(part: Sequence[Token]) -> set[str]:
+    """The primary key's columns, if this part of CREATE TABLE is one."""
+    words = Words(part)
+    if words.accept("CONSTRAINT") and words.word != "PRIMARY":
+        words.next()
+    if not words.accept("PRIMARY", "KEY"):
+        return set()
+    while words.sign != "(":
+        words.next()
+    return {column[0].text.lower() for column in split(words.inside()) if column}

@@ -1,0 +1,277 @@
+"""The columns of tables as they were at the reader's place in the log, followed through its definitions.
+
+Known from the state (what an earlier run had at this place), from definitions in the log, or asked of the server. An
+answer of the server is of now, and the reader may stand long before: what it says is *assumed* until the log has passed
+the place noted with it. Tables that are not mapped are followed too while they may yet become one: gh-ost and pt-osc
+build a copy under another name and rename it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Final
+
+from cdc.binlog.schema.column_definition import NotUnderstood, Words, split
+from cdc.binlog.schema.columns import Column, DatedLookup, ForgettingLookup, SchemaLookup
+from cdc.binlog.schema.ddl import Altered, Table, alter, create
+from cdc.binlog.schema.query import Statement, TableName
+from cdc.binlog.schema.tokens import Token
+from cdc.model import Position, StaleTable, TableSchema, TableSpec
+
+_MOST_OTHERS: Final = 64  # tables that are not mapped; the oldest goes
+_SUBJECTS: Final = frozenset({"TABLE", "TABLES", "INDEX", "DATABASE", "SCHEMA"})
+_BEFORE_NAME: Final = frozenset({"IF", "NOT", "EXISTS", "WAIT", "NOWAIT"})
+
+
+class SchemaHistory:
+    """Columns by table, as of the reader's place (a ``SchemaLookup``).
+
+    ``news``: what became known in the transaction being read. Whoever ends that takes it.
+    """
+
+    def __init__(
+        self,
+        schemas: SchemaLookup | None,
+        *,
+        database: str,
+        specs: Mapping[str, TableSpec],
+        known: Iterable[TableSchema] = (),
+    ) -> None:
+        self._schemas = schemas
+        self._database = database
+        self._specs = specs
+        self._tables: dict[str, Table] = {}
+        self._until: dict[str, Position] = {}
+        self._gone: set[str] = set()  # dropped or renamed away: the replica keeps their last rows
+        self.news: dict[str, TableSchema] = {}
+        self._change = self._other = ""  # the statement being followed, and the name that it moves a table from or to
+        for schema in known:
+            if schema.columns:
+                self._tables[schema.name] = load_table(schema.columns)
+            if not schema.exists:
+                self._gone.add(schema.name)
+            if schema.until is not None:
+                self._until[schema.name] = schema.until
+
+    def columns(self, database: str, table: str) -> tuple[Column, ...] | None:
+        """The table's columns; asked of the server when not known. See ``SchemaLookup``."""
+        if database != self._database:
+            return None
+        if table not in self._tables:
+            self._ask(table)
+        held = self._tables.get(table)
+        return held.columns if held is not None else None
+
+    def refresh(self, table: str) -> None:
+        """What is held does not fit the log: ask the server."""
+        self._tables.pop(table, None)
+        self._ask(table)
+
+    def ask_for_unknown(self) -> list[TableSchema]:
+        """Ask for every mapped table that is not known yet; all that is news by now."""
+        for name in self._specs:
+            if name not in self._tables:
+                self._ask(name)
+        taken = list(self.news.values())
+        self.news.clear()
+        return taken
+
+    # ------------------------------------------------------------------------------------------ definitions
+
+    def define(self, statement: Statement, *, is_mariadb: bool) -> list[StaleTable]:
+        """Follow a definition; the mapped tables whose rows it may have changed, each with the reason."""
+        try:
+            return self._follow(statement, is_mariadb=is_mariadb)
+        finally:
+            self._change = self._other = ""
+
+    def _follow(self, statement: Statement, *, is_mariadb: bool) -> list[StaleTable]:
+        if self._database in statement.databases:
+            self._change = "DROP DATABASE"
+            for name in [*self._specs, *self._tables]:
+                self._drop(name)
+            return []
+        verb, flags, rest = _head(statement.tokens)
+        names = [self._ours(name) for name in statement.tables]
+        if ("TABLE" not in flags and "TABLES" not in flags) or "TEMPORARY" in flags:
+            return []
+        self._change = f"{verb} TABLE"
+        if verb == "DROP":
+            for name in names:
+                self._drop(name)
+            return []
+        if verb == "RENAME":
+            return [d for old, new in zip(names[::2], names[1::2], strict=False) for d in self._move(old, new)]
+        if verb == "CREATE":
+            return self._create(names[0] if names else "", flags, rest, is_mariadb=is_mariadb)
+        return self._alter(names, flags, rest, is_mariadb=is_mariadb)
+
+    def _alter(self, names: Sequence[str], flags: set[str], rest: list[Token], *, is_mariadb: bool) -> list[StaleTable]:
+        name = names[0] if names else ""
+        held = self._tables.get(name)
+        try:
+            if held is None:
+                raise NotUnderstood("a table that is not known")
+            altered = alter(rest, held, is_mariadb=is_mariadb)
+        except NotUnderstood:
+            altered = Altered(None, everything=True)
+        if "IGNORE" in flags:
+            altered.everything = True  # rows that a new key does not allow go without a trace
+        stale_tables = self._stale_tables(name, altered, "ALTER TABLE")
+        if altered.table is not None:
+            self._put(name, altered.table)
+        else:
+            self._forget(name)
+        firsts = [[token.word for token in part[:2]] for part in split(rest)]
+        if any(first[:1] == ["RENAME"] and first[1:] not in (["COLUMN"], ["INDEX"], ["KEY"]) for first in firsts):
+            stale_tables = self._move(name, names[1] if len(names) > 1 else "")
+        if any(first[:1] == ["EXCHANGE"] for first in firsts) and len(names) > 1:
+            stale_tables += self._stale_tables(names[-1], Altered(None, everything=True), "EXCHANGE PARTITION")
+        return stale_tables
+
+    def _create(self, name: str, flags: set[str], rest: list[Token], *, is_mariadb: bool) -> list[StaleTable]:
+        if "EXISTS" in flags and name in self._tables:
+            return []
+        is_first = self._schemas is None and name not in self._tables and name not in self._gone
+        table: Table | None
+        try:
+            other = _liked(rest)
+            if other is not None:
+                table = self._tables.get(self._ours((other[0] or self._database, other[1])))
+            else:
+                table = create(rest, is_mariadb=is_mariadb)
+        except NotUnderstood:
+            table = None
+        self._until.pop(name, None)
+        if table is not None:
+            self._put(name, table)
+        else:
+            self._forget(name)
+        if is_first:  # files from the shop's first day on: nothing is held of a table that never was
+            return []
+        return self._stale_tables(name, Altered(None, everything=True), "CREATE TABLE")
+
+    def _move(self, old: str, new: str) -> list[StaleTable]:
+        table, until = self._tables.get(old), self._until.get(old)
+        self._other = new
+        self._drop(old)
+        self._other = old
+        self._until.pop(new, None)
+        if until is not None and new:
+            self._until[new] = until
+        if table is not None:
+            self._put(new, table)
+        else:
+            self._forget(new)
+        return self._stale_tables(new, Altered(None, everything=True), "RENAME TABLE")
+
+    def _stale_tables(self, name: str, altered: Altered, how: str) -> list[StaleTable]:
+        spec = self._specs.get(name)
+        if spec is None:
+            return []
+        mapped = [column for column in spec.columns if altered.everything or column.lower() in altered.affected]
+        return [StaleTable(spec.name, f"{how} may have changed {', '.join(mapped)}")] if mapped else []
+
+    # ------------------------------------------------------------------------------------------ what is held
+
+    def _ours(self, name: TableName) -> str:
+        """The table's name; "" for one of another database."""
+        return name[1] if name[0] == self._database else ""
+
+    def _put(self, name: str, table: Table) -> None:
+        if not name:
+            return
+        self._tables.pop(name, None)
+        self._tables[name] = table
+        self._tell(name)
+        others = [held for held in self._tables if held not in self._specs]
+        if len(others) > _MOST_OTHERS:
+            self._drop(others[0])
+
+    def _forget(self, name: str) -> None:
+        """The table's columns are not known from here on; those of a mapped one are asked for at once."""
+        known = self._tables.pop(name, None)
+        if name in self._specs:
+            self._ask(name)
+        elif known is not None:
+            self._tell(name)
+
+    def _drop(self, name: str) -> None:
+        if self._tables.pop(name, None) is not None or name in self._specs:
+            self._until.pop(name, None)
+            self._gone.add(name)
+            self._tell(name, exists=False)
+
+    def _ask(self, name: str) -> None:
+        if isinstance(self._schemas, DatedLookup):
+            found = self._schemas.look(self._database, name)
+            if found is not None:
+                self._tables[name] = Table(found.columns, found.charset)
+                self._until[name] = found.place
+        elif self._schemas is not None:
+            if isinstance(self._schemas, ForgettingLookup):
+                self._schemas.forget(self._database, name)
+            columns = self._schemas.columns(self._database, name)
+            if columns is not None:
+                self._tables[name] = Table(columns, None)
+        self._tell(name)
+
+    def _tell(self, name: str, *, exists: bool = True) -> None:
+        spec, table = self._specs.get(name), self._tables.get(name)
+        held = dump_table(table) if table is not None else ""
+        lost = tuple(sorted(self._lost(spec, table))) if spec is not None else ()
+        mapped = spec.name if spec is not None else ""
+        self.news[name] = TableSchema(
+            name, mapped, held, self._until.get(name), exists, lost, self._change, self._other
+        )
+
+    @staticmethod
+    def _lost(spec: TableSpec, table: Table | None) -> set[str]:
+        """Mapped columns that the table does not have, though it should."""
+        if table is None:
+            return set()
+        held = {column.name.lower() for column in table.columns}
+        return {column for column in spec.columns if column.lower() not in held} - spec.optional
+
+
+def _head(tokens: Sequence[Token]) -> tuple[str, set[str], list[Token]]:
+    """The verb, the words between it and the first name, and what follows that name."""
+    words = Words(tokens)
+    verb = words.next().word
+    flags = set()
+    while not words.is_done and words.word not in _SUBJECTS:
+        flags.add(words.next().word)
+    if not words.is_done:
+        flags.add(words.next().word)
+    while words.word in _BEFORE_NAME:
+        flags.add(words.next().word)
+    if not words.is_done:
+        words.next()
+        if words.accept_sign("."):
+            words.next()
+    return verb, flags, words.rest()
+
+
+def _liked(rest: Sequence[Token]) -> TableName | None:
+    """The table that CREATE TABLE … LIKE names, its database "" where it names none."""
+    words = Words(rest)
+    if words.sign == "(" and not words.accept("LIKE"):
+        inner = Words(words.inside())
+        words = inner if inner.word == "LIKE" else Words(())
+    if not words.accept("LIKE"):
+        return None
+    name = words.name()
+    return (name, words.name()) if words.accept_sign(".") else ("", name)
+
+
+def dump_table(table: Table) -> str:
+    """The table as text for the state."""
+    return json.dumps({"charset": table.charset, "columns": [asdict(column) for column in table.columns]})
+
+
+def load_table(text: str) -> Table:
+    """What ``dump_table`` wrote."""
+    held = json.loads(text)
+    return Table(tuple(Column(**column) for column in held["columns"]), held["charset"])

@@ -1,0 +1,149 @@
+"""A mapped table as the log has it now: which columns are wanted, where they lie and how to read them.
+
+A shape is made once per distinct TABLE_MAP and kept under that event's bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from cdc.binlog.rows.metadata import Metadata
+from cdc.binlog.rows.table_map import ColumnType, Field, TableMap
+from cdc.binlog.schema.agreement import disagreement, labels_in, sign_in
+from cdc.binlog.schema.columns import Column
+from cdc.binlog.schema.undocumented import OLD_TIMES, decoder_by_schema, with_decimals
+from cdc.binlog.values.charsets import BINARY, charset_of, text_decoder
+from cdc.binlog.values.decode import Codec, Layout, Traits, codec_of, layout_of
+from cdc.errors import UnsupportedEventError
+from cdc.model import TableSpec
+
+_ADVICE_METADATA = "SET GLOBAL binlog_row_metadata = 'FULL' on the server, and begin with transactions after it"
+_ADVICE_SCHEMA = f"the table has changed since these rows were written: {_ADVICE_METADATA}, or import afresh"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowLayout:
+    """What row decoding needs. ``cells[i]`` is the column in the log of the table's i-th mapped column, or None when
+    the table does not have it; ``codecs`` are keyed by column in the log and hold the wanted ones only. The first
+    ``key_width`` cells are the mapped key. ``documents``: all columns of type JSON, wanted or not.
+    """
+
+    table: str
+    layouts: tuple[Layout, ...]
+    cells: tuple[int | None, ...]
+    codecs: dict[int, Codec]
+    key_width: int = 1
+    documents: tuple[int, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Columns in the log."""
+        return len(self.layouts)
+
+    @property
+    def bitmap_bytes(self) -> int:
+        """Bytes of a bitmap over all columns."""
+        return (self.count + 7) // 8
+
+
+def make_row_layout(
+    found: TableMap,
+    metadata: Metadata,
+    spec: TableSpec,
+    columns: Sequence[Column] | None,
+    *,
+    is_mariadb: bool = False,
+) -> RowLayout:
+    """Bind a table map to what is mapped of the table. ``columns``: its schema, needed where the log has no names, and
+    looked at for what no log tells (untold.py).
+
+    Raises UnsupportedEventError when names are not to be had, or log and schema do not agree; ValueError for a table
+    map that makes no sense.
+    """
+    names = metadata.names
+    if names is None:
+        names = _names_of_schema(found, metadata, columns)
+    held = {column.name.lower(): column for column in columns or ()}
+    if is_mariadb:
+        found = _with_widths(found, names, held)
+    places = {name.lower(): place for place, name in enumerate(names)}
+    cells = tuple(places.get(name.lower()) for name in spec.columns)
+    codecs = {}
+    for place in cells:
+        if place is not None:
+            column = held.get(names[place].lower())
+            decode = decoder_by_schema(found.fields[place], column)
+            if metadata.names is not None:
+                column = None  # the log says the rest, and says what held when the rows were written
+            codecs[place] = Codec(decode) if decode else _codec(found, names[place], place, metadata, column)
+    layouts = tuple(layout_of(field) for field in found.fields)
+    documents = tuple(place for place, field in enumerate(found.fields) if field.type is ColumnType.JSON)
+    return RowLayout(spec.name, layouts, cells, codecs, len(spec.key), documents)
+
+
+def _with_widths(found: TableMap, names: Sequence[str], held: Mapping[str, Column]) -> TableMap:
+    if not any(field.type in OLD_TIMES for field in found.fields):
+        return found
+    fields = list(found.fields)
+    for place, field in enumerate(fields):
+        if field.type in OLD_TIMES:
+            try:
+                fields[place] = with_decimals(field, held.get(names[place].lower()))
+            except ValueError as error:
+                raise UnsupportedEventError(
+                    f"column {names[place]} of {found.database}.{found.table} cannot be read: {error}",
+                    hint=f"ALTER TABLE {found.table} FORCE on the server gives it the form of today",
+                ) from error
+    return replace(found, fields=tuple(fields))
+
+
+def _names_of_schema(found: TableMap, metadata: Metadata, columns: Sequence[Column] | None) -> tuple[str, ...]:
+    if columns is None:
+        raise UnsupportedEventError(
+            f"the log does not name the columns of {found.database}.{found.table}, and there is no schema to name them",
+            hint=_ADVICE_METADATA,
+        )
+    difference = disagreement(found.fields, metadata, columns)
+    if difference:
+        raise UnsupportedEventError(
+            f"the log and the schema of {found.database}.{found.table} do not agree: {difference}", hint=_ADVICE_SCHEMA
+        )
+    return tuple(column.name for column in columns)
+
+
+def _codec(found: TableMap, name: str, place: int, metadata: Metadata, column: Column | None) -> Codec:
+    field = found.fields[place]
+    try:
+        return codec_of(field, _traits(field, place, metadata, column))
+    except ValueError as error:
+        raise UnsupportedEventError(
+            f"column {name} of {found.database}.{found.table} cannot be read: {error}", hint=_ADVICE_METADATA
+        ) from error
+
+
+def _traits(field: Field, place: int, metadata: Metadata, column: Column | None) -> Traits:
+    unsigned = metadata.unsigned.get(place)
+    if unsigned is None:
+        unsigned = column is not None and sign_in(column)
+    collation = metadata.collations.get(place)
+    charset = charset_of(collation) if collation is not None else None
+    if collation is not None and charset is None and (column is None or column.charset is None):
+        raise ValueError(f"its collation has number {collation}, which is not known")
+    if charset is None and column is not None:
+        charset = column.charset
+    return Traits(unsigned, charset, _labels(field, place, metadata, column, charset))
+
+
+def _labels(
+    field: Field, place: int, metadata: Metadata, column: Column | None, charset: str | None
+) -> tuple[str, ...]:
+    if field.type not in (ColumnType.ENUM, ColumnType.SET):
+        return ()
+    held = metadata.labels.get(place)
+    if held is None:
+        return labels_in(column) if column is not None else ()
+    decode = text_decoder(charset if charset and charset != BINARY else "latin1")
+    if decode is None:
+        raise ValueError(f"the character set {charset}")
+    return tuple(decode(label) for label in held)

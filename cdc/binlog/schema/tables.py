@@ -1,0 +1,122 @@
+"""Which tables are mapped, and how to read the rows of each TABLE_MAP met.
+
+A reader is kept under its TABLE_MAP's bytes without the id, so neither a repeated event nor a reused id costs a second
+look, and a changed table is never read in its old shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from cdc.binlog.rows.decode import TableReader
+from cdc.binlog.rows.images import ADVICE, Origin
+from cdc.binlog.rows.metadata import Metadata, read_metadata
+from cdc.binlog.rows.table_map import TableMap, read_table_map
+from cdc.binlog.schema.agreement import disagreement
+from cdc.binlog.schema.columns import Column, SchemaLookup
+from cdc.binlog.schema.history import SchemaHistory
+from cdc.binlog.schema.query import Statement
+from cdc.binlog.schema.row_layout import RowLayout, make_row_layout
+from cdc.binlog.schema.undocumented import asks_for_schema
+from cdc.errors import UnsupportedEventError
+from cdc.model import StaleTable, TableSchema, TableSpec
+
+_MOST_SHAPES: Final = 64  # per table; every ALTER makes one
+
+
+class MappedTables:
+    """The mapped tables of one database."""
+
+    def __init__(
+        self,
+        tables: Sequence[TableSpec],
+        *,
+        database: str,
+        prefix: str,
+        schemas: SchemaLookup | None,
+        known: Iterable[TableSchema] = (),
+    ) -> None:
+        self.database = database
+        self._has_server = schemas is not None
+        self._specs = {prefix + spec.name: spec for spec in tables}
+        self.history = SchemaHistory(schemas, database=database, specs=self._specs, known=known)
+        self.by_name = {_key(database, name): spec for name, spec in self._specs.items()}
+        """Keyed as TABLE_MAP spells it: length, database, 0, length, table."""
+        self._readers: dict[str, dict[bytes, TableReader]] = {spec.name: {} for spec in tables}
+        self._latest: dict[str, tuple[bytes, TableReader]] = {}  # comparing is cheaper than hashing some kilobytes
+
+    def reader(self, spec: TableSpec, body: bytes, *, is_mariadb: bool) -> TableReader:
+        """How to read the rows after a TABLE_MAP with this body (without id and flags).
+
+        Raises what ``make_row_layout`` raises, and what the schema look-up raises.
+        """
+        latest = self._latest.get(spec.name)
+        if latest is not None and latest[0] == body:
+            return latest[1]
+        held = self._readers[spec.name]
+        reader = held.get(body)
+        if reader is None:
+            found = read_table_map(body)
+            if len(held) >= _MOST_SHAPES:
+                held.clear()
+            metadata = read_metadata(found.metadata, found.fields, is_mariadb=is_mariadb)
+            origin = Origin(lambda: self._agreed(found, metadata), found.fields, is_mariadb)
+            reader = held[body] = TableReader(self._shape(found, metadata, spec, is_mariadb=is_mariadb), origin)
+        self._latest[spec.name] = (body, reader)
+        return reader
+
+    def _shape(self, found: TableMap, metadata: Metadata, spec: TableSpec, *, is_mariadb: bool) -> RowLayout:
+        """The shape by the log's own names, or by the history's; what does not fit the log is asked for once more."""
+        if metadata.names is not None:
+            asks = asks_for_schema(found.fields, metadata, is_mariadb=is_mariadb)
+            columns = self.history.columns(found.database, found.table) if asks else None
+            return make_row_layout(found, metadata, spec, columns, is_mariadb=is_mariadb)
+        columns = self.history.columns(found.database, found.table)
+        try:
+            return make_row_layout(found, metadata, spec, columns, is_mariadb=is_mariadb)
+        except UnsupportedEventError:
+            self.history.refresh(found.table)
+            fresh = self.history.columns(found.database, found.table)
+            if fresh is None or fresh == columns:
+                raise
+            return make_row_layout(found, metadata, spec, fresh, is_mariadb=is_mariadb)
+
+    def _agreed(self, found: TableMap, metadata: Metadata) -> Sequence[Column] | None:
+        """The table's schema, as far as it is still the one that its rows were written with."""
+        columns = self.history.columns(found.database, found.table)
+        if columns is None and not self._has_server:
+            raise UnsupportedEventError(
+                f"rows of {found.database}.{found.table} that are not whole (binlog_row_image is not FULL), and"
+                " there is no schema to complete them",
+                hint=ADVICE,
+            )
+        if columns is None or disagreement(found.fields, metadata, columns):
+            return None
+        names = [column.name.lower() for column in columns]
+        return columns if metadata.names is None or names == [name.lower() for name in metadata.names] else None
+
+    def mapped(self, names: Iterable[tuple[str, str]]) -> list[str]:
+        """Those of these (database, table) that are mapped, without prefix, each once."""
+        found = (self._specs.get(table) for database, table in names if database == self.database)
+        return list(dict.fromkeys(spec.name for spec in found if spec is not None))
+
+    def names(self) -> list[str]:
+        """All mapped tables, without prefix."""
+        return list(self._readers)
+
+    def define(self, statement: Statement, *, is_mariadb: bool) -> list[StaleTable]:
+        """Tables are made, changed, renamed or dropped: read what is to come in its new form.
+
+        Returns the mapped tables whose rows that may have changed.
+        """
+        named = self.names() if self.database in statement.databases else self.mapped(statement.tables)
+        for table in named:
+            self._readers[table].clear()
+            self._latest.pop(table, None)
+        return self.history.define(statement, is_mariadb=is_mariadb)
+
+
+def _key(database: str, table: str) -> bytes:
+    names = database.encode("utf-8"), table.encode("utf-8")
+    return b"\0".join(bytes([len(name)]) + name for name in names)

@@ -1,0 +1,25 @@
+"""What a run works with, whatever its source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from cdc.engine.engine import Replica
+from cdc.model import ForeignKey, Position, Transaction
+from cdc.snapshot.reader import RowLoader
+
+OnState = Callable[[str, Mapping[str, object]], None]
+
+
+@dataclass
+class Components:
+    """What a run works with. ``loader`` reads rows from the server; None when there is none."""
+
+    replica: Replica
+    keys: Sequence[ForeignKey]
+    read: Callable[[], Iterator[Transaction]]
+    close_source: Callable[[], None]
+    end: Callable[[], Position | None]
+    loader: RowLoader | None
+    counters: Callable[[], Mapping[str, int]]

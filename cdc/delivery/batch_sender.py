@@ -1,0 +1,236 @@
+"""One request from beginning to end: send a batch, decide what became of it, write that down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+import structlog
+
+from cdc.delivery.backoff import BackOff
+from cdc.delivery.context import Context
+from cdc.delivery.daily_reset import daily_hint, daily_wait_s
+from cdc.delivery.latency import latency_of
+from cdc.delivery.quota import Permit
+from cdc.delivery.verdict import Step, Verdict, judge, kind_of, message_retry_s
+from cdc.errors import BatchRefusedError, OutcomeUnknownError, SinkError, SinkThrottledError
+from cdc.messages import contact_emails, ledger, unconfirmed
+from cdc.messages.outbox import SUSPECT, Entry
+from cdc.messages.receipts import Settlement, SettleResult, settle
+from cdc.model import Action, Answer, Message, ObjectType, Outcome, Receipt
+from cdc.state.store import Store
+
+log = structlog.get_logger(__name__)
+
+_NO_RECEIPT = Receipt("", 0, Outcome.RETRY, "no_receipt", "the answer does not mention this message")
+
+
+QUIET_UNTIL: Final = "quiet_until_ms"
+"""Until when the sink asked for silence, kept for the next run: a restart is no reason to break it."""
+
+VAIN_PIECES: Final = 20
+"""Pieces that may fail in a row for no fault of their content before a split gives up: over 2 · log2(200)."""
+
+
+@dataclass(slots=True)
+class SplitWatch:
+    """How the splitting of one batch goes.
+
+    ``successes``: of all lanes before it began; only later ones prove that the sink works. ``vain``: pieces that failed
+    in a row without having been refused.
+    """
+
+    successes: int
+    vain: int = 0
+
+
+def message_of(entry: Entry, namespace: str) -> Message:
+    """The entry as the sink sends it."""
+    associations: dict[ObjectType, tuple[str, ...]] = {}
+    for ref in entry.refs:
+        associations[ref.object_type] = (*associations.get(ref.object_type, ()), ref.external_id(namespace))
+    return Message(
+        object_type=entry.ref.object_type,
+        external_id=entry.ref.external_id(namespace),
+        action=entry.action,
+        changed_at=entry.changed_at,
+        properties=orjson.loads(entry.properties) if entry.action is Action.UPSERT else {},
+        associations=associations,
+        position=entry.position,
+    )
+
+
+class BatchSender:
+    """Sends the batches of one lane. Entries handed over are in flight; they leave it when they are settled."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.back_off = BackOff()
+
+    async def deliver(self, entries: Sequence[Entry], permit: Permit, *, watch: SplitWatch | None = None) -> bool:
+        """Send ``entries`` and settle them. False: they are still in flight and have to be split."""
+        context = self._context
+        messages = [message_of(entry, context.namespace) for entry in entries]
+        if not context.leader_gate.may_send:
+            context.window.cancel(permit)
+            self.release(entries)
+            return True
+        sent_ms = context.clock.now_ms()
+        try:
+            answer = await context.sink.send(messages)
+        except SinkError as error:
+            self._count(kind_of(error))
+            context.window.finish(permit, context.clock.monotonic())
+            return await self._failed(entries, error, watch)
+        except BaseException:
+            context.window.finish(permit, context.clock.monotonic())
+            raise
+        self._count("ok")
+        now_s = context.clock.monotonic()
+        context.window.finish(permit, now_s)
+        context.window.learn(answer.quota, now_s)
+        if context.health.succeeded(now_s):
+            context.warm_up()
+        if watch is not None:
+            watch.vain = 0
+        self.back_off.forget(entries)
+        await self._settle(self._settlements(entries, messages, answer), sent_ms)
+        return True
+
+    def _settlements(self, entries: Sequence[Entry], messages: Sequence[Message], answer: Answer) -> list[Settlement]:
+        receipts = {receipt.external_id: receipt for receipt in answer.receipts}
+        now_ms = self._context.clock.now_ms()
+        settlements = []
+        for entry, message in zip(entries, messages, strict=True):
+            receipt = receipts.get(message.external_id, _NO_RECEIPT)
+            retry_at_ms = 0
+            if receipt.outcome is Outcome.RETRY:
+                retry_at_ms = now_ms + int(message_retry_s(entry.attempts, self._context.random) * 1000)
+            settlements.append(Settlement(entry, receipt.outcome, receipt.reason, receipt.detail, retry_at_ms))
+        return settlements
+
+    async def _failed(self, entries: Sequence[Entry], error: SinkError, watch: SplitWatch | None) -> bool:
+        context = self._context
+        health = context.health
+        if isinstance(error, OutcomeUnknownError):
+            await context.state.call(lambda store: unconfirmed.note(store, [entry.ref for entry in entries]))
+        is_suspect = entries[0].attempts >= SUSPECT
+        failures = max(self.back_off.failures(entries) + 1, entries[0].attempts if is_suspect else 0)
+        # while the sink takes nothing from anybody, no message is to blame
+        others = not health.is_probing and self.back_off.others_succeed(entries, health.successes)
+        if watch is not None:
+            watch.vain = 0 if isinstance(error, BatchRefusedError) else watch.vain + 1
+            if len(entries) == 1:
+                others = not health.is_probing and health.successes > watch.successes
+            others = others and watch.vain < VAIN_PIECES
+        verdict = judge(
+            error,
+            failures=failures,
+            others_succeed=others,
+            size=len(entries),
+            random=context.random,
+            streak=health.failures + 1,
+            daily_s=daily_wait_s(context.clock.now_ms(), context.settings.sink.time_zone),
+        )
+        if isinstance(error, SinkThrottledError) and error.policy == "DAILY":
+            error.hint = daily_hint(context.settings.sink.time_zone)
+        now_s = context.clock.monotonic()
+        quiet_s = health.quiet_s
+        health.failed(error, verdict, now_s, own_fault=is_suspect or watch is not None)
+        if health.quiet_s > quiet_s:
+            until_ms = context.clock.now_ms() + int((health.quiet_s - now_s) * 1000)
+            await context.state.call(lambda store: store.set_meta(QUIET_UNTIL, until_ms))
+        if verdict.step is Step.SPLIT:
+            return False
+        await self._carry_out(entries, error, verdict)
+        return True
+
+    async def _carry_out(self, entries: Sequence[Entry], error: SinkError, verdict: Verdict) -> None:
+        context = self._context
+        told = [(entry.ref, entry.changed_at, entry.email) for entry in entries if entry.email]
+        if told and not isinstance(error, OutcomeUnknownError):
+            await context.state.call(lambda store: contact_emails.not_told(store, told))
+        if verdict.step is Step.REJECT:
+            await self._settle([Settlement(entries[0], Outcome.REJECTED, kind_of(error), error.message)])
+        elif verdict.step is Step.PARK:
+            retry_at_ms = context.clock.now_ms() + int(verdict.wait_s * 1000)
+            log.warning(
+                "message_parked", object=_name(entries[0]), retry_s=round(verdict.wait_s, 1), reason=error.message
+            )
+            park = Settlement(entries[0], Outcome.RETRY, kind_of(error), error.message, retry_at_ms, park=True)
+            await self._settle([park])
+        else:
+            if verdict.step is Step.RETRY:
+                until_s = context.clock.monotonic() + verdict.wait_s
+                self.back_off.note(entries, until_s, context.health.successes)
+            self._retried(len(entries))
+            await self._note_answer(entries, error)
+            self.release(entries)
+
+    async def _note_answer(self, entries: Sequence[Entry], error: SinkError) -> None:
+        """For `trace`: what the last attempt brought."""
+        answers = [(entry.ref, f"{kind_of(error)}: {error.message}") for entry in entries]
+        now_ms = self._context.clock.now_ms()
+        await self._context.state.call(lambda store: ledger.note_answers(store, answers, now_ms))
+
+    def release(self, entries: Sequence[Entry]) -> None:
+        """Give entries back to the outbox as they are."""
+        self._context.in_flight_set.remove(entries)
+
+    async def _settle(self, settlements: Sequence[Settlement], sent_ms: int = 0) -> SettleResult:
+        """Write receipts down; returns when they are on disk. ``sent_ms``: when the request went, for accepted ones."""
+        context = self._context
+        now_ms = context.clock.now_ms()
+
+        def work(store: Store) -> SettleResult:
+            accepted = [s.entry for s in settlements if s.outcome is Outcome.ACCEPTED]
+            context.circuit_breaker.count_deletes(store, accepted, now_ms)
+            return settle(
+                store, settlements, now_ms, unknown_resend_ms=int(context.settings.sink.unknown_resend_s * 1000)
+            )
+
+        result = await context.state.call(work)
+        context.in_flight_set.remove([settlement.entry for settlement in settlements])
+        self._tell(settlements, sent_ms)
+        if result.rejected:
+            reasons = await context.state.call(lambda store: context.circuit_breaker.reasons(store, now_ms))
+            for name, reason in reasons.items():
+                context.health.brake(name, reason)
+        context.wake_all()
+        return result
+
+    def _tell(self, settlements: Sequence[Settlement], sent_ms: int) -> None:
+        context = self._context
+        now_ms = context.clock.now_ms()
+        retried = 0
+        for entry, outcome, reason, _, _, _ in settlements:
+            object_type = entry.ref.object_type
+            if outcome is Outcome.ACCEPTED:
+                context.tally.accepted[object_type] += 1
+                latency = latency_of(entry, sent_ms, now_ms)
+                if latency is not None:
+                    context.latencies.add(object_type, latency)
+                context.observer.accepted(object_type, latency)
+            elif outcome is Outcome.REJECTED:
+                context.tally.dead_letters += 1
+                context.observer.dead_lettered(reason)
+                # HubSpot's details may quote property values: they stay in the dead letter (deadletter show)
+                log.error("dead_letter", object=_name(entry), reason=reason, position=entry.position)
+            else:
+                retried += 1
+        if retried:
+            self._retried(retried)
+
+    def _retried(self, messages: int) -> None:
+        self._context.tally.retried += messages
+        self._context.observer.retried(messages)
+
+    def _count(self, status: str) -> None:
+        self._context.tally.requests[status] += 1
+        self._context.observer.requested(status)
+
+
+def _name(entry: Entry) -> str:
+    return f"{entry.ref.kind.value}-{entry.ref.id}"

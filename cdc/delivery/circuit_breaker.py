@@ -1,0 +1,124 @@
+"""Two brakes that an error upstream must meet before it reaches the CRM: too many deletions, too many dead letters.
+
+Pointing the daemon at an empty or wrong database must never empty the CRM. State in ``meta``, so that neither a
+restart nor a crash loop gets around it. Use inside a store transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cdc.messages import dead_letters
+from cdc.messages.dependencies import HELD_DELETE
+from cdc.messages.outbox import Entry, held_deletes
+from cdc.model import Action, Kind, ObjectRef
+from cdc.settings.config import DeliverySettings
+from cdc.state.store import Store
+
+HOUR_MS: Final = 3_600_000
+MINUTE_MS: Final = 60_000
+DEFAULT_DELETES: Final = 500
+SIZE_KEPT_MS: Final = 600_000
+_META: Final = "delete_brake"
+
+
+@dataclass(slots=True)
+class CircuitBreaker:
+    """The limits, and what they look at."""
+
+    settings: DeliverySettings
+    _ledger_size: int = 0
+    _ledger_seen_ms: int = -SIZE_KEPT_MS
+
+    def holds_deletes(self, store: Store, now_ms: int) -> bool:
+        """Whether DELETEs are to be held: the brake is set, or sets itself now.
+
+        It sets itself when those sent within an hour and those pending together are too many, so that of a mass
+        deletion nothing is sent at all. What was rendered before the last release does not count.
+        """
+        state = _state(store)
+        if state["held_ms"]:
+            return True
+        sent = sum(count for minute, count in state["sent"].items() if int(minute) * MINUTE_MS > now_ms - HOUR_MS)
+        limit = self.settings.max_deletes_per_hour
+        most = DEFAULT_DELETES if limit is None else limit
+        if sent + _pending(store, state["released_ms"], most + 1) <= most:
+            return False
+        if limit is None:
+            most = max(most, self._hundredth(store, now_ms))
+            if sent + _pending(store, state["released_ms"], most + 1) <= most:
+                return False
+        store.set_meta(_META, {**state, "held_ms": now_ms})
+        return True
+
+    def _hundredth(self, store: Store, now_ms: int) -> int:
+        """One per cent of the objects ever rendered; counting millions takes a second, so the number is kept."""
+        if abs(now_ms - self._ledger_seen_ms) >= SIZE_KEPT_MS:
+            self._ledger_size = store.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
+            self._ledger_seen_ms = now_ms
+        return self._ledger_size // 100
+
+    def count_deletes(self, store: Store, accepted: Sequence[Entry], now_ms: int) -> None:
+        """These were accepted: count the DELETEs among them."""
+        deletes = [entry for entry in accepted if entry.action is Action.DELETE]
+        if not deletes:
+            return
+        state = _state(store)
+        counted = sum(1 for entry in deletes if entry.rendered_ms > state["released_ms"])
+        if counted:
+            minute = str(now_ms // MINUTE_MS)
+            sent = {m: n for m, n in state["sent"].items() if int(m) * MINUTE_MS > now_ms - HOUR_MS}
+            sent[minute] = sent.get(minute, 0) + counted
+            store.set_meta(_META, {**state, "sent": sent})
+
+    def reasons(self, store: Store, now_ms: int) -> dict[str, str]:
+        """Brake → why it is set ("" if it is not)."""
+        return {"deletes": self._deletes_reason(store), "dead_letters": self._letters_reason(store, now_ms)}
+
+    def _deletes_reason(self, store: Store) -> str:
+        if not _state(store)["held_ms"]:
+            return ""
+        return (
+            f"{held_deletes(store)} deletions are held: more than delivery.max_deletes_per_hour; look at `magento-cdc"
+            " deletes list`, then let them go with `magento-cdc deletes release`"
+        )
+
+    def _letters_reason(self, store: Store, now_ms: int) -> str:
+        limit = self.settings.max_dead_letters_per_hour
+        if dead_letters.count_since(store, now_ms - HOUR_MS, limit + 1) <= limit:
+            return ""
+        return (
+            f"more than {limit} messages became dead letters within an hour, so nothing is sent; look at `magento-cdc"
+            " deadletter list`, mend the cause, then retry or drop them"
+        )
+
+
+def _state(store: Store) -> dict[str, Any]:
+    held: dict[str, Any] = store.meta(_META, {"held_ms": 0, "released_ms": 0, "sent": {}})
+    return held
+
+
+def _pending(store: Store, released_ms: int, at_most: int) -> int:
+    count: int = store.db.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE action = 'DELETE' AND rendered_ms > ? LIMIT ?)",
+        (released_ms, at_most),
+    ).fetchone()[0]
+    return count
+
+
+def held(store: Store, limit: int = 1000) -> list[ObjectRef]:
+    """The objects whose deletion is held, the oldest first (``deletes list``)."""
+    rows = store.db.execute(
+        "SELECT kind, id FROM outbox WHERE blocked_by = ? ORDER BY seq LIMIT ?", (HELD_DELETE, limit)
+    )
+    return [ObjectRef(Kind(kind), object_id) for kind, object_id in rows]
+
+
+def release(store: Store, now_ms: int) -> int:
+    """Let all DELETEs go that are pending now (``deletes release``); the count begins anew. Returns how many."""
+    count = held_deletes(store)
+    store.set_meta(_META, {"held_ms": 0, "released_ms": now_ms, "sent": {}})
+    store.db.execute("UPDATE outbox SET blocked_by = NULL WHERE blocked_by = ?", (HELD_DELETE,))
+    return count

@@ -1,0 +1,214 @@
+"""The state thread: the only place where SQLite is used while the daemon runs.
+
+It takes three kinds of work, in this order: calls from the event loop and the loader (receipts, batches to send,
+chunks), groups of transactions from the reader, slices of what waits to be rendered. Everything done in one turn is
+one durable commit; callers hear of it only then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any, Protocol, TypeVar
+
+import structlog
+
+from cdc.engine.engine import Replica
+from cdc.model import Transaction
+from cdc.settings.config import ApplySettings
+from cdc.state.store import Store
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+IDLE_WAIT_S = 0.5  # how long the thread sleeps at most; also how fast /live notices that it hangs
+RECHECK_S = 1.0  # how often requests that a command left in the state (deadletter retry) are looked for
+
+
+class TransactionQueue:
+    """Transactions from the reader, bounded by bytes: a full queue stops the reader, so memory stays flat."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._items: deque[Transaction] = deque()
+        self._changed = threading.Condition()
+        self.bytes = 0
+        self.closed = False
+        self.on_put: Callable[[], None] = lambda: None
+
+    def put(self, transaction: Transaction) -> bool:
+        """Add one, waiting for room; False when the queue was closed. One larger than the bound passes alone."""
+        with self._changed:
+            while self._items and self.bytes + transaction.size > self._max_bytes and not self.closed:
+                self._changed.wait()
+            if self.closed:
+                return False
+            self._items.append(transaction)
+            self.bytes += transaction.size
+        self.on_put()
+        return True
+
+    def drain(self, max_rows: int, seconds: float) -> Iterator[Transaction]:
+        """Whole transactions until about ``max_rows`` changes, ``seconds`` or the queue's end are reached."""
+        deadline = time.monotonic() + seconds
+        rows = 0
+        while rows < max_rows:
+            with self._changed:
+                if not self._items:
+                    return
+                transaction = self._items.popleft()
+                self.bytes -= transaction.size
+                self._changed.notify_all()
+            rows += len(transaction.changes) or 1
+            yield transaction
+            if time.monotonic() >= deadline:
+                return
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def close(self) -> None:
+        """Let a waiting reader go."""
+        with self._changed:
+            self.closed = True
+            self._changed.notify_all()
+
+
+class Watcher(Protocol):
+    """Hears of what the state thread did; called in that thread."""
+
+    def on_commit(self, seconds: float, *, has_news: bool) -> None:
+        """A commit is on disk. ``has_news``: messages or touched objects came, beyond what callers themselves did."""
+        ...
+
+    def on_failure(self, error: BaseException) -> None:
+        """The thread ends with this error."""
+        ...
+
+
+class StateThread(threading.Thread):
+    """Runs the replica. ``paused`` applies nothing from the queue, but serves calls."""
+
+    def __init__(self, replica: Replica, queue: TransactionQueue, settings: ApplySettings, watcher: Watcher) -> None:
+        super().__init__(name="state", daemon=True)
+        self.replica = replica
+        self.queue = queue
+        self._settings = settings
+        self._watcher = watcher
+        self._calls: deque[tuple[Callable[[Store], Any], Future[Any]]] = deque()
+        self._wake = threading.Event()
+        self._ending = threading.Event()
+        self._has_ended = False
+        self._look_again = 0.0
+        self.turned_at = time.monotonic()
+        self._more_to_render = True
+        self.is_held: Callable[[], bool] = lambda: False
+        """Whether nothing is to be applied for now: who takes what comes of it has enough."""
+        queue.on_put = self._wake.set
+        replica.on_beat = self._beat
+
+    # ------------------------------------------------------------------------------------------ from elsewhere
+
+    def submit(self, work: Callable[[Store], T]) -> Future[T]:
+        """Run ``work`` in this thread; the future is done when its commit is on disk."""
+        future: Future[T] = Future()
+        self._calls.append((work, future))
+        self._wake.set()
+        if self._has_ended:
+            self._refuse_calls()
+        return future
+
+    async def call(self, work: Callable[[Store], T]) -> T:
+        """``submit`` for the event loop."""
+        return await asyncio.wrap_future(self.submit(work))
+
+    def stop(self) -> None:
+        """End after the turn at hand and the calls already made."""
+        self._ending.set()
+        self._wake.set()
+
+    # -------------------------------------------------------------------------------------------------- thread
+
+    def run(self) -> None:
+        """Turn until stopped; a failure is told to the watcher."""
+        try:
+            while not self._ending.is_set() or self._calls:
+                self._beat()
+                self._wake.clear()
+                if not self._turn():
+                    self._wake.wait(IDLE_WAIT_S)
+        except BaseException as error:  # noqa: BLE001  # the thread's top: whatever it is, the daemon must hear of it
+            self._ending.set()
+            self.queue.close()
+            self._watcher.on_failure(error)
+        finally:
+            self._has_ended = True  # before refusing: a call made from here on refuses itself
+            self._refuse_calls()
+            self.replica.close()
+
+    def _beat(self) -> None:
+        self.turned_at = time.monotonic()
+
+    def _turn(self) -> bool:
+        calls = [self._calls.popleft() for _ in range(len(self._calls))]
+        # from here on a caller can no longer withdraw: setting the result of a withdrawn call would end this thread
+        calls = [(work, future) for work, future in calls if future.set_running_or_notify_cancel()]
+        has_group = len(self.queue) > 0 and not self._ending.is_set() and not self.is_held()
+        now = time.monotonic()
+        slice_due = not has_group and (self._more_to_render or now >= self._look_again)
+        if not calls and not has_group and not slice_due:
+            return False
+        started = time.monotonic()
+        enqueued = self.replica.renderer.enqueued
+        results: list[tuple[Future[Any], Any, BaseException | None]] = []
+        try:
+            with self.replica.store.transaction():
+                for work, future in calls:
+                    results.append((future, *self._one_call(work)))
+                if calls:
+                    self._more_to_render = True  # the load's end, a receipt: whatever it was may have left work
+                if has_group:
+                    limit_s = self._settings.max_delay_ms / 1000
+                    self.replica.apply_group(self.queue.drain(self._settings.max_rows, limit_s))
+                    self._more_to_render = True
+                elif slice_due:
+                    self._more_to_render = self.replica.work()
+                    self._look_again = now + RECHECK_S
+        except BaseException as error:
+            self.replica.undo()
+            for _, future in calls:
+                if not future.cancelled():
+                    future.set_exception(error)
+            raise
+        has_news = has_group or self.replica.renderer.enqueued != enqueued
+        self._watcher.on_commit(time.monotonic() - started, has_news=has_news)
+        for future, value, failure in results:
+            if failure is not None:
+                future.set_exception(failure)
+            else:
+                future.set_result(value)
+        return bool(calls or has_group or self._more_to_render)
+
+    def _one_call(self, work: Callable[[Store], Any]) -> tuple[Any, BaseException | None]:
+        """Run one call so that its failure undoes only itself."""
+        database = self.replica.store.db
+        database.execute("SAVEPOINT call")
+        try:
+            value = work(self.replica.store)
+        except Exception as error:  # noqa: BLE001  # the caller gets it; the other work of this turn goes on
+            database.execute("ROLLBACK TO call")
+            self.replica.undo()
+            return None, error
+        finally:
+            database.execute("RELEASE call")
+        return value, None
+
+    def _refuse_calls(self) -> None:
+        while self._calls:
+            _, future = self._calls.popleft()
+            future.cancel()

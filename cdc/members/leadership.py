@@ -1,0 +1,362 @@
+"""Which of several members sends: the one that Kafka's group protocol gives the only partition of a topic to.
+
+``<prefix>.leader.<account>`` holds nothing; its one partition is the lock. The leader tells what became of each object
+in the compacted ``<prefix>.receipts.<account>``, and followers copy that. What makes it safe:
+
+* a lease: the leader commits an offset to the group now and then, and sends only within the session's length after
+  the last commit that was taken. A process that was frozen finds its lease over;
+* a fence: receipts are written by a transactional producer of one name. Who takes over starts it, which ends every
+  transaction of the one before, and reads the receipts to their end only then: none can come after;
+* a wait: who takes over from another waits ``sink.timeout_s`` after the fence. No request of the other is younger;
+* a floor: ``changed_at`` goes on above everything that the other may have sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError, ProducerFenced, TopicAlreadyExistsError, for_code
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
+
+from cdc.engine.state_thread import StateThread
+from cdc.kafka.connect import client_arguments
+from cdc.kafka.foreign import BadRecordError
+from cdc.members import handover
+from cdc.members.object_states import pack_state, unpack_state
+from cdc.members.records import LEADER, Leader, leader_value, object_key, read_key, read_leader
+from cdc.model import Position
+from cdc.protocols import Clock
+from cdc.settings.config import Settings
+
+log = structlog.get_logger(__name__)
+
+POLL_S: Final = 0.1
+"""How often the group is looked at, receipts are read or published."""
+PUBLISH: Final = 1000
+"""Objects told in one Kafka transaction."""
+DRAIN_S: Final = 5.0
+"""How long requests under way may hold back a change of the leader."""
+RETRY_S: Final = 2.0
+
+
+class Sending(Protocol):
+    """What leadership needs of delivery."""
+
+    @property
+    def in_flight(self) -> int:
+        """Messages on the wire."""
+        ...
+
+    def wake(self) -> None:
+        """It may send from now on."""
+        ...
+
+
+class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """One member's part. ``run`` in the event loop until cancelled, then ``close``.
+
+    ``end``: blocks until all that the topics hold is read, and says where that is; called in a thread.
+    """
+
+    def __init__(
+        self, settings: Settings, state: StateThread, clock: Clock, end: Callable[[], Position | None]
+    ) -> None:
+        self._settings = settings
+        self._kafka = settings.kafka
+        self._connect = client_arguments(settings.kafka)
+        self._state = state
+        self._clock = clock
+        self._end = end
+        self._sending: Sending | None = None
+        account = settings.kafka.account or settings.sink.kind
+        self._lock = TopicPartition(f"{settings.kafka.prefix}.leader.{account}", 0)
+        self._receipts = TopicPartition(f"{settings.kafka.prefix}.receipts.{account}", 0)
+        self._group: AIOKafkaConsumer | None = None
+        self._reader: AIOKafkaConsumer | None = None
+        self._producer: AIOKafkaProducer | None = None
+        self._taking: asyncio.Task[None] | None = None
+        self._publishing = asyncio.Lock()
+        self._lease_s = 0.0
+        self._member = ""
+        self.role = "joining"
+        self.leader: Leader | None = None
+        self.takeovers = 0
+
+    def attach(self, sending: Sending) -> None:
+        """Whom to tell."""
+        self._sending = sending
+
+    @property
+    def may_send(self) -> bool:
+        """Whether a request may begin now."""
+        return self.role == "leader" and time.monotonic() < self._lease_s
+
+    def status(self) -> dict[str, object]:
+        """For ``/status``."""
+        return {
+            "role": self.role,
+            "generation": self.leader.generation if self.leader else 0,
+            "leader_is_us": self.leader is not None and self.leader.member == self._member,
+            "lock": self._lock.topic,
+            "receipts": self._receipts.topic,
+        }
+
+    # ----------------------------------------------------------------------------------------------------- running
+
+    async def run(self) -> None:
+        """Join, follow, lead. An unreachable cluster is waited for."""
+        while True:
+            try:
+                await self._open()
+                break
+            except (KafkaError, OSError) as error:
+                await self.close()
+                log.warning("leadership_unreachable", reason=repr(error), retry_in_s=RETRY_S)
+                await asyncio.sleep(RETRY_S)
+        while True:
+            try:
+                await self._turn()
+            except ProducerFenced:
+                await self._step_down("another member took over")
+            except (KafkaError, OSError) as error:
+                log.warning("leadership_delayed", limit="kafka", reason=repr(error))
+                await asyncio.sleep(POLL_S)
+
+    async def _turn(self) -> None:
+        assert self._group is not None
+        await self._group.getmany(timeout_ms=int(POLL_S * 1000))  # so that the group knows that we are alive
+        is_ours = self._lock in self._group.assignment()
+        if self.role == "leader":
+            await self._renew()
+            await self._publish()
+        elif self._taking is None or self._taking.done():
+            self.role = "taking over" if is_ours else "follower"
+            await self._read(once=True)
+            if is_ours:
+                self._taking = asyncio.create_task(self._take_over(), name="takeover")
+
+    async def _open(self) -> None:
+        await self._make_topics()
+        self._member = await self._state.call(lambda store: handover.member_id(store))
+        self._reader = AIOKafkaConsumer(
+            **self._connect, group_id=None, auto_offset_reset="none", isolation_level="read_committed",
+            enable_auto_commit=False, max_partition_fetch_bytes=1 << 20,
+        )  # fmt: skip
+        await self._reader.start()
+        self._reader.assign([self._receipts])
+        held = await self._state.call(handover.offset)
+        first = (await self._reader.beginning_offsets([self._receipts]))[self._receipts]
+        self._reader.seek(self._receipts, max(first, held or 0))
+        session_ms = int(self._kafka.session_timeout_s * 1000)
+        self._group = AIOKafkaConsumer(
+            **self._connect, group_id=self._lock.topic, auto_offset_reset="latest", enable_auto_commit=False,
+            session_timeout_ms=session_ms, heartbeat_interval_ms=max(200, session_ms // 10),
+            rebalance_timeout_ms=session_ms + int(DRAIN_S * 1000),
+            partition_assignment_strategy=(StickyPartitionAssignor,),
+        )  # fmt: skip
+        self._group.subscribe([self._lock.topic], listener=self)
+        await self._group.start()
+
+    async def _make_topics(self) -> None:
+        admin = AIOKafkaAdminClient(**self._connect)
+        await admin.start()
+        try:
+            compacted = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1"}
+            brokers = (await admin.describe_cluster())["brokers"]
+            replicas = min(self._kafka.replication, len(brokers))
+            wanted = [
+                NewTopic(self._lock.topic, 1, replicas),
+                NewTopic(self._receipts.topic, 1, replicas, topic_configs=compacted),
+            ]
+            answer = await admin.create_topics(wanted)
+            for _, code, *rest in answer.topic_errors:
+                error = for_code(code)
+                if code and error is not TopicAlreadyExistsError:
+                    raise error(*rest)
+        finally:
+            await admin.close()
+
+    # ---------------------------------------------------------------------------------------------------- following
+
+    async def _read(self, *, once: bool) -> None:
+        """Take receipts: what is there, or with ``once`` one batch."""
+        assert self._reader is not None
+        while True:
+            try:
+                batches = await self._reader.getmany(timeout_ms=0 if once else 200, max_records=PUBLISH)
+            except OffsetOutOfRangeError:
+                await self._reader.seek_to_beginning(self._receipts)
+                continue
+            records = batches.get(self._receipts, [])
+            if records:
+                await self._take(records)
+            if once:
+                return
+            end = (await self._reader.end_offsets([self._receipts]))[self._receipts]
+            if await self._reader.position(self._receipts) >= end:
+                return
+
+    async def _take(self, records: Sequence[ConsumerRecord]) -> None:
+        states: list[handover.ObjectState] = []
+        for record in records:
+            try:
+                if record.key == LEADER:
+                    self.leader = read_leader(record.value)
+                else:
+                    states.append(unpack_state(read_key(record.key), record.value))
+            except (BadRecordError, ValueError, KeyError, TypeError) as error:
+                log.error("bad_receipt", offset=record.offset, reason=type(error).__name__)
+        replica, after, leader = self._state.replica, records[-1].offset + 1, self.leader
+        is_other = leader is not None and leader.member != self._member
+        await self._state.call(lambda _: handover.take(replica, states, after, forget_own=is_other))
+
+    # ------------------------------------------------------------------------------------------------------ leading
+
+    async def _take_over(self) -> None:
+        """Fence, read to the end, wait, lead. Cancelled if the partition goes elsewhere meanwhile."""
+        started_s = time.monotonic()
+        producer = AIOKafkaProducer(
+            **self._connect, transactional_id=self._receipts.topic, acks="all", transaction_timeout_ms=10_000
+        )
+        try:
+            await producer.start()
+            fenced_s = time.monotonic()
+            await self._read(once=False)
+            await self._catch_up()
+            before = self.leader
+            is_from_other = before is not None and before.member != self._member
+            if is_from_other:
+                wait_s = fenced_s + self._settings.sink.timeout_s - time.monotonic()
+                log.info("takeover_waits", seconds=round(max(0.0, wait_s), 1), reason="requests of the last leader")
+                await asyncio.sleep(max(0.0, wait_s))
+                await self._read(once=False)
+            replica, now_ms = self._state.replica, self._clock.now_ms()
+            mapping = replica.mapping_version
+            if before is not None and before.mapping != mapping:
+                log.warning(
+                    "mapping_differs", reason="the last leader rendered by another mapping", account=self._lock.topic
+                )
+            leader = Leader(self._member, (before.generation if before else 0) + 1, mapping)
+            await _send(producer, self._receipts, [(LEADER, leader_value(leader))])
+            await self._state.call(lambda _: handover.lead(replica, now_ms if is_from_other else None))
+        except BaseException:
+            await _stopped(producer)
+            raise
+        self._producer, self.leader = producer, leader
+        self.takeovers += 1
+        await self._renew()
+        self.role = "leader"
+        log.info("leader", generation=leader.generation, seconds=round(time.monotonic() - started_s, 1))
+        if self._sending is not None:
+            self._sending.wake()
+
+    async def _catch_up(self) -> None:
+        """Until everything that the topics hold is applied: what was sent last was rendered from that."""
+        end = await asyncio.to_thread(self._end)
+        replica = self._state.replica
+
+        def is_there(_: object) -> bool:
+            return replica.complete and (end is None or replica.places.current() >= replica.places.lsn(end))
+
+        while not await self._state.call(is_there):  # noqa: ASYNC110  # the state thread tells nobody
+            await asyncio.sleep(POLL_S)
+
+    async def _renew(self) -> None:
+        """Send on for another session, if the group still has us as its leader."""
+        assert self._group is not None
+        now_s = time.monotonic()
+        if self._lease_s - now_s > self._kafka.session_timeout_s * 0.7:
+            return
+        was_over = now_s >= self._lease_s
+        await self._group.commit({self._lock: OffsetAndMetadata(0, "")})
+        self._lease_s = now_s + self._kafka.session_timeout_s
+        if was_over and self._sending is not None:
+            self._sending.wake()
+
+    async def _publish(self) -> None:
+        """Tell the others what became of objects since the last time. A cancelled call ends behind its caller's back:
+        aiokafka's producer is of no more use when its commit is cut short.
+        """
+        await asyncio.shield(asyncio.ensure_future(self._publish_all()))
+
+    async def _publish_all(self) -> None:
+        async with self._publishing:  # the turn, a change of leader and the end may all come at once
+            if self._producer is not None:
+                await self._publish_by(self._producer)
+
+    async def _publish_by(self, producer: AIOKafkaProducer) -> None:
+        replica = self._state.replica
+        while states := await self._state.call(lambda _: handover.untold(replica, PUBLISH)):
+            last = await _send(producer, self._receipts, [(object_key(s.ref), pack_state(s)) for s in states])
+            await self._state.call(lambda store, told=tuple(states), after=last + 1: handover.told(store, told, after))  # type: ignore[misc]  # a lambda's default has no type
+
+    async def _step_down(self, reason: str) -> None:
+        if self.role == "leader":
+            log.warning("leader_no_more", reason=reason)
+        self.role, self._lease_s = "follower", 0.0
+        producer, self._producer = self._producer, None
+        replica = self._state.replica
+        await self._state.call(lambda _: handover.follow(replica))
+        if producer is not None:
+            await _stopped(producer)
+
+    # ----------------------------------------------------------------------------------------- the group's callbacks
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        """Before the group shares out anew: stop, let what is under way end, tell what became of it."""
+        if self._taking is not None:
+            self._taking.cancel()
+            await asyncio.gather(self._taking, return_exceptions=True)
+            self._taking = None
+        if self.role != "leader":
+            return
+        self.role = "leaving"
+        await self._hand_over()
+        await self._step_down("the group shares out anew")
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        """The next turn sees it."""
+
+    async def _hand_over(self) -> None:
+        deadline_s = time.monotonic() + DRAIN_S
+        while self._sending is not None and self._sending.in_flight and time.monotonic() < deadline_s:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_S / 5)
+        with contextlib.suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                await self._publish()
+
+    async def close(self) -> None:
+        """Tell the rest and leave the group, so that another takes over at once. May be called twice."""
+        if self._taking is not None:
+            self._taking.cancel()
+            await asyncio.gather(self._taking, return_exceptions=True)
+        if self.role == "leader":
+            self.role = "leaving"
+            await self._hand_over()
+        self.role, self._lease_s = "gone", 0.0
+        for client in (self._producer, self._group, self._reader):
+            if client is not None:
+                await _stopped(client)
+        self._producer = self._group = self._reader = None
+
+
+async def _send(producer: AIOKafkaProducer, to: TopicPartition, records: Sequence[tuple[bytes, bytes]]) -> int:
+    """Write them in one transaction; the last one's offset."""
+    async with producer.transaction():
+        waiting = [await producer.send(to.topic, value, key=key, partition=to.partition) for key, value in records]
+        written = await asyncio.gather(*waiting)
+    return max(int(one.offset) for one in written)
+
+
+async def _stopped(client: Any) -> None:
+    with contextlib.suppress(KafkaError, OSError, TimeoutError, asyncio.CancelledError):
+        async with asyncio.timeout(DRAIN_S):
+            await client.stop()

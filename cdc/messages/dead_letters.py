@@ -1,0 +1,141 @@
+"""Dead letters: messages set aside for good, each with its reason, until a newer message of the object is accepted.
+
+A dead letter holds no content: ``retry`` renders the object afresh, so what is sent is its newest state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cdc.messages import render_queue
+from cdc.messages.dependencies import key_of
+from cdc.model import Action, Kind, ObjectRef, Urgency
+from cdc.state.store import Store
+
+RENDER = "render"
+"""The reason of objects that could not be rendered: never sent, so no fault of delivery."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One message set aside. Times are epoch milliseconds; ``reason`` is a kind, ``detail`` a sentence."""
+
+    ref: ObjectRef
+    action: Action
+    changed_at: int
+    at_ms: int
+    reason: str
+    detail: str
+    position: str
+
+    @property
+    def at(self) -> str:
+        """When it was set aside, as ISO 8601 in UTC."""
+        return datetime.fromtimestamp(self.at_ms / 1000, UTC).isoformat(timespec="seconds")
+
+    def as_dict(self, namespace: str) -> dict[str, object]:
+        """Its fields under their external names."""
+        return {
+            "object": self.ref.external_id(namespace),
+            "object_type": self.ref.object_type.value,
+            "action": self.action.value,
+            "changed_at": self.changed_at,
+            "at": self.at,
+            "reason": self.reason,
+            "detail": self.detail,
+            "position": self.position,
+        }
+
+
+_COLUMNS = "kind, id, action, changed_at, at_ms, reason, detail, position"
+
+
+def _letter(row: Sequence[object]) -> DeadLetter:
+    kind, object_id, action, changed_at, at_ms, reason, detail, position = row
+    return DeadLetter(ObjectRef(Kind(kind), object_id), Action(action), changed_at, at_ms, reason, detail, position)  # type: ignore[arg-type]  # SQLite's cells have no types
+
+
+def list_all(store: Store) -> list[DeadLetter]:
+    """All of them, the oldest first."""
+    return [_letter(row) for row in store.db.execute(f"SELECT {_COLUMNS} FROM dead_letter ORDER BY at_ms, seq")]
+
+
+def show(store: Store, ref: ObjectRef) -> DeadLetter | None:
+    """The object's dead letter, if it has one."""
+    row = store.db.execute(
+        f"SELECT {_COLUMNS} FROM dead_letter WHERE kind = ? AND id = ?", (ref.kind.value, ref.id)
+    ).fetchone()
+    return _letter(row) if row else None
+
+
+def add(store: Store, letter: DeadLetter) -> None:
+    """Set a message aside; it takes the place of an older letter of the object."""
+    store.db.execute(
+        f"INSERT INTO dead_letter ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET"
+        " action = excluded.action, changed_at = excluded.changed_at, at_ms = excluded.at_ms,"
+        " reason = excluded.reason, detail = excluded.detail, position = excluded.position",
+        (
+            letter.ref.kind.value,
+            letter.ref.id,
+            letter.action.value,
+            letter.changed_at,
+            letter.at_ms,
+            letter.reason,
+            letter.detail,
+            letter.position,
+        ),
+    )
+
+
+def supersede(store: Store, accepted: Sequence[tuple[ObjectRef, int]]) -> None:
+    """These objects' messages were accepted: their older letters and their waits for a parent are over."""
+    for table in ("dead_letter", "orphan"):
+        if store.db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone():
+            store.db.executemany(
+                f"DELETE FROM {table} WHERE kind = ? AND id = ? AND changed_at < ?",
+                [(ref.kind.value, ref.id, changed_at) for ref, changed_at in accepted],
+            )
+
+
+def retry(store: Store, ref: ObjectRef) -> bool:
+    """Have the object rendered afresh and sent, equal or not; False if it has no dead letter."""
+    if not _remove(store, ref):
+        return False
+    render_queue.mark(store, ref, urgency=Urgency.LIVE, force=True)
+    return True
+
+
+def drop(store: Store, ref: ObjectRef, namespace: str) -> str:
+    """Forget the dead letter. Returns a sentence that says what is lost."""
+    letter = show(store, ref)
+    name = ref.external_id(namespace)
+    if letter is None or not _remove(store, ref):
+        return f"{name}: has no dead letter"
+    row = store.db.execute(
+        "SELECT accepted_at, accepted_delete FROM ledger WHERE kind = ? AND id = ?", (ref.kind.value, ref.id)
+    ).fetchone()
+    if letter.action is Action.DELETE:
+        lost = "its deletion is not sent; the receiver keeps it"
+    elif row and row[0] and not row[1]:
+        accepted = datetime.fromtimestamp(row[0] / 1000, UTC).isoformat(timespec="seconds")
+        lost = f"the receiver keeps its state of {accepted} until the object changes again"
+    else:
+        lost = "the receiver never gets it unless the object changes again"
+    waiters = store.db.execute("SELECT count(*) FROM outbox WHERE blocked_by = ?", (key_of(ref),)).fetchone()[0]
+    return f"{name}: {lost}" + (f"; {waiters} message(s) that refer to it go on waiting" if waiters else "")
+
+
+def _remove(store: Store, ref: ObjectRef) -> bool:
+    cursor = store.db.execute("DELETE FROM dead_letter WHERE kind = ? AND id = ?", (ref.kind.value, ref.id))
+    return cursor.rowcount > 0
+
+
+def count_since(store: Store, since_ms: int, at_most: int) -> int:
+    """How many messages were set aside by delivery since then, counted up to ``at_most``."""
+    found: int = store.db.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM dead_letter WHERE at_ms > ? AND reason <> ? LIMIT ?)",
+        (since_ms, RENDER, at_most),
+    ).fetchone()[0]
+    return found

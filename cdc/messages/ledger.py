@@ -1,0 +1,110 @@
+"""What was last rendered and last accepted, per object; which properties ever held a value. Never forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from cdc.model import ObjectRef
+from cdc.state.store import Store
+
+MAX_ANSWER: Final = 200
+"""Characters kept of an answer: the ledger has a line per object, for ever."""
+
+
+class LedgerEntry(NamedTuple):
+    """One object's line. Times are epoch milliseconds (``_at``: a message's ``changed_at``); 0: never.
+
+    ``rendered_lsn``: the place in the log at which it was last rendered. ``answer``: what the last request with it
+    brought, "" if that was acceptance; ``answered_ms`` before ``sent_ms``: nothing yet. ``email``, ``email_new``: marks
+    of addresses, see emails.py.
+    """
+
+    rendered_hash: bytes | None = None
+    rendered_at: int = 0
+    rendered_delete: bool = False
+    accepted_hash: bytes | None = None
+    accepted_at: int = 0
+    accepted_delete: bool = False
+    tried_at: int = 0
+    properties: int = 0
+    rendered_lsn: int = 0
+    sent_ms: int = 0
+    answered_ms: int = 0
+    answer: str = ""
+    email: bytes = b""
+    email_new: bytes = b""
+
+
+class Ledger:
+    """Reads and writes ledger lines for the renderer (delivery writes the accepted side)."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._bits: dict[str, int] = {name: bit for bit, name in store.db.execute("SELECT bit, name FROM property")}
+
+    def get(self, ref: ObjectRef) -> LedgerEntry | None:
+        """The object's line."""
+        row = self._store.db.execute(
+            "SELECT rendered_hash, rendered_at, rendered_delete, accepted_hash, accepted_at, accepted_delete, tried_at,"
+            " properties, rendered_lsn, sent_ms, answered_ms, answer, email, email_new FROM ledger"
+            " WHERE kind = ? AND id = ?",
+            (ref.kind.value, ref.id),
+        ).fetchone()
+        if row is None:
+            return None
+        return LedgerEntry(
+            row[0],
+            row[1],
+            bool(row[2]),
+            row[3],
+            row[4],
+            bool(row[5]),
+            row[6],
+            int.from_bytes(row[7], "little"),
+            *row[8:],
+        )
+
+    def set_rendered(
+        self, ref: ObjectRef, digest: bytes, changed_at: int, *, delete: bool, properties: int, lsn: int = 0
+    ) -> None:
+        """Note what was rendered, and at which place; ``properties``: bitmap of names that ever held a value."""
+        packed = properties.to_bytes((properties.bit_length() + 7) // 8, "little")
+        self._store.db.execute(
+            "INSERT INTO ledger (kind, id, rendered_hash, rendered_at, rendered_delete, properties,"
+            " rendered_lsn) VALUES (?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (kind, id) DO UPDATE SET rendered_hash = excluded.rendered_hash,"
+            " rendered_at = excluded.rendered_at, rendered_delete = excluded.rendered_delete,"
+            " properties = excluded.properties, rendered_lsn = excluded.rendered_lsn",
+            (ref.kind.value, ref.id, digest, changed_at, int(delete), packed, lsn),
+        )
+
+    def bit(self, name: str) -> int:
+        """The property's bit, as a mask. Names get their bit when first seen, for good."""
+        held = self._bits.get(name)
+        if held is None:
+            held = len(self._bits)
+            self._store.db.execute("INSERT INTO property (bit, name) VALUES (?, ?)", (held, name))
+            self._bits[name] = held
+        return 1 << held
+
+    def names(self, bits: int) -> tuple[str, ...]:
+        """The properties of this bitmap."""
+        return tuple(name for name, bit in self._bits.items() if bits >> bit & 1)
+
+    def reload(self) -> None:
+        """Forget bits of a transaction that was undone."""
+        self._bits = {name: bit for bit, name in self._store.db.execute("SELECT bit, name FROM property")}
+
+    def size(self) -> int:
+        """How many objects were ever rendered."""
+        count: int = self._store.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
+        return count
+
+
+def note_answers(store: Store, answers: Iterable[tuple[ObjectRef, str]], now_ms: int) -> None:
+    """What the last request with each of these brought, other than acceptance: a short text without values."""
+    store.db.executemany(
+        "UPDATE ledger SET answered_ms = ?, answer = ? WHERE kind = ? AND id = ?",
+        [(now_ms, answer[:MAX_ANSWER], ref.kind.value, ref.id) for ref, answer in answers],
+    )

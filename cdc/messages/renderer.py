@@ -1,0 +1,297 @@
+"""Render → compare → outbox: one object's rows become a message, if it says something new.
+
+A message equal to what was last rendered is not sent; one equal to what HubSpot already holds, and newer than
+anything on the wire, takes the pending one back. ``changed_at`` = max(commit time, last rendered + 1, floor).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+import structlog
+
+from cdc.errors import RenderError
+from cdc.messages import unconfirmed
+from cdc.messages.contact_emails import EmailRule, mark_of, note_new, told
+from cdc.messages.ledger import Ledger, LedgerEntry
+from cdc.model import RANK, Action, Kind, ObjectRef, Rendered, Urgency
+from cdc.protocols import Clock, Mapper
+from cdc.replica.rows import ReplicaRows
+from cdc.state.store import Store
+
+log = structlog.get_logger(__name__)
+
+_EMPTY = LedgerEntry()
+DELETED = hashlib.blake2b(b"DELETE", digest_size=16).digest()
+"""The hash of every DELETE."""
+
+
+def _hash_of(properties: Mapping[str, str], refs: bytes, email_name: str, email: bytes) -> bytes:
+    """What the object is to be, as 16 bytes. Emptied properties are left out: which ones a message has to name hangs on
+    what was sent before, and that members of one account need not have seen alike. ``email``: mark of the address that
+    the sink has or gets, whether it is sent now or not, so that leaving one out is no change; b"" without one.
+    """
+    held = {name: value for name, value in properties.items() if value and not (email and name == email_name)}
+    body = orjson.dumps(held, option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(body + b"\0" + refs + (b"\0" + email if email else b""), digest_size=16).digest()
+
+
+class RenderRequest(NamedTuple):
+    """Why an object is rendered: where the log stands, when the change was committed and read, how urgent it is.
+
+    ``lsn`` is the position's; ``read_ms`` 0: rendered for another reason than a change just read.
+    """
+
+    position: str
+    commit_ms: int
+    urgency: Urgency
+    force: bool = False
+    lsn: int = 0
+    read_ms: int = 0
+
+
+class Renderer:
+    """Renders objects into the outbox. Use inside a store transaction."""
+
+    def __init__(self, store: Store, rows: ReplicaRows, mapper: Mapper, clock: Clock) -> None:
+        self._store = store
+        self._rows = rows
+        self._mapper = mapper
+        self._clock = clock
+        self.ledger = Ledger(store)
+        self.minimum_changed_at: int = store.meta("minimum_changed_at", 0)
+        self._has_letters = bool(
+            store.db.execute("SELECT 1 FROM dead_letter WHERE reason = 'render' LIMIT 1").fetchone()
+        )
+        """Whether any object could not be rendered: one that now can be loses its dead letter."""
+        self.is_following = False
+        """Whether another member sends: then whatever waits here may be on the wire there."""
+        self.leads_since_ms = 0
+        """When it took over from another member, epoch milliseconds: that one may have sent what is older."""
+        self.emails = EmailRule()
+        """What the sink does with a contact's changed email; set before anything is rendered."""
+        self.rendered = 0
+        self.enqueued = 0
+        self.unchanged = 0
+
+    def render(self, ref: ObjectRef, cause: RenderRequest) -> list[ObjectRef]:
+        """Render one object. Returns referred objects that were never rendered (they have to be, too)."""
+        self.rendered += 1
+        try:
+            made = self._mapper.render(ref, self._rows)
+        except RenderError as error:
+            self._set_aside(ref, cause, str(error))
+            return []
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # one object's odd data must not stop the others; the text of these could hold row values, the place cannot
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            self._set_aside(ref, cause, f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}")
+            return []
+        held = self.ledger.get(ref)
+        if self._has_letters:
+            self._store.db.execute(
+                "DELETE FROM dead_letter WHERE kind = ? AND id = ? AND reason = 'render'", (ref.kind.value, ref.id)
+            )
+        if made is None:
+            self._vanish(ref, held, cause)
+            return []
+        for warning in made.warnings:
+            log.warning(  # a wrong setting warns with every product: once a minute is enough
+                "render_warning",
+                limit=warning,
+                object=f"{ref.kind}-{ref.id}",
+                reason=warning,
+                position=cause.position,
+            )
+        self._exist(ref, made, held or _EMPTY, cause)
+        return [other for other in made.references if self.ledger.get(other) is None]
+
+    def _exist(self, ref: ObjectRef, made: Rendered, held: LedgerEntry, cause: RenderRequest) -> None:
+        properties, ever = self._settled(made, held.properties)
+        email = self._email(ref, made, properties, held, cause)
+        body = orjson.dumps(properties, option=orjson.OPT_SORT_KEYS)
+        refs = orjson.dumps([[other.kind.value, other.id] for other in made.references])
+        digest = _hash_of(properties, refs, self.emails.name, email)
+        if digest == held.rendered_hash and not cause.force:
+            self.unchanged += 1
+            return
+        if not cause.force and digest == held.accepted_hash and held.tried_at == held.accepted_at:
+            # what waits was never tried, and HubSpot holds just this: nothing needs to be sent any more
+            self._take_back(ref)
+            self.ledger.set_rendered(ref, digest, held.rendered_at, delete=False, properties=ever, lsn=cause.lsn)
+            self.unchanged += 1
+            return
+        if self.is_following and digest == held.accepted_hash:
+            self._leave(ref)
+            self.ledger.set_rendered(ref, digest, held.accepted_at, delete=False, properties=ever, lsn=cause.lsn)
+            return
+        changed_at = self._changed_at(held, cause)
+        mark = email if properties.get(self.emails.name) else b""
+        self._enqueue(ref, Action.UPSERT, changed_at, digest, body.decode(), refs.decode(), cause, mark)
+        self.ledger.set_rendered(ref, digest, changed_at, delete=False, properties=ever, lsn=cause.lsn)
+        self._may_be_tried(ref, changed_at, mark)
+
+    def _settled(self, made: Rendered, ever: int) -> tuple[dict[str, str], int]:
+        """Values as sent: an empty one goes along only if that property ever held something."""
+        properties = {}
+        for name, value in made.properties.items():
+            bit = self.ledger.bit(name)
+            if value:
+                ever |= bit
+            elif not ever & bit:
+                continue
+            properties[name] = value
+        return properties, ever
+
+    def _email(
+        self, ref: ObjectRef, made: Rendered, properties: dict[str, str], held: LedgerEntry, cause: RenderRequest
+    ) -> bytes:
+        """The mark of the customer's email that the sink has or gets; one that it would not change to is taken out."""
+        rule = self.emails
+        value = made.properties.get(rule.name)
+        if ref.kind is not Kind.CUSTOMER or value is None:
+            return b""
+        mark = mark_of(ref, value) if value else b""
+        is_other = held.email not in (b"", mark)
+        new = mark if is_other else b""
+        if new != held.email_new:
+            note_new(self._store, ref, new)
+            if new and not self.is_following:
+                action = "left_out" if rule.leave_out else "sent"
+                log.warning(
+                    "contact_email_changed", object=f"{ref.kind}-{ref.id}", email=action, position=cause.position
+                )
+        if not is_other or not rule.leave_out:
+            return mark
+        properties.pop(rule.name, None)
+        return held.email
+
+    def _vanish(self, ref: ObjectRef, held: LedgerEntry | None, cause: RenderRequest) -> None:
+        if held is None or held.rendered_hash is None:
+            if self._may_be_known(ref, cause):
+                self._vanish_unseen(ref, held or _EMPTY, cause)
+            return
+        if held.rendered_delete and not cause.force:
+            self.unchanged += 1
+            return
+        self._forget(ref)
+        if held.tried_at == 0 and held.accepted_at == 0:
+            self._take_back(ref)  # nobody outside ever heard of it
+            self._set_deleted(ref, held.rendered_at, held, cause)
+            return
+        if self.is_following and (held.accepted_at == 0 or held.accepted_hash == DELETED):
+            self._leave(ref)
+            self._set_deleted(ref, held.accepted_at or max(held.rendered_at, self._clock.now_ms()), held, cause)
+            return
+        self._delete(ref, held, cause)
+
+    def _may_be_known(self, ref: ObjectRef, cause: RenderRequest) -> bool:
+        """Whether another member may have sent this object, which came and went between two looks of this one.
+
+        What was left out (filters) still has rows, and what lines or orders name though it is long gone is no news.
+        """
+        was_led = self.is_following or 0 < cause.commit_ms <= self.leads_since_ms
+        if not was_led or cause.urgency is not Urgency.LIVE:
+            return False
+        return not any(
+            self._rows.find(pull.table, pull.column, pull.value) for pull in self._mapper.fetches(ref, self._rows)
+        )
+
+    def _vanish_unseen(self, ref: ObjectRef, held: LedgerEntry, cause: RenderRequest) -> None:
+        if not self.is_following:
+            self._delete(ref, held, cause)
+            return
+        now_ms = self._clock.now_ms()
+        unconfirmed.note(self._store, (ref,))
+        self._set_deleted(ref, now_ms, held, cause)
+        self._may_be_tried(ref, now_ms)
+
+    def _delete(self, ref: ObjectRef, held: LedgerEntry, cause: RenderRequest) -> None:
+        changed_at = self._changed_at(held, cause)
+        self._enqueue(ref, Action.DELETE, changed_at, DELETED, "{}", "[]", cause)
+        self._set_deleted(ref, changed_at, held, cause)
+        self._may_be_tried(ref, changed_at)
+
+    def _leave(self, ref: ObjectRef) -> None:
+        """HubSpot holds just this, as far as a follower knows: who leads may have nothing more to say of it, ever.
+
+        What waited here may have been on the wire there, so it is said once more if this member comes to lead.
+        """
+        self._take_back(ref)
+        unconfirmed.note(self._store, (ref,))
+        self.unchanged += 1
+
+    def _may_be_tried(self, ref: ObjectRef, changed_at: int, email: bytes = b"") -> None:
+        if self.is_following:
+            told(self._store, [(ref, changed_at, email)])
+            self._store.db.execute(
+                "UPDATE ledger SET tried_at = max(tried_at, ?) WHERE kind = ? AND id = ?",
+                (changed_at, ref.kind.value, ref.id),
+            )
+
+    def _set_deleted(self, ref: ObjectRef, changed_at: int, held: LedgerEntry, cause: RenderRequest) -> None:
+        self.ledger.set_rendered(ref, DELETED, changed_at, delete=True, properties=held.properties, lsn=cause.lsn)
+
+    def _forget(self, ref: ObjectRef) -> None:
+        """What the receiver said of an object that is gone may quote its values; the DELETE overwrites its message."""
+        for table in ("dead_letter", "orphan"):
+            self._store.db.execute(
+                f"UPDATE {table} SET detail = '' WHERE kind = ? AND id = ? AND detail <> ''", (ref.kind.value, ref.id)
+            )
+
+    def _changed_at(self, held: LedgerEntry, cause: RenderRequest) -> int:
+        commit_ms = cause.commit_ms or self._clock.now_ms()
+        return max(commit_ms, held.rendered_at + 1, self.minimum_changed_at)
+
+    def _take_back(self, ref: ObjectRef) -> None:
+        self._store.db.execute("DELETE FROM outbox WHERE kind = ? AND id = ?", (ref.kind.value, ref.id))
+
+    def _enqueue(
+        self,
+        ref: ObjectRef,
+        action: Action,
+        changed_at: int,
+        digest: bytes,
+        properties: str,
+        refs: str,
+        cause: RenderRequest,
+        email: bytes = b"",
+    ) -> None:
+        now_ms = self._clock.now_ms()
+        self._store.db.execute(
+            "INSERT INTO outbox (kind, id, rank, urgency, action, changed_at, hash, properties, refs, commit_ms,"
+            " rendered_ms, position, read_ms, email) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (kind, id) DO UPDATE SET urgency = min(urgency, excluded.urgency), action = excluded.action,"
+            " changed_at = excluded.changed_at, hash = excluded.hash, properties = excluded.properties,"
+            " refs = excluded.refs, commit_ms = excluded.commit_ms, rendered_ms = excluded.rendered_ms,"
+            " position = excluded.position, read_ms = excluded.read_ms, email = excluded.email,"
+            " attempts = 0, not_before_ms = 0, blocked_by = NULL",
+            (ref.kind.value, ref.id, RANK[ref.object_type], int(cause.urgency), action.value, changed_at, digest,
+             properties, refs, cause.commit_ms or now_ms, now_ms, cause.position, cause.read_ms, email),
+        )  # fmt: skip
+        self.enqueued += 1
+
+    def _set_aside(self, ref: ObjectRef, cause: RenderRequest, reason: str) -> None:
+        """Dead-letter the object: what waits of it is older than what could not be rendered, and stays."""
+        held = self.ledger.get(ref) or _EMPTY
+        self._has_letters = True
+        self._store.db.execute(
+            "INSERT INTO dead_letter (kind, id, action, changed_at, at_ms, reason, detail, position)"
+            " VALUES (?, ?, ?, ?, ?, 'render', ?, ?) ON CONFLICT (kind, id) DO UPDATE SET at_ms = excluded.at_ms,"
+            " reason = excluded.reason, detail = excluded.detail, position = excluded.position",
+            (
+                ref.kind.value,
+                ref.id,
+                Action.UPSERT.value,
+                held.rendered_at,
+                self._clock.now_ms(),
+                reason,
+                cause.position,
+            ),
+        )
+        log.error("render_dead_letter", object=f"{ref.kind}-{ref.id}", reason=reason, position=cause.position)

@@ -1,0 +1,145 @@
+"""One object's trail through the state: the rows it is made of, and where its newest message is now.
+
+Only looks. Use inside a store transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+from cdc.messages import dead_letters, outbox, render_queue
+from cdc.messages.dependencies import HELD_DELETE
+from cdc.messages.ledger import Ledger, LedgerEntry
+from cdc.model import Action, ObjectRef, Row, Value
+from cdc.replica.rows import ReplicaRows, Stored, TableRows
+from cdc.state.store import Store
+
+T = TypeVar("T")
+
+
+class RowTrail:
+    """A ``RowReader`` that notes which rows a renderer looked at; small reference tables are not noted."""
+
+    def __init__(self, rows: ReplicaRows) -> None:
+        self._rows = rows
+        self.seen: dict[tuple[str, tuple[Value, ...]], int] = {}
+        """(table, key) → LSN."""
+
+    def get(self, table: str, *key: Value) -> Row | None:
+        """See ``RowReader``."""
+        rows = self._rows.tables.get(table)
+        stored = rows.get(key) if rows else None
+        return self._noted(rows, stored) if rows and stored else None
+
+    def find(self, table: str, column: str, value: Value) -> Sequence[Row]:
+        """See ``RowReader``."""
+        rows = self._rows.tables.get(table)
+        return [self._noted(rows, stored) for stored in rows.find(column, value)] if rows else []
+
+    def descending(self, table: str, column: str, value: Value, order: tuple[str, ...]) -> Iterator[Row]:
+        """See ``RowReader``."""
+        rows = self._rows.tables.get(table)
+        if rows:
+            for stored in rows.descending(column, value, order):
+                yield self._noted(rows, stored)
+
+    def reference(self, name: str, build: Callable[[Any], T]) -> T:
+        """See ``RowReader``."""
+        return self._rows.reference(name, build)
+
+    def _noted(self, rows: TableRows, stored: Stored) -> Row:
+        self.seen[rows.spec.name, rows.key_of(stored)] = stored[-1]
+        return rows.as_row(stored)
+
+
+class Whereabouts(NamedTuple):
+    """Where an object, or its newest message, is: a word of ours and a sentence."""
+
+    state: str
+    cause: str = ""
+
+
+class Pending(NamedTuple):
+    """The unsent message. Times are epoch milliseconds; ``properties`` and ``refs`` are JSON."""
+
+    action: Action
+    changed_at: int
+    properties: str
+    refs: str
+    position: str
+    rendered_ms: int
+    attempts: int
+    not_before_ms: int
+    blocked_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """What the state knows of one object; ``ledger`` is None for one that was never rendered."""
+
+    ref: ObjectRef
+    ledger: LedgerEntry | None
+    pending: Pending | None
+    where: tuple[Whereabouts, ...]
+
+
+def trail(store: Store, ref: ObjectRef, now_ms: int) -> Trail:
+    """Look an object up."""
+    held = Ledger(store).get(ref)
+    row = store.db.execute(
+        "SELECT action, changed_at, properties, refs, position, rendered_ms, attempts, not_before_ms, blocked_by"
+        " FROM outbox WHERE kind = ? AND id = ?",
+        (ref.kind.value, ref.id),
+    ).fetchone()
+    pending = Pending(Action(row[0]), *row[1:]) if row else None
+    found = [*_unrendered(store, ref), *_set_aside(store, ref)]
+    if pending is not None:
+        found.append(_pending(store, ref, pending, held, now_ms))
+    elif held is None:
+        found = found or [Whereabouts("never rendered")]
+    elif not {"dead letter", "waits for its parent"} & {one.state for one in found}:
+        found.append(_settled(held))
+    return Trail(ref, held, pending, tuple(found))
+
+
+def _unrendered(store: Store, ref: ObjectRef) -> Iterator[Whereabouts]:
+    asked = render_queue.get(store, ref)
+    if asked is not None:
+        why = "its rows are read from the server first" if asked.pull else "as soon as its turn comes"
+        yield Whereabouts("to be rendered", why)
+
+
+def _set_aside(store: Store, ref: ObjectRef) -> Iterator[Whereabouts]:
+    letter = dead_letters.show(store, ref)
+    if letter is not None:
+        yield Whereabouts("dead letter", f"{letter.reason}: {letter.detail}" if letter.detail else letter.reason)
+    orphan = store.db.execute(
+        "SELECT reason FROM orphan WHERE kind = ? AND id = ?", (ref.kind.value, ref.id)
+    ).fetchone()
+    if orphan:
+        yield Whereabouts("waits for its parent", f"refused with {orphan[0]}; rendered afresh once the parent is known")
+    late = store.db.execute("SELECT due_ms FROM unknown WHERE kind = ? AND id = ?", (ref.kind.value, ref.id)).fetchone()
+    if late:
+        yield Whereabouts("sent once more later", "an attempt got no answer and may still land over a newer version")
+
+
+def _pending(store: Store, ref: ObjectRef, pending: Pending, held: LedgerEntry | None, now_ms: int) -> Whereabouts:
+    if pending.blocked_by is not None:
+        cause = outbox.cause_of(store, pending.action.value, pending.blocked_by)
+        return Whereabouts("held by the brake" if pending.blocked_by == HELD_DELETE else "waiting", cause)
+    if held is not None and held.tried_at >= pending.changed_at and held.answered_ms < held.sent_ms:
+        return Whereabouts("in flight", "sent, no answer yet; or the process ended before it came")
+    if pending.attempts >= outbox.SUSPECT:
+        rest_s = max(0, pending.not_before_ms - now_ms) / 1000
+        return Whereabouts("parked", f"after {pending.attempts} failed attempts; again in {rest_s:.0f} s")
+    return Whereabouts("ready", "to be tried again" if pending.attempts else "its turn has not come yet")
+
+
+def _settled(held: LedgerEntry) -> Whereabouts:
+    if held.rendered_delete and not held.tried_at and not held.accepted_at:
+        return Whereabouts("gone", "it went before it was ever sent")
+    if not held.accepted_at:
+        return Whereabouts("not accepted")
+    return Whereabouts("deleted" if held.accepted_delete else "accepted")

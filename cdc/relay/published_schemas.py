@@ -1,0 +1,100 @@
+"""What the topic says of each published table: kept with the state, so that only news is published.
+
+Used by the journal, inside the store's transactions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from cdc.kafka.record import SCHEMA_KEY, KafkaRecord, Origin, TableRecord, decode, encode
+from cdc.model import TableSchema, TableSpec
+from cdc.state.schema import stored_columns
+from cdc.state.store import Store
+
+_META: Final = "relay_told"
+_TRUNCATE: Final = "TRUNCATE TABLE"
+
+
+class Told:
+    """The newest record of each table; read again after a transaction was undone."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._held: dict[str, TableRecord] = {}
+        self.reread()
+
+    def reread(self) -> None:
+        """What the state says."""
+        self._held = {}
+        for table, value in self._store.meta(_META, {}).items():
+            record = decode(KafkaRecord(SCHEMA_KEY + table.encode(), value.encode()))
+            assert isinstance(record, TableRecord)
+            self._held[table] = record
+
+    def tables(self) -> Mapping[str, TableRecord]:
+        """By table."""
+        return self._held
+
+    def replace(self, records: Iterable[TableRecord]) -> None:
+        """Just these are in the topic."""
+        self._held = {record.table: record for record in records}
+        self._keep()
+
+    def published(self, spec: TableSpec) -> TableRecord | None:
+        """The record that says what is published of this table; None if the topic has it."""
+        held = self._held.get(spec.name, TableRecord(spec.name, (), ()))
+        now = replace(held, key=spec.key, columns=stored_columns(spec))
+        if now == held:
+            return None
+        return self._note(replace(now, change="", other="", origin=None))
+
+    def define(self, schema: TableSchema, origin: Origin) -> TableRecord | None:
+        """The record of what a table is from here on; None if it is not published, or neither a statement nor news."""
+        spec = self._store.tables.get(schema.table)
+        if spec is None:
+            return None
+        held = self._held.get(spec.name, TableRecord(spec.name, spec.key, stored_columns(spec)))
+        definition = _without_defaults(spec, json.loads(schema.columns)) if schema.columns else None
+        now = replace(
+            held, name=schema.name, change=schema.change, other=schema.other, exists=schema.exists, lost=schema.lost,
+            definition=definition, assumed_until=schema.until, origin=origin,
+        )  # fmt: skip
+        if not schema.change and replace(now, change=held.change, other=held.other, origin=held.origin) == held:
+            return None
+        return self._note(now)
+
+    def truncate(self, table: str, origin: Origin) -> TableRecord:
+        """The record of a TRUNCATE: the table is as it was."""
+        spec = self._store.tables[table]
+        held = self._held.get(table, TableRecord(table, spec.key, stored_columns(spec)))
+        return self._note(replace(held, change=_TRUNCATE, other="", origin=origin))
+
+    def _note(self, record: TableRecord) -> TableRecord:
+        self._held[record.table] = record
+        self._keep()
+        return record
+
+    def _keep(self) -> None:
+        texts = {table: (encode(record).value or b"").decode() for table, record in self._held.items()}
+        self._store.set_meta(_META, texts)
+
+
+def as_schema(record: TableRecord) -> TableSchema | None:
+    """What a record says of the table's columns; None if it does not know them."""
+    if not record.name or (record.definition is None and record.exists):
+        return None
+    columns = json.dumps(record.definition) if record.definition is not None else ""
+    return TableSchema(record.name, record.table, columns, record.assumed_until, record.exists, record.lost)
+
+
+def _without_defaults(spec: TableSpec, definition: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns that are not mapped are named for the sake of their places; what they default to is nobody's business."""
+    mapped = {column.lower() for column in spec.columns}
+    columns = [
+        column if column["name"].lower() in mapped else {**column, "default": None} for column in definition["columns"]
+    ]
+    return {**definition, "columns": columns}

@@ -1,0 +1,67 @@
+"""Tables' columns as the log has shown them, each from a place in it on. Text that only the reader reads.
+
+Kept with the transaction that brought it, so that whoever begins to read at any place has what held there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from cdc.model import Position, TableSchema
+from cdc.state.store import Store
+
+
+def keep(store: Store, schemas: Iterable[TableSchema], lsn: int) -> None:
+    """These columns hold from ``lsn`` on. Use inside a store transaction."""
+    store.db.executemany(
+        "INSERT OR REPLACE INTO shape (name, lsn, tbl, columns, until, is_there, lost) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                one.name,
+                lsn,
+                one.table,
+                one.columns,
+                json.dumps(asdict(one.until)) if one.until is not None else "",
+                int(one.exists),
+                json.dumps(one.lost),
+            )
+            for one in schemas
+        ],
+    )
+
+
+def at(store: Store, lsn: int) -> list[TableSchema]:
+    """What held at this place, as far as it is known."""
+    rows = store.db.execute(  # SQLite gives the row that max() was found in
+        "SELECT name, tbl, columns, until, is_there, lost, max(lsn) FROM shape WHERE lsn <= ? GROUP BY name",
+        (lsn,),
+    )
+    return [
+        TableSchema(name, table, columns, _place(until), bool(is_there), tuple(json.loads(lost)))
+        for name, table, columns, until, is_there, lost, _ in rows
+    ]
+
+
+def missing(store: Store) -> list[str]:
+    """Mapped tables and columns that the shop has no more, in words: their last values stay."""
+    found = []
+    newest = "SELECT tbl, is_there, lost, max(lsn) FROM shape WHERE tbl != '' GROUP BY name"
+    for table, is_there, lost, _ in store.db.execute(newest):
+        spec = store.tables.get(table)
+        if spec is None or not spec.required:
+            continue
+        if not is_there:
+            found.append(f"table {table} is gone")
+        found += [f"column {table}.{column} is gone" for column in json.loads(lost)]
+    return found
+
+
+def forget(store: Store) -> None:
+    """LogPositions so far have nothing to do with those to come."""
+    store.db.execute("DELETE FROM shape")
+
+
+def _place(text: str) -> Position | None:
+    return Position(**json.loads(text)) if text else None

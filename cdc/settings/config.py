@@ -1,0 +1,384 @@
+"""Every setting: name, type, default, unit and meaning in one place.
+
+A TOML file, the environment (``MAGENTO_CDC__SECTION__KEY``) and command-line flags feed one frozen tree; flags win
+over the environment, the environment over the file. ``load`` reports all faults at once, each with its name and its
+value (secrets hidden). A leaf of the import graph.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+from zoneinfo import available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsError
+
+from cdc.errors import ConfigError
+from cdc.model import ObjectType, parse_start
+from cdc.settings.kafka import KafkaSettings
+from cdc.settings.mapping import MappingSettings
+from cdc.settings.section import SettingsSection, read_secret
+
+ENV_PREFIX = "MAGENTO_CDC__"
+DEFAULT_FILE = "magento-cdc.toml"
+
+_URL_LOGIN = re.compile(r"//[^/@\s]*@")
+
+Seconds = Annotated[float, Field(gt=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class TlsMode(StrEnum):
+    """How far TLS to the server is asked for (MySQL's --ssl-mode)."""
+
+    DISABLED = "disabled"
+    PREFERRED = "preferred"
+    REQUIRED = "required"
+    VERIFY_CA = "verify_ca"
+    VERIFY_IDENTITY = "verify_identity"
+
+
+class TlsSettings(SettingsSection):
+    """TLS to the database server."""
+
+    mode: TlsMode = Field(TlsMode.PREFERRED, description="how far TLS is asked for, as MySQL's --ssl-mode")
+    ca: Path | None = Field(None, description="file with the CA certificates to trust")
+    cert: Path | None = Field(None, description="client certificate file")
+    key: Path | None = Field(None, description="client key file")
+
+
+class SourceSettings(SettingsSection):
+    """Where changes come from."""
+
+    kind: Literal["binlog", "files", "kafka"] = Field(
+        "binlog", description="binlog: a live server; files: binlog files; kafka: topics, see [kafka]"
+    )
+    host: str = Field("127.0.0.1", description="database server")
+    port: Port = Field(3306, description="its port")
+    user: str = Field(
+        "magento_cdc", description="database user; needs REPLICATION SLAVE, REPLICATION CLIENT and SELECT"
+    )
+    password: SecretStr = Field(SecretStr(""), description="its password")
+    password_file: Path | None = Field(None, description="file that holds the password, instead of password")
+    database: str = Field("magento", min_length=1, description="the store's database")
+    table_prefix: str = Field("", description="db.table_prefix of app/etc/env.php")
+    server_id: int = Field(
+        4211, ge=1, le=4294967295, description="our id as a replica; must be unique among the server's replicas"
+    )
+    start: str = Field(
+        "import", description="where to begin without state: import, latest, earliest, file:offset or gtid:..."
+    )
+    on_lost_position: Literal["stop", "repair"] = Field(
+        "stop",
+        description="when the log no longer holds our position. stop: exit 3; repair: go on where it is now, read all"
+        " tables again (kind kafka: the relay's topic) and send what differs",
+    )
+    on_statement: Literal["stop", "repair"] = Field(
+        "stop",
+        description="when the log holds a statement that changes mapped rows instead of the rows (binlog_format other"
+        " than ROW), or commits an XA transaction prepared before reading began. stop: exit 1; repair: read the tables"
+        " again",
+    )
+    tls: TlsSettings = TlsSettings()
+    files: tuple[str, ...] = Field((), description="kind files: binlog files or globs, read in order")
+    heartbeat_s: Seconds = Field(10.0, description="how often an idle server must show it is alive, seconds")
+    connect_timeout_s: Seconds = Field(10.0, description="to connect and log in, seconds")
+    retention_warning_h: Annotated[float, Field(ge=0)] = Field(
+        24.0, description="warn when the server purges the log file that is still needed within so many hours"
+    )
+    queue_mb: Annotated[int, Field(ge=1)] = Field(32, description="decoded transactions that may wait, MB of memory")
+    max_transaction_mb: Annotated[int, Field(ge=1)] = Field(
+        16, description="a transaction whose changes take more MB of memory waits in a file in state.dir"
+    )
+
+    @field_validator("start")
+    @classmethod
+    def _start_is_a_position(cls, value: str) -> str:
+        parse_start(value)
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> SourceSettings:
+        object.__setattr__(self, "password", read_secret(self.password, self.password_file, "password"))
+        if self.kind == "files" and not self.files:
+            raise ValueError('files is empty; kind = "files" needs binlog files or globs')
+        return self
+
+
+class SinkSettings(SettingsSection):
+    """Where messages go."""
+
+    kind: Literal["bridge", "jsonl"] = Field(
+        "bridge", description="bridge: HubSpot's Ecommerce Bridge; jsonl: lines of JSON"
+    )
+    api_version: Literal[1, 2] = Field(1, description="bridge: version of its API")
+    base_url: str = Field("https://api.hubapi.com", description="scheme, host and port of the API")
+    api_key: SecretStr = Field(SecretStr(""), description="bridge: hapikey")
+    api_key_file: Path | None = Field(None, description="file that holds it, instead of api_key")
+    access_token: SecretStr = Field(SecretStr(""), description="bridge: bearer token; wins over api_key")
+    access_token_file: Path | None = Field(None, description="file that holds it, instead of access_token")
+    store_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = Field(
+        "default", description="bridge v2: the store that all messages go into; v1 knows only default"
+    )
+    store_label: str = Field("Magento", description="bridge v2: what HubSpot shows as the store's name")
+    store_admin_uri: str = Field("", description="bridge v2: address of the shop's administration, for a link")
+    on_email_change: Literal["leave_out", "send"] = Field(
+        "leave_out",
+        description="bridge: a customer's email that differs from the one HubSpot took first, which it never changes."
+        " leave_out: the rest is sent; send: it goes along, and may make a second contact",
+    )
+    gzip: bool = Field(False, description="bridge: compress what is sent; not every service takes it")
+    path: str = Field("-", description="jsonl: file to append to, - for stdout")
+    paths: dict[ObjectType, str] = Field(
+        default_factory=dict,
+        description="bridge v1: another spelling of a type's path segment, e.g. LINE_ITEM = LINEITEM",
+    )
+    max_batch: Annotated[int, Field(ge=1)] = Field(200, description="messages a request; capped by the sink's limit")
+    max_batch_kb: Annotated[int, Field(ge=16)] = Field(1024, description="body of a request, KiB")
+    max_delay_ms: Annotated[int, Field(ge=0)] = Field(
+        200, description="how long a message may wait for company, milliseconds"
+    )
+    max_requests_per_10s: Annotated[int, Field(ge=1)] = Field(100, description="upper bound; answers may lower it")
+    time_zone: str = Field(
+        "",
+        examples=["Europe/Berlin"],
+        description="of the HubSpot account, as an IANA name: a used-up daily limit ends at its midnight; empty: not"
+        " known, and the sink is tried once an hour",
+    )
+    timeout_s: Seconds = Field(30.0, description="one request, from connect to the last byte, seconds")
+    judge_poll_s: Seconds = Field(15.0, description="bridge: how often sync-errors are asked for, seconds")
+    judge_timeout_s: Seconds = Field(
+        3600.0, description="bridge: how long a message refused for a missing parent waits for it, seconds"
+    )
+    unknown_resend_s: Seconds = Field(
+        120.0,
+        description="an attempt that got no answer may land late: the object is sent once more so long after its next"
+        " acceptance, seconds",
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        if _URL_LOGIN.search(value):
+            raise ValueError("must not hold a user or password; use api_key or access_token")
+        return value.rstrip("/")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        if value and value not in available_timezones():
+            raise ValueError("is no time zone of the IANA's list, as Europe/Berlin is")
+        return value
+
+    @field_validator("paths")
+    @classmethod
+    def _plain_segments(cls, value: dict[ObjectType, str]) -> dict[ObjectType, str]:
+        bad = [text for text in value.values() if not text.replace("_", "").replace("-", "").isalnum()]
+        if bad:
+            raise ValueError(f"a path segment is letters, digits, - and _: {bad[0]!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> SinkSettings:
+        if self.kind == "bridge" and self.api_version == 1 and self.store_id != "default":
+            raise ValueError(f'store_id = "{self.store_id}" needs api_version = 2; version 1 knows only "default"')
+        object.__setattr__(self, "api_key", read_secret(self.api_key, self.api_key_file, "api_key"))
+        object.__setattr__(self, "access_token", read_secret(self.access_token, self.access_token_file, "access_token"))
+        return self
+
+
+class StateSettings(SettingsSection):
+    """The local state: replica, ledger, outbox, dead letters, position."""
+
+    dir: Path = Field(Path("./state"), description="folder of the state file; needs a disk that keeps fsynced data")
+
+
+class WebSettings(SettingsSection):
+    """Health, metrics and status."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 in a container")
+    port: Port = Field(8080, description="port to listen on; 0 picks a free one")
+    show_values: bool = Field(False, description="show personal data on the page")
+
+
+class LogSettings(SettingsSection):
+    """Structured logs."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is written")
+    format: Literal["json", "console"] = Field("json", description="json: for machines; console: for eyes")
+
+
+class HistorySettings(SettingsSection):
+    """The first load."""
+
+    send: Literal["all"] = Field("all", description="what of the history is sent")
+    chunk_rows: Annotated[int, Field(ge=1, le=100_000)] = Field(2000, description="rows a chunk")
+
+
+class ApplySettings(SettingsSection):
+    """How transactions are grouped into local commits."""
+
+    max_delay_ms: Annotated[int, Field(ge=0)] = Field(100, description="how long a group may stay open, milliseconds")
+    max_rows: Annotated[int, Field(ge=1)] = Field(2000, description="row changes a group")
+
+
+class DeliverySettings(SettingsSection):
+    """CircuitBreaker and shares of sending."""
+
+    history_share: float = Field(0.1, gt=0, le=1, description="part of the quota for history while live work is ready")
+    max_deletes_per_hour: Annotated[int, Field(ge=0)] | None = Field(
+        None, examples=[500], description="DELETEs over this are held; default the greater of 500 and 1 % of the ledger"
+    )
+    max_dead_letters_per_hour: Annotated[int, Field(ge=1)] = Field(1000, description="over this, sending stops")
+
+
+class ShutdownSettings(SettingsSection):
+    """How the daemon ends."""
+
+    grace_s: Seconds = Field(25.0, description="SIGTERM to exit, seconds; keep it under the pod's grace period")
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")  # type: ignore[assignment]  # BaseSettings wants its own dict
+
+    source: SourceSettings = SourceSettings()
+    sink: SinkSettings = SinkSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    state: StateSettings = StateSettings()
+    web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()
+    mapping: MappingSettings = MappingSettings()
+    history: HistorySettings = HistorySettings()
+    apply: ApplySettings = ApplySettings()
+    delivery: DeliverySettings = DeliverySettings()
+    shutdown: ShutdownSettings = ShutdownSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags and file come merged as init arguments by ``load``; nothing else is read behind its back."""
+        return (init_settings,)
+
+
+def load(file: Path | None, flags: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
+    """Read the settings. ``flags``: section → key → value, as given on the command line.
+
+    Without ``file`` the default one is read if it exists. Raises ConfigError with every fault.
+    """
+    path = file or Path(DEFAULT_FILE)
+    name = str(path) if file or path.exists() else "settings"
+    tree: dict[str, Any] = _read_toml(path) if file or path.exists() else {}
+    environment = EnvSettingsSource(
+        Settings, env_prefix=ENV_PREFIX, env_nested_delimiter="__", case_sensitive=False, env_parse_none_str="none"
+    )
+    try:
+        overlay: dict[str, Any] = environment()
+    except SettingsError as error:
+        raise ConfigError([f"environment: {error}"], source=name) from None
+    for layer in (overlay, flags or {}):
+        for section, values in layer.items():
+            if isinstance(values, Mapping) and isinstance(tree.get(section), dict):
+                tree[section] = _merge(tree[section], values)
+            else:
+                tree[section] = values
+    faults = _unknown_environment()
+    try:
+        settings = Settings(**tree)
+    except ValidationError as error:
+        faults.extend(_fault_lines(error))
+    if faults:
+        raise ConfigError(faults, source=name)
+    return settings
+
+
+def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _merge(under, value) if isinstance(value, Mapping) and isinstance(under, dict) else value
+    return merged
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        hint = "name a settings file with --config, or run in the folder of one"
+        raise ConfigError([f"cannot be read: {error.strerror}; {hint}"], source=str(path)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError([f"is not valid TOML: {error}"], source=str(path)) from None
+
+
+def _unknown_environment() -> list[str]:
+    """Variables with our prefix that name no section (pydantic-settings would ignore them silently)."""
+    known = {name.upper() for name in Settings.model_fields}
+    faults = []
+    for variable in sorted(os.environ):
+        if variable.upper().startswith(ENV_PREFIX):
+            section = variable[len(ENV_PREFIX) :].split("__")[0].upper()
+            if section not in known:
+                faults.append(f"{variable}: there is no such section{_nearest(section, known)}")
+    return faults
+
+
+def _nearest(name: str, known: set[str] | list[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _fault_lines(error: ValidationError) -> list[str]:
+    lines = []
+    for fault in error.errors(include_url=False):
+        where = [str(part) for part in fault["loc"]]
+        name = ".".join(where) or "settings"
+        if fault["type"] == "extra_forbidden":
+            what = "section" if len(where) == 1 else "setting"
+            lines.append(f"{name}: there is no such {what}{_nearest(where[-1], _siblings(where[:-1]))}")
+            continue
+        is_no_table = fault["type"] in ("model_type", "dict_type")
+        message = f"must be a table: [{name}]" if is_no_table else fault["msg"].removeprefix("Value error, ")
+        lines.append(f"{name}{_shown(fault['input'], where)}: {message}")
+    return lines
+
+
+def _shown(value: object, where: list[str]) -> str:
+    """`` = value``, or nothing where it is or could hold a secret: a whole section is not shown either."""
+    if len(where) < 2 or _is_secret(where) or isinstance(value, Mapping | SettingsSection):
+        return ""
+    return f" = {_URL_LOGIN.sub('//***@', repr(value))}"
+
+
+def _siblings(where: list[str]) -> list[str]:
+    model: Any = Settings
+    parts = iter(where)
+    for part in parts:
+        field = model.model_fields.get(part)
+        kind = field.annotation if field is not None else None
+        if get_origin(kind) is dict:  # the next part is a name that the merchant gave
+            kind = get_args(kind)[1]
+            next(parts, None)
+        if not isinstance(kind, type) or not issubclass(kind, BaseModel):
+            return []
+        model = kind
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _is_secret(where: list[str]) -> bool:
+    return any(part in {"password", "api_key", "access_token"} for part in where)

@@ -1,0 +1,29 @@
+"""What every table of the settings file is: frozen, and unknown keys are faults; and how secrets are given.
+
+A leaf of the import graph.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+
+class SettingsSection(BaseModel):
+    """One table of the settings file; unknown keys are faults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=False)
+
+
+def read_secret(value: SecretStr, path: Path | None, name: str) -> SecretStr:
+    """The secret itself, or the text of its file. Raises ValueError if both are set or the file is unreadable."""
+    if path is None:
+        return value
+    if value.get_secret_value():
+        raise ValueError(f"{name} and {name}_file are both set; keep one")
+    try:
+        return SecretStr(path.read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise ValueError(f"{name}_file {str(path)!r} cannot be read: {reason}") from None

@@ -1,0 +1,237 @@
+"""Reads rows from the server with an LSN they can be trusted to contain.
+
+A position noted just before a SELECT is not one: a commit is in the log before InnoDB shows it. What is one:
+
+* MariaDB: the snapshot's own position (START TRANSACTION WITH CONSISTENT SNAPSHOT, ``Binlog_snapshot_*``);
+* MySQL: the start of the log file that was current before the SELECT, with GTID or without, because a rotation waits
+  until every transaction of the file before is committed in the engine.
+
+The second is coarse and costs nothing: rows that the log changed in that file are newer in the replica and stay.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import pymysql
+from pymysql.cursors import Cursor
+
+from cdc.binlog.schema.columns import Column, ForgettingLookup
+from cdc.errors import SourceDisconnectedError
+from cdc.model import ABSENT, Absent, Cells, FetchByKey, Position, TableSpec, Value
+from cdc.settings.config import SourceSettings
+from cdc.snapshot.required_position import Snapshot
+from cdc.snapshot.values import Cell, converter
+from cdc.source.server import (
+    Connection,
+    ServerIdentity,
+    connect,
+    current_position,
+    mapped_errors,
+    quoted,
+    read_identity,
+)
+
+LOG_HEADER_BYTES = 4  # a log file's first event lies behind its magic number
+
+_CHANGED = frozenset({1054, 1146, 1412})  # no such column, no such table, the snapshot is from before a definition
+
+_LOCKED = frozenset({1205, 1213})  # the shop holds the row, or has won a deadlock
+
+_SESSION = (
+    "SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = ''",
+    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    "SET SESSION innodb_lock_wait_timeout = 1",
+)
+
+
+class Chunk(NamedTuple):
+    """Rows in key order; ``cursor`` is where the next chunk begins, ``done`` that there is none; ``exists`` is False
+    for a table that the server does not have.
+    """
+
+    rows: list[Cells]
+    snapshot: Snapshot
+    cursor: str | None
+    done: bool
+    exists: bool = True
+
+    @property
+    def safe(self) -> Position:
+        """A place that the rows surely contain."""
+        return self.snapshot.safe
+
+
+class _Plan(NamedTuple):
+    """How one table is read: its columns on the server, and how cells are made of a result row."""
+
+    select: str
+    key: tuple[str, ...]
+    convert: tuple[Callable[[Cell], Value], ...]
+    places: tuple[int, ...]
+    width: int
+
+
+class RowLoader:
+    """Reads chunks and single objects. One connection, reopened when it broke; used by one thread.
+
+    Raises SourceDisconnectedError when the connection is lost (call again), SetupError when it cannot be had.
+    """
+
+    def __init__(
+        self, settings: SourceSettings, specs: Sequence[TableSpec], identity: ServerIdentity, schemas: ForgettingLookup
+    ) -> None:
+        self._settings = settings
+        self._specs = {spec.name: spec for spec in specs}
+        self._identity = identity
+        self._schemas = schemas
+        self._plans: dict[str, _Plan | None] = {}
+        self._connection: Connection | None = None
+
+    def chunk(self, table: str, cursor: str | None, limit: int) -> Chunk:
+        """The next rows of a table in key order. A table that the server does not have is done at once."""
+        plan = self._plan(table)
+        if plan is None:
+            return Chunk([], self._read([])[0], None, True, False)
+        columns = ", ".join(quoted(c) for c in plan.key)
+        where, arguments = "", []
+        if cursor is not None:
+            arguments = json.loads(cursor)
+            where = f"WHERE ({columns}) > ({', '.join(['%s'] * len(arguments))})"
+        sql = f"{plan.select} {where} ORDER BY {columns} LIMIT {int(limit)}"
+        snapshot, (rows,) = self._read([(plan, sql, arguments)])
+        last = json.dumps(list(rows[-1][: len(plan.key)])) if rows else cursor
+        return Chunk(rows, snapshot, last, len(rows) < limit)
+
+    def by_key(self, fetches: Sequence[FetchByKey]) -> tuple[list[tuple[str, list[Cells]]], Snapshot]:
+        """The rows that these pulls name, all of one moment."""
+        reads, tables = [], []
+        for pull in fetches:
+            plan = self._plan(pull.table)
+            if plan is not None:
+                reads.append((plan, f"{plan.select} WHERE {quoted(pull.column)} = %s", [pull.value]))
+                tables.append(pull.table)
+        snapshot, results = self._read(reads)
+        return list(zip(tables, results, strict=True)), snapshot
+
+    def has(self, table: str) -> bool:
+        """Whether the server has the table, as far as has been looked since ``forget``."""
+        return self._plan(table) is not None
+
+    def row(self, table: str, key: Sequence[Value]) -> list[Cells] | None:
+        """The row with this primary key as it is now, and as the log has it up to now, [] if there is none.
+
+        For a table that ``has`` knows. None if the shop holds it locked: ask again later. The lock taken for it lasts
+        as long as the SELECT.
+        """
+        plan = self._plan(table)
+        if plan is None:
+            raise ValueError(f"the server has no table {table}")
+        where = " AND ".join(f"{quoted(column)} = %s" for column in plan.key)
+        with self._mapped(), self._open().cursor() as cursor:
+            try:
+                cursor.execute(f"{plan.select} WHERE {where} LOCK IN SHARE MODE", list(key))
+            except pymysql.err.OperationalError as error:
+                if error.args[0] not in _LOCKED:
+                    raise
+                return None
+            return [_cells(plan, row) for row in cursor.fetchall()]
+
+    def position(self) -> Position:
+        """Where the log ends now: what was read before this call is contained in the log up to here."""
+        with self._mapped():
+            return current_position(self._open())
+
+    def safe_point(self) -> Position:
+        """A place that every SELECT from now on surely contains: where the stream of a first load has to start."""
+        return self._read([])[0].safe
+
+    def forget(self, table: str) -> None:
+        """The table may have other columns now: look before it is read next."""
+        self._plans.pop(table, None)
+        self._schemas.forget(self._settings.database, self._settings.table_prefix + table)
+
+    def _read(self, reads: Sequence[tuple[_Plan, str, Sequence[Value]]]) -> tuple[Snapshot, list[list[Cells]]]:
+        """Run SELECTs under one snapshot."""
+        with self._mapped():
+            connection = self._open()
+            with connection.cursor() as cursor:
+                snapshot = self._begin(connection, cursor)
+                results = []
+                for plan, sql, arguments in reads:
+                    cursor.execute(sql, arguments)
+                    results.append([_cells(plan, row) for row in cursor.fetchall()])
+                connection.rollback()
+            return snapshot, results
+
+    def _begin(self, connection: Connection, cursor: Cursor) -> Snapshot:
+        if self._identity.flavor == "mysql":
+            place = current_position(connection)
+            cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+            return Snapshot(Position(place.file, LOG_HEADER_BYTES, "", place.server), place, exact=False)
+        cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        cursor.execute("SHOW STATUS LIKE 'binlog_snapshot_%'")
+        status = {str(name).lower(): str(value) for name, value in cursor.fetchall()}
+        file, offset = status["binlog_snapshot_file"], int(status["binlog_snapshot_position"])
+        place = Position(file, offset, "", self._identity.server)
+        return Snapshot(place, place, exact=True)
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            connection = connect(self._settings)
+            self._identity = read_identity(connection)  # another server may stand behind the name by now
+            connection.decoders = {}
+            with connection.cursor() as cursor:
+                for statement in _SESSION:
+                    cursor.execute(statement)
+            self._connection = connection
+        return self._connection
+
+    def _plan(self, table: str) -> _Plan | None:
+        if table not in self._plans:
+            spec = self._specs[table]
+            full_name = self._settings.table_prefix + table
+            held = self._schemas.columns(self._settings.database, full_name)
+            self._plans[table] = _plan_of(spec, full_name, held) if held else None
+        return self._plans[table]
+
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        """Foreign errors as ours; a broken connection is dropped, so that the next call opens another."""
+        try:
+            with mapped_errors(self._settings):
+                yield
+        except SourceDisconnectedError as error:
+            if error.errno in _CHANGED:
+                for table in list(self._plans):
+                    self.forget(table)
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection. May be called twice."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _plan_of(spec: TableSpec, full_name: str, held: Sequence[Column]) -> _Plan:
+    by_name = {column.name: column for column in held}
+    present = [at for at, name in enumerate(spec.columns) if name in by_name]
+    columns = [spec.columns[at] for at in present]
+    select = f"SELECT {', '.join(quoted(c) for c in columns)} FROM {quoted(full_name)}"
+    convert = tuple(converter(by_name[c]) for c in columns)
+    return _Plan(select, spec.key, convert, tuple(present), len(spec.columns))
+
+
+def _cells(plan: _Plan, row: Sequence[Cell]) -> Cells:
+    values = tuple(convert(cell) for convert, cell in zip(plan.convert, row, strict=True))
+    if len(plan.places) == plan.width:
+        return values
+    cells: list[Value | Absent] = [ABSENT] * plan.width
+    for place, value in zip(plan.places, values, strict=True):
+        cells[place] = value
+    return tuple(cells)

@@ -1,0 +1,42 @@
+"""Whether rows read from the server contain a place in its log that was read before. Pure.
+
+What a definition changed is in every read after its place was seen in the log: it holds the table exclusively until the
+engine has committed it, and a snapshot from before is refused (error 1412). A statement's rows are not held so: the log
+shows them before the engine does. Then MariaDB's snapshot position tells, which is exact, and MySQL's executed set,
+which gets a transaction only after the engine's commit.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cdc.binlog.gtid import GtidSet
+from cdc.model import Position
+from cdc.replica.load_state import RequiredPosition
+
+
+class Snapshot(NamedTuple):
+    """``safe``: a place that its rows surely contain; ``exact``: nothing behind it is in them. ``noted``: where the
+    log ended just before it was taken.
+    """
+
+    safe: Position
+    noted: Position
+    exact: bool
+
+
+def contains(snapshot: Snapshot, floor: RequiredPosition) -> bool:
+    """Whether rows read under this snapshot contain the floor's place. False too while the server is another one."""
+    if _behind(snapshot.safe, floor.place):
+        return True
+    if snapshot.exact or not _behind(snapshot.noted, floor.place):
+        return False
+    if not floor.by_statement:
+        return True
+    return bool(floor.place.gtid) and GtidSet.parse(snapshot.noted.gtid).contains(GtidSet.parse(floor.place.gtid))
+
+
+def _behind(place: Position, other: Position) -> bool:
+    if place.server and other.server and place.server != other.server:
+        return False
+    return (place.file_number, place.offset) >= (other.file_number, other.offset)

@@ -1,0 +1,201 @@
+"""The state file's tables. Everything that must change together lies in this one SQLite file.
+
+``r_<table>``: one per mapped table, the mapped columns plus ``lsn`` (see positions.py). The others are fixed:
+
+========== ==============================================================================================
+meta       single values: schema version, position, LSN base, mapping version (JSON text)
+tombstone  deleted keys with their LSNs, while a chunk may still bring an older row
+load       per mapped table: how far the first load has come
+reload     tables that are read again, as their rows changed without row events: from which place on, and why
+found      objects that such a read found changed; rendered when all of it is through
+shape      tables' columns, each from a place in the log on
+dirty      objects to be rendered later: waiting for a pull, for a place in the log, or for their turn
+sweep      bulk touches being worked off in slices
+ledger     per object: what was last rendered, sent, answered and accepted; never forgotten
+property   bit numbers of property names, for the ledger's "ever non-empty" bitmap
+outbox     the newest unsent message of an object; ``seq`` is its place in the order
+bare_link  who was sent without a reference because that object is dead-lettered
+dead_letter messages set aside for good, with their reason
+prepared   changes of XA transactions that are neither committed nor rolled back yet, by id and place of their PREPARE
+unread     keys of rows that the log told only in part: to be read from the server
+unknown    objects with an attempt whose outcome is unknown: to be sent once more after their next acceptance
+unpublished what a leader of members has yet to tell the others
+bad_record records of topics that could not be understood, with their reason
+relay_queue what the relay has yet to publish; ``seq`` is its place in the order, never given twice
+orphan     accepted and later refused because what they refer to was not known yet; rendered again once it is
+========== ==============================================================================================
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from cdc.model import TableSpec
+
+SCHEMA_VERSION = 1
+
+FIXED = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tombstone (
+    tbl TEXT NOT NULL, key TEXT NOT NULL, lsn INTEGER NOT NULL, cascaded INTEGER NOT NULL DEFAULT -1,
+    PRIMARY KEY (tbl, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS load (
+    tbl TEXT PRIMARY KEY, signature TEXT NOT NULL, cursor TEXT, done INTEGER NOT NULL DEFAULT 0,
+    rows INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reload (
+    tbl TEXT PRIMARY KEY, place TEXT NOT NULL, lsn INTEGER NOT NULL, by_statement INTEGER NOT NULL,
+    reason TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shape (
+    name TEXT NOT NULL, lsn INTEGER NOT NULL, tbl TEXT NOT NULL, columns TEXT NOT NULL, until TEXT NOT NULL,
+    is_there INTEGER NOT NULL, lost TEXT NOT NULL, PRIMARY KEY (name, lsn)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS found (kind TEXT NOT NULL, id NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dirty (
+    kind TEXT NOT NULL, id NOT NULL, urgency INTEGER NOT NULL, pull INTEGER NOT NULL DEFAULT 0,
+    not_before INTEGER NOT NULL DEFAULT 0, commit_ms INTEGER NOT NULL DEFAULT 0, force INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS dirty_ready ON dirty (pull, urgency, not_before);
+CREATE TABLE IF NOT EXISTS sweep (
+    seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, tbl TEXT NOT NULL, id_column TEXT NOT NULL, column_name TEXT NOT NULL,
+    value, urgency INTEGER NOT NULL, not_before INTEGER NOT NULL DEFAULT 0, cursor INTEGER NOT NULL DEFAULT -1,
+    unless_table TEXT NOT NULL DEFAULT '', unless_column TEXT NOT NULL DEFAULT '');
+CREATE TABLE IF NOT EXISTS ledger (
+    kind TEXT NOT NULL, id NOT NULL,
+    rendered_hash BLOB, rendered_at INTEGER NOT NULL DEFAULT 0, rendered_delete INTEGER NOT NULL DEFAULT 0,
+    accepted_hash BLOB, accepted_at INTEGER NOT NULL DEFAULT 0, accepted_delete INTEGER NOT NULL DEFAULT 0,
+    accepted_refs TEXT NOT NULL DEFAULT '', tried_at INTEGER NOT NULL DEFAULT 0, properties BLOB NOT NULL DEFAULT x'',
+    rendered_lsn INTEGER NOT NULL DEFAULT 0, sent_ms INTEGER NOT NULL DEFAULT 0,
+    answered_ms INTEGER NOT NULL DEFAULT 0, answer TEXT NOT NULL DEFAULT '',
+    email BLOB NOT NULL DEFAULT x'', email_at INTEGER NOT NULL DEFAULT 0, email_new BLOB NOT NULL DEFAULT x'',
+    PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS property (bit INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS outbox (
+    seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, id NOT NULL, rank INTEGER NOT NULL, urgency INTEGER NOT NULL,
+    action TEXT NOT NULL, changed_at INTEGER NOT NULL, hash BLOB NOT NULL, properties TEXT NOT NULL, refs TEXT NOT NULL,
+    commit_ms INTEGER NOT NULL, rendered_ms INTEGER NOT NULL, position TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0, not_before_ms INTEGER NOT NULL DEFAULT 0, blocked_by TEXT,
+    read_ms INTEGER NOT NULL DEFAULT 0, email BLOB NOT NULL DEFAULT x'',
+    UNIQUE (kind, id));
+CREATE INDEX IF NOT EXISTS outbox_ready ON outbox (rank, urgency, seq) WHERE blocked_by IS NULL;
+CREATE INDEX IF NOT EXISTS outbox_blocked ON outbox (blocked_by) WHERE blocked_by IS NOT NULL;
+CREATE INDEX IF NOT EXISTS outbox_kind ON outbox (kind, urgency);
+CREATE INDEX IF NOT EXISTS outbox_delete ON outbox (rendered_ms) WHERE action = 'DELETE';
+CREATE TABLE IF NOT EXISTS bare_link (
+    ref_kind TEXT NOT NULL, ref_id NOT NULL, kind TEXT NOT NULL, id NOT NULL,
+    PRIMARY KEY (ref_kind, ref_id, kind, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS dead_letter (
+    seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, id NOT NULL, action TEXT NOT NULL, changed_at INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, position TEXT NOT NULL,
+    UNIQUE (kind, id));
+CREATE INDEX IF NOT EXISTS dead_letter_time ON dead_letter (at_ms);
+CREATE TABLE IF NOT EXISTS prepared (
+    xid TEXT NOT NULL, lsn INTEGER NOT NULL, part INTEGER NOT NULL, columns TEXT NOT NULL, changes BLOB NOT NULL,
+    PRIMARY KEY (xid, lsn, part)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unread (
+    tbl TEXT NOT NULL, key TEXT NOT NULL, lsn INTEGER NOT NULL, commit_ms INTEGER NOT NULL, PRIMARY KEY (tbl, key));
+CREATE TABLE IF NOT EXISTS unknown (
+    kind TEXT NOT NULL, id NOT NULL, due_ms INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unpublished (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id NOT NULL, UNIQUE (kind, id));
+CREATE TABLE IF NOT EXISTS bad_record (
+    topic TEXT NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+    reason TEXT NOT NULL, PRIMARY KEY (topic, partition, offset)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS relay_queue (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, mark TEXT NOT NULL, is_end INTEGER NOT NULL, size INTEGER NOT NULL,
+    records BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS orphan (
+    kind TEXT NOT NULL, id NOT NULL, changed_at INTEGER NOT NULL, since_ms INTEGER NOT NULL, reason TEXT NOT NULL,
+    detail TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+"""
+
+ADDED = {
+    "ledger": {
+        "rendered_lsn": "0", "sent_ms": "0", "answered_ms": "0", "answer": "''", "email": "x''", "email_at": "0",
+        "email_new": "x''",
+    },
+    "outbox": {"read_ms": "0", "email": "x''"},
+    "sweep": {"unless_table": "''", "unless_column": "''"},
+}  # fmt: skip
+"""Columns that came after version 1 was first written, with their defaults: a state without them gets them when it is
+opened, and an older program, which does not name them, still reads it."""
+
+_KINDS = {"''": "TEXT", "x''": "BLOB"}
+
+
+def add_columns(connection: sqlite3.Connection) -> None:
+    """Give the fixed tables of an older state the columns that they lack."""
+    for table, columns in ADDED.items():
+        held = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+        for name in columns.keys() - held if held else ():
+            kind = _KINDS.get(columns[name], "INTEGER")
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind} NOT NULL DEFAULT {columns[name]}")
+
+
+def quoted(name: str) -> str:
+    """A table or column name as SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def table_name(table: str) -> str:
+    """The replica's table for a mapped table, as SQL."""
+    return quoted(f"r_{table}")
+
+
+def stored_columns(spec: TableSpec) -> tuple[str, ...]:
+    """The columns that the replica keeps: the mapped ones without the transient, then the derived."""
+    return (*(c for c in spec.columns if c not in spec.transient), *spec.derived)
+
+
+def uses_rowid(spec: TableSpec) -> bool:
+    """Whether the key is one integer, which SQLite then stores as the rowid."""
+    return spec.integer_key and len(spec.key) == 1
+
+
+def signature(spec: TableSpec) -> str:
+    """Changes when the table's rows have to be loaded again."""
+    rows = f"|{spec.selection}" if spec.selection else ""
+    return f"{','.join(spec.key)}|{','.join(stored_columns(spec))}{rows}"
+
+
+def _table_ddl(spec: TableSpec) -> str:
+    columns = [quoted(c) for c in stored_columns(spec)]
+    if uses_rowid(spec):
+        columns[columns.index(quoted(spec.key[0]))] += " INTEGER PRIMARY KEY"
+        key = ""
+    else:
+        key = f", PRIMARY KEY ({', '.join(quoted(c) for c in spec.key)})"
+    return f"CREATE TABLE {table_name(spec.name)} ({', '.join(columns)}, lsn INTEGER NOT NULL{key})"
+
+
+def _index_ddl(spec: TableSpec, columns: tuple[str, ...]) -> str:
+    name = quoted(f"i_{spec.name}_{'_'.join(columns)}")
+    wanted = ", ".join(quoted(c) for c in columns)
+    partial = f" WHERE {quoted(columns[0])} IS NOT NULL" if columns[0] not in spec.key else ""
+    return f"CREATE INDEX IF NOT EXISTS {name} ON {table_name(spec.name)} ({wanted}){partial}"
+
+
+def create(
+    connection: sqlite3.Connection, specs: Iterable[TableSpec], indexes: dict[str, set[tuple[str, ...]]]
+) -> None:
+    """Create what is missing; a mapped table whose columns changed is emptied and marked for loading.
+
+    ``indexes``: per table the further columns that cascades look children up by. Runs inside a transaction.
+    """
+    for statement in FIXED.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+    add_columns(connection)
+    held = dict(connection.execute("SELECT tbl, signature FROM load"))
+    for spec in specs:
+        if held.get(spec.name) != signature(spec):
+            connection.execute(f"DROP TABLE IF EXISTS {table_name(spec.name)}")
+            connection.execute(_table_ddl(spec))
+            connection.execute(
+                "INSERT INTO load (tbl, signature) VALUES (?, ?) ON CONFLICT (tbl) DO UPDATE"
+                " SET signature = excluded.signature, cursor = NULL, done = 0, rows = 0",
+                (spec.name, signature(spec)),
+            )
+        wanted = {*spec.indexes, *indexes.get(spec.name, set())}
+        for columns in sorted(wanted):
+            if not any(other[: len(columns)] == columns for other in (spec.key, *(wanted - {columns}))):
+                connection.execute(_index_ddl(spec, columns))

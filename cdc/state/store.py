@@ -1,0 +1,144 @@
+"""The state file: one SQLite connection, its lock, its transactions and its single values.
+
+All use is from the state thread (or from one command while no daemon runs); commits are on disk when they return.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cdc.errors import SetupError, StateError
+from cdc.model import TableSpec
+from cdc.state import schema
+
+STATE_FILE = "state.sqlite3"
+LOCK_FILE = "lock"
+
+
+def probe_folder(folder: Path) -> None:
+    """Make the folder if it is missing and write into it. Raises SetupError if that cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".write-test-{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise SetupError(
+            f"state folder {folder} cannot be written: {error.strerror}",
+            hint="give the daemon's user a folder it may write (state.dir)",
+        ) from None
+
+
+class Store:
+    """The open state file.
+
+    ``exclusive`` takes the folder's lock, so that two daemons never share a state; commands that only look or that
+    leave a request (``deadletter retry``) open it without, and with ``create`` False: only the daemon, which knows the
+    server's foreign keys, may lay out tables. Raises SetupError if the folder cannot be written or is
+    locked, StateError if the file is damaged.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        tables: Sequence[TableSpec],
+        *,
+        indexes: dict[str, set[tuple[str, ...]]] | None = None,
+        exclusive: bool = True,
+        create: bool = True,
+    ) -> None:
+        self.folder = folder
+        self.tables = {spec.name: spec for spec in tables}
+        self._lock: int | None = None
+        probe_folder(folder)
+        if exclusive:
+            self._take_lock()
+        path = folder / STATE_FILE
+        try:
+            self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+            self._set_up(indexes or {}, create=create)
+        except sqlite3.Error as error:
+            self.close()
+            raise StateError(f"state file {path}: {error}", hint="restore it, or remove it to import afresh") from error
+
+    def _take_lock(self) -> None:
+        self._lock = os.open(self.folder / LOCK_FILE, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise SetupError(
+                f"state folder {self.folder} is in use by another magento-cdc",
+                hint="stop that one first, or give this one its own state.dir",
+            ) from None
+
+    def _set_up(self, indexes: dict[str, set[tuple[str, ...]]], *, create: bool) -> None:
+        self.db.execute("PRAGMA busy_timeout = 10000")
+        self.db.execute("PRAGMA journal_mode = WAL")
+        self.db.execute("PRAGMA synchronous = FULL")  # a group is on disk before anything in it is sent
+        self.db.execute("PRAGMA cache_size = -32000")  # 32 MB: the memory target is 150 MB for everything
+        self.db.execute("PRAGMA temp_store = MEMORY")
+        self.db.execute("PRAGMA wal_autocheckpoint = 2000")
+        self.db.execute("PRAGMA journal_size_limit = 67108864")  # after a giant commit the WAL gives its disk back
+        with self.transaction():
+            held = self._held_version()
+            if held not in (None, schema.SCHEMA_VERSION):
+                raise StateError(
+                    f"state folder {self.folder} was written by another version (schema {held}, ours is"
+                    f" {schema.SCHEMA_VERSION})",
+                    hint="run the version that wrote it, or remove the folder to import afresh",
+                )
+            if create:
+                schema.create(self.db, self.tables.values(), indexes)
+            else:
+                schema.add_columns(self.db)
+            if held is None and create:
+                self.set_meta("schema", schema.SCHEMA_VERSION)
+
+    def _held_version(self) -> int | None:
+        known = self.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
+        return self.meta("schema", None) if known else None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One atomic change of the state: on disk when the block ends, undone when it raises."""
+        try:
+            self.db.execute("BEGIN IMMEDIATE")
+            yield
+            self.db.execute("COMMIT")
+        except BaseException as error:
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise StateError(
+                    f"state folder {self.folder}: {error}",
+                    hint="free some disk space or mend the volume; nothing is lost",
+                ) from error
+            raise
+
+    def meta(self, key: str, default: Any) -> Any:
+        """A single value (JSON), or ``default``."""
+        row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return json.loads(row[0]) if row else default
+
+    def set_meta(self, key: str, value: Any) -> None:
+        """Set a single value (anything JSON takes)."""
+        self.db.execute(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (key, json.dumps(value)),
+        )
+
+    def close(self) -> None:
+        """Close the file and give up the lock. May be called twice."""
+        if hasattr(self, "db"):
+            self.db.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None

@@ -1,0 +1,96 @@
+"""The shop's own columns as properties (``[mapping.deal.properties]`` and its like).
+
+Pure. A value that does not fit its type, or is no JSON, leaves its property empty with a warning: a module's odd
+column must never hold back an order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple
+
+import orjson
+
+from cdc.model import Row, Value
+from cdc.protocols import RowReader
+from cdc.settings.json_path import Path, follow, parse_path
+from cdc.settings.mapping_columns import ColumnProperty, Lookup
+from mappers.formats import FORMATS
+from mappers.lookups import label
+
+
+class _Extra(NamedTuple):
+    name: str
+    column: str
+    path: Path
+    form: str
+    convert: Callable[[Value, str], str]
+    lookup: Lookup | None
+
+
+class Extras:
+    """One object's properties made from columns of one table. ``columns``: those columns as the replica names them."""
+
+    def __init__(self, table: str, properties: Mapping[str, ColumnProperty], known: Iterable[str] = ()) -> None:
+        """``known``: columns that the table's allow-list has already; the server tells no case apart, so they win."""
+        spelled = {column.casefold(): column for column in known}
+        self._table = table
+        self._extras = tuple(
+            _Extra(
+                name,
+                spelled.setdefault(made.column.casefold(), made.column),
+                parse_path(made.json_path) if made.json_path else (),
+                made.format,
+                FORMATS[made.type],
+                made.lookup,
+            )
+            for name, made in properties.items()
+        )
+        self.columns: Final = frozenset(extra.column for extra in self._extras)
+        self.names: Final = tuple(properties)
+
+    def of(self, row: Row, rows: RowReader) -> tuple[dict[str, str], tuple[str, ...]]:
+        """The properties of this row, and a warning for each that could not be read."""
+        properties: dict[str, str] = {}
+        warnings: list[str] = []
+        trees: dict[str, object] = {}
+        for name, column, path, form, convert, lookup in self._extras:
+            if column not in row:  # the table lost it; what HubSpot has stays
+                continue
+            try:
+                value = member(row[column], path, column, trees) if path else row[column]
+                properties[name] = convert(value, form) if lookup is None else label(lookup, value, rows)
+            except ValueError as error:
+                properties[name] = ""
+                warnings.append(f"property {name} is left empty: {self._table}.{column} {_where(path)}{error}")
+        return properties, tuple(warnings)
+
+    def empty(self) -> dict[str, str]:
+        """Every property without a value."""
+        return dict.fromkeys(self.names, "")
+
+
+def member(held: Value, path: Path, column: str, trees: dict[str, object]) -> Value:
+    """What stands at ``path`` of a column's JSON; ``trees`` keeps what was parsed of this row. ValueError: no JSON."""
+    if column not in trees:
+        trees[column] = _parsed(held)
+    found = follow(trees[column], path)
+    if isinstance(found, bool):
+        return "true" if found else "false"
+    if isinstance(found, dict | list):
+        return orjson.dumps(found).decode()
+    assert found is None or isinstance(found, int | float | str), "all that JSON has"
+    return found
+
+
+def _parsed(held: Value) -> object:
+    if held is None or held == "" or held == b"":
+        return None
+    try:
+        return orjson.loads(held) if isinstance(held, str | bytes) else None
+    except ValueError:  # its text could show the value
+        raise ValueError("is not valid JSON") from None
+
+
+def _where(path: Path) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path) + " " if path else ""

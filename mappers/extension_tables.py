@@ -1,0 +1,125 @@
+"""Modules' own tables (``[[mapping.satellites]]``): rows that belong to an order, a customer or a product.
+
+Pure. A row may come before, inside or after its object's transaction, may be born with the object's id still unknown
+(NULL) and go with the object by a cascade that leaves no trace in the log; each time the object is rendered from what
+is held then. Of several rows of one object the one with the highest primary key counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Final
+
+from cdc.errors import ConfigError
+from cdc.model import FetchByKey, Kind, ObjectRef, Rendered, Row, TableSpec, Value
+from cdc.protocols import RowReader
+from cdc.settings.mapping_tables import ExtensionTable
+from mappers.custom_properties import Extras
+from mappers.lookups import Use, uses
+from mappers.newest_row import newest
+
+_KIND: Final = {"deal": Kind.ORDER, "contact": Kind.CUSTOMER, "product": Kind.PRODUCT}
+
+
+class _One:
+    """One satellite table: its spec, and how it is reached from its object and back."""
+
+    def __init__(self, asked: ExtensionTable) -> None:
+        key = asked.primary or (asked.key,)  # only a run needs the real one, and finds it out (cdc/startup.py)
+        self.asked: Final = asked
+        self.kind: Final = _KIND[asked.object]
+        self.table: Final = asked.table
+        self.key: Final = asked.key
+        self.via: Final = asked.via
+        self.extras: Final = Extras(asked.table, asked.properties, (*key, asked.key))
+        further = sorted({asked.key, *self.extras.columns} - set(key))
+        self.spec: Final = TableSpec(asked.table, key, (*key, *further), indexes=((asked.key,),), integer_key=False)
+
+    def uses(self) -> Iterator[Use]:
+        """What of it is looked up. With a table between, which objects use a label cannot be told by a column."""
+        held = uses(self.kind, self.table, self.key, self.asked.properties)
+        via = self.via
+        return held if via is None else (Use(self.kind, via.table, via.to, "", use.lookup) for use in held)
+
+    def row_of(self, identity: Value, rows: RowReader) -> Row | None:
+        """The row that counts for this object."""
+        found = [row for key in self.keys_of(identity, rows) for row in rows.find(self.table, self.key, key)]
+        return newest(found, self.spec.key)
+
+    def keys_of(self, identity: Value, rows: RowReader) -> Sequence[Value]:
+        """The values of ``key`` that the object's rows carry."""
+        if self.via is None:
+            return (identity,)
+        return [row.get(self.via.column) for row in rows.find(self.via.table, self.via.to, identity)]
+
+    def objects_of(self, table: str, row: Row, rows: RowReader) -> Value:
+        """The id of the object that a row of the satellite, or of the table between, belongs to."""
+        if self.via is None:
+            return row.get(self.key)
+        if table == self.via.table:
+            return row.get(self.via.to)
+        between = rows.get(self.via.table, row.get(self.key)) if row.get(self.key) is not None else None
+        return between.get(self.via.to) if between is not None else None
+
+
+class ExtensionTables:
+    """All satellite tables of a mapping. ConfigError for one that cannot be reached."""
+
+    def __init__(self, asked: Sequence[ExtensionTable], held: Sequence[TableSpec]) -> None:
+        faults = [fault for one in asked if (fault := _fault(one, {spec.name: spec for spec in held}))]
+        if faults:
+            raise ConfigError(faults)
+        self._all = tuple(_One(one) for one in asked)
+        self.tables: Final = tuple(one.spec for one in self._all)
+        self.between: Final = frozenset(one.via.table for one in self._all if one.via is not None)
+
+    def uses(self) -> Iterator[Use]:
+        """What of all of them is looked up."""
+        return chain.from_iterable(one.uses() for one in self._all)
+
+    def added(self, made: Rendered, ref: ObjectRef, rows: RowReader) -> Rendered:
+        """The object with the properties of its satellites; empty ones where there is no row."""
+        properties, warnings = dict(made.properties), made.warnings
+        mine = [one for one in self._all if one.kind is ref.kind]
+        for one in mine:
+            row = one.row_of(ref.id, rows)
+            if row is None:
+                properties |= one.extras.empty()
+                continue
+            found, stale_tables = one.extras.of(row, rows)
+            properties |= found
+            warnings += stale_tables
+        return replace(made, properties=properties, warnings=warnings) if mine else made
+
+    def affected(self, table: str, before: Row | None, after: Row | None, rows: RowReader) -> Iterator[ObjectRef]:
+        """The objects that a row of a satellite, or of a table between, belongs to before and after."""
+        for one in self._all:
+            if table == one.table or (one.via is not None and table == one.via.table):
+                ids = {one.objects_of(table, row, rows) for row in (before, after) if row is not None}
+                yield from (ObjectRef(one.kind, identity) for identity in ids if isinstance(identity, int) and identity)
+
+    def fetches(self, ref: ObjectRef, rows: RowReader) -> Iterator[FetchByKey]:
+        """The satellites' rows of an object, as far as they can be named now."""
+        for one in self._all:
+            if one.kind is ref.kind:
+                keys = (key for key in one.keys_of(ref.id, rows) if key is not None)
+                yield from (FetchByKey(one.table, one.key, key) for key in keys)
+
+
+def _fault(asked: ExtensionTable, held: dict[str, TableSpec]) -> str:
+    where = f"mapping.satellites: {asked.table}"
+    if asked.table in held:
+        return f"{where} is one of Magento's tables that are read anyway; map its columns with the object"
+    if asked.via is None:
+        return ""
+    between = held.get(asked.via.table)
+    if between is None:
+        return f"{where}: via.table {asked.via.table!r} is not read; use sales_order_address, sales_order_item ..."
+    if between.key != (asked.via.column,):
+        return f"{where}: via.column must be {asked.via.table}'s primary key {', '.join(between.key)}"
+    if not any(index[0] == asked.via.to for index in between.indexes):
+        names = ", ".join(sorted({index[0] for index in between.indexes}))
+        return f"{where}: via.to must be one of {asked.via.table}'s {names}"
+    return ""

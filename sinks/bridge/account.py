@@ -1,0 +1,132 @@
+"""What an account needs before the bridge takes messages: the install (version 1) or a store (version 2), and settings.
+
+``check`` looks, ``push`` creates and changes; both go by the same list of differences, so what ``push`` would do is
+what ``check`` complains of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from cdc.errors import SinkError, SinkSwitchedOffError, SinkUnauthorizedError
+from cdc.model import CheckResult
+from cdc.settings.config import SinkSettings
+from sinks.bridge.call import Caller
+from sinks.bridge.mapping import Extras, merged_settings
+from sinks.bridge.wire import records_of, text_of
+
+FIX = "magento-cdc mapping push"
+
+
+class Account:
+    """One account's install or store, and settings. ``root`` is the version's path."""
+
+    def __init__(self, caller: Caller, settings: SinkSettings, root: str, extras: Extras) -> None:
+        """``extras``: the merchant's own properties."""
+        self._caller, self._root, self._extras = caller, root, extras
+        self._version = settings.api_version
+        self._store = {"id": settings.store_id, "label": settings.store_label}
+        if settings.store_admin_uri:
+            self._store["adminUri"] = settings.store_admin_uri
+
+    async def check(self) -> Sequence[CheckResult]:
+        """Installed and switched on; settings as ours. Raises nothing."""
+        ready = ("sink install", self._check_install) if self._version == 1 else ("sink store", self._check_store)
+        findings = []
+        for name, look in (ready, ("sink mapping", self._check_settings)):
+            try:
+                findings.append(await look(name))
+            except SinkUnauthorizedError as error:
+                # these take the account's key only, never an OAuth token
+                token = self._caller.http.has_token
+                fix = "set sink.api_key to look, or trust the account's settings" if token else error.hint
+                findings.append(CheckResult(name, token, error.message, fix=fix, warning=token))
+            except SinkError as error:
+                findings.append(CheckResult(name, False, error.message, fix=error.hint))
+        return findings
+
+    async def _check_install(self, name: str) -> CheckResult:
+        status = await self._install_status()
+        missing = [flag for flag in ("installCompleted", "ecommSettingsEnabled") if status.get(flag) is not True]
+        if missing:
+            return CheckResult(name, False, f"the bridge takes no messages yet: {', '.join(missing)} is false", fix=FIX)
+        return CheckResult(name, True, "the bridge is installed and switched on")
+
+    async def _check_store(self, name: str) -> CheckResult:
+        held = await self._held_store()
+        if held is None:
+            return CheckResult(name, False, f"the account has no store {self._store['id']!r}", fix=FIX)
+        lines = self._store_differences(held)
+        if lines:  # a label of another text keeps nothing from arriving
+            return CheckResult(name, True, f"store {self._store['id']!r}: {'; '.join(lines)}", fix=FIX, warning=True)
+        return CheckResult(name, True, f"the account has the store {self._store['id']!r}")
+
+    async def _check_settings(self, name: str) -> CheckResult:
+        lines = merged_settings(await self._settings(), self._extras, self._version)[1]
+        if lines:
+            more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
+            return CheckResult(name, False, f"the settings differ from ours: {'; '.join(lines[:3])}{more}", fix=FIX)
+        return CheckResult(name, True, "the bridge maps every property of ours that has a place in HubSpot")
+
+    async def push(self, *, dry_run: bool) -> Sequence[str]:
+        """Install or store first, then settings, each only where it differs; one line per thing done or to do."""
+        lines = await (self._push_install(dry_run) if self._version == 1 else self._push_store(dry_run))
+        body, differences = merged_settings(await self._settings(), self._extras, self._version)
+        if differences:
+            if not dry_run:
+                await self._put("settings", body, what="the settings")
+            lines.append(f"settings: {_done('put', dry_run)}, {len(differences)} difference(s)")
+            lines += [f"  {difference}" for difference in differences]
+        place = "install" if self._version == 1 else "store"
+        return lines or [f"{place} and settings are in place; nothing to do"]
+
+    async def _push_install(self, dry_run: bool) -> list[str]:
+        if (await self._install_status()).get("installCompleted") is True:
+            return []
+        if not dry_run:
+            await self._caller.call("POST", f"{self._root}/installs", what="the install")
+        return [f"install: {_done('made', dry_run)}"]
+
+    async def _push_store(self, dry_run: bool) -> list[str]:
+        """The first store's creation installs the bridge."""
+        held = await self._held_store()
+        differences = [] if held is None else self._store_differences(held)
+        if held is not None and not differences:
+            return []
+        if not dry_run:
+            await self._put("stores", self._store, what="the store")
+        verb = "made" if held is None else "changed"
+        return [f"store {self._store['id']}: {_done(verb, dry_run)}", *(f"  {line}" for line in differences)]
+
+    def _store_differences(self, held: Mapping[str, Any]) -> list[str]:
+        return [
+            f"{name}: {text_of(held.get(name))!r} → {ours!r}"
+            for name, ours in self._store.items()
+            if name != "id" and text_of(held.get(name)) != ours
+        ]
+
+    async def _held_store(self) -> Mapping[str, Any] | None:
+        """From the list: what a single store's path answers where there is none, no source tells."""
+        content = await self._caller.ask(f"{self._root}/stores", what="the list of stores")
+        return next((store for store in records_of(content) if store.get("id") == self._store["id"]), None)
+
+    async def _install_status(self) -> Mapping[str, Any]:
+        content = await self._caller.ask(f"{self._root}/installs/status", what="the install status")
+        return content if isinstance(content, Mapping) else {}
+
+    async def _settings(self) -> Mapping[str, Any]:
+        try:
+            content = await self._caller.ask(f"{self._root}/settings", what="the settings")
+        except SinkSwitchedOffError:
+            return {}  # asked only after another call of the bridge worked, so: none stored yet
+        return content if isinstance(content, Mapping) else {}
+
+    async def _put(self, path: str, body: Any, *, what: str) -> None:
+        await self._caller.call("PUT", f"{self._root}/{path}", what=what, body=orjson.dumps(body))
+
+
+def _done(verb: str, dry_run: bool) -> str:
+    return f"would be {verb}" if dry_run else verb

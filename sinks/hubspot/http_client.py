@@ -1,0 +1,148 @@
+"""One HTTP session to one API: credentials, time-outs and keep-alive; every failure comes out as a SinkError.
+
+Shared by the sinks that speak HTTP. It never retries: aiohttp's own second attempt on a dropped connection is turned
+off, because delivery alone decides what is sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip as gzip_format
+from collections.abc import Mapping
+from types import SimpleNamespace
+
+import aiohttp
+from yarl import URL
+
+from cdc.errors import ConfigError, SinkError
+from sinks.hubspot.http_faults import Redactor, Reply, transport_fault
+
+MAX_BODY = 64 * 1024
+"""Bytes of an answer that are read when nobody waits for its content (errors)."""
+
+MAX_CONTENT = 16 * 1024 * 1024
+"""Bytes of an answer that is parsed (a page of 200 sync-errors is about 200 KB)."""
+
+GZIP_FROM = 1024
+"""Bytes of a body from which compressing pays: below, it fits one packet anyway."""
+
+CONNECT_S = 10.0
+"""Seconds for the TCP connection; the whole request's time-out caps it."""
+
+
+class _CutError(aiohttp.ClientError):
+    """A connection that ended without an answer. Not one of the kinds that aiohttp sends a second time."""
+
+
+async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Client middleware: hide a dropped connection from aiohttp's automatic second attempt for PUT and GET."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _CutError("cut") from error
+
+
+async def _mark_begun(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+    context.trace_request_ctx.began = True
+
+
+class HttpClient:
+    """Calls one API. The session is made at the first call, in the loop that runs then."""
+
+    def __init__(self, base_url: str, *, api_key: str, access_token: str, timeout_s: float, gzip: bool = False) -> None:
+        """A token wins over a key; ``timeout_s`` runs from connect to the last byte; ``gzip`` compresses bodies.
+
+        ConfigError for a bad URL.
+        """
+        try:
+            self._base = URL(base_url)
+            self.place = f"{self._base.host}:{self._base.port}"
+        except ValueError:
+            raise ConfigError(["sink.base_url: is no valid URL"]) from None
+        if not self._base.host:
+            raise ConfigError(["sink.base_url: names no host"])
+        self.redact = Redactor((api_key, access_token, self._base.password or ""))
+        self.has_token = bool(access_token)
+        self._query = {"hapikey": api_key} if api_key and not access_token else {}
+        self._headers = {"User-Agent": "magento-cdc"}
+        if access_token:
+            self._headers["Authorization"] = f"Bearer {access_token}"
+        self._timeout_s = timeout_s
+        self._gzip = gzip
+        self._session: aiohttp.ClientSession | None = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None or self._session.closed:
+            trace = aiohttp.TraceConfig()
+            trace.on_request_headers_sent.append(_mark_begun)
+            self._session = aiohttp.ClientSession(
+                # limit 0: the lanes bound what is in flight; a queue in here would eat the request's time-out
+                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=30),
+                timeout=aiohttp.ClientTimeout(
+                    total=self._timeout_s, sock_connect=min(CONNECT_S, self._timeout_s), ceil_threshold=3600
+                ),
+                headers=self._headers,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=[trace],
+                middlewares=(_send_once,),
+            )
+        return self._session
+
+    async def call(
+        self, method: str, path: str, *, what: str, query: Mapping[str, str | int] | None = None, body: bytes = b""
+    ) -> Reply:
+        """One request; any status is an answer. ``what`` names the request in errors.
+
+        Raises SinkUnavailableError before the request's head went out, OutcomeUnknownError after it.
+        """
+        progress = SimpleNamespace(began=False)
+        body, headers = self._packed(body)
+        try:
+            async with self._open().request(
+                method,
+                self._base.with_path(self._base.path.rstrip("/") + path),
+                params={**(query or {}), **self._query},
+                data=body or None,
+                headers=headers,
+                allow_redirects=False,
+                trace_request_ctx=progress,
+            ) as response:
+                content = await _read(response, MAX_CONTENT if response.status == 200 else MAX_BODY)
+                return Reply(response.status, response.headers, content)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            fault: SinkError = transport_fault(
+                error, began=progress.began, what=what, place=self.place, timeout_s=self._timeout_s
+            )
+        # raised out here so that the aiohttp error, which may hold the URL with its key, is not its context
+        raise fault
+
+    def _packed(self, body: bytes) -> tuple[bytes, dict[str, str] | None]:
+        """The body as it goes out, with its headers. Level 1: four fifths of the gain for a fifth of the time."""
+        if not body:
+            return body, None
+        headers = {"Content-Type": "application/json"}
+        if self._gzip and len(body) >= GZIP_FROM:
+            return gzip_format.compress(body, 1, mtime=0), {**headers, "Content-Encoding": "gzip"}
+        return body, headers
+
+    async def close(self) -> None:
+        """Close the connections. May be called twice."""
+        session, self._session = self._session, None
+        if session is not None:
+            await asyncio.shield(session.close())
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """The body up to ``limit`` bytes. The status stands whatever happens to the body, so a cut just ends it."""
+    parts: list[bytes] = []
+    size = 0
+    with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+        async for part in response.content.iter_any():
+            parts.append(part)
+            size += len(part)
+            if size >= limit:
+                break
+    return b"".join(parts)[:limit]

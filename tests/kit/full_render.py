@@ -1,0 +1,102 @@
+"""What HubSpot should hold: a full render of the database, made without log, outbox or delivery."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cdc.clock import SystemClock
+from cdc.engine.engine import Replica
+from cdc.messages import render_queue
+from cdc.model import Kind, ObjectRef, Position
+from cdc.settings.config import Settings
+from cdc.snapshot.loader import load_order
+from cdc.source.extension_tables import with_primary_keys
+from cdc.source.server import connect, foreign_keys, read_identity
+from cdc.startup import row_loader
+from mappers.mapping import MagentoMapping
+
+State = dict[str, dict[str, Any]]
+
+
+def full_render(settings: Settings) -> State:
+    """External id → type, properties that hold something, associations: of everything that exists now."""
+    connection = connect(settings.source)
+    mapper = MagentoMapping(with_primary_keys(connection, settings.source, settings.mapping))
+    keys = foreign_keys(connection, settings.source.database, settings.source.table_prefix)
+    identity = read_identity(connection)
+    connection.close()
+    with tempfile.TemporaryDirectory() as folder:
+        replica = Replica(Path(folder), mapper, keys, SystemClock())
+        loader = row_loader(settings, replica.tables, identity)
+        with replica.store.transaction():
+            replica.begin(Position("binlog.000001", 4), complete=False)
+            for spec in load_order(replica.tables, keys):
+                cursor, done = None, False
+                while not done:
+                    chunk = loader.chunk(spec.name, cursor, 5000)
+                    cursor, done = chunk.cursor, chunk.done
+                    replica.load_chunk(spec.name, chunk.rows, Position("binlog.000001", 4), cursor, done=done)
+            replica.references_done()
+            replica.load_done(Position("binlog.000001", 4))
+            found = _rendered(replica, mapper, settings.mapping.namespace)
+        loader.close()
+        replica.close()
+    return found
+
+
+def _rendered(replica: Replica, mapper: MagentoMapping, namespace: str) -> State:
+    refs: dict[ObjectRef, None] = {}
+    while render_queue.work_invalidation(replica.store, replica.places.high, 100_000):
+        refs.update((item.ref, None) for item in render_queue.ready(replica.store, replica.places.high, 1_000_000))
+    found: State = {}
+    for ref in refs:
+        made = mapper.render(ref, replica.rows)
+        if made is None:
+            continue
+        links: dict[str, list[str]] = {}
+        for other in made.references:
+            links.setdefault(other.object_type.value, []).append(other.external_id(namespace))
+        found[ref.external_id(namespace)] = {
+            "type": ref.object_type.value,
+            "properties": {name: value for name, value in sorted(made.properties.items()) if value},
+            "associations": {kind: sorted(ids) for kind, ids in sorted(links.items())},
+        }
+    return found
+
+
+def living(state: State, keep: Callable[[str], bool] = lambda _: True) -> State:
+    """The sandbox's state without what was deleted, in the oracle's form."""
+    return {
+        external_id: {
+            "type": held["type"],
+            "properties": {name: value for name, value in held["properties"].items() if value},
+            "associations": {kind: ids for kind, ids in held["associations"].items() if ids},
+        }
+        for external_id, held in state.items()
+        if not held["deleted"] and keep(external_id)
+    }
+
+
+def difference(expected: State, found: State) -> list[str]:
+    """Where two states differ, a line each; empty when they are equal.
+
+    A customer's email is as it was sent first, so it is not compared: that no other one is sent is a rule of the
+    sandbox's strict mode (``email_changed``).
+    """
+    lines = [f"missing: {name}" for name in expected.keys() - found.keys()]
+    lines += [f"too much: {name}" for name in found.keys() - expected.keys()]
+    for name in expected.keys() & found.keys():
+        ours, theirs = _compared(name, expected[name]), _compared(name, found[name])
+        if ours != theirs:
+            lines.append(f"differs: {name}: expected {ours}, found {theirs}")
+    return sorted(lines)
+
+
+def _compared(name: str, held: dict[str, Any]) -> dict[str, Any]:
+    properties = held["properties"]
+    if f"-{Kind.CUSTOMER.value}-" not in name or not properties.get("email"):
+        return held
+    return {**held, "properties": {**properties, "email": "set"}}

@@ -1,0 +1,94 @@
+"""The brakes, and deletions that the sink refuses."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from cdc.errors import BatchRefusedError
+from cdc.model import Action
+from tests.kit.clock import simulate
+from tests.kit.delivery_harness import DeliveryHarness, customer
+from tests.kit.fakesink import FakeSink, Plan
+
+
+def test_a_mass_deletion_is_held_until_released(tmp_path: Path) -> None:
+    """Over the limit no DELETE is sent at all; released ones go, and the count begins anew."""
+    from cdc.delivery import circuit_breaker
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path, delivery={"max_deletes_per_hour": 10})
+        for number in range(30):
+            harness.books.put(customer(number))
+        await harness.deliver()
+        for number in range(11):
+            harness.books.remove(customer(number))
+        harness.delivery = harness.make()
+        async with harness.running() as delivery:
+            assert await harness.settle(delivery) == "stuck"
+            await asyncio.sleep(3)
+            assert delivery.reason.startswith("deletes: 11 deletions are held")
+            assert len(harness.sink.held) == 30
+            assert len(harness.books.run(lambda store: circuit_breaker.held(store))) == 11
+            now_ms = harness.clock.now_ms()
+            assert harness.books.run(lambda store: circuit_breaker.release(store, now_ms)) == 11
+            await asyncio.sleep(3)
+            assert await harness.settle(delivery) == "empty"
+            assert delivery.is_accepting
+        assert len(harness.sink.held) == 19
+
+    simulate(story())
+
+
+def test_deletions_within_the_limit_go(tmp_path: Path) -> None:
+    """An hour's worth of deletions is sent without anybody's leave; the next hour has its own."""
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path, delivery={"max_deletes_per_hour": 10})
+        for number in range(30):
+            harness.books.put(customer(number))
+        async with harness.running() as delivery:
+            for start in (0, 10):
+                for number in range(start, start + 10):
+                    harness.books.remove(customer(number))
+                delivery.wake()
+                assert await harness.settle(delivery) == "empty"
+                await asyncio.sleep(3700)
+        assert len(harness.sink.held) == 10
+
+    simulate(story())
+
+
+def test_too_many_dead_letters_stop_sending(tmp_path: Path) -> None:
+    """A fault that makes every message bad must not turn the whole outbox into dead letters."""
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path, FakeSink(max_batch=5), delivery={"max_dead_letters_per_hour": 10})
+        harness.sink.poison = {f"magento-customer-{number}" for number in range(200)}
+        for number in range(200):
+            harness.books.put(customer(number))
+        async with harness.running() as delivery:
+            assert await harness.settle(delivery) == "stuck"
+            assert delivery.reason.startswith("dead_letters")
+            assert 10 < len(harness.books.letters()) < 30
+
+    simulate(story())
+
+
+def test_a_refused_deletion_leaves_the_object_in_place(tmp_path: Path) -> None:
+    """While a DELETE is on the wire the object counts as deleted; refused, it counts as there again."""
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path)
+        harness.books.put(customer(1))
+        await harness.deliver()
+        harness.delivery = harness.make()
+        harness.sink.plan = lambda m: Plan(
+            is_applied=False, error=BatchRefusedError("no") if m[0].action is Action.DELETE else None
+        )
+        harness.books.remove(customer(1))
+        await harness.deliver()
+        assert harness.books.rows("SELECT accepted_delete FROM ledger") == [(0,)]
+        assert harness.books.letters() == [("customer", 1)]
+
+    simulate(story())

@@ -1,0 +1,148 @@
+"""Verdicts that come after acceptance."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from cdc.errors import SinkUnavailableError
+from cdc.messages import dead_letters
+from cdc.model import ObjectType, SyncError
+from tests.kit.clock import simulate
+from tests.kit.delivery_harness import DeliveryHarness, customer, order
+
+
+def verdict(harness: DeliveryHarness, name: str, kind: str, *, older_by: int = 0) -> SyncError:
+    """What the bridge says of the version it holds."""
+    message = harness.sink.held[f"magento-{name}"]
+    return SyncError(
+        message.object_type, message.external_id, message.changed_at - older_by, harness.clock.now_ms(), kind, "details"
+    )
+
+
+def test_a_bad_verdict_makes_a_dead_letter(tmp_path: Path) -> None:
+    """HubSpot's type is the reason; the version no longer counts as accepted."""
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path)
+        harness.books.put(customer(1))
+        async with harness.running() as delivery:
+            await harness.settle(delivery)
+            harness.sink.verdicts.append(verdict(harness, "customer-1", "INVALID_EMAIL_ADDRESS"))
+            await asyncio.sleep(60)
+        letter = harness.books.run(dead_letters.list_all)[0]
+        assert (letter.ref, letter.reason, letter.detail) == (customer(1), "INVALID_EMAIL_ADDRESS", "details")
+        assert harness.books.rows("SELECT accepted_at, accepted_hash FROM ledger") == [(0, None)]
+
+    simulate(story())
+
+
+def test_a_verdict_on_an_older_version_does_not_count(tmp_path: Path) -> None:
+    """Only the version last sent is judged."""
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path)
+        harness.books.put(customer(1))
+        async with harness.running() as delivery:
+            await harness.settle(delivery)
+            harness.sink.verdicts.append(verdict(harness, "customer-1", "INVALID_EMAIL_ADDRESS", older_by=1))
+            await asyncio.sleep(60)
+        assert harness.books.letters() == []
+
+    simulate(story())
+
+
+def test_a_dropped_letter_stays_dropped(tmp_path: Path) -> None:
+    """The bridge goes on listing its open errors; each counts once."""
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path)
+        harness.books.put(customer(1))
+        async with harness.running() as delivery:
+            await harness.settle(delivery)
+            harness.sink.verdicts.append(verdict(harness, "customer-1", "UNKNOWN_ERROR"))
+            await asyncio.sleep(20)
+            said = harness.books.run(lambda store: dead_letters.drop(store, customer(1), "magento"))
+            assert said == "magento-customer-1: the receiver never gets it unless the object changes again"
+            await asyncio.sleep(100)
+        assert harness.books.letters() == []
+
+    simulate(story())
+
+
+def test_a_missing_parent_is_waited_for_and_the_object_rendered_again(tmp_path: Path) -> None:
+    """A deal refused because its contact was not processed yet is sent afresh once the contact is known."""
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path)
+        harness.books.put(customer(1))
+        harness.books.put(order(3), customer(1))
+        async with harness.running() as delivery:
+            await harness.settle(delivery)
+            harness.sink.unknown.add("magento-customer-1")
+            harness.sink.verdicts.append(verdict(harness, "order-3", "MISSING_ASSOCIATED_OBJECT"))
+            await asyncio.sleep(60)
+            assert harness.books.rows("SELECT kind, id FROM orphan") == [("order", 3)]
+            assert len(harness.sent(ObjectType.DEAL)) == 1
+            harness.sink.unknown.clear()
+            await asyncio.sleep(20)
+            await harness.settle(delivery)
+        first, second = (m for _, batch in harness.sink.requests for m in batch if m.object_type is ObjectType.DEAL)
+        assert second.changed_at > first.changed_at
+        assert second.associations == first.associations
+        assert harness.books.letters() == []
+        assert harness.books.rows("SELECT count(*) FROM orphan") == [(0,)]
+
+    simulate(story())
+
+
+def test_a_parent_that_never_comes_ends_the_wait(tmp_path: Path) -> None:
+    """After its time the waiting object becomes a dead letter, with HubSpot's type."""
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path)
+        harness.books.put(customer(1))
+        harness.books.put(order(3), customer(1))
+        async with harness.running() as delivery:
+            await harness.settle(delivery)
+            harness.sink.unknown.add("magento-customer-1")
+            harness.sink.verdicts.append(verdict(harness, "order-3", "INVALID_ASSOCIATION_PROPERTY"))
+            await asyncio.sleep(3700)
+        assert [x.reason for x in harness.books.run(dead_letters.list_all)] == ["INVALID_ASSOCIATION_PROPERTY"]
+
+    simulate(story())
+
+
+def test_an_association_that_stays_wrong_is_not_sent_for_ever(tmp_path: Path) -> None:
+    """If the parent is known and the verdict comes again and again, something else is wrong: a dead letter."""
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path)
+        harness.books.put(customer(1))
+        harness.books.put(order(3), customer(1))
+        async with harness.running() as delivery:
+            for _ in range(40):
+                await harness.settle(delivery)
+                harness.sink.verdicts.append(verdict(harness, "order-3", "MISSING_ASSOCIATED_OBJECT"))
+                await asyncio.sleep(15)
+        assert harness.books.letters() == [("order", 3)]
+        assert len(harness.sent(ObjectType.DEAL)) == 4
+
+    simulate(story())
+
+
+def test_a_failing_poll_stops_nothing(tmp_path: Path) -> None:
+    """Messages go on while verdicts cannot be asked for, and then the sink counts as accepting."""
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path)
+        harness.sink.poll_error = SinkUnavailableError("no route")
+        async with harness.running() as delivery:
+            await asyncio.sleep(1)
+            assert not delivery.is_accepting
+            harness.books.put(customer(1))
+            delivery.wake()
+            await harness.settle(delivery)
+            assert delivery.is_accepting
+
+    simulate(story())
