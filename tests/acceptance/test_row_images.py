@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,12 @@ from tests.kit.servers import Server
 from tests.kit.shop_day import play, random_ops
 
 pytestmark = pytest.mark.slow
+
+
+def paced(operations: Iterable[object], count: int) -> None:
+    """Do the first ``count`` operations, with ten milliseconds after each."""
+    for _ in itertools.islice(operations, count):
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -48,7 +54,7 @@ def test_a_storm_of_partial_images_ends_in_equality(partial_rig: Rig, image: str
     rng = random.Random(7)
     if start == "import":
         play(rig.shop, seed=6)
-    traffic = Traffic(lambda: [time.sleep(0.01) for _ in itertools.islice(random_ops(rig.shop, random.Random(8)), 200)])
+    traffic = Traffic(lambda: paced(random_ops(rig.shop, random.Random(8)), 200))
     with rig.daemon() as daemon:
         daemon.start()
         wait_until(lambda: daemon.ask("/ready")["ready"] or start == "import", 30, "the daemon follows the log")

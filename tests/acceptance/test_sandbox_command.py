@@ -16,7 +16,7 @@ from tests.kit.daemon import COMMAND
 @pytest.mark.parametrize(("lsns", "code"), [((1_700_000_000_000, 1_700_000_000_001), 0), ((1_700_000_000_001, 1), 1)])
 def test_the_exit_code_says_whether_the_rules_were_kept(lsns: tuple[int, ...], code: int) -> None:
     """SIGTERM ends with 0 after a good client and with 1 after a bad one, which it names."""
-    command = [COMMAND, "sandbox", "--port", "0", "--strict"]
+    command = [str(COMMAND), "sandbox", "--port", "0", "--strict"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         found = re.search(r"http://[0-9.:]+", process.stderr.readline())

@@ -10,13 +10,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
+
+from pymysql.connections import Connection
 
 from cdc.model import ObjectType
 from tests.benchmarks.row import Row
 from tests.kit import schema
 from tests.kit.daemon import Daemon, command, wait_until
 from tests.kit.sandbox import SandboxThread
-from tests.kit.servers import Connection, MariaDB
+from tests.kit.servers import MariaDB
 from tests.kit.shop import Shop
 
 ROUNDS = 40
@@ -35,7 +38,7 @@ def settings_of(port: int, database: str, url: str) -> str:
 class Client:
     """Commits one object at a time: what is timed begins when COMMIT returns, with nothing behind it."""
 
-    def __init__(self, connection: Connection, buyer: int, product: int) -> None:
+    def __init__(self, connection: Connection[Any], buyer: int, product: int) -> None:
         self._connection = connection
         self._buyer = buyer
         self._product = product

@@ -71,7 +71,7 @@ def serving(log: Path, *, tls: bool = False) -> Iterator[MariaDB]:
         yield server
 
 
-def _certificate(folder: Path) -> dict[str, str | int | bool | None]:
+def _certificate(folder: Path) -> dict[str, str]:
     key, cert = folder / "bench-key.pem", folder / "bench-cert.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
     subprocess.run([*command, "-keyout", key, "-out", cert], check=True, capture_output=True)

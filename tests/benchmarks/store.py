@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,7 @@ def _tables(orders: int) -> dict[str, Callable[[], Made]]:
         "customer_address_entity": lambda: _addresses(customers),
         "catalog_product_entity": lambda: _products(products),
         **{f"catalog_product_entity_{one}": _values(one, products) for one in ("varchar", "decimal", "text", "int")},
-        **{table: lambda table=table: _of_orders(orders, table) for table in _ORDER_TABLES},
+        **{table: partial(_of_orders, orders, table) for table in _ORDER_TABLES},
     }  # fmt: skip
 
 

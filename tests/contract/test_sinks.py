@@ -95,7 +95,8 @@ async def jsonl(tmp_path: Path) -> AsyncIterator[Bench]:
 
 @pytest.fixture(params=["bridge_v1", "bridge_v2", "jsonl"])
 def bench(request: pytest.FixtureRequest) -> Bench:
-    return request.getfixturevalue(request.param)
+    chosen: Bench = request.getfixturevalue(request.param)
+    return chosen
 
 
 async def test_receipts_name_each_message_in_the_order_sent(bench: Bench) -> None:
@@ -164,7 +165,7 @@ async def test_a_cancelled_send_leaves_the_sink_usable(bench: Bench) -> None:
     """Cancelling at any await leaves nothing half-sent: the batch is whole or absent, and the next one arrives."""
     for steps in range(12):
         batch = [contact(steps * 10 + n) for n in range(3)]
-        task = asyncio.create_task(bench.sink.send(batch))  # type: ignore[arg-type]
+        task = asyncio.create_task(bench.sink.send(batch))
         for _ in range(steps):
             await asyncio.sleep(0)
         task.cancel()

@@ -24,7 +24,7 @@ NO_GTID = {"gtid_mode": "OFF", "enforce_gtid_consistency": "OFF"}
 def settings_for(server: Server, database: str, **more: object) -> SourceSettings:
     values = {"host": server.host, "port": server.port, "user": USER, "password": PASSWORD, "database": database}
     values |= {"server_id": 90_000 + server.port % 1000}
-    return SourceSettings(**(values | more))  # type: ignore[arg-type]
+    return SourceSettings(**(values | more))
 
 
 def make_shop(server: Server, database: str) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from itertools import zip_longest
 from pathlib import Path
@@ -106,9 +106,7 @@ class Stage:
         assert self.sandbox.violations() == {}
 
     @staticmethod
-    def until(
-        differences: Callable[[], list[object]] | Callable[[], list[str]], what: str, limit_s: float = 30.0
-    ) -> None:
+    def until(differences: Callable[[], Sequence[object]], what: str, limit_s: float = 30.0) -> None:
         """Wait until there are none; they are shown if there always are."""
         found: list[object] = []
 

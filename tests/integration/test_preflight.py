@@ -220,7 +220,7 @@ def test_tls_modes_on_a_server_that_has_it(mysql: Server) -> None:
 def test_an_unreadable_ca_is_a_fault_of_the_settings(shop: SourceSettings) -> None:
     """A CA file that is not there is said as such, before any connection."""
     with pytest.raises(CdcError, match="certificates cannot be read"):
-        connect(shop.model_copy(update={"tls": TlsSettings(mode=TlsMode.VERIFY_CA, ca="/nowhere/ca.pem")}))  # type: ignore[arg-type]
+        connect(shop.model_copy(update={"tls": TlsSettings(mode=TlsMode.VERIFY_CA, ca="/nowhere/ca.pem")}))
 
 
 def test_foreign_keys_need_no_more_than_select(server: Server, shop: SourceSettings) -> None:
@@ -257,7 +257,7 @@ def test_schemas_survive_a_cut_connection_and_forget_on_demand(server: Server, s
     assert held[1].charset == "utf8mb4"
     server.run("ALTER TABLE customer_entity ADD phone VARCHAR(20)", database=shop.database)
     assert schemas.columns(shop.database, "customer_entity") is held
-    server.run(f"KILL {opened[0].thread_id()}")
+    server.run(f"KILL {opened[0].thread_id()}")  # type: ignore[no-untyped-call]
     schemas.forget(shop.database, "customer_entity")
     renewed = schemas.columns(shop.database, "customer_entity")
     assert renewed is not None

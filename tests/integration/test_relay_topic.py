@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 
 from cdc.errors import CdcError, SetupError
 from cdc.kafka.record import KafkaRecord, Mark, Origin, RowChange, encode
-from cdc.model import Position
+from cdc.model import Position, Row
 from cdc.relay.topic import Topic
 from cdc.relay.writer import Writer
 from cdc.settings.config import load
@@ -31,7 +31,7 @@ def settings(broker: Broker, prefix: str, **more: Any) -> KafkaSettings:
 
 def row(number: int, size: int = 10, *, gone: bool = False) -> KafkaRecord:
     """A change of one row."""
-    after = None if gone else {"id": number, "text": "x" * size}
+    after: Row | None = None if gone else {"id": number, "text": "x" * size}
     return encode(RowChange("t", (number,), None, after, Origin(HERE, number, 1_700_000_000_000), "tx", 1, True))
 
 

@@ -6,6 +6,7 @@ import contextlib
 import random
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,13 +23,18 @@ from tests.kit.servers import MariaDB, MySQL, Server
 _NO_GTID = {"gtid_mode": "OFF", "enforce_gtid_consistency": "OFF"}
 
 
+def reached(log: Follower, place: tuple[str, int]) -> bool:
+    """Whether the log has been followed to this file and offset."""
+    return (log.last.file, log.last.offset) >= place
+
+
 @pytest.fixture(scope="module", params=["mariadb", "mysql", "mysql without gtid", "mariadb without checksums"])
 def log(request: pytest.FixtureRequest) -> Iterator[tuple[Path, str]]:
     """A recorded log and its database, of each kind that a transaction may begin in."""
     request.getfixturevalue(request.param.split()[0])  # skips where there is none
     kind: type[Server] = MariaDB if request.param.startswith("mariadb") else MySQL
     options = {"mysql without gtid": _NO_GTID, "mariadb without checksums": {"binlog_checksum": "NONE"}}
-    with kind(options.get(request.param, {})) as server, server.database() as database:  # type: ignore[arg-type]
+    with kind(options.get(request.param, {})) as server, server.database() as database:
         yield record(server, database), database
 
 
@@ -118,7 +124,7 @@ def test_a_sample_of_places_in_a_live_stream(request: pytest.FixtureRequest, kin
                 continue
             there = folded({}, (one for one in whole if one.end.offset <= offset))
             with Follower(settings, TABLES, start) as log:
-                log.wait(lambda log=log: (log.last.file, log.last.offset) >= (path.name, last))
+                log.wait(partial(reached, log, (path.name, last)))
                 assert folded(there, log.transactions) == final, offset
             assert offset in edges
             begun += 1

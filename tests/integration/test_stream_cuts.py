@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cdc.binlog.decoder import LogDecoder
 from cdc.binlog.schema.columns import Column, SchemaLookup
-from cdc.model import Position
+from cdc.model import Cells, Position
 from cdc.settings.config import SourceSettings
 from cdc.source.schemas import ServerSchemas
 from cdc.source.server import connect
@@ -50,10 +50,13 @@ class Answer:
         return self._columns
 
 
-def decoded(settings: SourceSettings, schemas: SchemaLookup, stream: bytes, cut: int) -> list[tuple[list[object], str]]:
+def decoded(
+    settings: SourceSettings, schemas: SchemaLookup, stream: bytes, cut: int
+) -> list[tuple[list[Cells | None], str]]:
     """The rows and end of each transaction, with the stream fed in two pieces."""
     decoder = LogDecoder([NOTE], database=settings.database, schemas=schemas, start=Position("binlog.000002", 4))
-    held, found = b"", []
+    held = b""
+    found: list[tuple[list[Cells | None], str]] = []
     for piece in (stream[:cut], stream[cut:]):
         held += piece
         transactions, consumed = decoder.feed_packets(memoryview(held), len(held))

@@ -237,7 +237,8 @@ def _template() -> Path:
                 f"controller.listener.names=CONTROLLER\nlisteners=PLAINTEXT://:0,CONTROLLER://:1\nlog.dirs={unfinished}\n"
             )
             accounts = [f"SCRAM-SHA-{bits}=[name={USER},password={PASSWORD}]" for bits in (256, 512)]
-            command = [*_JAVA, "-cp", _classpath(), "kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", settings]
+            command = [*_JAVA, "-cp", _classpath(), "kafka.tools.StorageTool", "format", "-t", CLUSTER]
+            command += ["-c", str(settings)]
             for account in accounts:
                 command += ["--add-scram", account]
             done = subprocess.run(command, capture_output=True, text=True, timeout=120)

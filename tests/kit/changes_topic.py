@@ -82,7 +82,7 @@ def replica_rows(state: Path) -> Rows:
         db.row_factory = sqlite3.Row
         keys = {row["tbl"]: row["signature"].split("|")[0].split(",") for row in db.execute("SELECT * FROM load")}
         for table, key in keys.items():
-            rows = {}
+            rows: dict[tuple[Value, ...], Mapping[str, Value]] = {}
             for row in db.execute(f'SELECT * FROM "r_{table}"'):
                 plain: dict[str, Any] = dict(row)
                 del plain["lsn"]

@@ -23,6 +23,8 @@ class ChaosLoop(SimLoop):
     give no such promise.
     """
 
+    _ready: deque[Any]  # asyncio's own, which its stubs do not tell
+
     def __init__(self, random: Random) -> None:
         super().__init__()
         self._random = random
@@ -34,7 +36,7 @@ class ChaosLoop(SimLoop):
         self._interrupts.append((self.steps + steps, interrupt))
 
     def _run_once(self) -> None:
-        ready: deque[Any] = self._ready  # type: ignore[has-type]
+        ready = self._ready
         others: list[Any] = []
         if len(ready) > 1:
             others = list(ready)

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 COMMAND = Path(sys.executable).with_name("magento-cdc")
 START_LIMIT_S = 30.0
@@ -64,7 +64,7 @@ class Daemon:
         self._log_start = 0
         (folder / "magento-cdc.toml").write_text(settings, encoding="utf-8")
 
-    def start(self) -> Daemon:
+    def start(self) -> Self:
         """Start it; it may not be listening yet."""
         with (self.folder / "run.log").open("ab") as log:
             self._log_start = log.tell()
@@ -137,7 +137,7 @@ class Daemon:
         if self.is_running:
             self.kill()
 
-    def __enter__(self) -> Daemon:
+    def __enter__(self) -> Self:
         return self
 
 

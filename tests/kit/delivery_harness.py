@@ -13,7 +13,19 @@ from typing import Any, TypeVar
 from cdc.delivery.engine import Delivery
 from cdc.messages import render_queue
 from cdc.messages.renderer import Renderer, RenderRequest
-from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, ObjectType, Outcome, Rendered, Row, Urgency, Value
+from cdc.model import (
+    BulkInvalidation,
+    FetchByKey,
+    Kind,
+    ObjectRef,
+    ObjectType,
+    Outcome,
+    Rendered,
+    Row,
+    TableSpec,
+    Urgency,
+    Value,
+)
 from cdc.protocols import Clock, RowReader
 from cdc.replica.rows import ReplicaRows
 from cdc.settings.config import Settings
@@ -47,7 +59,7 @@ def item(number: int) -> ObjectRef:
 class ShopMapper:
     """Renders what stands in ``shop``."""
 
-    tables = ()
+    tables: tuple[TableSpec, ...] = ()
     version = "desk"
 
     def __init__(self) -> None:

@@ -31,6 +31,7 @@ class FakeSink:
     """
 
     name = "fake"
+    lines_need_product = False
 
     def __init__(self, *, max_batch: int = 200, plan: Callable[[Sequence[Message]], Plan] | None = None) -> None:
         self.max_batch = max_batch

@@ -39,7 +39,7 @@ KEYS = (
 class ToyMapper:
     """Customers, orders and items; an order whose total is ``bad`` cannot be rendered."""
 
-    tables = TABLES
+    tables: tuple[TableSpec, ...] = TABLES
     version = "toy-1"
 
     def derive(self, table: str, row: Row) -> Mapping[str, Value]:
@@ -70,7 +70,8 @@ class ToyMapper:
             row = rows.get("customers", ref.id)
             if row is None:
                 return None
-            group = rows.reference(f"group-{row['grp']}", lambda r: r.get("groups", row["grp"]))
+            number = row["grp"]
+            group = rows.reference(f"group-{number!r}", lambda r: r.get("groups", number))
             return Rendered({"email": str(row["email"] or ""), "group": str(group["code"]) if group else ""})
         if ref.kind is Kind.ORDER:
             row = rows.get("orders", ref.id)
@@ -78,7 +79,7 @@ class ToyMapper:
                 return None
             if row["total"] == "bad":
                 raise RenderError("the total is no number")
-            links = (ObjectRef(Kind.CUSTOMER, int(row["customer_id"])),) if row["customer_id"] is not None else ()  # type: ignore[arg-type]
+            links = (ObjectRef(Kind.CUSTOMER, int(row["customer_id"])),) if row["customer_id"] is not None else ()
             items = rows.find("items", "order_id", ref.id)
             return Rendered({"total": str(row["total"]), "items": str(len(items))}, links)
         row = rows.get("items", ref.id)

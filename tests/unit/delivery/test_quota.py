@@ -119,7 +119,8 @@ def test_when_a_batch_goes(is_full: bool, is_idle: bool, age_ms: int, wait_s: fl
 def test_halving_finds_exactly_the_guilty(size: int, guilty: set[int]) -> None:
     """Whoever stands alone and is refused is guilty; everybody else is delivered, each exactly once."""
     guilty = {number for number in guilty if number < size}
-    refused, delivered = [], []
+    refused: list[int] = []
+    delivered: list[int] = []
 
     async def attempt(piece: Sequence[int]) -> bool:
         if not guilty.intersection(piece):

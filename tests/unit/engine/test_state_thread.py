@@ -92,7 +92,9 @@ def test_a_transaction_that_cannot_be_applied_ends_the_thread_and_moves_nothing(
     thread.join(5)
 
     assert isinstance(failure, KeyError)
-    assert toy_replica(tmp_path).places.position.offset == 4
+    held = toy_replica(tmp_path).places.position
+    assert held is not None
+    assert held.offset == 4
 
 
 def test_a_full_queue_makes_the_reader_wait() -> None:

@@ -40,7 +40,7 @@ def recorded() -> list[tuple[Change, Position, int]]:
     """Every change of the day, each with a place of its own."""
     replica_tables = specs()
     source = FilesSource([str(RECORDING)], list(replica_tables.values()), database="magento")
-    found = []
+    found: list[tuple[Change, Position, int]] = []
     for transaction in source.transactions(Start(StartKind.EARLIEST)):
         for change in transaction.changes:
             place = Position("shop-day.000001", 1000 + len(found), "", "4201")

@@ -9,7 +9,7 @@ from cdc.settings.mapping import MappingSettings
 from mappers.mapping import MagentoMapping
 from tests.kit.rows import DictRows
 
-ATTRIBUTE_IDS = {
+ATTRIBUTE_IDS: dict[str, tuple[int, str]] = {
     "name": (73, "varchar"),
     "url_key": (119, "varchar"),
     "image": (87, "varchar"),
@@ -40,7 +40,7 @@ REFERENCES: dict[str, list[dict[str, Value]]] = {
     "eav_attribute": [
         {"attribute_id": 45, "entity_type_id": 3, "attribute_code": "name", "backend_type": "varchar"},
         *(
-            {"attribute_id": identity, "entity_type_id": 4, "attribute_code": code, "backend_type": backend}
+            dict[str, Value](attribute_id=identity, entity_type_id=4, attribute_code=code, backend_type=backend)
             for code, (identity, backend) in ATTRIBUTE_IDS.items()
         ),
     ],
@@ -72,7 +72,7 @@ def exists(rows: DictRows, kind: Kind, identity: int | str) -> bool:
     return rows.mapper.render(ObjectRef(kind, identity), rows) is not None
 
 
-def order(entity_id: int = 1, **columns: Value) -> dict[str, Value]:
+def order(entity_id: int = 1, /, **columns: Value) -> dict[str, Value]:
     """A ``sales_order`` row: a guest's new order."""
     return {
         "entity_id": entity_id, "increment_id": f"{entity_id:09}", "store_id": 1, "state": "new", "status": "pending",
@@ -83,7 +83,7 @@ def order(entity_id: int = 1, **columns: Value) -> dict[str, Value]:
     }  # fmt: skip
 
 
-def item(item_id: int = 1, **columns: Value) -> dict[str, Value]:
+def item(item_id: int = 1, /, **columns: Value) -> dict[str, Value]:
     """A ``sales_order_item`` row: two pieces of a simple product."""
     return {
         "item_id": item_id, "order_id": 1, "product_id": 10, "product_type": "simple", "sku": "MUG", "name": "Mug",
@@ -93,7 +93,7 @@ def item(item_id: int = 1, **columns: Value) -> dict[str, Value]:
     }  # fmt: skip
 
 
-def address(entity_id: int = 1, **columns: Value) -> dict[str, Value]:
+def address(entity_id: int = 1, /, **columns: Value) -> dict[str, Value]:
     """A ``sales_order_address`` row: order 1's billing address."""
     return {
         "entity_id": entity_id, "parent_id": 1, "address_type": "billing", "firstname": "Ann", "lastname": "Lee",
@@ -102,7 +102,7 @@ def address(entity_id: int = 1, **columns: Value) -> dict[str, Value]:
     }  # fmt: skip
 
 
-def customer(entity_id: int = 7, **columns: Value) -> dict[str, Value]:
+def customer(entity_id: int = 7, /, **columns: Value) -> dict[str, Value]:
     """A ``customer_entity`` row."""
     return {
         "entity_id": entity_id, "website_id": 1, "email": "Bob@Example.com", "group_id": 2, "firstname": "Bob",

@@ -131,11 +131,12 @@ def test_reference_rows_are_swept() -> None:
     rows = shop_rows(store_view="de")
     products = BulkInvalidation(Kind.PRODUCT, "catalog_product_entity", "entity_id")
 
-    for table, row in (
-        ("customer_group", {"customer_group_id": 0, "customer_group_code": "Guests"}),
-        ("store_website", {"website_id": 1, "code": "main"}),
-        ("store", {"store_id": 1, "code": "english"}),
-    ):
+    renamed: dict[str, dict[str, Value]] = {
+        "customer_group": {"customer_group_id": 0, "customer_group_code": "Guests"},
+        "store_website": {"website_id": 1, "code": "main"},
+        "store": {"store_id": 1, "code": "english"},
+    }
+    for table, row in renamed.items():
         affected = rows.put(table, **row)
         assert affected
         assert all(isinstance(invalidation, BulkInvalidation) and invalidation.column for invalidation in affected)

@@ -263,7 +263,7 @@ def random_change(chance: random.Random, table: str, rows: DictRows) -> tuple[st
     held = rows.get(table, *whole)
     kind = chance.random()
     if kind < 0.2:
-        return f"delete {table} {key}", rows.spread(rows.remove(table, *whole))
+        return f"delete {table} {key!r}", rows.spread(rows.remove(table, *whole))
     row = random_row(chance, table, key, rows)
     changeable = sorted(row.keys() - {*columns})
     if kind < 0.8 and held is not None and changeable:

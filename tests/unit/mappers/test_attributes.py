@@ -187,7 +187,7 @@ def test_a_renamed_option_renders_only_the_products_that_use_it() -> None:
     """A select's sweep asks for the one option; a label of another view, or of nothing mapped, touches nothing."""
     rows = a_shop({"own": "color"})
     put_value(rows, "color", 52)
-    label = {"option_id": 51, "store_id": 0, "value": "Coal"}
+    label: dict[str, Value] = {"option_id": 51, "store_id": 0, "value": "Coal"}
 
     assert rows.spread(rows.put("eav_attribute_option_value", value_id=510, **label)) == set()
     assert rows.put("eav_attribute_option_value", value_id=511, **label | {"store_id": FRENCH}) == []

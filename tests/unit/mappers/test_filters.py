@@ -117,7 +117,12 @@ def test_products_by_type() -> None:
 
 def test_products_by_visibility() -> None:
     """In the chosen store view over the default scope."""
-    attribute = {"attribute_id": 99, "entity_type_id": 4, "attribute_code": "visibility", "backend_type": "int"}
+    attribute: dict[str, Value] = {
+        "attribute_id": 99,
+        "entity_type_id": 4,
+        "attribute_code": "visibility",
+        "backend_type": "int",
+    }
     rows = shop_rows(
         {
             "eav_attribute": [*REFERENCES["eav_attribute"], attribute],

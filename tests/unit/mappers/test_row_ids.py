@@ -126,7 +126,12 @@ def test_the_flag_s_number_is_read_in_both_forms(data: str | None, number: int) 
 
 def test_attributes_options_reach_products_through_their_rows() -> None:
     """A renamed option goes to the product whose live row uses it."""
-    select = {"attribute_id": 300, "entity_type_id": 4, "attribute_code": "color", "backend_type": "int"}
+    select: dict[str, Value] = {
+        "attribute_id": 300,
+        "entity_type_id": 4,
+        "attribute_code": "color",
+        "backend_type": "int",
+    }
     wanted = {"attributes": {"color": "color"}}
     with replica_harness(keys=in_row_ids(core_foreign_keys()), product_key="row_id", product=wanted) as harness:
         for table, rows in REFERENCES.items():

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from cdc.model import Action, Message, Op, Value
+from cdc.model import Action, Message, ObjectType, Op, Value
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.unmappable import why_not
 from mappers.tables import TABLES
@@ -66,7 +66,7 @@ def test_trap_2_attribute_ids_differ_per_shop(harness: ReplicaHarness) -> None:
 
     harness.delete("eav_attribute", name)
     harness.insert("eav_attribute", **{**name, "attribute_id": 500, "backend_type": "text"})
-    moved = {"value_id": 9, "entity_id": 10, "attribute_id": 500, "store_id": 0, "value": "Big mug"}
+    moved: dict[str, Value] = {"value_id": 9, "entity_id": 10, "attribute_id": 500, "store_id": 0, "value": "Big mug"}
     harness.insert("catalog_product_entity_text", **moved)
 
     assert by_id(harness.sent())["product-10"].properties["name"] == "Big mug"
@@ -120,7 +120,7 @@ def test_trap_5_a_line_may_be_several_rows(harness: ReplicaHarness) -> None:
 
     assert lines.keys() == {"item-1", "item-3"}
     assert lines["item-1"].properties["amount"] == "59.90"
-    assert lines["item-1"].associations["PRODUCT"] == ("magento-product-11",)
+    assert lines["item-1"].associations[ObjectType.PRODUCT] == ("magento-product-11",)
     assert (lines["item-3"].properties["amount"], lines["item-3"].properties["discount_amount"]) == ("70.00", "7.00")
 
 
@@ -160,7 +160,7 @@ def test_trap_8_a_sku_is_no_key(harness: ReplicaHarness) -> None:
     sent = by_id(harness.sent())
 
     assert sent["product-10"].properties["sku"] == sent["product-11"].properties["sku"] == "MUG"
-    assert sent["item-1"].associations["PRODUCT"] == ("magento-product-11",)
+    assert sent["item-1"].associations[ObjectType.PRODUCT] == ("magento-product-11",)
 
 
 def test_trap_9_an_order_number_is_no_key(harness: ReplicaHarness) -> None:

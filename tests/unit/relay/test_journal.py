@@ -65,7 +65,7 @@ def apply(replica: Replica, *transactions: Transaction) -> None:
 
 def texts(changes: Sequence[RowChange]) -> list[str]:
     """Short: letter, table, key."""
-    return [f"{change.op} {change.table} {change.key[0]}" for change in changes]
+    return [f"{change.op} {change.table} {change.key[0]!r}" for change in changes]
 
 
 SHOP = (

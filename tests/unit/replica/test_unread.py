@@ -282,7 +282,8 @@ class Reads:
         """A locking read shows all that the log has told, and perhaps more."""
         rows, lsn = self._replica.unread_rows(self._data.draw(st.integers(1, 3)))
         shown = self._data.draw(st.integers(applied, len(self._shop.log)), label="read shows")
-        answers = [(row, self._shop.seen[shown][row.table].get(row.key[0])) for row in rows]  # type: ignore[call-overload]
+        seen: dict[str, dict[Value, Cells]] = self._shop.seen[shown]  # type: ignore[assignment]  # keys are numbers
+        answers = [(row, seen[row.table].get(row.key[0])) for row in rows]
         if answers:
             self._on_the_way.append((answers, lsn, shown))
 

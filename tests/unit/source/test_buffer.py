@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from cdc.errors import LogFormatError
 from cdc.source import buffer as module
 from cdc.source.buffer import ReceiveBuffer
 
@@ -57,7 +58,7 @@ def test_an_event_without_end_is_refused(
     theirs.sendall(b"x" * 40)
     buffer.receive(ours)
     buffer.receive(ours)
-    with pytest.raises(module.LogFormatError):
+    with pytest.raises(LogFormatError):
         buffer.receive(ours)
 
 

@@ -63,7 +63,7 @@ def test_a_servers_words_decide_what_is_done(number: int | None, words: str, kin
 )
 def test_errors_of_statements_are_mended_or_waited_for(number: int, kind: type[CdcError]) -> None:
     """Errors that an operator must mend are SetupError with a hint; those that pass are disconnections."""
-    settings = SourceSettings(user="reader", password="invented", database="shop")  # type: ignore[arg-type]
+    settings = SourceSettings(user="reader", password="invented", database="shop")
     fault = mapped(pymysql.err.OperationalError(number, "the server's words"), settings)
     assert type(fault) is kind
     assert fault.hint
