@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import structlog
 
+from cdc import logs
 from cdc.clock import SystemClock
 from cdc.collector import tune_collector
 from cdc.components import Components
@@ -318,6 +319,7 @@ class Daemon:
         """The first signal drains, the second ends the process at once."""
         if self._stopping.is_set():
             log.warning("ended_at_once", signal=number.name, reason="a second signal; what was sent is sent again")
+            logs.drain()  # the end comes without any clean-up, and the line above should be seen
             os._exit(128 + number)  # not the default action: the kernel ignores that for process 1 of a container
         log.info("stopping", signal=number.name, grace_s=self._settings.shutdown.grace_s)
         self._stopping.set()

@@ -7,6 +7,7 @@ are limited (``limit=``), and what libraries say through ``logging`` comes in th
 
 from __future__ import annotations
 
+import atexit
 import logging
 import re
 import sys
@@ -16,12 +17,13 @@ import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 from urllib.parse import quote
 
 import structlog
 from pydantic import BaseModel, SecretStr
 
+from cdc.log_writer import LogWriter, to_descriptor
 from cdc.settings.config import LogSettings, Settings
 
 HIDDEN = "***"
@@ -37,7 +39,8 @@ EventDict = MutableMapping[str, Any]
 def configure(settings: LogSettings, stream: TextIO, secrets: Iterable[str] = ()) -> None:
     """Send all logs to ``stream``. May be called again; the last call holds.
 
-    ``secrets``: values that must never be shown (``secrets_of``).
+    ``secrets``: values that must never be shown (``secrets_of``). Lines for a file descriptor go through a bounded
+    queue (cdc/log_writer.py): logging never waits for whoever reads the stream.
     """
     renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
     if settings.format == "console":
@@ -54,10 +57,42 @@ def configure(settings: LogSettings, stream: TextIO, secrets: Iterable[str] = ()
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        logger_factory=structlog.WriteLoggerFactory(file=_writer(stream)),
         cache_logger_on_first_use=False,  # loggers are made at import time, before the settings are known
     )
     _bridge_standard_logging(max(level, logging.WARNING))
+
+
+_writers: dict[int, LogWriter] = {}  # file descriptor → its only writer: two would mix their lines
+
+
+def _writer(stream: TextIO) -> TextIO:
+    """What logs to ``stream``: the stream itself if it lies in memory, else the writer of its descriptor."""
+    try:
+        descriptor = stream.fileno()
+    except OSError:  # a stream in memory cannot block
+        return stream
+    if descriptor not in _writers:
+        stream.flush()  # what was printed before stays before
+        _writers[descriptor] = LogWriter(to_descriptor(descriptor), on_dropped=_say_dropped)
+        if len(_writers) == 1:
+            atexit.register(drain)
+    return cast(TextIO, _writers[descriptor])  # it has the two methods that structlog's logger uses
+
+
+def _say_dropped(lines: int) -> None:
+    structlog.get_logger().warning("log_lines_dropped", lines=lines, reason="the reader of the log was too slow")
+
+
+def drain() -> None:
+    """Wait a moment for lines that still wait to be written. For the end of the process."""
+    for writer in _writers.values():
+        writer.drain()
+
+
+def dropped_lines() -> int:
+    """Lines dropped since the process started, because nobody read them."""
+    return sum(writer.dropped for writer in _writers.values())
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cdc.engine.state_thread import StateThread, TransactionQueue
+from cdc.logs import dropped_lines
 from cdc.messages import outbox, render_queue
 from cdc.replica import table_schemas
 from cdc.replica.feeds import count_bad
@@ -124,6 +125,7 @@ class DaemonView:
                 "retention_left_h": self.retention.hours if self.retention else None,
             },
             "queue": {"transactions": len(self._queue), "bytes": self._queue.bytes},
+            "log": {"dropped_lines": dropped_lines()},
             "load": self._load(),
             "member": self.leadership.status() if self.leadership else {"role": self.role()},
             "delivery": self._delivery.status() if self._delivery else {},

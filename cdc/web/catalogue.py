@@ -25,6 +25,7 @@ Counter = Literal[
     "dead_letters_total",
     "relay_records_total",
     "relay_transactions_total",
+    "log_lines_dropped_total",
 ]
 Gauge = Literal[
     "info",
@@ -85,6 +86,7 @@ COUNTERS: Final[Mapping[Counter, Meaning]] = {
     "dead_letters_total": Meaning("Messages set aside for good since the start, by reason.", ("reason",)),
     "relay_records_total": Meaning("Relay: records of row changes and tables in committed Kafka transactions."),
     "relay_transactions_total": Meaning("Relay: Kafka transactions committed."),
+    "log_lines_dropped_total": Meaning("Log lines dropped, as nobody read standard output fast enough."),
 }
 GAUGES: Final[Mapping[Gauge, Meaning]] = {
     "info": Meaning("Always 1; the label says which version runs.", ("version",)),

@@ -25,6 +25,7 @@ _TOTALS: Final[Mapping[catalogue.Counter, tuple[str, ...]]] = {
     "unchanged_total": ("unchanged",),
     "relay_records_total": ("delivery", "records"),
     "relay_transactions_total": ("delivery", "transactions"),
+    "log_lines_dropped_total": ("log", "dropped_lines"),
 }
 _LEVELS: Final[Mapping[catalogue.Gauge, tuple[str, ...]]] = {
     "ready": ("ready",),

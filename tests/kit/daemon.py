@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -76,6 +77,17 @@ class Daemon:
                 stderr=subprocess.STDOUT,
             )
         return self
+
+    def start_unread(self, port: int) -> int:
+        """Start it with an output of one page that nobody reads, and its web pages at ``port``; the pipe's read end."""
+        reader, writer = os.pipe()
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        self._process = subprocess.Popen(
+            [str(COMMAND), self._verb, *self._arguments, "--set", f"web.port={port}"],
+            cwd=self.folder, env=free_environment(), stdout=writer, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        os.close(writer)
+        return reader
 
     def kill(self) -> None:
         """kill -9."""
