@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -19,9 +20,19 @@ settings.register_profile("new", derandomize=False, print_blob=True)
 settings.load_profile("new" if "SOAK_SEED" in os.environ else "same")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by the server they ask for, so that ``-m "not mysql"`` works without marking each by hand."""
+QUICK = tuple(Path(__file__).parent / name for name in ("unit", "contract"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark tests by the server they ask for, so that ``-m "not mysql"`` works without marking each by hand.
+
+    Coverage counts what the quick tests reach. It pauses in the others: they would take twice as long, and what only a
+    real server reaches is not held by a test that points at the fault.
+    """
+    counts_coverage = config.pluginmanager.hasplugin("_cov")
     for item in items:
+        if counts_coverage and not any(item.path.is_relative_to(folder) for folder in QUICK):
+            item.add_marker("no_cover")
         asked = set(getattr(item, "fixturenames", ()))
         parameter = getattr(getattr(item, "callspec", None), "params", {}).get("server")
         for name in ("mariadb", "mysql", "kafka"):

@@ -88,7 +88,7 @@ class Replica(Intake):
 
     # --------------------------------------------------------------------------------------------- live work
 
-    def apply_group(self, group: Iterable[Transaction]) -> None:
+    def apply_group(self, group: Iterable[Transaction]) -> None:  # noqa: C901  # the steps of one turn, in order
         """Apply whole transactions and render what they touch, inside the caller's store transaction."""
         first_time_from = self.places.high
         live, replayed = AffectedObjects(), AffectedObjects()

@@ -327,7 +327,9 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
 
     async def _hand_over(self) -> None:
         deadline_s = time.monotonic() + DRAIN_S
-        while self._sending is not None and self._sending.in_flight and time.monotonic() < deadline_s:  # noqa: ASYNC110
+        while (  # noqa: ASYNC110  # the sending side announces nothing
+            self._sending is not None and self._sending.in_flight and time.monotonic() < deadline_s
+        ):
             await asyncio.sleep(POLL_S / 5)
         with contextlib.suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(DRAIN_S):

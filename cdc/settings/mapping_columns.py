@@ -143,7 +143,7 @@ def hubspot_name(value: str) -> str:
 def _try_format(form: str) -> None:
     moment = datetime(2001, 2, 3)  # noqa: DTZ001  # only its digits matter
     try:
-        is_whole = datetime.strptime(moment.strftime(form), form) == moment  # noqa: DTZ007
+        is_whole = datetime.strptime(moment.strftime(form), form) == moment  # noqa: DTZ007  # as above
     except ValueError:
         is_whole = False
     if not is_whole:

@@ -334,7 +334,8 @@ class ForeignDecoder:
         bad: tuple[BadRecord, ...] = ()
         commit_ms = 0
         try:
-            for change, told, commit_ms in self._read(record.topic, record.key, record.value, record.headers or ()):  # noqa: B007
+            rows = self._read(record.topic, record.key, record.value, record.headers or ())
+            for change, told, commit_ms in rows:  # noqa: B007  # the last time is used below
                 changes, place = (change,), told or place
         except self._bad as error:
             if self._stops:

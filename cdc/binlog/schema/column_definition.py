@@ -225,7 +225,7 @@ class _Draft:
 
     # ------------------------------------------------------------------------------------------- its attributes
 
-    def read_attribute(self, words: Words) -> None:
+    def read_attribute(self, words: Words) -> None:  # noqa: C901  # one case per attribute of the grammar
         """One of what follows the type."""
         word = words.next().word
         match word:
