@@ -456,8 +456,9 @@ class Outcome(Enum):
 class Receipt:
     """The outcome of one message. ``reason`` and ``detail`` hold no secrets and no property values.
 
-    ``record_id``: the record that now stands for the object; "" if the receiver names none. ``retry_after_s``: with
-    ``RETRY``, the shortest wait that the receiver asks for.
+    ``record_id``: the record that now stands for the object; "" if the receiver names none. ``is_record_gone``: the
+    record that stood for the object is no more (archived, say): what is known of it is to be forgotten.
+    ``retry_after_s``: with ``RETRY``, the shortest wait that the receiver asks for.
     """
 
     external_id: str
@@ -466,6 +467,7 @@ class Receipt:
     reason: str = ""
     detail: str = ""
     record_id: str = ""
+    is_record_gone: bool = False
     retry_after_s: float = 0.0
 
 

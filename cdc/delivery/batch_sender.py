@@ -19,7 +19,7 @@ from cdc.errors import BatchRefusedError, OutcomeUnknownError, SinkError, SinkTh
 from cdc.messages import contact_emails, ledger, unconfirmed
 from cdc.messages.outbox import SUSPECT, Entry
 from cdc.messages.receipts import Settlement, SettleResult, settle
-from cdc.model import Action, Answer, Message, ObjectType, Outcome, Receipt
+from cdc.model import Action, Answer, Message, ObjectRef, ObjectType, Outcome, Receipt, Reference
 from cdc.state.store import Store
 
 log = structlog.get_logger(__name__)
@@ -59,7 +59,19 @@ def message_of(entry: Entry, namespace: str) -> Message:
         properties=orjson.loads(entry.properties) if entry.action is Action.UPSERT else {},
         associations=associations,
         position=entry.position,
+        record_id=entry.record_id,
+        was_accepted=entry.was_accepted,
+        references=_references(entry, entry.refs, namespace),
+        linked=_references(entry, entry.linked, namespace),
+        only_links=entry.only_links,
+        is_backfill=entry.is_backfill,
+        may_repeat=entry.may_repeat,
     )
+
+
+def _references(entry: Entry, refs: Sequence[ObjectRef], namespace: str) -> tuple[Reference, ...]:
+    records = entry.record_ids
+    return tuple(Reference(ref.object_type, ref.external_id(namespace), records.get(ref, "")) for ref in refs)
 
 
 class BatchSender:
@@ -106,9 +118,18 @@ class BatchSender:
         for entry, message in zip(entries, messages, strict=True):
             receipt = receipts.get(message.external_id, _NO_RECEIPT)
             retry_at_ms = 0
-            if receipt.outcome is Outcome.RETRY:
+            if receipt.outcome in (Outcome.RETRY, Outcome.WRITTEN):
                 retry_at_ms = now_ms + int(message_retry_s(entry.attempts, self._context.random) * 1000)
-            settlements.append(Settlement(entry, receipt.outcome, receipt.reason, receipt.detail, retry_at_ms))
+            settlement = Settlement(
+                entry,
+                receipt.outcome,
+                receipt.reason,
+                receipt.detail,
+                retry_at_ms,
+                record_id=receipt.record_id,
+                is_record_gone=receipt.is_record_gone,
+            )
+            settlements.append(settlement)
         return settlements
 
     async def _failed(self, entries: Sequence[Entry], error: SinkError, watch: SplitWatch | None) -> bool:
@@ -205,7 +226,8 @@ class BatchSender:
         context = self._context
         now_ms = context.clock.now_ms()
         retried = 0
-        for entry, outcome, reason, _, _, _ in settlements:
+        for settlement in settlements:
+            entry, outcome, reason = settlement.entry, settlement.outcome, settlement.reason
             object_type = entry.ref.object_type
             if outcome is Outcome.ACCEPTED:
                 context.tally.accepted[object_type] += 1

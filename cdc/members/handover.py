@@ -22,7 +22,7 @@ from cdc.state.store import Store
 _OFFSET, _MEMBER = "receipts_offset", "member_id"
 
 _TRIGGERS: Final = (
-    ("ledger", "UPDATE OF accepted_hash, accepted_at", "NEW"),
+    ("ledger", "UPDATE OF accepted_hash, accepted_at, record_id", "NEW"),
     ("dead_letter", "INSERT", "NEW"),
     ("dead_letter", "DELETE", "OLD"),
     ("orphan", "INSERT", "NEW"),
@@ -41,7 +41,8 @@ class ObjectState:
     ``rendered``: hash of what it rendered last, if nothing newer waits there. ``ever``: properties that ever held a
     value there: a message names these when they are empty. ``bare``: whom it was sent without. ``letter``: its dead
     letter (action, changed_at, at, reason, detail, position), ``orphan``: its wait for a parent (changed_at, since,
-    reason, detail). ``email``, ``email_at``: what HubSpot holds for good, and since which message (emails.py).
+    reason, detail). ``email``, ``email_at``: what HubSpot holds for good, and since which message (contact_emails.py).
+    ``record_id``: HubSpot's record of the object, "" if none is known.
     """
 
     ref: ObjectRef
@@ -57,6 +58,7 @@ class ObjectState:
     position: str = ""
     email: bytes = b""
     email_at: int = 0
+    record_id: str = ""
     seq: int = field(default=0, compare=False)
 
 
@@ -90,10 +92,11 @@ def told(store: Store, states: Iterable[ObjectState], next_offset: int) -> None:
 def _state(replica: Replica, ref: ObjectRef, seq: int) -> ObjectState:
     db, pair = replica.store.db, (ref.kind.value, ref.id)
     held = db.execute(
-        "SELECT accepted_hash, accepted_at, accepted_delete, accepted_refs, rendered_hash, properties, email, email_at"
+        "SELECT accepted_hash, accepted_at, accepted_delete, accepted_refs, rendered_hash, properties, email, email_at,"
+        " record_id"
         " FROM ledger WHERE kind = ? AND id = ?",
         pair,
-    ).fetchone() or (None, 0, 0, "", None, b"", b"", 0)
+    ).fetchone() or (None, 0, 0, "", None, b"", b"", 0, "")
     is_pending = db.execute("SELECT 1 FROM outbox WHERE kind = ? AND id = ?", pair).fetchone() is not None
     bare = db.execute("SELECT ref_kind, ref_id FROM bare_link WHERE kind = ? AND id = ?", pair).fetchall()
     letter = db.execute(
@@ -118,6 +121,7 @@ def _state(replica: Replica, ref: ObjectRef, seq: int) -> ObjectState:
         _told_place(replica.places.position),
         held[6],
         held[7],
+        held[8],
         seq,
     )
 
@@ -237,10 +241,10 @@ def _copy(store: Store, state: ObjectState, pair: tuple[str, Any]) -> None:
     """The leader's side of the object as it stands there."""
     store.db.execute(
         "UPDATE ledger SET accepted_hash = ?, accepted_at = ?, accepted_delete = ?, accepted_refs = ?, email = ?,"
-        " email_at = ?, email_new = CASE WHEN ? THEN email_new ELSE x'' END WHERE kind = ? AND id = ?",
+        " email_at = ?, email_new = CASE WHEN ? THEN email_new ELSE x'' END, record_id = ? WHERE kind = ? AND id = ?",
         (
             state.accepted, state.accepted_at, int(state.is_deleted), dump_refs(state.refs) if state.refs else "",
-            state.email, state.email_at, bool(state.email), *pair,
+            state.email, state.email_at, bool(state.email), state.record_id, *pair,
         ),
     )  # fmt: skip
     store.db.execute(f"DELETE FROM dead_letter WHERE kind = ? AND id = ? AND reason <> '{dead_letters.RENDER}'", pair)

@@ -26,6 +26,7 @@ def pack_state(state: ObjectState) -> bytes:
             "position": state.position,
             "email": state.email.hex(),
             "email_at": state.email_at,
+            "record_id": state.record_id,
         }
     )
 
@@ -45,8 +46,9 @@ def unpack_state(ref: ObjectRef, value: bytes) -> ObjectState:
         tuple(found["letter"]) if found["letter"] is not None else None,
         tuple(found["orphan"]) if found["orphan"] is not None else None,
         str(found["position"]),
-        bytes.fromhex(found.get("email", "")),
-        int(found.get("email_at", 0)),
+        bytes.fromhex(found["email"]),
+        int(found["email_at"]),
+        str(found["record_id"]),
     )
 
 

@@ -69,19 +69,26 @@ class Waits:
     def __init__(self, store: Store, *, lines_need_product: bool = False) -> None:
         self._store = store
         self._lines_need_product = lines_need_product
-        self._accepted: dict[ObjectRef, bool] = {}
+        self._held: dict[ObjectRef, tuple[bool, str]] = {}
         self.promoted = False
         """Whether something was moved from the history class into the live class."""
 
     def is_accepted(self, ref: ObjectRef) -> bool:
         """Whether the receiver holds a version of it that has not since been deleted."""
-        held = self._accepted.get(ref)
+        return self._of(ref)[0]
+
+    def record_of(self, ref: ObjectRef) -> str:
+        """The receiver's record of the object, "" if none is known."""
+        return self._of(ref)[1]
+
+    def _of(self, ref: ObjectRef) -> tuple[bool, str]:
+        held = self._held.get(ref)
         if held is None:
             row = self._store.db.execute(
-                "SELECT accepted_at > 0 AND accepted_delete = 0 FROM ledger WHERE kind = ? AND id = ?",
+                "SELECT accepted_at > 0 AND accepted_delete = 0, record_id FROM ledger WHERE kind = ? AND id = ?",
                 (ref.kind.value, ref.id),
             ).fetchone()
-            held = self._accepted[ref] = bool(row and row[0])
+            held = self._held[ref] = (bool(row[0]), row[1]) if row else (False, "")
         return held
 
     def is_hopeless(self, ref: ObjectRef) -> bool:

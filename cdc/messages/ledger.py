@@ -17,7 +17,7 @@ class LedgerEntry(NamedTuple):
 
     ``rendered_lsn``: the place in the log at which it was last rendered. ``answer``: what the last request with it
     brought, "" if that was acceptance; ``answered_ms`` before ``sent_ms``: nothing yet. ``email``, ``email_new``: marks
-    of addresses, see emails.py.
+    of addresses, see contact_emails.py. ``record_id``: the receiver's record of the object, "" if none is known.
     """
 
     rendered_hash: bytes | None = None
@@ -34,6 +34,7 @@ class LedgerEntry(NamedTuple):
     answer: str = ""
     email: bytes = b""
     email_new: bytes = b""
+    record_id: str = ""
 
 
 class Ledger:
@@ -47,8 +48,8 @@ class Ledger:
         """The object's line."""
         row = self._store.db.execute(
             "SELECT rendered_hash, rendered_at, rendered_delete, accepted_hash, accepted_at, accepted_delete, tried_at,"
-            " properties, rendered_lsn, sent_ms, answered_ms, answer, email, email_new FROM ledger"
-            " WHERE kind = ? AND id = ?",
+            " properties, rendered_lsn, sent_ms, answered_ms, answer, email, email_new, record_id"
+            " FROM ledger WHERE kind = ? AND id = ?",
             (ref.kind.value, ref.id),
         ).fetchone()
         if row is None:
@@ -100,6 +101,35 @@ class Ledger:
         """How many objects were ever rendered."""
         count: int = self._store.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
         return count
+
+
+class SentSide(NamedTuple):
+    """What was sent of an object so far. ``accepted_refs``: JSON of what its last accepted version referred to."""
+
+    record_id: str = ""
+    accepted_at: int = 0
+    accepted_refs: str = ""
+    tried_at: int = 0
+
+
+_NEVER_SENT: Final = SentSide()
+
+
+def sent_side(store: Store, ref: ObjectRef) -> SentSide:
+    """What was sent of the object; all of it empty if nothing was."""
+    row = store.db.execute(
+        "SELECT record_id, accepted_at, accepted_refs, tried_at FROM ledger WHERE kind = ? AND id = ?",
+        (ref.kind.value, ref.id),
+    ).fetchone()
+    return SentSide(*row) if row is not None else _NEVER_SENT
+
+
+def note_records(store: Store, records: Iterable[tuple[ObjectRef, str]]) -> None:
+    """The receiver's records of these objects; "" forgets the record of an object. A deletion keeps the record."""
+    store.db.executemany(
+        "UPDATE ledger SET record_id = ?1 WHERE kind = ?2 AND id = ?3 AND record_id <> ?1",
+        [(record_id, ref.kind.value, ref.id) for ref, record_id in records],
+    )
 
 
 def note_answers(store: Store, answers: Iterable[tuple[ObjectRef, str]], now_ms: int) -> None:

@@ -7,11 +7,11 @@ store transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from cdc.messages import contact_emails, render_queue
+from cdc.messages import contact_emails, ledger, render_queue, unconfirmed
 from cdc.messages.dependencies import HELD_DELETE, Waits, block, dump_refs, key_of, parse_key, parse_refs
 from cdc.model import OBJECT_TYPE, RANK, Action, Kind, ObjectRef, ObjectType, Urgency
 from cdc.state.store import Store
@@ -33,7 +33,7 @@ OVERHEAD: Final = 160
 
 _COLUMNS = (
     "seq, kind, id, urgency, action, changed_at, hash, properties, refs, commit_ms, rendered_ms, attempts, position,"
-    " read_ms, email"
+    " read_ms, email, only_links, is_backfill"
 )
 
 
@@ -42,7 +42,11 @@ class Entry:
     """One message as it waits. ``refs``: whom it is sent with; ``bare``: whom it has to go without.
 
     ``properties`` is the JSON object as text. Times are epoch milliseconds; ``attempts`` counts those that failed
-    through the message's own fault, as far as one can tell. ``email``: mark of the address in it (emails.py).
+    through the message's own fault, as far as one can tell. ``email``: mark of the address in it (contact_emails.py).
+
+    ``record_id``, ``was_accepted``, ``only_links``, ``is_backfill``, ``may_repeat``: as in ``Message``. ``linked``: the
+    objects that the last accepted version referred to. ``record_ids``: the records of ``refs`` and ``linked``, where
+    they are known.
     """
 
     ref: ObjectRef
@@ -60,6 +64,13 @@ class Entry:
     bare: tuple[ObjectRef, ...] = ()
     read_ms: int = 0
     email: bytes = b""
+    record_id: str = ""
+    was_accepted: bool = False
+    linked: tuple[ObjectRef, ...] = ()
+    record_ids: Mapping[ObjectRef, str] = field(default_factory=dict)
+    only_links: bool = False
+    is_backfill: bool = False
+    may_repeat: bool = False
 
     @property
     def size(self) -> int:
@@ -140,6 +151,7 @@ class _Look:
         self._page_deletes = 0
         self._holds: bool | None = None
         self._other_types = 0
+        self._has_unconfirmed = unconfirmed.is_any(store)
 
     def take(self, row: Sequence[Any]) -> None:
         """Put an entry into the batch, or note why not."""
@@ -184,6 +196,8 @@ class _Look:
             place,
             read_ms,
             mail,
+            only_links,
+            is_backfill,
         ) = row
         wanted = parse_refs(refs)
         bare: tuple[ObjectRef, ...] = ()
@@ -205,20 +219,21 @@ class _Look:
                     self.waits.promote(judged.blocker)
                 return None
             wanted, bare = judged.refs, judged.bare
-            if bare and self._was_tried(ref, changed_at):
-                # the same changed_at must mean the same message, and this one would lack what it had before
-                render_queue.mark(self._store, ref, force=True)
-                return None
+        sent = ledger.sent_side(self._store, ref)
+        if bare and sent.tried_at >= changed_at:
+            # the same changed_at must mean the same message, and this one would lack what it had before
+            render_queue.mark(self._store, ref, force=True)
+            return None
+        linked = parse_refs(sent.accepted_refs)
         return Entry(
             ref, seq, Action(action), changed_at, digest, properties, wanted, Urgency(urgency), commit_ms, rendered_ms,
-            attempts, place, bare, read_ms, mail,
+            attempts, place, bare, read_ms, mail, sent.record_id, sent.accepted_at > 0, linked,
+            self._records((*wanted, *linked)), bool(only_links), bool(is_backfill),
+            self._has_unconfirmed and unconfirmed.is_noted(self._store, ref),
         )  # fmt: skip
 
-    def _was_tried(self, ref: ObjectRef, changed_at: int) -> bool:
-        row = self._store.db.execute(
-            "SELECT tried_at FROM ledger WHERE kind = ? AND id = ?", (ref.kind.value, ref.id)
-        ).fetchone()
-        return row is not None and row[0] >= changed_at
+    def _records(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, str]:
+        return {ref: record_id for ref in refs if (record_id := self.waits.record_of(ref))}
 
     def _wait(self, seq: int, key: str) -> None:
         self._page_blocked.append((seq, key))

@@ -18,7 +18,11 @@ from cdc.state.store import Store
 
 
 class Settlement(NamedTuple):
-    """What became of one entry that was sent. ``retry_at_ms`` counts for RETRY; ``park``: it is sent alone from now."""
+    """What became of one entry that was sent.
+
+    ``retry_at_ms`` (epoch milliseconds) counts for RETRY and WRITTEN; ``park``: the entry is sent alone from now on.
+    ``record_id`` and ``is_record_gone``: see ``Receipt``.
+    """
 
     entry: Entry
     outcome: Outcome
@@ -26,11 +30,16 @@ class Settlement(NamedTuple):
     detail: str = ""
     retry_at_ms: int = 0
     park: bool = False
+    record_id: str = ""
+    is_record_gone: bool = False
 
 
 @dataclass(slots=True)
 class SettleResult:
-    """What settling changed: entries by outcome, waiters set free, objects to be rendered again."""
+    """What settling changed: entries by outcome, waiters set free, objects to be rendered again.
+
+    ``retried`` counts the entries that stay in the outbox, those with their properties written among them.
+    """
 
     accepted: int = 0
     rejected: int = 0
@@ -45,7 +54,7 @@ def settle(
     """Write down the outcomes of one batch. ``unknown_resend_ms``: see unknown.py."""
     accepted = [s.entry for s in settlements if s.outcome is Outcome.ACCEPTED]
     rejected = [s for s in settlements if s.outcome is Outcome.REJECTED]
-    retried = [s for s in settlements if s.outcome is Outcome.RETRY]
+    retried = [s for s in settlements if s.outcome in (Outcome.RETRY, Outcome.WRITTEN)]
     result = SettleResult(len(accepted), len(rejected), len(retried))
     if accepted:
         _accept(store, accepted, now_ms)
@@ -68,9 +77,10 @@ def settle(
     if retried:
         store.db.executemany(
             f"UPDATE outbox SET attempts = CASE WHEN ? THEN max(attempts + 1, {SUSPECT}) ELSE attempts + 1 END,"
-            f" not_before_ms = ? WHERE {_SAME}",
-            [(s.park, s.retry_at_ms, *_identity(s.entry)) for s in retried],
+            f" not_before_ms = ?, only_links = max(only_links, ?) WHERE {_SAME}",
+            [(s.park, s.retry_at_ms, s.outcome is Outcome.WRITTEN, *_identity(s.entry)) for s in retried],
         )
+    ledger.note_records(store, [(s.entry.ref, s.record_id) for s in settlements if s.record_id or s.is_record_gone])
     ledger.note_answers(store, [(s.entry.ref, _answer(s)) for s in (*rejected, *retried)], now_ms)
     done: list[ObjectRef] = [e.ref for e in accepted] + [s.entry.ref for s in rejected]
     _remove(store, accepted + [s.entry for s in rejected])

@@ -265,14 +265,17 @@ class Renderer:
         now_ms = self._clock.now_ms()
         self._store.db.execute(
             "INSERT INTO outbox (kind, id, rank, urgency, action, changed_at, hash, properties, refs, commit_ms,"
-            " rendered_ms, position, read_ms, email) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " rendered_ms, position, read_ms, email, is_backfill)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (kind, id) DO UPDATE SET urgency = min(urgency, excluded.urgency), action = excluded.action,"
             " changed_at = excluded.changed_at, hash = excluded.hash, properties = excluded.properties,"
             " refs = excluded.refs, commit_ms = excluded.commit_ms, rendered_ms = excluded.rendered_ms,"
             " position = excluded.position, read_ms = excluded.read_ms, email = excluded.email,"
+            " is_backfill = min(is_backfill, excluded.is_backfill), only_links = 0,"
             " attempts = 0, not_before_ms = 0, blocked_by = NULL",
             (ref.kind.value, ref.id, RANK[ref.object_type], int(cause.urgency), action.value, changed_at, digest,
-             properties, refs, cause.commit_ms or now_ms, now_ms, cause.position, cause.read_ms, email),
+             properties, refs, cause.commit_ms or now_ms, now_ms, cause.position, cause.read_ms, email,
+             int(cause.urgency is Urgency.HISTORY)),
         )  # fmt: skip
         self.enqueued += 1
 

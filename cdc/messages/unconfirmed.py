@@ -27,6 +27,11 @@ def is_noted(store: Store, ref: ObjectRef) -> bool:
     return store.db.execute("SELECT 1 FROM unknown WHERE kind = ? AND id = ?", pair).fetchone() is not None
 
 
+def is_any(store: Store) -> bool:
+    """Whether any object has such an attempt."""
+    return store.db.execute("SELECT 1 FROM unknown LIMIT 1").fetchone() is not None
+
+
 def note_interrupted(store: Store) -> None:
     """At start: what waits though it was tried may have been on the wire when the last run ended."""
     store.db.execute(

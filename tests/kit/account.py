@@ -6,10 +6,11 @@ over. What a request does (lands, lands late, is never answered) is said with it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Final, Literal
 
 from cdc.engine.engine import Replica
 from cdc.members import handover
@@ -22,6 +23,8 @@ from tests.kit.toy import FixedClock, ToyMapper, toy_replica, transaction
 
 Fate = Literal["accepted", "landed", "late", "lost"]
 """Of a request: answered; arrived, or to arrive later, or never, and not answered."""
+
+NO_RECORDS: Final[Mapping[ObjectRef, str]] = MappingProxyType({})
 
 RESEND_MS = 120_000
 _LIMITS = Limits(messages=1000, size=1 << 20)
@@ -88,8 +91,8 @@ class Account:
             with self.members[member].store.transaction():
                 is_more = self.members[member].work()
 
-    def send(self, fate: Fate = "accepted") -> int:
-        """The leader sends what it may; how many messages that is."""
+    def send(self, fate: Fate = "accepted", records: Mapping[ObjectRef, str] = NO_RECORDS) -> int:
+        """The leader sends what it may; how many messages that is. ``records``: the record ids that HubSpot answers."""
         store = self.members[self.leader].store
         sent = 0
         for rank in range(3):
@@ -100,7 +103,10 @@ class Account:
                 self._on_the_wire(entries, fate)
                 with store.transaction():
                     if fate == "accepted":
-                        settlements = [Settlement(entry, Outcome.ACCEPTED) for entry in entries]
+                        settlements = [
+                            Settlement(entry, Outcome.ACCEPTED, record_id=records.get(entry.ref, ""))
+                            for entry in entries
+                        ]
                         settle(store, settlements, self.clock.now_ms(), unknown_resend_ms=RESEND_MS)
                     else:
                         unconfirmed.note(store, [entry.ref for entry in entries])

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdc.members.handover import TOLD_WITHIN_MS
-from cdc.model import Action
+from cdc.model import Action, Kind, ObjectRef
 from tests.kit.account import RESEND_MS, Account
 from tests.kit.example_count import example_count
 from tests.kit.toy import delete, insert, update
@@ -149,6 +149,19 @@ def test_who_stepped_down_sends_nothing_again(account: Account) -> None:
     account.work(0)
 
     must_be_settled(account)
+
+
+def test_members_know_the_records_that_the_leader_learnt(account: Account) -> None:
+    """The record ids of receipts go over with the objects' states, so who takes over finds every record."""
+    account.commit(insert("orders", 5, None, "9.00"))
+    account.apply(0)
+    account.send(records={ObjectRef(Kind.ORDER, 5): "500"})
+    account.publish()
+    account.read(1)
+
+    held = account.members[1].renderer.ledger.get(ObjectRef(Kind.ORDER, 5))
+    assert held is not None
+    assert held.record_id == "500"
 
 
 step = st.one_of(
