@@ -97,7 +97,7 @@ def _empty(replica: Replica) -> None:
             if words[:2] == ["CREATE", "TABLE"] and words[5] not in ("meta", "load", "relay_queue"):
                 store.db.execute(f"DELETE FROM {words[5]}")
         store.db.execute("UPDATE load SET cursor = NULL, done = 0, rows = 0")
-        store.db.execute("DELETE FROM meta WHERE key != 'schema'")
+        store.db.execute("DELETE FROM meta")
         store.set_meta(_REBUILDING, True)
         journal.go_on_from(store, 0)
     replica.undo()

@@ -33,8 +33,6 @@ from collections.abc import Iterable
 
 from cdc.model import TableSpec
 
-SCHEMA_VERSION = 1
-
 FIXED = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tombstone (
@@ -109,28 +107,6 @@ CREATE TABLE IF NOT EXISTS orphan (
     detail TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
 """
 
-ADDED = {
-    "ledger": {
-        "rendered_lsn": "0", "sent_ms": "0", "answered_ms": "0", "answer": "''", "email": "x''", "email_at": "0",
-        "email_new": "x''",
-    },
-    "outbox": {"read_ms": "0", "email": "x''"},
-    "sweep": {"unless_table": "''", "unless_column": "''"},
-}  # fmt: skip
-"""Columns that came after version 1 was first written, with their defaults: a state without them gets them when it is
-opened, and an older program, which does not name them, still reads it."""
-
-_KINDS = {"''": "TEXT", "x''": "BLOB"}
-
-
-def add_columns(connection: sqlite3.Connection) -> None:
-    """Give the fixed tables of an older state the columns that they lack."""
-    for table, columns in ADDED.items():
-        held = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
-        for name in columns.keys() - held if held else ():
-            kind = _KINDS.get(columns[name], "INTEGER")
-            connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind} NOT NULL DEFAULT {columns[name]}")
-
 
 def quoted(name: str) -> str:
     """A table or column name as SQL."""
@@ -185,7 +161,6 @@ def create(
     for statement in FIXED.split(";\n"):
         if statement.strip():
             connection.execute(statement)
-    add_columns(connection)
     held = dict(connection.execute("SELECT tbl, signature FROM load"))
     for spec in specs:
         if held.get(spec.name) != signature(spec):

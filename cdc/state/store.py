@@ -16,7 +16,7 @@ from typing import Any
 
 from cdc.errors import SetupError, StateError
 from cdc.model import TableSpec
-from cdc.state import schema
+from cdc.state import migrations, schema
 
 STATE_FILE = "state.sqlite3"
 LOCK_FILE = "lock"
@@ -88,23 +88,9 @@ class Store:
         self.db.execute("PRAGMA wal_autocheckpoint = 2000")
         self.db.execute("PRAGMA journal_size_limit = 67108864")  # after a giant commit the WAL gives its disk back
         with self.transaction():
-            held = self._held_version()
-            if held not in (None, schema.SCHEMA_VERSION):
-                raise StateError(
-                    f"state folder {self.folder} was written by another version (schema {held}, ours is"
-                    f" {schema.SCHEMA_VERSION})",
-                    hint="run the version that wrote it, or remove the folder to import afresh",
-                )
+            migrations.migrate(self.db, self.folder, may_write=create)
             if create:
                 schema.create(self.db, self.tables.values(), indexes)
-            else:
-                schema.add_columns(self.db)
-            if held is None and create:
-                self.set_meta("schema", schema.SCHEMA_VERSION)
-
-    def _held_version(self) -> int | None:
-        known = self.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
-        return self.meta("schema", None) if known else None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

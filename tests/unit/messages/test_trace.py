@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from pathlib import Path
 
 from cdc.errors import OutcomeUnknownError
-from cdc.messages import dead_letters, render_queue
+from cdc.messages import render_queue
 from cdc.messages.trace import RowTrail, trail
 from cdc.model import Kind, ObjectRef, Outcome
 from cdc.replica.rows import ReplicaRows
-from cdc.state import schema
 from tests.kit.clock import simulate
 from tests.kit.delivery_harness import DeliveryHarness, customer, order, product, reject
 from tests.kit.fakesink import FakeSink, Plan
@@ -115,27 +113,4 @@ def test_the_rows_that_make_an_object_are_named_with_their_places(tmp_path: Path
     with replica.store.transaction():
         replica.places.begin_epoch(position(4, number=1))
     assert replica.places.place(ledger.rendered_lsn).startswith("an earlier log")
-    replica.close()
-
-
-def test_an_older_state_gets_the_columns_that_came_later(tmp_path: Path) -> None:
-    """A state of an earlier build is opened, not refused, and keeps what it holds."""
-    desk_folder = tmp_path / "state"
-    replica = toy_replica(desk_folder)
-    with replica.store.transaction():
-        replica.apply_group([transaction(100, insert("customers", 7, "ann@example.com", None))])
-    replica.close()
-    with sqlite3.connect(desk_folder / "state.sqlite3") as database:
-        for table, columns in schema.ADDED.items():
-            for name in columns:
-                database.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
-    database.close()
-
-    replica = toy_replica(desk_folder)
-    found = trail(replica.store, ObjectRef(Kind.CUSTOMER, 7), 0)
-
-    assert [one.state for one in found.where] == ["ready"]
-    assert found.ledger is not None
-    assert (found.ledger.sent_ms, found.ledger.answer) == (0, "")
-    assert dead_letters.show(replica.store, ObjectRef(Kind.CUSTOMER, 7)) is None
     replica.close()
