@@ -269,17 +269,32 @@ class BadRecord(NamedTuple):
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
+class ReportedPosition(NamedTuple):
+    """Where a record of another tool's topic says that the source's log has its row.
+
+    ``partition``: ``topic/partition`` of the record. ``position``: the place in the log of the server that the tool
+    reads, with the transaction's own GTID and the server that the event began on; None where the record tells none.
+    ``at_ms``: commit time in epoch milliseconds, 0 if unknown. ``is_snapshot``: ``position`` is where a snapshot was
+    taken. What is newer than what: ``cdc.kafka.row_order``.
+    """
+
+    partition: str
+    position: Position | None
+    at_ms: int = 0
+    is_snapshot: bool = False
+
+
 class Feed(NamedTuple):
     """What goes with a transaction that came over Kafka, beside its changes.
 
     ``rows_at``: the source's place of its rows, where they do not arrive in the source's order: newest by place wins.
-    ``offsets``: per ``topic/partition`` where to read on and the last place there, to be kept in the same local
-    commit; None: as they were. ``bad``: records set aside. ``is_loaded``: everything that the topics held at the start
-    is applied with this one. ``is_whole``: whether the relay says that all so far is the whole store; None: as it was.
+    ``offsets``: per ``topic/partition`` where to read on, to be kept in the same local commit; None: as they were.
+    ``bad``: records set aside. ``is_loaded``: everything that the topics held at the start is applied with this one.
+    ``is_whole``: whether the relay says that all so far is the whole store; None: as it was.
     """
 
-    rows_at: Position | None = None
-    offsets: Mapping[str, tuple[int, str]] | None = None
+    rows_at: ReportedPosition | None = None
+    offsets: Mapping[str, int] | None = None
     bad: tuple[BadRecord, ...] = ()
     is_loaded: bool = False
     is_whole: bool | None = None

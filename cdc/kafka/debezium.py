@@ -18,9 +18,10 @@ from cdc.kafka.foreign import (
     SourceChange,
     Tables,
     cells_of,
+    milliseconds,
     must_have_key,
     parse_json,
-    place_of,
+    position_of,
 )
 from cdc.model import Cells, Change, Op, TableSpec
 
@@ -86,8 +87,8 @@ class DebeziumReader:
         if kind is Op.DELETE and before is None:
             before = self._key_cells(spec, key)
         change = Change(spec.name, kind, before, after, cascades=kind is Op.DELETE and NEW_KEY not in headers)
-        place = place_of(source.get("file"), source.get("pos"), source.get("server_id"), source.get("gtid"))
-        return [SourceChange(change, place, int(source.get("ts_ms") or 0))]
+        position = position_of(source.get("file"), source.get("pos"), source.get("server_id"), source.get("gtid"))
+        return [SourceChange(change, position, milliseconds(source.get("ts_ms")), _is_snapshot(source.get("snapshot")))]
 
     def _flattened(
         self, topic: str, row: Mapping[str, Any], schema: Mapping[str, Any] | None, key: bytes | None
@@ -102,10 +103,12 @@ class DebeziumReader:
         op, deleted = added("op"), added("deleted")
         if op not in (None, "m", *_OPS):
             raise BadRecordError(f"its {self._prefix}op is {op!r}")
-        place = place_of(
-            added("source_file", "file"), added("source_pos", "pos"), added("source_server_id", "server_id")
-        )
-        commit_ms = int(added("source_ts_ms", "ts_ms") or 0)
+        position = position_of(
+            added("source_file", "file"), added("source_pos", "pos"), added("source_server_id", "server_id"),
+            added("source_gtid", "gtid"),
+        )  # fmt: skip
+        commit_ms = milliseconds(added("source_ts_ms", "ts_ms"))
+        is_snapshot = _is_snapshot(added("source_snapshot", "snapshot"))
         cells = self._cells(spec, row, _fields(schema) if schema else None, "value")
         if op == "t":
             change = Change(spec.name, Op.TRUNCATE, None, None)
@@ -114,7 +117,7 @@ class DebeziumReader:
         else:
             change = Change(spec.name, Op.UPDATE if op == "u" else Op.INSERT, None, cells)
             self._tables.look(spec, row)
-        return [SourceChange(change, place, commit_ms)]
+        return [SourceChange(change, position, commit_ms, is_snapshot)]
 
     def _tombstone(self, topic: str, key: bytes | None) -> list[SourceChange]:
         """The row is gone; usually its deletion stood right before, unless compaction took that away."""
@@ -145,6 +148,13 @@ class DebeziumReader:
             return held[1]
 
         return must_have_key(spec, cells_of(spec, row, reader))
+
+
+def _is_snapshot(told: object) -> bool:
+    """Whether the row was read by a snapshot at one place of the log: an incremental one's rows carry places of the
+    moment, as changes do. Debezium: ``true``, ``first``, ``last``, ``first_in_data_collection`` and so on.
+    """
+    return told is True or (isinstance(told, str) and told.lower() not in ("", "false", "incremental"))
 
 
 def _fields(schema: Mapping[str, Any] | None, name: str = "") -> dict[str, Any]:

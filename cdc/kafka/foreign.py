@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from cdc.model import ABSENT, Absent, Cells, Change, Position, TableSpec, Value
+from cdc.model import ABSENT, LSN_FILE_BITS, LSN_OFFSET_BITS, Absent, Cells, Change, Position, TableSpec, Value
 
 
 class BadRecordError(Exception):
@@ -18,19 +18,23 @@ class BadRecordError(Exception):
 class SourceChange(NamedTuple):
     """One row's change as another tool tells it.
 
-    ``place``: where the source's log has it; None where the message does not tell. ``server``: the source's identity
-    there. ``commit_ms``: epoch milliseconds, 0 if unknown.
+    ``position``: where the source's log has it; None where the message does not tell. ``commit_ms``: epoch
+    milliseconds, 0 if unknown. ``is_snapshot``: the row was read by a snapshot that was taken at ``position``.
     """
 
     change: Change
-    place: Position | None
+    position: Position | None
     commit_ms: int
+    is_snapshot: bool = False
 
 
-NO_PLACE: Final = Position("", 0)
 Reader = Callable[[Any], "Value | Absent"]
 """One column's JSON value → its value. Raises ValueError, TypeError or a kind of these for what does not fit."""
 
+
+MOST_DIGITS: Final = 16
+MOST_MS: Final = 1 << 52
+"""Beyond the year 140,000: no clock says so, and SQLite holds it."""
 
 OnLack = Callable[[str, Sequence[str]], None]
 """Called with a table and the mapped columns that a row of it was told without."""
@@ -97,8 +101,25 @@ def must_have_key(spec: TableSpec, cells: Cells) -> Cells:
     return cells
 
 
-def place_of(file: object, offset: object, server: object, gtid: object = "") -> Position | None:
-    """The source's place, None without one."""
+def position_of(file: object, offset: object, server: object, gtid: object = "") -> Position | None:
+    """The source's place, None without one. Raises BadRecordError for a place that no server's log has."""
     if not isinstance(file, str) or not isinstance(offset, int) or not file.rpartition(".")[2].isdecimal():
         return None
+    number = file.rpartition(".")[2]
+    if len(number) > MOST_DIGITS or int(number) >= 1 << LSN_FILE_BITS or not 0 <= offset < 1 << LSN_OFFSET_BITS:
+        raise BadRecordError("its source's file or position is beyond any log")
     return Position(file, offset, gtid if isinstance(gtid, str) else "", str(server) if server is not None else "")
+
+
+def milliseconds(value: object, *, per_s: int = 1000) -> int:
+    """A commit time as epoch milliseconds, 0 for none. Raises BadRecordError for what is no time.
+
+    ``per_s``: how many of the value's units are a second.
+    """
+    if value is None:
+        return 0
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= MOST_DIGITS:
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_MS:
+        raise BadRecordError("its commit time is no time")
+    return value * 1000 // per_s

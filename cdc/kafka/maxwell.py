@@ -22,9 +22,10 @@ from cdc.kafka.foreign import (
     SourceChange,
     Tables,
     cells_of,
+    milliseconds,
     must_have_key,
     parse_json,
-    place_of,
+    position_of,
 )
 from cdc.model import ABSENT, Absent, Cells, Change, Op, TableSpec, Value
 
@@ -75,10 +76,8 @@ class MaxwellReader:
             before = self._cells(spec, {**data, **old})
         change = Change(spec.name, op, cells, None) if op is Op.DELETE else Change(spec.name, op, before, cells)
         file, _, offset = str(message.get("position") or "").rpartition(":")
-        place = place_of(
-            file, int(offset) if offset.isdecimal() else None, message.get("server_id"), message.get("gtid")
-        )
-        return [SourceChange(change, place, int(message.get("ts") or 0) * 1000)]
+        position = position_of(file, _number(offset), message.get("server_id"), message.get("gtid"))
+        return [SourceChange(change, position, milliseconds(message.get("ts"), per_s=1))]
 
     def _tombstone(self, key: bytes | None) -> list[SourceChange]:
         named = parse_json(key, "key") if key is not None else {}
@@ -108,6 +107,11 @@ def _reader(known: ColumnType | None) -> Reader:
     if known is not None and known.base in ("float", "double"):
         return float
     return _plain
+
+
+def _number(text: str) -> int | None:
+    """None for what is no number; one beyond any log is left for ``position_of`` to refuse."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 1000 else None
 
 
 def _plain(value: Any) -> Value | Absent:

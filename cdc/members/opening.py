@@ -28,7 +28,7 @@ from cdc.model import LSN_OFFSET_BITS, Position, StaleTable, Start, TableSpec
 from cdc.protocols import Clock
 from cdc.replica.cascades import core_foreign_keys
 from cdc.settings.config import Settings
-from cdc.source.kafka import DAY_MS, MARGIN, Decoder, ForeignDecoder, KafkaSource, LogPositions, parse_place
+from cdc.source.kafka import DAY_MS, MARGIN, Decoder, ForeignDecoder, KafkaSource, LogPositions
 from cdc.source.relayed import RelayDecoder
 from mappers.mapping import MagentoMapping
 
@@ -194,7 +194,7 @@ def _begin_foreign(replica: Replica, source: KafkaSource) -> LogPositions:
     replica.resume_mapping()
     kept = replica.feeds.offsets()
     offsets = source.beginnings()
-    resumed = {p: kept[name][0] for p in source.partitions if (name := f"{p.topic}/{p.partition}") in kept}
+    resumed = {p: kept[name] for p in source.partitions if (name := f"{p.topic}/{p.partition}") in kept}
     source.check_offsets(resumed)
     return LogPositions({**offsets, **resumed}, is_loading=not replica.complete)
 
@@ -217,8 +217,7 @@ def _foreign_decoder(settings: Settings, replica: Replica) -> ForeignDecoder:
         read = DebeziumReader(tables, types, modes, prefix=values.add_fields_prefix).read
     held = replica.places.position
     assert held is not None
-    last = {name: parse_place(place) for name, (_, place) in replica.feeds.offsets().items() if place}
-    return ForeignDecoder(read, BadRecordError, held, last, stops=kafka.on_bad_record == "stop")
+    return ForeignDecoder(read, BadRecordError, held, stops=kafka.on_bad_record == "stop")
 
 
 def _warn_of_lacks(table: str, columns: Sequence[str]) -> None:

@@ -1,51 +1,59 @@
-"""What a member keeps of the topics it reads: offsets, LSNs of the source's places, records set aside.
+"""What a member keeps of the topics it reads: offsets, what orders the rows, records set aside.
 
-Rows that do not arrive in the source's order carry LSNs of the source's own places, one rising number per server:
-a server that was not seen before (a failover) counts as newer than all before it. Use inside a store transaction.
+Rows that do not arrive in the source's order carry LSNs made of the source's own places (``cdc.kafka.row_order``).
+Use inside a store transaction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import structlog
+
 from cdc.errors import StateError
-from cdc.model import LSN_FILE_BITS, LSN_OFFSET_BITS, BadRecord, Feed, Position
+from cdc.kafka.row_order import PositionsExhaustedError, RowOrder
+from cdc.model import BadRecord, Feed, ReportedPosition
 from cdc.state.store import Store
 
-_OFFSETS, _SERVERS, _HIGH, _FED, _WHOLE = "topic_offsets", "source_servers", "source_high", "fed_ms", "topic_is_whole"
+log = structlog.get_logger(__name__)
+
+_OFFSETS, _ORDER, _FED, _WHOLE = "topic_offsets", "row_order", "fed_ms", "topic_is_whole"
 
 
 class Feeds:
-    """Holds the bases of the servers' LSNs in memory; to be made anew after a transaction was undone."""
+    """Holds the order of rows in memory; to be made anew after a transaction was undone."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._servers: dict[str, int] = store.meta(_SERVERS, {})
-        self._high: int = store.meta(_HIGH, 0)
+        self._order = RowOrder(store.meta(_ORDER, None))
         self.is_whole: bool = store.meta(_WHOLE, False)
         """Whether what was read of the relay's topic is the whole store."""
 
-    def lsn(self, place: Position) -> int:
-        """The place as an integer; 0 for no place. Raises StateError past 33 million log files."""
-        if not place.file:
-            return 0
-        base = self._servers.get(place.server)
-        if base is None:
-            base = self._servers[place.server] = self._high + 1 if self._servers else 0
-            self._store.set_meta(_SERVERS, self._servers)
-        number = base + place.file_number
-        if number >= 1 << LSN_FILE_BITS or place.offset >= 1 << LSN_OFFSET_BITS:
-            raise StateError(f"place {place} of the source does not fit the state's lsns")
-        if number > self._high:
-            self._high = number
-            self._store.set_meta(_HIGH, number)
-        return number << LSN_OFFSET_BITS | place.offset
+    def lsn(self, told: ReportedPosition) -> int:
+        """The LSN of a record's rows. Raises StateError once LSNs have no room for another log of the source."""
+        epochs = self._order.epochs
+        try:
+            lsn = self._order.lsn(told)
+        except PositionsExhaustedError as error:
+            raise StateError(
+                f"{error}: the state has no room for more",
+                hint="two connectors that read different servers may write to the same topics: let one of them write,"
+                " then remove the state folder, which is filled again from the topics",
+            ) from error
+        if self._order.epochs > epochs:
+            log.warning(
+                "source_log_changed", topic=told.partition, position=str(told.position), logs=self._order.epochs
+            )
+        if self._order.is_to_be_kept:  # rows of this commit carry LSNs of it
+            self._store.set_meta(_ORDER, self._order.dump())
+        return lsn
 
     def take(self, feed: Feed, now_ms: int) -> None:
         """Keep offsets and bad records with the rows they belong to."""
         self._store.set_meta(_FED, now_ms)
         if feed.offsets is not None:
             self._store.set_meta(_OFFSETS, {**self.offsets(), **feed.offsets})
+            self._store.set_meta(_ORDER, self._order.dump())
         if feed.is_whole is not None:
             self.note_whole(feed.is_whole)
         self._store.db.executemany(
@@ -68,10 +76,10 @@ class Feeds:
         held: int = self._store.meta(_FED, 0)
         return held
 
-    def offsets(self) -> Mapping[str, tuple[int, str]]:
-        """Per ``topic/partition`` where to read on, and the last place there."""
-        held = self._store.meta(_OFFSETS, {})
-        return {name: (int(offset), str(place)) for name, (offset, place) in held.items()}
+    def offsets(self) -> Mapping[str, int]:
+        """Per ``topic/partition`` where to read on."""
+        held: dict[str, int] = self._store.meta(_OFFSETS, {})
+        return held
 
 
 def bad_records(store: Store) -> list[tuple[BadRecord, int]]:

@@ -27,8 +27,9 @@ from aiokafka.structs import ConsumerRecord
 
 from cdc.errors import CdcError, PositionLostError, SetupError, SourceDisconnectedError
 from cdc.kafka.connect import login_fault, refusal
+from cdc.kafka.foreign import SourceChange
 from cdc.kafka.topic_id import topic_ids
-from cdc.model import BadRecord, Feed, Position, Transaction
+from cdc.model import BadRecord, Feed, Position, ReportedPosition, Transaction
 
 log = structlog.get_logger(__name__)
 
@@ -304,16 +305,14 @@ def _lost(what: str) -> PositionLostError:
 class ForeignDecoder:
     """Records of other tools, one transaction each; rows carry the source's place, offsets are kept per partition.
 
-    ``last``: per ``topic/partition`` the last place told there, for records that tell none. ``read`` raises
-    ``bad`` errors for records that make no sense: set aside, or with ``stops`` the end.
+    ``read`` raises ``bad`` errors for records that make no sense: set aside, or with ``stops`` the end.
     """
 
     def __init__(
         self,
-        read: Callable[..., Sequence[tuple[Any, Position | None, int]]],
+        read: Callable[..., Sequence[SourceChange]],
         bad: type[Exception],
         arrived: Position,
-        last: Mapping[str, Position],
         *,
         stops: bool,
     ) -> None:
@@ -321,22 +320,17 @@ class ForeignDecoder:
         self._bad = bad
         self.arrived = arrived
         self.is_whole = True
-        self._last = dict(last)
         self._stops = stops
-        self._offsets: dict[str, tuple[int, str]] = {}
+        self._offsets: dict[str, int] = {}
 
     def take(self, record: ConsumerRecord) -> Iterator[Transaction]:
         """See Decoder."""
         name = f"{record.topic}/{record.partition}"
-        place = self._last.get(name, Position("", 0))
         self.arrived = Position(self.arrived.file, self.arrived.offset + 1, server=self.arrived.server)
-        changes: tuple[Any, ...] = ()
+        found: Sequence[SourceChange] = ()
         bad: tuple[BadRecord, ...] = ()
-        commit_ms = 0
         try:
-            rows = self._read(record.topic, record.key, record.value, record.headers or ())
-            for change, told, commit_ms in rows:  # noqa: B007  # the last time is used below
-                changes, place = (change,), told or place
+            found = self._read(record.topic, record.key, record.value, record.headers or ())
         except self._bad as error:
             if self._stops:
                 raise SetupError(
@@ -347,10 +341,13 @@ class ForeignDecoder:
             log.error(
                 "bad_record", topic=record.topic, partition=record.partition, offset=record.offset, reason=str(error)
             )
-        self._last[name] = place
-        text = f"{place.file}:{place.offset}:{place.server}" if place.file else ""
-        self._offsets[name] = record.offset + 1, text
-        yield Transaction(changes, self.arrived, commit_ms, record_size(record), feed=Feed(place, bad=bad))
+        self._offsets[name] = record.offset + 1
+        changes = tuple(one.change for one in found)
+        at_ms = max((one.commit_ms for one in found), default=0)
+        if 0 < record.timestamp < at_ms - DAY_MS:  # a session's SET TIMESTAMP: the record was written after the commit
+            at_ms = record.timestamp
+        told = ReportedPosition(name, found[-1].position, at_ms, found[-1].is_snapshot) if found else None
+        yield Transaction(changes, self.arrived, at_ms, record_size(record), feed=Feed(told, bad=bad))
 
     def pause(self) -> Iterator[Transaction]:
         """See Decoder."""
@@ -365,10 +362,3 @@ class ForeignDecoder:
 def record_size(record: ConsumerRecord) -> int:
     """About what the record takes in memory, in bytes."""
     return 300 + len(record.value or b"") + len(record.key or b"")
-
-
-def parse_place(text: str) -> Position:
-    """The place that an offset was kept with."""
-    file, _, rest = text.partition(":")
-    offset, _, server = rest.partition(":")
-    return Position(file, int(offset or 0), server=server)

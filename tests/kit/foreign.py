@@ -49,13 +49,20 @@ class Debezium:
         return self._message({name: row[name] for name in keys}, types)
 
     def value(
-        self, table: str, op: str, before: Row | None, after: Row | None, place: tuple[str, int], ts_ms: int = 0
+        self,
+        table: str,
+        op: str,
+        before: Row | None,
+        after: Row | None,
+        place: tuple[str, int],
+        ts_ms: int = 0,
+        **told: Any,
     ) -> bytes:
-        """One change's value; ``place``: file and position of its event."""
+        """One change's value; ``place``: file and position of its event. ``told``: other fields of ``source``."""
         source = {
             "version": "3.3.0.Final", "connector": self.connector.name, "name": "shop", "ts_ms": ts_ms,
             "snapshot": "true" if op == "r" else "false", "db": self.database, "table": table, "server_id": 4201,
-            "gtid": None, "file": place[0], "pos": place[1], "row": 0, "thread": 7,
+            "gtid": None, "file": place[0], "pos": place[1], "row": 0, "thread": 7, **told,
         }  # fmt: skip
         if self.connector.flatten is not None:
             return self._flattened(table, op, before, after, source)

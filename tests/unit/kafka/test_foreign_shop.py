@@ -16,9 +16,9 @@ from cdc.engine.engine import Replica
 from cdc.kafka.column_types import known_types
 from cdc.kafka.debezium import DebeziumReader
 from cdc.kafka.debezium_values import ValueModes
-from cdc.kafka.foreign import NO_PLACE, SourceChange, Tables
+from cdc.kafka.foreign import SourceChange, Tables
 from cdc.kafka.maxwell import MaxwellReader
-from cdc.model import Change, Feed, Op, Position, Start, StartKind, TableSpec, Transaction
+from cdc.model import Change, Feed, Op, Position, ReportedPosition, Start, StartKind, TableSpec, Transaction
 from cdc.replica.cascades import core_foreign_keys
 from cdc.settings.config import Settings
 from cdc.source.files import FilesSource
@@ -122,12 +122,10 @@ def shuffled(messages: list[Message], seed: int) -> list[Message]:
 
 
 def transactions(messages: list[Message], read: Callable[..., list[SourceChange]]) -> Iterator[Transaction]:
-    """As the source makes them: a place that a record does not tell is the last of its topic."""
-    last: dict[str, Position] = {}
+    """As the source makes them."""
     for number, (topic, key, value) in enumerate(messages, 1):
-        for change, place, commit_ms in read(topic, key, value):
-            at = place or last.get(topic, NO_PLACE)
-            last[topic] = at
+        for change, position, commit_ms, is_snapshot in read(topic, key, value):
+            at = ReportedPosition(topic, position, commit_ms, is_snapshot)
             yield Transaction((change,), Position("arrival.0", number), commit_ms, feed=Feed(rows_at=at))
 
 

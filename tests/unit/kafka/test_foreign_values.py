@@ -83,7 +83,7 @@ def test_debezium_values_are_what_select_shows(connector: Connector) -> None:
         [found] = reader.read("shop.magento.grid", None, writer.value("grid", "c", None, row, PLACE))
 
         assert found.change.after == tuple(shown(connector, name, row[name]) for name in SPEC.columns)
-        assert (found.place.file, found.place.offset) == PLACE if found.place else False
+        assert (found.position.file, found.position.offset) == PLACE if found.position else False
 
 
 def test_a_schema_is_enough_without_types() -> None:
@@ -155,7 +155,7 @@ def test_shapes_of_debezium() -> None:
     assert gone.change.before is not None
     assert gone.change.before[0] == row["id"]
     assert (gone.change.cascades, moved.change.cascades) == (True, False)
-    assert (tombstone.change.op, tombstone.place) == (Op.DELETE, None)
+    assert (tombstone.change.op, tombstone.position) == (Op.DELETE, None)
     assert reader.read("t", None, b'{"ts_ms": 1}') == []
     assert reader.read("t", None, b'{"source": {}, "databaseName": "magento", "ddl": "CREATE TABLE x"}') == []
 
@@ -173,7 +173,7 @@ def test_flattened_messages(added: tuple[str, ...], schemas: bool) -> None:
 
     assert (made.change.op, made.change.after) == (Op.INSERT, tuple(row[name] for name in SPEC.columns))
     assert gone.change.op is Op.DELETE
-    assert (made.place is not None) == bool(added)
+    assert (made.position is not None) == bool(added)
     assert made.commit_ms == (5 if added else 0)
 
 

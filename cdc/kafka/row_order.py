@@ -1,0 +1,228 @@
+"""Which of two rows told by other tools' topics is newer: every record gets an LSN, one rising integer. Pure.
+
+Records of one partition come in the order of the source's log, except for repetitions after a restart of the tool.
+Topics are not ordered among each other: a child's row may come before or after its parent's deletion. What a record
+says of its place in the source's log decides, never the moment at which the record is read:
+
+* **File and position** order everything that one log told: changes, and the rows of a snapshot, which carry the place
+  where the snapshot was taken. A snapshot names no server (Debezium writes server_id 0).
+* **The server id says nothing of the log.** An event keeps the id of the server that it began on, while file and
+  position are those of the server that the tool reads, which may be a replica or a node of a cluster.
+* **Another log** (a failover, a reset, a restored server) begins a new *epoch*, whose LSNs are above all before. It is
+  known by a record whose place lies before what its partition told already, and which is no repetition: its commit
+  time is later, or its GTID or its server was never told there.
+* **The commit time** says which epoch a record of another partition belongs to: each epoch has a first moment, which a
+  later record may move to an earlier one.
+
+So a partition's newest record is never taken for an old one: the worst that a wrong guess does is that a repetition is
+applied again, and the records that follow the repetition repeat what came after it. Where a tool tells neither time nor
+GTID, the order within the partition counts for places that go back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, NamedTuple
+
+from cdc.model import LSN_FILE_BITS, LSN_OFFSET_BITS, Position, ReportedPosition
+
+MOST_SOURCES: Final = 64
+"""GTID sources, servers and snapshots remembered; the oldest is forgotten, which makes at most an epoch too many."""
+SNAPSHOT_MS: Final = 86_400_000
+"""A place is of the same snapshot as before if its rows were read within a day of each other."""
+
+Place = tuple[str, int, int]
+"""Log files' common name, file number, offset."""
+
+
+class PositionsExhaustedError(Exception):
+    """More epochs and log files were told than an LSN has room for."""
+
+
+class Epoch(NamedTuple):
+    """``since_ms``: the earliest commit time known of it. ``base``: added to the numbers of its log files."""
+
+    since_ms: int
+    base: int
+
+
+@dataclass
+class _Partition:
+    """What one partition told so far. ``low`` and ``high`` are places of the epoch ``epoch``."""
+
+    epoch: int = -1
+    low: Place = ("", 0, 0)
+    high: Place = ("", 0, 0)
+    newest_ms: int = 0
+    lsn: int = 0
+    servers: dict[str, int] = field(default_factory=dict)
+    gtids: dict[str, int] = field(default_factory=dict)
+
+
+class RowOrder:
+    """The LSNs of records. ``held``: what ``dump`` returned."""
+
+    def __init__(self, held: Mapping[str, Any] | None = None) -> None:
+        held = held or {}
+        self._epochs = [Epoch(*epoch) for epoch in held.get("epochs", ((0, 0),))]
+        self._high: int = held.get("high", 0)
+        self._snapshots: dict[Place, tuple[int, int]] = {
+            (log, number, offset): (epoch, at_ms) for log, number, offset, epoch, at_ms in held.get("snapshots", ())
+        }
+        self._partitions = {
+            name: _Partition(**{**told, "low": tuple(told["low"]), "high": tuple(told["high"])})
+            for name, told in held.get("partitions", {}).items()
+        }
+        self.is_to_be_kept = False
+        """Whether an epoch or a log file is new: to be kept in the commit that holds the rows."""
+
+    @property
+    def epochs(self) -> int:
+        """How many logs are known to follow each other."""
+        return len(self._epochs)
+
+    def dump(self) -> dict[str, Any]:
+        """All of it, as JSON takes it."""
+        self.is_to_be_kept = False
+        return {
+            "epochs": [tuple(epoch) for epoch in self._epochs],
+            "high": self._high,
+            "snapshots": [(*place, *known) for place, known in self._snapshots.items()],
+            "partitions": {name: asdict(partition) for name, partition in self._partitions.items()},
+        }
+
+    def lsn(self, told: ReportedPosition) -> int:
+        """The record's LSN. Raises PositionsExhaustedError.
+
+        A record that tells no position (a tombstone) is as new as the record before it in its partition.
+        """
+        partition = self._partitions.setdefault(told.partition, _Partition())
+        if told.position is None:
+            return partition.lsn
+        place = _place(told.position)
+        epoch = self._epoch(partition, told, place)
+        if epoch is not None:
+            self._note_place(partition, epoch, place)
+            partition.lsn = self._number(epoch, place)
+        _note_sources(partition, told)
+        if told.is_snapshot and epoch is not None:
+            self._note_snapshot(place, epoch, told.at_ms)
+        return partition.lsn
+
+    # ------------------------------------------------------------------------------------------------- the epoch
+
+    def _epoch(self, partition: _Partition, told: ReportedPosition, place: Place) -> int | None:
+        """The epoch that the record belongs to; None if only the order of its partition counts."""
+        known = self._snapshots.get(place) if told.is_snapshot else None
+        if known is not None and told.at_ms - known[1] <= SNAPSHOT_MS:
+            return known[0]  # whichever partition told of this snapshot first
+        by_time = self._by_time(told.at_ms)
+        if partition.epoch < 0:
+            return by_time
+        if place[0] == partition.high[0] and place >= partition.high:
+            return max(partition.epoch, by_time)
+        seen = _was_seen(partition, told)
+        if seen is None:
+            return None
+        if seen:  # a repetition: of this epoch's log, or of an older one
+            is_of_this_log = place[0] == partition.low[0] and place >= partition.low
+            return partition.epoch if is_of_this_log else min(by_time, max(partition.epoch - 1, 0))
+        return self._next_epoch(partition.epoch, told.at_ms, by_time)
+
+    def _by_time(self, at_ms: int) -> int:
+        found = 0
+        for number, epoch in enumerate(self._epochs):
+            if epoch.since_ms <= at_ms:
+                found = number
+        return found
+
+    def _next_epoch(self, current: int, at_ms: int, by_time: int) -> int:
+        """The epoch of a record that is of another log than the records of its partition so far."""
+        if by_time > current:
+            return by_time
+        self.is_to_be_kept = True
+        since_ms = max(at_ms, self._epochs[current].since_ms)
+        if current + 1 < len(self._epochs):  # another partition told of it first, with a later record
+            self._epochs[current + 1] = self._epochs[current + 1]._replace(since_ms=since_ms)
+        else:
+            self._epochs.append(Epoch(since_ms, self._high + 1))
+        return current + 1
+
+    # -------------------------------------------------------------------------------------------- what is remembered
+
+    def _number(self, epoch: int, place: Place) -> int:
+        number = self._epochs[epoch].base + place[1]
+        if number >= 1 << LSN_FILE_BITS or place[2] >= 1 << LSN_OFFSET_BITS:
+            raise PositionsExhaustedError(f"position {place[0]}.{place[1]:06d}:{place[2]} after {epoch} other logs")
+        if number > self._high:
+            self._high = number
+            self.is_to_be_kept = True
+        return number << LSN_OFFSET_BITS | place[2]
+
+    @staticmethod
+    def _note_place(partition: _Partition, epoch: int, place: Place) -> None:
+        if epoch > partition.epoch:
+            partition.epoch, partition.low, partition.high = epoch, place, place
+        elif epoch == partition.epoch and place > partition.high:
+            partition.high = place
+
+    def _note_snapshot(self, place: Place, epoch: int, at_ms: int) -> None:
+        newest = max(at_ms, self._snapshots.pop(place, (0, 0))[1])
+        self._snapshots[place] = epoch, newest
+        if len(self._snapshots) > MOST_SOURCES:
+            del self._snapshots[next(iter(self._snapshots))]
+
+
+def _place(position: Position) -> Place:
+    return position.file.rpartition(".")[0], position.file_number, position.offset
+
+
+def _was_seen(partition: _Partition, told: ReportedPosition) -> bool | None:
+    """Whether the partition may have told this record before; None if the record does not say enough."""
+    assert told.position is not None
+    gtid = parse_gtid(told.position.gtid)
+    if not told.at_ms and gtid is None:
+        return None
+    if told.at_ms > partition.newest_ms:
+        return False
+    if _is_server(told.position.server) and told.position.server not in partition.servers:
+        return False
+    return gtid is None or gtid[1] <= partition.gtids.get(gtid[0], -1)
+
+
+def _note_sources(partition: _Partition, told: ReportedPosition) -> None:
+    assert told.position is not None
+    partition.newest_ms = max(partition.newest_ms, told.at_ms)
+    if _is_server(told.position.server):
+        _remember(partition.servers, told.position.server, 0)
+    gtid = parse_gtid(told.position.gtid)
+    if gtid is not None:
+        _remember(partition.gtids, gtid[0], max(gtid[1], partition.gtids.get(gtid[0], -1)))
+
+
+def _remember(held: dict[str, int], name: str, value: int) -> None:
+    held.pop(name, None)  # the newest is last
+    held[name] = value
+    if len(held) > MOST_SOURCES:
+        del held[next(iter(held))]
+
+
+def _is_server(server: str) -> bool:
+    """Snapshot rows come with server 0, which is no server."""
+    return server not in ("", "0")
+
+
+def parse_gtid(text: str) -> tuple[str, int] | None:
+    """A transaction's GTID as its source and its number there; None for what is no GTID.
+
+    MySQL's ``<uuid>:<number>`` (with a tag: ``<uuid>:<tag>:<number>``), MariaDB's ``<domain>-<server>-<number>``, of
+    which the domain is what numbers count in.
+    """
+    source, _, number = text.rpartition(":")
+    if not source:
+        domain, _, rest = text.partition("-")
+        source, number = domain, rest.partition("-")[2]
+    if not source or not number.isdecimal() or len(number) > 20:
+        return None
+    return source, int(number)
