@@ -308,8 +308,9 @@ class Transaction:
     ``size`` about what it takes in memory, in bytes, for bounding queues. ``stale``: mapped tables whose rows may
     have changed here without row events. ``xa``: with PREPARE the changes have not happened yet; with COMMIT those of
     its PREPARE happen here. ``is_new_log``: what lies between the transaction before and this one is lost, and places
-    of the two cannot be compared. ``schemas``: what became known here of tables' columns. ``read_ms``: when it was
-    read, epoch milliseconds (0 if unknown).
+    of the two cannot be compared. ``schemas``: what became known here of tables' columns. ``keys_of``: mapped tables
+    whose foreign keys may be others from here on. ``foreign_keys``: then all keys, as the server has them. ``read_ms``:
+    when it was read, epoch milliseconds (0 if unknown).
     """
 
     changes: Sequence[Change]
@@ -320,6 +321,8 @@ class Transaction:
     xa: Xa | None = None
     is_new_log: bool = False
     schemas: tuple[TableSchema, ...] = ()
+    keys_of: tuple[str, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] | None = None
     read_ms: int = 0
     feed: Feed | None = None
 

@@ -41,7 +41,8 @@ class Assembly:
     """The transaction being read. ``is_open`` from its GTID event or BEGIN on.
 
     ``has_begun``: it goes on until XID, COMMIT or ROLLBACK; without that, its one statement ends it. ``changes`` are
-    the newest, those in memory; ``weight`` is about what they take there, in bytes, told by who adds them.
+    the newest, those in memory; ``weight`` is about what they take there, in bytes, told by who adds them. ``keys_of``:
+    mapped tables whose foreign keys may be others behind it. ``is_void``: its statement does not happen here.
     """
 
     def __init__(self, room: Room | None = None) -> None:
@@ -50,6 +51,8 @@ class Assembly:
         self.stale: list[StaleTable] = []
         self.schemas: dict[str, TableSchema] = {}  # outlives ``reset``: what is known holds on, whatever ends
         self.xa: Xa | None = None
+        self.keys_of: dict[str, None] = {}
+        self.is_void = False
         self.is_open = False
         self.has_begun = False
         self.commit_us = 0
@@ -67,7 +70,7 @@ class Assembly:
     @property
     def has_news(self) -> bool:
         """Whether the transaction does more than move the position."""
-        return bool(self.changes or self._spilled or self.stale or self.schemas or self.xa)
+        return bool(self.changes or self._spilled or self.stale or self.schemas or self.xa or self.keys_of)
 
     def open(self, *, has_begun: bool) -> None:
         """A transaction begins here."""
@@ -110,7 +113,7 @@ class Assembly:
         if self._savepoints:
             self._savepoints.clear()
         self.weight = 0
-        self.is_open = self.has_begun = False
+        self.is_open = self.has_begun = self.is_void = False
         self.commit_us = 0
         self.source = self.domain = None
 
@@ -120,6 +123,8 @@ class Assembly:
         self._spilled = None
         if self.stale:
             self.stale = []
+        if self.keys_of:
+            self.keys_of = {}
         self.xa = None
         self.close_empty()
 

@@ -16,9 +16,19 @@ from typing import Final
 import zstandard
 
 from cdc.binlog.assembly import Assembly, Room
-from cdc.binlog.events import ACTIONS, CHECKSUM_BYTES, FLAG_ARTIFICIAL, HEADER, HEADER_BYTES, Action, EventType
+from cdc.binlog.events import (
+    ACTIONS,
+    CHECKSUM_BYTES,
+    FLAG_ARTIFICIAL,
+    HEADER,
+    HEADER_BYTES,
+    MOVED,
+    STAY,
+    Action,
+    EventType,
+)
 from cdc.binlog.framing import LONG_PACKET, PACKET_HEADER_BYTES, check_length, packet_at
-from cdc.binlog.handlers import MOVED, STAY, Handler, Handlers, event_name
+from cdc.binlog.handlers import Handler, Handlers, event_name
 from cdc.binlog.place import Place
 from cdc.binlog.schema.columns import SchemaLookup
 from cdc.binlog.schema.tables import MappedTables
@@ -53,8 +63,9 @@ class LogDecoder:
     ``tables`` are decoded in ``database`` (names get ``prefix``), only their mapped columns; of anything else only the
     table's id is looked at. ``schemas`` names columns where the log does not, ``known`` what an earlier run knew of
     them at ``start``. ``repair_statements``: statements that change mapped rows make their tables doubtful, where a
-    read can tell that it contains them; else they stop the decoder. After an error the decoder stands before
-    the event at fault and says the same again when fed it again.
+    read can tell that it contains them; else they stop the decoder. ``case_sensitive``: names of tables differ by case
+    alone (lower_case_table_names = 0); where that is not known they are taken for equal. After an error the decoder
+    stands before the event at fault and says the same again when fed it again.
 
     ``room`` bounds what one transaction takes in memory; without it, all its changes are held.
 
@@ -72,6 +83,7 @@ class LogDecoder:
         start: Position,
         known: Iterable[TableSchema] = (),
         repair_statements: bool = False,
+        case_sensitive: bool = False,
         verify_checksum: bool = True,
         room: Room | None = None,
     ) -> None:
@@ -80,7 +92,9 @@ class LogDecoder:
         except ValueError as error:
             raise LogFormatError(f"the position's GTID set cannot be read: {error}") from error
         self._assembly = Assembly(room)
-        mapped = MappedTables(tables, database=database, prefix=prefix, schemas=schemas, known=known)
+        mapped = MappedTables(
+            tables, database=database, prefix=prefix, schemas=schemas, known=known, case_sensitive=case_sensitive
+        )
         self._handlers = Handlers(mapped, self._place, self._assembly, repair_statements=repair_statements)
         self._table = self._handlers.table()
         self._verify = verify_checksum
@@ -286,7 +300,14 @@ class LogDecoder:
         size = _EMPTY_BYTES + assembly.weight
         stale, schemas = tuple(assembly.stale), tuple(assembly.schemas.values())
         made = Transaction(
-            assembly.take(), self._place.resume, self._commit_ms, size, stale, assembly.xa, schemas=schemas
+            assembly.take(),
+            self._place.resume,
+            self._commit_ms,
+            size,
+            stale,
+            assembly.xa,
+            schemas=schemas,
+            keys_of=tuple(assembly.keys_of),
         )
         assembly.schemas.clear()
         assembly.reset()

@@ -18,8 +18,15 @@ MAGIC: Final = b"\xfebin"
 MAGIC_ENCRYPTED: Final = b"\xfd\x62\x69\x6e"
 
 FLAG_IN_USE: Final = 0x01  # on FORMAT_DESCRIPTION while the server writes the file; not part of its checksum
+FLAG_THREAD_SPECIFIC: Final = 0x04  # on QUERY: the statement uses temporary tables of its connection
 FLAG_ARTIFICIAL: Final = 0x20  # made for the stream, not in the file
 FLAG_IGNORABLE: Final = 0x80  # whoever does not know this type may skip it
+
+# What an event means for the position. Plain numbers, as they are compared for every event of the log.
+GO_ON: Final = 0  # it is part of something, or of no interest
+DONE: Final = 1  # behind it is a resume point
+MOVED: Final = 2  # the same, and the handler has set the place
+STAY: Final = 3  # it is not in the log's file
 
 
 class EventType(IntEnum):

@@ -17,11 +17,15 @@ from cdc.binlog.compressed import payload_events, unpack_record
 from cdc.binlog.events import (
     ACTIONS,
     CHECKSUM_BYTES,
+    DONE,
     FLAG_ARTIFICIAL,
     FLAG_IGNORABLE,
     FLAG_IN_USE,
+    GO_ON,
     HEADER,
     HEADER_BYTES,
+    MOVED,
+    STAY,
     WHY_STOP,
     Action,
     EventType,
@@ -29,26 +33,20 @@ from cdc.binlog.events import (
 from cdc.binlog.gtid import GtidSet
 from cdc.binlog.place import Place
 from cdc.binlog.rows import headers
-from cdc.binlog.rows.events import ADVICE_START, FROM_INSIDE, RowEvents
+from cdc.binlog.rows.events import ADVICE_START, RowEvents
 from cdc.binlog.rows.fragments import Fragments
-from cdc.binlog.schema.query import Kind, Statement, read_statement
 from cdc.binlog.schema.tables import MappedTables
+from cdc.binlog.statements import Statements
 from cdc.errors import UnsupportedEventError
-from cdc.model import Change, Op, StaleTable, Xa, XaStep
+from cdc.model import Xa, XaStep
 
 _E = EventType
 Head = Sequence[int]
 """The header's fields, as ``events.HEADER`` unpacks them."""
 
 
-# What an event means for the position. Plain numbers, as they are compared for every event of the log.
-GO_ON: Final = 0  # it is part of something, or of no interest
-DONE: Final = 1  # behind it is a resume point
-MOVED: Final = 2  # the same, and the handler has set the place
-STAY: Final = 3  # it is not in the log's file
 Handler = Callable[[memoryview, int, int, Head], int]
 
-_ADVICE_ROW: Final = "SET GLOBAL binlog_format = 'ROW' on the server, then import afresh"
 _MARIADB_GTID: Final = headers.MARIADB_GTID.unpack_from
 _QUERY_POST: Final = 13
 _LOAD_POST: Final = 26
@@ -61,17 +59,15 @@ class Handlers:
     def __init__(
         self, tables: MappedTables, place: Place, assembly: Assembly, *, repair_statements: bool = False
     ) -> None:
-        self._tables = tables
-        self._repair_statements = repair_statements
         assembly.schemas = tables.history.news
         self._place = place
         self._assembly = assembly
         self.rows = RowEvents(tables, assembly)
+        self.statements = Statements(tables, place, assembly, self.rows, repair=repair_statements)
         self._fragments = Fragments()
         self.exact = False
         self.has_checksums = False
         self.unwrapped = [0] * 256  # events out of compressed transactions, by type
-        self._expects_gtid = False
         self._table = self._made_table()
 
     def table(self) -> list[Handler]:
@@ -118,7 +114,9 @@ class Handlers:
         self._place.begun(head[0])
         self.has_checksums = found.checksum == headers.CHECKSUM_CRC32
         self.rows.format = found
-        self._expects_gtid = _always_writes_gtids(found)
+        self.statements.expects_gtid = _always_writes_gtids(found)
+        if found.begins_server:
+            self.statements.temporary.clear()
         self._assembly.reset()
         self._fragments.clear()
         self.rows.end_transaction()
@@ -195,6 +193,8 @@ class Handlers:
         assembly.is_open = True
         assembly.has_begun = not flags & headers.MARIADB_STANDALONE
         assembly.domain = (domain, head[2], sequence)
+        if flags & headers.MARIADB_DDL:
+            assembly.is_void = headers.is_no_alter_yet(bytes(view[at + HEADER_BYTES : end]))
         return GO_ON
 
     def _open(self, *, has_begun: bool) -> None:
@@ -263,66 +263,13 @@ class Handlers:
     # ------------------------------------------------------------------------------------------ statements
 
     def _on_query(self, view: memoryview, at: int, end: int, head: Head) -> int:
-        database, text = headers.read_query(bytes(view[at + HEADER_BYTES : end]), _QUERY_POST)
+        query = headers.read_query(bytes(view[at + HEADER_BYTES : end]), _QUERY_POST)
         if head[1] == _E.MARIADB_QUERY_COMPRESSED:
-            text = unpack_record(text)
-        return self._on_statement(read_statement(database, text))
+            query = query._replace(text=unpack_record(query.text))
+        return self.statements.on_query(query, head)
 
     def _on_load(self, view: memoryview, at: int, end: int, head: Head) -> int:
-        database, text = headers.read_query(bytes(view[at + HEADER_BYTES : end]), _LOAD_POST)
-        return self._on_statement(read_statement(database, text))
-
-    def _on_statement(self, statement: Statement) -> int:
-        assembly = self._assembly
-        kind = statement.kind
-        if not assembly.is_open:
-            if kind in (Kind.COMMIT, Kind.ROLLBACK) or (self._expects_gtid and kind is not Kind.OTHER):
-                raise UnsupportedEventError(FROM_INSIDE, hint=ADVICE_START)
-            assembly.open(has_begun=False)
-        if kind in (Kind.BEGIN, Kind.DEFINITION_BEGIN):
-            assembly.has_begun = True
-        elif kind is Kind.SAVEPOINT:
-            assembly.save(statement.savepoint)
-        elif kind is Kind.ROLLBACK_TO:
-            assembly.roll_back_to(statement.savepoint)
-        elif kind is Kind.ROLLBACK:
-            assembly.discard()
-        elif kind is Kind.ROWS:
-            self._on_rows_statement(statement)
-        if statement.xid and not assembly.has_begun:  # it was prepared before, in a transaction of its own
-            step = XaStep.COMMIT if kind is Kind.COMMIT else XaStep.ROLLBACK
-            assembly.xa = Xa(statement.xid, step, may_repair=self._may_repair())
-        if kind in (Kind.TRUNCATE, Kind.DEFINITION, Kind.DEFINITION_BEGIN):
-            self._define(statement)
-        if kind in (Kind.COMMIT, Kind.ROLLBACK) or not assembly.has_begun:
-            self.rows.end_transaction()
-            return DONE
-        return GO_ON
-
-    def _on_rows_statement(self, statement: Statement) -> None:
-        """Rows changed by statement: to be read again, if a read can tell by a GTID that it contains them."""
-        named = self._tables.mapped(statement.tables)
-        if not named:
-            return
-        if not self._may_repair():
-            raise UnsupportedEventError(
-                f"a statement that may change {named[0]} is in the log instead of the rows it changed", hint=_ADVICE_ROW
-            )
-        reason = "a statement in the log instead of the rows it changed"
-        self._assembly.stale += [StaleTable(name, reason, by_statement=True) for name in named]
-
-    def _may_repair(self) -> bool:
-        """Whether tables may be read again, and a read can tell by this transaction's GTID that it contains it."""
-        assembly = self._assembly
-        can_tell = assembly.domain is not None or (assembly.source is not None and bool(self._place.resume.gtid))
-        return self._repair_statements and can_tell
-
-    def _define(self, statement: Statement) -> None:
-        if statement.kind is Kind.TRUNCATE:
-            named = self._tables.mapped(statement.tables)
-            self._assembly.changes += [Change(name, Op.TRUNCATE, None, None) for name in named]
-            return
-        self._assembly.stale += self._tables.define(statement, is_mariadb=self.rows.format.is_mariadb)
+        return self.statements.on_query(headers.read_query(bytes(view[at + HEADER_BYTES : end]), _LOAD_POST), head)
 
     # ------------------------------------------------------------------------------------------ the rest
 

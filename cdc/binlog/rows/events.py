@@ -77,7 +77,7 @@ class RowEvents:
         name_end = table_at + 1 + body[table_at]
         if name_end > len(body):
             raise IndexError("names that end beyond their event")
-        spec = self._tables.by_name.get(body[_FIXED:name_end])
+        spec = self._tables.spec_of(body[_FIXED:name_end])
         reader = None
         if spec is not None:
             reader = self._tables.reader(spec, body[_FIXED:], is_mariadb=self.format.is_mariadb)

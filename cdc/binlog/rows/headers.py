@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import uuid
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from cdc.binlog.gtid import GtidPosition
 
@@ -23,6 +23,17 @@ MARIADB_GTID: Final = struct.Struct("<QIB")
 """MariaDB GTID: 8 sequence, 4 domain, 1 flags; the server's id stands in the header."""
 
 MARIADB_STANDALONE: Final = 0x01  # the group is one event, without COMMIT (DDL)
+MARIADB_DDL: Final = 0x20
+_MARIADB_GROUP_COMMIT: Final = 0x02  # 8 more bytes
+_START_OR_ROLLBACK_ALTER: Final = 0x02 | 0x08
+
+
+def is_no_alter_yet(body: bytes) -> bool:
+    """Whether this MariaDB GTID event (flags with ``MARIADB_DDL``) is before an ALTER TABLE that only begins here or is
+    rolled back (binlog_alter_two_phase); the one that counts comes again, as COMMIT ALTER.
+    """
+    at = MARIADB_GTID.size + (8 if body[MARIADB_GTID.size - 1] & _MARIADB_GROUP_COMMIT else 0)
+    return bool(body[at : at + 1]) and bool(body[at] & _START_OR_ROLLBACK_ALTER)
 
 
 def lenenc(body: bytes, at: int) -> tuple[int, int]:
@@ -48,11 +59,14 @@ def cut(body: bytes, at: int, length: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What FORMAT_DESCRIPTION says of the events after it. ``post_lengths[type - 1]``: bytes of fixed fields."""
+    """What FORMAT_DESCRIPTION says of the events after it. ``post_lengths[type - 1]``: bytes of fixed fields.
+    ``begins_server``: the server was started with this file, so that no connection of before lives.
+    """
 
     server_version: str
     post_lengths: bytes
     checksum: int
+    begins_server: bool = False
 
     @property
     def is_mariadb(self) -> bool:
@@ -73,14 +87,14 @@ def read_format(body: bytes) -> Format:
     """
     if len(body) < _FORMAT_FIXED + _CHECKSUM_TRAILER:
         raise ValueError("a format description that is too short")
-    version, name, _, header = struct.unpack_from("<H50sIB", body)
+    version, name, created, header = struct.unpack_from("<H50sIB", body)
     if version != 4 or header != 19:
         raise ValueError(f"a log of version {version} with headers of {header} bytes; version 4 with 19 is known")
     algorithm = body[-_CHECKSUM_TRAILER]
     if algorithm not in (CHECKSUM_OFF, CHECKSUM_CRC32):
         raise ValueError(f"checksum algorithm {algorithm}, which is not known")
     text = name.rstrip(b"\0").decode("ascii", "replace")
-    return Format(text, body[_FORMAT_FIXED:-_CHECKSUM_TRAILER], algorithm)
+    return Format(text, body[_FORMAT_FIXED:-_CHECKSUM_TRAILER], algorithm, created != 0)
 
 
 def read_rotate(body: bytes) -> tuple[str, int]:
@@ -190,14 +204,51 @@ def read_gtid_list(body: bytes) -> GtidPosition:
     return position
 
 
-def read_query(body: bytes, post_length: int) -> tuple[str, bytes]:
+class Query(NamedTuple):
+    """A statement, the connection that ran it, and its status variables, raw (``read_modes``)."""
+
+    database: str
+    text: bytes
+    thread: int
+    variables: bytes
+
+
+def read_query(body: bytes, post_length: int) -> Query:
     """QUERY: 4 thread, 4 seconds, 1 length of the database's name, 2 error, 2 length of status variables, (more in
-    EXECUTE_LOAD_QUERY,) the variables, the name and a zero byte, the statement → (database, statement).
+    EXECUTE_LOAD_QUERY,) the variables, the name and a zero byte, the statement.
     """
-    name_length, _, variables = struct.unpack_from("<BHH", body, 8)
-    at = post_length + variables
+    thread, _, name_length, _, length = struct.unpack_from("<IIBHH", body)
+    at = post_length + length
     name = cut(body, at, name_length).decode("utf-8", "replace")
-    return name, body[at + name_length + 1 :]
+    return Query(name, body[at + name_length + 1 :], thread, body[post_length:at])
+
+
+_VARIABLE_BYTES: Final = {0: 4, 1: 8, 3: 4, 4: 6, 7: 2, 8: 2, 9: 8, 10: 4, 13: 3, 16: 1, 17: 8, 18: 2, 19: 1, 20: 1}
+_TEXT_VARIABLES: Final = frozenset({5, 6})  # time zone, catalogue: 1 length, text
+_SQL_MODE: Final = 1
+_CHARSET: Final = 4
+
+
+def read_modes(variables: bytes) -> tuple[int, int | None]:
+    """The session's sql_mode bits and the number of its client's collation (None: not said), from the status variables
+    of a QUERY: 1 number, its value. Servers write both before any variable that is not known here.
+    """
+    sql_mode, collation, at = 0, None, 0
+    while at < len(variables):
+        kind = variables[at]
+        if kind in _TEXT_VARIABLES:
+            at += 2 + variables[at + 1]
+            continue
+        width = _VARIABLE_BYTES.get(kind)
+        if width is None:
+            break
+        value = cut(variables, at + 1, width)
+        if kind == _SQL_MODE:
+            sql_mode = int.from_bytes(value, "little")
+        elif kind == _CHARSET:
+            collation = int.from_bytes(value[:2], "little")
+        at += 1 + width
+    return sql_mode, collation
 
 
 def read_xa_prepare(body: bytes) -> tuple[bool, str]:

@@ -7,7 +7,6 @@ asked, which costs a query and never a wrong name.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -38,8 +37,6 @@ _SIZED_BY_TYPE: Final = frozenset(size + kind for size in ("tiny", "", "medium",
 _MOST_FLOAT_BITS: Final = 24
 _MOST_VARCHAR_BYTES: Final = 65_535
 _NOW: Final = frozenset({"CURRENT_TIMESTAMP", "NOW", "LOCALTIME", "LOCALTIMESTAMP"})
-_ESCAPE: Final = re.compile(r"\\(.)|''|\"\"", re.DOTALL)
-_ESCAPES: Final = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a"}
 
 
 class Words:
@@ -48,6 +45,11 @@ class Words:
     def __init__(self, tokens: Sequence[Token]) -> None:
         self._tokens = tokens
         self._at = 0
+
+    @property
+    def at(self) -> int:
+        """How many tokens are taken."""
+        return self._at
 
     @property
     def is_done(self) -> bool:
@@ -100,7 +102,7 @@ class Words:
         token = self.next()
         if token.kind != "text":
             raise NotUnderstood("a text was expected")
-        return unquoted(token.text)
+        return token.value
 
     def inside(self) -> list[Token]:
         """Take what stands in parentheses, without them."""
@@ -119,17 +121,12 @@ class Words:
         return list(self._tokens[start:])
 
 
-def unquoted(text: str) -> str:
-    """The value of a literal in quotation marks."""
-    quote = text[0]
-    return _ESCAPE.sub(
-        lambda m: _ESCAPES.get(m[1], m[1]) if m[1] is not None else (quote if m[0][0] == quote else m[0]), text[1:-1]
-    )
+_UNPRINTED: Final = str.maketrans({"\\": "\\\\", "\0": "\\0", "\n": "\\n", "\r": "\\r", "'": "''"})
 
 
 def quoted(value: str) -> str:
-    """As ``information_schema`` writes a label or MariaDB's default."""
-    return "'" + value.replace("'", "''") + "'"
+    """As ``information_schema`` writes a label or MariaDB's default (append_unescaped in sql/sql_show.cc)."""
+    return f"'{value.translate(_UNPRINTED)}'"
 
 
 def split(tokens: Sequence[Token]) -> list[list[Token]]:
@@ -287,7 +284,7 @@ class _Draft:
             return
         token = words.next()
         if token.kind == "text":
-            value = unquoted(token.text)
+            value = token.value
             self._default = quoted(value) if self._is_mariadb else value
         elif token.word == "NULL":
             self._default = "NULL" if self._is_mariadb else None
@@ -360,7 +357,7 @@ def charset_named(name: str) -> str:
 def _charset_name(words: Words) -> str:
     words.accept_sign("=")
     token = words.next()
-    name = unquoted(token.text) if token.kind == "text" else token.text
+    name = token.value if token.kind == "text" else token.text
     if name.upper() == "DEFAULT":
         raise NotUnderstood("a character set that is the database's")
     return charset_named(name)

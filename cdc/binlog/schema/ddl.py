@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from cdc.binlog.schema.column_definition import (
@@ -18,7 +19,6 @@ from cdc.binlog.schema.column_definition import (
     charset_of_collation,
     read_column,
     split,
-    unquoted,
 )
 from cdc.binlog.schema.columns import Column
 from cdc.binlog.schema.tokens import Token
@@ -48,12 +48,15 @@ _KEYS: Final = frozenset({
     "INDEX", "KEY", "UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR", "PRIMARY", "CONSTRAINT", "FOREIGN", "CHECK",
 })  # fmt: skip
 _HARMLESS: Final = frozenset({
-    "ENGINE", "COMMENT", "AUTO_INCREMENT", "ROW_FORMAT", "KEY_BLOCK_SIZE", "ALGORITHM", "LOCK", "ENABLE", "DISABLE",
+    "COMMENT", "AUTO_INCREMENT", "ROW_FORMAT", "KEY_BLOCK_SIZE", "ALGORITHM", "LOCK", "ENABLE", "DISABLE",
     "FORCE", "ORDER", "STATS_PERSISTENT", "STATS_AUTO_RECALC", "STATS_SAMPLE_PAGES", "CHECKSUM", "MAX_ROWS", "MIN_ROWS",
     "AVG_ROW_LENGTH", "PACK_KEYS", "DELAY_KEY_WRITE", "TABLESPACE", "COMPRESSION", "PAGE_COMPRESSED", "ENCRYPTION",
     "PAGE_COMPRESSION_LEVEL", "ENCRYPTED", "PARTITION", "REMOVE", "REBUILD", "OPTIMIZE", "ANALYZE", "CHECK", "REPAIR",
     "COALESCE", "REORGANIZE", "WITHOUT", "DEFAULT", "CHARACTER", "CHARSET", "COLLATE",
 })  # fmt: skip
+_ENGINES: Final = frozenset({"INNODB", "MYISAM", "ARIA", "ROCKSDB", "XTRADB"})
+"""Engines that keep every value as it is; others may hold less, or nothing at all (BLACKHOLE)."""
+
 _TAKES_ROWS_AWAY: Final = frozenset({"TRUNCATE", "EXCHANGE", "DISCARD", "IMPORT"})
 
 
@@ -128,16 +131,32 @@ def _meaning(column: Column) -> tuple[object, ...]:
 def alter(actions: Sequence[Token], table: Table, *, is_mariadb: bool) -> Altered:
     """The table after ``ALTER TABLE name <actions>``. Raises NotUnderstood for what may mean more than we know."""
     plan = _Plan(table, is_mariadb=is_mariadb)
-    for part in split(actions):
+    for part in split(without_wait(actions)):
         _action(Words(part), plan)
     changed = Table(plan.result(), plan.charset)
     return Altered(changed, plan.affected, plan.everything)
 
 
+def keeps_versions(tokens: Sequence[Token]) -> bool:
+    """Whether a CREATE or ALTER TABLE gives the table MariaDB's system versioning."""
+    words = ["", *(token.word for token in tokens), ""]
+    if ("DROP", "PERIOD") in pairwise(words):
+        return False
+    return any(
+        (before in ("ADD", "WITH") and (word, after) == ("SYSTEM", "VERSIONING"))
+        or (before, word, after) == ("PERIOD", "FOR", "SYSTEM_TIME")
+        for before, word, after in zip(words, words[1:], words[2:], strict=False)
+    )
+
+
+def without_wait(actions: Sequence[Token]) -> Sequence[Token]:
+    """Without MariaDB's WAIT n or NOWAIT, which stands before the first action."""
+    if actions and actions[0].word == "NOWAIT":
+        return actions[1:]
+    return actions[2:] if actions and actions[0].word == "WAIT" else actions
+
+
 def _action(words: Words, plan: _Plan) -> None:
-    if words.accept("WAIT"):
-        words.next()
-    words.accept("NOWAIT")
     word = words.word
     if word == "ADD":
         _add(words, plan)
@@ -151,6 +170,9 @@ def _action(words: Words, plan: _Plan) -> None:
         _alter_column(words, plan)
     elif word in _TAKES_ROWS_AWAY:
         plan.everything = True
+    elif word == "ENGINE":
+        _change_engine(words)
+        plan.charset = _options(words.rest(), plan.charset)
     elif word in _HARMLESS or words.is_done:
         plan.charset = _options(words.rest(), plan.charset)
     else:
@@ -237,6 +259,14 @@ def _alter_column(words: Words, plan: _Plan) -> None:
     raise NotUnderstood("an unusual ALTER COLUMN")
 
 
+def _change_engine(words: Words) -> None:
+    words.next()
+    words.accept_sign("=")
+    token = words.next()
+    if (token.value or token.text).upper() not in _ENGINES:
+        raise NotUnderstood("an engine that may not keep what it is given")
+
+
 def _options(tokens: Sequence[Token], charset: str | None) -> str | None:
     """The default character set after these table options."""
     words = Words(tokens)
@@ -257,7 +287,7 @@ def _option(words: Words) -> str:
     token = words.next()
     if token.word == "DEFAULT":
         raise NotUnderstood("a character set that is the database's")
-    return unquoted(token.text) if token.kind == "text" else token.text
+    return token.value if token.kind == "text" else token.text
 
 
 def create(body: Sequence[Token], *, is_mariadb: bool) -> Table:

@@ -9,15 +9,16 @@ build a copy under another name and rename it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
 from cdc.binlog.schema.column_definition import NotUnderstood, Words, split
 from cdc.binlog.schema.columns import Column, DatedLookup, ForgettingLookup, SchemaLookup
-from cdc.binlog.schema.ddl import Altered, Table, alter, create
+from cdc.binlog.schema.ddl import Altered, Table, alter, create, keeps_versions, without_wait
 from cdc.binlog.schema.query import Statement, TableName
 from cdc.binlog.schema.tokens import Token
+from cdc.errors import UnsupportedEventError
 from cdc.model import Position, StaleTable, TableSchema, TableSpec
 
 _MOST_OTHERS: Final = 64  # tables that are not mapped; the oldest goes
@@ -38,34 +39,40 @@ class SchemaHistory:
         database: str,
         specs: Mapping[str, TableSpec],
         known: Iterable[TableSchema] = (),
+        case_sensitive: bool = False,
     ) -> None:
         self._schemas = schemas
-        self._database = database
-        self._specs = specs
+        self._fold: Callable[[str], str] = str if case_sensitive else str.lower
+        self._asked_database = database
+        self._database = self._fold(database)
+        self._specs = {self._fold(name): spec for name, spec in specs.items()}
         self._tables: dict[str, Table] = {}
         self._until: dict[str, Position] = {}
+        self._versioned: set[str] = set()
         self._gone: set[str] = set()  # dropped or renamed away: the replica keeps their last rows
         self.news: dict[str, TableSchema] = {}
         self._change = self._other = ""  # the statement being followed, and the name that it moves a table from or to
         for schema in known:
             if schema.columns:
-                self._tables[schema.name] = load_table(schema.columns)
+                self._tables[self._fold(schema.name)] = load_table(schema.columns)
             if not schema.exists:
-                self._gone.add(schema.name)
+                self._gone.add(self._fold(schema.name))
             if schema.until is not None:
-                self._until[schema.name] = schema.until
+                self._until[self._fold(schema.name)] = schema.until
 
     def columns(self, database: str, table: str) -> tuple[Column, ...] | None:
         """The table's columns; asked of the server when not known. See ``SchemaLookup``."""
-        if database != self._database:
+        if self._fold(database) != self._database:
             return None
+        table = self._fold(table)
         if table not in self._tables:
             self._ask(table)
         held = self._tables.get(table)
         return held.columns if held is not None else None
 
     def refresh(self, table: str) -> None:
-        """What is held does not fit the log: ask the server."""
+        """What is held does not fit the log, or may be no longer so: ask the server."""
+        table = self._fold(table)
         self._tables.pop(table, None)
         self._ask(table)
 
@@ -81,14 +88,20 @@ class SchemaHistory:
     # ------------------------------------------------------------------------------------------ definitions
 
     def define(self, statement: Statement, *, is_mariadb: bool) -> list[StaleTable]:
-        """Follow a definition; the mapped tables whose rows it may have changed, each with the reason."""
+        """Follow a definition; the mapped tables whose rows it may have changed, each with the reason.
+
+        Raises UnsupportedEventError when a mapped table gets system versioning.
+        """
         try:
-            return self._follow(statement, is_mariadb=is_mariadb)
+            stale_tables = self._follow(statement, is_mariadb=is_mariadb)
         finally:
             self._change = self._other = ""
+        for name in self._versioned & self._specs.keys():
+            raise versions_refused(name)
+        return stale_tables
 
     def _follow(self, statement: Statement, *, is_mariadb: bool) -> list[StaleTable]:
-        if self._database in statement.databases:
+        if any(self._fold(name) == self._database for name in statement.databases):
             self._change = "DROP DATABASE"
             for name in [*self._specs, *self._tables]:
                 self._drop(name)
@@ -98,6 +111,8 @@ class SchemaHistory:
         if ("TABLE" not in flags and "TABLES" not in flags) or "TEMPORARY" in flags:
             return []
         self._change = f"{verb} TABLE"
+        if names and verb in ("CREATE", "ALTER") and keeps_versions(rest):
+            self._versioned.add(names[0])
         if verb == "DROP":
             for name in names:
                 self._drop(name)
@@ -124,7 +139,7 @@ class SchemaHistory:
             self._put(name, altered.table)
         else:
             self._forget(name)
-        firsts = [[token.word for token in part[:2]] for part in split(rest)]
+        firsts = [[token.word for token in part[:2]] for part in split(without_wait(rest))]
         if any(first[:1] == ["RENAME"] and first[1:] not in (["COLUMN"], ["INDEX"], ["KEY"]) for first in firsts):
             stale_tables = self._move(name, names[1] if len(names) > 1 else "")
         if any(first[:1] == ["EXCHANGE"] for first in firsts) and len(names) > 1:
@@ -139,7 +154,7 @@ class SchemaHistory:
         try:
             other = _liked(rest)
             if other is not None:
-                table = self._tables.get(self._ours((other[0] or self._database, other[1])))
+                table = self._tables.get(self._ours((other[0] or self._asked_database, other[1])))
             else:
                 table = create(rest, is_mariadb=is_mariadb)
         except NotUnderstood:
@@ -154,6 +169,8 @@ class SchemaHistory:
         return self._stale_tables(name, Altered(None, everything=True), "CREATE TABLE")
 
     def _move(self, old: str, new: str) -> list[StaleTable]:
+        if old in self._versioned:
+            self._versioned.add(new)
         table, until = self._tables.get(old), self._until.get(old)
         self._other = new
         self._drop(old)
@@ -178,7 +195,7 @@ class SchemaHistory:
 
     def _ours(self, name: TableName) -> str:
         """The table's name; "" for one of another database."""
-        return name[1] if name[0] == self._database else ""
+        return self._fold(name[1]) if self._fold(name[0]) == self._database else ""
 
     def _put(self, name: str, table: Table) -> None:
         if not name:
@@ -206,14 +223,14 @@ class SchemaHistory:
 
     def _ask(self, name: str) -> None:
         if isinstance(self._schemas, DatedLookup):
-            found = self._schemas.look(self._database, name)
+            found = self._schemas.look(self._asked_database, name)
             if found is not None:
                 self._tables[name] = Table(found.columns, found.charset)
                 self._until[name] = found.place
         elif self._schemas is not None:
             if isinstance(self._schemas, ForgettingLookup):
-                self._schemas.forget(self._database, name)
-            columns = self._schemas.columns(self._database, name)
+                self._schemas.forget(self._asked_database, name)
+            columns = self._schemas.columns(self._asked_database, name)
             if columns is not None:
                 self._tables[name] = Table(columns, None)
         self._tell(name)
@@ -264,6 +281,15 @@ def _liked(rest: Sequence[Token]) -> TableName | None:
         return None
     name = words.name()
     return (name, words.name()) if words.accept_sign(".") else ("", name)
+
+
+def versions_refused(table: str) -> UnsupportedEventError:
+    """What is said of a mapped table with MariaDB's system versioning."""
+    return UnsupportedEventError(
+        f"table {table} has system versioning: the log writes its rows of the past like those of the present, which"
+        " magento-cdc does not support",
+        hint=f"ALTER TABLE {table} DROP SYSTEM VERSIONING on the server, then import afresh",
+    )
 
 
 def dump_table(table: Table) -> str:

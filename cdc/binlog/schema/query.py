@@ -3,20 +3,27 @@
 Row changes come as rows events; statements only bound transactions, change definitions, empty tables, or (with
 binlog_format other than ROW) change rows in a way we cannot follow. What a definition does to columns is read in
 ddl.py; here it is enough to know which tables it names.
+
+**The rule: only what is known for certain counts as harmless.** A statement that is not known (``Kind.UNCLEAR``), or
+that cannot be cut into words, may have changed every table that it mentions. The price is a second reading of those
+tables now and then; the price of the opposite rule is a shop that is wrong without a word. Whoever adds a kind of
+statement to the harmless ones below says why it cannot change a table's rows or columns.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import pairwise
 from typing import Final
 
-from cdc.binlog.schema.tokens import Token, tokens_of
+from cdc.binlog.schema.column_definition import NotUnderstood, Words
+from cdc.binlog.schema.tokens import Dialect, Token, cut
+from cdc.binlog.schema.written import TableName, mentioned, written
 
-TableName = tuple[str, str]
-"""Database and table."""
+__all__ = ["Kind", "Statement", "TableName", "read_statement"]
 
 
 class Kind(Enum):
@@ -31,14 +38,18 @@ class Kind(Enum):
     DEFINITION = auto()  # tables are made, changed, renamed or dropped
     DEFINITION_BEGIN = auto()  # CREATE TABLE ... SELECT, whose rows follow in the same transaction
     ROWS = auto()  # rows changed by statement
-    OTHER = auto()  # accounts, views, routines, hints: nothing that changes rows
+    UNCLEAR = auto()  # not known: it may have changed rows and columns of every table that it mentions
+    OTHER = auto()  # accounts, views, routines, hints: known to change no table's rows or columns
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """``tables``: those that a TRUNCATE or DEFINITION names, or all that a ROWS statement mentions. ``databases``:
-    those dropped whole. ``savepoint``: its name. ``xid``: of an XA COMMIT or ROLLBACK, as the servers write it.
-    ``tokens``: all of a definition.
+    """``tables``: those that a TRUNCATE or DEFINITION names, that a ROWS statement writes, or that an UNCLEAR one
+    mentions. ``everything``: it may have changed any table. ``text``: of a statement that cannot be cut, its bytes in
+    lower case: it may have changed every table whose name they hold. ``databases``: those dropped whole.
+    ``savepoint``: its name. ``xid``: of an XA COMMIT or ROLLBACK, as the servers write it. ``tokens``: all of a
+    definition. ``is_temporary``: it makes or drops temporary tables. ``changes_keys``: a table's foreign keys may be
+    others behind it.
     """
 
     kind: Kind
@@ -47,38 +58,126 @@ class Statement:
     savepoint: str = ""
     xid: str = ""
     tokens: tuple[Token, ...] = ()
+    everything: bool = False
+    text: bytes = b""
+    is_temporary: bool = False
+    changes_keys: bool = False
 
 
 _XID: Final = re.compile(r"(?P<parts>X'[0-9a-f]*',X'[0-9a-f]*'),(?P<format>-?\d+)$")
 _FAST: Final = {b"BEGIN": Statement(Kind.BEGIN), b"COMMIT": Statement(Kind.COMMIT)}
-_ROWS_VERBS: Final = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE", "LOAD", "WITH", "CALL", "DO", "SELECT"})
+_BOUNDS: Final = frozenset({"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "XA", "START", "RELEASE"})
+_ROWS_VERBS: Final = frozenset({
+    "INSERT", "REPLACE", "UPDATE", "DELETE", "LOAD", "WITH", "CALL", "DO", "SELECT", "VALUES", "TABLE",
+})  # fmt: skip
 _TABLE_VERBS: Final = frozenset({"CREATE", "ALTER", "DROP", "RENAME"})
+_HARMLESS_VERBS: Final = frozenset({
+    "GRANT", "REVOKE", "SET", "FLUSH", "KILL", "PURGE", "RESET", "CHANGE", "STOP", "SHUTDOWN", "INSTALL", "UNINSTALL",
+    "LOCK", "UNLOCK", "USE", "SHOW", "HELP", "CHECK", "CHECKSUM", "CACHE", "OPTIMIZE", "ANALYZE",
+})  # fmt: skip
+"""Accounts, settings, plugins, locks and looks; OPTIMIZE and ANALYZE TABLE build anew what is there."""
+
+_HARMLESS_SUBJECTS: Final = frozenset({
+    "USER", "ROLE", "VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "SERVER", "TABLESPACE", "LOGFILE", "UNDO",
+    "REFERENCE", "RESOURCE", "PACKAGE", "INSTANCE", "LIBRARY",
+})  # fmt: skip
+"""What CREATE, ALTER, DROP and RENAME make and change beside tables. Routines, triggers and events change rows only
+when they run, and the log says then what they change."""
+
 _BEFORE_TABLE: Final = frozenset({"OR", "REPLACE", "TEMPORARY", "ONLINE", "OFFLINE", "IGNORE"})
 _BEFORE_INDEX: Final = frozenset({"UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR"})
+_BEFORE_ROUTINE: Final = frozenset({"AGGREGATE"})
 _AFTER_TABLE: Final = frozenset({"IF", "NOT", "EXISTS", "WAIT", "NOWAIT"})
+_KEY_WORDS: Final = frozenset({"FOREIGN", "REFERENCES"})
+_LEXING: Final = re.compile(rb"sql_mode|character_set|collation|\bnames\b", re.IGNORECASE)
+"""What SET STATEMENT may set that changes how the rest of its text is cut."""
 
 
-def read_statement(database: str, raw: bytes) -> Statement:
-    """Classify a statement that ran with ``database`` as its default. Never raises: what it does not know is OTHER."""
+def read_statement(database: str, raw: bytes, dialect: Dialect = Dialect()) -> Statement:  # noqa: B008  # immutable
+    """Classify a statement that ran with ``database`` as its default.
+
+    Never raises: what is not known is UNCLEAR.
+    """
     fast = _FAST.get(raw)
     if fast is not None:
         return fast
-    tokens = list(tokens_of(raw.decode("utf-8", "replace")))
-    first = tokens[0].word if tokens else ""
-    second = tokens[1].word if len(tokens) > 1 else ""
-    if first in ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "XA", "START"):
+    tokens, is_whole = cut(raw, dialect)
+    tokens = _without_prefix(tokens)
+    if tokens and tokens[0].word == "SET" and _word(tokens, 1) == "STATEMENT":
+        # The event carries the modes that SET STATEMENT sets, while the server cut the text by those of before.
+        is_whole = is_whole and not _LEXING.search(raw)
+        tokens = _behind_for(tokens) if is_whole else ()
+    while is_whole and tokens and tokens[-1].text == ";" and tokens[-1].kind == "sign":
+        tokens = tokens[:-1]
+    if not tokens:
+        return Statement(Kind.OTHER) if is_whole else _not_cut("", raw)
+    first, second = tokens[0].word, _word(tokens, 1)
+    if is_whole:
+        return _read(first, second, tokens, database, dialect)
+    if _is_harmless(first, second, tokens):
+        return Statement(Kind.OTHER)  # whatever follows, it is one statement, and one of these
+    return _not_cut(first, raw)
+
+
+def _read(first: str, second: str, tokens: tuple[Token, ...], database: str, dialect: Dialect) -> Statement:
+    if _is_harmless(first, second, tokens):
+        return Statement(Kind.OTHER)
+    if first in _BOUNDS:
         return _bounds(first, second, tokens)
     if first == "TRUNCATE":
         at = 2 if second == "TABLE" else 1
         return Statement(Kind.TRUNCATE, tuple(_names(tokens[at:], database)))
     if first in _TABLE_VERBS:
-        return replace(_definition(first, tokens, database), tokens=tuple(tokens))
+        if dialect.has_other_types or any(token.kind == "sign" and token.text == ";" for token in tokens):
+            return Statement(Kind.UNCLEAR, mentioned(tokens, database), changes_keys=True)
+        return _definition(first, tokens, database)
     if first in _ROWS_VERBS:
-        return Statement(Kind.ROWS, tuple(_mentioned(tokens, database)))
-    return Statement(Kind.OTHER)
+        found = written(tokens, database)
+        return Statement(Kind.ROWS, found.tables, everything=found.everything)
+    return Statement(Kind.UNCLEAR, mentioned(tokens, database), changes_keys=True)
 
 
-def _bounds(first: str, second: str, tokens: list[Token]) -> Statement:
+def _not_cut(verb: str, raw: bytes) -> Statement:
+    """Every table whose name the bytes hold: a name is written as it is, whatever stands around it."""
+    kind = Kind.ROWS if verb in _ROWS_VERBS else Kind.UNCLEAR
+    return Statement(kind, text=raw.lower(), changes_keys=kind is Kind.UNCLEAR)
+
+
+def _word(tokens: Sequence[Token], at: int) -> str:
+    return tokens[at].word if at < len(tokens) else ""
+
+
+def _without_prefix(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    """Without MariaDB's ANALYZE [FORMAT = …], which runs the statement behind it."""
+    if _word(tokens, 0) != "ANALYZE":
+        return tokens
+    at = 1
+    if _word(tokens, at) == "FORMAT":
+        at += 3
+    return tokens[at:] if _word(tokens, at) in _ROWS_VERBS - {"TABLE"} else tokens
+
+
+def _behind_for(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    """The statement that SET STATEMENT … FOR runs; none if there is no FOR."""
+    depth = 0
+    for at, token in enumerate(tokens):
+        if token.kind == "sign":
+            depth += {"(": 1, ")": -1}.get(token.text, 0)
+        if not depth and token.word == "FOR":
+            return tokens[at + 1 :]
+    return ()
+
+
+def _is_harmless(first: str, second: str, tokens: Sequence[Token]) -> bool:
+    """Whether the first words alone say that no table's rows or columns change."""
+    if first in _HARMLESS_VERBS:
+        return first != "ANALYZE" or second in ("TABLE", "TABLES", "LOCAL", "NO_WRITE_TO_BINLOG")
+    if (first, second) == ("LOAD", "INDEX"):
+        return True
+    return first in _TABLE_VERBS and _subject(tokens)[0] in _HARMLESS_SUBJECTS
+
+
+def _bounds(first: str, second: str, tokens: Sequence[Token]) -> Statement:
     if first == "BEGIN" or (first, second) in (("START", "TRANSACTION"), ("XA", "START"), ("XA", "BEGIN")):
         return Statement(Kind.BEGIN)
     if first == "COMMIT" or (first, second) == ("XA", "COMMIT"):
@@ -89,10 +188,10 @@ def _bounds(first: str, second: str, tokens: list[Token]) -> Statement:
         return Statement(Kind.ROLLBACK_TO, savepoint=tokens[-1].text.lower())
     if first == "ROLLBACK" or (first, second) == ("XA", "ROLLBACK"):
         return Statement(Kind.ROLLBACK, xid=_xid(tokens))
-    return Statement(Kind.OTHER)  # XA END, START REPLICA and the like
+    return Statement(Kind.OTHER)  # XA END, XA PREPARE, RELEASE SAVEPOINT, START REPLICA
 
 
-def _xid(tokens: list[Token]) -> str:
+def _xid(tokens: Sequence[Token]) -> str:
     """What an XA statement names, in the one form that ``headers.read_xa_prepare`` gives, too; "" for others."""
     if tokens[0].word != "XA":
         return ""
@@ -101,57 +200,103 @@ def _xid(tokens: list[Token]) -> str:
     return f"{match['parts']},{int(match['format']) & 0xFFFFFFFF}" if match else text
 
 
-def _definition(verb: str, tokens: list[Token], database: str) -> Statement:
-    at = 1
-    while at < len(tokens) and tokens[at].word in _BEFORE_TABLE | _BEFORE_INDEX:
-        at += 1
-    subject = tokens[at].word if at < len(tokens) else ""
-    rest = tokens[at + 1 :]
+# ------------------------------------------------------------------------------------------- definitions
+
+
+def _subject(tokens: Sequence[Token]) -> tuple[str, int, frozenset[str]]:
+    """What a CREATE, ALTER, DROP or RENAME is about, the place behind that word, and the flags before it."""
+    words, flags = Words(tokens), set[str]()
+    try:
+        words.next()
+        while True:
+            if words.word in _BEFORE_TABLE | _BEFORE_INDEX | _BEFORE_ROUTINE:
+                flags.add(words.next().word)
+            elif words.accept("SQL", "SECURITY"):
+                words.next()
+            elif words.word in ("DEFINER", "ALGORITHM"):
+                _pass_option(words)
+            else:
+                return words.word, words.at + 1, frozenset(flags)
+    except NotUnderstood:
+        return "", len(tokens), frozenset(flags)
+
+
+def _pass_option(words: Words) -> None:
+    """``DEFINER = user@host``, ``DEFINER = CURRENT_USER()``, ``ALGORITHM = MERGE``."""
+    words.next()
+    words.accept_sign("=")
+    words.next()
+    if words.accept_sign("@"):
+        words.next()
+    elif words.sign == "(":
+        words.inside()
+
+
+def _definition(verb: str, tokens: tuple[Token, ...], database: str) -> Statement:
+    subject, at, flags = _subject(tokens)
+    rest = tokens[at:]
     while rest and rest[0].word in _AFTER_TABLE:
         rest = rest[1:]
     if subject in ("DATABASE", "SCHEMA"):
         dropped = (rest[0].text,) if verb == "DROP" and rest else ()
-        return Statement(Kind.DEFINITION, databases=dropped)
+        return Statement(Kind.DEFINITION, databases=dropped, tokens=tokens, changes_keys=bool(dropped))
     if subject == "INDEX":
         places = [place for place, token in enumerate(rest) if token.word == "ON"]
-        return Statement(Kind.DEFINITION, tuple(_names(rest[places[0] + 1 :], database))[:1] if places else ())
+        named = tuple(_names(rest[places[0] + 1 :], database))[:1] if places else ()
+        return Statement(Kind.DEFINITION, named, tokens=tokens)
     if subject not in ("TABLE", "TABLES"):
-        return Statement(Kind.OTHER)
+        return Statement(Kind.UNCLEAR, mentioned(tokens, database), changes_keys=True)
     if verb == "CREATE":
-        kind = Kind.DEFINITION_BEGIN if [t.word for t in tokens[-2:]] == ["START", "TRANSACTION"] else Kind.DEFINITION
-        return Statement(kind, tuple(_names(rest, database))[:1])
-    if verb == "ALTER":
-        return Statement(Kind.DEFINITION, tuple(_altered(rest, database)))
-    return Statement(Kind.DEFINITION, tuple(_names(rest, database)))
+        names = tuple(_names(rest, database))[:1]
+    else:
+        names = tuple(_altered(rest, database) if verb == "ALTER" else _names(rest, database))
+    begins = verb == "CREATE" and [t.word for t in tokens[-2:]] == ["START", "TRANSACTION"]
+    kind = Kind.DEFINITION_BEGIN if begins else Kind.DEFINITION
+    changes_keys = verb != "ALTER" or len(names) > 1 or _names_keys(tokens)
+    is_temporary = "TEMPORARY" in flags
+    return Statement(
+        kind, names, tokens=tokens, is_temporary=is_temporary, changes_keys=changes_keys and not is_temporary
+    )
 
 
-def _altered(rest: list[Token], database: str) -> Iterator[TableName]:
-    """The table, the one it is renamed to, and the one it swaps a partition with."""
+def _names_keys(tokens: Sequence[Token]) -> bool:
+    """Whether an ALTER TABLE may make or drop foreign keys."""
+    words = [token.word for token in tokens]
+    drops = any(pair == ("DROP", "CONSTRAINT") for pair in pairwise(words))
+    return drops or not _KEY_WORDS.isdisjoint(words)
+
+
+def _altered(rest: Sequence[Token], database: str) -> Iterator[TableName]:
+    """The table, the one it is renamed to, and those that its partitions go to or come from."""
     yield from _name_at(rest, 0, database)
     words = [token.word for token in rest]
-    exchanges = False
+    moves = False
     for place, word in enumerate(words):
         if word == "RENAME" and words[place + 1 : place + 2] not in (["COLUMN"], ["INDEX"], ["KEY"]):
-            skip = 2 if words[place + 1 : place + 2] in (["TO"], ["AS"]) else 1
-            yield from _name_at(rest, place + skip, database)
-        exchanges = exchanges or word == "EXCHANGE"
-        if exchanges and word == "TABLE":
+            has_word = words[place + 1 : place + 2] in (["TO"], ["AS"]) or _is_equals(rest, place + 1)
+            yield from _name_at(rest, place + (2 if has_word else 1), database)
+        moves = moves or word in ("EXCHANGE", "CONVERT")
+        if moves and word == "TABLE":
             yield from _name_at(rest, place + 1, database)
 
 
-def _name_at(tokens: list[Token], at: int, database: str) -> list[TableName]:
+def _is_equals(tokens: Sequence[Token], at: int) -> bool:
+    return at < len(tokens) and tokens[at].kind == "sign" and tokens[at].text == "="
+
+
+def _name_at(tokens: Sequence[Token], at: int, database: str) -> list[TableName]:
     """The one table name there, if any: a name takes three tokens at most."""
     return list(_names(tokens[at : at + 3], database))[:1]
 
 
-def _names(tokens: list[Token], database: str) -> Iterator[TableName]:
+def _names(tokens: Sequence[Token], database: str) -> Iterator[TableName]:
     """A list of table names, separated by commas, or by TO in RENAME TABLE."""
     at = 0
-    while at < len(tokens) and tokens[at].kind in ("name", "word", "text"):
-        name = (database, tokens[at].text.strip('"'))
+    while at < len(tokens) and tokens[at].kind in ("name", "word"):
+        name = (database, tokens[at].text)
         at += 1
         if at + 1 < len(tokens) and tokens[at].text == "." and tokens[at].kind == "sign":
-            name = (name[1], tokens[at + 1].text.strip('"'))
+            name = (name[1], tokens[at + 1].text)
             at += 2
         yield name
         while at < len(tokens) and (tokens[at].word in ("WAIT", "NOWAIT") or tokens[at].word.isdigit()):
@@ -159,12 +304,3 @@ def _names(tokens: list[Token], database: str) -> Iterator[TableName]:
         if at >= len(tokens) or not (tokens[at].text == "," or tokens[at].word == "TO"):
             return
         at += 1
-
-
-def _mentioned(tokens: list[Token], database: str) -> Iterator[TableName]:
-    """Every name in the statement that may be a table's; texts in quotation marks are not names."""
-    for at, token in enumerate(tokens):
-        if token.kind not in ("name", "word"):
-            continue
-        qualified = at >= 2 and tokens[at - 1].text == "." and tokens[at - 2].kind in ("name", "word")
-        yield (tokens[at - 2].text if qualified else database, token.text)

@@ -6,7 +6,7 @@ look, and a changed table is never read in its old shape.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from cdc.binlog.rows.decode import TableReader
@@ -15,7 +15,7 @@ from cdc.binlog.rows.metadata import Metadata, read_metadata
 from cdc.binlog.rows.table_map import TableMap, read_table_map
 from cdc.binlog.schema.agreement import disagreement
 from cdc.binlog.schema.columns import Column, SchemaLookup
-from cdc.binlog.schema.history import SchemaHistory
+from cdc.binlog.schema.history import SchemaHistory, versions_refused
 from cdc.binlog.schema.query import Statement
 from cdc.binlog.schema.row_layout import RowLayout, make_row_layout
 from cdc.binlog.schema.undocumented import asks_for_schema
@@ -23,10 +23,11 @@ from cdc.errors import UnsupportedEventError
 from cdc.model import StaleTable, TableSchema, TableSpec
 
 _MOST_SHAPES: Final = 64  # per table; every ALTER makes one
+_VERSION_COLUMNS: Final = ["row_start", "row_end"]  # what MariaDB's system versioning adds, hidden from SELECT
 
 
 class MappedTables:
-    """The mapped tables of one database."""
+    """The mapped tables of one database. ``case_sensitive``: see LogDecoder."""
 
     def __init__(
         self,
@@ -36,15 +37,24 @@ class MappedTables:
         prefix: str,
         schemas: SchemaLookup | None,
         known: Iterable[TableSchema] = (),
+        case_sensitive: bool = False,
     ) -> None:
-        self.database = database
+        self._fold: Callable[[str], str] = str if case_sensitive else str.lower
+        self.database = self._fold(database)
         self._has_server = schemas is not None
-        self._specs = {prefix + spec.name: spec for spec in tables}
-        self.history = SchemaHistory(schemas, database=database, specs=self._specs, known=known)
-        self.by_name = {_key(database, name): spec for name, spec in self._specs.items()}
-        """Keyed as TABLE_MAP spells it: length, database, 0, length, table."""
+        self._specs = {self._fold(prefix + spec.name): spec for spec in tables}
+        self.history = SchemaHistory(
+            schemas, database=database, specs=self._specs, known=known, case_sensitive=case_sensitive
+        )
+        self._by_name = {_key(database, prefix + spec.name): spec for spec in tables}
+        if not case_sensitive:  # such a server writes the names of its tables in lower case, but into statements
+            self._by_name |= {_key(self.database, name): spec for name, spec in self._specs.items()}
         self._readers: dict[str, dict[bytes, TableReader]] = {spec.name: {} for spec in tables}
         self._latest: dict[str, tuple[bytes, TableReader]] = {}  # comparing is cheaper than hashing some kilobytes
+
+    def spec_of(self, names: bytes) -> TableSpec | None:
+        """The mapped table that a TABLE_MAP names, as it spells that: length, database, 0, length, table."""
+        return self._by_name.get(names)
 
     def reader(self, spec: TableSpec, body: bytes, *, is_mariadb: bool) -> TableReader:
         """How to read the rows after a TABLE_MAP with this body (without id and flags).
@@ -69,6 +79,8 @@ class MappedTables:
     def _shape(self, found: TableMap, metadata: Metadata, spec: TableSpec, *, is_mariadb: bool) -> RowLayout:
         """The shape by the log's own names, or by the history's; what does not fit the log is asked for once more."""
         if metadata.names is not None:
+            if is_mariadb and [name.lower() for name in metadata.names[-2:]] == _VERSION_COLUMNS:
+                raise versions_refused(found.table)
             asks = asks_for_schema(found.fields, metadata, is_mariadb=is_mariadb)
             columns = self.history.columns(found.database, found.table) if asks else None
             return make_row_layout(found, metadata, spec, columns, is_mariadb=is_mariadb)
@@ -98,8 +110,33 @@ class MappedTables:
 
     def mapped(self, names: Iterable[tuple[str, str]]) -> list[str]:
         """Those of these (database, table) that are mapped, without prefix, each once."""
-        found = (self._specs.get(table) for database, table in names if database == self.database)
+        fold = self._fold
+        found = (self._specs.get(fold(table)) for database, table in names if fold(database) == self.database)
         return list(dict.fromkeys(spec.name for spec in found if spec is not None))
+
+    def touched(self, statement: Statement, database: str) -> list[str]:
+        """The mapped tables that the statement may have changed, without prefix. ``database``: the session's default.
+
+        Of a statement that could not be cut into words, those whose name its bytes hold anywhere.
+        """
+        if statement.everything:
+            return self.names()
+        if any(self._fold(one) == self.database for one in statement.databases):
+            return self.names()
+        if not statement.text:
+            return self.mapped(statement.tables)
+        ours = self.database.lower()
+        if database.lower() != ours and ours.encode() not in statement.text:
+            return []
+        return [spec.name for name, spec in self._specs.items() if name.lower().encode() in statement.text]
+
+    def ask_again(self, names: Iterable[str]) -> None:
+        """Take nothing for granted of these tables' columns."""
+        stale = set(names)
+        for name, spec in self._specs.items():
+            if spec.name in stale:
+                self._forget_readers(spec.name)
+                self.history.refresh(name)
 
     def names(self) -> list[str]:
         """All mapped tables, without prefix."""
@@ -110,11 +147,13 @@ class MappedTables:
 
         Returns the mapped tables whose rows that may have changed.
         """
-        named = self.names() if self.database in statement.databases else self.mapped(statement.tables)
-        for table in named:
-            self._readers[table].clear()
-            self._latest.pop(table, None)
+        for table in self.touched(statement, ""):
+            self._forget_readers(table)
         return self.history.define(statement, is_mariadb=is_mariadb)
+
+    def _forget_readers(self, table: str) -> None:
+        self._readers[table].clear()
+        self._latest.pop(table, None)
 
 
 def _key(database: str, table: str) -> bytes:

@@ -1,30 +1,51 @@
-"""Cuts SQL text into tokens, as far as statements in the log need it. Comments that servers execute are text.
+"""Cuts a statement of the log into tokens by the server's own rules (``sql/sql_lex.cc`` of both servers). Pure.
 
-Each byte is looked at a few times at most: what is opened and never closed goes on to the end of the text.
+What a quotation mark or a backslash means depends on the session that ran the statement: its sql_mode and the character
+set of its client stand in the event (``Dialect``). A statement that cannot be cut by these rules is never understood:
+servers do not log a text or a comment that is not closed, so bytes that seem to hold one were cut by wrong rules.
+
+Every byte is looked at a few times at most.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from typing import Final, NamedTuple
 
-_TOKEN: Final = re.compile(
-    r"""/\*!\d*|/\*M!\d*|\*/"""  # the bounds of text that servers execute though it looks like a comment
-    r"""|(?P<comment>/\*.*?(?:\*/|\Z)|--[\s].*?(?:\n|\Z)|\#.*?(?:\n|\Z))"""
-    r"""|(?P<name>`(?:[^`]|``)*+`)|(?P<text>'(?:[^'\\]|\\.|'')*+(?:'|\\?\Z)|"(?:[^"\\]|\\.|"")*+(?:"|\\?\Z))"""
-    r"""|(?P<word>[\w$]+)|(?P<sign>[^\s])""",
-    re.DOTALL,
-)
+from cdc.binlog.values.charsets import text_decoder
+
+ANSI_QUOTES: Final = 1 << 2
+NO_BACKSLASH_ESCAPES: Final = 1 << 20
+_OTHER_TYPES: Final = 1 << 9 | 1 << 12
+"""ORACLE and MAXDB: names of types mean other types (DATE is a DATETIME)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
-    """``kind``: name (in backticks, here without), text (in quotation marks, with them), word or sign."""
+class Dialect:
+    """What decides how a statement's bytes are cut. ``sql_mode``: the session's bits. ``charset``: of its client, as
+    ``information_schema`` calls it; None when the event does not say it.
+    """
+
+    sql_mode: int = 0
+    charset: str | None = "utf8mb4"
+    is_mariadb: bool = False
+
+    @property
+    def has_other_types(self) -> bool:
+        """Whether types of columns are not what their names say elsewhere."""
+        return bool(self.sql_mode & _OTHER_TYPES)
+
+
+class Token(NamedTuple):
+    """``kind``: name (in backticks, or in double quotes under ANSI_QUOTES; ``text`` is without them), text (a literal;
+    ``text`` is with its quotation marks, ``value`` what it stands for), word or sign.
+    """
 
     kind: str
     text: str
+    value: str = ""
 
     @property
     def word(self) -> str:
@@ -32,11 +53,142 @@ class Token:
         return self.text.upper() if self.kind == "word" else ""
 
 
-def tokens_of(text: str) -> Iterator[Token]:
-    """Never raises: what cannot be a token is left out."""
-    for match in _TOKEN.finditer(text):
-        kind = match.lastgroup
-        if kind == "name":
-            yield Token(kind, match[0][1:-1].replace("``", "`"))
-        elif kind is not None and kind != "comment":
-            yield Token(kind, match[0])
+class Cut(NamedTuple):
+    """The tokens up to the end, or up to what cannot be cut (``is_whole`` False)."""
+
+    tokens: tuple[Token, ...]
+    is_whole: bool
+
+
+_MULTIBYTE: Final[dict[str, bytes]] = {
+    "big5": rb"[\xa1-\xf9][\x40-\x7e\xa1-\xfe]",
+    "cp932": rb"[\x81-\x9f\xe0-\xfc][\x40-\x7e\x80-\xfc]",
+    "eucjpms": rb"\x8e[\xa0-\xdf]|\x8f[\xa1-\xfe]{2}|[\xa1-\xfe]{2}",
+    "euckr": rb"[\x81-\xfe][\x41-\x5a\x61-\x7a\x81-\xfe]",
+    "gb18030": rb"[\x81-\xfe][\x30-\x39][\x81-\xfe][\x30-\x39]|[\x81-\xfe][\x40-\x7e\x80-\xfe]",
+    "gb2312": rb"[\xa1-\xf7][\xa1-\xfe]",
+    "gbk": rb"[\x81-\xfe][\x40-\x7e\x80-\xfe]",
+    "sjis": rb"[\x81-\x9f\xe0-\xfc][\x40-\x7e\x80-\xfc]",
+    "ujis": rb"\x8e[\xa0-\xdf]|\x8f[\xa1-\xfe]{2}|[\xa1-\xfe]{2}",
+    "utf8mb3": rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}",
+    "utf8mb4": rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}",
+}
+"""The characters of several bytes (``ismbchar_*`` in ``strings/ctype-*.c``). A second byte may look like a backslash or
+a quotation mark, so these characters are found first."""
+
+_CHARACTER: Final = b"\xff"  # each byte of such a character, in the copy that is cut
+_LONE: Final = b"\x80"  # any other byte over 0x7F: what it means outside of quotation marks depends on the set
+
+_TOKEN: Final = rb"""
+    (?P<space>[\t-\r\x20]++)
+  | (?P<line>(?:\#|--(?=[\x00-\x20\x7f]|\Z))[^\n\0]*+)      # the newline itself is no part of the comment
+  | (?P<opens>/\*%(maria)s!(?:\d{5,6})?)                    # executed, though it looks like a comment
+  | (?P<plain>/\*.*?\*/)
+  | (?P<closes>\*/)
+  | (?P<name>`(?:[^`\0]|``)*+`%(ansi)s)
+  | (?P<text>%(text)s)
+  | (?P<word>(?!\$)[0-9A-Za-z_$\xff]++)                     # MySQL quotes bodies of routines in dollar signs
+  | (?P<sign>/(?!\*)|[!%%&()*+,\-.:;<=>?@\[\\\]^{|}~])
+"""
+
+
+@cache
+def _pattern(*, ansi: bool, backslash: bool, is_mariadb: bool) -> re.Pattern[bytes]:
+    inside = rb"(?:[^%(q)s\\]|\\.|%(q)s%(q)s)*+" if backslash else rb"(?:[^%(q)s]|%(q)s%(q)s)*+"
+    single = b"'" + inside % {b"q": b"'"} + b"'"
+    double = b'"' + inside % {b"q": b'"'} + b'"'
+    parts = {
+        b"maria": b"M?" if is_mariadb else b"",
+        b"ansi": rb'|"(?:[^"\0]|"")*+"' if ansi else b"",
+        b"text": single if ansi else single + b"|" + double,
+    }
+    return re.compile(_TOKEN % parts, re.DOTALL | re.VERBOSE)
+
+
+@cache
+def _high_bytes(charset: str) -> re.Pattern[bytes]:
+    several = _MULTIBYTE.get(charset)
+    return re.compile((b"(?P<character>" + several + rb")|" if several else b"(?P<character>(?!))|") + rb"[\x80-\xff]")
+
+
+def cut(raw: bytes, dialect: Dialect) -> Cut:
+    """The statement's tokens; comments are left out, but what servers execute of them. Never raises."""
+    masked = _masked(raw, dialect.charset)
+    if masked is None:
+        return Cut((), False)
+    ansi, backslash = bool(dialect.sql_mode & ANSI_QUOTES), not dialect.sql_mode & NO_BACKSLASH_ESCAPES
+    match_at = _pattern(ansi=ansi, backslash=backslash, is_mariadb=dialect.is_mariadb).match
+    decode = text_decoder(dialect.charset or "utf8mb4") or (lambda part: part.decode("latin-1"))
+    tokens: list[Token] = []
+    at, end, is_executed = 0, len(masked), False
+    while at < end:
+        match = match_at(masked, at)
+        kind = match.lastgroup if match is not None else None
+        if match is None or kind is None:
+            return Cut(tuple(tokens), False)
+        start, at = at, match.end()
+        if kind in ("space", "line"):
+            continue
+        if kind == "plain":
+            # Inside a comment that this server skipped another one may have ended early: its text is not ours to guess.
+            if b"/*" in masked[start + 2 : at]:
+                return Cut(tuple(tokens), False)
+        elif kind == "opens":
+            if is_executed:
+                return Cut(tuple(tokens), False)
+            is_executed = True
+        elif kind == "closes":
+            if is_executed:
+                is_executed = False
+            else:  # a multiplication before a comment: SELECT 2 */* two */ 3
+                tokens.append(Token("sign", "*"))
+                at = start + 1
+        else:
+            tokens.append(_token(kind, decode(raw[start:at]), backslash=backslash))
+    return Cut(tuple(tokens), not is_executed)
+
+
+def _masked(raw: bytes, charset: str | None) -> bytes | None:
+    """The statement with each byte of a long character as 0xFF and other bytes over 0x7F as 0x80; None when that cannot
+    be told.
+    """
+    if charset == "swe7":  # some of its letters are the signs of all other sets
+        return None
+    if raw.isascii():
+        return raw
+    if charset is None:
+        try:
+            raw.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+        charset = "utf8mb4"
+    return _high_bytes(charset).sub(
+        lambda found: (_CHARACTER if found["character"] is not None else _LONE) * len(found[0]), raw
+    )
+
+
+def _token(kind: str, text: str, *, backslash: bool) -> Token:
+    if kind == "name":
+        quote = text[0]
+        return Token(kind, text[1:-1].replace(quote * 2, quote))
+    if kind == "text":
+        return Token(kind, text, _value(text, backslash=backslash))
+    return Token(kind, text)
+
+
+_ESCAPE: Final = re.compile(r"\\(.)|''|\"\"", re.DOTALL)
+_ESCAPES: Final = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a", "%": "\\%", "_": "\\_"}
+
+
+def _value(literal: str, *, backslash: bool) -> str:
+    """What a literal in quotation marks stands for."""
+    quote = literal[0]
+    if not backslash:
+        return literal[1:-1].replace(quote * 2, quote)
+
+    def plain(found: re.Match[str]) -> str:
+        if found[1] is not None:
+            return _ESCAPES.get(found[1], found[1])
+        return quote if found[0][0] == quote else found[0]
+
+    return _ESCAPE.sub(plain, literal[1:-1])

@@ -60,13 +60,18 @@ class Log:
         body += commit_us.to_bytes(7, "little")
         return self.put(EventType.GTID, body)
 
-    def maria_gtid(self, sequence: int, *, flags: int = 0, domain: int = 0) -> bytes:
-        return self.put(EventType.MARIADB_GTID, struct.pack("<QIB", sequence, domain, flags) + bytes(6))
+    def maria_gtid(self, sequence: int, *, flags: int = 0, domain: int = 0, extra: int = 0) -> bytes:
+        return self.put(
+            EventType.MARIADB_GTID, struct.pack("<QIB", sequence, domain, flags) + bytes([extra]) + bytes(5)
+        )
 
-    def query(self, statement: str, database: str = "shop") -> bytes:
+    def query(
+        self, statement: str | bytes, database: str = "shop", *, variables: bytes = b"", flags: int = 0, thread: int = 7
+    ) -> bytes:
         name = database.encode()
-        head = struct.pack("<IIBHH", 7, 0, len(name), 0, 0)
-        return self.put(EventType.QUERY, head + name + b"\0" + statement.encode())
+        head = struct.pack("<IIBHH", thread, 0, len(name), 0, len(variables))
+        text = statement.encode() if isinstance(statement, str) else statement
+        return self.put(EventType.QUERY, head + variables + name + b"\0" + text, flags=flags)
 
     def xid(self) -> bytes:
         return self.put(EventType.XID, struct.pack("<Q", 1))

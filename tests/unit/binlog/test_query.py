@@ -45,9 +45,9 @@ def test_the_tables_of_a_definition(text: str, tables: list[tuple[str, str]]) ->
     assert list(read_statement("shop", text.encode()).tables) == tables
 
 
-def test_row_statements_name_what_they_mention_outside_of_texts() -> None:
+def test_a_row_statement_that_fits_no_grammar_writes_what_it_mentions() -> None:
     """A table's name inside a quoted text is not a mention; a qualified name keeps its database."""
-    statement = read_statement("shop", b"INSERT INTO x.log (a) SELECT 'sales_order \\' t', \"u\" FROM `s` -- v\n")
+    statement = read_statement("shop", b"UPDATE JOIN x.log (a) SELECT 'sales_order \\' t', \"u\" FROM `s` -- v\n")
 
     assert ("x", "log") in statement.tables
     assert ("shop", "s") in statement.tables

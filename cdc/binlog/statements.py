@@ -1,0 +1,140 @@
+"""What statements in the log do to the transaction that is read, and to the tables that are mapped.
+
+What a statement says is read in ``schema/query.py``; here it is carried out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from cdc.binlog.assembly import Assembly
+from cdc.binlog.events import DONE, FLAG_THREAD_SPECIFIC, GO_ON
+from cdc.binlog.place import Place
+from cdc.binlog.rows.events import ADVICE_START, FROM_INSIDE, RowEvents
+from cdc.binlog.rows.headers import Query, read_modes
+from cdc.binlog.schema.query import Kind, Statement, read_statement
+from cdc.binlog.schema.tables import MappedTables
+from cdc.binlog.schema.temporary import TemporaryTables
+from cdc.binlog.schema.tokens import Dialect
+from cdc.binlog.values.charsets import charset_of
+from cdc.errors import UnsupportedEventError
+from cdc.model import Change, Op, StaleTable, Xa, XaStep
+
+_BOUNDS: Final = frozenset({b"BEGIN", b"COMMIT"})
+_NO_VARIABLES: Final = b""
+_REASON_ROWS: Final = "a statement in the log instead of the rows it changed"
+_REASON_UNCLEAR: Final = "a statement that is not understood may have changed its rows or columns"
+_ADVICE_ROWS: Final = (
+    "a session chose that for itself, whatever the server's default is: have its program write with binlog_format ="
+    ' ROW; then start with source.on_statement = "repair", which reads the tables again, or import afresh'
+)
+_ADVICE_NO_GTID: Final = (
+    'source.on_statement = "repair" cannot help, since the transaction has no GTID: import afresh, and have the'
+    " statement's program write with binlog_format = ROW"
+)
+
+
+class Statements:
+    """Carries statements out. ``repair``: tables that statements changed are read again, where a read can tell that it
+    contains the change; else such a statement stops the reader.
+    """
+
+    def __init__(
+        self, tables: MappedTables, place: Place, assembly: Assembly, rows: RowEvents, *, repair: bool = False
+    ) -> None:
+        self._tables = tables
+        self._place = place
+        self._assembly = assembly
+        self._rows = rows
+        self._repair = repair
+        self.temporary = TemporaryTables()
+        self.expects_gtid = False
+
+    def on_query(self, query: Query, head: Sequence[int]) -> int:
+        """One statement; ``GO_ON`` or ``DONE`` (behind it is a resume point).
+
+        Raises UnsupportedEventError for one that changed rows which nothing else tells of.
+        """
+        if self._assembly.is_void:  # an ALTER TABLE that only begins, or is given up
+            statement = Statement(Kind.OTHER)
+        else:
+            dialect = self._dialect(query.variables if query.text not in _BOUNDS else _NO_VARIABLES)
+            statement = read_statement(query.database, query.text, dialect)
+            uses_temporary = bool(head[5] & FLAG_THREAD_SPECIFIC)
+            statement = self.temporary.resolve(statement, (head[2], query.thread), uses_temporary=uses_temporary)
+        self._bound(statement)
+        self._change(statement, query)
+        assembly = self._assembly
+        if statement.kind in (Kind.COMMIT, Kind.ROLLBACK) or not assembly.has_begun:
+            self._rows.end_transaction()
+            return DONE
+        return GO_ON
+
+    def _dialect(self, variables: bytes) -> Dialect:
+        sql_mode, collation = read_modes(variables)
+        charset = charset_of(collation) if collation is not None else None
+        return Dialect(sql_mode, charset, self._rows.format.is_mariadb)
+
+    def _bound(self, statement: Statement) -> None:
+        """Where the transaction begins, ends or goes back to."""
+        assembly = self._assembly
+        kind = statement.kind
+        if not assembly.is_open:
+            if kind in (Kind.COMMIT, Kind.ROLLBACK) or (self.expects_gtid and kind is not Kind.OTHER):
+                raise UnsupportedEventError(FROM_INSIDE, hint=ADVICE_START)
+            assembly.open(has_begun=False)
+        if kind in (Kind.BEGIN, Kind.DEFINITION_BEGIN):
+            assembly.has_begun = True
+        elif kind is Kind.SAVEPOINT:
+            assembly.save(statement.savepoint)
+        elif kind is Kind.ROLLBACK_TO:
+            assembly.roll_back_to(statement.savepoint)
+        elif kind is Kind.ROLLBACK:
+            assembly.discard()
+        if statement.xid and not assembly.has_begun:  # it was prepared before, in a transaction of its own
+            step = XaStep.COMMIT if kind is Kind.COMMIT else XaStep.ROLLBACK
+            assembly.xa = Xa(statement.xid, step, may_repair=self._may_repair())
+
+    def _change(self, statement: Statement, query: Query) -> None:
+        """What it does to mapped tables."""
+        assembly, tables = self._assembly, self._tables
+        kind = statement.kind
+        if kind is Kind.ROWS:
+            self._on_rows(statement, query)
+        elif kind is Kind.TRUNCATE:
+            named = tables.mapped(statement.tables)
+            assembly.changes += [Change(name, Op.TRUNCATE, None, None) for name in named]
+        elif kind in (Kind.DEFINITION, Kind.DEFINITION_BEGIN):
+            assembly.stale += tables.define(statement, is_mariadb=self._rows.format.is_mariadb)
+        elif kind is Kind.UNCLEAR:
+            # It may have changed rows as well, without the lock that a definition holds.
+            named = tables.touched(statement, query.database)
+            by_statement = self._can_tell()
+            assembly.stale += [StaleTable(name, _REASON_UNCLEAR, by_statement) for name in named]
+            tables.ask_again(named)
+        if statement.changes_keys:
+            assembly.keys_of.update(dict.fromkeys(tables.touched(statement, query.database)))
+
+    def _on_rows(self, statement: Statement, query: Query) -> None:
+        """Rows changed by statement: to be read again, if a read can tell by a GTID that it contains them."""
+        named = self._tables.touched(statement, query.database)
+        if not named:
+            return
+        if not self._may_repair():
+            what = "any table" if statement.everything else named[0]
+            why = ", through a function that it calls," if statement.everything else ""
+            raise UnsupportedEventError(
+                f"a statement of connection {query.thread} that may change {what}{why} is in the log instead of the"
+                " rows it changed",
+                hint=_ADVICE_NO_GTID if self._repair else _ADVICE_ROWS,
+            )
+        self._assembly.stale += [StaleTable(name, _REASON_ROWS, by_statement=True) for name in named]
+
+    def _may_repair(self) -> bool:
+        return self._repair and self._can_tell()
+
+    def _can_tell(self) -> bool:
+        """Whether a read can tell by this transaction's GTID that it contains it."""
+        assembly = self._assembly
+        return assembly.domain is not None or (assembly.source is not None and bool(self._place.resume.gtid))
