@@ -1,4 +1,4 @@
-"""The sandbox as one web application: bridge routes, JSON API, page, and the judge that runs a moment later."""
+"""The sandbox as one web application: bridge, CRM, JSON API, page, and the judge that runs a moment later."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Final
 
 from aiohttp import web
 
+from sinks.sandbox.crm.app import add_crm
+from sinks.sandbox.crm.gate import CrmRuntime, crm_requests, runtime_of
 from sinks.sandbox.routes_api import add_api_routes
 from sinks.sandbox.routes_bridge import RUNTIME, Runtime, add_bridge_routes, bridge_requests, now_ms
 from sinks.sandbox.routes_v2 import add_v2_routes
@@ -35,17 +37,19 @@ def make_app(
     auto_judge: bool = True,
     judge_delay_ms: int = JUDGE_DELAY_MS,
     strict: bool = False,
+    crm: CrmRuntime | None = None,
 ) -> web.Application:
-    """A local Ecommerce Bridge over ``store``.
+    """A local Ecommerce Bridge over ``store``, and beside it the CRM API over ``crm`` (a new account, if None).
 
     ``auto_judge``: judge each message ``judge_delay_ms`` after its acceptance, in order; else only on
     ``POST /_sandbox/judge``. ``strict``: ``/_sandbox/report`` is a 500 once a rule of sending was broken.
     """
-    app = web.Application(client_max_size=MAX_BODY, middlewares=[bridge_requests])
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[bridge_requests, crm_requests])
     app[RUNTIME] = Runtime(store, api_key, token, judge_delay_ms=judge_delay_ms, strict=strict)
     add_bridge_routes(app)
     add_v2_routes(app)
     add_api_routes(app)
+    add_crm(app, crm if crm is not None else runtime_of(store.watch))
     app.on_shutdown.append(_end_hanging_requests)
     if auto_judge:
         app.cleanup_ctx.append(_judge_in_background)

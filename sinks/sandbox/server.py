@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiohttp import web
 
 from cdc.errors import SetupError
 from sinks.sandbox.app import JUDGE_DELAY_MS, make_app
+from sinks.sandbox.crm.account import CrmAccount
+from sinks.sandbox.crm.gate import CrmRuntime, runtime_of
 from sinks.sandbox.store import SandboxStore
 
 
@@ -18,6 +21,7 @@ class SandboxServer:
 
     url: str
     store: SandboxStore
+    crm: CrmRuntime
     _runner: web.AppRunner
 
     async def close(self) -> None:
@@ -35,11 +39,25 @@ async def start(
     auto_judge: bool = True,
     judge_delay_ms: int = JUDGE_DELAY_MS,
     strict: bool = False,
+    account: CrmAccount | None = None,
+    record: Path | None = None,
 ) -> SandboxServer:
-    """Listen on ``port`` (0: a free one); the rest as ``make_app`` says. SetupError if the port cannot be had."""
+    """Listen on ``port`` (0: a free one); the rest as ``make_app`` says. SetupError if the port cannot be had.
+
+    ``account``: what the CRM holds (a new one, if None). ``record``: a file that gets every CRM exchange.
+    """
     held = store if store is not None else SandboxStore()
+    crm = runtime_of(held.watch, account)
+    if record is not None:
+        crm.exchanges.record_into(record)
     app = make_app(
-        held, api_key=api_key, token=token, auto_judge=auto_judge, judge_delay_ms=judge_delay_ms, strict=strict
+        held,
+        api_key=api_key,
+        token=token,
+        auto_judge=auto_judge,
+        judge_delay_ms=judge_delay_ms,
+        strict=strict,
+        crm=crm,
     )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
@@ -53,7 +71,7 @@ async def start(
         ) from error
     bound = runner.addresses[0][1]
     shown = f"[{host}]" if ":" in host else host
-    return SandboxServer(f"http://{shown}:{bound}", held, runner)
+    return SandboxServer(f"http://{shown}:{bound}", held, crm, runner)
 
 
 def _reason(error: OSError) -> str:

@@ -9,6 +9,7 @@ import threading
 import urllib.request
 
 from cdc.model import ObjectType
+from sinks.sandbox.crm.gate import CrmRuntime
 from sinks.sandbox.server import SandboxServer, start
 from tests.kit.daemon import fetch
 from tests.kit.full_render import State, living
@@ -27,6 +28,11 @@ class SandboxThread:
     @staticmethod
     async def _start() -> SandboxServer:
         return await start(api_key="sandbox", strict=True)
+
+    @property
+    def crm(self) -> CrmRuntime:
+        """The CRM side: account, switches, faults, quotas, people's hands. The token is ``sandbox``."""
+        return self._server.crm
 
     def close(self) -> None:
         asyncio.run_coroutine_threadsafe(self._server.close(), self.loop).result(10)

@@ -1,0 +1,171 @@
+"""Rules that a good sender keeps with the CRM, looked at as calls arrive. Breaking one is noted, never refused.
+
+A repetition is forgiven once after an answer that the sender did not get: it cannot know whether the call was done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import orjson
+
+from cdc.model import ObjectType
+from sinks.sandbox.crm.associations import Associations, Link
+from sinks.sandbox.crm.records import Record, Records
+from sinks.sandbox.crm.types import TYPES, type_named
+from sinks.sandbox.crm.writes import Written
+from sinks.sandbox.watch import ON_THE_WAY_MS, TIMER_MS, Violation, Watch
+
+KEY_PROPERTY: Final = "magento_key"
+
+Place = tuple[str, str]
+"""Object type or direction, and the ids: what a repetition is forgiven for."""
+
+
+class CrmWatch:
+    """Notes broken rules in the list that the bridge's watch keeps too."""
+
+    def __init__(self, watch: Watch, key_property: str = KEY_PROPERTY) -> None:
+        self.watch = watch
+        self.key_property = key_property
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was seen."""
+        self._forgiven: set[Place] = set()
+        self._in_flight: dict[tuple[ObjectType, str], asyncio.Transport | None] = {}
+        self._told_ms = self._quiet_ms = 0
+
+    def note(self, rule: str, kind: ObjectType | None, name: str, text: str, now_ms: int) -> None:
+        """Record that a call broke ``rule`` with the object ``name`` (a key or a record id)."""
+        self.watch.counts[rule] += 1
+        self.watch.kept.append(Violation(rule, kind, name, text, now_ms, 0))
+
+    # -------------------------------------------------------------------------------------------------- records
+
+    def wrote(self, records: Records, kind: ObjectType, written: Sequence[Written], now_ms: int) -> None:
+        """Look at what a call wrote."""
+        for item in written:
+            name = self.name_of(item.record)
+            if item.is_new:
+                self._created(records, kind, item.record, now_ms)
+            elif not item.changed and not self._is_forgiven((kind.value, item.record.id)):
+                self.note("write_without_change", kind, name, "every value was there already", now_ms)
+            self.linked(item.links, now_ms)
+
+    def _created(self, records: Records, kind: ObjectType, record: Record, now_ms: int) -> None:
+        key = record.properties.get(self.key_property, "")
+        if not key:
+            self.note("record_without_key", kind, record.id, f"made without {self.key_property}", now_ms)
+        elif self.key_property not in records.unique_names(kind):
+            # Without a unique property HubSpot itself lets a second record of one key happen.
+            same = [r for r in records.live[kind].values() if r.properties.get(self.key_property) == key]
+            if len(same) > 1:
+                self.note("second_record", kind, key, "another record has the same key", now_ms)
+        address = record.properties.get("email", "")
+        if kind is ObjectType.CONTACT and address and records.lets_additional_emails_be_taken:
+            others = (r for r in records.live[kind].values() if r is not record and address in r.additional_emails)
+            if next(others, None) is not None:
+                self.note("second_record", kind, key, "another contact has the same address", now_ms)
+
+    def name_of(self, record: Record) -> str:
+        """How a person finds the object: by its key, or by its record id."""
+        return record.properties.get(self.key_property, "") or record.id
+
+    # ---------------------------------------------------------------------------------------------- associations
+
+    def linked(self, links: Iterable[Link], now_ms: int) -> None:
+        """Look at associations that a call made."""
+        for link in links:
+            if not link.is_new and not self._is_forgiven(_place(link)):
+                pair = f"{link.from_id} and {link.to_id}"
+                self.note("association_made_twice", link.direction[0], link.from_id, f"{pair} were associated", now_ms)
+
+    def unknown_end(self, kind: ObjectType, other: ObjectType, record_id: str, now_ms: int) -> None:
+        """An association names a record that is not there: a deal before its contact, a line before its deal."""
+        rules = {
+            frozenset({ObjectType.DEAL, ObjectType.CONTACT}): "deal_before_contact",
+            frozenset({ObjectType.LINE_ITEM, ObjectType.DEAL}): "line_before_deal",
+        }
+        rule = rules.get(frozenset({kind, other}), "association_of_unknown")
+        self.note(rule, other, record_id, f"{TYPES[other].singular} {record_id} does not exist", now_ms)
+
+    # -------------------------------------------------------------------------------------------------- calls
+
+    def call(self, status: int, message: str, now_ms: int) -> None:
+        """Look at how a call ended: a good sender makes none that is refused for its form or its number."""
+        if status == 429:
+            self.note("beyond_quota", None, "", message, now_ms)
+        elif "At most" in message and "allowed" in message:
+            self.note("over_100", None, "", message, now_ms)
+        elif message.startswith(("Invalid input JSON", "Duplicate IDs")):
+            self.note("malformed", None, "", message, now_ms)
+
+    def unanswered(self, written: Iterable[Written], links: Iterable[Link]) -> None:
+        """The sender did not get the answer of a call that was done: it may say the same once more."""
+        for item in written:
+            self._forgiven.add((item.record.kind.value, item.record.id))
+            self._forgiven.update(_place(link) for link in item.links)
+        self._forgiven.update(_place(link) for link in links)
+
+    def forgive_all(self, records: Records, links: Associations) -> None:
+        """The sender lost its state or was killed: everything may be said once more."""
+        for kind, held in records.live.items():
+            for record in held.values():
+                self._forgiven.add((kind.value, record.id))
+                for other, pair in links.all_of(record):
+                    self._forgiven.add((f"{kind.value}>{other.value}", f"{record.id}>{pair.to_id}"))
+
+    def _is_forgiven(self, place: Place) -> bool:
+        if place in self._forgiven:
+            self._forgiven.discard(place)
+            return True
+        return False
+
+    def take_off(self, names: Sequence[tuple[ObjectType, str]], way: asyncio.Transport | None, now_ms: int) -> None:
+        """A call with these records or keys begins: none may be under way on a connection that still stands."""
+        for name in names:
+            other = self._in_flight.get(name)
+            if other is not None and not other.is_closing():
+                self.note("two_in_flight", name[0], name[1], "another call with it was not answered yet", now_ms)
+            self._in_flight[name] = way
+
+    def land(self, names: Sequence[tuple[ObjectType, str]], way: asyncio.Transport | None) -> None:
+        """A call ends."""
+        for name in names:
+            if self._in_flight.get(name) is way:
+                self._in_flight.pop(name, None)
+
+    def told_to_wait(self, seconds: float, now_ms: int) -> None:
+        """An answer with Retry-After goes out."""
+        self._told_ms = now_ms
+        self._quiet_ms = max(self._quiet_ms, now_ms + int(seconds * 1000))
+
+    def arrival(self, now_ms: int) -> None:
+        """A call arrives: not before the time asked for, unless it may have left before the answer was read."""
+        if self._told_ms + ON_THE_WAY_MS < now_ms < self._quiet_ms - TIMER_MS:
+            text = f"{self._quiet_ms - now_ms} ms before Retry-After had passed"
+            self.note("before_retry_after", None, "", text, now_ms)
+
+
+def _place(link: Link) -> Place:
+    start, end = link.direction
+    return f"{start.value}>{end.value}", f"{link.from_id}>{link.to_id}"
+
+
+def names_in(path: str, raw: bytes) -> list[tuple[ObjectType, str]]:
+    """Records or keys that a batch write names in its body; none where the body cannot be read."""
+    parts = path.split("/")
+    if len(parts) < 4 or parts[-2] != "batch" or parts[-1] not in ("update", "upsert", "archive"):
+        return []
+    kind = type_named(parts[-3])
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return []
+    inputs = body.get("inputs") if isinstance(body, dict) else None
+    if kind is None or not isinstance(inputs, list):
+        return []
+    return [(kind, str(item["id"])) for item in inputs if isinstance(item, dict) and item.get("id")]
