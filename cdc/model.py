@@ -349,25 +349,47 @@ class Kind(StrEnum):
     ITEM = "item"
 
 
-OBJECT_TYPE: Final[Mapping[Kind, ObjectType]] = {
-    Kind.CUSTOMER: ObjectType.CONTACT,
-    Kind.GUEST: ObjectType.CONTACT,
-    Kind.PRODUCT: ObjectType.PRODUCT,
-    Kind.ORDER: ObjectType.DEAL,
-    Kind.ITEM: ObjectType.LINE_ITEM,
-}
+class ObjectFacts(NamedTuple):
+    """What every room has to know of a kind of object, without knowing the shop.
 
-RANK: Final[Mapping[ObjectType, int]] = {
-    ObjectType.CONTACT: 0,
-    ObjectType.PRODUCT: 0,
-    ObjectType.DEAL: 1,
-    ObjectType.LINE_ITEM: 2,
+    ``references``: the kinds that its objects may refer to. ``has_hash_id``: its ids are 24 hex digits, not numbers.
+    """
+
+    object_type: ObjectType
+    references: tuple[Kind, ...] = ()
+    has_hash_id: bool = False
+
+
+OBJECTS: Final[Mapping[Kind, ObjectFacts]] = {
+    Kind.CUSTOMER: ObjectFacts(ObjectType.CONTACT),
+    Kind.GUEST: ObjectFacts(ObjectType.CONTACT, has_hash_id=True),
+    Kind.PRODUCT: ObjectFacts(ObjectType.PRODUCT),
+    Kind.ORDER: ObjectFacts(ObjectType.DEAL, references=(Kind.CUSTOMER, Kind.GUEST)),
+    Kind.ITEM: ObjectFacts(ObjectType.LINE_ITEM, references=(Kind.ORDER, Kind.PRODUCT)),
 }
+"""The one table of kinds. What else is known of a kind stands in its descriptor (``mappers/objects``); a test holds
+the two to each other."""
+
+OBJECT_TYPE: Final[Mapping[Kind, ObjectType]] = {kind: facts.object_type for kind, facts in OBJECTS.items()}
+
+REFERRERS: Final[Mapping[Kind, tuple[Kind, ...]]] = {
+    kind: tuple(other for other, facts in OBJECTS.items() if kind in facts.references) for kind in OBJECTS
+}
+"""Which kinds of objects may refer to a kind: only those are looked through before a DELETE."""
+
+
+def _rank(object_type: ObjectType) -> int:
+    """0 for a type that refers to nothing, else one more than the highest rank that it may refer to."""
+    kinds = [other for facts in OBJECTS.values() if facts.object_type is object_type for other in facts.references]
+    return max((1 + _rank(OBJECT_TYPE[other]) for other in kinds), default=0)
+
+
+RANK: Final[Mapping[ObjectType, int]] = {object_type: _rank(object_type) for object_type in ObjectType}
 """Sending order of UPSERTs; DELETEs go the other way round."""
 
 
 class ObjectRef(NamedTuple):
-    """Names one object: kind and id (int, or 24 hex digits for a guest)."""
+    """Names one object: kind and id (an int, or 24 hex digits where the kind ``has_hash_id``)."""
 
     kind: Kind
     id: int | str
@@ -389,13 +411,21 @@ def parse_external_id(text: str, namespace: str) -> ObjectRef:
     except ValueError:
         kinds = ", ".join(k.value for k in Kind)
         raise ValueError(f"{text!r} names no object; write {namespace}-<kind>-<id> with kind one of {kinds}") from None
-    if kind is Kind.GUEST:
-        if not re.fullmatch(r"[0-9a-f]{24}", id_text):
-            raise ValueError(f"{text!r}: a guest's id is 24 hex digits")
-        return ObjectRef(kind, id_text)
-    if not id_text.isdecimal():
-        raise ValueError(f"{text!r}: a {kind.value}'s id is a number")
-    return ObjectRef(kind, int(id_text))
+    try:
+        return ObjectRef(kind, parse_object_id(kind, id_text))
+    except ValueError as error:
+        raise ValueError(f"{text!r}: {error}") from None
+
+
+def parse_object_id(kind: Kind, text: str) -> int | str:
+    """An id of this kind as ``ObjectRef`` has it; ValueError if the text is none."""
+    if OBJECTS[kind].has_hash_id:
+        if not re.fullmatch(r"[0-9a-f]{24}", text):
+            raise ValueError(f"a {kind.value}'s id is 24 hex digits")
+        return text
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(f"a {kind.value}'s id is a number")
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True)

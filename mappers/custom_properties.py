@@ -1,25 +1,40 @@
 """The shop's own columns as properties (``[mapping.deal.properties]`` and its like).
 
 Pure. A value that does not fit its type, or is no JSON, leaves its property empty with a warning: a module's odd
-column must never hold back an order.
+column must never hold back an order. Each object's descriptor names its groups of such columns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import orjson
 
-from cdc.model import Row, Value
+from cdc.model import Kind, Row, Value
 from cdc.protocols import RowReader
 from cdc.settings.json_path import Path, follow, parse_path
+from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_columns import ColumnProperty, Lookup
 from mappers.formats import FORMATS
 from mappers.lookups import label
 
 
-class _Extra(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class ColumnGroup:
+    """One group of the merchant's own properties: all are made from columns of one table.
+
+    ``id_column``: the table's column that names the object. ``asked``: property → column, as the settings have it.
+    """
+
+    kind: Kind
+    table: str
+    id_column: str
+    asked: Callable[[MappingSettings], Mapping[str, ColumnProperty]]
+
+
+class _Custom(NamedTuple):
     name: str
     column: str
     path: Path
@@ -28,15 +43,15 @@ class _Extra(NamedTuple):
     lookup: Lookup | None
 
 
-class Extras:
+class CustomProperties:
     """One object's properties made from columns of one table. ``columns``: those columns as the replica names them."""
 
     def __init__(self, table: str, properties: Mapping[str, ColumnProperty], known: Iterable[str] = ()) -> None:
         """``known``: columns that the table's allow-list has already; the server tells no case apart, so they win."""
         spelled = {column.casefold(): column for column in known}
         self._table = table
-        self._extras = tuple(
-            _Extra(
+        self._all = tuple(
+            _Custom(
                 name,
                 spelled.setdefault(made.column.casefold(), made.column),
                 parse_path(made.json_path) if made.json_path else (),
@@ -46,7 +61,7 @@ class Extras:
             )
             for name, made in properties.items()
         )
-        self.columns: Final = frozenset(extra.column for extra in self._extras)
+        self.columns: Final = frozenset(custom.column for custom in self._all)
         self.names: Final = tuple(properties)
 
     def of(self, row: Row, rows: RowReader) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -54,7 +69,7 @@ class Extras:
         properties: dict[str, str] = {}
         warnings: list[str] = []
         trees: dict[str, object] = {}
-        for name, column, path, form, convert, lookup in self._extras:
+        for name, column, path, form, convert, lookup in self._all:
             if column not in row:  # the table lost it; what HubSpot has stays
                 continue
             try:

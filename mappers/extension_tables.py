@@ -16,7 +16,7 @@ from cdc.errors import ConfigError
 from cdc.model import FetchByKey, Kind, ObjectRef, Rendered, Row, TableSpec, Value
 from cdc.protocols import RowReader
 from cdc.settings.mapping_tables import ExtensionTable
-from mappers.custom_properties import Extras
+from mappers.custom_properties import CustomProperties
 from mappers.lookups import Use, uses
 from mappers.newest_row import newest
 
@@ -24,7 +24,7 @@ _KIND: Final = {"deal": Kind.ORDER, "contact": Kind.CUSTOMER, "product": Kind.PR
 
 
 class _One:
-    """One satellite table: its spec, and how it is reached from its object and back."""
+    """One extension table: its spec, and how it is reached from its object and back."""
 
     def __init__(self, asked: ExtensionTable) -> None:
         key = asked.primary or (asked.key,)  # only a run needs the real one, and finds it out (cdc/startup.py)
@@ -33,8 +33,8 @@ class _One:
         self.table: Final = asked.table
         self.key: Final = asked.key
         self.via: Final = asked.via
-        self.extras: Final = Extras(asked.table, asked.properties, (*key, asked.key))
-        further = sorted({asked.key, *self.extras.columns} - set(key))
+        self.custom: Final = CustomProperties(asked.table, asked.properties, (*key, asked.key))
+        further = sorted({asked.key, *self.custom.columns} - set(key))
         self.spec: Final = TableSpec(asked.table, key, (*key, *further), indexes=((asked.key,),), integer_key=False)
 
     def uses(self) -> Iterator[Use]:
@@ -55,7 +55,7 @@ class _One:
         return [row.get(self.via.column) for row in rows.find(self.via.table, self.via.to, identity)]
 
     def objects_of(self, table: str, row: Row, rows: RowReader) -> Value:
-        """The id of the object that a row of the satellite, or of the table between, belongs to."""
+        """The id of the object that a row of the extension table, or of the table between, belongs to."""
         if self.via is None:
             return row.get(self.key)
         if table == self.via.table:
@@ -65,7 +65,7 @@ class _One:
 
 
 class ExtensionTables:
-    """All satellite tables of a mapping. ConfigError for one that cannot be reached."""
+    """All extension tables of a mapping. ConfigError for one that cannot be reached."""
 
     def __init__(self, asked: Sequence[ExtensionTable], held: Sequence[TableSpec]) -> None:
         faults = [fault for one in asked if (fault := _fault(one, {spec.name: spec for spec in held}))]
@@ -73,35 +73,37 @@ class ExtensionTables:
             raise ConfigError(faults)
         self._all = tuple(_One(one) for one in asked)
         self.tables: Final = tuple(one.spec for one in self._all)
-        self.between: Final = frozenset(one.via.table for one in self._all if one.via is not None)
+        between = frozenset(one.via.table for one in self._all if one.via is not None)
+        self.bearing: Final = between | frozenset(one.table for one in self._all)
+        """The tables whose rows bear on objects: the extension tables, and those between them and their objects."""
 
     def uses(self) -> Iterator[Use]:
         """What of all of them is looked up."""
         return chain.from_iterable(one.uses() for one in self._all)
 
     def added(self, made: Rendered, ref: ObjectRef, rows: RowReader) -> Rendered:
-        """The object with the properties of its satellites; empty ones where there is no row."""
+        """The object with the properties of its extension tables; empty ones where there is no row."""
         properties, warnings = dict(made.properties), made.warnings
         mine = [one for one in self._all if one.kind is ref.kind]
         for one in mine:
             row = one.row_of(ref.id, rows)
             if row is None:
-                properties |= one.extras.empty()
+                properties |= one.custom.empty()
                 continue
-            found, stale_tables = one.extras.of(row, rows)
+            found, further = one.custom.of(row, rows)
             properties |= found
-            warnings += stale_tables
+            warnings += further
         return replace(made, properties=properties, warnings=warnings) if mine else made
 
     def affected(self, table: str, before: Row | None, after: Row | None, rows: RowReader) -> Iterator[ObjectRef]:
-        """The objects that a row of a satellite, or of a table between, belongs to before and after."""
+        """The objects that a row of an extension table, or of a table between, belongs to before and after."""
         for one in self._all:
             if table == one.table or (one.via is not None and table == one.via.table):
                 ids = {one.objects_of(table, row, rows) for row in (before, after) if row is not None}
                 yield from (ObjectRef(one.kind, identity) for identity in ids if isinstance(identity, int) and identity)
 
     def fetches(self, ref: ObjectRef, rows: RowReader) -> Iterator[FetchByKey]:
-        """The satellites' rows of an object, as far as they can be named now."""
+        """The extension tables' rows of an object, as far as they can be named now."""
         for one in self._all:
             if one.kind is ref.kind:
                 keys = (key for key in one.keys_of(ref.id, rows) if key is not None)

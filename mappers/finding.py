@@ -6,29 +6,22 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from cdc.model import Kind, ObjectRef, parse_external_id
+from cdc.model import OBJECT_TYPE, OBJECTS, Kind, ObjectRef, parse_external_id
 from cdc.protocols import RowReader
 from mappers.guests import ID_DIGITS, guest_id
+from mappers.objects.registry import DESCRIPTORS
 
-WORDS: Final[Mapping[str, tuple[Kind, ...]]] = {
-    "contact": (Kind.CUSTOMER, Kind.GUEST),
-    "customer": (Kind.CUSTOMER,),
-    "guest": (Kind.GUEST,),
-    "product": (Kind.PRODUCT,),
-    "deal": (Kind.ORDER,),
-    "order": (Kind.ORDER,),
-    "line_item": (Kind.ITEM,),
-    "item": (Kind.ITEM,),
-}
-"""What may be typed for an object, and the kinds it stands for."""
 
-NAMES: Final[Mapping[Kind, tuple[str, str, str]]] = {
-    Kind.CUSTOMER: ("customer_entity", "email", "entity_id"),
-    Kind.PRODUCT: ("catalog_product_entity", "sku", "entity_id"),
-    Kind.ORDER: ("sales_order", "increment_id", "entity_id"),
-    Kind.ITEM: ("sales_order_item", "sku", "item_id"),
-}
-"""Table, the column with the name that people know an object by, and the column with its id."""
+def _words() -> dict[str, tuple[Kind, ...]]:
+    found: dict[str, tuple[Kind, ...]] = {}
+    for kind, object_type in OBJECT_TYPE.items():
+        for word in dict.fromkeys((object_type.value.lower(), kind.value)):
+            found[word] = (*found.get(word, ()), kind)
+    return found
+
+
+WORDS: Final[Mapping[str, tuple[Kind, ...]]] = _words()
+"""What may be typed for an object (``contact``, ``guest``, ``deal``, ``order``), and the kinds that it stands for."""
 
 
 def find_objects(word: str, text: str, rows: RowReader, namespace: str) -> list[ObjectRef]:
@@ -47,18 +40,20 @@ def find_objects(word: str, text: str, rows: RowReader, namespace: str) -> list[
     else:
         return [ref] if ref.kind in kinds else []
     for kind in kinds:
-        if kind is Kind.GUEST:
+        if OBJECTS[kind].has_hash_id:  # a hash of the email address, which no row tells
             known = text if re.fullmatch(rf"[0-9a-f]{{{ID_DIGITS}}}", text) else guest_id(text) if "@" in text else None
             if known:
                 found[ObjectRef(kind, known)] = None
+        names = DESCRIPTORS[kind].name
+        if names is None:
             continue
-        table, column, id_column = NAMES[kind]
+        table, column, id_column = names
         for name in dict.fromkeys((text, text.lower())):
             for row in rows.find(table, column, name):
                 identity = row[id_column]
                 if isinstance(identity, int):
                     found[ObjectRef(kind, identity)] = None
     for kind in kinds:
-        if kind is not Kind.GUEST and text.isdecimal() and text.isascii() and len(text) < 19:
+        if not OBJECTS[kind].has_hash_id and text.isdecimal() and text.isascii() and len(text) < 19:
             found[ObjectRef(kind, int(text))] = None
     return list(found)

@@ -18,7 +18,7 @@ from cdc.protocols import RowReader
 from cdc.settings.json_path import parse_path
 from cdc.settings.mapping_columns import ColumnProperty
 from cdc.settings.mapping_tables import ContactForm
-from mappers.custom_properties import Extras, member
+from mappers.custom_properties import CustomProperties, member
 from mappers.guests import guest_id
 from mappers.lookups import Use, uses
 from mappers.newest_row import newest
@@ -38,12 +38,12 @@ class _Form:
         self.asked: Final = asked
         self.table: Final = asked.table
         self.key: Final = asked.primary or (asked.email.column,)  # only a run needs the real one, and finds it out
-        self.extras: Final = Extras(asked.table, asked.properties, (*self.key, *asked.columns))
+        self.custom: Final = CustomProperties(asked.table, asked.properties, (*self.key, *asked.columns))
         self._path: Final = parse_path(asked.email.json_path) if asked.email.json_path else ()
 
     @property
     def columns(self) -> frozenset[str]:
-        return self.extras.columns | {*self.asked.columns}
+        return self.custom.columns | {*self.asked.columns}
 
     def has(self, row: Row) -> bool:
         """Whether the row is one of this form's."""
@@ -78,7 +78,7 @@ class Forms:
         for form in self._all:
             self._by_table.setdefault(form.table, []).append(form)
         self.tables: Final = tuple(_spec(forms) for forms in self._by_table.values())
-        self.names: Final = tuple(dict.fromkeys(name for form in self._all for name in form.extras.names))
+        self.names: Final = tuple(dict.fromkeys(name for form in self._all for name in form.custom.names))
 
     def is_one(self, table: str) -> bool:
         """Whether the table holds a form's rows."""
@@ -126,9 +126,9 @@ class Forms:
             row = newest(held, form.key)
             if row is None:
                 continue
-            said, stale_tables = form.extras.of(row, rows)
+            said, further = form.custom.of(row, rows)
             properties = {**{name: value for name, value in said.items() if value}, **properties}
-            warnings += stale_tables
+            warnings += further
         return properties, warnings
 
     def affected(self, table: str, before: Row | None, after: Row | None) -> Iterator[ObjectRef]:

@@ -1,8 +1,8 @@
-"""Magento's tables as objects: the one ``Mapper`` (cdc/protocols.py). Adding an object or a table ends here.
+"""Magento's tables as objects: the one ``Mapper`` (cdc/protocols.py), put together from the objects' descriptors.
 
-Pure: everything comes from the settings and the rows handed in. To add a property: name its column in ``tables.py``,
-set it in the object's ``render``, and add the column to what ``affected_objects.py`` compares if the table is a hot
-one.
+Pure: everything comes from the settings and the rows handed in. To add a property: name its column in the object's
+tables, set it in the object's ``render``, list it among the object's properties, and add the column to those that are
+compared if the table is a hot one. To add a kind of object: see ``mappers/objects/descriptor.py``.
 """
 
 from __future__ import annotations
@@ -11,36 +11,27 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 from typing import Final
 
 from cdc.errors import RenderError
-from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, TableSpec, Value
+from cdc.model import OBJECTS, BulkInvalidation, FetchByKey, ObjectRef, Rendered, Row, TableSpec, Value
 from cdc.protocols import RowReader
 from cdc.settings.mapping import MappingSettings
-from mappers import affected, fetches, money
-from mappers.guests import guest_id, possible_guest
-from mappers.objects import customer, guest, line_item, order, product
-from mappers.options import modes
-from mappers.plan import ADDRESSES, Plan
+from mappers import money, shop_tables
+from mappers.eav import EavEntity
+from mappers.objects.descriptor import Derive, Keep
+from mappers.objects.registry import DESCRIPTORS
+from mappers.plan import Plan
 from mappers.privacy import Privacy
+from mappers.row_changes import Affects
 from mappers.shop import shop
 from mappers.sources import sources
-from mappers.tables import VERSIONS
-from mappers.versions import is_staging
 
 RENDERER_VERSION: Final = 2
 """Raise it with every change of what is rendered from the same rows: all objects are then rendered again."""
 
-_EVERYTHING: Final = (  # each object by one sweep: first those that have a row, then who stands on another's row
-    BulkInvalidation(Kind.CUSTOMER, "customer_entity", "entity_id"),
-    BulkInvalidation(Kind.CUSTOMER, "sales_order", "customer_id", unless=("customer_entity", "entity_id")),
-    BulkInvalidation(Kind.GUEST, "sales_order", "guest_id"),
-    BulkInvalidation(Kind.PRODUCT, "catalog_product_entity", "entity_id"),
-    BulkInvalidation(Kind.PRODUCT, "sales_order_item", "product_id", unless=("catalog_product_entity", "entity_id")),
-    BulkInvalidation(Kind.ORDER, "sales_order", "entity_id"),
-    BulkInvalidation(Kind.ITEM, "sales_order_item", "item_id"),
-)
+_DECIDING: Final = frozenset({"store", "store_website", "customer_group"})
+"""Tables whose rows decide what a filter by code leaves in: a rename or move of these is rare."""
 
 
 class MagentoMapping:
@@ -51,76 +42,65 @@ class MagentoMapping:
 
     def __init__(self, settings: MappingSettings) -> None:
         self.settings = settings
-        self.plan = Plan(settings)
+        self.plan = plan_of(settings)
         self.tables = self.plan.tables
         self.attributes: Mapping[str, Sequence[str]] = self.plan.asked_attributes()
         """Entity type → codes of the attributes that the settings ask for: the shop must have them."""
-        decides = settings.filter.on_orders or settings.filter.on_customers or settings.filter.on_products
-        self._deciding = frozenset({"store", "store_website", "customer_group"}) if decides else frozenset()
-        """Tables whose rows decide what a filter by code leaves in: a rename or move of these is rare."""
         self.sources: Final = sources(self.plan)
         """Every property that may be sent, with what it is made from."""
         self.privacy: Final = Privacy(settings.privacy, self.sources)
-        self._product_values = frozenset(self.plan.product_values.values())
-        self._customer_values = frozenset(self.plan.customer_values.values())
-        self._address_values = frozenset(self.plan.address_values.values())
-        subscriber = BulkInvalidation(
-            Kind.GUEST, "newsletter_subscriber", "guest_id", unless=("sales_order", "guest_id")
-        )
-        subscribers = (subscriber,) if settings.subscribers else ()
-        self._everything: Final = (*_EVERYTHING, *subscribers, *self.plan.forms.everything())
+        own = (invalidation for one in DESCRIPTORS.values() for invalidation in one.everything(self.plan))
+        self._everything: Final = (*own, *self.plan.forms.everything())
+        self._affected_by: Final = _by_table()
+        filters = settings.filter
+        decides = filters.on_orders or filters.on_customers or filters.on_products
+        self._deciding: Final = _DECIDING if decides else frozenset()
+        self._added: Final = self._deciding | self.plan.extension_tables.bearing | self.plan.lookups.bearing
+        self._derive: Final[Mapping[str, Derive]] = {
+            table: derive for one in DESCRIPTORS.values() for table, derive in one.derive.items()
+        }
+        self._keep: Final = _kept(self.plan)
         dumped = settings.model_dump(mode="json", exclude={"privacy": {"key", "key_file"}, "product_key": True})
         asked = json.dumps([dumped, self.privacy.fingerprint()], sort_keys=True)
         self.version = f"{RENDERER_VERSION}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
 
     def derive(self, table: str, row: Row) -> Mapping[str, Value]:
         """The derived columns; none where the columns they are made from are not in the row (they stay as held)."""
-        if table == "sales_order":
-            return {"guest_id": possible_guest(row)}
-        if table == "sales_order_item" and "product_options" in row:
-            price, ship = modes(row["product_options"])
-            return {"price_mode": price, "ship_mode": ship}
-        if table == "newsletter_subscriber" and "subscriber_email" in row:
-            return {"guest_id": guest_id(row["subscriber_email"])}
-        if self.plan.forms.is_one(table):
-            return self.plan.forms.derive(table, row)
-        return {}
+        derive = self._derive.get(table)
+        if derive is not None:
+            return derive(row)
+        return self.plan.forms.derive(table, row) if self.plan.forms.is_one(table) else {}
 
     def keep(self, table: str, row: Row, rows: RowReader) -> bool:
-        """Not kept: values of attributes that are known and not mapped, and shipping addresses that nothing needs."""
-        if table in self._product_values:
-            return shop(rows, self.plan).products.needs(row.get("attribute_id"))
-        if table in self._customer_values:
-            return shop(rows, self.plan).customers.needs(row.get("attribute_id"))
-        if table in self._address_values:
-            return shop(rows, self.plan).addresses.needs(row.get("attribute_id"))
-        if table == VERSIONS.name:
-            return is_staging(row)
-        if self.plan.forms.is_one(table):
-            return self.plan.forms.keep(table, row)
-        if table != ADDRESSES or self.plan.shipping_kept:
-            return True
-        return row.get("address_type") != "shipping"
+        """Whether the replica needs the row: not so for values of attributes that are known and not mapped."""
+        keep = self._keep.get(table)
+        if keep is not None:
+            return keep(row, rows, self.plan)
+        return self.plan.forms.keep(table, row) if self.plan.forms.is_one(table) else True
 
     def affected(
         self, table: str, before: Row | None, after: Row | None, rows: RowReader
     ) -> Iterator[ObjectRef | BulkInvalidation]:
-        """The objects and sweeps that this row bears on."""
-        return chain(
-            affected.affected(table, before, after, rows, self.plan),
-            self.plan.satellites.affected(table, before, after, rows),
-            self.plan.lookups.affected(table, before, after),
-            self.plan.forms.affected(table, before, after),
-            self._everything if table in self._deciding else (),
-        )
+        """The objects that this row bears on; many at once as bulk invalidations."""
+        for affects in self._affected_by.get(table, ()):
+            yield from affects(before, after, rows, self.plan)
+        if table in self._added:
+            yield from self.plan.extension_tables.affected(table, before, after, rows)
+            yield from self.plan.lookups.affected(table, before, after)
+        if self.plan.forms.is_one(table):
+            yield from self.plan.forms.affected(table, before, after)
+        if table in self._deciding:
+            yield from self._everything
 
     def render(self, ref: ObjectRef, rows: RowReader) -> Rendered | None:
         """The object's complete state, or None when it does not exist. RenderError for an amount that is no number."""
+        if isinstance(ref.id, str) is not OBJECTS[ref.kind].has_hash_id:
+            return None  # a number is no guest, digits are no number
         try:
-            made = self._render(ref, rows)
+            made = DESCRIPTORS[ref.kind].render(ref.id, rows, self.plan)
             if made is None:
                 return None
-            whole = self.plan.satellites.added(made, ref, rows)
+            whole = self.plan.extension_tables.added(made, ref, rows)
             kept = self.privacy.of(ref.object_type, whole.properties)
             return whole if kept is whole.properties else replace(whole, properties=kept)
         except money.NotANumberError as error:
@@ -128,26 +108,52 @@ class MagentoMapping:
                 f"{ref.kind}-{ref.id}: {error}", hint="correct it in the shop; the next change of it is sent again"
             ) from None
 
-    def _render(self, ref: ObjectRef, rows: RowReader) -> Rendered | None:
-        identity = ref.id
-        if ref.kind is Kind.GUEST:
-            return guest.render(str(identity), rows, self.plan)
-        if not isinstance(identity, int):
-            return None
-        match ref.kind:
-            case Kind.ORDER:
-                return order.render(identity, rows, self.plan)
-            case Kind.ITEM:
-                return line_item.render(identity, rows, self.plan)
-            case Kind.CUSTOMER:
-                return customer.render(identity, rows, self.plan)
-            case Kind.PRODUCT:
-                return product.render(identity, rows, self.plan)
-
     def everything(self) -> tuple[BulkInvalidation, ...]:
-        """BulkInvalidations that together name every object that may exist (and some that do not)."""
+        """Bulk invalidations that together name every object that may exist (and some that do not), each once."""
         return self._everything
 
     def fetches(self, ref: ObjectRef, rows: RowReader) -> tuple[FetchByKey, ...]:
-        """The server rows that the object is made of, as far as they can be named now."""
-        return (*fetches.fetches(ref, rows, self.plan), *self.plan.satellites.fetches(ref, rows))
+        """The server rows that the object is made of, as far as they can be named now.
+
+        Used while the replica is not known to be complete. Asked again after each round of reads, until it names
+        nothing new: an item names its order, a customer whose row is gone names the newest order.
+        """
+        own = DESCRIPTORS[ref.kind].fetches(ref.id, rows, self.plan)
+        return (*own, *self.plan.extension_tables.fetches(ref, rows))
+
+
+def plan_of(settings: MappingSettings) -> Plan:
+    """The settings worked out over the tables of all objects. ConfigError for settings that do not fit."""
+    entities = [entity for one in DESCRIPTORS.values() for entity in one.eav_entities]
+    tables = [
+        *shop_tables.tables(with_options=any(entity.own_codes(settings) for entity in entities)),
+        *(spec for one in DESCRIPTORS.values() for spec in one.tables(settings)),
+    ]
+    groups = [group for one in DESCRIPTORS.values() for group in one.column_groups]
+    return Plan(settings, tables, groups, entities)
+
+
+def _by_table() -> Mapping[str, tuple[Affects, ...]]:
+    """Table → what names the objects that a row of it bears on, a function for each kind."""
+    found: dict[str, tuple[Affects, ...]] = {}
+    for descriptor in DESCRIPTORS.values():
+        for table, affects in descriptor.affected_by:
+            found[table] = (*found.get(table, ()), affects)
+    return found
+
+
+def _kept(plan: Plan) -> Mapping[str, Keep]:
+    """Table → which of its rows the replica needs; tables that are kept whole are not there."""
+    found: dict[str, Keep] = {
+        table: _values_kept(entity) for entity in plan.entities for table in plan.value_tables[entity].values()
+    }
+    for descriptor in DESCRIPTORS.values():
+        found |= descriptor.keep
+    return found
+
+
+def _values_kept(entity: EavEntity) -> Keep:
+    def keep(row: Row, rows: RowReader, plan: Plan) -> bool:
+        return shop(rows, plan).attributes[entity].needs(row.get("attribute_id"))
+
+    return keep

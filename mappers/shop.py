@@ -8,6 +8,7 @@ from __future__ import annotations
 from cdc.model import Value
 from cdc.protocols import RowReader
 from mappers.attributes import ADMIN, Attributes
+from mappers.eav import EavEntity
 from mappers.plan import Plan
 from mappers.text import clean
 from mappers.versions import FIRST_VERSION, live_version
@@ -21,9 +22,10 @@ class Shop:
         self._codes: dict[tuple[str, Value], str] = {}
         self.view, self.warning = _view(rows, plan.settings.store_view)
         self.version = live_version(rows) if plan.row_ids else FIRST_VERSION
-        self.products = Attributes(rows, "catalog_product", plan.product_codes, plan.product_values, self.view)
-        self.customers = Attributes(rows, "customer", plan.customer_codes, plan.customer_values, self.view)
-        self.addresses = Attributes(rows, "customer_address", plan.address_codes, plan.address_values, self.view)
+        self.attributes: dict[EavEntity, Attributes] = {
+            entity: Attributes(rows, entity.entity_type, plan.codes[entity], plan.value_tables[entity], self.view)
+            for entity in plan.entities
+        }
 
     def store_code(self, store_id: Value) -> str:
         """``store.code``; "" for a store that is gone."""

@@ -12,10 +12,23 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from cdc.model import Row, Value
+from cdc.model import Row, TableSpec, Value
 from cdc.protocols import RowReader
 
 FIRST_VERSION: Final = 1
+
+VERSIONS: Final = TableSpec(
+    "flag",
+    ("flag_id",),
+    ("flag_id", "flag_code", "flag_data"),
+    indexes=(("flag_code",),),
+    reference=True,
+    required=False,
+    selection="staging",
+    kept_by=frozenset({"flag_code"}),
+)
+"""Adobe Commerce's cron notes here which version of the catalogue is live; of all flags only that one is kept."""
+
 _FLAG: Final = "staging"
 _NUMBER: Final = re.compile(r"\bcurrent_version\W+(?:[is]:)?(?:\d+:)?\W?(\d+)")
 """``"current_version":"1496739600"`` in JSON; ``s:15:"current_version";i:1496739600`` as PHP wrote it before 2.2."""

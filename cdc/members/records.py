@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from cdc.kafka.foreign import BadRecordError, parse_json
-from cdc.model import Kind, ObjectRef
+from cdc.model import Kind, ObjectRef, parse_object_id
 
 LEADER: Final = b"leader"
 
@@ -47,6 +47,6 @@ def read_key(key: bytes) -> ObjectRef:
     """Raises BadRecordError."""
     kind, _, identity = key.decode("utf-8", "replace").partition("/")
     try:
-        return ObjectRef(Kind(kind), identity if kind == Kind.GUEST else int(identity))
+        return ObjectRef(Kind(kind), parse_object_id(Kind(kind), identity))
     except ValueError as error:
         raise BadRecordError("its key names no object") from error

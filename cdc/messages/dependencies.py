@@ -7,26 +7,17 @@ entries are read from, so a backlog of waiting entries is never looked through t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
 import orjson
 
 from cdc.messages import render_queue
-from cdc.model import Action, Kind, ObjectRef, Urgency
+from cdc.model import REFERRERS, Action, Kind, ObjectRef, Urgency, parse_object_id
 from cdc.state.store import Store
 
 HELD_DELETE: Final = "brake:deletes"
 """``blocked_by`` of a DELETE that the brake holds."""
-
-REFERRERS: Final[Mapping[Kind, tuple[Kind, ...]]] = {
-    Kind.CUSTOMER: (Kind.ORDER,),
-    Kind.GUEST: (Kind.ORDER,),
-    Kind.ORDER: (Kind.ITEM,),
-    Kind.PRODUCT: (Kind.ITEM,),
-    Kind.ITEM: (),
-}
-"""Which kinds of objects refer to a kind: only those are looked through before a DELETE."""
 
 
 class Judged(NamedTuple):
@@ -47,7 +38,7 @@ def parse_key(text: str) -> ObjectRef | None:
     kind, _, object_id = text.partition(":")
     if text == HELD_DELETE:
         return None
-    return ObjectRef(Kind(kind), object_id if kind == Kind.GUEST.value else int(object_id))
+    return ObjectRef(Kind(kind), parse_object_id(Kind(kind), object_id))
 
 
 def parse_refs(text: str) -> tuple[ObjectRef, ...]:

@@ -6,16 +6,44 @@ Pure. Tables: ``customer_address_entity`` and ``sales_order_address`` (same colu
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from cdc.model import Row, Value
+from cdc.model import BulkInvalidation, FetchByKey, Kind, Row, Value
 from cdc.protocols import RowReader
+from cdc.settings.mapping_columns import PropertyType
+from mappers.objects.descriptor import Property
+from mappers.plan import Plan
+from mappers.row_changes import changed, either
 from mappers.shop import Shop
 from mappers.text import clean, lines
 
 NEWSLETTER: Final = {1: "subscribed", 2: "not_active", 3: "unsubscribed", 4: "unconfirmed"}
 """``newsletter_subscriber.subscriber_status``; 2 is an opt-in mail not answered, 4 an account not confirmed."""
+
+CONTACT_COLUMNS: Final = frozenset(
+    {"customer_id", "customer_is_guest", "customer_group_id", "customer_email", "customer_firstname",
+     "customer_lastname", "store_id", "created_at"}
+)  # fmt: skip
+"""The columns of ``sales_order`` that a contact without a customer row is made from."""
+
+ADDRESS_COLUMNS: Final = {
+    "phone": "telephone",
+    "company": "company",
+    "address": "street",
+    "city": "city",
+    "state": "region",
+    "zip": "postcode",
+    "country": "country_id",
+}
+"""Property → column of an address's row."""
+
+SHARED: Final = {
+    "customer_group": Property(PropertyType.TEXT, "customer_group.customer_group_code"),
+    "website": Property(PropertyType.TEXT, "store_website.code"),
+    "newsletter": Property(PropertyType.TEXT, "newsletter_subscriber.subscriber_status"),
+}
+"""Properties that are made from the same columns for customers and guests."""
 
 _NOWHERE: Final[Row] = {}
 
@@ -73,3 +101,32 @@ def from_order(order: Row, rows: RowReader, shop: Shop) -> dict[str, str]:
         "customer_group": shop.group_code(order.get("customer_group_id")),
         "website": shop.website_code_of(order.get("store_id")),
     }
+
+
+def order_bears_on_contact(before: Row | None, after: Row | None, plan: Plan) -> bool:
+    """Whether a changed ``sales_order`` row may change a contact that is made from orders."""
+    return changed(before, after, CONTACT_COLUMNS, "guest_id", plan.filter_columns)
+
+
+def order_of_billing_address(before: Row | None, after: Row | None, rows: RowReader) -> Iterator[Row]:
+    """The orders that a changed ``sales_order_address`` row is the billing address of."""
+    if "billing" in either("address_type", before, after):
+        for order_id in either("parent_id", before, after):
+            order = rows.get("sales_order", order_id)
+            if order is not None:
+                yield order
+
+
+def of_orders(kind: Kind, id_column: str, column: str, value: Value) -> BulkInvalidation:
+    """The contacts of this kind that orders with this value of a column name."""
+    return BulkInvalidation(kind, "sales_order", id_column, column, value)
+
+
+def stores_of(website: Row, rows: RowReader) -> list[Value]:
+    """The ids of a website's store views."""
+    return [store["store_id"] for store in rows.find("store", "website_id", website.get("website_id"))]
+
+
+def fetch_address_of(order: Row | None) -> tuple[FetchByKey, ...]:
+    """The rows of an order's addresses; nothing without an order."""
+    return (FetchByKey("sales_order_address", "parent_id", order["entity_id"]),) if order is not None else ()

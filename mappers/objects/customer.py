@@ -6,16 +6,74 @@ history): the contact then stands on what that order says, so that a deal's link
 
 from __future__ import annotations
 
-from cdc.model import Rendered, Row, Value
+from collections.abc import Collection
+from typing import Final
+
+from cdc.model import BulkInvalidation, FetchByKey, Kind, Rendered, Row, TableSpec, Value
 from cdc.protocols import RowReader
+from cdc.settings.mapping import MappingSettings
+from cdc.settings.mapping_columns import PropertyType
 from mappers import times
 from mappers.attributes import Attributes
+from mappers.custom_properties import ColumnGroup
+from mappers.eav import EavEntity
+from mappers.eav_changes import affected_by as affected_by_eav
 from mappers.forms import filled
 from mappers.objects import contact
+from mappers.objects.descriptor import Name, ObjectDescriptor, Property
 from mappers.plan import Plan
+from mappers.row_changes import AffectedObjects, either, named_in, refs
 from mappers.scope import customer_is_in, newest_orders
 from mappers.shop import shop
 from mappers.text import clean
+
+OWN: Final = ColumnGroup(Kind.CUSTOMER, "customer_entity", "entity_id", lambda asked: asked.contact.properties)
+_BILLING: Final = ColumnGroup(
+    Kind.CUSTOMER, "customer_address_entity", "parent_id", lambda asked: asked.contact.billing_address
+)
+_ALL: Final = BulkInvalidation(Kind.CUSTOMER, "customer_entity", "entity_id")
+_BACKENDS: Final = ("varchar", "int", "decimal", "text", "datetime")
+
+EAV: Final = EavEntity(
+    Kind.CUSTOMER,
+    "customer",
+    {backend: f"customer_entity_{backend}" for backend in _BACKENDS},
+    everything=_ALL,
+    asked=lambda settings: settings.customer.attributes,
+)
+ADDRESS_EAV: Final = EavEntity(
+    Kind.CUSTOMER,
+    "customer_address",
+    {backend: f"customer_address_entity_{backend}" for backend in _BACKENDS},
+    everything=_ALL,
+    asked=lambda settings: settings.customer.address_attributes,
+    names_object=lambda settings: False,  # an address's values hang on the address, not on its customer
+)
+
+_CUSTOMERS: Final = TableSpec(
+    "customer_entity",
+    ("entity_id",),
+    ("entity_id", "website_id", "email", "group_id", "firstname", "lastname", "dob", "default_billing", "created_at"),
+)
+_ADDRESSES: Final = TableSpec(
+    "customer_address_entity",
+    ("entity_id",),
+    ("entity_id", "parent_id", "company", "street", "city", "region", "postcode", "country_id", "telephone"),
+)
+
+_TEXT: Final = PropertyType.TEXT
+_PROPERTIES: Final = {
+    "email": Property(_TEXT, "customer_entity.email, else sales_order.customer_email"),
+    "firstname": Property(_TEXT, "customer_entity.firstname, else sales_order.customer_firstname"),
+    "lastname": Property(_TEXT, "customer_entity.lastname, else sales_order.customer_lastname"),
+    **{
+        name: Property(_TEXT, f"customer_address_entity.{column}, else sales_order_address.{column}")
+        for name, column in contact.ADDRESS_COLUMNS.items()
+    },
+    **contact.SHARED,
+    "created_at": Property(PropertyType.DATETIME, "customer_entity.created_at"),
+    "date_of_birth": Property(PropertyType.DATE, "customer_entity.dob"),
+}
 
 
 def render(customer_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
@@ -30,36 +88,38 @@ def render(customer_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     own, warnings = _own(customer_id, row, rows, plan)
     properties = own | properties if row is None else properties | own
     if plan.forms.names:
-        said, stale_tables = plan.forms.of_customer(customer_id, rows)
-        properties, warnings = filled(properties, plan.forms.names, said), (*warnings, *stale_tables)
+        said, more = plan.forms.of_customer(customer_id, rows)
+        properties, warnings = filled(properties, plan.forms.names, said), (*warnings, *more)
     return Rendered(properties, warnings=warnings)
 
 
 def _own(customer_id: int, row: Row | None, rows: RowReader, plan: Plan) -> tuple[dict[str, str], tuple[str, ...]]:
     """What the settings add: further columns and attributes; all empty without an account's row."""
+    attributes, of_address = plan.attributes[EAV], plan.attributes[ADDRESS_EAV]
     if row is None:
-        attributes = (*plan.customer_attributes, *plan.address_attributes)
-        return plan.contact.empty() | plan.contact_address.empty() | dict.fromkeys(attributes, ""), ()
-    own, warnings = plan.contact.of(row, rows)
-    if plan.customer_attributes:
-        known = shop(rows, plan).customers
-        further, stale_tables = known.properties(plan.customer_attributes, _values(customer_id, rows, known))
-        own, warnings = own | further, (*warnings, *stale_tables)
-    if plan.address_attributes or plan.contact_address.names:
-        further, stale_tables = _of_address(default_billing(row, rows), rows, plan)
-        own, warnings = own | further, (*warnings, *stale_tables)
+        empty = plan.custom[OWN].empty() | plan.custom[_BILLING].empty()
+        return empty | dict.fromkeys((*attributes, *of_address), ""), ()
+    own, warnings = plan.custom[OWN].of(row, rows)
+    if attributes:
+        known = shop(rows, plan).attributes[EAV]
+        further, more = known.properties(attributes, _values(customer_id, rows, known))
+        own, warnings = own | further, (*warnings, *more)
+    if of_address or plan.custom[_BILLING].names:
+        further, more = _of_address(default_billing(row, rows), rows, plan)
+        own, warnings = own | further, (*warnings, *more)
     return own, warnings
 
 
 def _of_address(address: Row | None, rows: RowReader, plan: Plan) -> tuple[dict[str, str], tuple[str, ...]]:
     """What the settings add of the default billing address; all empty without one."""
-    own, warnings = plan.contact_address.of(address, rows) if address else (plan.contact_address.empty(), ())
-    if not plan.address_attributes:
+    custom, attributes = plan.custom[_BILLING], plan.attributes[ADDRESS_EAV]
+    own, warnings = custom.of(address, rows) if address else (custom.empty(), ())
+    if not attributes:
         return own, warnings
-    known = shop(rows, plan).addresses
+    known = shop(rows, plan).attributes[ADDRESS_EAV]
     values = _values(address["entity_id"], rows, known) if address else {}
-    further, stale_tables = known.properties(plan.address_attributes, values)
-    return own | further, (*warnings, *stale_tables)
+    further, more = known.properties(attributes, values)
+    return own | further, (*warnings, *more)
 
 
 def _values(entity_id: Value, rows: RowReader, known: Attributes) -> dict[str, Value]:
@@ -104,3 +164,119 @@ def _stand_in(customer_id: int, rows: RowReader, plan: Plan) -> dict[str, str] |
         return None
     known = contact.from_order(order, rows, shop(rows, plan))
     return {**known, "created_at": "", "date_of_birth": ""}
+
+
+# ------------------------------------------------------------------------------------------- affected objects
+
+
+def _without_row(ids: Collection[Value], rows: RowReader, plan: Plan) -> AffectedObjects:
+    """An order bears on its customer only where the customer's row is not there, or is not in scope."""
+    held = [(value, rows.get("customer_entity", value)) for value in ids]
+    return refs(Kind.CUSTOMER, [value for value, row in held if row is None or not customer_is_in(row, rows, plan)])
+
+
+def _affected_by_order(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    if contact.order_bears_on_contact(before, after, plan):
+        yield from _without_row(either("customer_id", before, after), rows, plan)
+
+
+def _affected_by_order_address(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    for order in contact.order_of_billing_address(before, after, rows):
+        yield from _without_row(either("customer_id", None, order), rows, plan)
+
+
+def _affected_by_address(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    """An address bears on its customer only while it is the default billing address."""
+    addresses = either("entity_id", before, after)
+    for customer_id in either("parent_id", before, after):
+        held = rows.get("customer_entity", customer_id)
+        if held is not None and held.get("default_billing") in addresses:
+            yield from refs(Kind.CUSTOMER, [customer_id])
+
+
+def _affected_by_address_value(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    """Without its address a value bears on nothing: one that goes with its address is told by the address's row."""
+    for address_id in either("entity_id", before, after):
+        address = rows.get("customer_address_entity", address_id)
+        if address is not None:
+            yield from _affected_by_address(None, address, rows, plan)
+
+
+def _affected_by_group(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    group = (after or before or {}).get("customer_group_id")  # 0 is the group of those not logged in
+    yield BulkInvalidation(Kind.CUSTOMER, "customer_entity", "entity_id", "group_id", group)
+    yield contact.of_orders(Kind.CUSTOMER, "customer_id", "customer_group_id", group)
+
+
+def _affected_by_store(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    """A store view bears on customers without a row, whose website is that of their newest order."""
+    yield contact.of_orders(Kind.CUSTOMER, "customer_id", "store_id", (after or before or {}).get("store_id"))
+
+
+def _affected_by_website(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    row = after or before or {}
+    yield BulkInvalidation(Kind.CUSTOMER, "customer_entity", "entity_id", "website_id", row.get("website_id"))
+    for store_id in contact.stores_of(row, rows):
+        yield contact.of_orders(Kind.CUSTOMER, "customer_id", "store_id", store_id)
+
+
+# -------------------------------------------------------------------------------------------------- descriptor
+
+
+def _tables(settings: MappingSettings) -> tuple[TableSpec, ...]:
+    columns = ("value_id", "entity_id", "attribute_id", "value")
+    return (_CUSTOMERS, *EAV.specs(settings, columns), _ADDRESSES, *ADDRESS_EAV.specs(settings, columns))
+
+
+def _fetches(customer_id: int, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ...]:
+    """Its own rows; its orders only while its own row is missing or not in scope, then the newest one's address."""
+    own = (
+        FetchByKey("customer_entity", "entity_id", customer_id),
+        FetchByKey("customer_address_entity", "parent_id", customer_id),
+        FetchByKey("newsletter_subscriber", "customer_id", customer_id),
+        *(FetchByKey(table, "entity_id", customer_id) for table in plan.value_tables[EAV].values()),
+    )
+    row = rows.get("customer_entity", customer_id)
+    if row is not None and (billing := row.get("default_billing")):
+        tables = plan.value_tables[ADDRESS_EAV].values()
+        own = (*own, *(FetchByKey(table, "entity_id", billing) for table in tables))
+    if row is not None and customer_is_in(row, rows, plan):
+        return own
+    return (
+        *own,
+        FetchByKey("sales_order", "customer_id", customer_id),
+        *contact.fetch_address_of(_newest(customer_id, rows, plan)),
+    )
+
+
+def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
+    """First the customers that have a row, then those that stand on an order's row."""
+    stand_ins = BulkInvalidation(Kind.CUSTOMER, "sales_order", "customer_id", unless=("customer_entity", "entity_id"))
+    return (_ALL, stand_ins)
+
+
+DESCRIPTOR: Final = ObjectDescriptor(
+    kind=Kind.CUSTOMER,
+    properties=_PROPERTIES,
+    tables=_tables,
+    render=render,
+    affected_by=(
+        ("sales_order", _affected_by_order),
+        ("sales_order_address", _affected_by_order_address),
+        ("customer_entity", named_in(Kind.CUSTOMER, "entity_id")),
+        ("customer_address_entity", _affected_by_address),
+        ("newsletter_subscriber", named_in(Kind.CUSTOMER, "customer_id")),
+        *((table, named_in(Kind.CUSTOMER, "entity_id")) for table in EAV.tables.values()),
+        *((table, _affected_by_address_value) for table in ADDRESS_EAV.tables.values()),
+        ("customer_group", _affected_by_group),
+        ("store", _affected_by_store),
+        ("store_website", _affected_by_website),
+        *affected_by_eav(EAV),
+        *affected_by_eav(ADDRESS_EAV),
+    ),
+    fetches=_fetches,
+    everything=_everything,
+    column_groups=(OWN, _BILLING),
+    eav_entities=(EAV, ADDRESS_EAV),
+    name=Name("customer_entity", "email", "entity_id"),
+)

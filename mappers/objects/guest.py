@@ -6,16 +6,39 @@ newsletter subscription (``mapping.subscribers``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
 
-from cdc.model import Rendered, Row
+from cdc.model import BulkInvalidation, FetchByKey, Kind, Rendered, Row, TableSpec, Value
 from cdc.protocols import RowReader
+from cdc.settings.mapping import MappingSettings
+from cdc.settings.mapping_columns import PropertyType
 from mappers.forms import filled
-from mappers.guests import counts
+from mappers.guests import counts, guest_id, possible_guest
 from mappers.objects import contact
+from mappers.objects.descriptor import ObjectDescriptor, Property
 from mappers.plan import Plan
+from mappers.row_changes import AffectedObjects, refs
 from mappers.scope import newest_orders, subscriber_is_in
 from mappers.shop import shop
+
+_SUBSCRIBERS: Final = TableSpec(
+    "newsletter_subscriber",
+    ("subscriber_id",),
+    ("subscriber_id", "customer_id", "subscriber_email", "subscriber_status"),
+    indexes=(("customer_id",), ("guest_id",)),
+    derived=("guest_id",),
+    transient=frozenset({"subscriber_email"}),  # only its hash is needed
+    required=False,  # the newsletter module can be removed from a shop
+)
+
+_TEXT: Final = PropertyType.TEXT
+_PROPERTIES: Final = {
+    **{name: Property(_TEXT, f"sales_order.customer_{name}") for name in ("email", "firstname", "lastname")},
+    **{name: Property(_TEXT, f"sales_order_address.{column}") for name, column in contact.ADDRESS_COLUMNS.items()},
+    **contact.SHARED,
+}
 
 
 def render(guest_id: str, rows: RowReader, plan: Plan) -> Rendered | None:
@@ -53,3 +76,95 @@ def newest(guest_id: str, rows: RowReader, plan: Plan) -> Row | None:
     deleted = plan.settings.deleted_customers == "guest"
     orders = newest_orders("guest_id", guest_id, rows, plan)
     return next((order for order in orders if counts(order, deleted_are_guests=deleted)), None)
+
+
+# ------------------------------------------------------------------------------------------- affected objects
+
+
+def _guest_of(order: Row) -> Value:
+    """Whom an order may belong to; an image from the log does not have the derived column."""
+    return order["guest_id"] if "guest_id" in order else possible_guest(order)
+
+
+def _affected_by_order(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    if contact.order_bears_on_contact(before, after, plan):
+        yield from refs(Kind.GUEST, {_guest_of(row) for row in (before, after) if row is not None})
+
+
+def _affected_by_order_address(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    for order in contact.order_of_billing_address(before, after, rows):
+        yield from refs(Kind.GUEST, [_guest_of(order)])
+
+
+def _affected_by_subscriber(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    guests = {
+        row["guest_id"] if "guest_id" in row else guest_id(row.get("subscriber_email"))
+        for row in (before, after)
+        if row is not None
+    }
+    yield from refs(Kind.GUEST, guests)
+
+
+def _affected_by_group(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    group = (after or before or {}).get("customer_group_id")  # 0 is the group of those not logged in
+    yield contact.of_orders(Kind.GUEST, "guest_id", "customer_group_id", group)
+
+
+def _affected_by_store(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    yield from _of_store((after or before or {}).get("store_id"), plan)
+
+
+def _affected_by_website(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    for store_id in contact.stores_of(after or before or {}, rows):
+        yield from _of_store(store_id, plan)
+
+
+def _of_store(store_id: Value, plan: Plan) -> AffectedObjects:
+    yield contact.of_orders(Kind.GUEST, "guest_id", "store_id", store_id)
+    if plan.settings.subscribers:
+        yield BulkInvalidation(Kind.GUEST, "newsletter_subscriber", "guest_id", "store_id", store_id)
+
+
+# -------------------------------------------------------------------------------------------------- descriptor
+
+
+def _tables(settings: MappingSettings) -> tuple[TableSpec, ...]:
+    if not settings.subscribers:
+        return (_SUBSCRIBERS,)
+    # a contact without order or account is made from the subscription: its address and its store are kept
+    return (replace(_SUBSCRIBERS, columns=(*_SUBSCRIBERS.columns, "store_id"), transient=frozenset()),)
+
+
+def _derive(row: Row) -> Mapping[str, Value]:
+    return {"guest_id": guest_id(row["subscriber_email"])} if "subscriber_email" in row else {}
+
+
+def _fetches(guest: str, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ...]:
+    """The address of the newest order held. A subscriber's email has no index before 2.4: that row comes with the
+    first load."""
+    return contact.fetch_address_of(newest(guest, rows, plan))
+
+
+def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
+    orders = BulkInvalidation(Kind.GUEST, "sales_order", "guest_id")
+    subscribers = BulkInvalidation(Kind.GUEST, "newsletter_subscriber", "guest_id", unless=("sales_order", "guest_id"))
+    return (orders, subscribers) if plan.settings.subscribers else (orders,)
+
+
+DESCRIPTOR: Final = ObjectDescriptor(
+    kind=Kind.GUEST,
+    properties=_PROPERTIES,
+    tables=_tables,
+    render=render,
+    affected_by=(
+        ("sales_order", _affected_by_order),
+        ("sales_order_address", _affected_by_order_address),
+        ("newsletter_subscriber", _affected_by_subscriber),
+        ("customer_group", _affected_by_group),
+        ("store", _affected_by_store),
+        ("store_website", _affected_by_website),
+    ),
+    fetches=_fetches,
+    everything=_everything,
+    derive={"newsletter_subscriber": _derive},
+)

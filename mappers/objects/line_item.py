@@ -1,19 +1,26 @@
 """LINE_ITEM: a ``sales_order_item`` row without a parent, with what its children add.
 
-Configurable and bundle lines are several rows: the parent's row is the line; a configurable's
-child says which variant it is; a dynamic bundle's children hold the discount.
+Configurable and bundle lines are several rows: the parent's row is the line; a configurable's child says which variant
+the line is; a dynamic bundle's children hold the discount.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from cdc.model import Kind, ObjectRef, Rendered, Row
+from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, TableSpec, Value
 from cdc.protocols import RowReader
+from cdc.settings.mapping import MappingSettings
+from cdc.settings.mapping_columns import PropertyType
 from mappers import money
-from mappers.options import PRICED_BY_CHILDREN
+from mappers.currency import in_chosen_currency
+from mappers.custom_properties import ColumnGroup
+from mappers.objects import order
+from mappers.objects.descriptor import Name, ObjectDescriptor, Property
+from mappers.options import PRICED_BY_CHILDREN, modes
 from mappers.plan import Plan
+from mappers.row_changes import AffectedObjects, changed, either, refs
 from mappers.scope import order_is_in
 from mappers.text import clean
 
@@ -28,18 +35,43 @@ COLUMNS: Final = frozenset(
 ORDER_COLUMNS: Final = frozenset({"order_currency_code"})
 """The columns of ``sales_order`` that its lines are made from."""
 
+OWN: Final = ColumnGroup(Kind.ITEM, "sales_order_item", "item_id", lambda asked: asked.line_item.properties)
+
+_ITEMS: Final = TableSpec(
+    "sales_order_item",
+    ("item_id",),
+    ("item_id", "order_id", "parent_item_id", "product_id", "product_type", "sku", "name", "product_options",
+     "qty_ordered", "qty_shipped", "qty_canceled", "qty_refunded", "is_virtual", "price", "row_total", "tax_amount",
+     "discount_amount"),
+    indexes=(("order_id",), ("parent_item_id",), ("product_id", "item_id")),
+    derived=("price_mode", "ship_mode"),
+    transient=frozenset({"product_options"}),
+)  # fmt: skip
+
+_TEXT, _MONEY = PropertyType.TEXT, PropertyType.MONEY
+_PROPERTIES: Final = {
+    "name": Property(_TEXT, "sales_order_item.name"),
+    "sku": Property(_TEXT, "sales_order_item.sku"),
+    "quantity": Property(PropertyType.NUMBER, "sales_order_item.qty_ordered"),
+    "price": Property(_MONEY, "sales_order_item.{price}"),
+    "amount": Property(_MONEY, "sales_order_item.{row_total}"),
+    "discount_amount": Property(_MONEY, "sales_order_item.{discount_amount}"),
+    "tax_amount": Property(_MONEY, "sales_order_item.{tax_amount}"),
+    "currency": Property(_TEXT, "sales_order.{order_currency_code}"),
+}
+
 
 def render(item_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     """``item-N``: exists with its own row (without a parent) and its order's."""
     item = rows.get("sales_order_item", item_id)
     if item is None or item.get("parent_item_id") is not None:
         return None
-    order = rows.get("sales_order", item.get("order_id"))
-    if order is None or not order_is_in(order, rows, plan):
+    held = rows.get("sales_order", item.get("order_id"))
+    if held is None or not order_is_in(held, rows, plan):
         return None
     children = children_of(item, rows)
     product = product_of(item, children)
-    deal = ObjectRef(Kind.ORDER, order["entity_id"])  # type: ignore[arg-type]  # an integer key
+    deal = ObjectRef(Kind.ORDER, held["entity_id"])  # type: ignore[arg-type]  # an integer key
     properties = {
         "name": clean(item.get("name")),
         "sku": clean(item.get("sku")),
@@ -48,9 +80,9 @@ def render(item_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
         "amount": money.money(item.get(plan.paid("row_total"))),
         "discount_amount": _discount(item, children, plan.paid("discount_amount")),
         "tax_amount": money.money(item.get(plan.paid("tax_amount"))),
-        "currency": clean(order.get(plan.paid("order_currency_code"))),
+        "currency": clean(held.get(plan.paid("order_currency_code"))),
     }
-    own, warnings = plan.line_item.of(item, rows)
+    own, warnings = plan.custom[OWN].of(item, rows)
     return Rendered(properties | own, (deal, product) if product is not None else (deal,), warnings)
 
 
@@ -58,8 +90,9 @@ def children_of(item: Row, rows: RowReader) -> Sequence[Row]:
     """The children that the line needs: a configurable's and a dynamic bundle's; none are looked up for others."""
     if item.get("product_type") != CONFIGURABLE and item.get("price_mode") != PRICED_BY_CHILDREN:
         return ()
-    order = item.get("order_id")  # a line and its children are one order's, whatever damaged rows may say
-    return [row for row in rows.find("sales_order_item", "parent_item_id", item["item_id"]) if row["order_id"] == order]
+    order_id = item.get("order_id")  # a line and its children are one order's, whatever damaged rows may say
+    found = rows.find("sales_order_item", "parent_item_id", item["item_id"])
+    return [row for row in found if row["order_id"] == order_id]
 
 
 def product_of(item: Row, children: Sequence[Row]) -> ObjectRef | None:
@@ -74,3 +107,82 @@ def _discount(item: Row, children: Sequence[Row], column: str) -> str:
     if children and item.get("price_mode") == PRICED_BY_CHILDREN:
         return money.total(child.get(column) for child in children)
     return money.money(item.get(column))
+
+
+# ------------------------------------------------------------------------------------------- affected objects
+
+
+def order_bears_on_lines(before: Row | None, after: Row | None, plan: Plan) -> bool:
+    """Whether a changed ``sales_order`` row may change its lines, or whether they are in scope."""
+    return changed(before, after, ORDER_COLUMNS, "guest_id", plan.filter_columns | plan.base_columns)
+
+
+def family_of(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Iterator[Row]:
+    """The ``sales_order_item`` rows of the line that a changed row belongs to; none if the change shows nowhere."""
+    if not changed(before, after, COLUMNS, "price_mode", plan.custom[OWN].columns | plan.base_columns):
+        return
+    for row in (before, after):
+        if row is None:
+            continue
+        yield row
+        parent = row.get("parent_item_id")
+        if parent:  # the child decides which product its parent's line refers to
+            held = rows.get("sales_order_item", parent)
+            if held is not None:
+                yield held
+        elif row.get("product_type") == CONFIGURABLE:  # its child's product may stand on this row
+            yield from rows.find("sales_order_item", "parent_item_id", row.get("item_id"))
+
+
+def _line_of(row: Row) -> Value:
+    return row.get("parent_item_id") or row.get("item_id")
+
+
+def _affected_by_item(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    return refs(Kind.ITEM, dict.fromkeys(_line_of(row) for row in family_of(before, after, rows, plan)))
+
+
+def _affected_by_order(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    if order_bears_on_lines(before, after, plan):
+        for order_id in either("entity_id", before, after):
+            yield from refs(Kind.ITEM, [_line_of(row) for row in rows.find("sales_order_item", "order_id", order_id)])
+
+
+# -------------------------------------------------------------------------------------------------- descriptor
+
+
+def _tables(settings: MappingSettings) -> tuple[TableSpec, ...]:
+    return (in_chosen_currency(_ITEMS, settings),)
+
+
+def _derive(row: Row) -> Mapping[str, Value]:
+    if "product_options" not in row:
+        return {}
+    price, ship = modes(row["product_options"])
+    return {"price_mode": price, "ship_mode": ship}
+
+
+def _fetches(item_id: int, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ...]:
+    """Its own row, which then names the order."""
+    item = rows.get("sales_order_item", item_id)
+    known = order.rows_of(item.get("order_id")) if item is not None else ()
+    return (FetchByKey("sales_order_item", "item_id", item_id), *known)
+
+
+def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
+    return (BulkInvalidation(Kind.ITEM, "sales_order_item", "item_id"),)
+
+
+DESCRIPTOR: Final = ObjectDescriptor(
+    kind=Kind.ITEM,
+    references=(Kind.ORDER, Kind.PRODUCT),
+    properties=_PROPERTIES,
+    tables=_tables,
+    render=render,
+    affected_by=(("sales_order", _affected_by_order), ("sales_order_item", _affected_by_item)),
+    fetches=_fetches,
+    everything=_everything,
+    column_groups=(OWN,),
+    derive={"sales_order_item": _derive},
+    name=Name("sales_order_item", "sku", "item_id"),
+)

@@ -8,17 +8,23 @@ credit memos need not be read.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
-from cdc.model import Rendered, Row, Value
+from cdc.model import BulkInvalidation, FetchByKey, Kind, Rendered, Row, TableSpec, Value
 from cdc.protocols import RowReader
+from cdc.settings.mapping import MappingSettings
+from cdc.settings.mapping_columns import PropertyType
 from mappers import money, stages, times
-from mappers.custom_properties import Extras
-from mappers.guests import contact_of
+from mappers.currency import in_chosen_currency
+from mappers.custom_properties import ColumnGroup
+from mappers.guests import contact_of, possible_guest
 from mappers.objects import contact
+from mappers.objects.descriptor import Name, ObjectDescriptor, Property
 from mappers.options import SHIPS_APART
 from mappers.plan import Plan
+from mappers.row_changes import AffectedObjects, changed, either, named_in, refs
 from mappers.scope import order_is_in
 from mappers.shop import shop
 from mappers.text import clean
@@ -35,17 +41,71 @@ COLUMNS: Final = frozenset(
 )  # fmt: skip
 """The columns of ``sales_order`` that a deal is made from."""
 
-CONTACT_COLUMNS: Final = frozenset(
-    {"customer_id", "customer_is_guest", "customer_group_id", "customer_email", "customer_firstname",
-     "customer_lastname", "store_id", "created_at"}
-)  # fmt: skip
-"""The columns of ``sales_order`` that a contact without a customer row is made from."""
-
 ITEM_COLUMNS: Final = frozenset(
     {"order_id", "parent_item_id", "product_type", "is_virtual", "qty_ordered", "qty_shipped", "qty_canceled",
      "qty_refunded", "ship_mode"}
 )  # fmt: skip
 """The columns of ``sales_order_item`` that a deal is made from."""
+
+OWN: Final = ColumnGroup(Kind.ORDER, "sales_order", "entity_id", lambda asked: asked.deal.properties)
+_BILLING: Final = ColumnGroup(Kind.ORDER, "sales_order_address", "parent_id", lambda asked: asked.deal.billing_address)
+_SHIPPING: Final = ColumnGroup(
+    Kind.ORDER, "sales_order_address", "parent_id", lambda asked: asked.deal.shipping_address
+)
+
+_ORDERS: Final = TableSpec(
+    "sales_order",
+    ("entity_id",),
+    ("entity_id", "increment_id", "store_id", "state", "status", "hold_before_state", "hold_before_status",
+     "customer_id", "customer_is_guest", "customer_group_id", "customer_email", "customer_firstname",
+     "customer_lastname", "shipping_method", "coupon_code", "order_currency_code", "grand_total",
+     "total_refunded", "tax_amount", "discount_amount", "shipping_amount", "relation_child_real_id",
+     "relation_parent_real_id", "created_at"),
+    indexes=(("customer_id", "created_at", "entity_id"), ("guest_id", "created_at", "entity_id")),
+    derived=("guest_id",),
+)  # fmt: skip
+_ADDRESSES: Final = TableSpec(
+    "sales_order_address",
+    ("entity_id",),
+    ("entity_id", "parent_id", "address_type", "firstname", "lastname", "company", "street", "city", "region",
+     "postcode", "country_id", "telephone"),
+    indexes=(("parent_id",),),
+    kept_by=frozenset({"address_type"}),
+)  # fmt: skip
+_PARTS: Final = (
+    TableSpec("sales_order_payment", ("entity_id",), ("entity_id", "parent_id", "method"), indexes=(("parent_id",),)),
+    TableSpec(
+        "sales_invoice", ("entity_id",), ("entity_id", "order_id", "state", "created_at"), indexes=(("order_id",),)
+    ),
+    TableSpec(
+        "sales_shipment_track", ("entity_id",), ("entity_id", "order_id", "track_number"), indexes=(("order_id",),)
+    ),
+)
+
+_TEXT, _MONEY, _TIME, _BOOL = PropertyType.TEXT, PropertyType.MONEY, PropertyType.DATETIME, PropertyType.BOOL
+_PROPERTIES: Final = {
+    "name": Property(_TEXT, "sales_order.increment_id"),
+    "amount": Property(_MONEY, "sales_order.{grand_total} - {total_refunded}"),
+    "currency": Property(_TEXT, "sales_order.{order_currency_code}"),
+    "stage": Property(_TEXT, "sales_order.state, status"),
+    "order_number": Property(_TEXT, "sales_order.increment_id"),
+    "created_at": Property(_TIME, "sales_order.created_at"),
+    "closed_at": Property(_TIME, "sales_invoice.created_at"),
+    "tax_amount": Property(_MONEY, "sales_order.{tax_amount}"),
+    "discount_amount": Property(_MONEY, "sales_order.{discount_amount}"),
+    "shipping_amount": Property(_MONEY, "sales_order.{shipping_amount}"),
+    "coupon_code": Property(_TEXT, "sales_order.coupon_code"),
+    "payment_method": Property(_TEXT, "sales_order_payment.method"),
+    "shipping_method": Property(_TEXT, "sales_order.shipping_method"),
+    "tracking_numbers": Property(_TEXT, "sales_shipment_track.track_number"),
+    "store": Property(_TEXT, "store.code"),
+    "state": Property(_TEXT, "sales_order.state"),
+    "status": Property(_TEXT, "sales_order.status"),
+    "on_hold": Property(_BOOL, "sales_order.state"),
+    "partially_shipped": Property(_BOOL, "sales_order_item.qty_shipped, qty_ordered"),
+    "replaced_by": Property(_TEXT, "sales_order.relation_child_real_id"),
+    "replaces": Property(_TEXT, "sales_order.relation_parent_real_id"),
+}
 
 
 def render(order_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
@@ -80,19 +140,22 @@ def render(order_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
         "replaced_by": clean(order.get("relation_child_real_id")),
         "replaces": clean(order.get("relation_parent_real_id")),
     }
-    own, warnings = plan.deal.of(order, rows)
-    for kind, extras in (("billing", plan.billing), ("shipping", plan.shipping)):
-        if extras.names:
-            found, stale_tables = _of_address(kind, order_id, rows, extras)
+    own, warnings = plan.custom[OWN].of(order, rows)
+    for address_type, group in (("billing", _BILLING), ("shipping", _SHIPPING)):
+        if plan.custom[group].names:
+            found, further = _of_address(address_type, group, order_id, rows, plan)
             own |= found
-            warnings += stale_tables
+            warnings += further
     owner = contact_of(order, deleted_are_guests=plan.settings.deleted_customers == "guest")
     return Rendered(properties | own, (owner,) if owner else (), (warning, *warnings) if warning else warnings)
 
 
-def _of_address(kind: str, order_id: int, rows: RowReader, extras: Extras) -> tuple[dict[str, str], tuple[str, ...]]:
-    address = contact.address_of(order_id, kind, rows)
-    return extras.of(address, rows) if address is not None else (extras.empty(), ())
+def _of_address(
+    address_type: str, group: ColumnGroup, order_id: int, rows: RowReader, plan: Plan
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    custom = plan.custom[group]
+    address = contact.address_of(order_id, address_type, rows)
+    return custom.of(address, rows) if address is not None else (custom.empty(), ())
 
 
 def partially_shipped(items: Sequence[Row]) -> bool:
@@ -149,3 +212,96 @@ def _tracking(tracks: Iterable[Row]) -> str:
 
 def _truth(value: bool) -> str:
     return "true" if value else "false"
+
+
+# ------------------------------------------------------------------------------------------- affected objects
+
+
+def _affected_by_order(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    own = plan.custom[OWN].columns | plan.filter_columns | plan.base_columns
+    if changed(before, after, COLUMNS, "guest_id", own):
+        yield from refs(Kind.ORDER, either("entity_id", before, after))
+
+
+def _affected_by_item(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    """Hot, so kept narrow: a changed price or tax of a line does not render its deal."""
+    if changed(before, after, ITEM_COLUMNS, "ship_mode"):
+        yield from refs(Kind.ORDER, either("order_id", before, after))
+
+
+def _affected_by_address(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    """An address shows in a deal only where the settings ask for columns of it."""
+    types = either("address_type", before, after)
+    if ("billing" in types and plan.custom[_BILLING].names) or ("shipping" in types and plan.custom[_SHIPPING].names):
+        yield from refs(Kind.ORDER, either("parent_id", before, after))
+
+
+def _affected_by_store(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    row = after or before or {}
+    yield BulkInvalidation(Kind.ORDER, "sales_order", "entity_id", "store_id", row.get("store_id"))
+
+
+# -------------------------------------------------------------------------------------------------- descriptor
+
+
+def _tables(settings: MappingSettings) -> tuple[TableSpec, ...]:
+    addresses = replace(_ADDRESSES, selection="every row") if _needs_shipping(settings) else _ADDRESSES
+    return (in_chosen_currency(_ORDERS, settings), addresses, *_PARTS)
+
+
+def _needs_shipping(settings: MappingSettings) -> bool:
+    """Whether shipping addresses are kept: a deal shows them, or a module's table hangs on an order's address."""
+    between = {one.via.table for one in settings.satellites if one.via is not None}
+    return bool(settings.deal.shipping_address) or _ADDRESSES.name in between
+
+
+def _derive(row: Row) -> Mapping[str, Value]:
+    return {"guest_id": possible_guest(row)}
+
+
+def _keep_address(row: Row, rows: RowReader, plan: Plan) -> bool:
+    return row.get("address_type") != "shipping" or _needs_shipping(plan.settings)
+
+
+def rows_of(order_id: Value) -> tuple[FetchByKey, ...]:
+    """All rows of an order on the server: its own, its lines' and its parts'."""
+    return (
+        FetchByKey("sales_order", "entity_id", order_id),
+        FetchByKey("sales_order_item", "order_id", order_id),
+        FetchByKey("sales_order_address", "parent_id", order_id),
+        FetchByKey("sales_order_payment", "parent_id", order_id),
+        FetchByKey("sales_invoice", "order_id", order_id),
+        FetchByKey("sales_shipment_track", "order_id", order_id),
+    )
+
+
+def _fetches(order_id: int, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ...]:
+    return rows_of(order_id)
+
+
+def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
+    return (BulkInvalidation(Kind.ORDER, "sales_order", "entity_id"),)
+
+
+DESCRIPTOR: Final = ObjectDescriptor(
+    kind=Kind.ORDER,
+    references=(Kind.CUSTOMER, Kind.GUEST),
+    properties=_PROPERTIES,
+    tables=_tables,
+    render=render,
+    affected_by=(
+        ("sales_order", _affected_by_order),
+        ("sales_order_item", _affected_by_item),
+        ("sales_order_address", _affected_by_address),
+        ("sales_order_payment", named_in(Kind.ORDER, "parent_id")),
+        ("sales_invoice", named_in(Kind.ORDER, "order_id")),
+        ("sales_shipment_track", named_in(Kind.ORDER, "order_id")),
+        ("store", _affected_by_store),
+    ),
+    fetches=_fetches,
+    everything=_everything,
+    column_groups=(OWN, _BILLING, _SHIPPING),
+    derive={"sales_order": _derive},
+    keep={"sales_order_address": _keep_address},
+    name=Name("sales_order", "increment_id", "entity_id"),
+)

@@ -6,21 +6,77 @@ A product that was deleted while line items still name it stands on what the new
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Final
 
-from cdc.model import ObjectRef, Rendered, Row, Value
+from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, TableSpec, Value
 from cdc.protocols import RowReader
+from cdc.settings.mapping import MappingSettings
+from cdc.settings.mapping_columns import PropertyType
 from mappers import money, times
 from mappers.attributes import ADMIN, Attributes
+from mappers.custom_properties import ColumnGroup
+from mappers.eav import EavEntity
+from mappers.eav_changes import affected_by as affected_by_eav
 from mappers.objects import line_item
+from mappers.objects.descriptor import Name, ObjectDescriptor, Property
 from mappers.plan import Plan
-from mappers.scope import order_is_in, product_is_in, product_row
-from mappers.shop import shop
+from mappers.row_changes import AffectedObjects, either, named_in, refs
+from mappers.scope import order_is_in
+from mappers.shop import Shop, shop
 from mappers.text import clean, from_html
+from mappers.versions import VERSIONS, is_staging, live_row, version_in
 
 STATUS: Final = {1: "enabled", 2: "disabled"}
+VISIBILITY: Final = {1: "not_visible", 2: "catalog", 3: "search", 4: "both"}
 NO_IMAGE: Final = "no_selection"  # what Magento stores for "no image chosen"
 _STAND_IN_EMPTY: Final = ("description", "image_url", "url_key", "status", "type", "created_at")
+
+OWN: Final = ColumnGroup(Kind.PRODUCT, "catalog_product_entity", "entity_id", lambda asked: asked.product.properties)
+_ALL: Final = BulkInvalidation(Kind.PRODUCT, "catalog_product_entity", "entity_id")
+
+
+def _needed_codes(settings: MappingSettings) -> frozenset[str]:
+    return frozenset({"visibility"}) if settings.filter.product_visibility else frozenset()
+
+
+EAV: Final = EavEntity(
+    Kind.PRODUCT,
+    "catalog_product",
+    {backend: f"catalog_product_entity_{backend}" for backend in ("varchar", "int", "decimal", "text", "datetime")},
+    everything=_ALL,
+    asked=lambda settings: settings.product.attributes,
+    default_codes=frozenset({"name", "url_key", "image", "price", "description", "short_description", "status"}),
+    default_backends=frozenset({"varchar", "int", "decimal", "text"}),  # no default property is a date
+    needed=_needed_codes,
+    names_object=lambda settings: settings.product_key != "row_id",  # in Adobe Commerce values hang on versions
+)
+
+_PRODUCTS: Final = TableSpec("catalog_product_entity", ("entity_id",), ("entity_id", "sku", "type_id", "created_at"))
+_WEBSITES: Final = TableSpec(
+    "catalog_product_website", ("product_id", "website_id"), ("product_id", "website_id"), indexes=(("product_id",),)
+)
+"""Where products are sold; only a filter by website needs it."""
+
+_SEQUENCE: Final = TableSpec(
+    "sequence_product", ("sequence_value",), ("sequence_value",), required=False, keys_only=True
+)
+"""What a product's deletion deletes in Adobe Commerce: its rows, and all that hangs on them, go silently."""
+
+_TEXT: Final = PropertyType.TEXT
+_VALUES: Final = "catalog_product_entity_*"
+_PROPERTIES: Final = {
+    "name": Property(_TEXT, f"{_VALUES}: name"),
+    "sku": Property(_TEXT, "catalog_product_entity.sku"),
+    "price": Property(PropertyType.MONEY, f"{_VALUES}: price"),
+    "description": Property(_TEXT, f"{_VALUES}: description, else short_description"),
+    "image_url": Property(_TEXT, f"{_VALUES}: image"),
+    "url_key": Property(_TEXT, f"{_VALUES}: url_key"),
+    "status": Property(_TEXT, f"{_VALUES}: status"),
+    "type": Property(_TEXT, "catalog_product_entity.type_id"),
+    "created_at": Property(PropertyType.DATETIME, "catalog_product_entity.created_at"),
+}
 
 
 def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
@@ -31,7 +87,7 @@ def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     if row is None:
         return _stand_in(product_id, rows, plan)
     known = shop(rows, plan)
-    values = _values(row, plan.product_key, rows, known.products, known.view)
+    values = _values(row, plan.product_key, rows, known.attributes[EAV], known.view)
     properties = {
         "sku": clean(row.get("sku")),
         "type": clean(row.get("type_id")),
@@ -49,10 +105,10 @@ def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
         properties["description"] = described
     if "image" in values:
         properties["image_url"] = _image_url(clean(values["image"]), plan.settings.media_base_url)
-    own, warnings = plan.product.of(row, rows)
-    further, stale_tables = known.products.properties(plan.product_attributes, values)
+    own, warnings = plan.custom[OWN].of(row, rows)
+    further, more = known.attributes[EAV].properties(plan.attributes[EAV], values)
     view = (known.warning,) if known.warning else ()
-    return Rendered(properties | own | further, warnings=(*view, *warnings, *stale_tables))
+    return Rendered(properties | own | further, warnings=(*view, *warnings, *more))
 
 
 def _values(product: Row, key: str, rows: RowReader, known: Attributes, view: Value) -> dict[str, Value]:
@@ -87,7 +143,7 @@ def _stand_in(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     line = _newest_line(product_id, rows, plan)
     if line is None:
         return None
-    properties = plan.product.empty() | dict.fromkeys((*plan.product_attributes, *_STAND_IN_EMPTY), "")
+    properties = plan.custom[OWN].empty() | dict.fromkeys((*plan.attributes[EAV], *_STAND_IN_EMPTY), "")
     properties |= {
         "name": clean(line.get("name")),
         "sku": clean(line.get("sku")),
@@ -127,3 +183,142 @@ def _refers(line: Row, product_id: int, rows: RowReader, plan: Plan) -> bool:
 
 def _number(value: Value) -> int:
     return value if isinstance(value, int) else -1
+
+
+# ---------------------------------------------------------------------------------------------------- in scope
+
+
+def product_row(product_id: int | str, rows: RowReader, plan: Plan) -> Row | None:
+    """The product's row; in Adobe Commerce the one that is live now."""
+    if not plan.row_ids:
+        return rows.get("catalog_product_entity", product_id)
+    return live_row([*rows.find("catalog_product_entity", "entity_id", product_id)], shop(rows, plan).version)
+
+
+def product_is_in(product: Row, rows: RowReader, plan: Plan) -> bool:
+    """By its type, its visibility, and the websites it is assigned to: one that is followed is enough."""
+    asked = plan.settings.filter
+    if not asked.on_products:
+        return True
+    if asked.product_types and not asked.product_types.allows(clean(product.get("type_id"))):
+        return False
+    known = shop(rows, plan)
+    if asked.websites:
+        assigned = rows.find("catalog_product_website", "product_id", product.get("entity_id"))
+        if not any(asked.websites.allows(known.website_code(row.get("website_id"))) for row in assigned):
+            return False
+    return not asked.product_visibility or asked.product_visibility.allows(_visibility(product, rows, known, plan))
+
+
+def _visibility(product: Row, rows: RowReader, known: Shop, plan: Plan) -> str:
+    """In the chosen store view, else in the default scope; "" where neither says."""
+    attribute = known.attributes[EAV].by_code.get("visibility")
+    if attribute is None:
+        return ""
+    held = {
+        row.get("store_id"): row.get("value")
+        for row in rows.find(attribute.table, plan.product_key, product.get(plan.product_key))
+        if row.get("attribute_id") == attribute.id
+    }
+    return VISIBILITY.get(held.get(known.view, held.get(ADMIN)), "")  # type: ignore[arg-type]  # any value may come
+
+
+# ------------------------------------------------------------------------------------------- affected objects
+
+
+def _without_row(ids: Collection[Value], rows: RowReader, plan: Plan) -> AffectedObjects:
+    """A line bears on its product only where the product's row is not there, or is not in scope."""
+    held = [(value, product_row(value, rows, plan)) for value in ids if isinstance(value, int) and value]
+    return refs(Kind.PRODUCT, [value for value, row in held if row is None or not product_is_in(row, rows, plan)])
+
+
+def _affected_by_order(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    if line_item.order_bears_on_lines(before, after, plan):
+        for order_id in either("entity_id", before, after):
+            items = rows.find("sales_order_item", "order_id", order_id)
+            yield from _without_row([item.get("product_id") for item in items], rows, plan)
+
+
+def _affected_by_item(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    family = line_item.family_of(before, after, rows, plan)
+    return _without_row(dict.fromkeys(item.get("product_id") for item in family), rows, plan)
+
+
+def _affected_by_value(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    views = (ADMIN, shop(rows, plan).view)
+    if not any(row is not None and row.get("store_id") in views for row in (before, after)):
+        return  # a view that is not shown
+    if not plan.row_ids:
+        yield from refs(Kind.PRODUCT, either("entity_id", before, after))
+        return
+    versions = (rows.get("catalog_product_entity", row_id) for row_id in either("row_id", before, after))
+    yield from refs(Kind.PRODUCT, [version["entity_id"] for version in versions if version is not None])
+
+
+def _affected_by_flag(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    """Another version of the catalogue is live: any product may have another row now."""
+    if before is None or after is None or version_in(before) != version_in(after):
+        yield _ALL
+
+
+# -------------------------------------------------------------------------------------------------- descriptor
+
+
+def _tables(settings: MappingSettings) -> tuple[TableSpec, ...]:
+    websites = (_WEBSITES,) if settings.filter.websites else ()
+    if settings.product_key != "row_id":
+        values = EAV.specs(settings, ("value_id", "entity_id", "attribute_id", "store_id", "value"))
+        return (_PRODUCTS, *values, *websites)
+    columns = ("row_id", "entity_id", "created_in", "updated_in", *_PRODUCTS.columns[1:])
+    products = replace(_PRODUCTS, key=("row_id",), columns=columns, indexes=(("entity_id",),))
+    values = EAV.specs(settings, ("value_id", "row_id", "attribute_id", "store_id", "value"))
+    return (VERSIONS, _SEQUENCE, products, *values, *websites)
+
+
+def _keep_version(row: Row, rows: RowReader, plan: Plan) -> bool:
+    return is_staging(row)
+
+
+def _fetches(product_id: int, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ...]:
+    """Its row and its values; in Adobe Commerce the values of all its rows that are held."""
+    keys: list[Value] = [product_id]
+    if plan.row_ids:
+        keys = [row["row_id"] for row in rows.find("catalog_product_entity", "entity_id", product_id)]
+    tables = plan.value_tables[EAV].values()
+    websites = (FetchByKey(_WEBSITES.name, "product_id", product_id),) if plan.settings.filter.websites else ()
+    return (
+        FetchByKey("catalog_product_entity", "entity_id", product_id),
+        *(FetchByKey(table, plan.product_key, key) for key in keys for table in tables),
+        *websites,
+    )
+
+
+def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
+    """First the products that have a row, then those that stand on a line's row."""
+    stand_ins = BulkInvalidation(
+        Kind.PRODUCT, "sales_order_item", "product_id", unless=("catalog_product_entity", "entity_id")
+    )
+    return (_ALL, stand_ins)
+
+
+DESCRIPTOR: Final = ObjectDescriptor(
+    kind=Kind.PRODUCT,
+    properties=_PROPERTIES,
+    tables=_tables,
+    render=render,
+    affected_by=(
+        ("sales_order", _affected_by_order),
+        ("sales_order_item", _affected_by_item),
+        ("catalog_product_entity", named_in(Kind.PRODUCT, "entity_id")),
+        ("catalog_product_website", named_in(Kind.PRODUCT, "product_id")),
+        *((table, _affected_by_value) for table in EAV.tables.values()),
+        ("flag", _affected_by_flag),
+        *affected_by_eav(EAV),
+    ),
+    fetches=_fetches,
+    everything=_everything,
+    column_groups=(OWN,),
+    eav_entities=(EAV,),
+    keep={VERSIONS.name: _keep_version},
+    name=Name("catalog_product_entity", "sku", "entity_id"),
+)

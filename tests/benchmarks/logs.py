@@ -20,7 +20,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cdc.model import TableSpec
-from mappers.tables import TABLES
+from cdc.settings.mapping import MappingSettings
+from mappers.mapping import MagentoMapping
 from tests.kit import schema
 from tests.kit.install import CACHE, lock
 from tests.kit.servers import MariaDB
@@ -29,7 +30,7 @@ from tests.kit.shop_day import random_ops
 
 DATABASE = "magento"
 NARROW = TableSpec("narrow", ("id",), ("id", "a", "b", "c", "d", "e", "f", "g"))
-SPECS: tuple[TableSpec, ...] = (*TABLES, NARROW)
+SPECS: tuple[TableSpec, ...] = (*MagentoMapping(MappingSettings()).tables, NARROW)
 """What the benchmarks ask for."""
 
 _MIX_BYTES = 60_000_000

@@ -1,7 +1,7 @@
 """The rule that all else rests on: whatever a row change renders differently was touched by it.
 
 Shops are dense and small: three ids per table, so that rows meet, dangle and are orphaned all the time, and changes
-mostly alter one column, so that a table or column missing from ``mappers/affected.py`` is found.
+mostly alter one column, so that a table or column missing from a descriptor's ``affected_by`` is found.
 """
 
 from __future__ import annotations

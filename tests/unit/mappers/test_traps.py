@@ -13,11 +13,12 @@ import pytest
 from cdc.model import Action, Message, ObjectType, Op, Value
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.unmappable import why_not
-from mappers.tables import TABLES
+from mappers.mapping import MagentoMapping
 from tests.kit.replica_harness import ReplicaHarness, replica_harness
 from tests.unit.mappers.shops import REFERENCES, address, customer, item, order, value
 
 Rows = Mapping[str, Value]
+TABLES = MagentoMapping(MappingSettings()).tables
 PRODUCT: Rows = {"entity_id": 10, "sku": "MUG", "type_id": "simple", "created_at": "2026-01-01 00:00:00"}
 
 

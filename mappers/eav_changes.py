@@ -1,0 +1,74 @@
+"""Which objects a change of attributes, of their options or of options' labels bears on. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cdc.model import BulkInvalidation, Row, Value
+from cdc.protocols import RowReader
+from mappers.attributes import ADMIN
+from mappers.eav import EavEntity
+from mappers.plan import Plan
+from mappers.row_changes import AffectedObjects, Affects, either
+from mappers.shop import shop
+
+
+def affected_by(entity: EavEntity) -> tuple[tuple[str, Affects], ...]:
+    """Table → which objects with attributes of this entity a row of that table bears on."""
+
+    def attribute(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+        codes = plan.codes[entity]
+        if any(code in codes for code in either("attribute_code", before, after)):
+            yield entity.everything
+
+    def entity_type(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+        if entity.entity_type in either("entity_type_code", before, after) and plan.codes[entity]:
+            yield entity.everything
+
+    def option(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+        """An option came, went or moved: with the first and the last one, ids become labels and labels ids."""
+        for attribute_id in either("attribute_id", before, after):
+            for table in _value_tables(entity, attribute_id, rows, plan):
+                yield _users(entity, table, "attribute_id", attribute_id, plan)
+
+    def label(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+        """A label bears on the objects that use its option, though no row of theirs changes."""
+        views = (ADMIN, shop(rows, plan).view)
+        if not any(row is not None and row.get("store_id") in views for row in (before, after)):
+            return
+        for option_id in either("option_id", before, after):
+            held = rows.get("eav_attribute_option", option_id)
+            if held is None:
+                continue
+            attribute_id = held.get("attribute_id")
+            for table in _value_tables(entity, attribute_id, rows, plan):
+                if table.endswith("_int"):  # one option is one number; a multiselect's text holds several
+                    yield _users(entity, table, "value", option_id, plan)
+                else:
+                    yield _users(entity, table, "attribute_id", attribute_id, plan)
+
+    def store(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+        """The chosen store view came, went, or is another one: values and labels are another view's."""
+        if plan.settings.store_view in either("code", before, after) and plan.codes[entity]:
+            yield entity.everything
+
+    return (
+        ("eav_attribute", attribute),
+        ("eav_entity_type", entity_type),
+        ("eav_attribute_option", option),
+        ("eav_attribute_option_value", label),
+        ("store", store),
+    )
+
+
+def _value_tables(entity: EavEntity, attribute_id: Value, rows: RowReader, plan: Plan) -> Iterator[str]:
+    """Where the attribute's values lie, if it is one of the entity's that is mapped."""
+    by_table = shop(rows, plan).attributes[entity].by_table
+    return (table for table, codes in by_table.items() if attribute_id in codes)
+
+
+def _users(entity: EavEntity, table: str, column: str, value: Value, plan: Plan) -> BulkInvalidation:
+    """The objects with such a value; all objects where the value's row does not tell the object's id."""
+    if not entity.names_object(plan.settings):
+        return entity.everything
+    return BulkInvalidation(entity.kind, table, "entity_id", column, value)
