@@ -1,5 +1,4 @@
-"""Amounts of orders and lines in the website's base currency (``mapping.currency = "base"``). Pure.
-"""
+"""Amounts of orders and lines in the website's base currency (``mapping.currency = "base"``). Pure."""
 
 from __future__ import annotations
 

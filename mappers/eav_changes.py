@@ -4,39 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cdc.model import BulkInvalidation, Row, Value
+from cdc.model import BulkInvalidation, Value
 from cdc.protocols import RowReader
 from mappers.attributes import ADMIN
 from mappers.eav import EavEntity
 from mappers.plan import Plan
-from mappers.row_changes import AffectedObjects, Affects, either
+from mappers.row_changes import AffectedObjects, Affects, RowChange
 from mappers.shop import shop
 
 
 def affected_by(entity: EavEntity) -> tuple[tuple[str, Affects], ...]:
     """Table → which objects with attributes of this entity a row of that table bears on."""
 
-    def attribute(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    def attribute(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
         codes = plan.codes[entity]
-        if any(code in codes for code in either("attribute_code", before, after)):
+        if any(code in codes for code in change.values("attribute_code")):
             yield entity.everything
 
-    def entity_type(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
-        if entity.entity_type in either("entity_type_code", before, after) and plan.codes[entity]:
+    def entity_type(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+        if entity.entity_type in change.values("entity_type_code") and plan.codes[entity]:
             yield entity.everything
 
-    def option(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    def option(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
         """An option came, went or moved: with the first and the last one, ids become labels and labels ids."""
-        for attribute_id in either("attribute_id", before, after):
+        for attribute_id in change.values("attribute_id"):
             for table in _value_tables(entity, attribute_id, rows, plan):
                 yield _users(entity, table, "attribute_id", attribute_id, plan)
 
-    def label(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    def label(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
         """A label bears on the objects that use its option, though no row of theirs changes."""
         views = (ADMIN, shop(rows, plan).view)
-        if not any(row is not None and row.get("store_id") in views for row in (before, after)):
+        if not any(row.get("store_id") in views for row in change.rows()):
             return
-        for option_id in either("option_id", before, after):
+        for option_id in change.values("option_id"):
             held = rows.get("eav_attribute_option", option_id)
             if held is None:
                 continue
@@ -47,9 +47,9 @@ def affected_by(entity: EavEntity) -> tuple[tuple[str, Affects], ...]:
                 else:
                     yield _users(entity, table, "attribute_id", attribute_id, plan)
 
-    def store(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+    def store(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
         """The chosen store view came, went, or is another one: values and labels are another view's."""
-        if plan.settings.store_view in either("code", before, after) and plan.codes[entity]:
+        if plan.settings.store_view in change.values("code") and plan.codes[entity]:
             yield entity.everything
 
     return (

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Final
 
 from cdc.errors import RenderError
@@ -23,7 +24,7 @@ from mappers.objects.descriptor import Derive, Keep
 from mappers.objects.registry import DESCRIPTORS
 from mappers.plan import Plan
 from mappers.privacy import Privacy
-from mappers.row_changes import Affects
+from mappers.row_changes import Affects, RowChange
 from mappers.shop import shop
 from mappers.sources import sources
 
@@ -55,7 +56,8 @@ class MagentoMapping:
         filters = settings.filter
         decides = filters.on_orders or filters.on_customers or filters.on_products
         self._deciding: Final = _DECIDING if decides else frozenset()
-        self._added: Final = self._deciding | self.plan.extension_tables.bearing | self.plan.lookups.bearing
+        forms = frozenset(spec.name for spec in self.plan.forms.tables)
+        self._added: Final = self._deciding | self.plan.extension_tables.bearing | self.plan.lookups.bearing | forms
         self._derive: Final[Mapping[str, Derive]] = {
             table: derive for one in DESCRIPTORS.values() for table, derive in one.derive.items()
         }
@@ -82,15 +84,17 @@ class MagentoMapping:
         self, table: str, before: Row | None, after: Row | None, rows: RowReader
     ) -> Iterator[ObjectRef | BulkInvalidation]:
         """The objects that this row bears on; many at once as bulk invalidations."""
-        for affects in self._affected_by.get(table, ()):
-            yield from affects(before, after, rows, self.plan)
-        if table in self._added:
-            yield from self.plan.extension_tables.affected(table, before, after, rows)
-            yield from self.plan.lookups.affected(table, before, after)
-        if self.plan.forms.is_one(table):
-            yield from self.plan.forms.affected(table, before, after)
-        if table in self._deciding:
-            yield from self._everything
+        change, plan = RowChange(before, after), self.plan
+        own = chain.from_iterable([affects(change, rows, plan) for affects in self._affected_by.get(table, ())])
+        if table not in self._added:
+            return own
+        return chain(
+            own,
+            plan.extension_tables.affected(table, before, after, rows),
+            plan.lookups.affected(table, before, after),
+            plan.forms.affected(table, before, after),
+            self._everything if table in self._deciding else (),
+        )
 
     def render(self, ref: ObjectRef, rows: RowReader) -> Rendered | None:
         """The object's complete state, or None when it does not exist. RenderError for an amount that is no number."""

@@ -2,62 +2,92 @@
 
 Pure. Functions of the type ``Affects`` name the objects that a changed row bears on; each descriptor has its own, one
 for each table (``mappers/objects``).
-
-A before-image straight from the log lacks derived columns and may be as new as the row held (a replay): then nothing
-can be told from comparing the two, and all that the row bears on is named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from cdc.model import BulkInvalidation, Kind, ObjectRef, Row, Value
 from cdc.protocols import RowReader
 from mappers.plan import Plan
 
-AffectedObjects = Iterator[ObjectRef | BulkInvalidation]
 
-Affects = Callable[[Row | None, Row | None, RowReader, Plan], AffectedObjects]
-"""(row before, row after, rows after the change, plan) → the objects that the row bears on.
+class RowChange:
+    """One row before and after; None where it came or went.
+
+    A before-image straight from the log lacks derived columns and may be as new as the row held (a replay): then
+    nothing can be told from comparing the two, and every column counts as changed.
+    """
+
+    __slots__ = ("_changed", "_read", "after", "before")
+
+    def __init__(self, before: Row | None, after: Row | None) -> None:
+        self.before = before
+        self.after = after
+        self._changed: set[str] | None = None
+        self._read: dict[object, Sequence[Row]] = {}
+
+    def rows(self) -> Iterator[Row]:
+        """The row before and the row after, as far as they exist."""
+        if self.before is not None:
+            yield self.before
+        if self.after is not None:
+            yield self.after
+
+    def now(self) -> Row:
+        """The row after, else the row before."""
+        return self.after or self.before or {}
+
+    def values(self, column: str) -> list[Value]:
+        """The column's values before and after: each once, without NULL and 0 (no key of Magento's is 0 but for
+        stores)."""
+        found: list[Value] = []
+        for row in (self.before, self.after):
+            value = row.get(column) if row is not None else None
+            if value and value not in found:
+                found.append(value)
+        return found
+
+    def once(self, read: Callable[[RowChange, RowReader], Sequence[Row]], rows: RowReader) -> Sequence[Row]:
+        """Rows beside the changed one that several kinds of objects look at: read once a change."""
+        found = self._read.get(read)
+        if found is None:
+            found = self._read[read] = read(self, rows)
+        return found
+
+    def concerns(self, derived: str, *columns: frozenset[str]) -> bool:
+        """Whether one of these columns changed, or may have. Called several times a row: compares the rows once.
+
+        ``derived``: a derived column of the table. A before-image without it is no replica row.
+        """
+        before, after = self.before, self.after
+        if before is None or after is None or derived not in before:
+            return True
+        if self._changed is None:
+            self._changed = {column for column, value in after.items() if before.get(column) != value}
+        # without a difference the row held was as the change left it, and what the change did cannot be seen any more
+        return not self._changed or not all(map(self._changed.isdisjoint, columns))
+
+
+AffectedObjects = Iterable[ObjectRef | BulkInvalidation]
+
+Affects = Callable[[RowChange, RowReader, Plan], AffectedObjects]
+"""(change, rows after the change, plan) → the objects that the changed row bears on.
 
 A superset is allowed, a miss is not: what is not named is not rendered again.
 """
 
 
-def either(column: str, before: Row | None, after: Row | None) -> list[Value]:
-    """The column's values before and after: each once, without NULL and 0 (no key of Magento's is 0 but for stores)."""
-    found: list[Value] = []
-    for row in (before, after):
-        value = row.get(column) if row is not None else None
-        if value and value not in found:
-            found.append(value)
-    return found
-
-
-def refs(kind: Kind, ids: Collection[Value]) -> Iterator[ObjectRef]:
+def refs(kind: Kind, ids: Iterable[Value]) -> list[ObjectRef]:
     """The objects of this kind with these ids; a NULL names none."""
-    return (ObjectRef(kind, value) for value in ids if isinstance(value, int | str))
-
-
-def changed(
-    before: Row | None, after: Row | None, columns: frozenset[str], derived: str, own: frozenset[str] = frozenset()
-) -> bool:
-    """Whether one of these columns changed, or may have: the row came, went, or its before-image is no replica row.
-
-    ``derived``: a derived column of the table, which only a replica row has. ``own``: the shop's own columns that the
-    settings add.
-    """
-    if before is None or after is None or derived not in before or before == after:
-        return True
-    if any(before.get(column) != after.get(column) for column in columns):
-        return True
-    return any(before.get(column) != after.get(column) for column in own)
+    return [ObjectRef(kind, value) for value in ids if isinstance(value, int | str)]
 
 
 def named_in(kind: Kind, column: str) -> Affects:
     """For rows that bear on just the object that they name in this column."""
 
-    def affects(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
-        return refs(kind, either(column, before, after))
+    def affects(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+        return refs(kind, change.values(column))
 
     return affects

@@ -6,7 +6,7 @@ Pure. Tables: ``customer_address_entity`` and ``sales_order_address`` (same colu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from cdc.model import BulkInvalidation, FetchByKey, Kind, Row, Value
@@ -14,7 +14,7 @@ from cdc.protocols import RowReader
 from cdc.settings.mapping_columns import PropertyType
 from mappers.objects.descriptor import Property
 from mappers.plan import Plan
-from mappers.row_changes import changed, either
+from mappers.row_changes import RowChange
 from mappers.shop import Shop
 from mappers.text import clean, lines
 
@@ -103,18 +103,17 @@ def from_order(order: Row, rows: RowReader, shop: Shop) -> dict[str, str]:
     }
 
 
-def order_bears_on_contact(before: Row | None, after: Row | None, plan: Plan) -> bool:
+def order_bears_on_contact(change: RowChange, plan: Plan) -> bool:
     """Whether a changed ``sales_order`` row may change a contact that is made from orders."""
-    return changed(before, after, CONTACT_COLUMNS, "guest_id", plan.filter_columns)
+    return change.concerns("guest_id", CONTACT_COLUMNS, plan.filter_columns)
 
 
-def order_of_billing_address(before: Row | None, after: Row | None, rows: RowReader) -> Iterator[Row]:
+def orders_of_billing_address(change: RowChange, rows: RowReader) -> Sequence[Row]:
     """The orders that a changed ``sales_order_address`` row is the billing address of."""
-    if "billing" in either("address_type", before, after):
-        for order_id in either("parent_id", before, after):
-            order = rows.get("sales_order", order_id)
-            if order is not None:
-                yield order
+    if "billing" not in change.values("address_type"):
+        return ()
+    held = (rows.get("sales_order", order_id) for order_id in change.values("parent_id"))
+    return [order for order in held if order is not None]
 
 
 def of_orders(kind: Kind, id_column: str, column: str, value: Value) -> BulkInvalidation:

@@ -22,7 +22,7 @@ from mappers.forms import filled
 from mappers.objects import contact
 from mappers.objects.descriptor import Name, ObjectDescriptor, Property
 from mappers.plan import Plan
-from mappers.row_changes import AffectedObjects, either, named_in, refs
+from mappers.row_changes import AffectedObjects, RowChange, named_in, refs
 from mappers.scope import customer_is_in, newest_orders
 from mappers.shop import shop
 from mappers.text import clean
@@ -171,50 +171,51 @@ def _stand_in(customer_id: int, rows: RowReader, plan: Plan) -> dict[str, str] |
 
 def _without_row(ids: Collection[Value], rows: RowReader, plan: Plan) -> AffectedObjects:
     """An order bears on its customer only where the customer's row is not there, or is not in scope."""
-    held = [(value, rows.get("customer_entity", value)) for value in ids]
+    held = [(value, rows.get("customer_entity", value)) for value in ids if value]
     return refs(Kind.CUSTOMER, [value for value, row in held if row is None or not customer_is_in(row, rows, plan)])
 
 
-def _affected_by_order(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
-    if contact.order_bears_on_contact(before, after, plan):
-        yield from _without_row(either("customer_id", before, after), rows, plan)
+def _affected_by_order(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    if not contact.order_bears_on_contact(change, plan):
+        return ()
+    return _without_row(change.values("customer_id"), rows, plan)
 
 
-def _affected_by_order_address(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
-    for order in contact.order_of_billing_address(before, after, rows):
-        yield from _without_row(either("customer_id", None, order), rows, plan)
+def _affected_by_order_address(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    orders = change.once(contact.orders_of_billing_address, rows)
+    return _without_row([order.get("customer_id") for order in orders], rows, plan)
 
 
-def _affected_by_address(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+def _affected_by_address(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
     """An address bears on its customer only while it is the default billing address."""
-    addresses = either("entity_id", before, after)
-    for customer_id in either("parent_id", before, after):
+    addresses = change.values("entity_id")
+    for customer_id in change.values("parent_id"):
         held = rows.get("customer_entity", customer_id)
         if held is not None and held.get("default_billing") in addresses:
             yield from refs(Kind.CUSTOMER, [customer_id])
 
 
-def _affected_by_address_value(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+def _affected_by_address_value(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
     """Without its address a value bears on nothing: one that goes with its address is told by the address's row."""
-    for address_id in either("entity_id", before, after):
+    for address_id in change.values("entity_id"):
         address = rows.get("customer_address_entity", address_id)
         if address is not None:
-            yield from _affected_by_address(None, address, rows, plan)
+            yield from _affected_by_address(RowChange(None, address), rows, plan)
 
 
-def _affected_by_group(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
-    group = (after or before or {}).get("customer_group_id")  # 0 is the group of those not logged in
+def _affected_by_group(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    group = change.now().get("customer_group_id")  # 0 is the group of those not logged in
     yield BulkInvalidation(Kind.CUSTOMER, "customer_entity", "entity_id", "group_id", group)
     yield contact.of_orders(Kind.CUSTOMER, "customer_id", "customer_group_id", group)
 
 
-def _affected_by_store(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+def _affected_by_store(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
     """A store view bears on customers without a row, whose website is that of their newest order."""
-    yield contact.of_orders(Kind.CUSTOMER, "customer_id", "store_id", (after or before or {}).get("store_id"))
+    yield contact.of_orders(Kind.CUSTOMER, "customer_id", "store_id", change.now().get("store_id"))
 
 
-def _affected_by_website(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
-    row = after or before or {}
+def _affected_by_website(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    row = change.now()
     yield BulkInvalidation(Kind.CUSTOMER, "customer_entity", "entity_id", "website_id", row.get("website_id"))
     for store_id in contact.stores_of(row, rows):
         yield contact.of_orders(Kind.CUSTOMER, "customer_id", "store_id", store_id)

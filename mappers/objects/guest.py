@@ -19,7 +19,7 @@ from mappers.guests import counts, guest_id, possible_guest
 from mappers.objects import contact
 from mappers.objects.descriptor import ObjectDescriptor, Property
 from mappers.plan import Plan
-from mappers.row_changes import AffectedObjects, refs
+from mappers.row_changes import AffectedObjects, RowChange, refs
 from mappers.scope import newest_orders, subscriber_is_in
 from mappers.shop import shop
 
@@ -86,36 +86,32 @@ def _guest_of(order: Row) -> Value:
     return order["guest_id"] if "guest_id" in order else possible_guest(order)
 
 
-def _affected_by_order(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
-    if contact.order_bears_on_contact(before, after, plan):
-        yield from refs(Kind.GUEST, {_guest_of(row) for row in (before, after) if row is not None})
+def _affected_by_order(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    if not contact.order_bears_on_contact(change, plan):
+        return ()
+    return refs(Kind.GUEST, {_guest_of(row) for row in change.rows()})
 
 
-def _affected_by_order_address(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
-    for order in contact.order_of_billing_address(before, after, rows):
-        yield from refs(Kind.GUEST, [_guest_of(order)])
+def _affected_by_order_address(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    return refs(Kind.GUEST, map(_guest_of, change.once(contact.orders_of_billing_address, rows)))
 
 
-def _affected_by_subscriber(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
-    guests = {
-        row["guest_id"] if "guest_id" in row else guest_id(row.get("subscriber_email"))
-        for row in (before, after)
-        if row is not None
-    }
+def _affected_by_subscriber(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    guests = {row["guest_id"] if "guest_id" in row else guest_id(row.get("subscriber_email")) for row in change.rows()}
     yield from refs(Kind.GUEST, guests)
 
 
-def _affected_by_group(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
-    group = (after or before or {}).get("customer_group_id")  # 0 is the group of those not logged in
+def _affected_by_group(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    group = change.now().get("customer_group_id")  # 0 is the group of those not logged in
     yield contact.of_orders(Kind.GUEST, "guest_id", "customer_group_id", group)
 
 
-def _affected_by_store(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
-    yield from _of_store((after or before or {}).get("store_id"), plan)
+def _affected_by_store(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    yield from _of_store(change.now().get("store_id"), plan)
 
 
-def _affected_by_website(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
-    for store_id in contact.stores_of(after or before or {}, rows):
+def _affected_by_website(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    for store_id in contact.stores_of(change.now(), rows):
         yield from _of_store(store_id, plan)
 
 

@@ -6,7 +6,7 @@ the line is; a dynamic bundle's children hold the discount.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, TableSpec, Value
@@ -20,7 +20,7 @@ from mappers.objects import order
 from mappers.objects.descriptor import Name, ObjectDescriptor, Property
 from mappers.options import PRICED_BY_CHILDREN, modes
 from mappers.plan import Plan
-from mappers.row_changes import AffectedObjects, changed, either, refs
+from mappers.row_changes import AffectedObjects, RowChange, refs
 from mappers.scope import order_is_in
 from mappers.text import clean
 
@@ -112,40 +112,43 @@ def _discount(item: Row, children: Sequence[Row], column: str) -> str:
 # ------------------------------------------------------------------------------------------- affected objects
 
 
-def order_bears_on_lines(before: Row | None, after: Row | None, plan: Plan) -> bool:
+def order_bears_on_lines(change: RowChange, plan: Plan) -> bool:
     """Whether a changed ``sales_order`` row may change its lines, or whether they are in scope."""
-    return changed(before, after, ORDER_COLUMNS, "guest_id", plan.filter_columns | plan.base_columns)
+    return change.concerns("guest_id", ORDER_COLUMNS, plan.filter_columns, plan.base_columns)
 
 
-def family_of(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> Iterator[Row]:
+def items_of_order(change: RowChange, rows: RowReader) -> Sequence[Row]:
+    """The ``sales_order_item`` rows of a changed order."""
+    return [item for key in change.values("entity_id") for item in rows.find("sales_order_item", "order_id", key)]
+
+
+def family_of(change: RowChange, rows: RowReader, plan: Plan) -> Sequence[Row]:
     """The ``sales_order_item`` rows of the line that a changed row belongs to; none if the change shows nowhere."""
-    if not changed(before, after, COLUMNS, "price_mode", plan.custom[OWN].columns | plan.base_columns):
-        return
-    for row in (before, after):
-        if row is None:
-            continue
-        yield row
+    if not change.concerns("price_mode", COLUMNS, plan.custom[OWN].columns, plan.base_columns):
+        return ()
+    family = list(change.rows())
+    for row in tuple(family):
         parent = row.get("parent_item_id")
         if parent:  # the child decides which product its parent's line refers to
             held = rows.get("sales_order_item", parent)
-            if held is not None:
-                yield held
+            family += (held,) if held is not None else ()
         elif row.get("product_type") == CONFIGURABLE:  # its child's product may stand on this row
-            yield from rows.find("sales_order_item", "parent_item_id", row.get("item_id"))
+            family += rows.find("sales_order_item", "parent_item_id", row.get("item_id"))
+    return family
 
 
 def _line_of(row: Row) -> Value:
     return row.get("parent_item_id") or row.get("item_id")
 
 
-def _affected_by_item(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
-    return refs(Kind.ITEM, dict.fromkeys(_line_of(row) for row in family_of(before, after, rows, plan)))
+def _affected_by_item(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    return refs(Kind.ITEM, dict.fromkeys(map(_line_of, family_of(change, rows, plan))))
 
 
-def _affected_by_order(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
-    if order_bears_on_lines(before, after, plan):
-        for order_id in either("entity_id", before, after):
-            yield from refs(Kind.ITEM, [_line_of(row) for row in rows.find("sales_order_item", "order_id", order_id)])
+def _affected_by_order(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    if not order_bears_on_lines(change, plan):
+        return ()
+    return refs(Kind.ITEM, map(_line_of, change.once(items_of_order, rows)))
 
 
 # -------------------------------------------------------------------------------------------------- descriptor

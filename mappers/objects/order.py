@@ -24,7 +24,7 @@ from mappers.objects import contact
 from mappers.objects.descriptor import Name, ObjectDescriptor, Property
 from mappers.options import SHIPS_APART
 from mappers.plan import Plan
-from mappers.row_changes import AffectedObjects, changed, either, named_in, refs
+from mappers.row_changes import AffectedObjects, RowChange, named_in, refs
 from mappers.scope import order_is_in
 from mappers.shop import shop
 from mappers.text import clean
@@ -217,27 +217,26 @@ def _truth(value: bool) -> str:
 # ------------------------------------------------------------------------------------------- affected objects
 
 
-def _affected_by_order(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
-    own = plan.custom[OWN].columns | plan.filter_columns | plan.base_columns
-    if changed(before, after, COLUMNS, "guest_id", own):
-        yield from refs(Kind.ORDER, either("entity_id", before, after))
+def _affected_by_order(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    if not change.concerns("guest_id", COLUMNS, plan.custom[OWN].columns, plan.filter_columns, plan.base_columns):
+        return ()
+    return refs(Kind.ORDER, change.values("entity_id"))
 
 
-def _affected_by_item(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+def _affected_by_item(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
     """Hot, so kept narrow: a changed price or tax of a line does not render its deal."""
-    if changed(before, after, ITEM_COLUMNS, "ship_mode"):
-        yield from refs(Kind.ORDER, either("order_id", before, after))
+    return refs(Kind.ORDER, change.values("order_id")) if change.concerns("ship_mode", ITEM_COLUMNS) else ()
 
 
-def _affected_by_address(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+def _affected_by_address(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
     """An address shows in a deal only where the settings ask for columns of it."""
-    types = either("address_type", before, after)
+    types = change.values("address_type")
     if ("billing" in types and plan.custom[_BILLING].names) or ("shipping" in types and plan.custom[_SHIPPING].names):
-        yield from refs(Kind.ORDER, either("parent_id", before, after))
+        yield from refs(Kind.ORDER, change.values("parent_id"))
 
 
-def _affected_by_store(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
-    row = after or before or {}
+def _affected_by_store(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    row = change.now()
     yield BulkInvalidation(Kind.ORDER, "sales_order", "entity_id", "store_id", row.get("store_id"))
 
 

@@ -22,7 +22,7 @@ from mappers.eav_changes import affected_by as affected_by_eav
 from mappers.objects import line_item
 from mappers.objects.descriptor import Name, ObjectDescriptor, Property
 from mappers.plan import Plan
-from mappers.row_changes import AffectedObjects, either, named_in, refs
+from mappers.row_changes import AffectedObjects, RowChange, named_in, refs
 from mappers.scope import order_is_in
 from mappers.shop import Shop, shop
 from mappers.text import clean, from_html
@@ -232,32 +232,30 @@ def _without_row(ids: Collection[Value], rows: RowReader, plan: Plan) -> Affecte
     return refs(Kind.PRODUCT, [value for value, row in held if row is None or not product_is_in(row, rows, plan)])
 
 
-def _affected_by_order(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
-    if line_item.order_bears_on_lines(before, after, plan):
-        for order_id in either("entity_id", before, after):
-            items = rows.find("sales_order_item", "order_id", order_id)
-            yield from _without_row([item.get("product_id") for item in items], rows, plan)
+def _affected_by_order(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    if not line_item.order_bears_on_lines(change, plan):
+        return ()
+    return _without_row({item.get("product_id") for item in change.once(line_item.items_of_order, rows)}, rows, plan)
 
 
-def _affected_by_item(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
-    family = line_item.family_of(before, after, rows, plan)
-    return _without_row(dict.fromkeys(item.get("product_id") for item in family), rows, plan)
+def _affected_by_item(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    return _without_row({item.get("product_id") for item in line_item.family_of(change, rows, plan)}, rows, plan)
 
 
-def _affected_by_value(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+def _affected_by_value(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
     views = (ADMIN, shop(rows, plan).view)
-    if not any(row is not None and row.get("store_id") in views for row in (before, after)):
+    if not any(row.get("store_id") in views for row in change.rows()):
         return  # a view that is not shown
     if not plan.row_ids:
-        yield from refs(Kind.PRODUCT, either("entity_id", before, after))
+        yield from refs(Kind.PRODUCT, change.values("entity_id"))
         return
-    versions = (rows.get("catalog_product_entity", row_id) for row_id in either("row_id", before, after))
+    versions = (rows.get("catalog_product_entity", row_id) for row_id in change.values("row_id"))
     yield from refs(Kind.PRODUCT, [version["entity_id"] for version in versions if version is not None])
 
 
-def _affected_by_flag(before: Row | None, after: Row | None, rows: RowReader, plan: Plan) -> AffectedObjects:
+def _affected_by_flag(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
     """Another version of the catalogue is live: any product may have another row now."""
-    if before is None or after is None or version_in(before) != version_in(after):
+    if change.before is None or change.after is None or version_in(change.before) != version_in(change.after):
         yield _ALL
 
 

@@ -16,6 +16,7 @@ from mappers.finding import WORDS
 from mappers.guests import guest_id
 from mappers.objects.descriptor import ObjectDescriptor
 from mappers.objects.registry import DESCRIPTORS
+from mappers.row_changes import RowChange
 from tests.kit.example_count import example_count
 from tests.unit.mappers.shops import customer, item, order, properties, shop_rows
 from tests.unit.mappers.test_affected_cover import SETTINGS, all_rendered, random_change, random_shop
@@ -109,5 +110,5 @@ def test_a_descriptor_names_only_objects_of_its_own_kind(mapping: MappingSetting
                 continue
             random_change(chance, table, rows)
             for held in rows.every(table):
-                named = [*affects(None, held, rows, plan), *affects(held, None, rows, plan)]
+                named = [*affects(RowChange(None, held), rows, plan), *affects(RowChange(held, None), rows, plan)]
                 assert {one.kind for one in named} <= {descriptor.kind}
