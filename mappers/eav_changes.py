@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from cdc.model import BulkInvalidation, Value
 from cdc.protocols import RowReader
@@ -15,50 +16,53 @@ from mappers.shop import shop
 
 def affected_by(entity: EavEntity) -> tuple[tuple[str, Affects], ...]:
     """Table → which objects with attributes of this entity a row of that table bears on."""
+    return (
+        ("eav_attribute", partial(_attribute, entity)),
+        ("eav_entity_type", partial(_entity_type, entity)),
+        ("eav_attribute_option", partial(_option, entity)),
+        ("eav_attribute_option_value", partial(_label, entity)),
+        ("store", partial(_store, entity)),
+    )
 
-    def attribute(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-        codes = plan.codes[entity]
-        if any(code in codes for code in change.values("attribute_code")):
-            yield entity.everything
 
-    def entity_type(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-        if entity.entity_type in change.values("entity_type_code") and plan.codes[entity]:
-            yield entity.everything
+def _attribute(entity: EavEntity, change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    if any(code in plan.codes[entity] for code in change.values("attribute_code")):
+        yield entity.everything
 
-    def option(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-        """An option came, went or moved: with the first and the last one, ids become labels and labels ids."""
-        for attribute_id in change.values("attribute_id"):
-            for table in _value_tables(entity, attribute_id, rows, plan):
+
+def _entity_type(entity: EavEntity, change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    if entity.entity_type in change.values("entity_type_code") and plan.codes[entity]:
+        yield entity.everything
+
+
+def _option(entity: EavEntity, change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    """An option came, went or moved: with the first and the last one, ids become labels and labels ids."""
+    for attribute_id in change.values("attribute_id"):
+        for table in _value_tables(entity, attribute_id, rows, plan):
+            yield _users(entity, table, "attribute_id", attribute_id, plan)
+
+
+def _label(entity: EavEntity, change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    """A label bears on the objects that use its option, though no row of theirs changes."""
+    views = (ADMIN, shop(rows, plan).view)
+    if not any(row.get("store_id") in views for row in change.rows()):
+        return
+    for option_id in change.values("option_id"):
+        held = rows.get("eav_attribute_option", option_id)
+        if held is None:
+            continue
+        attribute_id = held.get("attribute_id")
+        for table in _value_tables(entity, attribute_id, rows, plan):
+            if table.endswith("_int"):  # one option is one number; a multiselect's text holds several
+                yield _users(entity, table, "value", option_id, plan)
+            else:
                 yield _users(entity, table, "attribute_id", attribute_id, plan)
 
-    def label(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-        """A label bears on the objects that use its option, though no row of theirs changes."""
-        views = (ADMIN, shop(rows, plan).view)
-        if not any(row.get("store_id") in views for row in change.rows()):
-            return
-        for option_id in change.values("option_id"):
-            held = rows.get("eav_attribute_option", option_id)
-            if held is None:
-                continue
-            attribute_id = held.get("attribute_id")
-            for table in _value_tables(entity, attribute_id, rows, plan):
-                if table.endswith("_int"):  # one option is one number; a multiselect's text holds several
-                    yield _users(entity, table, "value", option_id, plan)
-                else:
-                    yield _users(entity, table, "attribute_id", attribute_id, plan)
 
-    def store(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-        """The chosen store view came, went, or is another one: values and labels are another view's."""
-        if plan.settings.store_view in change.values("code") and plan.codes[entity]:
-            yield entity.everything
-
-    return (
-        ("eav_attribute", attribute),
-        ("eav_entity_type", entity_type),
-        ("eav_attribute_option", option),
-        ("eav_attribute_option_value", label),
-        ("store", store),
-    )
+def _store(entity: EavEntity, change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    """The chosen store view came, went, or is another one: values and labels are another view's."""
+    if plan.settings.store_view in change.values("code") and plan.codes[entity]:
+        yield entity.everything
 
 
 def _value_tables(entity: EavEntity, attribute_id: Value, rows: RowReader, plan: Plan) -> Iterator[str]:
