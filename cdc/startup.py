@@ -34,6 +34,7 @@ from cdc.model import (
 from cdc.protocols import Clock, Mapper
 from cdc.replica.cascades import core_foreign_keys, in_row_ids, with_between
 from cdc.settings.config import Settings
+from cdc.settings.plain import plain_connections
 from cdc.snapshot.reader import RowLoader
 from cdc.source.binlog import BinlogSource
 from cdc.source.extension_tables import with_primary_keys
@@ -71,6 +72,8 @@ def open_parts(
     relay: RelayHook | None = None,
 ) -> Components:
     """Open state and source. Raises SetupError, PositionLostError, StateError, SourceDisconnectedError."""
+    for setting, text, fix in plain_connections(settings):
+        log.warning("plain_connection", setting=setting, what=text, fix=fix)
     if settings.source.kind == "files":
         parts = _open_files(settings, start, clock, relay)
     elif settings.source.kind == "kafka":

@@ -21,7 +21,13 @@ def check(context: typer.Context, config: Config = None, sets: Sets = None, as_j
     Exits 1 if something would keep a run from working.
     """
     settings = settings_of(context, config, sets)
-    findings = [*_source(settings), _state(settings), *asyncio.run(_sink(settings)), *asyncio.run(_kafka(settings))]
+    findings = [
+        *_plain(settings),
+        *_source(settings),
+        _state(settings),
+        *asyncio.run(_sink(settings)),
+        *asyncio.run(_kafka(settings)),
+    ]
     if as_json:
         print_json([{"name": f.name, "ok": f.ok, "warning": f.warning, "text": f.text, "fix": f.fix} for f in findings])
     else:
@@ -32,6 +38,12 @@ def check(context: typer.Context, config: Config = None, sets: Sets = None, as_j
                 typer.echo(f"      {finding.fix}")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
+
+
+def _plain(settings: Settings) -> Sequence[CheckResult]:
+    from cdc.settings.plain import plain_connections
+
+    return [CheckResult(name, True, text, fix, warning=True) for name, text, fix in plain_connections(settings)]
 
 
 def _source(settings: Settings) -> Sequence[CheckResult]:

@@ -42,11 +42,12 @@ def settings_of(context: typer.Context, config: Path | None, sets: Sequence[str]
 def _flags(pairs: Sequence[str]) -> dict[str, dict[str, Any]]:
     tree: dict[str, dict[str, Any]] = {}
     faults = []
-    for pair in pairs:
+    for number, pair in enumerate(pairs, 1):
         name, equals, text = pair.partition("=")
         section, dot, key = name.strip().partition(".")
         if not equals or not dot or not section or not key:
-            faults.append(f"--set {name}: write section.key=value")
+            # What was given is not repeated: who forgets the name has written the value, which may be a key.
+            faults.append(f"--set number {number}: write section.key=value, e.g. sink.kind=jsonl")
             continue
         place = tree.setdefault(section, {})
         *parents, last = key.split(".")
@@ -72,7 +73,7 @@ def open_state(settings: Settings, *, exclusive: bool) -> Iterator[Replica]:
     from cdc.clock import SystemClock
     from cdc.engine.engine import Replica
     from cdc.replica.cascades import core_foreign_keys
-    from cdc.state.store import STATE_FILE
+    from cdc.state.copies import STATE_FILE
     from mappers.mapping import MagentoMapping
 
     path = settings.state.dir / STATE_FILE

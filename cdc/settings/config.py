@@ -7,29 +7,27 @@ value (secrets hidden). A leaf of the import graph.
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsError
 
 from cdc.errors import ConfigError
 from cdc.model import ObjectType, parse_start
+from cdc.settings.faults import fault_lines, nearest
 from cdc.settings.kafka import KafkaSettings
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.section import SettingsSection, read_secret
 
 ENV_PREFIX = "MAGENTO_CDC__"
 DEFAULT_FILE = "magento-cdc.toml"
-
-_URL_LOGIN = re.compile(r"//[^/@\s]*@")
 
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -168,8 +166,10 @@ class SinkSettings(SettingsSection):
     def _is_http(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
-        if _URL_LOGIN.search(value):
+        if "@" in value:
             raise ValueError("must not hold a user or password; use api_key or access_token")
+        if "?" in value or "#" in value or not urlsplit(value).hostname:
+            raise ValueError("is scheme, host and port, with a path at most; a key goes into api_key or access_token")
         return value.rstrip("/")
 
     @field_validator("time_zone")
@@ -302,7 +302,7 @@ def load(file: Path | None, flags: Mapping[str, Mapping[str, Any]] | None = None
     try:
         settings = Settings(**tree)
     except ValidationError as error:
-        faults.extend(_fault_lines(error))
+        faults.extend(fault_lines(error, Settings))
     if faults:
         raise ConfigError(faults, source=name)
     return settings
@@ -334,51 +334,5 @@ def _unknown_environment() -> list[str]:
         if variable.upper().startswith(ENV_PREFIX):
             section = variable[len(ENV_PREFIX) :].split("__")[0].upper()
             if section not in known:
-                faults.append(f"{variable}: there is no such section{_nearest(section, known)}")
+                faults.append(f"{variable}: there is no such section{nearest(section, known)}")
     return faults
-
-
-def _nearest(name: str, known: set[str] | list[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _fault_lines(error: ValidationError) -> list[str]:
-    lines = []
-    for fault in error.errors(include_url=False):
-        where = [str(part) for part in fault["loc"]]
-        name = ".".join(where) or "settings"
-        if fault["type"] == "extra_forbidden":
-            what = "section" if len(where) == 1 else "setting"
-            lines.append(f"{name}: there is no such {what}{_nearest(where[-1], _siblings(where[:-1]))}")
-            continue
-        is_no_table = fault["type"] in ("model_type", "dict_type")
-        message = f"must be a table: [{name}]" if is_no_table else fault["msg"].removeprefix("Value error, ")
-        lines.append(f"{name}{_shown(fault['input'], where)}: {message}")
-    return lines
-
-
-def _shown(value: object, where: list[str]) -> str:
-    """`` = value``, or nothing where it is or could hold a secret: a whole section is not shown either."""
-    if len(where) < 2 or _is_secret(where) or isinstance(value, Mapping | SettingsSection):
-        return ""
-    return f" = {_URL_LOGIN.sub('//***@', repr(value))}"
-
-
-def _siblings(where: list[str]) -> list[str]:
-    model: Any = Settings
-    parts = iter(where)
-    for part in parts:
-        field = model.model_fields.get(part)
-        kind = field.annotation if field is not None else None
-        if get_origin(kind) is dict:  # the next part is a name that the merchant gave
-            kind = get_args(kind)[1]
-            next(parts, None)
-        if not isinstance(kind, type) or not issubclass(kind, BaseModel):
-            return []
-        model = kind
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _is_secret(where: list[str]) -> bool:
-    return any(part in {"password", "api_key", "access_token"} for part in where)

@@ -24,6 +24,11 @@ def read_secret(value: SecretStr, path: Path | None, name: str) -> SecretStr:
         raise ValueError(f"{name} and {name}_file are both set; keep one")
     try:
         return SecretStr(path.read_text(encoding="utf-8").strip())
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: no text inside, or no name that a file may have
         reason = getattr(error, "strerror", None) or "it is not text"
-        raise ValueError(f"{name}_file {str(path)!r} cannot be read: {reason}") from None
+        raise ValueError(f"{name}_file {_shown(path)}cannot be read: {reason}") from None
+
+
+def _shown(path: Path) -> str:
+    """The path where its folder exists; else nothing, as the secret itself may stand where its file should be named."""
+    return f"{str(path)!r} " if path.is_absolute() and path.parent != Path("/") and path.parent.is_dir() else ""

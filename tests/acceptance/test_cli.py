@@ -34,7 +34,7 @@ port = 0
     [
         (["run", "--config", "nope.toml"], 2, ["nope.toml", "cannot be read", "--config"]),
         (["run", "--config", "/"], 2, ["cannot be read: Is a directory"]),
-        (["run", "--set", "foo"], 2, ["--set foo: write section.key=value"]),
+        (["run", "--set", "foo"], 2, ["--set number 1: write section.key=value"]),
         (["run", "--set", "source.prot=1"], 2, ["source.prot", "did you mean port?"]),
         (["run", "--set", "snk.kind=jsonl"], 2, ["snk", "no such section", "did you mean sink?"]),
         (["run", "--start", "yesterday"], 2, ["--start", "'yesterday'", "earliest"]),
