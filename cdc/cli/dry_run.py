@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,8 @@ from cdc.cli.common import say
 from cdc.errors import ConfigError, StateError
 from cdc.model import parse_external_id
 from cdc.settings.config import Settings
-from cdc.state.store import STATE_FILE, probe_folder
+from cdc.state.copies import STATE_FILE, folder_for_copy, make_private
+from cdc.state.store import probe_folder
 from sinks.preview import PreviewSink
 from sinks.registry import make_sink
 
@@ -36,8 +36,7 @@ def dry(settings: Settings) -> Iterator[tuple[Settings, PreviewSink]]:
         raise ConfigError(["--dry-run reads a server's log or binlog files only"], source="command line")
     folder = settings.state.dir
     probe_folder(folder)
-    with tempfile.TemporaryDirectory(prefix="dry-run-", dir=folder) as name:
-        copy = Path(name)
+    with folder_for_copy(folder) as copy:
         known = _copy(folder / STATE_FILE, copy / STATE_FILE)
         ours = settings.model_copy(
             update={
@@ -62,6 +61,7 @@ def _copy(source: Path, target: Path) -> int:
     """Copy the state as it is at one moment, whether a daemon writes it or not; how many objects the receiver holds."""
     if not source.exists():
         return 0
+    make_private(target)
     try:
         with sqlite3.connect(f"file:{source}?mode=ro", uri=True) as held, sqlite3.connect(target) as copy:
             held.backup(copy)

@@ -17,15 +17,15 @@ from typing import Any
 from cdc.errors import SetupError, StateError
 from cdc.model import TableSpec
 from cdc.state import migrations, schema
+from cdc.state.copies import STATE_FILE, make_private, remove_abandoned_copies
 
-STATE_FILE = "state.sqlite3"
 LOCK_FILE = "lock"
 
 
 def probe_folder(folder: Path) -> None:
     """Make the folder if it is missing and write into it. Raises SetupError if that cannot be done."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a folder of the operator's own keeps its mode
         probe = folder / f".write-test-{os.getpid()}"
         probe.write_bytes(b"")
         probe.unlink()
@@ -60,8 +60,10 @@ class Store:
         probe_folder(folder)
         if exclusive:
             self._take_lock()
+            remove_abandoned_copies(folder)
         path = folder / STATE_FILE
         try:
+            make_private(path)
             self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
             self._set_up(indexes or {}, create=create)
         except sqlite3.Error as error:
@@ -85,6 +87,9 @@ class Store:
         self.db.execute("PRAGMA synchronous = FULL")  # a group is on disk before anything in it is sent
         self.db.execute("PRAGMA cache_size = -32000")  # 32 MB: the memory target is 150 MB for everything
         self.db.execute("PRAGMA temp_store = MEMORY")
+        self.db.execute(
+            "PRAGMA secure_delete = ON"
+        )  # what was deleted people's is overwritten, as not every SQLite does
         self.db.execute("PRAGMA wal_autocheckpoint = 2000")
         self.db.execute("PRAGMA journal_size_limit = 67108864")  # after a giant commit the WAL gives its disk back
         with self.transaction():

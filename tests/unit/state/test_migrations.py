@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from cdc.errors import StateError
+from cdc.state.copies import STATE_FILE
 from cdc.state.migrations import MIGRATIONS, SCHEMA_VERSION, migrate
-from cdc.state.store import STATE_FILE, Store
+from cdc.state.store import Store
 
 
 def version_of(folder: Path) -> int:

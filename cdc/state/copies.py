@@ -1,0 +1,63 @@
+"""The state's files are for their owner's eyes; and a copy of the state goes, even if its maker was killed.
+
+A copy lies in a folder beside the state and is locked for as long as its maker lives. Whoever opens the state next
+removes the copies that nobody holds: they contain customers' data.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+STATE_FILE = "state.sqlite3"
+
+_PREFIX = "dry-run-"
+_IN_USE = "in-use"
+
+
+def make_private(path: Path) -> None:
+    """Make the file if it is missing, and let its owner alone read it. SQLite gives its -wal and -shm the same mode.
+
+    Raises OSError if the file cannot be made.
+    """
+    made = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        if os.fstat(made).st_uid == os.geteuid():  # another user's file, which its group may write, is left to them
+            os.fchmod(made, 0o600)
+    finally:
+        os.close(made)
+
+
+@contextmanager
+def folder_for_copy(beside: Path) -> Iterator[Path]:
+    """A folder in the state's folder for a copy of it, gone at the end. Raises OSError if it cannot be made."""
+    remove_abandoned_copies(beside)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=beside) as name:  # mode 0700
+        folder = Path(name)
+        held = os.open(folder / _IN_USE, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)  # before a state file is there: a folder without one is not looked at
+            yield folder
+        finally:
+            os.close(held)
+
+
+def remove_abandoned_copies(beside: Path) -> None:
+    """Remove the copies whose maker was killed. The kernel has let go of their locks."""
+    for folder in beside.glob(f"{_PREFIX}*"):
+        if (folder / STATE_FILE).exists() and _is_free(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_free(folder: Path) -> bool:
+    try:
+        with (folder / _IN_USE).open("r+b") as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # it is held, or has just gone
+        return False
+    return True
