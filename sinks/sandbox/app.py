@@ -49,7 +49,7 @@ def make_app(
     add_bridge_routes(app)
     add_v2_routes(app)
     add_api_routes(app)
-    add_crm(app, crm if crm is not None else runtime_of(store.watch))
+    add_crm(app, crm if crm is not None else runtime_of(lambda: store.watch))
     app.on_shutdown.append(_end_hanging_requests)
     if auto_judge:
         app.cleanup_ctx.append(_judge_in_background)

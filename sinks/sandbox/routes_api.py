@@ -14,6 +14,7 @@ from aiohttp import web
 
 from cdc.model import ObjectType
 from cdc.sync_errors import ADVICE
+from sinks.sandbox.crm.gate import CRM
 from sinks.sandbox.routes_bridge import RUNTIME, answer_error, answer_json, now_ms
 from sinks.sandbox.store import Object, SandboxStore
 from sinks.sandbox.wire import DEFAULT_STORE, Refusal, key_in, object_type_of
@@ -185,6 +186,7 @@ async def post_reset(request: web.Request) -> web.Response:
     """POST reset: forget everything but install and settings; faults end."""
     runtime = request.app[RUNTIME]
     runtime.store.reset()
+    request.app[CRM].reset()
     runtime.faults.clear()
     return web.Response(status=204)
 

@@ -47,7 +47,7 @@ async def start(
     ``account``: what the CRM holds (a new one, if None). ``record``: a file that gets every CRM exchange.
     """
     held = store if store is not None else SandboxStore()
-    crm = runtime_of(held.watch, account)
+    crm = runtime_of(lambda: held.watch, account)
     if record is not None:
         crm.exchanges.record_into(record)
     app = make_app(

@@ -84,6 +84,8 @@ class Behaviour:
     """An admin's rules on the values of other properties."""
     blocked_emails: set[str] = field(default_factory=set)
     """Addresses that GDPR delete put on the block list, lower case."""
+    refused_values: dict[str, str] = field(default_factory=dict)
+    """A test's poison: an input that has such an id or value is refused with this code, for example INVALID_OPTION."""
 
     def change(self, wanted: Mapping[str, Any]) -> None:
         """Set switches from JSON; object types are keys like ``contacts``. ValueError names what is not a switch."""
@@ -111,6 +113,10 @@ def _read(name: str, hint: Any, value: Any) -> Any:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise ValueError(f"{name} is a list of texts")
         return set(value)
+    if name == "refused_values":
+        if not isinstance(value, dict) or not all(isinstance(code, str) for code in value.values()):
+            raise ValueError("refused_values is an object from texts to codes")
+        return dict(value)
     choices = get_args(hint)
     if choices and value not in choices:
         raise ValueError(f"{name} is one of {', '.join(map(str, choices))}")
@@ -141,7 +147,7 @@ def _rule(entry: Mapping[str, Any]) -> ConditionalRule:
 def _shown(value: Any) -> Any:
     if isinstance(value, set):
         return sorted(value)
-    if isinstance(value, dict):
+    if isinstance(value, dict) and all(isinstance(kind, ObjectType) for kind in value):
         return {
             TYPES[kind].plural: [_shown_rule(r) for r in v] if isinstance(v, list) else v for kind, v in value.items()
         }

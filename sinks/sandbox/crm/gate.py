@@ -76,7 +76,7 @@ CRM: Final = web.AppKey("crm", CrmRuntime)
 _NOTE: Final[ContextVar[CallNote]] = ContextVar("crm_note")
 
 
-def runtime_of(watch: Watch, account: CrmAccount | None = None, token: str = TOKEN) -> CrmRuntime:
+def runtime_of(watch: Callable[[], Watch], account: CrmAccount | None = None, token: str = TOKEN) -> CrmRuntime:
     """The CRM side over an account (a new one, if None)."""
     return CrmRuntime(account if account is not None else CrmAccount(), CrmWatch(watch), token)
 

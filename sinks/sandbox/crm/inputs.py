@@ -84,6 +84,9 @@ def check_values(
             message = f'"{name}" is a read only property; its value cannot be set.'
             found.problems.append(ValueProblem(name, "READ_ONLY_VALUE", message))
             continue
+        if text in behaviour.refused_values:
+            found.problems.append(ValueProblem(name, behaviour.refused_values[text], f"{text} is refused"))
+            continue
         checked = check(rule, text, behaviour)
         if checked.problem is not None:
             found.problems.append(checked.problem)

@@ -6,7 +6,7 @@ A repetition is forgiven once after an answer that the sender did not get: it ca
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import orjson
@@ -27,10 +27,16 @@ Place = tuple[str, str]
 class CrmWatch:
     """Notes broken rules in the list that the bridge's watch keeps too."""
 
-    def __init__(self, watch: Watch, key_property: str = KEY_PROPERTY) -> None:
-        self.watch = watch
+    def __init__(self, list_of_both: Callable[[], Watch], key_property: str = KEY_PROPERTY) -> None:
+        """``list_of_both``: the bridge's watch, which is a new one after a reset."""
+        self._list_of_both = list_of_both
         self.key_property = key_property
         self.reset()
+
+    @property
+    def watch(self) -> Watch:
+        """Where broken rules of both worlds are counted."""
+        return self._list_of_both()
 
     def reset(self) -> None:
         """Forget what was seen."""
