@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 from aiohttp import web
 
 from sinks.sandbox.crm.app import add_crm
 from sinks.sandbox.crm.gate import CrmRuntime, crm_requests, runtime_of
+from sinks.sandbox.guard import ALLOWED_HOSTS, guard
 from sinks.sandbox.routes_api import add_api_routes
 from sinks.sandbox.routes_bridge import RUNTIME, Runtime, add_bridge_routes, bridge_requests, now_ms
 from sinks.sandbox.routes_v2 import add_v2_routes
@@ -38,13 +39,16 @@ def make_app(
     judge_delay_ms: int = JUDGE_DELAY_MS,
     strict: bool = False,
     crm: CrmRuntime | None = None,
+    allow_hosts: Iterable[str] = (),
 ) -> web.Application:
     """A local Ecommerce Bridge over ``store``, and beside it the CRM API over ``crm`` (a new account, if None).
 
     ``auto_judge``: judge each message ``judge_delay_ms`` after its acceptance, in order; else only on
     ``POST /_sandbox/judge``. ``strict``: ``/_sandbox/report`` is a 500 once a rule of sending was broken.
+    ``allow_hosts``: names in ``Host`` that it answers for, besides those that no stranger can own.
     """
-    app = web.Application(client_max_size=MAX_BODY, middlewares=[bridge_requests, crm_requests])
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[guard, bridge_requests, crm_requests])
+    app[ALLOWED_HOSTS] = frozenset(name.lower() for name in allow_hosts)
     app[RUNTIME] = Runtime(store, api_key, token, judge_delay_ms=judge_delay_ms, strict=strict)
     add_bridge_routes(app)
     add_v2_routes(app)

@@ -15,6 +15,7 @@ from aiohttp import web
 from cdc.model import ObjectType
 from cdc.sync_errors import ADVICE
 from sinks.sandbox.crm.gate import CRM
+from sinks.sandbox.crm.routes_sandbox import summary_of
 from sinks.sandbox.routes_bridge import RUNTIME, answer_error, answer_json, now_ms
 from sinks.sandbox.store import Object, SandboxStore
 from sinks.sandbox.wire import DEFAULT_STORE, Refusal, key_in, object_type_of
@@ -23,10 +24,23 @@ API: Final = "/_sandbox"
 DEFAULT_LIMIT: Final = 100
 
 
-async def get_page(_request: web.Request) -> web.Response:
-    """GET /: the page; it needs nothing but this server."""
-    text = resources.files("sinks.sandbox").joinpath("page.html").read_text(encoding="utf-8")
-    return web.Response(text=text, content_type="text/html")
+PARTS: Final = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "page_format.js": "text/javascript",
+    "page_bridge.js": "text/javascript",
+    "page_crm.js": "text/javascript",
+}
+"""The page's files besides the page itself."""
+
+
+async def get_page(request: web.Request) -> web.Response:
+    """GET / and its parts: the page needs nothing but this server."""
+    name = request.match_info.get("part", "page.html")
+    if name not in PARTS and name != "page.html":
+        raise web.HTTPNotFound
+    text = resources.files("sinks.sandbox").joinpath(name).read_text(encoding="utf-8")
+    return web.Response(text=text, content_type=PARTS.get(name, "text/html"))
 
 
 async def get_objects(request: web.Request) -> web.Response:
@@ -38,9 +52,11 @@ async def get_objects(request: web.Request) -> web.Response:
     except Refusal as refusal:
         return answer_error(refusal.status, refusal.message)
     text = request.query.get("q", "").strip().lower()
-    found = [held for kind in kinds for held in store.objects[kind].values() if not text or _holds(held, text)]
+    found = [held for kind in kinds for held in store.objects[kind].values() if not text or _finds(store, held, text)]
     found.sort(key=lambda held: held.history[-1].order, reverse=True)
-    return answer_json({"total": len(found), "objects": [_short(held) for held in found[offset : offset + limit]]})
+    return answer_json(
+        {"total": len(found), "objects": [_short(store, held) for held in found[offset : offset + limit]]}
+    )
 
 
 def _whole(request: web.Request, name: str, default: int) -> int:
@@ -50,11 +66,27 @@ def _whole(request: web.Request, name: str, default: int) -> int:
     return int(text)
 
 
+def _finds(store: SandboxStore, held: Object, text: str) -> bool:
+    """Whether an object or one that it names has the text in it: a person's name finds her deals."""
+    return _holds(held, text) or any(_holds(other, text) for other in _targets(store, held))
+
+
 def _holds(held: Object, text: str) -> bool:
-    return text in held.external_id.lower() or any(text in value.lower() for value in held.properties.values())
+    values = held.properties
+    person = f"{values.get('firstname', '')} {values.get('lastname', '')}"
+    return any(text in part.lower() for part in (held.external_id, person, *values.values()))
 
 
-def _short(held: Object) -> dict[str, Any]:
+def _named(store: SandboxStore, kind: ObjectType, key: str) -> dict[str, str]:
+    """What a link to an object needs: its store, its id and what people call it."""
+    held = store.objects[kind][key]
+    values = held.properties
+    person = " ".join(filter(None, (values.get("firstname"), values.get("lastname")))) or values.get("email", "")
+    name = person if kind is ObjectType.CONTACT else values.get("name", "")
+    return {"store_id": held.store_id, "external_id": held.external_id, "name": name or held.external_id}
+
+
+def _short(store: SandboxStore, held: Object) -> dict[str, Any]:
     newest = held.history[-1]
     return {
         "type": held.object_type.value,
@@ -63,7 +95,7 @@ def _short(held: Object) -> dict[str, Any]:
         "hubspot_id": held.record.hubspot_id if held.record is not None else None,
         "deleted": held.deleted,
         "properties": held.properties,
-        "associations": {kind.value: [key.rpartition("\t")[2] for key in keys] for kind, keys in held.links.items()},
+        "associations": {kind.value: [_named(store, kind, key) for key in keys] for kind, keys in held.links.items()},
         "changed_at": newest.changed_at,
         "arrived_at": newest.arrived_ms,
         "verdict": newest.verdict,
@@ -83,11 +115,11 @@ async def get_object(request: web.Request) -> web.Response:
         return answer_error(404, "no message for such an object was accepted")
     error = store.errors.get((held.object_type, held.key))
     return answer_json(
-        _short(held)
+        _short(store, held)
         | {
             "hubspot_properties": dict(sorted(held.record.properties.items())) if held.record is not None else {},
-            "linked_by": [_short(store.objects[kind][key]) for kind, key in held.linked_by],
-            "links": [_short(other) for other in _targets(store, held)],
+            "linked_by": [_short(store, store.objects[kind][key]) for kind, key in held.linked_by],
+            "links": [_short(store, other) for other in _targets(store, held)],
             "processed_at": held.processed_ms or None,
             "error": asdict(error) if error is not None else None,
             "history": [
@@ -112,23 +144,37 @@ def _targets(store: SandboxStore, held: Object) -> list[Object]:
 
 async def get_summary(request: web.Request) -> web.Response:
     """GET summary: counts."""
-    return answer_json(request.app[RUNTIME].store.summary())
+    return answer_json(request.app[RUNTIME].store.summary() | {"crm": summary_of(request.app[CRM])})
 
 
 async def get_errors(request: web.Request) -> web.Response:
-    """GET errors: sync-errors, newest first, resolved ones too."""
-    errors = request.app[RUNTIME].store.error_list(with_resolved=True)
-    return answer_json({"errors": [asdict(error) for error in errors]})
+    """GET errors?q=: sync-errors, newest first, resolved ones too."""
+    text = request.query.get("q", "").strip().lower()
+    errors = (asdict(error) for error in request.app[RUNTIME].store.error_list(with_resolved=True))
+    return answer_json({"errors": [error for error in errors if text in str(error).lower()]})
 
 
 async def get_requests(request: web.Request) -> web.Response:
-    """GET requests?limit=: newest first."""
+    """GET requests?limit=&q=: newest first, without bodies; q looks into them."""
     try:
         limit = _whole(request, "limit", DEFAULT_LIMIT)
     except Refusal as refusal:
         return answer_error(refusal.status, refusal.message)
-    newest = list(request.app[RUNTIME].store.requests)[::-1][:limit]
-    return answer_json({"requests": [asdict(item) for item in newest]})
+    text = request.query.get("q", "").strip().lower()
+    newest = [
+        {name: value for name, value in asdict(item).items() if name not in ("request", "answer")}
+        for item in reversed(request.app[RUNTIME].store.requests)
+        if not text or any(text in part.lower() for part in (item.what, item.request, item.answer))
+    ]
+    return answer_json({"requests": newest[:limit]})
+
+
+async def get_request(request: web.Request) -> web.Response:
+    """GET requests/{number}: one request with its body and answer."""
+    wanted = request.match_info["number"]
+    found = (item for item in request.app[RUNTIME].store.requests if str(item.number) == wanted)
+    item = next(found, None)
+    return answer_json(asdict(item)) if item is not None else answer_error(404, "this request is not kept any more")
 
 
 async def get_state(request: web.Request) -> web.Response:
@@ -234,11 +280,13 @@ async def delete_faults(request: web.Request) -> web.Response:
 def add_api_routes(app: web.Application) -> None:
     """The page and the JSON API."""
     app.router.add_get("/", get_page)
+    app.router.add_get(f"{API}/{{part:page[a-z_]*[.](?:js|css)}}", get_page)
     app.router.add_get(f"{API}/objects", get_objects)
     app.router.add_get(f"{API}/objects/{{type}}/{{id}}", get_object)
     app.router.add_get(f"{API}/summary", get_summary)
     app.router.add_get(f"{API}/errors", get_errors)
     app.router.add_get(f"{API}/requests", get_requests)
+    app.router.add_get(f"{API}/requests/{{number}}", get_request)
     app.router.add_get(f"{API}/state", get_state)
     app.router.add_get(f"{API}/violations", get_violations)
     app.router.add_get(f"{API}/report", get_report)

@@ -19,6 +19,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
+from sinks.sandbox.exchanges import shortened
 from sinks.sandbox.faults import Faults
 from sinks.sandbox.store import Request, SandboxStore
 from sinks.sandbox.wire import Accepted, Refusal, SyncSettings, object_type_of
@@ -109,8 +110,30 @@ async def bridge_requests(request: web.Request, handler: Handler) -> web.StreamR
     status = 0 if note.is_cut else response.status
     what = request.path.removeprefix(f"{ROOT}/").removeprefix(API)
     size = request.content_length or 0
-    runtime.store.note_request(Request(now_ms(), request.method, what, note.messages, size, status))
+    number = runtime.store.counts["requests"] + 1
+    body, answer = await _body_of(request), response.body if isinstance(response, web.Response) and status else b""
+    runtime.store.note_request(
+        Request(
+            now_ms(),
+            request.method,
+            what,
+            note.messages,
+            size,
+            status,
+            number,
+            shortened(body),
+            shortened(answer if isinstance(answer, bytes) else b""),
+        )
+    )
     return response
+
+
+async def _body_of(request: web.Request) -> bytes:
+    """What was sent, for the request log; nothing if it cannot be unpacked or was refused for its size."""
+    try:
+        return await request.read()
+    except (web.RequestPayloadError, web.HTTPException, ConnectionError):
+        return b""
 
 
 def _may_enter(request: web.Request, runtime: Runtime) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,7 @@ async def start(
     strict: bool = False,
     account: CrmAccount | None = None,
     record: Path | None = None,
+    allow_hosts: Iterable[str] = (),
 ) -> SandboxServer:
     """Listen on ``port`` (0: a free one); the rest as ``make_app`` says. SetupError if the port cannot be had.
 
@@ -49,7 +51,7 @@ async def start(
     held = store if store is not None else SandboxStore()
     crm = runtime_of(lambda: held.watch, account)
     if record is not None:
-        crm.exchanges.record_into(record)
+        _record(crm, record)
     app = make_app(
         held,
         api_key=api_key,
@@ -58,6 +60,7 @@ async def start(
         judge_delay_ms=judge_delay_ms,
         strict=strict,
         crm=crm,
+        allow_hosts=allow_hosts,
     )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
@@ -77,3 +80,10 @@ async def start(
 def _reason(error: OSError) -> str:
     """The plain words of an error number: asyncio puts a sentence of its own around them."""
     return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)
+
+
+def _record(crm: CrmRuntime, path: Path) -> None:
+    try:
+        crm.exchanges.record_into(path)
+    except OSError as error:
+        raise SetupError(f"the sandbox cannot write {path}: {_reason(error)}", hint="name another file") from error

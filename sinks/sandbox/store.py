@@ -23,7 +23,7 @@ from sinks.sandbox.wire_v2 import read_messages as read_messages_v2
 HISTORY: Final = 20
 """Accepted messages kept per object."""
 
-REQUESTS: Final = 1000
+REQUESTS: Final = 300
 """Requests kept."""
 
 Key = tuple[ObjectType, str]
@@ -83,7 +83,7 @@ class SyncError:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request to the bridge. ``status`` 0: the connection was cut or left hanging."""
+    """One request to the bridge with its bodies. ``status`` 0: the connection was cut or left hanging."""
 
     at_ms: int
     method: str
@@ -91,6 +91,9 @@ class Request:
     messages: int
     size: int
     status: int
+    number: int = 0
+    request: str = ""
+    answer: str = ""
 
 
 class SandboxStore:

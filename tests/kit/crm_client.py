@@ -24,7 +24,7 @@ class Client:
 
     async def call(self, method: str, path: str, body: Any = None, **query: str) -> tuple[int, Any]:
         """One call under the server's root."""
-        headers = {"Authorization": "Bearer sandbox"} | self.headers
+        headers = {"Authorization": "Bearer sandbox", "Content-Type": "application/json"} | self.headers
         url = self.server.url + path
         async with self._session.request(method, url, json=body, params=query, headers=headers) as answer:
             self.answer_headers = answer.headers

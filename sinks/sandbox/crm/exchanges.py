@@ -11,8 +11,6 @@ from typing import Any, Final, TextIO
 import orjson
 
 KEPT: Final = 300
-KEPT_BYTES: Final = 40_000
-"""Bytes of a body that are kept for the page; the rest is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +70,3 @@ class Exchanges:
             with self._lock:
                 self._file.write(orjson.dumps(line).decode() + "\n")
                 self._file.flush()
-
-
-def shortened(body: bytes) -> str:
-    """A body for the page."""
-    text = body[:KEPT_BYTES].decode("utf-8", "replace")
-    return text if len(body) <= KEPT_BYTES else f"{text}\n… {len(body) - KEPT_BYTES:,} more bytes"

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from sinks.sandbox.crm.account import CrmAccount
 from sinks.sandbox.crm.associations import Link
-from sinks.sandbox.crm.exchanges import Exchange, Exchanges, shortened
+from sinks.sandbox.crm.exchanges import Exchange, Exchanges
 from sinks.sandbox.crm.faults import CrmFaults, Fault
 from sinks.sandbox.crm.people import People
 from sinks.sandbox.crm.quota import ASSOCIATIONS, OBJECTS, SEARCH, CallQuota, family_of
@@ -22,6 +22,7 @@ from sinks.sandbox.crm.refusals import CrmRefusalError, Problem, missing_scopes
 from sinks.sandbox.crm.types import TYPES, type_named
 from sinks.sandbox.crm.watch import CrmWatch, names_in
 from sinks.sandbox.crm.writes import Written
+from sinks.sandbox.exchanges import shortened
 from sinks.sandbox.watch import Watch
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -15,7 +15,7 @@ from sinks.sandbox.crm.people import People
 from sinks.sandbox.crm.records import Record
 from sinks.sandbox.crm.refusals import CrmRefusalError
 from sinks.sandbox.crm.types import TYPES, type_named
-from sinks.sandbox.crm.wire import record_url
+from sinks.sandbox.crm.wire import property_json, record_url
 
 API: Final = "/_sandbox/crm"
 DEFAULT_LIMIT: Final = 100
@@ -28,10 +28,11 @@ def _wrong(text: str) -> web.Response:
 def short_json(runtime: CrmRuntime, record: Record) -> dict[str, Any]:
     """A record in a list: its key, emails, properties and what it is associated with."""
     account = runtime.account
+    product = account.records.live[ObjectType.PRODUCT].get(record.properties.get("hs_product_id", ""))
     return {
-        "type": record.kind.value,
-        "id": record.id,
-        "key": record.properties.get(runtime.watch.key_property, ""),
+        **name_json(runtime, record),
+        "keys": _keys(runtime, record),
+        "product": name_json(runtime, product) if product is not None else None,
         "emails": list(record.emails),
         "archived": bool(record.archived_ms),
         "merged_ids": list(record.merged_ids),
@@ -47,6 +48,16 @@ def short_json(runtime: CrmRuntime, record: Record) -> dict[str, Any]:
         "updated_at": record.updated_ms,
         "url": record_url(account, record.kind, record.id),
     }
+
+
+def _keys(runtime: CrmRuntime, record: Record) -> dict[str, str]:
+    """Values of unique properties that the account made itself: those by which a connector finds its records."""
+    found = {}
+    for name in runtime.account.records.unique_names(record.kind):
+        definition = runtime.account.properties.used(record.kind, name)
+        if definition is not None and not definition.is_hubspots and name in record.properties:
+            found[name] = record.properties[name]
+    return found
 
 
 def _labels(runtime: CrmRuntime, record: Record, other: ObjectType, type_ids: set[int]) -> list[str]:
@@ -166,16 +177,37 @@ def summary_of(runtime: CrmRuntime) -> dict[str, Any]:
 
 
 async def get_requests(request: web.Request) -> web.Response:
-    """GET requests?limit=&q=: newest first, with bodies and answers."""
+    """GET requests?limit=&q=: newest first, without bodies; q looks into them."""
     limit, text = request.query.get("limit", str(DEFAULT_LIMIT)), request.query.get("q", "").strip().lower()
     if not limit.isdecimal():
         return _wrong("limit is a whole number")
     newest = [
-        asdict(item)
+        {name: value for name, value in asdict(item).items() if name not in ("request", "answer")}
         for item in reversed(request.app[CRM].exchanges.kept)
         if not text or any(text in part.lower() for part in (item.path, item.request, item.answer))
     ]
     return answer_json({"requests": newest[: int(limit)]})
+
+
+async def get_request(request: web.Request) -> web.Response:
+    """GET requests/{number}: one request with its body and answer."""
+    wanted = request.match_info["number"]
+    found = next((item for item in request.app[CRM].exchanges.kept if str(item.number) == wanted), None)
+    if found is None:
+        return answer_json({"status": "error", "message": "this request is not kept any more"}, status=404)
+    return answer_json(asdict(found))
+
+
+async def get_definitions(request: web.Request) -> web.Response:
+    """GET definitions: object type → property → label, type and options, for showing values."""
+    account = request.app[CRM].account
+    found = {}
+    for kind, definitions in account.properties.all.items():
+        shown = (property_json(account, kind, item) for item in definitions.values())
+        found[kind.value] = {
+            item["name"]: {name: item[name] for name in ("label", "type", "options")} for item in shown
+        }
+    return answer_json(found)
 
 
 async def get_behaviour(request: web.Request) -> web.Response:
@@ -318,6 +350,8 @@ def add_sandbox_routes(app: web.Application) -> None:
     app.router.add_get(f"{API}/state", get_state)
     app.router.add_get(f"{API}/summary", get_summary)
     app.router.add_get(f"{API}/requests", get_requests)
+    app.router.add_get(f"{API}/requests/{{number}}", get_request)
+    app.router.add_get(f"{API}/definitions", get_definitions)
     app.router.add_get(f"{API}/behaviour", get_behaviour)
     app.router.add_put(f"{API}/behaviour", put_behaviour)
     app.router.add_get(f"{API}/faults", get_faults)

@@ -28,8 +28,9 @@ async def ask(sandbox: SandboxServer) -> AsyncIterator[Ask]:
     async with aiohttp.ClientSession() as session:
 
         async def call(method: str, path: str, json: Any = None, key: str = "sandbox") -> tuple[int, Any]:
-            headers = {"Authorization": f"Bearer {key}"} if key.endswith("-token") else {}
-            query = {} if headers or not key or path.startswith("/_") else {"hapikey": key}
+            bearer = {"Authorization": f"Bearer {key}"} if key.endswith("-token") else {}
+            headers = {"Content-Type": "application/json"} | bearer
+            query = {} if bearer or not key or path.startswith("/_") else {"hapikey": key}
             async with session.request(method, sandbox.url + path, json=json, headers=headers, params=query) as answer:
                 return answer.status, await answer.json() if answer.content_type == "application/json" else None
 

@@ -26,9 +26,10 @@ async def sandbox() -> AsyncIterator[SandboxServer]:
 async def call(sandbox: SandboxServer, method: str, path: str, body: Any = None) -> tuple[int, Any]:
     """One request with the key: status and JSON."""
     query = {} if path.startswith("/_") else {"hapikey": "sandbox"}
+    headers = {"Content-Type": "application/json"}
     async with (
         aiohttp.ClientSession() as session,
-        session.request(method, sandbox.url + path, json=body, params=query) as answer,
+        session.request(method, sandbox.url + path, json=body, params=query, headers=headers) as answer,
     ):
         return answer.status, await answer.json() if answer.content_type == "application/json" else None
 
