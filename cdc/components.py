@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.model import ForeignKey, Position, Transaction
 from cdc.snapshot.reader import RowLoader
 
@@ -16,7 +16,7 @@ OnState = Callable[[str, Mapping[str, object]], None]
 class Components:
     """What a run works with. ``loader`` reads rows from the server; None when there is none."""
 
-    replica: Replica
+    engine: Engine
     keys: Sequence[ForeignKey]
     read: Callable[[], Iterator[Transaction]]
     close_source: Callable[[], None]

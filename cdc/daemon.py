@@ -1,7 +1,7 @@
 """The daemon: starts threads and tasks, carries failures between them, ends them in order.
 
-Threads: reader (source → queue), state (all SQLite), loader (first load and pulls). The event loop runs delivery and
-the web server. Nothing else wires these together.
+Threads: reader (source → queue), state (all SQLite), loader (first load, fetches by key). The event loop runs delivery
+and the web server. Nothing else wires these together.
 """
 
 from __future__ import annotations
@@ -145,11 +145,11 @@ class Daemon:
     async def _work(self, tasks: asyncio.TaskGroup) -> list[str]:
         parts = self._parts
         assert parts is not None
-        self._state = StateThread(parts.replica, self._queue, self._settings.apply, self)
+        self._state = StateThread(parts.engine, self._queue, self._settings.apply, self)
         self._delivery = self._make_delivery(parts)
         self._state.start()
         if self._options.resend:
-            await self._state.call(lambda _: parts.replica.resend_everything())
+            await self._state.call(lambda _: parts.engine.rendering.resend_everything())
         self._start_loader(parts)
         self._view.attach(self._state, self._delivery)
         self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
@@ -246,7 +246,7 @@ class Daemon:
         while not self._stopping.is_set():
             if self._has_read_to(end) and (self._loader is None or self._loader.is_done):
                 waiting = await self._state.call(render_queue.counts)
-                if not waiting["objects"] and not waiting["sweeps"] and self._has_read_to(end):
+                if not waiting["objects"] and not waiting["bulk_invalidations"] and self._has_read_to(end):
                     result = await unless(self._stopping, self._delivery.until_empty())
                     return await self._state.call(self._delivery.causes) if result == "stuck" else []
             await asyncio.sleep(SETTLE_S)
@@ -259,7 +259,7 @@ class Daemon:
             return False
         if end is None:
             return self.source.is_finished
-        places = self._state.replica.places
+        places = self._state.engine.positions
         return places.current() >= places.lsn(end)
 
     async def _refresh(self) -> None:
@@ -350,12 +350,12 @@ class Daemon:
             self._state.stop()
             await asyncio.to_thread(self._state.join, self._grace_left_s() * DRAIN_SHARE)
         elif self._parts is not None:
-            self._parts.replica.close()
+            self._parts.engine.close()
         for thread in (self._reader, self._loader):
             if thread is not None:
                 await asyncio.to_thread(thread.join, min(JOIN_S, self._grace_left_s() / 2))
         await web.close()
-        log.info("stopped", position=str(self._parts.replica.places.position) if self._parts else "")
+        log.info("stopped", position=str(self._parts.engine.positions.position) if self._parts else "")
 
 
 async def run_daemon(settings: Settings, options: RunOptions) -> int:

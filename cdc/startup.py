@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from cdc.components import Components, OnState
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.errors import ConfigError, PositionLostError, SetupError, SourceDisconnectedError
 from cdc.members.opening import open_member
 from cdc.messages.contact_emails import EmailRule
@@ -33,6 +33,7 @@ from cdc.model import (
 )
 from cdc.protocols import Clock, Mapper
 from cdc.replica.cascades import core_foreign_keys, in_row_ids, with_between
+from cdc.replica.load_state import Phase
 from cdc.settings.config import Settings
 from cdc.settings.plain import plain_connections
 from cdc.snapshot.reader import RowLoader
@@ -56,7 +57,7 @@ class RelayHook(Protocol):
 
     def mapper(self, mapping: MagentoMapping) -> Mapper: ...
 
-    def prepare(self, replica: Replica) -> None:
+    def prepare(self, engine: Engine) -> None:
         """Called when the state is open, before it is decided where to begin."""
         ...
 
@@ -80,7 +81,7 @@ def open_parts(
         parts = open_member(settings, start, stop, clock, on_state, loop)
     else:
         parts = _open_binlog(settings, start, stop, clock, on_state, relay)
-    parts.replica.renderer.emails = _email_rule(settings)
+    parts.engine.renderer.emails = _email_rule(settings)
     return parts
 
 
@@ -101,33 +102,33 @@ def _open_files(settings: Settings, start: Start | None, clock: Clock, relay: Re
     if settings.mapping.product_key == "row_id":
         keys = in_row_ids(keys)
     mapping = MagentoMapping(settings.mapping)
-    replica = Replica(settings.state.dir, relay.mapper(mapping) if relay else mapping, keys, clock, has_server=False)
+    engine = Engine(settings.state.dir, relay.mapper(mapping) if relay else mapping, keys, clock, has_server=False)
     if relay is not None:
-        relay.prepare(replica)
+        relay.prepare(engine)
     source = FilesSource(
         settings.source.files,
-        replica.tables,
+        engine.tables,
         database=settings.source.database,
         prefix=settings.source.table_prefix,
         room=room_in(settings.state.dir, settings.source.max_transaction_mb),
     )
-    with replica.store.transaction():
-        if replica.places.position is None:
+    with engine.store.transaction():
+        if engine.positions.position is None:
             first = start or Start(StartKind.EARLIEST)
-            replica.begin(Position(source.first_file(), 4), complete=True)
+            engine.moves.begin(Position(source.first_file(), 4), Phase.COMPLETE)
         elif start is not None and start.position is not None:
-            replica.rewind(start.position)
+            engine.moves.rewind(start.position)
             first = start
         else:
-            first = Start(StartKind.PLACE, replica.places.position)
-        if replica.reopen_loads():
+            first = Start(StartKind.PLACE, engine.positions.position)
+        if engine.stale_tables.reopen():
             raise SetupError(
                 f"the mapping asks for columns that state folder {settings.state.dir} does not hold",
                 hint='with source.kind = "files" there is no server to load from; remove the folder, read again',
             )
-        replica.resume_mapping()
+        engine.rendering.resume_mapping()
     return Components(
-        replica=replica,
+        engine=engine,
         keys=keys,
         read=lambda: _without_repairs(source.transactions(first)),
         close_source=lambda: None,
@@ -151,39 +152,39 @@ def _open_binlog(
         mapper = MagentoMapping(with_primary_keys(connection, settings.source, settings.mapping))
         # before the state is opened: it would empty a table for the sake of a column that is misspelt
         require(settings.source, with_between(mapper.tables, keys), mapper.attributes)
-        replica = Replica(settings.state.dir, relay.mapper(mapper) if relay else mapper, keys, clock)
+        engine = Engine(settings.state.dir, relay.mapper(mapper) if relay else mapper, keys, clock)
         try:
             if relay is not None:
-                relay.prepare(replica)
+                relay.prepare(engine)
             source = BinlogSource(
                 settings.source,
-                replica.tables,
+                engine.tables,
                 stop=stop,
                 on_state=on_state,
                 room=room_in(settings.state.dir, settings.source.max_transaction_mb),
             )
             identity = source.identity()
-            loader = row_loader(settings, replica.tables, identity)
-            with replica.store.transaction():
+            loader = row_loader(settings, engine.tables, identity)
+            with engine.store.transaction():
                 try:
-                    position = _decide(settings, start, replica, source, loader, identity)
+                    position = _decide(settings, start, engine, source, loader, identity)
                 except PositionLostError as lost:
-                    if not _may_repair(settings, start, replica):
+                    if not _may_repair(settings, start, engine):
                         raise
-                    position, _ = _place_of_repair(settings, replica.tables, source, lost)
-                    replica.begin_anew(position, _all_stale(replica, lost))
-                replica.keep_schemas(source.know(replica.schemas_at(position)), position)
-                replica.reopen_loads()
-                replica.resume_mapping()
+                    position, _ = _place_of_repair(settings, engine.tables, source, lost)
+                    engine.moves.begin_anew(position, _all_stale(engine, lost))
+                engine.stale_tables.keep_schemas(source.know(engine.stale_tables.schemas_at(position)), position)
+                engine.stale_tables.reopen()
+                engine.rendering.resume_mapping()
         except BaseException:
-            replica.close()
+            engine.close()
             raise
     finally:
         connection.close()
     return Components(
-        replica=replica,
+        engine=engine,
         keys=keys,
-        read=lambda: _read(settings, replica, source, position, stop),
+        read=lambda: _read(settings, engine, source, position, stop),
         close_source=source.close,
         end=lambda: _log_end(settings),
         loader=loader,
@@ -205,7 +206,7 @@ def _without_repairs(transactions: Iterator[Transaction]) -> Iterator[Transactio
 
 
 def _read(
-    settings: Settings, replica: Replica, source: BinlogSource, position: Position, stop: threading.Event
+    settings: Settings, engine: Engine, source: BinlogSource, position: Position, stop: threading.Event
 ) -> Iterator[Transaction]:
     """The source's transactions; where its position is lost and that is to be repaired, one that says so, and on."""
     while True:
@@ -213,20 +214,20 @@ def _read(
             yield from source.transactions(position)
             return
         except PositionLostError as lost:
-            if not _may_repair(settings, None, replica):
+            if not _may_repair(settings, None, engine):
                 raise
-            position, told = _place_of_repair(settings, replica.tables, source, lost, stop)
-            stale = _all_stale(replica, lost)
+            position, told = _place_of_repair(settings, engine.tables, source, lost, stop)
+            stale = _all_stale(engine, lost)
             yield Transaction((), position, 0, stale=stale, is_new_log=True, schemas=told)
 
 
-def _may_repair(settings: Settings, start: Start | None, replica: Replica) -> bool:
+def _may_repair(settings: Settings, start: Start | None, engine: Engine) -> bool:
     """Whether a lost position is to be repaired; never one that was asked for by hand, or that was never held."""
-    return settings.source.on_lost_position == "repair" and start is None and replica.places.position is not None
+    return settings.source.on_lost_position == "repair" and start is None and engine.positions.position is not None
 
 
-def _all_stale(replica: Replica, lost: PositionLostError) -> tuple[StaleTable, ...]:
-    return tuple(StaleTable(spec.name, f"the position was lost: {lost.message}") for spec in replica.tables)
+def _all_stale(engine: Engine, lost: PositionLostError) -> tuple[StaleTable, ...]:
+    return tuple(StaleTable(spec.name, f"the position was lost: {lost.message}") for spec in engine.tables)
 
 
 def _place_of_repair(
@@ -261,24 +262,23 @@ def row_loader(settings: Settings, tables: Sequence[TableSpec], identity: Server
 def _decide(
     settings: Settings,
     start: Start | None,
-    replica: Replica,
+    engine: Engine,
     source: BinlogSource,
     loader: RowLoader,
     identity: ServerIdentity,
 ) -> Position:
     """Where to read from; begins a fresh state."""
-    held = replica.places.position
+    held = engine.positions.position
     if held is None:
         first = start or parse_start(settings.source.start)
         is_import = first.kind is StartKind.IMPORT
-        replica.store.set_meta("load_everything", is_import)
         if is_import:
             position = source.resolve(Start(StartKind.PLACE, loader.safe_point()))
-            replica.begin(position, complete=False, covered=loader.position())
+            engine.moves.begin(position, Phase.LOADING_REFERENCES, covered=loader.position())
             loader.close()
         else:
             position = source.resolve(first)
-            replica.begin(position, complete=False)
+            engine.moves.begin(position, Phase.FETCHING_REFERENCES)
         log.info("start_fresh", start=str(first), position=str(position))
         return position
     if held.server and held.server != identity.server and not held.gtid:
@@ -287,15 +287,15 @@ def _decide(
             hint="point source.host at the server it was made from, remove the state folder to import afresh, or go on"
             " here with `magento-cdc position set latest` (what changed between is not known)",
         )
-    replica.must_not_be_loading(identity.server)
+    engine.moves.must_not_be_loading(identity.server)
     if start is not None:
         position = source.resolve(start)
         left = is_gone(held, source)
-        replica.rewind(position, is_new_log=left, by_gtid=start.kind is StartKind.GTID)
+        engine.moves.rewind(position, is_new_log=left, by_gtid=start.kind is StartKind.GTID)
         if left:
             log.warning("start_in_new_log", position=str(position), left=str(held))
         else:
-            log.info("start_replay", position=str(position), until=replica.places.high)
+            log.info("start_replay", position=str(position), until=engine.positions.high)
         return position
     log.info("start_resume", position=str(held))
     return held

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.logs import dropped_lines
-from cdc.messages import outbox, render_queue
+from cdc.messages import dead_letters, outbox, render_queue
 from cdc.replica import table_schemas
 from cdc.replica.feeds import count_bad
 from cdc.state.store import Store
@@ -149,21 +149,20 @@ class DaemonView:
 
     def _look(self, store: Store) -> dict[str, Any]:
         assert self._state is not None
-        replica = self._state.replica
-        reloading = replica.loads.reasons()
-        dead = store.db.execute("SELECT count(*) FROM dead_letter").fetchone()[0]
+        engine = self._state.engine
+        stale = engine.table_loads.reasons()
         return {
-            "position": str(replica.places.position or ""),
-            "gtid": replica.places.position.gtid if replica.places.position else "",
-            "transactions": replica.progress.transactions,
-            "changes": replica.progress.changes,
-            "rendered": replica.renderer.rendered,
-            "enqueued": replica.renderer.enqueued,
-            "unchanged": replica.renderer.unchanged,
+            "position": str(engine.positions.position or ""),
+            "gtid": engine.positions.position.gtid if engine.positions.position else "",
+            "transactions": engine.progress.transactions,
+            "changes": engine.progress.changes,
+            "rendered": engine.renderer.rendered,
+            "enqueued": engine.renderer.enqueued,
+            "unchanged": engine.renderer.unchanged,
             "waiting": render_queue.counts(store),
-            "stale": {"tables": len(reloading), "reasons": reloading},
+            "stale": {"tables": len(stale), "reasons": stale},
             "missing": table_schemas.missing(store),
             "outbox": outbox.counts(store),
-            "dead_letters": dead,
+            "dead_letters": dead_letters.count(store),
             "bad_records": count_bad(store),
         }

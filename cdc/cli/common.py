@@ -17,7 +17,7 @@ from cdc.errors import ConfigError
 from cdc.settings.config import Settings, load
 
 if TYPE_CHECKING:
-    from cdc.engine.engine import Replica
+    from cdc.engine.engine import Engine
 
 Config = Annotated[
     Path | None,
@@ -68,10 +68,10 @@ def _value(text: str) -> Any:
 
 
 @contextmanager
-def open_state(settings: Settings, *, exclusive: bool) -> Iterator[Replica]:
+def open_state(settings: Settings, *, exclusive: bool) -> Iterator[Engine]:
     """The state folder, for commands that look or leave a request. Raises SetupError, StateError, ConfigError."""
     from cdc.clock import SystemClock
-    from cdc.engine.engine import Replica
+    from cdc.engine.engine import Engine
     from cdc.replica.cascades import core_foreign_keys
     from cdc.state.copies import STATE_FILE
     from mappers.mapping import MagentoMapping
@@ -81,11 +81,11 @@ def open_state(settings: Settings, *, exclusive: bool) -> Iterator[Replica]:
         raise ConfigError([f"state.dir = {str(settings.state.dir)!r}: there is no state yet; start `magento-cdc run`"])
     mapper = MagentoMapping(settings.mapping)
     folder = settings.state.dir
-    replica = Replica(folder, mapper, core_foreign_keys(), SystemClock(), exclusive=exclusive, create=False)
+    engine = Engine(folder, mapper, core_foreign_keys(), SystemClock(), exclusive=exclusive, create=False)
     try:
-        yield replica
+        yield engine
     finally:
-        replica.close()
+        engine.close()
 
 
 def print_json(value: Any) -> None:

@@ -52,9 +52,9 @@ def list_letters(context: typer.Context, config: Config = None, sets: Sets = Non
     from cdc.replica import feeds
 
     settings = settings_of(context, config, sets)
-    with open_state(settings, exclusive=False) as replica:
-        letters = dead_letters.list_all(replica.store)
-        records = [_record_fields(record, at_ms) for record, at_ms in feeds.bad_records(replica.store)]
+    with open_state(settings, exclusive=False) as engine:
+        letters = dead_letters.list_all(engine.store)
+        records = [_record_fields(record, at_ms) for record, at_ms in feeds.bad_records(engine.store)]
     namespace = settings.mapping.namespace
     if as_json:
         print_json([*(_fields(letter, namespace) for letter in letters), *records])
@@ -76,8 +76,8 @@ def show(
     from cdc.messages import dead_letters
 
     settings = settings_of(context, config, sets)
-    with open_state(settings, exclusive=False) as replica:
-        letter = dead_letters.show(replica.store, _ref(settings, name))
+    with open_state(settings, exclusive=False) as engine:
+        letter = dead_letters.show(engine.store, _ref(settings, name))
     if letter is None:
         raise ConfigError([f"{name} has no dead letter; `magento-cdc deadletter list` names those that have"])
     fields = _fields(letter, settings.mapping.namespace)
@@ -99,9 +99,9 @@ def retry(
     from cdc.messages import dead_letters
 
     settings = settings_of(context, config, sets)
-    with open_state(settings, exclusive=False) as replica, replica.store.transaction():
-        refs = _chosen(settings, names, everything, [x.ref for x in dead_letters.list_all(replica.store)])
-        done = [ref for ref in refs if dead_letters.retry(replica.store, ref)]
+    with open_state(settings, exclusive=False) as engine, engine.store.transaction():
+        refs = _chosen(settings, names, everything, [x.ref for x in dead_letters.list_all(engine.store)])
+        done = [ref for ref in refs if dead_letters.retry(engine.store, ref)]
     if done:
         say(f"{len(done)} to be rendered and sent again; a running daemon takes them up within a second")
     else:
@@ -121,8 +121,8 @@ def drop(
     from cdc.replica import feeds
 
     settings = settings_of(context, config, sets)
-    with open_state(settings, exclusive=False) as replica, replica.store.transaction():
-        store = replica.store
+    with open_state(settings, exclusive=False) as engine, engine.store.transaction():
+        store = engine.store
         held = {record.name: record for record, _ in feeds.bad_records(store)}
         named = [name for name in names or () if "/" in name]
         missing = [name for name in named if name not in held]

@@ -15,8 +15,8 @@ def list_held(context: typer.Context, config: Config = None, sets: Sets = None, 
     from cdc.delivery import circuit_breaker
 
     settings = settings_of(context, config, sets)
-    with open_state(settings, exclusive=False) as replica:
-        names = [ref.external_id(settings.mapping.namespace) for ref in circuit_breaker.held(replica.store)]
+    with open_state(settings, exclusive=False) as engine:
+        names = [ref.external_id(settings.mapping.namespace) for ref in circuit_breaker.held(engine.store)]
     if as_json:
         print_json(names)
     elif not names:
@@ -32,6 +32,6 @@ def release(context: typer.Context, config: Config = None, sets: Sets = None) ->
     from cdc.delivery import circuit_breaker
 
     settings = settings_of(context, config, sets)
-    with open_state(settings, exclusive=False) as replica, replica.store.transaction():
-        count = circuit_breaker.release(replica.store, SystemClock().now_ms())
+    with open_state(settings, exclusive=False) as engine, engine.store.transaction():
+        count = circuit_breaker.release(engine.store, SystemClock().now_ms())
     say(f"{count} deletions released; a running daemon sends them within seconds")

@@ -13,7 +13,7 @@ from cdc.model import Action, Kind, ObjectRef, Rendered, parse_external_id
 from cdc.settings.config import Settings
 
 if TYPE_CHECKING:
-    from cdc.engine.engine import Replica
+    from cdc.engine.engine import Engine
 
 app = typer.Typer(help="The mapping between the shop and HubSpot.", no_args_is_help=True)
 
@@ -64,10 +64,10 @@ def _show_properties(settings: Settings, as_json: bool) -> None:
 
 def _show_object(settings: Settings, kind: str, identity: str, as_json: bool) -> None:
     ref = _ref(kind, identity, settings.mapping.namespace)
-    with open_state(settings, exclusive=False) as replica:
-        if not replica.complete:
+    with open_state(settings, exclusive=False) as engine:
+        if not engine.load.is_complete:
             say("the first load is not finished: rows that this object is made of may still be missing")
-        made = _render(settings, replica, ref)
+        made = _render(settings, engine, ref)
     name = ref.external_id(settings.mapping.namespace)
     if made is None:
         raise ConfigError([f"{name} does not exist: the state has no rows for it, or mapping.filter leaves it out"])
@@ -92,12 +92,12 @@ def _ref(kind: str, identity: str, namespace: str) -> ObjectRef:
         raise ConfigError([f"--object: {error}"], source="command line") from None
 
 
-def _render(settings: Settings, replica: Replica, ref: ObjectRef) -> Rendered | None:
+def _render(settings: Settings, engine: Engine, ref: ObjectRef) -> Rendered | None:
     from cdc.cli.rendering import mapper_of
     from cdc.replica.rows import ReplicaRows
 
-    mapper = mapper_of(settings, replica)
-    return mapper.render(ref, ReplicaRows(replica.store.db, mapper.tables))
+    mapper = mapper_of(settings, engine)
+    return mapper.render(ref, ReplicaRows(engine.store.db, mapper.tables))
 
 
 def _fields(ref: ObjectRef, made: Rendered, namespace: str) -> dict[str, Any]:

@@ -20,8 +20,8 @@ app = typer.Typer(help="Show or move the position in the log.", no_args_is_help=
 def show(context: typer.Context, config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
     """Print the next transaction to read."""
     settings = settings_of(context, config, sets)
-    with open_state(settings, exclusive=False) as replica:
-        position = replica.places.position
+    with open_state(settings, exclusive=False) as engine:
+        position = engine.positions.position
     if position is None:
         raise ConfigError(["the state has no position yet; start `magento-cdc run`"], source=str(settings.state.dir))
     if as_json:
@@ -49,14 +49,16 @@ def set_position(
         start = parse_start(position, allow_import=False)
     except ValueError as error:
         raise ConfigError([f"POSITION: {error}"], source="command line") from None
-    with open_state(settings, exclusive=True) as replica:
-        held = replica.places.position
+    from cdc.replica.load_state import Phase
+
+    with open_state(settings, exclusive=True) as engine:
+        held = engine.positions.position
         target, is_new_log = _resolved(start, held, settings)
-        with replica.store.transaction():
+        with engine.store.transaction():
             if held is None:
-                replica.begin(target, complete=False)
+                engine.moves.begin(target, Phase.FETCHING_REFERENCES)
             else:
-                replica.rewind(target, is_new_log=is_new_log, by_gtid=start.kind is StartKind.GTID)
+                engine.moves.rewind(target, is_new_log=is_new_log, by_gtid=start.kind is StartKind.GTID)
         say(f"position moved from {held} to {target}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.errors import SetupError
 from cdc.settings.config import Settings
 from cdc.settings.mapping import PRODUCTS
@@ -10,13 +10,13 @@ from cdc.state.schema import stored_columns, table_name
 from mappers.mapping import MagentoMapping
 
 
-def mapper_of(settings: Settings, replica: Replica) -> MagentoMapping:
+def mapper_of(settings: Settings, engine: Engine) -> MagentoMapping:
     """The mapper of these settings. Raises SetupError if the state was made with another mapping."""
     unknown = (*settings.mapping.without_primary_key(), PRODUCTS)
-    keys = {table: tuple(_columns(replica, table)[1]) for table in unknown}
+    keys = {table: tuple(_columns(engine, table)[1]) for table in unknown}
     mapper = MagentoMapping(settings.mapping.with_primary_keys(keys))
     for spec in mapper.tables:  # SQLite would take a column that is not there for a text
-        missing = {*stored_columns(spec)} - {*_columns(replica, spec.name)[0]}
+        missing = {*stored_columns(spec)} - {*_columns(engine, spec.name)[0]}
         if missing:
             raise SetupError(
                 f"state folder {settings.state.dir} was made with another mapping: it does not hold"
@@ -26,8 +26,8 @@ def mapper_of(settings: Settings, replica: Replica) -> MagentoMapping:
     return mapper
 
 
-def _columns(replica: Replica, table: str) -> tuple[list[str], list[str]]:
+def _columns(engine: Engine, table: str) -> tuple[list[str], list[str]]:
     """What the state holds of a table: its columns, and those of the primary key that the run found out, in order."""
-    held = replica.store.db.execute(f"PRAGMA table_info({table_name(table)})").fetchall()
+    held = engine.store.db.execute(f"PRAGMA table_info({table_name(table)})").fetchall()
     keys = sorted((place, name) for _, name, _, _, _, place in held if place)
     return [column[1] for column in held], [name for _, name in keys]

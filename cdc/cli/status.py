@@ -39,15 +39,15 @@ def _of_daemon(settings: Settings) -> dict[str, Any] | None:
 
 
 def _of_state(settings: Settings) -> dict[str, Any]:
-    from cdc.messages import outbox, render_queue
+    from cdc.messages import dead_letters, outbox, render_queue
 
-    with open_state(settings, exclusive=False) as replica:
+    with open_state(settings, exclusive=False) as engine:
         return {
-            "position": str(replica.places.position or ""),
-            "complete": replica.complete,
-            "waiting": render_queue.counts(replica.store),
-            "outbox": outbox.counts(replica.store),
-            "dead_letters": replica.store.db.execute("SELECT count(*) FROM dead_letter").fetchone()[0],
+            "position": str(engine.positions.position or ""),
+            "complete": engine.load.is_complete,
+            "waiting": render_queue.counts(engine.store),
+            "outbox": outbox.counts(engine.store),
+            "dead_letters": dead_letters.count(engine.store),
         }
 
 

@@ -15,7 +15,7 @@ from cdc.model import ObjectRef, Rendered
 from cdc.settings.config import Settings
 
 if TYPE_CHECKING:
-    from cdc.engine.engine import Replica
+    from cdc.engine.engine import Engine
     from mappers.mapping import MagentoMapping
 
 MOST = 20
@@ -48,8 +48,8 @@ def trace(
 ) -> None:
     """Follow one object: its rows, what was rendered of them, sent and answered, and where it is now."""
     settings = settings_of(context, config, sets)
-    with open_state(settings, exclusive=False) as replica, replica.store.transaction():
-        found = _traces(settings, replica, word, identity, values)
+    with open_state(settings, exclusive=False) as engine, engine.store.transaction():
+        found = _traces(settings, engine, word, identity, values)
     if ask:
         for one, ref in found:
             one["sink"] = asyncio.run(_ask(settings, ref))
@@ -64,7 +64,7 @@ def trace(
 
 
 def _traces(
-    settings: Settings, replica: Replica, word: str, identity: str, values: bool
+    settings: Settings, engine: Engine, word: str, identity: str, values: bool
 ) -> list[tuple[dict[str, Any], ObjectRef]]:
     from cdc.cli.rendering import mapper_of
     from cdc.replica.rows import ReplicaRows
@@ -72,14 +72,14 @@ def _traces(
 
     if word not in WORDS:
         raise ConfigError([f"{word} is no object; write one of {', '.join(WORDS)}"], source="command line")
-    if not replica.complete:
+    if not engine.load.is_complete:
         say("the first load is not finished: rows that this object is made of may still be missing")
-    mapper = mapper_of(settings, replica)
-    rows = ReplicaRows(replica.store.db, mapper.tables)
+    mapper = mapper_of(settings, engine)
+    rows = ReplicaRows(engine.store.db, mapper.tables)
     refs = find_objects(word, identity, rows, settings.mapping.namespace)
     found = []
     for ref in refs[: MOST * 2]:
-        document = _trace(settings, replica, mapper, rows, ref, values)
+        document = _trace(settings, engine, mapper, rows, ref, values)
         if document is not None:
             found.append((document, ref))
     if not found:
@@ -93,7 +93,7 @@ def _traces(
 
 
 def _trace(
-    settings: Settings, replica: Replica, mapper: MagentoMapping, rows: Any, ref: ObjectRef, values: bool
+    settings: Settings, engine: Engine, mapper: MagentoMapping, rows: Any, ref: ObjectRef, values: bool
 ) -> dict[str, Any] | None:
     from cdc.messages.trace import RowTrail, trail
 
@@ -104,10 +104,10 @@ def _trace(
         made = mapper.render(ref, seen)
     except (RenderError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         fault = error.message if isinstance(error, RenderError) else type(error).__name__
-    now = trail(replica.store, ref, int(datetime.now(UTC).timestamp() * 1000))
+    now = trail(engine.store, ref, int(datetime.now(UTC).timestamp() * 1000))
     if now.ledger is None and made is None and not fault and now.pending is None:
         return None
-    places, namespace = replica.places, settings.mapping.namespace
+    places, namespace = engine.positions, settings.mapping.namespace
     held = now.ledger
     document: dict[str, Any] = {
         "external_id": ref.external_id(namespace),

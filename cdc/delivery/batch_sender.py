@@ -27,9 +27,6 @@ log = structlog.get_logger(__name__)
 _NO_RECEIPT = Receipt("", 0, Outcome.RETRY, "no_receipt", "the answer does not mention this message")
 
 
-QUIET_UNTIL: Final = "quiet_until_ms"
-"""Until when the sink asked for silence, kept for the next run: a restart is no reason to break it."""
-
 VAIN_PIECES: Final = 20
 """Pieces that may fail in a row for no fault of their content before a split gives up: over 2 · log2(200)."""
 
@@ -162,7 +159,7 @@ class BatchSender:
         health.failed(error, verdict, now_s, own_fault=is_suspect or watch is not None)
         if health.quiet_s > quiet_s:
             until_ms = context.clock.now_ms() + int((health.quiet_s - now_s) * 1000)
-            await context.state.call(lambda store: store.set_meta(QUIET_UNTIL, until_ms))
+            await context.state.call(lambda store: setattr(store.meta, "quiet_until_ms", until_ms))
         if verdict.step is Step.SPLIT:
             return False
         await self._carry_out(entries, error, verdict)

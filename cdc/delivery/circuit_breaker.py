@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from cdc.messages import dead_letters
 from cdc.messages.dependencies import HELD_DELETE
@@ -21,7 +21,6 @@ HOUR_MS: Final = 3_600_000
 MINUTE_MS: Final = 60_000
 DEFAULT_DELETES: Final = 500
 SIZE_KEPT_MS: Final = 600_000
-_META: Final = "delete_brake"
 
 
 @dataclass(slots=True)
@@ -38,7 +37,7 @@ class CircuitBreaker:
         It sets itself when those sent within an hour and those pending together are too many, so that of a mass
         deletion nothing is sent at all. What was rendered before the last release does not count.
         """
-        state = _state(store)
+        state = store.meta.delete_brake
         if state["held_ms"]:
             return True
         sent = sum(count for minute, count in state["sent"].items() if int(minute) * MINUTE_MS > now_ms - HOUR_MS)
@@ -50,7 +49,7 @@ class CircuitBreaker:
             most = max(most, self._hundredth(store, now_ms))
             if sent + _pending(store, state["released_ms"], most + 1) <= most:
                 return False
-        store.set_meta(_META, {**state, "held_ms": now_ms})
+        store.meta.delete_brake = {**state, "held_ms": now_ms}
         return True
 
     def _hundredth(self, store: Store, now_ms: int) -> int:
@@ -65,20 +64,20 @@ class CircuitBreaker:
         deletes = [entry for entry in accepted if entry.action is Action.DELETE]
         if not deletes:
             return
-        state = _state(store)
+        state = store.meta.delete_brake
         counted = sum(1 for entry in deletes if entry.rendered_ms > state["released_ms"])
         if counted:
             minute = str(now_ms // MINUTE_MS)
             sent = {m: n for m, n in state["sent"].items() if int(m) * MINUTE_MS > now_ms - HOUR_MS}
             sent[minute] = sent.get(minute, 0) + counted
-            store.set_meta(_META, {**state, "sent": sent})
+            store.meta.delete_brake = {**state, "sent": sent}
 
     def reasons(self, store: Store, now_ms: int) -> dict[str, str]:
         """Brake → why it is set ("" if it is not)."""
         return {"deletes": self._deletes_reason(store), "dead_letters": self._letters_reason(store, now_ms)}
 
     def _deletes_reason(self, store: Store) -> str:
-        if not _state(store)["held_ms"]:
+        if not store.meta.delete_brake["held_ms"]:
             return ""
         return (
             f"{held_deletes(store)} deletions are held: more than delivery.max_deletes_per_hour; look at `magento-cdc"
@@ -93,11 +92,6 @@ class CircuitBreaker:
             f"more than {limit} messages became dead letters within an hour, so nothing is sent; look at `magento-cdc"
             " deadletter list`, mend the cause, then retry or drop them"
         )
-
-
-def _state(store: Store) -> dict[str, Any]:
-    held: dict[str, Any] = store.meta(_META, {"held_ms": 0, "released_ms": 0, "sent": {}})
-    return held
 
 
 def _pending(store: Store, released_ms: int, at_most: int) -> int:
@@ -119,6 +113,6 @@ def held(store: Store, limit: int = 1000) -> list[ObjectRef]:
 def release(store: Store, now_ms: int) -> int:
     """Let all DELETEs go that are pending now (``deletes release``); the count begins anew. Returns how many."""
     count = held_deletes(store)
-    store.set_meta(_META, {"held_ms": 0, "released_ms": now_ms, "sent": {}})
+    store.meta.delete_brake = {"held_ms": 0, "released_ms": now_ms, "sent": {}}
     store.db.execute("UPDATE outbox SET blocked_by = NULL WHERE blocked_by = ?", (HELD_DELETE,))
     return count

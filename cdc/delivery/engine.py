@@ -9,7 +9,6 @@ from typing import Any, Final, Literal
 import structlog
 
 from cdc.delivery.account import TRY_FIRST_S, AccountWait
-from cdc.delivery.batch_sender import QUIET_UNTIL
 from cdc.delivery.circuit_breaker import CircuitBreaker
 from cdc.delivery.context import Context, State
 from cdc.delivery.health import Health
@@ -124,7 +123,7 @@ class Delivery:
     async def _stay_quiet(self) -> None:
         """Keep the silence that the sink asked the last run for; an hour at most, as clocks may be set."""
         clock = self._context.clock
-        until_ms = await self._context.state.call(lambda store: int(store.meta(QUIET_UNTIL, 0)))
+        until_ms = await self._context.state.call(lambda store: store.meta.quiet_until_ms)
         left_s = min(MOST_QUIET_S, (until_ms - clock.now_ms()) / 1000)
         if left_s > 0:
             self._context.health.quiet_s = clock.monotonic() + left_s

@@ -48,8 +48,6 @@ ORPHANS_A_POLL: Final = 50
 MAX_RESENDS: Final = 3
 """How often one object is sent again for an unknown reference although that is known: then something else is wrong."""
 
-_META: Final = "judged_ms"
-
 
 @dataclass(slots=True)
 class SyncErrorPoller:
@@ -73,7 +71,7 @@ class SyncErrorPoller:
     async def _read_verdicts(self) -> bool:
         """Whether any of them was about the account."""
         context = self.context
-        since_ms = await context.state.call(lambda store: int(store.meta(_META, 0)))
+        since_ms = await context.state.call(lambda store: store.meta.sync_errors_until_ms)
         permit = await wait_for_slot(context, Traffic.LIVE, lambda: True)
         assert permit is not None
         try:
@@ -125,7 +123,8 @@ class SyncErrorPoller:
             else:
                 set_aside(store, orphan, now_ms)
             written.append((orphan, waits))
-        store.set_meta(_META, max(store.meta(_META, 0), *(sync_error.errored_at for sync_error in found)))
+        meta = store.meta
+        meta.sync_errors_until_ms = max(meta.sync_errors_until_ms, *(sync_error.errored_at for sync_error in found))
         return written
 
     async def _look_after_orphans(self) -> None:

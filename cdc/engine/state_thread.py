@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.model import Transaction
 from cdc.settings.config import ApplySettings
 from cdc.state.store import Store
@@ -94,9 +94,9 @@ class Watcher(Protocol):
 class StateThread(threading.Thread):
     """Runs the replica. ``paused`` applies nothing from the queue, but serves calls."""
 
-    def __init__(self, replica: Replica, queue: TransactionQueue, settings: ApplySettings, watcher: Watcher) -> None:
+    def __init__(self, engine: Engine, queue: TransactionQueue, settings: ApplySettings, watcher: Watcher) -> None:
         super().__init__(name="state", daemon=True)
-        self.replica = replica
+        self.engine = engine
         self.queue = queue
         self._settings = settings
         self._watcher = watcher
@@ -110,7 +110,7 @@ class StateThread(threading.Thread):
         self.is_held: Callable[[], bool] = lambda: False
         """Whether nothing is to be applied for now: who takes what comes of it has enough."""
         queue.on_put = self._wake.set
-        replica.on_beat = self._beat
+        engine.on_beat = self._beat
 
     # ------------------------------------------------------------------------------------------ from elsewhere
 
@@ -149,7 +149,7 @@ class StateThread(threading.Thread):
         finally:
             self._has_ended = True  # before refusing: a call made from here on refuses itself
             self._refuse_calls()
-            self.replica.close()
+            self.engine.close()
 
     def _beat(self) -> None:
         self.turned_at = time.monotonic()
@@ -164,28 +164,28 @@ class StateThread(threading.Thread):
         if not calls and not has_group and not slice_due:
             return False
         started = time.monotonic()
-        enqueued = self.replica.renderer.enqueued
+        enqueued = self.engine.renderer.enqueued
         results: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
-            with self.replica.store.transaction():
+            with self.engine.store.transaction():
                 for work, future in calls:
                     results.append((future, *self._one_call(work)))
                 if calls:
                     self._more_to_render = True  # the load's end, a receipt: whatever it was may have left work
                 if has_group:
                     limit_s = self._settings.max_delay_ms / 1000
-                    self.replica.apply_group(self.queue.drain(self._settings.max_rows, limit_s))
+                    self.engine.apply_group(self.queue.drain(self._settings.max_rows, limit_s))
                     self._more_to_render = True
                 elif slice_due:
-                    self._more_to_render = self.replica.work()
+                    self._more_to_render = self.engine.work()
                     self._look_again = now + RECHECK_S
         except BaseException as error:
-            self.replica.undo()
+            self.engine.reread()
             for _, future in calls:
                 if not future.cancelled():
                     future.set_exception(error)
             raise
-        has_news = has_group or self.replica.renderer.enqueued != enqueued
+        has_news = has_group or self.engine.renderer.enqueued != enqueued
         self._watcher.on_commit(time.monotonic() - started, has_news=has_news)
         for future, value, failure in results:
             if failure is not None:
@@ -196,13 +196,13 @@ class StateThread(threading.Thread):
 
     def _one_call(self, work: Callable[[Store], Any]) -> tuple[Any, BaseException | None]:
         """Run one call so that its failure undoes only itself."""
-        database = self.replica.store.db
+        database = self.engine.store.db
         database.execute("SAVEPOINT call")
         try:
-            value = work(self.replica.store)
+            value = work(self.engine.store)
         except Exception as error:  # noqa: BLE001  # the caller gets it; the other work of this turn goes on
             database.execute("ROLLBACK TO call")
-            self.replica.undo()
+            self.engine.reread()
             return None, error
         finally:
             database.execute("RELEASE call")

@@ -10,16 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
-from uuid import uuid4
 
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.messages import contact_emails, dead_letters, render_queue, unconfirmed
 from cdc.messages.dependencies import dump_refs, free, link_again, parse_refs
 from cdc.messages.renderer import DELETED
 from cdc.model import Action, Kind, ObjectRef, Position
 from cdc.state.store import Store
-
-_OFFSET, _MEMBER = "receipts_offset", "member_id"
 
 _TRIGGERS: Final = (
     ("ledger", "UPDATE OF accepted_hash, accepted_at, record_id", "NEW"),
@@ -77,20 +74,20 @@ def watch(store: Store, *, on: bool) -> None:
             )
 
 
-def untold(replica: Replica, limit: int) -> list[ObjectState]:
+def untold(engine: Engine, limit: int) -> list[ObjectState]:
     """Objects that changed since they were told, the oldest first."""
-    rows = replica.store.db.execute("SELECT seq, kind, id FROM unpublished ORDER BY seq LIMIT ?", (limit,)).fetchall()
-    return [_state(replica, ObjectRef(Kind(kind), key), seq) for seq, kind, key in rows]
+    rows = engine.store.db.execute("SELECT seq, kind, id FROM unpublished ORDER BY seq LIMIT ?", (limit,)).fetchall()
+    return [_state(engine, ObjectRef(Kind(kind), key), seq) for seq, kind, key in rows]
 
 
 def told(store: Store, states: Iterable[ObjectState], next_offset: int) -> None:
     """These are on the topic, which goes on at ``next_offset``. What changed since stays noted."""
     store.db.executemany("DELETE FROM unpublished WHERE seq = ?", [(state.seq,) for state in states])
-    store.set_meta(_OFFSET, next_offset)
+    store.meta.receipts_offset = next_offset
 
 
-def _state(replica: Replica, ref: ObjectRef, seq: int) -> ObjectState:
-    db, pair = replica.store.db, (ref.kind.value, ref.id)
+def _state(engine: Engine, ref: ObjectRef, seq: int) -> ObjectState:
+    db, pair = engine.store.db, (ref.kind.value, ref.id)
     held = db.execute(
         "SELECT accepted_hash, accepted_at, accepted_delete, accepted_refs, rendered_hash, properties, email, email_at,"
         " record_id"
@@ -114,11 +111,11 @@ def _state(replica: Replica, ref: ObjectRef, seq: int) -> ObjectState:
         bool(held[2]),
         parse_refs(held[3]) if held[3] else (),
         None if is_pending else held[4],
-        replica.renderer.ledger.names(int.from_bytes(held[5], "little")),
+        engine.renderer.ledger.names(int.from_bytes(held[5], "little")),
         tuple(ObjectRef(Kind(kind), key) for kind, key in bare),
         letter,
         orphan,
-        _told_place(replica.places.position),
+        _told_place(engine.positions.position),
         held[6],
         held[7],
         held[8],
@@ -126,15 +123,15 @@ def _state(replica: Replica, ref: ObjectRef, seq: int) -> ObjectState:
     )
 
 
-def take_over(replica: Replica, now_ms: int) -> int:
+def take_over(engine: Engine, now_ms: int) -> int:
     """This member sends from now on. Returns the floor: above every ``changed_at`` that another may have sent.
 
     Whatever waits may have been on the wire, so it is sent once more some time after it is accepted.
     """
-    store = replica.store
+    store = engine.store
     highest = store.db.execute("SELECT max(max(accepted_at), max(tried_at)) FROM ledger").fetchone()[0] or 0
     minimum_changed_at: int = max(now_ms, highest + 1)
-    replica.raise_minimum_changed_at(minimum_changed_at)
+    engine.renderer.raise_minimum_changed_at(minimum_changed_at)
     unconfirmed.note_interrupted(store)
     store.db.execute("UPDATE outbox SET changed_at = ?, attempts = 0, not_before_ms = 0", (minimum_changed_at,))
     store.db.execute(
@@ -153,41 +150,37 @@ def _is_accepted(store: Store, kind: str, key: Any) -> bool:
     return store.db.execute(sql, (kind, key)).fetchone() is not None
 
 
-def lead(replica: Replica, now_ms: int | None) -> None:
+def lead(engine: Engine, now_ms: int | None) -> None:
     """Send from now on, and note what becomes of it. ``now_ms``: given if another sent until now."""
     if now_ms is not None:
-        take_over(replica, now_ms)
-        replica.renderer.leads_since_ms = now_ms
-    replica.renderer.is_following = False
-    unconfirmed.send_what_is_not_pending(replica.store, 0 if now_ms is None else now_ms - TOLD_WITHIN_MS)
-    watch(replica.store, on=True)
+        take_over(engine, now_ms)
+        engine.renderer.leads_since_ms = now_ms
+    engine.renderer.is_following = False
+    unconfirmed.send_what_is_not_pending(engine.store, 0 if now_ms is None else now_ms - TOLD_WITHIN_MS)
+    watch(engine.store, on=True)
 
 
-def follow(replica: Replica) -> None:
+def follow(engine: Engine) -> None:
     """Render, and send nothing: what is rendered may be sent by another at any time.
 
     What waits here though HubSpot holds just that may have no receipt to come: see Renderer.
     """
-    replica.renderer.is_following = True
-    watch(replica.store, on=False)
-    db = replica.store.db
+    engine.renderer.is_following = True
+    watch(engine.store, on=False)
+    db = engine.store.db
     left = db.execute(
         "SELECT o.kind, o.id FROM outbox o JOIN ledger l ON l.kind = o.kind AND l.id = o.id"
         " WHERE o.hash = l.accepted_hash OR (o.hash = ? AND l.accepted_at = 0)",
         (DELETED,),
     ).fetchall()
-    unconfirmed.note(replica.store, [ObjectRef(Kind(kind), key) for kind, key in left])
+    unconfirmed.note(engine.store, [ObjectRef(Kind(kind), key) for kind, key in left])
     db.executemany("DELETE FROM outbox WHERE kind = ? AND id = ?", left)
     db.executemany("UPDATE ledger SET rendered_at = accepted_at WHERE kind = ? AND id = ? AND accepted_at > 0", left)
 
 
 def member_id(store: Store) -> str:
     """This state's own name among members, made once."""
-    held: str = store.meta(_MEMBER, "")
-    if not held:
-        held = uuid4().hex
-        store.set_meta(_MEMBER, held)
-    return held
+    return store.meta.member_id()
 
 
 # ----------------------------------------------------------------------------------------------- a follower's side
@@ -195,35 +188,34 @@ def member_id(store: Store) -> str:
 
 def offset(store: Store) -> int | None:
     """Where the receipts go on; None before the first."""
-    held: int | None = store.meta(_OFFSET, None)
-    return held
+    return store.meta.receipts_offset
 
 
-def take(replica: Replica, states: Sequence[ObjectState], next_offset: int, *, forget_own: bool) -> None:
+def take(engine: Engine, states: Sequence[ObjectState], next_offset: int, *, forget_own: bool) -> None:
     """What the leader told, in its order. ``forget_own``: another led since; it has pending what we did not tell."""
     if forget_own:
-        replica.store.db.execute("DELETE FROM unpublished")
+        engine.store.db.execute("DELETE FROM unpublished")
     for state in states:
-        _take(replica, state)
-    free(replica.store, [state.ref for state in states])
-    replica.store.set_meta(_OFFSET, next_offset)
+        _take(engine, state)
+    free(engine.store, [state.ref for state in states])
+    engine.store.meta.receipts_offset = next_offset
 
 
-def _take(replica: Replica, state: ObjectState) -> None:
-    store, pair = replica.store, (state.ref.kind.value, state.ref.id)
+def _take(engine: Engine, state: ObjectState) -> None:
+    store, pair = engine.store, (state.ref.kind.value, state.ref.id)
     store.db.execute("INSERT OR IGNORE INTO ledger (kind, id) VALUES (?, ?)", pair)
-    ledger = replica.renderer.ledger
+    ledger = engine.renderer.ledger
     before = ledger.get(state.ref)
     _copy(store, state, pair)
     contact_emails.learnt(store, state.ref, before.email if before else b"", state.email)
     held = ledger.get(state.ref)
     assert held is not None
-    place = _place(replica, state.position)
+    place = _place(engine, state.position)
     if state.rendered is not None and (not place or held.rendered_lsn <= place):
         unconfirmed.forget(store, state.ref)  # nothing waited there, and all that was rendered here was seen there
     else:
         unconfirmed.note(store, (state.ref,))
-    bits = held.properties | _bits(replica, state.ever)
+    bits = held.properties | _bits(engine, state.ever)
     done = {state.accepted, state.rendered} - {None}
     waiting = store.db.execute("SELECT hash FROM outbox WHERE kind = ? AND id = ?", pair).fetchone()
     if held.rendered_hash in done:
@@ -274,10 +266,10 @@ def _settled(store: Store, pair: tuple[str, Any], digest: bytes | None, state: O
     )  # fmt: skip
 
 
-def _bits(replica: Replica, names: Iterable[str]) -> int:
+def _bits(engine: Engine, names: Iterable[str]) -> int:
     bits = 0
     for name in names:
-        bits |= replica.renderer.ledger.bit(name)
+        bits |= engine.renderer.ledger.bit(name)
     return bits
 
 
@@ -286,11 +278,11 @@ def _told_place(position: Position | None) -> str:
     return f"{position}@{position.server}" if position else ""
 
 
-def _place(replica: Replica, text: str) -> int:
+def _place(engine: Engine, text: str) -> int:
     """The leader's place as an LSN of ours; 0 if it is not one of the log that we read."""
     log, _, server = text.partition("@")
     file, _, offset = log.rpartition(":")
-    held = replica.places.position
+    held = engine.positions.position
     if held is None or not held.server or (held.file, held.server) != (file, server) or not offset.isdecimal():
         return 0
-    return replica.places.lsn(Position(file, int(offset), server=server))
+    return engine.positions.lsn(Position(file, int(offset), server=server))

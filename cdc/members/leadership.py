@@ -214,9 +214,9 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
                     states.append(unpack_state(read_key(record.key), record.value))
             except (BadRecordError, ValueError, KeyError, TypeError) as error:
                 log.error("bad_receipt", offset=record.offset, reason=type(error).__name__)
-        replica, after, leader = self._state.replica, records[-1].offset + 1, self.leader
+        engine, after, leader = self._state.engine, records[-1].offset + 1, self.leader
         is_other = leader is not None and leader.member != self._member
-        await self._state.call(lambda _: handover.take(replica, states, after, forget_own=is_other))
+        await self._state.call(lambda _: handover.take(engine, states, after, forget_own=is_other))
 
     # ------------------------------------------------------------------------------------------------------ leading
 
@@ -238,15 +238,15 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
                 log.info("takeover_waits", seconds=round(max(0.0, wait_s), 1), reason="requests of the last leader")
                 await asyncio.sleep(max(0.0, wait_s))
                 await self._read(once=False)
-            replica, now_ms = self._state.replica, self._clock.now_ms()
-            mapping = replica.mapping_version
+            engine, now_ms = self._state.engine, self._clock.now_ms()
+            mapping = engine.rendering.mapping_version
             if before is not None and before.mapping != mapping:
                 log.warning(
                     "mapping_differs", reason="the last leader rendered by another mapping", account=self._lock.topic
                 )
             leader = Leader(self._member, (before.generation if before else 0) + 1, mapping)
             await _send(producer, self._receipts, [(LEADER, leader_value(leader))])
-            await self._state.call(lambda _: handover.lead(replica, now_ms if is_from_other else None))
+            await self._state.call(lambda _: handover.lead(engine, now_ms if is_from_other else None))
         except BaseException:
             await _stopped(producer)
             raise
@@ -261,10 +261,10 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
     async def _catch_up(self) -> None:
         """Until everything that the topics hold is applied: what was sent last was rendered from that."""
         end = await asyncio.to_thread(self._end)
-        replica = self._state.replica
+        engine = self._state.engine
 
         def is_there(_: object) -> bool:
-            return replica.complete and (end is None or replica.places.current() >= replica.places.lsn(end))
+            return engine.load.is_complete and (end is None or engine.positions.current() >= engine.positions.lsn(end))
 
         while not await self._state.call(is_there):  # noqa: ASYNC110  # the state thread tells nobody
             await asyncio.sleep(POLL_S)
@@ -293,8 +293,8 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
                 await self._publish_by(self._producer)
 
     async def _publish_by(self, producer: AIOKafkaProducer) -> None:
-        replica = self._state.replica
-        while states := await self._state.call(lambda _: handover.untold(replica, PUBLISH)):
+        engine = self._state.engine
+        while states := await self._state.call(lambda _: handover.untold(engine, PUBLISH)):
             last = await _send(producer, self._receipts, [(object_key(s.ref), pack_state(s)) for s in states])
             await self._state.call(lambda store, told=tuple(states), after=last + 1: handover.told(store, told, after))  # type: ignore[misc]  # a lambda's default has no type
 
@@ -303,8 +303,8 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
             log.warning("leader_no_more", reason=reason)
         self.role, self._lease_s = "follower", 0.0
         producer, self._producer = self._producer, None
-        replica = self._state.replica
-        await self._state.call(lambda _: handover.follow(replica))
+        engine = self._state.engine
+        await self._state.call(lambda _: handover.follow(engine))
         if producer is not None:
             await _stopped(producer)
 

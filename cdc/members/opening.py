@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -15,7 +15,7 @@ import structlog
 from aiokafka import TopicPartition
 
 from cdc.components import Components, OnState
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.errors import ConfigError, PositionLostError, SetupError
 from cdc.kafka.column_types import known_types
 from cdc.kafka.connect import client_arguments
@@ -27,6 +27,7 @@ from cdc.members import handover
 from cdc.model import LSN_OFFSET_BITS, Position, StaleTable, Start, TableSpec
 from cdc.protocols import Clock
 from cdc.replica.cascades import core_foreign_keys
+from cdc.replica.load_state import Phase
 from cdc.settings.config import Settings
 from cdc.source.kafka import DAY_MS, MARGIN, Decoder, ForeignDecoder, KafkaSource, LogPositions
 from cdc.source.relayed import RelayDecoder
@@ -37,7 +38,6 @@ log = structlog.get_logger(__name__)
 ARRIVAL: Final = "arrival.0"
 """The log of a member of foreign topics: the order in which records arrived."""
 _LAST_OFFSET: Final = (1 << LSN_OFFSET_BITS) - 1
-_TOPIC_IDS: Final = "topic_ids"
 _FILLED_AGAIN: Final = "it is filled again from the topic, and what HubSpot has is in the receipts"
 _REPAIR: Final = 'on the relay\'s topic, source.on_lost_position = "repair" reads it again without that'
 
@@ -71,19 +71,19 @@ def open_member(
         mapper = MagentoMapping(settings.mapping)
         if is_relayed:
             mapper.tables = tuple(as_published(spec) for spec in mapper.tables)
-        replica = Replica(settings.state.dir, mapper, keys, clock, has_server=False)
+        engine = Engine(settings.state.dir, mapper, keys, clock, has_server=False)
         decoder: Decoder
         try:
-            with replica.store.transaction():
-                handover.follow(replica)  # until it leads
+            with engine.store.transaction():
+                handover.follow(engine)  # until it leads
                 if is_relayed:
-                    places = _begin_relayed(replica, source, clock, settings)
-                    decoder = _relay_decoder(settings, replica)
+                    places = _begin_relayed(engine, source, clock, settings)
+                    decoder = _relay_decoder(settings, engine)
                 else:
-                    places = _begin_foreign(replica, source)
-                    decoder = _foreign_decoder(settings, replica)
+                    places = _begin_foreign(engine, source)
+                    decoder = _foreign_decoder(settings, engine)
         except BaseException:
-            replica.close()
+            engine.close()
             raise
     except BaseException:
         source.close()
@@ -94,7 +94,7 @@ def open_member(
         return decoder.arrived
 
     return Components(
-        replica=replica,
+        engine=engine,
         keys=keys,
         read=lambda: source.transactions(places, decoder),
         close_source=source.close,
@@ -111,42 +111,41 @@ def as_published(spec: TableSpec) -> TableSpec:
     return replace(spec, columns=columns, derived=(), transient=frozenset(), optional=optional)
 
 
-def _begin_relayed(replica: Replica, source: KafkaSource, clock: Clock, settings: Settings) -> LogPositions:
+def _begin_relayed(engine: Engine, source: KafkaSource, clock: Clock, settings: Settings) -> LogPositions:
     """Where to read on; a fresh state, and one whose mapping asks for more, from the topic's beginning."""
     partition = TopicPartition(source.topics[0], 0)
     log_name, identity = f"{partition.topic}.0", source.ids[partition.topic]
-    held = replica.places.position
-    _belongs_here(settings_dir=str(replica.store.folder), held=held, file=log_name)
+    held = engine.positions.position
+    _belongs_here(settings_dir=str(engine.store.folder), held=held, file=log_name)
     beginning = Position(log_name, source.beginnings()[partition], server=identity)
     whole = Position(log_name, _LAST_OFFSET, server=identity)
     if held is None:
         _must_be_whole(beginning)
-        replica.store.set_meta("load_everything", True)
-        replica.begin(beginning, complete=False, covered=whole)
+        engine.moves.begin(beginning, Phase.LOADING_REFERENCES, covered=whole)
         log.info("start_fresh", start="the topic's beginning", position=str(beginning))
     else:
         try:
-            _same_topics(replica, source)
+            _same_topics(engine, source)
             source.check_offsets({partition: held.offset})
-            _not_away_too_long(clock.now_ms() - replica.feeds.fed_ms(), settings.kafka.tombstone_days * DAY_MS)
+            _not_away_too_long(clock.now_ms() - engine.feeds.fed_ms(), settings.kafka.tombstone_days * DAY_MS)
         except PositionLostError as lost:
             if settings.source.on_lost_position != "repair":
                 raise
             _must_be_whole(beginning)
             log.error("position_lost", reason=lost.message, action="the topic is read again, what differs is sent")
-            stale_tables = [StaleTable(spec.name, f"the position was lost: {lost.message}") for spec in replica.tables]
-            replica.begin_anew(beginning, ())
-            replica.read_again(stale_tables, beginning, whole)
-            replica.feeds.note_whole(False)
+            stale_tables = [StaleTable(spec.name, f"the position was lost: {lost.message}") for spec in engine.tables]
+            engine.moves.begin_anew(beginning, ())
+            engine.stale_tables.read_topic_again(stale_tables, beginning, whole)
+            engine.feeds.note_whole(False)
         else:
-            if replica.reopen_loads():
-                replica.rewind(beginning, is_new_log=True)
-                replica.cover(whole)
-    _keep_ids(replica, source)
-    replica.resume_mapping()
-    position = replica.places.position
+            if engine.stale_tables.reopen():
+                engine.moves.rewind(beginning, is_new_log=True)
+                engine.stale_tables.cover(whole)
+    _keep_ids(engine, source)
+    engine.rendering.resume_mapping()
+    position = engine.positions.position
     assert position is not None
-    return LogPositions({partition: position.offset}, is_loading=not replica.complete)
+    return LogPositions({partition: position.offset}, is_loading=not engine.load.is_complete)
 
 
 def _must_be_whole(beginning: Position) -> None:
@@ -169,39 +168,38 @@ def _not_away_too_long(away_ms: int, retention_ms: int) -> None:
         )
 
 
-def _relay_decoder(settings: Settings, replica: Replica) -> RelayDecoder:
-    position = replica.places.position
+def _relay_decoder(settings: Settings, engine: Engine) -> RelayDecoder:
+    position = engine.positions.position
     assert position is not None
-    specs = {spec.name: spec for spec in replica.tables}
-    return RelayDecoder(specs, position, stops=settings.kafka.on_bad_record == "stop", is_whole=replica.feeds.is_whole)
+    specs = {spec.name: spec for spec in engine.tables}
+    return RelayDecoder(specs, position, stops=settings.kafka.on_bad_record == "stop", is_whole=engine.feeds.is_whole)
 
 
-def _begin_foreign(replica: Replica, source: KafkaSource) -> LogPositions:
+def _begin_foreign(engine: Engine, source: KafkaSource) -> LogPositions:
     """Where to read each partition from; a fresh state, and one whose mapping asks for more, from the beginning."""
-    replica.applier.is_unordered = True
-    _same_topics(replica, source)
-    _keep_ids(replica, source)
-    held = replica.places.position
-    _belongs_here(settings_dir=str(replica.store.folder), held=held, file=ARRIVAL)
+    engine.applier.is_unordered = True
+    _same_topics(engine, source)
+    _keep_ids(engine, source)
+    held = engine.positions.position
+    _belongs_here(settings_dir=str(engine.store.folder), held=held, file=ARRIVAL)
     if held is None:
-        replica.store.set_meta("load_everything", True)
         held = Position(ARRIVAL, 0)
-        replica.begin(held, complete=False, covered=Position(ARRIVAL, _LAST_OFFSET))
+        engine.moves.begin(held, Phase.LOADING_REFERENCES, covered=Position(ARRIVAL, _LAST_OFFSET))
         log.info("start_fresh", start="the topics' beginning", position=str(held))
-    elif replica.reopen_loads():
-        replica.cover(Position(ARRIVAL, _LAST_OFFSET))
-        replica.feeds.forget_offsets()
-    replica.resume_mapping()
-    kept = replica.feeds.offsets()
+    elif engine.stale_tables.reopen():
+        engine.stale_tables.cover(Position(ARRIVAL, _LAST_OFFSET))
+        engine.feeds.forget_offsets()
+    engine.rendering.resume_mapping()
+    kept = engine.feeds.offsets()
     offsets = source.beginnings()
     resumed = {p: kept[name] for p in source.partitions if (name := f"{p.topic}/{p.partition}") in kept}
     source.check_offsets(resumed)
-    return LogPositions({**offsets, **resumed}, is_loading=not replica.complete)
+    return LogPositions({**offsets, **resumed}, is_loading=not engine.load.is_complete)
 
 
-def _foreign_decoder(settings: Settings, replica: Replica) -> ForeignDecoder:
+def _foreign_decoder(settings: Settings, engine: Engine) -> ForeignDecoder:
     kafka = settings.kafka
-    tables = Tables.of(replica.tables, settings.source.database, settings.source.table_prefix, _warn_of_lacks)
+    tables = Tables.of(engine.tables, settings.source.database, settings.source.table_prefix, _warn_of_lacks)
     try:
         types = known_types(kafka.values.types)
     except ValueError as error:
@@ -215,7 +213,7 @@ def _foreign_decoder(settings: Settings, replica: Replica) -> ForeignDecoder:
             values.binary_handling_mode, values.unavailable_value_placeholder, on_double=_warn_of_doubles,
         )  # fmt: skip
         read = DebeziumReader(tables, types, modes, prefix=values.add_fields_prefix).read
-    held = replica.places.position
+    held = engine.positions.position
     assert held is not None
     return ForeignDecoder(read, BadRecordError, held, stops=kafka.on_bad_record == "stop")
 
@@ -237,20 +235,20 @@ def _warn_of_doubles() -> None:
     )
 
 
-def _same_topics(replica: Replica, source: KafkaSource) -> None:
+def _same_topics(engine: Engine, source: KafkaSource) -> None:
     """Raises PositionLostError if a topic of that name is another than it was."""
-    held: Mapping[str, str] = replica.store.meta(_TOPIC_IDS, {})
+    held = engine.store.meta.topic_ids
     for topic, identity in source.ids.items():
         if held.get(topic) and identity and held[topic] != identity:
             raise PositionLostError(
-                f"topic {topic} was made anew: its offsets are not those of state folder {replica.store.folder}",
+                f"topic {topic} was made anew: its offsets are not those of state folder {engine.store.folder}",
                 hint=f"remove the state folder: {_FILLED_AGAIN}; {_REPAIR}",
             )
 
 
-def _keep_ids(replica: Replica, source: KafkaSource) -> None:
-    held: Mapping[str, str] = replica.store.meta(_TOPIC_IDS, {})
-    replica.store.set_meta(_TOPIC_IDS, {**held, **source.ids})
+def _keep_ids(engine: Engine, source: KafkaSource) -> None:
+    meta = engine.store.meta
+    meta.topic_ids = {**meta.topic_ids, **source.ids}
 
 
 def _belongs_here(*, settings_dir: str, held: Position | None, file: str) -> None:

@@ -132,6 +132,12 @@ def _remove(store: Store, ref: ObjectRef) -> bool:
     return cursor.rowcount > 0
 
 
+def count(store: Store) -> int:
+    """How many there are."""
+    held: int = store.db.execute("SELECT count(*) FROM dead_letter").fetchone()[0]
+    return held
+
+
 def count_since(store: Store, since_ms: int, at_most: int) -> int:
     """How many messages were set aside by delivery since then, counted up to ``at_most``."""
     found: int = store.db.execute(

@@ -88,7 +88,7 @@ class Waits:
         row = self._store.db.execute("SELECT action FROM outbox WHERE kind = ? AND id = ?", pair).fetchone()
         if row is not None:
             return bool(row[0] == Action.DELETE.value)
-        for table in ("dirty", "orphan"):
+        for table in ("render_queue", "orphan"):
             if self._store.db.execute(f"SELECT 1 FROM {table} WHERE kind = ? AND id = ?", pair).fetchone():
                 return False
         return True
@@ -118,7 +118,7 @@ class Waits:
         pair = (ref.kind.value, ref.id)
         row = self._store.db.execute("SELECT urgency, refs FROM outbox WHERE kind = ? AND id = ?", pair).fetchone()
         if row is None:
-            self._store.db.execute("UPDATE dirty SET urgency = 0 WHERE kind = ? AND id = ? AND urgency > 0", pair)
+            render_queue.promote(self._store, ref)
             return
         urgency, refs = row
         if urgency != Urgency.LIVE:
@@ -141,7 +141,7 @@ class Waits:
             rows = self._store.db.execute(
                 "SELECT o.id, l.accepted_refs FROM outbox o JOIN ledger l ON l.kind = o.kind AND l.id = o.id"
                 " WHERE o.kind = ?1 AND length(l.accepted_refs) > 2 UNION ALL"
-                " SELECT d.id, l.accepted_refs FROM dirty d JOIN ledger l ON l.kind = d.kind AND l.id = d.id"
+                " SELECT d.id, l.accepted_refs FROM render_queue d JOIN ledger l ON l.kind = d.kind AND l.id = d.id"
                 " WHERE d.kind = ?1 AND length(l.accepted_refs) > 2",
                 (kind.value,),
             )
@@ -213,7 +213,7 @@ def look_again(store: Store, *, after: str = "", limit: int = 500, lines_need_pr
             pair = (ref.kind.value, ref.id)
             is_over = not any(
                 store.db.execute(f"SELECT 1 FROM {table} WHERE kind = ? AND id = ?", pair).fetchone()
-                for table in ("outbox", "dirty")
+                for table in ("outbox", "render_queue")
             )
         else:
             is_over = waits.is_accepted(ref) or (waits.may_go_without(Kind(kind), ref) and waits.is_hopeless(ref))

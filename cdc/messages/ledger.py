@@ -132,6 +132,11 @@ def note_records(store: Store, records: Iterable[tuple[ObjectRef, str]]) -> None
     )
 
 
+def forget_hashes(store: Store) -> None:
+    """Have every object that is not deleted count as changed: its next rendering is sent, equal or not."""
+    store.db.execute("UPDATE ledger SET rendered_hash = x'', accepted_hash = NULL WHERE rendered_delete = 0")
+
+
 def note_answers(store: Store, answers: Iterable[tuple[ObjectRef, str]], now_ms: int) -> None:
     """What the last request with each of these brought, other than acceptance: a short text without values."""
     store.db.executemany(

@@ -353,7 +353,7 @@ def cause_of(store: Store, action: str, blocked_by: str) -> str:
     pair = (ref.kind.value, ref.id)
     for table, text in (
         ("outbox", "which is not accepted yet"),
-        ("dirty", "which is to be rendered"),
+        ("render_queue", "which is to be rendered"),
         ("orphan", "which was refused because of what it refers to"),
         ("dead_letter", "which is a dead letter"),
     ):

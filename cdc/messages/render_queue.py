@@ -1,22 +1,28 @@
-"""Objects that wait to be rendered: for a pull, for a place in the log, or for their turn behind live work.
+"""Objects that wait to be rendered: for rows to be fetched, for a position in the log, or behind live work.
 
-BulkInvalidations name many objects at once (a renamed group, the end of the first load) and are turned into dirty
-objects in
-slices, so that no fan-out ever holds up a live change.
+A bulk invalidation names many objects at once (a renamed group, the end of the first load). It becomes single requests
+in slices, so that it never holds up a live change. Use inside a store transaction.
+
+The module writes the tables ``render_queue``, ``bulk_invalidation`` and ``resync_found``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 from cdc.model import BulkInvalidation, Kind, ObjectRef, TableSpec, Urgency
+from cdc.replica.affected import AffectedObjects
+from cdc.state.objects import OBJECT, as_refs, line, pair
 from cdc.state.schema import quoted, table_name, uses_rowid
 from cdc.state.store import Store
 
+NEVER: Final = (1 << 63) - 1
+"""The position of a bulk invalidation that waits until stale tables are read."""
 
-class DirtyObject(NamedTuple):
+
+class QueuedObject(NamedTuple):
     """One object to render, and how urgently."""
 
     ref: ObjectRef
@@ -30,77 +36,132 @@ def mark(
     ref: ObjectRef,
     *,
     urgency: Urgency = Urgency.LIVE,
-    pull: bool = False,
+    fetch: bool = False,
     not_before: int = 0,
     commit_ms: int = 0,
     force: bool = False,
 ) -> None:
-    """Ask for an object to be rendered; requests for one object merge into the more urgent, the later place."""
+    """Ask for an object to be rendered; requests for one object merge into the more urgent one and the later position.
+
+    ``fetch``: its rows are read from the server first. ``not_before``: once the log has passed this LSN. ``force``:
+    send the message although it equals the last one.
+    """
     store.db.execute(
-        "INSERT INTO dirty (kind, id, urgency, pull, not_before, commit_ms, force) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        "INSERT INTO render_queue (kind, id, urgency, needs_fetch, not_before_lsn, commit_ms, is_forced)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (kind, id) DO UPDATE SET urgency = min(urgency, excluded.urgency),"
-        " pull = max(pull, excluded.pull), not_before = max(not_before, excluded.not_before),"
-        " commit_ms = max(commit_ms, excluded.commit_ms), force = max(force, excluded.force)",
-        (ref.kind.value, ref.id, int(urgency), int(pull), not_before, commit_ms, int(force)),
+        " needs_fetch = max(needs_fetch, excluded.needs_fetch),"
+        " not_before_lsn = max(not_before_lsn, excluded.not_before_lsn),"
+        " commit_ms = max(commit_ms, excluded.commit_ms), is_forced = max(is_forced, excluded.is_forced)",
+        (ref.kind.value, ref.id, int(urgency), int(fetch), not_before, commit_ms, int(force)),
     )
 
 
 def is_any(store: Store) -> bool:
-    """Whether anything at all waits (then a live touch has to look before it renders)."""
-    return store.db.execute("SELECT 1 FROM dirty LIMIT 1").fetchone() is not None
+    """Whether anything at all waits (then a live change has to look before its objects are rendered)."""
+    return store.db.execute("SELECT 1 FROM render_queue LIMIT 1").fetchone() is not None
 
 
 class Asked(NamedTuple):
     """What is asked of one object already."""
 
-    pull: bool
+    fetch: bool
     not_before: int
     force: bool
 
     def waits(self, applied: int) -> bool:
-        """Whether it must not be rendered yet: a pull is due, or a place in the log is not reached."""
-        return self.pull or self.not_before > applied
+        """Whether it must not be rendered yet: a fetch is due, or a position in the log is not reached."""
+        return self.fetch or self.not_before > applied
 
 
 def get(store: Store, ref: ObjectRef) -> Asked | None:
     """What is asked of the object, if anything is."""
-    row = store.db.execute(
-        "SELECT pull, not_before, force FROM dirty WHERE kind = ? AND id = ?", (ref.kind.value, ref.id)
-    ).fetchone()
+    row = line(store.db, "render_queue", "needs_fetch, not_before_lsn, is_forced", ref)
     return Asked(bool(row[0]), row[1], bool(row[2])) if row is not None else None
 
 
 def done(store: Store, ref: ObjectRef) -> None:
     """The object has been rendered."""
-    store.db.execute("DELETE FROM dirty WHERE kind = ? AND id = ?", (ref.kind.value, ref.id))
+    store.db.execute(f"DELETE FROM render_queue WHERE {OBJECT}", pair(ref))
 
 
-def ready(store: Store, applied: int, limit: int) -> list[DirtyObject]:
+def promote(store: Store, ref: ObjectRef) -> None:
+    """A live message waits for this object: render it before history."""
+    store.db.execute(f"UPDATE render_queue SET urgency = 0 WHERE {OBJECT} AND urgency > 0", pair(ref))
+
+
+def ready(store: Store, applied: int, limit: int) -> list[QueuedObject]:
     """What may be rendered now, most urgent first."""
     rows = store.db.execute(
-        "SELECT kind, id, urgency, commit_ms, force FROM dirty WHERE pull = 0 AND not_before <= ?"
-        " ORDER BY urgency LIMIT ?",
+        "SELECT kind, id, urgency, commit_ms, is_forced FROM render_queue WHERE needs_fetch = 0"
+        " AND not_before_lsn <= ? ORDER BY urgency LIMIT ?",
         (applied, limit),
     )
-    return [DirtyObject(ObjectRef(Kind(k), i), Urgency(u), ms, bool(f)) for k, i, u, ms, f in rows]
+    return [QueuedObject(ObjectRef(Kind(k), i), Urgency(u), ms, bool(f)) for k, i, u, ms, f in rows]
 
 
-def to_pull(store: Store, limit: int) -> list[ObjectRef]:
+def to_fetch(store: Store, limit: int) -> list[ObjectRef]:
     """Objects whose rows are to be read from the server first, most urgent first."""
-    rows = store.db.execute("SELECT kind, id FROM dirty WHERE pull = 1 ORDER BY urgency LIMIT ?", (limit,))
-    return [ObjectRef(Kind(k), i) for k, i in rows]
+    rows = store.db.execute(
+        "SELECT kind, id FROM render_queue WHERE needs_fetch = 1 ORDER BY urgency LIMIT ?", (limit,)
+    )
+    return as_refs(rows)
 
 
-def pulled(store: Store, refs: Sequence[ObjectRef], not_before: int) -> None:
+def fetched(store: Store, refs: Sequence[ObjectRef], not_before: int) -> None:
     """Their rows are here; they may be rendered once the log has passed ``not_before``."""
     store.db.executemany(
-        "UPDATE dirty SET pull = 0, not_before = max(not_before, ?) WHERE kind = ? AND id = ?",
+        f"UPDATE render_queue SET needs_fetch = 0, not_before_lsn = max(not_before_lsn, ?) WHERE {OBJECT}",
         [(not_before, ref.kind.value, ref.id) for ref in refs],
     )
 
 
+def fetch_all(store: Store) -> None:
+    """Rows are no longer known to be complete: whatever waits for its turn waits for its rows first."""
+    store.db.execute("UPDATE render_queue SET needs_fetch = 1")
+
+
+def rows_complete(store: Store, not_before: int) -> None:
+    """All rows are here: nothing waits to be fetched, only for the log to pass ``not_before``."""
+    store.db.execute(
+        "UPDATE render_queue SET needs_fetch = 0, not_before_lsn = max(not_before_lsn, ?) WHERE needs_fetch = 1",
+        (not_before,),
+    )
+
+
+def fetch_whatever_was_rendered(store: Store) -> None:
+    """Fetch and render every object that was ever rendered and is not deleted, behind live work."""
+    store.db.execute(
+        "INSERT INTO render_queue (kind, id, urgency, needs_fetch)"
+        " SELECT kind, id, ?, 1 FROM ledger WHERE rendered_delete = 0"
+        " ON CONFLICT (kind, id) DO UPDATE SET needs_fetch = 1",
+        (int(Urgency.HISTORY),),
+    )
+
+
+def hold_found(store: Store, changed: AffectedObjects) -> None:
+    """A read of stale tables changed these: they are rendered when all such tables are read (``release_found``)."""
+    store.db.executemany(
+        "INSERT OR IGNORE INTO resync_found (kind, id) VALUES (?, ?)", [pair(ref) for ref in changed.objects]
+    )
+    for invalidation in changed.invalidations:
+        add_invalidation(store, invalidation, urgency=Urgency.HISTORY, not_before=NEVER)
+
+
+def release_found(store: Store, not_before: int) -> None:
+    """All stale tables are read: render what that changed once the log has passed ``not_before``."""
+    store.db.execute(
+        "INSERT INTO render_queue (kind, id, urgency, not_before_lsn)"
+        " SELECT kind, id, ?, ? FROM resync_found WHERE true"
+        " ON CONFLICT (kind, id) DO UPDATE SET not_before_lsn = max(not_before_lsn, excluded.not_before_lsn)",
+        (int(Urgency.HISTORY), not_before),
+    )
+    store.db.execute("DELETE FROM resync_found")
+    store.db.execute("UPDATE bulk_invalidation SET not_before_lsn = ? WHERE not_before_lsn = ?", (not_before, NEVER))
+
+
 def add_invalidation(store: Store, invalidation: BulkInvalidation, *, urgency: Urgency, not_before: int = 0) -> None:
-    """Queue a bulk touch; one that is queued already starts over."""
+    """Queue a bulk invalidation; one that is queued already starts over."""
     same = (
         invalidation.kind.value,
         invalidation.table,
@@ -110,25 +171,30 @@ def add_invalidation(store: Store, invalidation: BulkInvalidation, *, urgency: U
         *invalidation.unless,
     )
     store.db.execute(
-        "DELETE FROM sweep WHERE kind = ? AND tbl = ? AND id_column = ? AND column_name = ? AND value IS ?"
+        "DELETE FROM bulk_invalidation WHERE kind = ? AND tbl = ? AND id_column = ? AND column_name = ? AND value IS ?"
         " AND unless_table = ? AND unless_column = ?",
         same,
     )
     store.db.execute(
-        "INSERT INTO sweep (kind, tbl, id_column, column_name, value, unless_table, unless_column, urgency, not_before)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO bulk_invalidation (kind, tbl, id_column, column_name, value, unless_table, unless_column, urgency,"
+        " not_before_lsn) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (*same, int(urgency), not_before),
     )
 
 
-def work_invalidation(store: Store, applied: int, limit: int, *, pull: bool = False) -> bool:
-    """Turn the next ``limit`` rows or ids of the oldest sweep into dirty objects; False when no sweep is ready.
+def clear_invalidations(store: Store) -> None:
+    """Drop all bulk invalidations: what is to come names every object."""
+    store.db.execute("DELETE FROM bulk_invalidation")
 
-    ``pull``: their rows are not known to be complete.
+
+def work_invalidation(store: Store, applied: int, limit: int, *, fetch: bool = False) -> bool:
+    """Turn the next ``limit`` rows or ids of the oldest bulk invalidation into requests; False when none is ready.
+
+    ``fetch``: the objects' rows are not known to be complete.
     """
     row = store.db.execute(
-        "SELECT seq, urgency, cursor, kind, tbl, id_column, column_name, value, unless_table, unless_column FROM sweep"
-        " WHERE not_before <= ? ORDER BY urgency, seq LIMIT 1",
+        "SELECT seq, urgency, cursor, kind, tbl, id_column, column_name, value, unless_table, unless_column"
+        " FROM bulk_invalidation WHERE not_before_lsn <= ? ORDER BY urgency, seq LIMIT 1",
         (applied,),
     ).fetchone()
     if row is None:
@@ -136,26 +202,30 @@ def work_invalidation(store: Store, applied: int, limit: int, *, pull: bool = Fa
     seq, urgency, cursor, kind, table, id_column, column, value, *unless = row
     invalidation = BulkInvalidation(Kind(kind), table, id_column, column, value, (unless[0], unless[1]))
     spec = store.tables.get(invalidation.table)
-    if spec is None:
-        store.db.execute("DELETE FROM sweep WHERE seq = ?", (seq,))
+    if spec is None:  # the mapping has dropped the table since
+        _finish(store, seq)
         return True
-    found = (_by_ids if _is_by_ids(spec, invalidation) else _by_rows)(
-        store, spec, invalidation, json.loads(str(cursor)), limit
-    )
-    store.db.executemany(
-        "INSERT INTO dirty (kind, id, urgency, pull) VALUES (?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE"
-        " SET urgency = min(urgency, excluded.urgency), pull = max(pull, excluded.pull)",
-        [
-            (invalidation.kind.value, object_id, urgency, pull)
-            for _, object_id, counts in found
-            if counts and object_id is not None
-        ],
-    )
+    slice_of = _by_ids if _is_by_ids(spec, invalidation) else _by_rows
+    found = slice_of(store, spec, invalidation, json.loads(str(cursor)), limit)
+    asked = [(kind, object_id, urgency, fetch) for _, object_id, counts in found if counts and object_id is not None]
+    _mark_many(store, asked)
     if len(found) < limit:
-        store.db.execute("DELETE FROM sweep WHERE seq = ?", (seq,))
+        _finish(store, seq)
     else:  # as JSON: a bare text that looks like a number would become one in this column
-        store.db.execute("UPDATE sweep SET cursor = ? WHERE seq = ?", (json.dumps(found[-1][0]), seq))
+        store.db.execute("UPDATE bulk_invalidation SET cursor = ? WHERE seq = ?", (json.dumps(found[-1][0]), seq))
     return True
+
+
+def _mark_many(store: Store, asked: Iterable[tuple[str, int | str, int, bool]]) -> None:
+    store.db.executemany(
+        "INSERT INTO render_queue (kind, id, urgency, needs_fetch) VALUES (?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE"
+        " SET urgency = min(urgency, excluded.urgency), needs_fetch = max(needs_fetch, excluded.needs_fetch)",
+        asked,
+    )
+
+
+def _finish(store: Store, seq: int) -> None:
+    store.db.execute("DELETE FROM bulk_invalidation WHERE seq = ?", (seq,))
 
 
 Found = list[tuple[int | str, int | str | None, bool]]
@@ -193,7 +263,7 @@ def _by_rows(store: Store, spec: TableSpec, invalidation: BulkInvalidation, curs
 
 
 def _not_elsewhere(store: Store, invalidation: BulkInvalidation, identity: str) -> str:
-    """SQL: whether another sweep does not name this id."""
+    """SQL: whether no other bulk invalidation names this id."""
     table, column = invalidation.unless
     if table not in store.tables:
         return "1"
@@ -201,7 +271,7 @@ def _not_elsewhere(store: Store, invalidation: BulkInvalidation, identity: str) 
 
 
 def counts(store: Store) -> dict[str, int]:
-    """How many objects wait to be rendered, to be pulled, and how many sweeps are open."""
-    waiting, fetches = store.db.execute("SELECT count(*), coalesce(sum(pull), 0) FROM dirty").fetchone()
-    invalidations = store.db.execute("SELECT count(*) FROM sweep").fetchone()[0]
-    return {"objects": waiting, "pulls": fetches, "sweeps": invalidations}
+    """How many objects wait to be rendered, how many of them to be fetched first, and the open bulk invalidations."""
+    objects, fetches = store.db.execute("SELECT count(*), coalesce(sum(needs_fetch), 0) FROM render_queue").fetchone()
+    invalidations = store.db.execute("SELECT count(*) FROM bulk_invalidation").fetchone()[0]
+    return {"objects": objects, "fetches": fetches, "bulk_invalidations": invalidations}

@@ -20,8 +20,7 @@ from cdc.messages import unconfirmed
 from cdc.messages.contact_emails import EmailRule, mark_of, note_new, told
 from cdc.messages.ledger import Ledger, LedgerEntry
 from cdc.model import RANK, Action, Kind, ObjectRef, Rendered, Urgency
-from cdc.protocols import Clock, Mapper
-from cdc.replica.rows import ReplicaRows
+from cdc.protocols import Clock, Mapper, RowReader
 from cdc.state.store import Store
 
 log = structlog.get_logger(__name__)
@@ -58,13 +57,13 @@ class RenderRequest(NamedTuple):
 class Renderer:
     """Renders objects into the outbox. Use inside a store transaction."""
 
-    def __init__(self, store: Store, rows: ReplicaRows, mapper: Mapper, clock: Clock) -> None:
+    def __init__(self, store: Store, rows: RowReader, mapper: Mapper, clock: Clock) -> None:
         self._store = store
         self._rows = rows
         self._mapper = mapper
         self._clock = clock
         self.ledger = Ledger(store)
-        self.minimum_changed_at: int = store.meta("minimum_changed_at", 0)
+        self.minimum_changed_at = store.meta.minimum_changed_at
         self._has_letters = bool(
             store.db.execute("SELECT 1 FROM dead_letter WHERE reason = 'render' LIMIT 1").fetchone()
         )
@@ -78,6 +77,15 @@ class Renderer:
         self.rendered = 0
         self.enqueued = 0
         self.unchanged = 0
+
+    def reread(self) -> None:
+        """A transaction was undone: forget what memory holds of it."""
+        self.ledger.reload()
+        self.minimum_changed_at = self._store.meta.minimum_changed_at
+
+    def raise_minimum_changed_at(self, minimum_changed_at: int) -> None:
+        """No ``changed_at`` from now on is lower, in epoch milliseconds."""
+        self.minimum_changed_at = self._store.meta.minimum_changed_at = minimum_changed_at
 
     def render(self, ref: ObjectRef, cause: RenderRequest) -> list[ObjectRef]:
         """Render one object. Returns referred objects that were never rendered (they have to be, too)."""
@@ -199,7 +207,7 @@ class Renderer:
         if not was_led or cause.urgency is not Urgency.LIVE:
             return False
         return not any(
-            self._rows.find(pull.table, pull.column, pull.value) for pull in self._mapper.fetches(ref, self._rows)
+            self._rows.find(fetch.table, fetch.column, fetch.value) for fetch in self._mapper.fetches(ref, self._rows)
         )
 
     def _vanish_unseen(self, ref: ObjectRef, held: LedgerEntry, cause: RenderRequest) -> None:

@@ -107,7 +107,7 @@ def trail(store: Store, ref: ObjectRef, now_ms: int) -> Trail:
 def _unrendered(store: Store, ref: ObjectRef) -> Iterator[Whereabouts]:
     asked = render_queue.get(store, ref)
     if asked is not None:
-        why = "its rows are read from the server first" if asked.pull else "as soon as its turn comes"
+        why = "its rows are read from the server first" if asked.fetch else "as soon as its turn comes"
         yield Whereabouts("to be rendered", why)
 
 

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from cdc.engine.journal import Reached
 from cdc.kafka.record import KafkaRecord, Mark, Origin, RowChange, as_last, encode, mark_text, read_mark
 from cdc.model import Position, TableSchema, TableSpec
-from cdc.relay.published_schemas import Told
+from cdc.relay.published_schemas import PublishedSchemas
 from cdc.state.store import Store
 
 PIECE_BYTES: Final = 512 * 1024
@@ -38,14 +39,13 @@ class Piece(NamedTuple):
 class Journal:
     """Collects what happens to rows and writes it into the queue. One per state.
 
-    ``look`` tells, at the end of a piece: the position reached and its LSN, whether the store is complete, and
-    whether anything is held that only this state knows.
+    ``look`` tells where the state stands at the end of a piece.
     """
 
-    def __init__(self, store: Store, look: Callable[[], tuple[Position | None, int, bool, bool]]) -> None:
+    def __init__(self, store: Store, look: Callable[[], Reached]) -> None:
         self._store = store
         self._look = look
-        self.told = Told(store)
+        self.schemas = PublishedSchemas(store)
         self._heads: list[KafkaRecord] = []  # what the transaction at hand defines, before its rows
         self._noted: list[KafkaRecord] = []
         self._bytes = 0
@@ -116,14 +116,14 @@ class Journal:
 
     def publish(self, specs: Iterable[TableSpec]) -> None:
         """Tell of tables whose published columns are news, as a piece of its own."""
-        found = [self.told.published(spec) for spec in specs]
+        found = [self.schemas.published(spec) for spec in specs]
         self._queue_heads(encode(record) for record in found if record is not None)
 
     def define(self, schemas: Iterable[TableSchema]) -> None:
         """Tables are so from here on: in the piece of the transaction that says so, before its rows."""
         if self._row:
             return  # a transaction that goes on: its first piece had it
-        found = [self.told.define(schema, self._origin()) for schema in schemas]
+        found = [self.schemas.define(schema, self._origin()) for schema in schemas]
         self._heads += [encode(record) for record in found if record is not None]
         if self._source is None:
             heads, self._heads = self._heads, []
@@ -131,7 +131,7 @@ class Journal:
 
     def truncate(self, table: str) -> None:
         """The source emptied this table."""
-        self._heads.append(encode(self.told.truncate(table, self._origin())))
+        self._heads.append(encode(self.schemas.truncate(table, self._origin())))
 
     def _origin(self) -> Origin:
         if self._source is not None:
@@ -151,11 +151,15 @@ class Journal:
         position, lsn, complete, settled = self._look()
         return Mark(0, "", position or Position("", 0), lsn, is_complete=complete, is_settled=settled)
 
+    def loaded(self) -> None:
+        """All tables are read: rows that are not held were never there."""
+        self.blind.clear()
+
     def clear(self) -> None:
         """The store's transaction was undone."""
         self._noted, self._bytes, self._source, self._resume, self._heads, self._row = [], 0, None, None, [], 0
         self._source_row = self._noted_row = self._began = 0
-        self.told.reread()
+        self.schemas.reread()
 
     def _queue(self, noted: Sequence[KafkaRecord], *, is_end: bool, kept: list[KafkaRecord]) -> None:
         if not noted and not self._heads:

@@ -15,11 +15,10 @@ from cdc.model import TableSchema, TableSpec
 from cdc.state.schema import stored_columns
 from cdc.state.store import Store
 
-_META: Final = "relay_told"
 _TRUNCATE: Final = "TRUNCATE TABLE"
 
 
-class Told:
+class PublishedSchemas:
     """The newest record of each table; read again after a transaction was undone."""
 
     def __init__(self, store: Store) -> None:
@@ -30,7 +29,7 @@ class Told:
     def reread(self) -> None:
         """What the state says."""
         self._held = {}
-        for table, value in self._store.meta(_META, {}).items():
+        for table, value in self._store.meta.relay_schemas.items():
             record = decode(KafkaRecord(SCHEMA_KEY + table.encode(), value.encode()))
             assert isinstance(record, TableRecord)
             self._held[table] = record
@@ -80,7 +79,7 @@ class Told:
 
     def _keep(self) -> None:
         texts = {table: (encode(record).value or b"").decode() for table, record in self._held.items()}
-        self._store.set_meta(_META, texts)
+        self._store.meta.relay_schemas = texts
 
 
 def as_schema(record: TableRecord) -> TableSchema | None:

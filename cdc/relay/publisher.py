@@ -210,10 +210,10 @@ class Publisher:
     async def _done(self, mark: Mark) -> None:
         self._last, self._marked_at = mark, time.monotonic()
         assert self._state is not None
-        replica = self._state.replica
+        engine = self._state.engine
 
         def forget(store: Store) -> tuple[int, int]:
-            local.published(replica, mark.sequence)
+            local.published(engine, mark.sequence)
             return journal.waiting(store)
 
         self._waiting = await self._state.call(forget)
@@ -234,11 +234,11 @@ class Publisher:
     async def _call_look(self) -> Mark:
         """The state's position as a mark; the last one again while pieces wait, since it is ahead of them."""
         assert self._state is not None
-        replica, last = self._state.replica, self._last
+        engine, last = self._state.engine, self._last
 
         def look(store: Store) -> Mark:
-            kept_by = replica.journal
-            assert kept_by is not None
+            kept_by = engine.journal
+            assert isinstance(kept_by, journal.Journal)
             if journal.waiting(store)[0]:
                 return last or Mark(0, "", Position("", 0), 0)
             return kept_by.position()

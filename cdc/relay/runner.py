@@ -13,7 +13,7 @@ import structlog
 
 from cdc.components import Components
 from cdc.daemon import RETRY_START_S, Daemon, RunOptions
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.errors import ConfigError
 from cdc.kafka.connect import client_arguments, login_fault, refusal
 from cdc.kafka.record import KafkaRecord, Mark
@@ -74,10 +74,10 @@ class Relay(Daemon):
         """Rows are kept, nothing is rendered."""
         return RowsOnly(mapping)
 
-    def prepare(self, replica: Replica) -> None:
+    def prepare(self, engine: Engine) -> None:
         """Opening thread: bring the state level with the topic."""
-        self._name = prepare(replica, self._mark, self._topic())
-        replica.undo()  # what the state says now
+        self._name = prepare(engine, self._mark, self._topic())
+        engine.reread()  # what the state says now
 
     def _topic(self) -> Iterator[KafkaRecord]:
         """Opening thread: the topic's records, read in the loop."""

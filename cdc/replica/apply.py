@@ -6,49 +6,45 @@ LSN is past the change's transaction (a chunk read later, or a replay).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 from cdc.model import ABSENT, Absent, Cells, Change, DeleteRule, Image, Op, Row, TableSpec, Value
 from cdc.protocols import Mapper
 from cdc.replica.affected import AffectedObjects, When
 from cdc.replica.cascades import Cascades
+from cdc.replica.load_state import LoadState
 from cdc.replica.rows import ReplicaRows, Stored, TableRows
+from cdc.replica.tombstones import WHOLE_TABLE, Tombstones
 from cdc.replica.unread import Unread, UnreadRow
 from cdc.state.store import Store
-
-_WHOLE_TABLE: Final = ()
-"""The tombstone's key of a TRUNCATE: no row has an empty key."""
 
 
 class Applier:
     """Writes changes and chunk rows into the replica."""
 
     def __init__(
-        self, store: Store, rows: ReplicaRows, mapper: Mapper, cascades: Cascades, unread: Unread | None = None
+        self,
+        store: Store,
+        rows: ReplicaRows,
+        mapper: Mapper,
+        cascades: Cascades,
+        load: LoadState,
+        unread: Unread | None = None,
     ) -> None:
         self._store = store
+        self._load = load
         self._rows = rows
         self._mapper = mapper
         self._cascades = cascades
         self.unread = unread if unread is not None else Unread(store)
         self._derived = {spec.name for spec in store.tables.values() if spec.derived}
         self.affected_objects = AffectedObjects()
-        self.is_partial = False
-        """Whether chunks and pulls may still bring rows: older than the log, or ahead of it. Set by the load's state.
-
-        Then deletions leave tombstones, and a change whose row is already past it still touches what it bears on.
-        """
-        self.is_read_again = False
-        """Whether a topic tells anew which rows there are: one that comes as it is held is noted as met."""
-        self.is_told_in_part = False
+        self.has_partial_images = store.meta.has_partial_images
         """Whether the log was ever seen to hold images that are not whole: before-images then say little."""
         self.is_unordered = False
         """Whether rows come in another order than the source's: then deletions are remembered for good."""
         self.changes_applied = 0
-        self._graves: set[str] | None = None
-        """Tables that may have tombstones: a load asks four times a row, and most tables have none. Never shrinks."""
+        self.tombstones = Tombstones(store)
 
     def take_affected(self) -> AffectedObjects:
         """What was touched since the last call."""
@@ -63,7 +59,7 @@ class Applier:
         self.changes_applied += 1
         if change.op is Op.TRUNCATE:
             if self._remembers:
-                self._bury(change.table, _WHOLE_TABLE, when.lsn, cascades=False)
+                self.tombstones.add(change.table, WHOLE_TABLE, when.lsn, cascades=False)
             self.unread.drop_table(change.table, when.lsn)
             for stored in table.every():
                 self._delete(table, table.key_of(stored), None, when, cascades=False)
@@ -100,9 +96,8 @@ class Applier:
         if change.image is Image.WHOLE:
             unread.drop(name, key, when.lsn)
             return False
-        if not self.is_told_in_part:
-            self.is_told_in_part = True
-            self._store.set_meta("told_in_part", True)
+        if not self.has_partial_images:
+            self.has_partial_images = self._store.meta.has_partial_images = True
         held = table.get(key)
         if when.is_in(held) or (held is None and self._buried(name, key, when)):
             return False
@@ -132,7 +127,7 @@ class Applier:
         if told == spec.kept_by:
             return not self._mapper.keep(spec.name, row, self._rows)
         is_told_unchanged = not told and change.image is Image.PARTIAL
-        return is_told_unchanged and not self.is_partial and self.unread.can_read
+        return is_told_unchanged and not self._may_bring_rows and self.unread.can_read
 
     def take_read(self, row: UnreadRow, cells: Cells | None, lsn: int) -> None:
         """A row that had to be read, None if the server does not have it; it contains everything before ``lsn``.
@@ -161,10 +156,23 @@ class Applier:
                 self.unread.add(UnreadRow(foreign.child, children.key_of(stored), when.lsn, when.commit_ms))
         self._delete(table, key, None, when, cascades=False)
 
+    def reread(self) -> None:
+        """A transaction was undone: forget what memory holds of it."""
+        self.take_affected()
+        self.has_partial_images = self._store.meta.has_partial_images
+
+    @property
+    def _may_bring_rows(self) -> bool:
+        """Whether reads may still bring rows that are older than the log, or ahead of it.
+
+        Then deletions leave tombstones, and a change whose row is already past it still affects objects.
+        """
+        return not self._load.is_complete
+
     @property
     def _remembers(self) -> bool:
         """Whether deletions leave tombstones: rows may arrive that were read before them."""
-        return self.is_partial or self.is_unordered or self.unread.any
+        return not self._load.is_complete or self.is_unordered or self.unread.any
 
     def _write(
         self,
@@ -179,7 +187,7 @@ class Applier:
         held = table.get(key)
         spec = table.spec
         if when.is_in(held) or (held is None and self._buried(spec.name, key, when)):
-            self._touch_skipped(table, (before, cells), held, when)
+            self._note_skipped(table, (before, cells), held, when)
             return
         row = self._merged(table, cells, held if held is not None else merged_from)
         row.update(zip(spec.key, key, strict=True))  # a partial image may leave even its key to the before-image
@@ -190,10 +198,10 @@ class Applier:
             return
         values = tuple(row.get(c) for c in table.columns)
         if held is not None and values == held[:-1]:
-            if self.is_read_again:
+            if self._load.is_topic_read_again:  # note the row as met: a row that the topic does not bring is gone
                 table.put(values, when.row_lsn)
             if before != cells:  # a chunk or pull brought what this change did
-                self._touch_skipped(table, (before, cells), held, when)
+                self._note_skipped(table, (before, cells), held, when)
             return
         table.put(values, when.row_lsn, held)
         if spec.reference:
@@ -202,12 +210,12 @@ class Applier:
             self.affected_objects.add(
                 self._mapper.affected(spec.name, old, table.as_row(values), self._rows), when.commit_ms
             )
-            self._touch_before(table, before, held, values, when)
+            self._note_before(table, before, held, values, when)
 
-    def _touch_skipped(self, table: TableRows, images: Sequence[Cells | None], held: Stored | None, when: When) -> None:
+    def _note_skipped(self, table: TableRows, images: Sequence[Cells | None], held: Stored | None, when: When) -> None:
         """The change is in the replica already: a replay, or a pull was ahead of the log. What it bears on is still to
         be compared with what was sent; whoever else's pull brought the row did not touch it."""
-        if not (when.replayed or self.is_partial) or table.spec.keys_only:
+        if not (when.replayed or self._may_bring_rows) or table.spec.keys_only:
             return
         now = table.as_row(held) if held is not None else None
         for image in images:
@@ -215,11 +223,11 @@ class Applier:
                 affected = self._mapper.affected(table.spec.name, _row_of(table.spec, image), now, self._rows)
                 self.affected_objects.add(affected, when.commit_ms)
 
-    def _touch_before(
+    def _note_before(
         self, table: TableRows, before: Cells | None, held: Stored | None, after: Sequence[Value] | None, when: When
     ) -> None:
         """The row held was ahead of the log: what the row bore on before the change is told by the log alone."""
-        if not self.is_partial or held is None or before is None:
+        if not self._may_bring_rows or held is None or before is None:
             return
         row, image = table.as_row(held), _row_of(table.spec, before) or {}
         if any(row.get(column, value) != value for column, value in image.items()):
@@ -242,23 +250,23 @@ class Applier:
         spec = table.spec
         held = table.get(key)
         if when.is_in(held):
-            self._touch_skipped(table, (before,), held, when)
+            self._note_skipped(table, (before,), held, when)
             if cascades:  # the row came anew since; children that this pass or an older read brought did not
                 self._cascade(spec, key, _row_of(spec, before), when)
             return
         self.unread.drop(spec.name, key, when.lsn)
         if self._remembers:
-            self._bury(spec.name, key, when.lsn, cascades=cascades)
+            self.tombstones.add(spec.name, key, when.lsn, cascades=cascades)
         old = table.as_row(held) if held is not None else _row_of(spec, before)
         if held is not None:
             table.delete(key, held)
             if spec.reference:
                 self._rows.forget_references()
-        elif table.journal is not None:
-            table.journal.delete(spec, key, None)
+        elif table.listener is not None:
+            table.listener.delete(spec, key, None)
         if old is not None and not spec.keys_only:
             self.affected_objects.add(self._mapper.affected(spec.name, old, None, self._rows), when.commit_ms)
-            self._touch_before(table, before, held, None, when)
+            self._note_before(table, before, held, None, when)
         if cascades:
             self._cascade(spec, key, old, when)
 
@@ -319,10 +327,12 @@ class Applier:
             parent = cells[at]
             if parent is None or isinstance(parent, Absent):
                 continue
-            buried = self._tombstone(foreign.parent, (parent,))[1]
+            buried = self.tombstones.last(foreign.parent, (parent,))[1]
             if buried > lsn:
                 if foreign.rule is DeleteRule.CASCADE:
-                    self._bury(spec.name, key, buried, cascades=True)  # for children that a later chunk may bring
+                    self.tombstones.add(
+                        spec.name, key, buried, cascades=True
+                    )  # for children that a later chunk may bring
                     return None
                 cells = (*cells[:at], None, *cells[at + 1 :])
         return cells
@@ -331,27 +341,7 @@ class Applier:
         """Whether the row was deleted after this image."""
         if not self._remembers:
             return False
-        return max(self._tombstone(table, key)[0], self._tombstone(table, _WHOLE_TABLE)[0]) > when.lsn
-
-    def _tombstone(self, table: str, key: Sequence[Value]) -> tuple[int, int]:
-        """The LSNs of the key's last deletion, and of its last one that cascaded."""
-        if self._graves is None:
-            self._graves = {name for (name,) in self._store.db.execute("SELECT DISTINCT tbl FROM tombstone")}
-        if table not in self._graves:
-            return -1, -1
-        row: tuple[int, int] | None = self._store.db.execute(
-            "SELECT lsn, cascaded FROM tombstone WHERE tbl = ? AND key = ?", (table, json.dumps(list(key)))
-        ).fetchone()
-        return row or (-1, -1)
-
-    def _bury(self, table: str, key: Sequence[Value], lsn: int, *, cascades: bool) -> None:
-        if self._graves is not None:
-            self._graves.add(table)
-        self._store.db.execute(
-            "INSERT INTO tombstone (tbl, key, lsn, cascaded) VALUES (?, ?, ?, ?) ON CONFLICT (tbl, key) DO UPDATE"
-            " SET lsn = max(lsn, excluded.lsn), cascaded = max(cascaded, excluded.cascaded)",
-            (table, json.dumps(list(key)), lsn, lsn if cascades else -1),
-        )
+        return max(self.tombstones.last(table, key)[0], self.tombstones.last(table, WHOLE_TABLE)[0]) > when.lsn
 
 
 def _key(cells: Cells, width: int) -> tuple[Value, ...]:

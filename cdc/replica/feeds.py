@@ -17,17 +17,22 @@ from cdc.state.store import Store
 
 log = structlog.get_logger(__name__)
 
-_OFFSETS, _ORDER, _FED, _WHOLE = "topic_offsets", "row_order", "fed_ms", "topic_is_whole"
-
 
 class Feeds:
-    """Holds the order of rows in memory; to be made anew after a transaction was undone."""
+    """Holds the order of rows in memory; ``reread`` after a transaction was undone."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._order = RowOrder(store.meta(_ORDER, None))
-        self.is_whole: bool = store.meta(_WHOLE, False)
+        self._meta = store.meta
+        self._order = RowOrder()
+        self.is_whole = False
         """Whether what was read of the relay's topic is the whole store."""
+        self.reread()
+
+    def reread(self) -> None:
+        """Take the values from the state."""
+        self._order = RowOrder(self._meta.row_order)
+        self.is_whole = self._meta.is_topic_whole
 
     def lsn(self, told: ReportedPosition) -> int:
         """The LSN of a record's rows. Raises StateError once LSNs have no room for another log of the source."""
@@ -45,15 +50,15 @@ class Feeds:
                 "source_log_changed", topic=told.partition, position=str(told.position), logs=self._order.epochs
             )
         if self._order.is_to_be_kept:  # rows of this commit carry LSNs of it
-            self._store.set_meta(_ORDER, self._order.dump())
+            self._meta.row_order = self._order.dump()
         return lsn
 
     def take(self, feed: Feed, now_ms: int) -> None:
         """Keep offsets and bad records with the rows they belong to."""
-        self._store.set_meta(_FED, now_ms)
+        self._meta.fed_ms = now_ms
         if feed.offsets is not None:
-            self._store.set_meta(_OFFSETS, {**self.offsets(), **feed.offsets})
-            self._store.set_meta(_ORDER, self._order.dump())
+            self._meta.topic_offsets = {**self.offsets(), **feed.offsets}
+            self._meta.row_order = self._order.dump()
         if feed.is_whole is not None:
             self.note_whole(feed.is_whole)
         self._store.db.executemany(
@@ -65,21 +70,19 @@ class Feeds:
         """What the relay says."""
         if is_whole != self.is_whole:
             self.is_whole = is_whole
-            self._store.set_meta(_WHOLE, is_whole)
+            self._meta.is_topic_whole = is_whole
 
     def forget_offsets(self) -> None:
         """The topics are read from their beginning again."""
-        self._store.set_meta(_OFFSETS, {})
+        self._meta.topic_offsets = {}
 
     def fed_ms(self) -> int:
         """When something was last taken, or it was seen that there is nothing; epoch milliseconds."""
-        held: int = self._store.meta(_FED, 0)
-        return held
+        return self._meta.fed_ms
 
     def offsets(self) -> Mapping[str, int]:
         """Per ``topic/partition`` where to read on."""
-        held: dict[str, int] = self._store.meta(_OFFSETS, {})
-        return held
+        return self._meta.topic_offsets
 
 
 def bad_records(store: Store) -> list[tuple[BadRecord, int]]:

@@ -1,106 +1,168 @@
-"""How far each table has been read from the server, and which of them have to be read again.
+"""How far the replica is loaded, as one state with named transitions. Kept in the state file, so a restart goes on.
 
-A table whose rows changed without row events (a DDL, a statement in the log, a gap in the log) is *doubtful*: it gets a
-**floor**, the place from which on its rows must be read. Every row that a read brings then counts as of the floor at
-least, so a row that is older than the floor when the whole table is through is not on the server any more.
+============================ ============================================================= ======================
+phase                        what is read from the server                                  rendered at its end
+============================ ============================================================= ======================
+NEW                          nothing yet
+LOADING_REFERENCES, LOADING  reference tables, then all others                             everything
+READING_REFERENCES_AGAIN,    stale tables, which keep their rows meanwhile                 what the read changed
+READING_AGAIN
+FETCHING_REFERENCES,         reference tables, then only rows by key (``start = "latest"``)  nothing: there is no end
+FETCHING
+COMPLETE                     nothing: the log tells everything
+============================ ============================================================= ======================
+
+Before COMPLETE an object's rows are fetched by key before the object is rendered.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
-from types import MappingProxyType
-from typing import Final, NamedTuple
+from enum import StrEnum
+from typing import Final
 
-from cdc.model import Position
-from cdc.state.store import Store
+from cdc.state.meta import Meta
+
+NO_LSN: Final = -1
 
 
-class RequiredPosition(NamedTuple):
-    """``place``: what a read of the table must contain. ``lsn``: just behind it, for rows read so.
+class Phase(StrEnum):
+    """See the module's table."""
 
-    ``by_statement``: the rows changed without a metadata lock, so that having seen ``place`` in the server's log does
-    not mean that a read contains it (``cdc/snapshot/required_position.py``).
+    NEW = "new"
+    LOADING_REFERENCES = "loading_references"
+    LOADING = "loading"
+    READING_REFERENCES_AGAIN = "reading_references_again"
+    READING_AGAIN = "reading_again"
+    FETCHING_REFERENCES = "fetching_references"
+    FETCHING = "fetching"
+    COMPLETE = "complete"
+
+
+_AFTER_REFERENCES: Final = {
+    Phase.LOADING_REFERENCES: Phase.LOADING,
+    Phase.READING_REFERENCES_AGAIN: Phase.READING_AGAIN,
+    Phase.FETCHING_REFERENCES: Phase.FETCHING,
+}
+_BEFORE_REFERENCES: Final = {after: before for before, after in _AFTER_REFERENCES.items()}
+_RENDERS_ALL: Final = {
+    Phase.READING_REFERENCES_AGAIN: Phase.LOADING_REFERENCES,
+    Phase.READING_AGAIN: Phase.LOADING,
+}
+
+
+class LoadState:
+    """The phase, and two positions in the log as LSNs. Use inside a store transaction; ``reread`` after an undo.
+
+    ``covered_lsn``: changes up to there are not rendered one by one, because the end of the load renders everything.
+    ``settled_lsn``: nothing is rendered before the log has passed it, since rows read from the server, or columns
+    assumed from it, may be ahead of the log. -1 stands for none.
     """
 
-    place: Position
-    lsn: int
-    by_statement: bool
-
-
-RequiredPositions = Mapping[str, RequiredPosition]
-"""By table; a table that is not doubtful is not in it."""
-
-NO_FLOORS: Final[RequiredPositions] = MappingProxyType({})
-
-
-class LoadState(NamedTuple):
-    """Where a table's load goes on, whether it is through, and how many rows it has brought."""
-
-    cursor: str | None
-    done: bool
-    rows: int
-
-
-class Loads:
-    """The state's ``load`` and ``reload`` tables. Use inside a store transaction; ``reread`` after one was undone."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.required_positions: dict[str, RequiredPosition] = {}
+    def __init__(self, meta: Meta) -> None:
+        self._meta = meta
+        self.phase = Phase.NEW
+        self.is_complete = False
+        """Whether the replica holds all rows that it needs."""
+        self.covered_lsn = NO_LSN
+        self.settled_lsn = NO_LSN
+        self.is_topic_read_again = False
+        """Whether a topic that is read from its beginning tells anew which rows there are."""
         self.reread()
 
     def reread(self) -> None:
-        """Take the floors from the state."""
-        known = self._store.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'reload'").fetchone()
-        rows = self._store.db.execute("SELECT tbl, place, lsn, by_statement FROM reload") if known else ()
-        self.required_positions = {
-            table: RequiredPosition(Position(**json.loads(place)), lsn, bool(by_statement))
-            for table, place, lsn, by_statement in rows
+        """Take the state from the file: the transaction that changed it was undone."""
+        held = self._meta.load_state
+        self._set(Phase(held.get("phase", Phase.NEW)))
+        self.covered_lsn = int(held.get("covered_lsn", NO_LSN))
+        self.settled_lsn = int(held.get("settled_lsn", NO_LSN))
+        self.is_topic_read_again = bool(held.get("is_topic_read_again", False))
+
+    # -------------------------------------------------------------------------------------------------- questions
+
+    @property
+    def are_references_loaded(self) -> bool:
+        """Whether all reference tables are held: before that nothing is fetched or rendered."""
+        return self.phase is not Phase.NEW and self.phase not in _AFTER_REFERENCES
+
+    @property
+    def reads_whole_tables(self) -> bool:
+        """Whether other than reference tables are read as a whole, too."""
+        return self.phase not in (Phase.NEW, Phase.FETCHING_REFERENCES, Phase.FETCHING, Phase.COMPLETE)
+
+    @property
+    def renders_all_at_end(self) -> bool:
+        """Whether the end of the load renders every object, so that a bulk invalidation until then adds nothing."""
+        return self.phase in (Phase.LOADING_REFERENCES, Phase.LOADING)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether all tables are read that have to be read as a whole."""
+        return self.phase in (Phase.FETCHING, Phase.COMPLETE)
+
+    def covers(self, lsn: int) -> bool:
+        """Whether a change at this LSN is rendered by the end of the load, and not by itself."""
+        return lsn <= self.covered_lsn and not self.is_complete
+
+    # ------------------------------------------------------------------------------------------------ transitions
+
+    def begin(self, phase: Phase, covered_lsn: int = NO_LSN) -> None:
+        """A fresh state starts: with LOADING_REFERENCES, FETCHING_REFERENCES, or COMPLETE where nothing is to load."""
+        self.covered_lsn = covered_lsn
+        self._keep(phase)
+
+    def references_read(self) -> None:
+        """All reference tables are held."""
+        self._keep(_AFTER_REFERENCES.get(self.phase, self.phase))
+
+    def columns_changed(self, *, with_references: bool) -> None:
+        """The mapping asks for other columns of some tables: they are loaded anew, then everything is rendered."""
+        self._keep(Phase.LOADING_REFERENCES if with_references else Phase.LOADING)
+
+    def tables_stale(self, *, with_references: bool) -> None:
+        """Some tables are to be read again; a load that goes on reads them too."""
+        phase = Phase.READING_AGAIN if self.is_complete else self.phase
+        self._keep(_BEFORE_REFERENCES.get(phase, phase) if with_references else phase)
+
+    def render_all_at_end(self) -> None:
+        """The end of the read that goes on is to render everything, not only what the read changed."""
+        self._keep(_RENDERS_ALL.get(self.phase, self.phase))
+
+    def topic_begun_again(self) -> None:
+        """A topic is read again from its beginning: it tells all rows, and everything is rendered behind it."""
+        self.is_topic_read_again = True
+        self.render_all_at_end()
+
+    def topic_read(self) -> None:
+        """The topic has told all rows that it holds."""
+        self.is_topic_read_again = False
+        self._keep(self.phase)
+
+    def cover(self, lsn: int) -> None:
+        """Changes up to this LSN are rendered by the end of the load."""
+        self.covered_lsn = lsn
+        self._keep(self.phase)
+
+    def settle_at(self, lsn: int) -> None:
+        """Render nothing before the log has passed this LSN."""
+        self.settled_lsn = max(self.settled_lsn, lsn)
+        self._keep(self.phase)
+
+    def completed(self, lsn: int) -> None:
+        """All tables are read; what was read may be ahead of the log up to this LSN."""
+        self.covered_lsn, self.settled_lsn = NO_LSN, lsn
+        self._keep(Phase.COMPLETE)
+
+    # ----------------------------------------------------------------------------------------------------- inside
+
+    def _set(self, phase: Phase) -> None:
+        self.phase = phase
+        self.is_complete = phase is Phase.COMPLETE
+
+    def _keep(self, phase: Phase) -> None:
+        self._set(phase)
+        self._meta.load_state = {
+            "phase": phase.value,
+            "covered_lsn": self.covered_lsn,
+            "settled_lsn": self.settled_lsn,
+            "is_topic_read_again": self.is_topic_read_again,
         }
-
-    def states(self) -> dict[str, LoadState]:
-        """Per mapped table."""
-        rows = self._store.db.execute("SELECT tbl, cursor, done, rows FROM load")
-        return {table: LoadState(cursor, bool(done), count) for table, cursor, done, count in rows}
-
-    def stale_table(self, table: str, floor: RequiredPosition, reason: str) -> None:
-        """The table has to be read again from its first row."""
-        held = self.required_positions.get(table)
-        if held is not None and held.by_statement:
-            floor = floor._replace(by_statement=True)  # a read must contain both
-        self.required_positions[table] = floor
-        self._store.db.execute(
-            "INSERT INTO reload (tbl, place, lsn, by_statement, reason) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (tbl) DO UPDATE SET place = excluded.place, lsn = excluded.lsn,"
-            " by_statement = excluded.by_statement, reason = excluded.reason",
-            (table, json.dumps(asdict(floor.place)), floor.lsn, int(floor.by_statement), reason),
-        )
-        self._store.db.execute("UPDATE load SET cursor = NULL, done = 0, rows = 0 WHERE tbl = ?", (table,))
-
-    def follow(self, position: Position) -> None:
-        """The log goes on at ``position``, elsewhere: it stands behind all floors, and only it can be found there."""
-        for table, floor in self.required_positions.items():
-            self.required_positions[table] = floor._replace(place=position)
-        self._store.db.execute("UPDATE reload SET place = ?", (json.dumps(asdict(position)),))
-
-    def reasons(self) -> dict[str, str]:
-        """Why tables are read again."""
-        return dict(self._store.db.execute("SELECT tbl, reason FROM reload"))
-
-    def take(self, table: str, cursor: str | None, count: int, *, done: bool) -> None:
-        """A chunk was applied."""
-        self._store.db.execute(
-            "UPDATE load SET cursor = ?, done = ?, rows = rows + ? WHERE tbl = ?", (cursor, int(done), count, table)
-        )
-
-    def unfinished(self, tables: Iterable[str]) -> set[str]:
-        """Those of these tables whose load is not through."""
-        states = self.states()
-        return {table for table in tables if table in states and not states[table].done}
-
-    def finish(self) -> None:
-        """Everything is through: no table is doubtful any more."""
-        self.required_positions = {}
-        self._store.db.execute("DELETE FROM reload")

@@ -40,7 +40,7 @@ def due(store: Store, transaction: Transaction, lsn: int, *, is_replay: bool) ->
         # It changes rows by statement: what is read before its COMMIT lacks them, so that is to find nothing known.
         if not is_replay:
             _forget(store, xa.xid, lsn)
-        store.db.execute("DELETE FROM prepared WHERE xid = ? AND lsn = ?", (xa.xid, lsn))
+        store.db.execute("DELETE FROM prepared_change WHERE xid = ? AND lsn = ?", (xa.xid, lsn))
         return Due((), ())
     try:
         return Due(_changes(store, transaction, lsn, is_replay=is_replay), transaction.stale)
@@ -68,7 +68,9 @@ def _changes(store: Store, transaction: Transaction, lsn: int, *, is_replay: boo
     if xa.step is XaStep.ROLLBACK:
         _forget(store, xa.xid, lsn)
         return ()
-    (prepared,) = store.db.execute("SELECT max(lsn) FROM prepared WHERE xid = ? AND lsn < ?", (xa.xid, lsn)).fetchone()
+    (prepared,) = store.db.execute(
+        "SELECT max(lsn) FROM prepared_change WHERE xid = ? AND lsn < ?", (xa.xid, lsn)
+    ).fetchone()
     if prepared is not None:
         if not _fits(store, xa.xid, prepared):
             raise _unknown("it was prepared under another mapping of columns", transaction)
@@ -79,15 +81,20 @@ def _changes(store: Store, transaction: Transaction, lsn: int, *, is_replay: boo
     raise _unknown("it was prepared before the place where reading began, or by statements", transaction)
 
 
+def is_any(store: Store) -> bool:
+    """Whether changes of any prepared transaction wait."""
+    return store.db.execute("SELECT 1 FROM prepared_change LIMIT 1").fetchone() is not None
+
+
 def _keep(store: Store, xid: str, lsn: int, changes: Iterable[Change]) -> None:
     """Also without changes: a COMMIT that finds nothing at all is one whose PREPARE was never read."""
-    store.db.execute("DELETE FROM prepared WHERE xid = ? AND lsn = ?", (xid, lsn))
+    store.db.execute("DELETE FROM prepared_change WHERE xid = ? AND lsn = ?", (xid, lsn))
     rest = iter(changes)
     part = 0
     while (some := list(islice(rest, PART_CHANGES))) or not part:
         columns = json.dumps({name: _columns(store.tables, name) for name in sorted({c.table for c in some})})
         row = (xid, lsn, part, columns, pack_changes(some))
-        store.db.execute("INSERT INTO prepared (xid, lsn, part, columns, changes) VALUES (?, ?, ?, ?, ?)", row)
+        store.db.execute("INSERT INTO prepared_change (xid, lsn, part, columns, changes) VALUES (?, ?, ?, ?, ?)", row)
         part += 1
 
 
@@ -102,7 +109,7 @@ def _unknown(why: str, transaction: Transaction) -> UnknownChangesError:
 
 def _fits(store: Store, xid: str, prepared: int) -> bool:
     """Whether the changes held are those of the columns mapped now."""
-    asked = store.db.execute("SELECT columns FROM prepared WHERE xid = ? AND lsn = ?", (xid, prepared))
+    asked = store.db.execute("SELECT columns FROM prepared_change WHERE xid = ? AND lsn = ?", (xid, prepared))
     return all(
         names == _columns(store.tables, table)
         for (columns,) in asked.fetchall()
@@ -115,7 +122,7 @@ def _parts(store: Store, xid: str, prepared: int, lsn: int) -> Iterator[Change]:
     part = 0
     while True:
         held = store.db.execute(
-            "SELECT changes FROM prepared WHERE xid = ? AND lsn = ? AND part = ?", (xid, prepared, part)
+            "SELECT changes FROM prepared_change WHERE xid = ? AND lsn = ? AND part = ?", (xid, prepared, part)
         ).fetchone()
         if held is None:
             break
@@ -125,7 +132,7 @@ def _parts(store: Store, xid: str, prepared: int, lsn: int) -> Iterator[Change]:
 
 
 def _forget(store: Store, xid: str, lsn: int) -> None:
-    store.db.execute("DELETE FROM prepared WHERE xid = ? AND lsn < ?", (xid, lsn))
+    store.db.execute("DELETE FROM prepared_change WHERE xid = ? AND lsn < ?", (xid, lsn))
 
 
 def _columns(tables: Mapping[str, TableSpec], name: str) -> list[str]:

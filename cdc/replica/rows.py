@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from cdc.model import Row, TableSpec, Value
-from cdc.relay.journal import Journal
 from cdc.state.schema import quoted, stored_columns, table_name
 
 T = TypeVar("T")
@@ -18,7 +17,17 @@ _BEFORE_ALL = -(1 << 63)
 Stored = tuple[Any, ...]
 """A row as SQLite gives it: the stored columns, then the LSN."""
 
-_NOT_TOLD: Final[Stored] = ("not told",)
+_NOT_GIVEN: Final[Stored] = ("not given",)
+
+
+class RowListener(Protocol):
+    """Hears of every row that is put or deleted, with its values by column name; None where there is no row."""
+
+    def put(
+        self, spec: TableSpec, key: Sequence[Any], before: dict[str, Any] | None, after: dict[str, Any]
+    ) -> None: ...
+
+    def delete(self, spec: TableSpec, key: Sequence[Any], before: dict[str, Any] | None) -> None: ...
 
 
 class TableRows:
@@ -27,8 +36,7 @@ class TableRows:
     def __init__(self, db: sqlite3.Connection, spec: TableSpec) -> None:
         self._db = db
         self.spec = spec
-        self.journal: Journal | None = None
-        """Hears of every row put or deleted (the relay)."""
+        self.listener: RowListener | None = None
         self.columns = stored_columns(spec)
         self.key_width = len(spec.key)
         name, columns = table_name(spec.name), ", ".join(quoted(c) for c in self.columns)
@@ -39,6 +47,7 @@ class TableRows:
         self._descending = f"SELECT {columns}, lsn FROM {name} WHERE {{column}} = ? ORDER BY {{order}}"
         self._put = f"INSERT OR REPLACE INTO {name} ({columns}, lsn) VALUES ({', '.join('?' * len(self.columns))}, ?)"
         self._delete = f"DELETE FROM {name} WHERE {where}"
+        self._clear = f"DELETE FROM {name}"
         self._older = f"SELECT {columns}, lsn FROM {name} WHERE lsn < ? LIMIT ?"
         self._all = f"SELECT rowid, {columns}, lsn FROM {name} WHERE rowid > ? ORDER BY rowid LIMIT {SLICE_ROWS}"
 
@@ -68,24 +77,28 @@ class TableRows:
         """Some stored rows of an older LSN."""
         return self._db.execute(self._older, (lsn, limit)).fetchall()
 
-    def put(self, values: Sequence[Value], lsn: int, held: Stored | None = _NOT_TOLD) -> None:
+    def put(self, values: Sequence[Value], lsn: int, held: Stored | None = _NOT_GIVEN) -> None:
         """Insert or replace a row; ``values`` in the order of ``columns``. ``held``: what it was, if that is known."""
-        if self.journal is not None:
+        if self.listener is not None:
             key = self.key_of(tuple(values))
-            before = self._as_dict(self.get(key) if held is _NOT_TOLD else held)
-            self.journal.put(self.spec, key, before, dict(zip(self.columns, values, strict=True)))
+            before = self._as_dict(self.get(key) if held is _NOT_GIVEN else held)
+            self.listener.put(self.spec, key, before, dict(zip(self.columns, values, strict=True)))
         try:
             self._db.execute(self._put, (*values, lsn))
         except OverflowError:  # BIGINT UNSIGNED over 2^63: SQLite's integers are signed, its text is not bounded
             wide = [str(v) if isinstance(v, int) and not -(1 << 63) <= v < 1 << 63 else v for v in values]
             self._db.execute(self._put, (*wide, lsn))
 
-    def delete(self, key: Sequence[Value], held: Stored | None = _NOT_TOLD) -> None:
+    def delete(self, key: Sequence[Value], held: Stored | None = _NOT_GIVEN) -> None:
         """Remove the row with this key. ``held``: what it was, if that is known."""
-        if self.journal is not None:
-            before = self._as_dict(self.get(key) if held is _NOT_TOLD else held)
-            self.journal.delete(self.spec, key, before)
+        if self.listener is not None:
+            before = self._as_dict(self.get(key) if held is _NOT_GIVEN else held)
+            self.listener.delete(self.spec, key, before)
         self._db.execute(self._delete, key)
+
+    def clear(self) -> None:
+        """Forget all rows, unheard: they are not deleted in the shop."""
+        self._db.execute(self._clear)
 
     def _as_dict(self, stored: Stored | None) -> dict[str, Any] | None:
         return dict(zip(self.columns, stored, strict=False)) if stored is not None else None
@@ -107,6 +120,11 @@ class ReplicaRows:
     def __init__(self, db: sqlite3.Connection, specs: Sequence[TableSpec]) -> None:
         self.tables = {spec.name: TableRows(db, spec) for spec in specs}
         self._references: dict[str, Any] = {}
+
+    def listen(self, listener: RowListener) -> None:
+        """From now on ``listener`` hears of every row put or deleted."""
+        for table in self.tables.values():
+            table.listener = listener
 
     def get(self, table: str, *key: Value) -> Row | None:
         """See ``RowReader``."""

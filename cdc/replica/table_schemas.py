@@ -16,7 +16,8 @@ from cdc.state.store import Store
 def keep(store: Store, schemas: Iterable[TableSchema], lsn: int) -> None:
     """These columns hold from ``lsn`` on. Use inside a store transaction."""
     store.db.executemany(
-        "INSERT OR REPLACE INTO shape (name, lsn, tbl, columns, until, is_there, lost) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO table_schema (name, lsn, tbl, columns, until, is_present, lost)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 one.name,
@@ -35,24 +36,24 @@ def keep(store: Store, schemas: Iterable[TableSchema], lsn: int) -> None:
 def at(store: Store, lsn: int) -> list[TableSchema]:
     """What held at this place, as far as it is known."""
     rows = store.db.execute(  # SQLite gives the row that max() was found in
-        "SELECT name, tbl, columns, until, is_there, lost, max(lsn) FROM shape WHERE lsn <= ? GROUP BY name",
+        "SELECT name, tbl, columns, until, is_present, lost, max(lsn) FROM table_schema WHERE lsn <= ? GROUP BY name",
         (lsn,),
     )
     return [
-        TableSchema(name, table, columns, _place(until), bool(is_there), tuple(json.loads(lost)))
-        for name, table, columns, until, is_there, lost, _ in rows
+        TableSchema(name, table, columns, _place(until), bool(is_present), tuple(json.loads(lost)))
+        for name, table, columns, until, is_present, lost, _ in rows
     ]
 
 
 def missing(store: Store) -> list[str]:
     """Mapped tables and columns that the shop has no more, in words: their last values stay."""
     found = []
-    newest = "SELECT tbl, is_there, lost, max(lsn) FROM shape WHERE tbl != '' GROUP BY name"
-    for table, is_there, lost, _ in store.db.execute(newest):
+    newest = "SELECT tbl, is_present, lost, max(lsn) FROM table_schema WHERE tbl != '' GROUP BY name"
+    for table, is_present, lost, _ in store.db.execute(newest):
         spec = store.tables.get(table)
         if spec is None or not spec.required:
             continue
-        if not is_there:
+        if not is_present:
             found.append(f"table {table} is gone")
         found += [f"column {table}.{column} is gone" for column in json.loads(lost)]
     return found
@@ -60,7 +61,7 @@ def missing(store: Store) -> list[str]:
 
 def forget(store: Store) -> None:
     """LogPositions so far have nothing to do with those to come."""
-    store.db.execute("DELETE FROM shape")
+    store.db.execute("DELETE FROM table_schema")
 
 
 def _place(text: str) -> Position | None:

@@ -28,7 +28,7 @@ class UnreadRow(NamedTuple):
 
 
 class Unread:
-    """The state's ``unread`` table. ``can_read`` False: there is no server to read from."""
+    """The state's table ``unread_row``. ``can_read`` False: there is no server to read from."""
 
     def __init__(self, store: Store, *, can_read: bool = True) -> None:
         self._store = store
@@ -39,8 +39,8 @@ class Unread:
 
     def reread(self) -> None:
         """Look whether the state has any."""
-        known = self._store.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'unread'").fetchone()
-        self.any = bool(known) and self._store.db.execute("SELECT 1 FROM unread LIMIT 1").fetchone() is not None
+        known = self._store.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'unread_row'").fetchone()
+        self.any = bool(known) and self._store.db.execute("SELECT 1 FROM unread_row LIMIT 1").fetchone() is not None
 
     def add(self, row: UnreadRow) -> None:
         """The row has to be read, anew if it is being read now. UnsupportedEventError if there is no server."""
@@ -51,7 +51,7 @@ class Unread:
                 hint='read the log through the server (source.kind = "binlog"), or have it write whole rows',
             )
         self._store.db.execute(
-            "INSERT INTO unread VALUES (?, ?, ?, ?) ON CONFLICT (tbl, key) DO UPDATE SET"
+            "INSERT INTO unread_row (tbl, key, lsn, commit_ms) VALUES (?, ?, ?, ?) ON CONFLICT (tbl, key) DO UPDATE SET"
             " lsn = max(lsn, excluded.lsn), commit_ms = max(commit_ms, excluded.commit_ms)",
             (row.table, _text(row.key), row.lsn, row.commit_ms),
         )
@@ -61,18 +61,18 @@ class Unread:
         """Whether the row has to be read."""
         if not self.any:
             return False
-        found = self._store.db.execute("SELECT 1 FROM unread WHERE tbl = ? AND key = ?", (table, _text(key)))
+        found = self._store.db.execute("SELECT 1 FROM unread_row WHERE tbl = ? AND key = ?", (table, _text(key)))
         return found.fetchone() is not None
 
     def due(self, limit: int) -> list[UnreadRow]:
         """Those told of first."""
-        rows = self._store.db.execute("SELECT tbl, key, lsn, commit_ms FROM unread ORDER BY lsn LIMIT ?", (limit,))
+        rows = self._store.db.execute("SELECT tbl, key, lsn, commit_ms FROM unread_row ORDER BY lsn LIMIT ?", (limit,))
         return [UnreadRow(table, tuple(json.loads(key)), lsn, ms) for table, key, lsn, ms in rows]
 
     def is_current(self, row: UnreadRow) -> bool:
         """Whether the log has said no more of the row since it was ``due``, nor all of it."""
         found = self._store.db.execute(
-            "SELECT 1 FROM unread WHERE tbl = ? AND key = ? AND lsn = ?", (row.table, _text(row.key), row.lsn)
+            "SELECT 1 FROM unread_row WHERE tbl = ? AND key = ? AND lsn = ?", (row.table, _text(row.key), row.lsn)
         )
         return found.fetchone() is not None
 
@@ -87,7 +87,7 @@ class Unread:
             self._drop("tbl = ? AND lsn <= ?", (table, lsn))
 
     def _drop(self, where: str, arguments: tuple[object, ...]) -> None:
-        if self._store.db.execute(f"DELETE FROM unread WHERE {where}", arguments).rowcount:
+        if self._store.db.execute(f"DELETE FROM unread_row WHERE {where}", arguments).rowcount:
             self.reread()
 
 

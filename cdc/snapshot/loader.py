@@ -2,7 +2,7 @@
 
 One thread of its own, for as long as the log is followed. Each chunk is durable before the next is read, so a killed
 load goes on where it was. Objects that a live change touches do not wait for their chunk: their rows are read by key
-(``Replica.to_pull``).
+(``SnapshotIngest.to_fetch``).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import TypeVar
 
 import structlog
 
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.engine.state_thread import StateThread
 from cdc.errors import SourceDisconnectedError
 from cdc.model import Cells, DeleteRule, FetchByKey, ForeignKey, ObjectRef, TableSpec
-from cdc.replica.load_state import LoadState, RequiredPosition, RequiredPositions
+from cdc.replica.table_loads import RequiredPosition, RequiredPositions, TableLoad
 from cdc.replica.unread import UnreadRow
 from cdc.snapshot.reader import Chunk, RowLoader
 from cdc.snapshot.required_position import Snapshot, contains
@@ -29,10 +29,10 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-PULL_BATCH = 50  # objects pulled under one snapshot
+FETCH_BATCH = 50  # objects fetched under one snapshot
 READ_BATCH = 100  # rows that the log told only in part, read between two commits
-PULL_ROUNDS = 5  # an item's order, the order's customer ...: deeper than any object's rows lie
-LOOK_EVERY_S = 1.0  # sweeps and commands ask for pulls without a commit that is told
+FETCH_ROUNDS = 5  # an item's order, the order's customer ...: deeper than any object's rows lie
+LOOK_EVERY_S = 1.0  # sweeps and commands ask for fetches without a commit that wakes the loader
 PROGRESS_EVERY_S = 10.0
 RETRY_MIN_S, RETRY_MAX_S = 0.5, 30.0
 LAG_WAIT_S = 0.05  # until the engine shows what the log has shown already
@@ -40,11 +40,11 @@ LAG_TRIES = 100
 
 
 class Loader(threading.Thread):
-    """Loads what is missing and what is to be read again, and serves pulls while the replica is not complete.
+    """Loads what is missing and what is to be read again, and serves fetches while the replica is not complete.
 
     At any time it reads rows that the log tells only in part.
 
-    Without ``Replica.loads_everything`` (``start = "latest"``) only reference tables are loaded.
+    Without ``LoadState.reads_whole_tables`` (``start = "latest"``) only reference tables are loaded.
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class Loader(threading.Thread):
         super().__init__(name="loader", daemon=True)
         self._reader = reader
         self._state = state
-        self._replica: Replica = state.replica
-        self._order = load_order(self._replica.tables, keys)
+        self._engine: Engine = state.engine
+        self._order = load_order(self._engine.tables, keys)
         self._chunk_rows = chunk_rows
         self._on_failure = on_failure
         self._ending = threading.Event()
-        self._pull_wanted = threading.Event()
+        self._work_wanted = threading.Event()
         self._said = 0.0
         self.rows = 0
         self.table = ""
@@ -72,17 +72,17 @@ class Loader(threading.Thread):
     @property
     def is_done(self) -> bool:
         """Whether every table and row is read that has to be. Fetches may wait all the same."""
-        return self._replica.is_loaded and not self._replica.unread.any
+        return self._engine.load.is_loaded and not self._engine.unread.any
 
     def wake(self) -> None:
-        """Something was committed: perhaps an object waits for its pull, or a table to be read again."""
-        if not self._replica.complete or self._replica.unread.any:
-            self._pull_wanted.set()
+        """Something was committed: perhaps an object waits to be fetched, or a table to be read again."""
+        if not self._engine.load.is_complete or self._engine.unread.any:
+            self._work_wanted.set()
 
     def stop(self) -> None:
         """End after the read at hand."""
         self._ending.set()
-        self._pull_wanted.set()
+        self._work_wanted.set()
 
     def run(self) -> None:
         """Load, retrying lost connections with back-off; anything else is told to the daemon."""
@@ -90,7 +90,7 @@ class Loader(threading.Thread):
         while not self._ending.is_set():
             try:
                 while not self._ending.is_set():
-                    self._pull_wanted.clear()
+                    self._work_wanted.clear()
                     if not self._work():
                         self._rest()
                     failures = 0
@@ -108,57 +108,57 @@ class Loader(threading.Thread):
                 self._reader.close()
 
     def _work(self) -> bool:
-        """Read one chunk or finish a load, pulls first; False when there is nothing to do."""
+        """Read one chunk or finish a load, fetches first; False when there is nothing to do."""
         self._read_unread()
-        if self._replica.complete:
+        if self._engine.load.is_complete:
             return False
-        self._serve_pulls()  # first: a killed run may have left some, and then nobody wakes us
+        self._serve_fetches()  # first: a killed run may have left some, and then nobody wakes us
         task = self._call(self._next)
         if task is not None:
             self._load(*task)
             return True
         self.table = ""
-        if self._replica.is_loaded or self._ending.is_set():
+        if self._engine.load.is_loaded or self._ending.is_set():
             return False
-        if not self._replica.references_loaded:
-            self._call(self._replica.references_done)
+        if not self._engine.load.are_references_loaded:
+            self._call(self._engine.ingest.references_read)
         else:
             seen = self._reader.position()
-            self._call(lambda: self._replica.load_done(seen))
+            self._call(lambda: self._engine.ingest.load_done(seen))
             log.info("load_done", rows=self.rows)
         return True
 
     def _rest(self) -> None:
         """Wait to be woken; while objects may be asked for without a commit that is told, look now and then."""
-        if self._replica.complete and not self._replica.unread.any:
+        if self._engine.load.is_complete and not self._engine.unread.any:
             self._reader.close()
-            self._pull_wanted.wait()
+            self._work_wanted.wait()
         else:
-            self._pull_wanted.wait(LOOK_EVERY_S)
+            self._work_wanted.wait(LOOK_EVERY_S)
 
-    def _next(self) -> tuple[TableSpec, LoadState, RequiredPosition | None] | None:
+    def _next(self) -> tuple[TableSpec, TableLoad, RequiredPosition | None] | None:
         """The table to read on in: reference tables before all others."""
-        loads = self._replica.load_state()
+        loads = self._engine.table_loads.states()
         for spec in self._order:
             if not loads[spec.name].done and (spec.reference or self._wants_all):
-                return spec, loads[spec.name], self._replica.loads.required_positions.get(spec.name)
+                return spec, loads[spec.name], self._engine.table_loads.required_positions.get(spec.name)
         return None
 
     @property
     def _wants_all(self) -> bool:
         """Whether other than reference tables are loaded, which then are through."""
-        return self._replica.references_loaded and self._replica.loads_everything
+        return self._engine.load.are_references_loaded and self._engine.load.reads_whole_tables
 
-    def _load(self, spec: TableSpec, held: LoadState, floor: RequiredPosition | None) -> None:
+    def _load(self, spec: TableSpec, held: TableLoad, required: RequiredPosition | None) -> None:
         self.table = spec.name
         if held.cursor is None:
             self._reader.forget(spec.name)
-        chunk = self._read(lambda: self._reader.chunk(spec.name, held.cursor, self._chunk_rows), _snapshot, [floor])
+        chunk = self._read(lambda: self._reader.chunk(spec.name, held.cursor, self._chunk_rows), _snapshot, [required])
         if chunk is None:
             return
         is_taken = self._call(
-            lambda: self._replica.load_chunk(
-                spec.name, chunk.rows, chunk.safe, chunk.cursor, done=chunk.done, floor=floor, exists=chunk.exists
+            lambda: self._engine.ingest.load_chunk(
+                spec.name, chunk.rows, chunk.safe, chunk.cursor, done=chunk.done, required=required, exists=chunk.exists
             )
         )
         self.rows += len(chunk.rows) if is_taken else 0
@@ -172,10 +172,10 @@ class Loader(threading.Thread):
         snapshot_of: Callable[[T], Snapshot],
         required_positions: Sequence[RequiredPosition | None],
     ) -> T | None:
-        """What ``read`` gives once it contains the floors; None if it never does, or when told to end."""
+        """What ``read`` gives once it contains the required positions; None if it never does, or when told to end."""
         for _ in range(LAG_TRIES):
             found = read()
-            if all(floor is None or contains(snapshot_of(found), floor) for floor in required_positions):
+            if all(required is None or contains(snapshot_of(found), required) for required in required_positions):
                 return found
             if self._ending.wait(LAG_WAIT_S):
                 return None
@@ -186,8 +186,8 @@ class Loader(threading.Thread):
 
         Those of a table that was dropped stay as they are held, like its other rows.
         """
-        while self._replica.unread.any and not self._ending.is_set():
-            rows, lsn = self._call(lambda: self._replica.unread_rows(READ_BATCH))
+        while self._engine.unread.any and not self._ending.is_set():
+            rows, lsn = self._call(lambda: self._engine.ingest.unread_rows(READ_BATCH))
             read: list[tuple[UnreadRow, Cells | None]] = []
             kept = [row for row in rows if not self._reader.has(row.table)]
             for row in rows:
@@ -197,35 +197,35 @@ class Loader(threading.Thread):
                 if found is not None:
                     read.append((row, found[0] if found else None))
             seen = self._reader.position()
-            self._call(lambda: self._replica.take_unread(read, lsn, seen, kept))  # noqa: B023  # runs now
+            self._call(lambda: self._engine.ingest.take_unread(read, lsn, seen, kept))  # noqa: B023  # runs now
             if len(read) + len(kept) < len(rows):
                 return
 
-    def _serve_pulls(self) -> None:
+    def _serve_fetches(self) -> None:
         """Read the rows of touched objects until none waits."""
         while not self._ending.is_set():
-            refs: list[ObjectRef] = self._call(lambda: self._replica.to_pull(PULL_BATCH))
+            refs: list[ObjectRef] = self._call(lambda: self._engine.ingest.to_fetch(FETCH_BATCH))
             if not refs:
                 return
             asked: set[FetchByKey] = set()
-            for _ in range(PULL_ROUNDS):
+            for _ in range(FETCH_ROUNDS):
                 wanted, required_positions = self._call(lambda: self._wanted(refs, frozenset(asked)))  # noqa: B023  # runs now
                 if not wanted:
                     break
-                lowest = [required_positions.get(pull.table) for pull in wanted]
+                lowest = [required_positions.get(fetch.table) for fetch in wanted]
                 found = self._read(lambda: self._reader.by_key(wanted), _second, lowest)  # noqa: B023  # runs now
                 if found is None:
                     return
                 read, snapshot = found
-                if self._call(lambda: self._replica.pull(read, snapshot.safe, required_positions)):  # noqa: B023  # runs now
+                if self._call(lambda: self._engine.ingest.take_fetched(read, snapshot.safe, required_positions)):  # noqa: B023  # runs now
                     asked.update(wanted)
             seen = self._reader.position()
-            self._call(lambda: self._replica.pulled(refs, seen, frozenset(asked)))  # noqa: B023  # runs now
+            self._call(lambda: self._engine.ingest.fetched(refs, seen, frozenset(asked)))  # noqa: B023  # runs now
 
     def _wanted(
         self, refs: Sequence[ObjectRef], asked: frozenset[FetchByKey]
     ) -> tuple[list[FetchByKey], RequiredPositions]:
-        return self._replica.fetches_for(refs, asked), dict(self._replica.loads.required_positions)
+        return self._engine.ingest.fetches_for(refs, asked), dict(self._engine.table_loads.required_positions)
 
     def _call(self, work: Callable[[], T]) -> T:
         return self._state.submit(lambda _: work()).result()

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from cdc.binlog.gtid import GtidSet
 from cdc.model import Position
-from cdc.replica.load_state import RequiredPosition
+from cdc.replica.table_loads import RequiredPosition
 
 
 class Snapshot(NamedTuple):
@@ -25,15 +25,17 @@ class Snapshot(NamedTuple):
     exact: bool
 
 
-def contains(snapshot: Snapshot, floor: RequiredPosition) -> bool:
-    """Whether rows read under this snapshot contain the floor's place. False too while the server is another one."""
-    if _behind(snapshot.safe, floor.place):
+def contains(snapshot: Snapshot, required: RequiredPosition) -> bool:
+    """Whether rows read under this snapshot contain the required's place. False too while the server is another one."""
+    if _behind(snapshot.safe, required.position):
         return True
-    if snapshot.exact or not _behind(snapshot.noted, floor.place):
+    if snapshot.exact or not _behind(snapshot.noted, required.position):
         return False
-    if not floor.by_statement:
+    if not required.by_statement:
         return True
-    return bool(floor.place.gtid) and GtidSet.parse(snapshot.noted.gtid).contains(GtidSet.parse(floor.place.gtid))
+    return bool(required.position.gtid) and GtidSet.parse(snapshot.noted.gtid).contains(
+        GtidSet.parse(required.position.gtid)
+    )
 
 
 def _behind(place: Position, other: Position) -> bool:

@@ -7,8 +7,6 @@ is always newer. A row's LSN says: everything that happened before that place is
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from cdc.errors import StateError
 from cdc.model import LSN_FILE_BITS, LSN_OFFSET_BITS, Position
 from cdc.state.store import Store
@@ -18,12 +16,18 @@ class LogPositions:
     """Where the source stands and how places become LSNs. Use inside a store transaction."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
-        self._base: int = store.meta("lsn_base", 0)
-        self.high: int = store.meta("applied_lsn", 0)
+        self._meta = store.meta
+        self._base = 0
+        self.high = 0
         """The highest LSN ever applied."""
-        held = store.meta("position", None)
-        self.position: Position | None = Position(**held) if held else None
+        self.position: Position | None = None
+        self.reread()
+
+    def reread(self) -> None:
+        """Take the values from the state: the transaction that changed them was undone."""
+        self._base = self._meta.lsn_base
+        self.high = self._meta.applied_lsn
+        self.position = self._meta.position
 
     def lsn(self, position: Position) -> int:
         """The position as an integer that SQLite can compare. Raises StateError past 33 million log files."""
@@ -46,8 +50,8 @@ class LogPositions:
         """The source has been applied up to here."""
         self.position = position
         self.high = max(self.high, self.lsn(position))
-        self._store.set_meta("position", asdict(position))
-        self._store.set_meta("applied_lsn", self.high)
+        self._meta.position = position
+        self._meta.applied_lsn = self.high
 
     def current(self) -> int:
         """The LSN of the position reached; 0 before the first."""
@@ -56,5 +60,11 @@ class LogPositions:
     def begin_epoch(self, position: Position) -> None:
         """From here on the log is another one: every LSN to come is above every LSN so far."""
         self._base = (self.high >> LSN_OFFSET_BITS) + 1
-        self._store.set_meta("lsn_base", self._base)
+        self._meta.lsn_base = self._base
+        self.advance(position)
+
+    def restore(self, position: Position, lsn: int) -> None:
+        """A state that is rebuilt: the source has been applied up to here, and this is the position's LSN."""
+        self._base = self._meta.lsn_base = (lsn >> LSN_OFFSET_BITS) - position.file_number
+        self.high = 0
         self.advance(position)

@@ -38,24 +38,25 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITH
 CREATE TABLE IF NOT EXISTS tombstone (
     tbl TEXT NOT NULL, key TEXT NOT NULL, lsn INTEGER NOT NULL, cascaded INTEGER NOT NULL DEFAULT -1,
     PRIMARY KEY (tbl, key)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS load (
+CREATE TABLE IF NOT EXISTS mapped_table (tbl TEXT PRIMARY KEY, signature TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS table_load (
     tbl TEXT PRIMARY KEY, signature TEXT NOT NULL, cursor TEXT, done INTEGER NOT NULL DEFAULT 0,
     rows INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS reload (
-    tbl TEXT PRIMARY KEY, place TEXT NOT NULL, lsn INTEGER NOT NULL, by_statement INTEGER NOT NULL,
+CREATE TABLE IF NOT EXISTS stale_table (
+    tbl TEXT PRIMARY KEY, position TEXT NOT NULL, lsn INTEGER NOT NULL, by_statement INTEGER NOT NULL,
     reason TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS shape (
+CREATE TABLE IF NOT EXISTS table_schema (
     name TEXT NOT NULL, lsn INTEGER NOT NULL, tbl TEXT NOT NULL, columns TEXT NOT NULL, until TEXT NOT NULL,
-    is_there INTEGER NOT NULL, lost TEXT NOT NULL, PRIMARY KEY (name, lsn)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS found (kind TEXT NOT NULL, id NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS dirty (
-    kind TEXT NOT NULL, id NOT NULL, urgency INTEGER NOT NULL, pull INTEGER NOT NULL DEFAULT 0,
-    not_before INTEGER NOT NULL DEFAULT 0, commit_ms INTEGER NOT NULL DEFAULT 0, force INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (kind, id)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS dirty_ready ON dirty (pull, urgency, not_before);
-CREATE TABLE IF NOT EXISTS sweep (
+    is_present INTEGER NOT NULL, lost TEXT NOT NULL, PRIMARY KEY (name, lsn)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS resync_found (kind TEXT NOT NULL, id NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS render_queue (
+    kind TEXT NOT NULL, id NOT NULL, urgency INTEGER NOT NULL, needs_fetch INTEGER NOT NULL DEFAULT 0,
+    not_before_lsn INTEGER NOT NULL DEFAULT 0, commit_ms INTEGER NOT NULL DEFAULT 0,
+    is_forced INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS render_queue_ready ON render_queue (needs_fetch, urgency, not_before_lsn);
+CREATE TABLE IF NOT EXISTS bulk_invalidation (
     seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, tbl TEXT NOT NULL, id_column TEXT NOT NULL, column_name TEXT NOT NULL,
-    value, urgency INTEGER NOT NULL, not_before INTEGER NOT NULL DEFAULT 0, cursor INTEGER NOT NULL DEFAULT -1,
+    value, urgency INTEGER NOT NULL, not_before_lsn INTEGER NOT NULL DEFAULT 0, cursor INTEGER NOT NULL DEFAULT -1,
     unless_table TEXT NOT NULL DEFAULT '', unless_column TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS ledger (
     kind TEXT NOT NULL, id NOT NULL,
@@ -87,10 +88,10 @@ CREATE TABLE IF NOT EXISTS dead_letter (
     at_ms INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, position TEXT NOT NULL,
     UNIQUE (kind, id));
 CREATE INDEX IF NOT EXISTS dead_letter_time ON dead_letter (at_ms);
-CREATE TABLE IF NOT EXISTS prepared (
+CREATE TABLE IF NOT EXISTS prepared_change (
     xid TEXT NOT NULL, lsn INTEGER NOT NULL, part INTEGER NOT NULL, columns TEXT NOT NULL, changes BLOB NOT NULL,
     PRIMARY KEY (xid, lsn, part)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS unread (
+CREATE TABLE IF NOT EXISTS unread_row (
     tbl TEXT NOT NULL, key TEXT NOT NULL, lsn INTEGER NOT NULL, commit_ms INTEGER NOT NULL, PRIMARY KEY (tbl, key));
 CREATE TABLE IF NOT EXISTS unknown (
     kind TEXT NOT NULL, id NOT NULL, due_ms INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, id)) WITHOUT ROWID;
@@ -154,21 +155,21 @@ def _index_ddl(spec: TableSpec, columns: tuple[str, ...]) -> str:
 def create(
     connection: sqlite3.Connection, specs: Iterable[TableSpec], indexes: dict[str, set[tuple[str, ...]]]
 ) -> None:
-    """Create what is missing; a mapped table whose columns changed is emptied and marked for loading.
+    """Create what is missing; a mapped table whose columns changed is emptied.
 
     ``indexes``: per table the further columns that cascades look children up by. Runs inside a transaction.
     """
     for statement in FIXED.split(";\n"):
         if statement.strip():
             connection.execute(statement)
-    held = dict(connection.execute("SELECT tbl, signature FROM load"))
+    held = dict(connection.execute("SELECT tbl, signature FROM mapped_table"))
     for spec in specs:
         if held.get(spec.name) != signature(spec):
             connection.execute(f"DROP TABLE IF EXISTS {table_name(spec.name)}")
             connection.execute(_table_ddl(spec))
             connection.execute(
-                "INSERT INTO load (tbl, signature) VALUES (?, ?) ON CONFLICT (tbl) DO UPDATE"
-                " SET signature = excluded.signature, cursor = NULL, done = 0, rows = 0",
+                "INSERT INTO mapped_table (tbl, signature) VALUES (?, ?) ON CONFLICT (tbl) DO UPDATE"
+                " SET signature = excluded.signature",
                 (spec.name, signature(spec)),
             )
         wanted = {*spec.indexes, *indexes.get(spec.name, set())}

@@ -1,4 +1,4 @@
-"""The state file: one SQLite connection, its lock, its transactions and its single values.
+"""The state file: one SQLite connection, its lock, its transactions and its single values (``meta``).
 
 All use is from the state thread (or from one command while no daemon runs); commits are on disk when they return.
 """
@@ -6,18 +6,17 @@ All use is from the state thread (or from one command while no daemon runs); com
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from cdc.errors import SetupError, StateError
 from cdc.model import TableSpec
 from cdc.state import migrations, schema
 from cdc.state.copies import STATE_FILE, make_private, remove_abandoned_copies
+from cdc.state.meta import Meta
 
 LOCK_FILE = "lock"
 
@@ -56,6 +55,7 @@ class Store:
     ) -> None:
         self.folder = folder
         self.tables = {spec.name: spec for spec in tables}
+        self._indexes = indexes or {}
         self._lock: int | None = None
         probe_folder(folder)
         if exclusive:
@@ -65,7 +65,8 @@ class Store:
         try:
             make_private(path)
             self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
-            self._set_up(indexes or {}, create=create)
+            self.meta = Meta(self.db)
+            self._set_up(create=create)
         except sqlite3.Error as error:
             self.close()
             raise StateError(f"state file {path}: {error}", hint="restore it, or remove it to import afresh") from error
@@ -81,7 +82,7 @@ class Store:
                 hint="stop that one first, or give this one its own state.dir",
             ) from None
 
-    def _set_up(self, indexes: dict[str, set[tuple[str, ...]]], *, create: bool) -> None:
+    def _set_up(self, *, create: bool) -> None:
         self.db.execute("PRAGMA busy_timeout = 10000")
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = FULL")  # a group is on disk before anything in it is sent
@@ -95,7 +96,7 @@ class Store:
         with self.transaction():
             migrations.migrate(self.db, self.folder, may_write=create)
             if create:
-                schema.create(self.db, self.tables.values(), indexes)
+                schema.create(self.db, self.tables.values(), self._indexes)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -114,17 +115,12 @@ class Store:
                 ) from error
             raise
 
-    def meta(self, key: str, default: Any) -> Any:
-        """A single value (JSON), or ``default``."""
-        row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return json.loads(row[0]) if row else default
-
-    def set_meta(self, key: str, value: Any) -> None:
-        """Set a single value (anything JSON takes)."""
-        self.db.execute(
-            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            (key, json.dumps(value)),
-        )
+    def start_over(self) -> None:
+        """Forget everything, inside the caller's transaction: all tables are laid out anew, as in a fresh folder."""
+        names = self.db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+        for (name,) in names.fetchall():
+            self.db.execute(f"DROP TABLE {schema.quoted(name)}")
+        schema.create(self.db, self.tables.values(), self._indexes)
 
     def close(self) -> None:
         """Close the file and give up the lock. May be called twice."""

@@ -58,7 +58,7 @@ def test_a_day_through_relay_broker_and_two_members(mariadb: Server, tmp_path: P
             rig.wait_for_equality(120.0)
             topics.until_nothing_waits(members, 60.0)
             wait_until(lambda: members[0].ledger() == members[1].ledger(), 30, "the ledgers are equal")
-            assert members[0].replica() == members[1].replica()
+            assert members[0].engine() == members[1].engine()
         finally:
             for daemon in (relay, *members):
                 if daemon.is_running:

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cdc.clock import SystemClock
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.model import Change, Op, Position, TableSpec, Transaction, Value
 from cdc.replica.cascades import core_foreign_keys
+from cdc.replica.load_state import Phase
 from cdc.settings.config import ApplySettings
 from cdc.settings.mapping import MappingSettings
 from mappers.mapping import MagentoMapping
@@ -115,21 +116,21 @@ def rows() -> Iterable[Row]:
     """Row changes a second from decoded changes to committed outbox rows."""
     limit = ApplySettings().max_rows
     with tempfile.TemporaryDirectory() as folder:
-        replica = Replica(Path(folder), MagentoMapping(MappingSettings()), core_foreign_keys(), SystemClock())
-        log = Log(replica.tables)
-        with replica.store.transaction():
-            replica.begin(Position("binlog.000001", 4), complete=True)
-            replica.apply_group(_seeds(log))
+        engine = Engine(Path(folder), MagentoMapping(MappingSettings()), core_foreign_keys(), SystemClock())
+        log = Log(engine.tables)
+        with engine.store.transaction():
+            engine.moves.begin(Position("binlog.000001", 4), Phase.COMPLETE)
+            engine.apply_group(_seeds(log))
         work = list(order_log(log, 1, ORDERS, customers=CUSTOMERS, products=PRODUCTS))
         changes = sum(len(transaction.changes) for transaction in work)
         size = limit * len(work) // changes
         started = time.perf_counter()
         for at in range(0, len(work), size):
-            with replica.store.transaction():
-                replica.apply_group(work[at : at + size])
+            with engine.store.transaction():
+                engine.apply_group(work[at : at + size])
         seconds = time.perf_counter() - started
-        sent = replica.renderer.enqueued
-        replica.close()
+        sent = engine.renderer.enqueued
+        engine.close()
     yield Row(
         "decoded order rows → outbox (apply, render, compare, commit)",
         changes / seconds,

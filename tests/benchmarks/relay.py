@@ -12,13 +12,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cdc.clock import SystemClock
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.model import Position, Transaction
 from cdc.relay.local import prepare
 from cdc.relay.publisher import Publisher
 from cdc.relay.rows import RowsOnly
 from cdc.replica.cascades import core_foreign_keys
+from cdc.replica.load_state import Phase
 from cdc.settings.config import ApplySettings, load
 from cdc.settings.mapping import MappingSettings
 from mappers.mapping import MagentoMapping
@@ -29,21 +30,21 @@ from tests.kit.broker import Broker
 ORDERS = 4000
 
 
-def _replica(folder: str) -> Replica:
+def _engine(folder: str) -> Engine:
     mapper = RowsOnly(MagentoMapping(MappingSettings()))
-    return Replica(Path(folder), mapper, core_foreign_keys(), SystemClock())
+    return Engine(Path(folder), mapper, core_foreign_keys(), SystemClock())
 
 
-def _work(replica: Replica) -> list[Transaction]:
-    return list(order_log(Log(replica.tables), 1, ORDERS, customers=CUSTOMERS, products=PRODUCTS))
+def _work(engine: Engine) -> list[Transaction]:
+    return list(order_log(Log(engine.tables), 1, ORDERS, customers=CUSTOMERS, products=PRODUCTS))
 
 
 def _apply_alone() -> float:
     with tempfile.TemporaryDirectory() as folder:
-        replica = _replica(folder)
-        with replica.store.transaction():
-            replica.begin(Position("binlog.000001", 4), complete=True)
-        return asyncio.run(_through(replica, _work(replica), None))
+        engine = _engine(folder)
+        with engine.store.transaction():
+            engine.moves.begin(Position("binlog.000001", 4), Phase.COMPLETE)
+        return asyncio.run(_through(engine, _work(engine), None))
 
 
 class _Watch:
@@ -61,11 +62,11 @@ class _Watch:
         raise error
 
 
-async def _through(replica: Replica, work: Sequence[Transaction], publisher: Publisher | None, name: str = "") -> float:
+async def _through(engine: Engine, work: Sequence[Transaction], publisher: Publisher | None, name: str = "") -> float:
     """Seconds until all is applied, and published if somebody does."""
     queue = TransactionQueue(1 << 30)
-    state = StateThread(replica, queue, ApplySettings(), _Watch(publisher))
-    end = replica.places.lsn(work[-1].end)
+    state = StateThread(engine, queue, ApplySettings(), _Watch(publisher))
+    end = engine.positions.lsn(work[-1].end)
     state.start()
     publishing = None
     if publisher is not None:
@@ -75,7 +76,7 @@ async def _through(replica: Replica, work: Sequence[Transaction], publisher: Pub
     started = time.perf_counter()
     for transaction in work:
         queue.put(transaction)
-    while await state.call(lambda _: replica.places.current()) < end:  # noqa: ASYNC110  # the thread has no event
+    while await state.call(lambda _: engine.positions.current()) < end:  # noqa: ASYNC110  # the thread has no event
         await asyncio.sleep(0.01)
     if publisher is not None:
         await publisher.until_empty()
@@ -94,12 +95,12 @@ async def _relayed(broker: Broker, folder: str) -> tuple[float, int]:
     settings = load(None, {"kafka": {"brokers": [broker.bootstrap], "prefix": "bench"}})
     publisher = Publisher(settings, SystemClock())
     mark = await publisher.connect()
-    replica = _replica(folder)
-    name = prepare(replica, mark, ())
-    with replica.store.transaction():
-        replica.begin(Position("binlog.000001", 4), complete=True)
+    engine = _engine(folder)
+    name = prepare(engine, mark, ())
+    with engine.store.transaction():
+        engine.moves.begin(Position("binlog.000001", 4), Phase.COMPLETE)
     before = publisher.records
-    seconds = await _through(replica, _work(replica), publisher, name)
+    seconds = await _through(engine, _work(engine), publisher, name)
     return seconds, publisher.records - before
 
 
@@ -109,9 +110,9 @@ def rows() -> Iterable[Row]:
     with tempfile.TemporaryDirectory() as folder, Broker() as broker:
         relayed, records = asyncio.run(_relayed(broker, folder))
     with tempfile.TemporaryDirectory() as folder:
-        replica = _replica(folder)
-        changes = sum(len(transaction.changes) for transaction in _work(replica))
-        replica.close()
+        engine = _engine(folder)
+        changes = sum(len(transaction.changes) for transaction in _work(engine))
+        engine.close()
     note = f"{changes:,} changes"
     yield Row("relay: decoded order rows applied alone", changes / alone, "changes/s", "", note)
     yield Row(

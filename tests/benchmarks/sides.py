@@ -24,10 +24,11 @@ from cdc.binlog.assembly import Room
 from cdc.binlog.events import EventType
 from cdc.clock import SystemClock
 from cdc.collector import tune_collector
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.engine.state_thread import TransactionQueue
 from cdc.model import Position, Start, StartKind, Transaction
 from cdc.replica.cascades import core_foreign_keys
+from cdc.replica.load_state import Phase
 from cdc.settings.config import ApplySettings, SourceSettings, TlsMode, TlsSettings
 from cdc.settings.mapping import MappingSettings
 from cdc.source import dump
@@ -141,7 +142,7 @@ def _room(folder: str) -> Room:
 
 def _applied(transactions: Iterable[Transaction], folder: str) -> int:
     """Changes applied. A second thread reads ahead, as far as the queue lets it."""
-    replica = Replica(Path(folder), MagentoMapping(MappingSettings()), core_foreign_keys(), SystemClock())
+    engine = Engine(Path(folder), MagentoMapping(MappingSettings()), core_foreign_keys(), SystemClock())
     queue = TransactionQueue(SourceSettings().queue_mb << 20)
 
     def read() -> None:
@@ -150,14 +151,14 @@ def _applied(transactions: Iterable[Transaction], folder: str) -> int:
         is_read.set()
 
     is_read = threading.Event()
-    with replica.store.transaction():
-        replica.begin(Position("binlog.000001", 4), complete=True)
+    with engine.store.transaction():
+        engine.moves.begin(Position("binlog.000001", 4), Phase.COMPLETE)
     threading.Thread(target=read, daemon=True).start()
     while not is_read.wait(0.01) or len(queue):
-        with replica.store.transaction():
-            replica.apply_group(queue.drain(ApplySettings().max_rows, 0.1))
-    count = replica.progress.changes
-    replica.close()
+        with engine.store.transaction():
+            engine.apply_group(queue.drain(ApplySettings().max_rows, 0.1))
+    count = engine.progress.changes
+    engine.close()
     return count
 
 

@@ -21,11 +21,12 @@ from typing import Any
 
 from cdc.clock import SystemClock
 from cdc.collector import tune_collector
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.messages.outbox import Limits, ready
 from cdc.messages.receipts import Settlement, settle
 from cdc.model import Cells, Outcome, Position, TableSpec, Urgency, Value
 from cdc.replica.cascades import core_foreign_keys
+from cdc.replica.load_state import Phase
 from cdc.settings.config import ApplySettings
 from cdc.settings.mapping import MappingSettings
 from cdc.snapshot.loader import load_order
@@ -184,60 +185,60 @@ def _cells(spec: TableSpec, made: Made) -> Iterator[Cells]:
         yield tuple(row.get(column) for column in spec.columns)
 
 
-def _load(replica: Replica, orders: int) -> int:
+def _load(engine: Engine, orders: int) -> int:
     made = _tables(orders)
     count = 0
-    for spec in load_order(replica.tables, core_foreign_keys()):
+    for spec in load_order(engine.tables, core_foreign_keys()):
         source = _cells(spec, made[spec.name]()) if spec.name in made else iter(())
         done = False
         while not done:
             chunk = list(islice(source, CHUNK))
             done = len(chunk) < CHUNK
             count += len(chunk)
-            with replica.store.transaction():
-                replica.load_chunk(spec.name, chunk, _START, None, done=done)
+            with engine.store.transaction():
+                engine.ingest.load_chunk(spec.name, chunk, _START, None, done=done)
         if spec.name == "eav_attribute":
-            with replica.store.transaction():
-                replica.references_done()
-    with replica.store.transaction():
-        replica.load_done(_START)
+            with engine.store.transaction():
+                engine.ingest.references_read()
+    with engine.store.transaction():
+        engine.ingest.load_done(_START)
     return count
 
 
-def _render(replica: Replica) -> None:
+def _render(engine: Engine) -> None:
     working = True
     while working:
-        with replica.store.transaction():
-            working = replica.work()
+        with engine.store.transaction():
+            working = engine.work()
 
 
-def _deliver(replica: Replica) -> None:
+def _deliver(engine: Engine) -> None:
     limits = Limits(1000, 1 << 30)
     for rank in (0, 1, 2):
         for urgency in Urgency:
             while True:
-                with replica.store.transaction():
-                    entries = ready(replica.store, rank, 1 << 60, urgency, limits).entries
-                    settle(replica.store, [Settlement(entry, Outcome.ACCEPTED) for entry in entries], 0)
+                with engine.store.transaction():
+                    entries = ready(engine.store, rank, 1 << 60, urgency, limits).entries
+                    settle(engine.store, [Settlement(entry, Outcome.ACCEPTED) for entry in entries], 0)
                 if not entries:
                     break
 
 
-def _live(replica: Replica, orders: int) -> float:
-    log = Log(replica.tables)
+def _live(engine: Engine, orders: int) -> float:
+    log = Log(engine.tables)
     source = order_log(log, orders + 1, LIVE_ORDERS, customers=orders // 2, products=orders // 5)
     changes, seconds = 0, 0.0
     while group := list(islice(source, ApplySettings().max_rows // 6)):
         changes += sum(len(transaction.changes) for transaction in group)
         began = time.process_time()
-        with replica.store.transaction():
-            replica.apply_group(group)
+        with engine.store.transaction():
+            engine.apply_group(group)
         seconds += time.process_time() - began
     return changes / seconds
 
 
-def _used_mb(replica: Replica) -> float:
-    [(pages, free, size)] = replica.store.db.execute(
+def _used_mb(engine: Engine) -> float:
+    [(pages, free, size)] = engine.store.db.execute(
         "SELECT page_count, freelist_count, page_size FROM pragma_page_count(), pragma_freelist_count(),"
         " pragma_page_size()"
     ).fetchall()
@@ -248,22 +249,22 @@ def measure(orders: int) -> dict[str, float]:
     """Load, render, deliver, then live orders."""
     tune_collector()
     with tempfile.TemporaryDirectory() as folder:
-        replica = Replica(Path(folder), MagentoMapping(MappingSettings()), core_foreign_keys(), SystemClock())
-        with replica.store.transaction():
-            replica.begin(_START, complete=False)
+        engine = Engine(Path(folder), MagentoMapping(MappingSettings()), core_foreign_keys(), SystemClock())
+        with engine.store.transaction():
+            engine.moves.begin(_START, Phase.FETCHING_REFERENCES)
         began = time.process_time()
-        count = _load(replica, orders)
+        count = _load(engine, orders)
         loaded = time.process_time()
-        _render(replica)
+        _render(engine)
         rendered = time.process_time()
-        tables = [spec.name for spec in replica.tables]
-        kept = sum(replica.store.db.execute(f'SELECT count(*) FROM "r_{table}"').fetchone()[0] for table in tables)
-        objects = replica.renderer.rendered
-        queued = _used_mb(replica)
-        _deliver(replica)
-        delivered = _used_mb(replica)
-        live = _live(replica, orders)
-        replica.close()
+        tables = [spec.name for spec in engine.tables]
+        kept = sum(engine.store.db.execute(f'SELECT count(*) FROM "r_{table}"').fetchone()[0] for table in tables)
+        objects = engine.renderer.rendered
+        queued = _used_mb(engine)
+        _deliver(engine)
+        delivered = _used_mb(engine)
+        live = _live(engine, orders)
+        engine.close()
     return {
         "orders": orders, "rows": count, "rows_kept": kept, "objects": objects, "load": count / (loaded - began),
         "render": objects / (rendered - loaded), "live": live, "queued_mb": queued, "delivered_mb": delivered,

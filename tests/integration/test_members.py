@@ -102,7 +102,7 @@ class Stage:
             lambda: [pair for pair in zip_longest(first.ledger(), second.ledger()) if pair[0] != pair[1]],
             "the ledgers are equal",
         )
-        assert mapped(first.replica()) == mapped(second.replica())
+        assert mapped(first.engine()) == mapped(second.engine())
         assert self.sandbox.violations() == {}
 
     @staticmethod
@@ -120,11 +120,9 @@ class Stage:
             raise AssertionError(f"{late}: {found[:6]}") from None
 
 
-def mapped(replica: dict[str, list[tuple[object, ...]]]) -> dict[str, list[tuple[object, ...]]]:
+def mapped(engine: dict[str, list[tuple[object, ...]]]) -> dict[str, list[tuple[object, ...]]]:
     """Without values of attributes: who met one before its attribute kept it, mapped or not."""
-    return {
-        name: rows for name, rows in replica.items() if not name.endswith(("_int", "_text", "_varchar", "_decimal"))
-    }
+    return {name: rows for name, rows in engine.items() if not name.endswith(("_int", "_text", "_varchar", "_decimal"))}
 
 
 async def _push(member: Member) -> None:

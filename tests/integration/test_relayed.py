@@ -174,7 +174,7 @@ def test_a_compacted_topic_rebuilds_the_same_replica(writer: Writer, tmp_path: P
     with first.start(), member(tmp_path, writer, "second").start() as second:
         assert (first.wait(), second.wait()) == (0, 0)
 
-    assert second.replica() == first.replica()
+    assert second.engine() == first.engine()
     assert second.rows("SELECT entity_id, customer_id FROM r_sales_order") == [(7, None)]
     assert second.rows("SELECT entity_id, lastname FROM r_customer_entity") == [(2, "Name 29")]
 

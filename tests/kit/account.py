@@ -12,14 +12,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.members import handover
 from cdc.members.object_states import pack_state, unpack_state
 from cdc.messages import outbox, unconfirmed
 from cdc.messages.outbox import Entry, Limits
 from cdc.messages.receipts import Settlement, settle
 from cdc.model import Action, Change, Kind, ObjectRef, Outcome, Transaction, Urgency
-from tests.kit.toy import FixedClock, ToyMapper, toy_replica, transaction
+from tests.kit.toy import FixedClock, ToyMapper, toy_engine, transaction
 
 Fate = Literal["accepted", "landed", "late", "lost"]
 """Of a request: answered; arrived, or to arrive later, or never, and not answered."""
@@ -53,19 +53,19 @@ class Account:
         self.receipts: list[Receipt] = []
         self.hubspot: dict[ObjectRef, tuple[Action, str]] = {}
         self.late: list[Entry] = []
-        self.members: list[Replica] = []
+        self.members: list[Engine] = []
         self._read = [0] * self.count
         self.leader = 0
         for number in range(self.count):
             (self.folder / str(number)).mkdir()
-            self.members.append(toy_replica(self.folder / str(number), clock=self.clock))
+            self.members.append(toy_engine(self.folder / str(number), clock=self.clock))
             self.restart(number)
         self._lead(0, None)
 
     def close(self) -> None:
         """Close the states."""
-        for replica in self.members:
-            replica.close()
+        for engine in self.members:
+            engine.close()
 
     # ------------------------------------------------------------------------------------------------ what happens
 
@@ -76,13 +76,13 @@ class Account:
 
     def apply(self, member: int, limit: int = 1_000_000) -> None:
         """A member applies the next transactions as one group."""
-        replica = self.members[member]
-        at = replica.places.position
+        engine = self.members[member]
+        at = engine.positions.position
         assert at is not None
         group = [one for one in self.log if one.end.offset > at.offset][:limit]
         if group:
-            with replica.store.transaction():
-                replica.apply_group(group)
+            with engine.store.transaction():
+                engine.apply_group(group)
 
     def work(self, member: int) -> None:
         """A member renders what waits."""
@@ -136,34 +136,34 @@ class Account:
 
     def publish(self) -> None:
         """The leader tells what became of objects."""
-        replica = self.members[self.leader]
-        with replica.store.transaction():
-            states = handover.untold(replica, 1000)
+        engine = self.members[self.leader]
+        with engine.store.transaction():
+            states = handover.untold(engine, 1000)
         self.receipts += [Receipt(self.leader, state.ref, pack_state(state)) for state in states]
-        with replica.store.transaction():
-            handover.told(replica.store, states, len(self.receipts))
+        with engine.store.transaction():
+            handover.told(engine.store, states, len(self.receipts))
 
     def read(self, member: int, limit: int = 1_000_000) -> None:
         """A member that does not lead reads the next receipts."""
         if member == self.leader:
             return
-        replica = self.members[member]
-        first = handover.offset(replica.store) or 0
+        engine = self.members[member]
+        first = handover.offset(engine.store) or 0
         found = self.receipts[first : first + limit]
         if not found:
             return
         states = [unpack_state(one.ref, one.value) for one in found if one.ref is not None]
         is_other = found[-1].leader != member
-        with replica.store.transaction():
-            handover.take(replica, states, first + len(found), forget_own=is_other)
+        with engine.store.transaction():
+            handover.take(engine, states, first + len(found), forget_own=is_other)
 
     def restart(self, member: int) -> None:
         """A process ends at any moment and comes back as a follower."""
-        replica = self.members[member]
-        with replica.store.transaction():
-            handover.follow(replica)
-        with replica.store.transaction():
-            unconfirmed.note_interrupted(replica.store)
+        engine = self.members[member]
+        with engine.store.transaction():
+            handover.follow(engine)
+        with engine.store.transaction():
+            unconfirmed.note_interrupted(engine.store)
 
     def take_over(self, member: int, *, after_kill: bool) -> None:
         """A member leads from now on; the one before was killed, or told all it knew and steps down."""
@@ -179,10 +179,10 @@ class Account:
         self._lead(member, self.clock.now_ms() if last != member else None)
 
     def _lead(self, member: int, now_ms: int | None) -> None:
-        replica = self.members[member]
+        engine = self.members[member]
         self.receipts.append(Receipt(member))
-        with replica.store.transaction():
-            handover.lead(replica, now_ms)
+        with engine.store.transaction():
+            handover.lead(engine, now_ms)
         self.leader = member
 
     # --------------------------------------------------------------------------------------------------- what holds
@@ -204,7 +204,7 @@ class Account:
         """A member's outbox and what it is to render."""
         db = self.members[member].store.db
         pending = db.execute("SELECT kind, id, action, properties, blocked_by FROM outbox ORDER BY seq").fetchall()
-        return pending + db.execute("SELECT kind, id, 'dirty', not_before, force FROM dirty").fetchall()
+        return pending + db.execute("SELECT kind, id, 'queued', not_before_lsn, is_forced FROM render_queue").fetchall()
 
     def ledger(self, member: int) -> list[tuple[object, ...]]:
         """What a member knows of every object that HubSpot ever heard of."""
@@ -219,9 +219,9 @@ class Account:
 
     def expected(self) -> dict[ObjectRef, dict[str, str]]:
         """What HubSpot should hold: each object as its rows say."""
-        replica = self.members[0]
-        refs = [ObjectRef(Kind(kind), key) for kind, key in replica.store.db.execute("SELECT kind, id FROM ledger")]
-        made = {ref: ToyMapper().render(ref, replica.rows) for ref in refs}
+        engine = self.members[0]
+        refs = [ObjectRef(Kind(kind), key) for kind, key in engine.store.db.execute("SELECT kind, id FROM ledger")]
+        made = {ref: ToyMapper().render(ref, engine.rows) for ref in refs}
         return {
             ref: {name: value for name, value in one.properties.items() if value}
             for ref, one in made.items()

@@ -80,7 +80,7 @@ def replica_rows(state: Path) -> Rows:
     db = sqlite3.connect(f"file:{state / 'state.sqlite3'}?mode=ro", uri=True)
     try:
         db.row_factory = sqlite3.Row
-        keys = {row["tbl"]: row["signature"].split("|")[0].split(",") for row in db.execute("SELECT * FROM load")}
+        keys = {row["tbl"]: row["signature"].split("|")[0].split(",") for row in db.execute("SELECT * FROM table_load")}
         for table, key in keys.items():
             rows: dict[tuple[Value, ...], Mapping[str, Value]] = {}
             for row in db.execute(f'SELECT * FROM "r_{table}"'):

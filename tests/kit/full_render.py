@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from cdc.clock import SystemClock
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.messages import render_queue
 from cdc.model import Kind, ObjectRef, Position
+from cdc.replica.load_state import Phase
 from cdc.settings.config import Settings
 from cdc.snapshot.loader import load_order
 from cdc.source.extension_tables import with_primary_keys
@@ -29,31 +30,31 @@ def full_render(settings: Settings) -> State:
     identity = read_identity(connection)
     connection.close()
     with tempfile.TemporaryDirectory() as folder:
-        replica = Replica(Path(folder), mapper, keys, SystemClock())
-        loader = row_loader(settings, replica.tables, identity)
-        with replica.store.transaction():
-            replica.begin(Position("binlog.000001", 4), complete=False)
-            for spec in load_order(replica.tables, keys):
+        engine = Engine(Path(folder), mapper, keys, SystemClock())
+        loader = row_loader(settings, engine.tables, identity)
+        with engine.store.transaction():
+            engine.moves.begin(Position("binlog.000001", 4), Phase.FETCHING_REFERENCES)
+            for spec in load_order(engine.tables, keys):
                 cursor, done = None, False
                 while not done:
                     chunk = loader.chunk(spec.name, cursor, 5000)
                     cursor, done = chunk.cursor, chunk.done
-                    replica.load_chunk(spec.name, chunk.rows, Position("binlog.000001", 4), cursor, done=done)
-            replica.references_done()
-            replica.load_done(Position("binlog.000001", 4))
-            found = _rendered(replica, mapper, settings.mapping.namespace)
+                    engine.ingest.load_chunk(spec.name, chunk.rows, Position("binlog.000001", 4), cursor, done=done)
+            engine.ingest.references_read()
+            engine.ingest.load_done(Position("binlog.000001", 4))
+            found = _rendered(engine, mapper, settings.mapping.namespace)
         loader.close()
-        replica.close()
+        engine.close()
     return found
 
 
-def _rendered(replica: Replica, mapper: MagentoMapping, namespace: str) -> State:
+def _rendered(engine: Engine, mapper: MagentoMapping, namespace: str) -> State:
     refs: dict[ObjectRef, None] = {}
-    while render_queue.work_invalidation(replica.store, replica.places.high, 100_000):
-        refs.update((item.ref, None) for item in render_queue.ready(replica.store, replica.places.high, 1_000_000))
+    while render_queue.work_invalidation(engine.store, engine.positions.high, 100_000):
+        refs.update((item.ref, None) for item in render_queue.ready(engine.store, engine.positions.high, 1_000_000))
     found: State = {}
     for ref in refs:
-        made = mapper.render(ref, replica.rows)
+        made = mapper.render(ref, engine.rows)
         if made is None:
             continue
         links: dict[str, list[str]] = {}

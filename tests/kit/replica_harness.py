@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.messages.outbox import Limits, ready
 from cdc.messages.receipts import Settlement, settle
 from cdc.model import (
@@ -34,6 +34,7 @@ from cdc.model import (
 )
 from cdc.protocols import RowReader
 from cdc.replica.cascades import core_foreign_keys
+from cdc.replica.load_state import Phase
 from cdc.settings.mapping import MappingSettings
 from mappers.mapping import MagentoMapping
 from tests.kit.toy import FixedClock
@@ -65,24 +66,24 @@ class ReplicaHarness:
     def __init__(self, folder: Path, settings: MappingSettings, keys: Sequence[ForeignKey] | None = None) -> None:
         self.folder = folder
         self.mapper = CountingMapping(settings)
-        self.replica = Replica(
+        self.engine = Engine(
             folder, self.mapper, core_foreign_keys() if keys is None else keys, FixedClock(0), has_server=False
         )
-        self.replica.store.db.execute("PRAGMA synchronous = OFF")
-        if self.replica.places.position is None:
-            with self.replica.store.transaction():
-                self.replica.begin(FIRST, complete=True)
-        self._columns = {spec.name: spec.columns for spec in self.replica.tables}
-        self._keys = {spec.name: spec.key for spec in self.replica.tables}
+        self.engine.store.db.execute("PRAGMA synchronous = OFF")
+        if self.engine.positions.position is None:
+            with self.engine.store.transaction():
+                self.engine.moves.begin(FIRST, Phase.COMPLETE)
+        self._columns = {spec.name: spec.columns for spec in self.engine.tables}
+        self._keys = {spec.name: spec.key for spec in self.engine.tables}
         self._offset = 1000
         self.messages = 0
 
     def counts(self) -> Counter[str]:
         """What was done since the start: changes applied, touches, objects rendered, messages sent."""
         return Counter(
-            changes=self.replica.applier.changes_applied,
+            changes=self.engine.applier.changes_applied,
             affected_objects=self.mapper.affected_objects,
-            rendered=self.replica.renderer.rendered,
+            rendered=self.engine.renderer.rendered,
             sent=self.messages,
         )
 
@@ -124,12 +125,12 @@ class ReplicaHarness:
 
     def apply(self, group: Iterable[Transaction]) -> None:
         """Apply a group of transactions, and work off what waits to be rendered."""
-        with self.replica.store.transaction():
-            self.replica.apply_group(group)
+        with self.engine.store.transaction():
+            self.engine.apply_group(group)
         working = True
         while working:
-            with self.replica.store.transaction():
-                working = self.replica.work()
+            with self.engine.store.transaction():
+                working = self.engine.work()
 
     def sent(self) -> list[Message]:
         """The messages since the last call, in an order in which they may be sent; all are accepted."""
@@ -137,12 +138,12 @@ class ReplicaHarness:
         while batch := self._batch():
             found += batch
         self.messages += len(found)
-        left = self.replica.store.db.execute("SELECT count(*) FROM outbox").fetchone()[0]
+        left = self.engine.store.db.execute("SELECT count(*) FROM outbox").fetchone()[0]
         assert not left, f"{left} messages can never be sent"
         return found
 
     def _batch(self) -> list[Message]:
-        store = self.replica.store
+        store = self.engine.store
         found: list[Message] = []
         with store.transaction():
             for rank in RANKS:
@@ -163,7 +164,7 @@ class ReplicaHarness:
 
     def close(self) -> None:
         """Close the state."""
-        self.replica.close()
+        self.engine.close()
 
 
 @contextmanager

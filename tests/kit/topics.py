@@ -103,7 +103,7 @@ class Member(Daemon):
             " accepted_refs FROM ledger WHERE accepted_at > 0 ORDER BY kind, id"
         )
 
-    def replica(self) -> dict[str, list[tuple[Any, ...]]]:
+    def engine(self) -> dict[str, list[tuple[Any, ...]]]:
         """Its rows by table, without their LSNs: those may tell another order of topics."""
         tables = self.rows("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'r\\_%' ESCAPE '\\'")
         return {
@@ -122,9 +122,9 @@ class Member(Daemon):
             f"outbox ({columns}, tried_at, accepted_at, is what was accepted):",
             *map(repr, entries),
             "to be rendered (kind, id, urgency, pull, not_before, commit_ms, force):",
-            *map(repr, self.rows("SELECT * FROM dirty LIMIT 10")),
+            *map(repr, self.rows("SELECT * FROM render_queue LIMIT 10")),
             "to be loaded:",
-            *map(repr, self.rows("SELECT tbl FROM load WHERE done = 0")),
+            *map(repr, self.rows("SELECT tbl FROM table_load WHERE done = 0")),
             *(self.folder / "run.log").read_text(errors="replace").splitlines()[-12:],
         ]
         return "\n  ".join(found)
@@ -135,9 +135,12 @@ class Member(Daemon):
             "SELECT 1 FROM meta WHERE key = 'references_loaded'"
         ):
             return 1
-        [(outbox,)], [(dirty,)] = self.rows("SELECT count(*) FROM outbox"), self.rows("SELECT count(*) FROM dirty")
-        [(loading,)] = self.rows("SELECT count(*) FROM load WHERE done = 0")
-        return int(outbox) + int(dirty) + int(loading)
+        [(outbox,)], [(queued,)] = (
+            self.rows("SELECT count(*) FROM outbox"),
+            self.rows("SELECT count(*) FROM render_queue"),
+        )
+        [(loading,)] = self.rows("SELECT count(*) FROM table_load WHERE done = 0")
+        return int(outbox) + int(queued) + int(loading)
 
 
 def leader_of(members: Sequence[Member], limit_s: float = 40.0) -> Member:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.errors import RenderError
 from cdc.model import (
     BulkInvalidation,
@@ -24,6 +24,7 @@ from cdc.model import (
     Value,
 )
 from cdc.protocols import RowReader
+from cdc.replica.load_state import Phase
 
 CUSTOMERS = TableSpec("customers", ("id",), ("id", "email", "grp"))
 GROUPS = TableSpec("groups", ("id",), ("id", "code"), reference=True)
@@ -140,24 +141,24 @@ def delete(table: str, *cells: Value, cascades: bool = True) -> Change:
     return Change(table, Op.DELETE, cells, None, cascades)
 
 
-def toy_replica(folder: Path, *, complete: bool = True, clock: FixedClock | None = None) -> Replica:
-    """A replica of the toy shop, begun at offset 4."""
-    replica = Replica(folder, ToyMapper(), KEYS, clock or FixedClock())
-    if replica.places.position is None:
-        with replica.store.transaction():
-            replica.begin(position(4), complete=complete)
-            replica.renderer.minimum_changed_at = 0
-    return replica
+def toy_engine(folder: Path, *, phase: Phase = Phase.COMPLETE, clock: FixedClock | None = None) -> Engine:
+    """An engine of the toy shop, begun at offset 4."""
+    engine = Engine(folder, ToyMapper(), KEYS, clock or FixedClock())
+    if engine.positions.position is None:
+        with engine.store.transaction():
+            engine.moves.begin(position(4), phase)
+            engine.renderer.minimum_changed_at = 0
+    return engine
 
 
-def contents(replica: Replica) -> dict[str, list[tuple[object, ...]]]:
+def contents(engine: Engine) -> dict[str, list[tuple[object, ...]]]:
     """All rows without their LSNs."""
     return {
-        spec.name: sorted(stored[:-1] for stored in replica.rows.tables[spec.name].every()) for spec in replica.tables
+        spec.name: sorted(stored[:-1] for stored in engine.rows.tables[spec.name].every()) for spec in engine.tables
     }
 
 
-def outbox_rows(replica: Replica) -> dict[str, tuple[str, str, int]]:
+def outbox_rows(engine: Engine) -> dict[str, tuple[str, str, int]]:
     """The outbox: object → action, properties, changed_at."""
-    rows = replica.store.db.execute("SELECT kind, id, action, properties, changed_at FROM outbox ORDER BY seq")
+    rows = engine.store.db.execute("SELECT kind, id, action, properties, changed_at FROM outbox ORDER BY seq")
     return {f"{kind}-{key}": (action, properties, at) for kind, key, action, properties, at in rows}

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from cdc.cli.main import app
 from cdc.clock import SystemClock
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.errors import ConfigError
 from cdc.messages import dead_letters
 from cdc.model import Action, BadRecord, Feed, Kind, ObjectRef
@@ -26,12 +26,12 @@ def settings(tmp_path: Path) -> Path:
     path = tmp_path / "magento-cdc.toml"
     path.write_text(f'[sink]\nkind = "jsonl"\n[state]\ndir = "{tmp_path / "state"}"\n')
     held = load(path)
-    replica = Replica(held.state.dir, MagentoMapping(held.mapping), (), SystemClock(), has_server=False)
-    with replica.store.transaction():
-        replica.feeds.take(Feed(bad=tuple(BAD)), 1_700_000_000_000)
+    engine = Engine(held.state.dir, MagentoMapping(held.mapping), (), SystemClock(), has_server=False)
+    with engine.store.transaction():
+        engine.feeds.take(Feed(bad=tuple(BAD)), 1_700_000_000_000)
         letter = dead_letters.DeadLetter(ObjectRef(Kind.ORDER, 42), Action.UPSERT, 1, 2, "refused", "too long", "")
-        dead_letters.add(replica.store, letter)
-    replica.close()
+        dead_letters.add(engine.store, letter)
+    engine.close()
     return path
 
 

@@ -65,7 +65,7 @@ _LOST = """
 SELECT l.kind, l.id FROM ledger l WHERE l.rendered_hash IS NOT l.accepted_hash
  AND NOT (l.rendered_delete AND l.tried_at = 0 AND l.accepted_at = 0) AND NOT EXISTS (
  SELECT 1 FROM outbox o WHERE o.kind = l.kind AND o.id = l.id UNION ALL
- SELECT 1 FROM dirty o WHERE o.kind = l.kind AND o.id = l.id UNION ALL
+ SELECT 1 FROM render_queue o WHERE o.kind = l.kind AND o.id = l.id UNION ALL
  SELECT 1 FROM orphan o WHERE o.kind = l.kind AND o.id = l.id UNION ALL
  SELECT 1 FROM dead_letter o WHERE o.kind = l.kind AND o.id = l.id)
 """
@@ -104,7 +104,7 @@ class ChaosState(DirectState):
         rows = store.db.execute(
             "SELECT kind, id FROM outbox o WHERE rank = ? AND urgency = 0 AND blocked_by IS NULL AND action = 'UPSERT'"
             " AND not_before_ms <= ? AND rendered_ms < ?"
-            " AND NOT EXISTS (SELECT 1 FROM dirty d WHERE d.kind = o.kind AND d.id = o.id)",
+            " AND NOT EXISTS (SELECT 1 FROM render_queue d WHERE d.kind = o.kind AND d.id = o.id)",
             (ask.rank, context.clock.now_ms(), context.clock.now_ms() - context.settings.sink.max_delay_ms),
         )
         waiting = [ref for kind, key in rows if (ref := ObjectRef(Kind(kind), key)) not in context.in_flight_set]

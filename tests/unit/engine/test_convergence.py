@@ -10,10 +10,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.model import Cells, Change, Transaction
+from cdc.replica.load_state import Phase
 from tests.kit.example_count import example_count
-from tests.kit.toy import KEYS, TABLES, contents, delete, insert, position, toy_replica, transaction, update
+from tests.kit.toy import KEYS, TABLES, contents, delete, insert, position, toy_engine, transaction, update
 
 Rows = dict[str, dict[int, tuple[Any, ...]]]
 
@@ -90,13 +91,13 @@ def shop_of(transactions: list[list[tuple[str, str, int, int, int]]]) -> Shop:
     return shop
 
 
-def apply_all(replica: Replica, log: list[Transaction], cuts: list[int]) -> None:
+def apply_all(engine: Engine, log: list[Transaction], cuts: list[int]) -> None:
     """Apply the log in groups of the given sizes (again and again)."""
     at, turn = 0, 0
     while at < len(log):
         size = cuts[turn % len(cuts)]
-        with replica.store.transaction():
-            replica.apply_group(log[at : at + size])
+        with engine.store.transaction():
+            engine.apply_group(log[at : at + size])
         at, turn = at + size, turn + 1
 
 
@@ -108,16 +109,16 @@ def test_any_grouping_and_any_replay_ends_the_same(
     """Cut the log into any groups, go back to any place and read on: the replica is the database."""
     shop = shop_of(transactions)
     with tempfile.TemporaryDirectory() as folder:
-        replica = toy_replica(Path(folder))
-        apply_all(replica, shop.log, cuts)
+        engine = toy_engine(Path(folder))
+        apply_all(engine, shop.log, cuts)
         back = min(replay_from, len(shop.log))
         if shop.log:
-            with replica.store.transaction():
-                replica.rewind(shop.log[back - 1].end if back else position(4))
-            apply_all(replica, shop.log[back:], cuts)
+            with engine.store.transaction():
+                engine.moves.rewind(shop.log[back - 1].end if back else position(4))
+            apply_all(engine, shop.log[back:], cuts)
 
-        assert contents(replica) == expected(shop)
-        replica.close()
+        assert contents(engine) == expected(shop)
+        engine.close()
 
 
 @given(history, st.data())
@@ -135,10 +136,10 @@ def test_chunks_read_at_any_moment_end_the_same(
         return
     ends = [position(4), *(t.end for t in shop.log)]
     with tempfile.TemporaryDirectory() as folder:
-        replica = toy_replica(Path(folder), complete=False)
+        engine = toy_engine(Path(folder), phase=Phase.LOADING_REFERENCES)
         start = data.draw(st.integers(0, len(shop.log)), label="stream starts at")
-        with replica.store.transaction():
-            replica.rewind(ends[start])
+        with engine.store.transaction():
+            engine.moves.rewind(ends[start])
         applied, shown = start, start
         chunks: list[tuple[str, list[int]]] = [
             (spec.name, keys) for spec in TABLES for keys in ([1, 2], [3, 4, 11, 12, 13])
@@ -147,23 +148,23 @@ def test_chunks_read_at_any_moment_end_the_same(
             shown = data.draw(st.integers(shown, len(shop.log)), label="SELECT shows")
             safe = data.draw(st.integers(start, shown), label="safe place")
             applied = data.draw(st.integers(applied, len(shop.log)), label="stream applied")
-            _stream(replica, shop, applied)
+            _stream(engine, shop, applied)
             rows: list[Cells] = [shop.seen[shown][table][k] for k in keys if k in shop.seen[shown][table]]
-            with replica.store.transaction():
-                replica.load_chunk(table, rows, ends[safe], None, done=keys[0] == 3)
-        _stream(replica, shop, len(shop.log))
+            with engine.store.transaction():
+                engine.ingest.load_chunk(table, rows, ends[safe], None, done=keys[0] == 3)
+        _stream(engine, shop, len(shop.log))
 
-        assert contents(replica) == expected(shop)
-        replica.close()
+        assert contents(engine) == expected(shop)
+        engine.close()
 
 
-def _stream(replica: Replica, shop: Shop, until: int) -> None:
+def _stream(engine: Engine, shop: Shop, until: int) -> None:
     """Apply the log up to ``until`` transactions."""
-    assert replica.places.position is not None
-    ready = [t for t in shop.log[:until] if t.end.offset > replica.places.position.offset]
+    assert engine.positions.position is not None
+    ready = [t for t in shop.log[:until] if t.end.offset > engine.positions.position.offset]
     if ready:
-        with replica.store.transaction():
-            replica.apply_group(ready)
+        with engine.store.transaction():
+            engine.apply_group(ready)
 
 
 def test_the_model_shop_has_the_replica_s_foreign_keys() -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cdc.engine import engine as module
-from cdc.engine.engine import Replica
+from cdc.engine import group as module
+from cdc.engine.engine import Engine
 from cdc.model import Transaction
-from tests.kit.toy import contents, delete, insert, outbox_rows, position, toy_replica, transaction, update
+from tests.kit.toy import contents, delete, insert, outbox_rows, position, toy_engine, transaction, update
 
 
 def giant(count: int) -> Transaction:
@@ -20,14 +20,14 @@ def giant(count: int) -> Transaction:
     return transaction(100, insert("groups", 1, "General"), insert("customers", 1, "a@example.com", 1), *made)
 
 
-def end_state(replica: Replica) -> tuple[object, object]:
+def end_state(engine: Engine) -> tuple[object, object]:
     """Rows, and what is to be sent, once nothing waits any more."""
     while True:
-        with replica.store.transaction():
-            if not replica.work():
+        with engine.store.transaction():
+            if not engine.work():
                 break
-    sent = {key: (action, body) for key, (action, body, _) in outbox_rows(replica).items()}
-    return contents(replica), sent
+    sent = {key: (action, body) for key, (action, body, _) in outbox_rows(engine).items()}
+    return contents(engine), sent
 
 
 @pytest.mark.parametrize("is_replayed", [False, True])
@@ -36,27 +36,27 @@ def test_touches_that_are_put_off_are_rendered_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, is_replayed: bool
 ) -> None:
     """What does not fit memory waits in the dirty table; rows and messages at the end are the same, replayed too."""
-    plain = toy_replica(tmp_path / "plain")
+    plain = toy_engine(tmp_path / "plain")
     with plain.store.transaction():
         plain.apply_group([giant(30)])
-    monkeypatch.setattr(module, "TOUCHES_AT_ONCE", most)
-    replica = toy_replica(tmp_path / "spread")
-    with replica.store.transaction():
-        replica.apply_group([giant(30)])
+    monkeypatch.setattr(module, "AFFECTED_AT_ONCE", most)
+    engine = toy_engine(tmp_path / "spread")
+    with engine.store.transaction():
+        engine.apply_group([giant(30)])
     if is_replayed:
-        with replica.store.transaction():
-            replica.rewind(position(4))
-            replica.apply_group([giant(30)])
+        with engine.store.transaction():
+            engine.moves.rewind(position(4))
+            engine.apply_group([giant(30)])
 
-    assert end_state(replica) == end_state(plain)
+    assert end_state(engine) == end_state(plain)
 
 
 def test_a_giant_transaction_gives_signs_of_life(tmp_path: Path) -> None:
     """Applying one may take longer than a thread may be silent, and is not hanging."""
-    replica = toy_replica(tmp_path)
+    engine = toy_engine(tmp_path)
     beats = []
-    replica.on_beat = lambda: beats.append(1)
-    with replica.store.transaction():
-        replica.apply_group([giant(module.BEAT_CHANGES)])
+    engine.on_beat = lambda: beats.append(1)
+    with engine.store.transaction():
+        engine.apply_group([giant(module.BEAT_CHANGES)])
 
     assert len(beats) == 2

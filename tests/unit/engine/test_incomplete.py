@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.errors import SourceDisconnectedError
 from cdc.messages import render_queue
 from cdc.model import Change, Kind, ObjectRef, Op, Position
+from cdc.replica.load_state import Phase
 from tests.kit.toy import (
     FixedClock,
     contents,
@@ -17,7 +18,7 @@ from tests.kit.toy import (
     insert,
     outbox_rows,
     position,
-    toy_replica,
+    toy_engine,
     transaction,
     update,
 )
@@ -26,160 +27,160 @@ ORDER = ObjectRef(Kind.ORDER, 5)
 CUSTOMER = ObjectRef(Kind.CUSTOMER, 1)
 
 
-def started(folder: Path, clock: FixedClock | None = None) -> Replica:
+def started(folder: Path, clock: FixedClock | None = None) -> Engine:
     """A state that began somewhere in the log, reference tables loaded."""
-    replica = toy_replica(folder, complete=False, clock=clock)
-    with replica.store.transaction():
-        replica.references_done()
-    return replica
+    engine = toy_engine(folder, phase=Phase.FETCHING_REFERENCES, clock=clock)
+    with engine.store.transaction():
+        engine.ingest.references_read()
+    return engine
 
 
-def waiting(replica: Replica) -> dict[str, tuple[int, int]]:
+def waiting(engine: Engine) -> dict[str, tuple[int, int]]:
     """Object → (pull due, place not before)."""
-    rows = replica.store.db.execute("SELECT kind, id, pull, not_before FROM dirty ORDER BY kind, id")
+    rows = engine.store.db.execute("SELECT kind, id, needs_fetch, not_before_lsn FROM render_queue ORDER BY kind, id")
     return {f"{kind}-{key}": (pull, not_before) for kind, key, pull, not_before in rows}
 
 
 def test_a_change_that_another_objects_pull_brought_is_touched_all_the_same(tmp_path: Path) -> None:
     """Rows read for one object may be past the log's place; when the log gets there, whom they bear on is touched."""
-    replica = started(tmp_path)
-    with replica.store.transaction():
-        replica.pull([("orders", [(5, 1, "2.00")])], position(300))
-        replica.apply_group([transaction(200, update("orders", (5, 1, "1.00"), (5, 1, "2.00")))])
+    engine = started(tmp_path)
+    with engine.store.transaction():
+        engine.ingest.take_fetched([("orders", [(5, 1, "2.00")])], position(300))
+        engine.apply_group([transaction(200, update("orders", (5, 1, "1.00"), (5, 1, "2.00")))])
 
-    assert "order-5" in waiting(replica)
+    assert "order-5" in waiting(engine)
 
 
 def test_a_change_that_finds_its_row_as_it_leaves_it_is_touched_all_the_same(tmp_path: Path) -> None:
     """The same where the rows' safe place is coarse: the change is applied, alters nothing, and still touches."""
-    replica = started(tmp_path)
-    with replica.store.transaction():
-        replica.pull([("orders", [(5, 1, "2.00")])], position(4))
-        replica.apply_group([transaction(200, update("orders", (5, 1, "1.00"), (5, 1, "2.00")))])
+    engine = started(tmp_path)
+    with engine.store.transaction():
+        engine.ingest.take_fetched([("orders", [(5, 1, "2.00")])], position(4))
+        engine.apply_group([transaction(200, update("orders", (5, 1, "1.00"), (5, 1, "2.00")))])
 
-    assert "order-5" in waiting(replica)
+    assert "order-5" in waiting(engine)
 
 
 def test_a_change_of_columns_that_are_not_mapped_pulls_nothing(tmp_path: Path) -> None:
     """An update whose images are equal says nothing of any object."""
-    replica = started(tmp_path)
-    with replica.store.transaction():
-        replica.pull([("orders", [(5, 1, "2.00")])], position(4))
-        replica.apply_group([transaction(200, update("orders", (5, 1, "2.00"), (5, 1, "2.00")))])
+    engine = started(tmp_path)
+    with engine.store.transaction():
+        engine.ingest.take_fetched([("orders", [(5, 1, "2.00")])], position(4))
+        engine.apply_group([transaction(200, update("orders", (5, 1, "2.00"), (5, 1, "2.00")))])
 
-    assert waiting(replica) == {}
+    assert waiting(engine) == {}
 
 
 def test_a_deletion_that_a_pull_was_past_is_touched(tmp_path: Path) -> None:
     """A row deleted and made anew before the pull: the deletion, older than the row held, still touches."""
-    replica = started(tmp_path)
-    with replica.store.transaction():
-        replica.pull([("orders", [(5, 1, "2.00")])], position(300))
-        replica.apply_group([transaction(200, delete("orders", 5, 1, "1.00"))])
+    engine = started(tmp_path)
+    with engine.store.transaction():
+        engine.ingest.take_fetched([("orders", [(5, 1, "2.00")])], position(300))
+        engine.apply_group([transaction(200, delete("orders", 5, 1, "1.00"))])
 
-    assert "order-5" in waiting(replica)
-    assert contents(replica)["orders"] == [(5, 1, "2.00")]
+    assert "order-5" in waiting(engine)
+    assert contents(engine)["orders"] == [(5, 1, "2.00")]
 
 
 def test_a_sweep_asks_for_pulls_while_rows_may_be_missing(tmp_path: Path) -> None:
     """A renamed group bears on customers whose other rows were never read: they are pulled before they are rendered."""
-    replica = started(tmp_path)
-    with replica.store.transaction():
-        replica.pull([("customers", [(1, "a@example.com", 7)])], position(100))
-        replica.apply_group([transaction(200, insert("groups", 7, "retail"))])
-    with replica.store.transaction():
-        while replica.work():
+    engine = started(tmp_path)
+    with engine.store.transaction():
+        engine.ingest.take_fetched([("customers", [(1, "a@example.com", 7)])], position(100))
+        engine.apply_group([transaction(200, insert("groups", 7, "retail"))])
+    with engine.store.transaction():
+        while engine.work():
             pass
 
-    assert waiting(replica)["customer-1"][0] == 1
-    assert outbox_rows(replica) == {}
+    assert waiting(engine)["customer-1"][0] == 1
+    assert outbox_rows(engine) == {}
 
 
 def test_an_object_is_pulled_again_when_its_rows_ask_for_more(tmp_path: Path) -> None:
     """What changed between the reads and their end may name rows that were not read: then the object waits on."""
-    replica = started(tmp_path)
-    with replica.store.transaction():
-        render_queue.mark(replica.store, ORDER, pull=True)
-        asked = frozenset(replica.fetches_for([ORDER], frozenset()))
+    engine = started(tmp_path)
+    with engine.store.transaction():
+        render_queue.mark(engine.store, ORDER, fetch=True)
+        asked = frozenset(engine.ingest.fetches_for([ORDER], frozenset()))
         missing = frozenset(list(asked)[:1])
-        replica.pulled([ORDER], position(100), missing)
-    assert waiting(replica)["order-5"] == (1, 0)
+        engine.ingest.fetched([ORDER], position(100), missing)
+    assert waiting(engine)["order-5"] == (1, 0)
 
-    with replica.store.transaction():
-        replica.pulled([ORDER], position(100), asked)
-    assert waiting(replica)["order-5"] == (0, replica.places.lsn(position(100)))
+    with engine.store.transaction():
+        engine.ingest.fetched([ORDER], position(100), asked)
+    assert waiting(engine)["order-5"] == (0, engine.positions.lsn(position(100)))
 
 
 def test_a_chunk_read_before_a_truncate_brings_nothing_back(tmp_path: Path) -> None:
     """TRUNCATE buries the rows that it finds here and those that an older chunk may still bring."""
-    replica = started(tmp_path)
-    with replica.store.transaction():
-        replica.apply_group([transaction(200, Change("orders", Op.TRUNCATE, None, None))])
-        replica.load_chunk("orders", [(5, 1, "1.00")], position(150), "[5]", done=True)
-        replica.apply_group([transaction(300, insert("orders", 6, 1, "6.00"))])
+    engine = started(tmp_path)
+    with engine.store.transaction():
+        engine.apply_group([transaction(200, Change("orders", Op.TRUNCATE, None, None))])
+        engine.ingest.load_chunk("orders", [(5, 1, "1.00")], position(150), "[5]", done=True)
+        engine.apply_group([transaction(300, insert("orders", 6, 1, "6.00"))])
 
-    assert contents(replica)["orders"] == [(6, 1, "6.00")]
+    assert contents(engine)["orders"] == [(6, 1, "6.00")]
 
 
 def test_after_the_load_live_changes_wait_for_the_place_noted_at_its_end(tmp_path: Path) -> None:
     """Chunks show rows ahead of the log; until the log has caught up nothing is rendered of that mixture."""
-    replica = started(tmp_path)
-    with replica.store.transaction():
-        replica.load_chunk("orders", [(5, 1, "3.00")], position(4), "[5]", done=True)
-        replica.load_done(position(300))
-        replica.apply_group([transaction(200, update("orders", (5, 1, "1.00"), (5, 1, "2.00")))])
-        replica.work()
-    assert outbox_rows(replica) == {}
+    engine = started(tmp_path)
+    with engine.store.transaction():
+        engine.ingest.load_chunk("orders", [(5, 1, "3.00")], position(4), "[5]", done=True)
+        engine.ingest.load_done(position(300))
+        engine.apply_group([transaction(200, update("orders", (5, 1, "1.00"), (5, 1, "2.00")))])
+        engine.work()
+    assert outbox_rows(engine) == {}
 
-    with replica.store.transaction():
-        replica.apply_group([transaction(300, update("orders", (5, 1, "2.00"), (5, 1, "3.00")))])
-        while replica.work():
+    with engine.store.transaction():
+        engine.apply_group([transaction(300, update("orders", (5, 1, "2.00"), (5, 1, "3.00")))])
+        while engine.work():
             pass
-    assert '"total":"3.00"' in outbox_rows(replica)["order-5"][1]
+    assert '"total":"3.00"' in outbox_rows(engine)["order-5"][1]
 
 
 def test_rows_of_another_server_are_not_taken(tmp_path: Path) -> None:
     """Rows and log must come from one server: places of two logs cannot be compared."""
-    replica = started(tmp_path)
-    with replica.store.transaction():
-        replica.rewind(Position("binlog.000001", 100, server="one"))
+    engine = started(tmp_path)
+    with engine.store.transaction():
+        engine.moves.rewind(Position("binlog.000001", 100, server="one"))
         with pytest.raises(SourceDisconnectedError, match="from server two"):
-            replica.pull([("orders", [(5, 1, "3.00")])], Position("binlog.000001", 300, server="two"))
+            engine.ingest.take_fetched([("orders", [(5, 1, "3.00")])], Position("binlog.000001", 300, server="two"))
 
-    assert contents(replica)["orders"] == []
+    assert contents(engine)["orders"] == []
 
 
 def test_a_deletion_without_cascade_leaves_the_children_of_later_chunks(tmp_path: Path) -> None:
     """A tombstone takes a chunk's children along only if the deletion cascaded."""
-    replica = started(tmp_path)
-    with replica.store.transaction():
-        replica.apply_group([transaction(200, delete("customers", 1, "a@example.com", 1, cascades=False))])
-        replica.load_chunk("orders", [(5, 1, "9.00")], position(150), "[5]", done=True)
+    engine = started(tmp_path)
+    with engine.store.transaction():
+        engine.apply_group([transaction(200, delete("customers", 1, "a@example.com", 1, cascades=False))])
+        engine.ingest.load_chunk("orders", [(5, 1, "9.00")], position(150), "[5]", done=True)
 
-    assert contents(replica)["orders"] == [(5, 1, "9.00")]
+    assert contents(engine)["orders"] == [(5, 1, "9.00")]
 
 
 def test_a_parent_that_came_anew_before_a_pull_read_it_still_loses_its_old_children(tmp_path: Path) -> None:
     """The deletion is older than the parent held, and newer than the children held."""
-    replica = started(tmp_path)
-    with replica.store.transaction():
-        replica.pull([("items", [(50, 5, "x")])], position(100))
-        replica.pull([("orders", [(5, None, "2.00")])], position(300))
-        replica.apply_group([transaction(200, delete("orders", 5, None, "1.00"))])
+    engine = started(tmp_path)
+    with engine.store.transaction():
+        engine.ingest.take_fetched([("items", [(50, 5, "x")])], position(100))
+        engine.ingest.take_fetched([("orders", [(5, None, "2.00")])], position(300))
+        engine.apply_group([transaction(200, delete("orders", 5, None, "1.00"))])
 
-    assert contents(replica)["items"] == []
+    assert contents(engine)["items"] == []
 
 
 def test_a_changed_mapping_renders_what_was_rendered_though_nothing_is_loaded(tmp_path: Path) -> None:
     """Without a load there are no rows to sweep over: every object in the ledger is pulled and rendered again."""
-    replica = started(tmp_path)
-    with replica.store.transaction():
-        replica.resume_mapping()
-        replica.apply_group([transaction(100, insert("orders", 5, None, "9.00"))])
-        replica.pulled([ORDER], position(100), frozenset(replica.fetches_for([ORDER], frozenset())))
-        replica.work()
-        assert waiting(replica) == {}
-        replica.store.set_meta("mapping_version", "toy-0")
-        replica.resume_mapping()
+    engine = started(tmp_path)
+    with engine.store.transaction():
+        engine.rendering.resume_mapping()
+        engine.apply_group([transaction(100, insert("orders", 5, None, "9.00"))])
+        engine.ingest.fetched([ORDER], position(100), frozenset(engine.ingest.fetches_for([ORDER], frozenset())))
+        engine.work()
+        assert waiting(engine) == {}
+        engine.store.meta.mapping_version = "toy-0"
+        engine.rendering.resume_mapping()
 
-    assert waiting(replica)["order-5"][0] == 1
+    assert waiting(engine)["order-5"][0] == 1

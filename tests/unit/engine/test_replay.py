@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.errors import PositionLostError
 from cdc.messages import render_queue
 from cdc.model import Change, Kind, ObjectRef, Position, Transaction
-from tests.kit.toy import contents, delete, insert, outbox_rows, position, toy_replica, transaction, update
+from cdc.replica.load_state import Phase
+from tests.kit.toy import contents, delete, insert, outbox_rows, position, toy_engine, transaction, update
 from tests.unit.messages.test_renderer import settle
 
 ORDER = ObjectRef(Kind.ORDER, 5)
@@ -21,16 +22,16 @@ def on_server(server: str, number: int, offset: int, *changes: Change) -> Transa
     return Transaction(changes, Position(f"binlog.{number:06d}", offset, "0-1-7", server), 1_600_000_000_000)
 
 
-def work(replica: Replica) -> None:
+def work(engine: Engine) -> None:
     """Render all that is ready."""
-    with replica.store.transaction():
-        while replica.work():
+    with engine.store.transaction():
+        while engine.work():
             pass
 
 
 def test_nothing_is_rendered_in_the_middle_of_a_replay(tmp_path: Path) -> None:
     """Rows come back that were deleted since: whatever asks for a rendering waits until the replay has passed them."""
-    replica = toy_replica(tmp_path)
+    engine = toy_engine(tmp_path)
     item = ObjectRef(Kind.ITEM, 50)
     log = [
         transaction(100, insert("orders", 5, None, "9.00")),
@@ -40,98 +41,96 @@ def test_nothing_is_rendered_in_the_middle_of_a_replay(tmp_path: Path) -> None:
         ),
     ]
     for one in log:
-        with replica.store.transaction():
-            replica.apply_group([one])
-        settle(replica)
-    with replica.store.transaction():
-        replica.rewind(position(4))
-        replica.apply_group(log[:1])
-        render_queue.mark(replica.store, item, force=True)
-    work(replica)
-    assert outbox_rows(replica) == {}
+        with engine.store.transaction():
+            engine.apply_group([one])
+        settle(engine)
+    with engine.store.transaction():
+        engine.moves.rewind(position(4))
+        engine.apply_group(log[:1])
+        render_queue.mark(engine.store, item, force=True)
+    work(engine)
+    assert outbox_rows(engine) == {}
 
-    with replica.store.transaction():
-        replica.apply_group(log[1:])
-    work(replica)
-    assert outbox_rows(replica)["item-50"][0] == "DELETE"
+    with engine.store.transaction():
+        engine.apply_group(log[1:])
+    work(engine)
+    assert outbox_rows(engine)["item-50"][0] == "DELETE"
 
 
 def test_a_replay_touches_what_the_first_load_covered(tmp_path: Path) -> None:
     """Changes from before the import are left out only while the import is going on."""
-    replica = toy_replica(tmp_path, complete=False)
-    with replica.store.transaction():
-        replica.store.set_meta("load_everything", True)
-        replica.begin(position(4, number=2), complete=False, covered=position(300, number=2))
-        replica.references_done()
-        replica.load_chunk("orders", [(5, None, "9.00")], position(4, number=2), "[5]", done=True)
-        replica.load_done(position(300, number=2))
-        replica.apply_group([transaction(300, number=2)])
-    work(replica)
-    settle(replica)
-    with replica.store.transaction():
-        replica.store.db.execute("UPDATE ledger SET rendered_hash = x'', accepted_hash = x''")
-        replica.rewind(position(4, number=2))
-        replica.apply_group([transaction(200, update("orders", (5, None, "8.00"), (5, None, "9.00")), number=2)])
-        replica.apply_group([transaction(300, number=2)])
-    work(replica)
+    engine = toy_engine(tmp_path, phase=Phase.FETCHING_REFERENCES)
+    with engine.store.transaction():
+        engine.moves.begin(position(4, number=2), Phase.LOADING_REFERENCES, covered=position(300, number=2))
+        engine.ingest.references_read()
+        engine.ingest.load_chunk("orders", [(5, None, "9.00")], position(4, number=2), "[5]", done=True)
+        engine.ingest.load_done(position(300, number=2))
+        engine.apply_group([transaction(300, number=2)])
+    work(engine)
+    settle(engine)
+    with engine.store.transaction():
+        engine.store.db.execute("UPDATE ledger SET rendered_hash = x'', accepted_hash = x''")
+        engine.moves.rewind(position(4, number=2))
+        engine.apply_group([transaction(200, update("orders", (5, None, "8.00"), (5, None, "9.00")), number=2)])
+        engine.apply_group([transaction(300, number=2)])
+    work(engine)
 
-    assert "order-5" in outbox_rows(replica)
+    assert "order-5" in outbox_rows(engine)
 
 
 def test_a_forced_rendering_is_not_lost_to_a_live_touch(tmp_path: Path) -> None:
     """What has to be sent again, equal or not, is, even if a change touches the object first and alters nothing."""
-    replica = toy_replica(tmp_path)
-    with replica.store.transaction():
-        replica.apply_group([transaction(100, insert("orders", 5, None, "9.00"))])
-    settle(replica)
-    with replica.store.transaction():
-        render_queue.mark(replica.store, ORDER, force=True)
-        replica.apply_group([transaction(200, insert("items", 50, 5, "x"), delete("items", 50, 5, "x"))])
-    work(replica)
+    engine = toy_engine(tmp_path)
+    with engine.store.transaction():
+        engine.apply_group([transaction(100, insert("orders", 5, None, "9.00"))])
+    settle(engine)
+    with engine.store.transaction():
+        render_queue.mark(engine.store, ORDER, force=True)
+        engine.apply_group([transaction(200, insert("items", 50, 5, "x"), delete("items", 50, 5, "x"))])
+    work(engine)
 
-    assert "order-5" in outbox_rows(replica)
+    assert "order-5" in outbox_rows(engine)
 
 
 def test_another_servers_log_is_always_newer(tmp_path: Path) -> None:
     """After a failover the file numbers begin anew; changes there apply and are rendered like any other."""
-    replica = toy_replica(tmp_path)
-    with replica.store.transaction():
-        replica.apply_group([on_server("one", 900, 100, insert("orders", 5, None, "9.00"))])
-    settle(replica)
-    with replica.store.transaction():
-        replica.apply_group([on_server("two", 3, 50, update("orders", (5, None, "9.00"), (5, None, "8.00")))])
+    engine = toy_engine(tmp_path)
+    with engine.store.transaction():
+        engine.apply_group([on_server("one", 900, 100, insert("orders", 5, None, "9.00"))])
+    settle(engine)
+    with engine.store.transaction():
+        engine.apply_group([on_server("two", 3, 50, update("orders", (5, None, "9.00"), (5, None, "8.00")))])
 
-    assert contents(replica)["orders"] == [(5, None, "8.00")]
-    assert '"total":"8.00"' in outbox_rows(replica)["order-5"][1]
+    assert contents(engine)["orders"] == [(5, None, "8.00")]
+    assert '"total":"8.00"' in outbox_rows(engine)["order-5"][1]
 
 
 def test_after_a_failover_times_rise_from_now(tmp_path: Path) -> None:
     """Two servers' clocks may differ: from a new epoch on ``changed_at`` is never below the moment it began."""
-    replica = toy_replica(tmp_path)
-    with replica.store.transaction():
-        replica.apply_group([on_server("one", 1, 100, insert("orders", 5, None, "9.00"))])
-        replica.apply_group([on_server("two", 1, 100, insert("orders", 6, None, "9.00"))])
+    engine = toy_engine(tmp_path)
+    with engine.store.transaction():
+        engine.apply_group([on_server("one", 1, 100, insert("orders", 5, None, "9.00"))])
+        engine.apply_group([on_server("two", 1, 100, insert("orders", 6, None, "9.00"))])
 
-    assert outbox_rows(replica)["order-6"][2] == 1_700_000_000_000
+    assert outbox_rows(engine)["order-6"][2] == 1_700_000_000_000
 
 
 def test_a_failover_during_the_first_load_stops(tmp_path: Path) -> None:
     """What was loaded may be ahead of what the new server has, and nobody could tell."""
-    replica = toy_replica(tmp_path, complete=False)
-    with replica.store.transaction():
-        replica.store.set_meta("load_everything", True)
-        replica.begin(Position("binlog.000001", 4, "0-1-1", "one"), complete=False)
-    with pytest.raises(PositionLostError, match="first load began on server one"), replica.store.transaction():
-        replica.apply_group([on_server("two", 1, 100, insert("orders", 6, None, "9.00"))])
+    engine = toy_engine(tmp_path, phase=Phase.FETCHING_REFERENCES)
+    with engine.store.transaction():
+        engine.moves.begin(Position("binlog.000001", 4, "0-1-1", "one"), Phase.LOADING_REFERENCES)
+    with pytest.raises(PositionLostError, match="first load began on server one"), engine.store.transaction():
+        engine.apply_group([on_server("two", 1, 100, insert("orders", 6, None, "9.00"))])
 
 
 def test_a_log_begun_anew_is_a_new_epoch(tmp_path: Path) -> None:
     """Going on in a log that no longer holds the old place: low file numbers are news, not a replay."""
-    replica = toy_replica(tmp_path)
-    with replica.store.transaction():
-        replica.apply_group([transaction(100, insert("orders", 5, None, "9.00"), number=900)])
-        replica.rewind(position(4), is_new_log=True)
-        replica.apply_group([transaction(50, update("orders", (5, None, "9.00"), (5, None, "8.00")))])
+    engine = toy_engine(tmp_path)
+    with engine.store.transaction():
+        engine.apply_group([transaction(100, insert("orders", 5, None, "9.00"), number=900)])
+        engine.moves.rewind(position(4), is_new_log=True)
+        engine.apply_group([transaction(50, update("orders", (5, None, "9.00"), (5, None, "8.00")))])
 
-    assert contents(replica)["orders"] == [(5, None, "8.00")]
-    assert '"total":"8.00"' in outbox_rows(replica)["order-5"][1]
+    assert contents(engine)["orders"] == [(5, None, "8.00")]
+    assert '"total":"8.00"' in outbox_rows(engine)["order-5"][1]

@@ -11,7 +11,7 @@ import pytest
 from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.settings.config import ApplySettings
 from cdc.state.store import Store
-from tests.kit.toy import insert, toy_replica, transaction
+from tests.kit.toy import insert, toy_engine, transaction
 
 
 class Listener:
@@ -30,7 +30,7 @@ class Listener:
 
 
 def started(folder: Path, queue: TransactionQueue, listener: Listener) -> StateThread:
-    thread = StateThread(toy_replica(folder), queue, ApplySettings(), listener)
+    thread = StateThread(toy_engine(folder), queue, ApplySettings(), listener)
     thread.start()
     return thread
 
@@ -58,19 +58,19 @@ def test_a_failing_call_undoes_only_itself(tmp_path: Path) -> None:
     thread = started(tmp_path, TransactionQueue(1 << 20), Listener())
 
     def spoil(store: Store) -> None:
-        store.set_meta("spoilt", True)
+        store.meta.fed_ms = 5
         raise ValueError("no")
 
-    good = thread.submit(lambda store: store.set_meta("good", 1))
+    good = thread.submit(lambda store: setattr(store.meta, "receipts_offset", 1))
     bad = thread.submit(spoil)
     good.result(5)
     with pytest.raises(ValueError, match="no"):
         bad.result(5)
-    held = thread.submit(lambda store: (store.meta("good", None), store.meta("spoilt", None))).result(5)
+    held = thread.submit(lambda store: (store.meta.receipts_offset, store.meta.fed_ms)).result(5)
     thread.stop()
     thread.join(5)
 
-    assert held == (1, None)
+    assert held == (1, 0)
 
 
 def test_calls_after_the_end_are_cancelled(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_transaction_that_cannot_be_applied_ends_the_thread_and_moves_nothing(
     thread.join(5)
 
     assert isinstance(failure, KeyError)
-    held = toy_replica(tmp_path).places.position
+    held = toy_engine(tmp_path).positions.position
     assert held is not None
     assert held.offset == 4
 

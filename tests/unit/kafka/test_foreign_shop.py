@@ -12,7 +12,7 @@ import pytest
 
 import cdc
 from cdc.clock import SystemClock
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.kafka.column_types import known_types
 from cdc.kafka.debezium import DebeziumReader
 from cdc.kafka.debezium_values import ValueModes
@@ -20,6 +20,7 @@ from cdc.kafka.foreign import SourceChange, Tables
 from cdc.kafka.maxwell import MaxwellReader
 from cdc.model import Change, Feed, Op, Position, ReportedPosition, Start, StartKind, TableSpec, Transaction
 from cdc.replica.cascades import core_foreign_keys
+from cdc.replica.load_state import Phase
 from cdc.settings.config import Settings
 from cdc.source.files import FilesSource
 from mappers.mapping import MagentoMapping
@@ -134,16 +135,16 @@ def outbox_of(
 ) -> Outbox:
     """What is to be sent once all of it is applied."""
     mapping = MagentoMapping((settings or Settings()).mapping)
-    replica = Replica(folder, mapping, core_foreign_keys(), SystemClock(), has_server=False)
-    replica.applier.is_unordered = unordered
-    with replica.store.transaction():
-        replica.begin(Position("arrival.0" if unordered else "shop-day.000001", 0), complete=True)
-        replica.apply_group(group)
-        while replica.work():
+    engine = Engine(folder, mapping, core_foreign_keys(), SystemClock(), has_server=False)
+    engine.applier.is_unordered = unordered
+    with engine.store.transaction():
+        engine.moves.begin(Position("arrival.0" if unordered else "shop-day.000001", 0), Phase.COMPLETE)
+        engine.apply_group(group)
+        while engine.work():
             pass
-        rows = replica.store.db.execute("SELECT kind, id, action, properties, refs FROM outbox ORDER BY kind, id")
+        rows = engine.store.db.execute("SELECT kind, id, action, properties, refs FROM outbox ORDER BY kind, id")
         found = rows.fetchall()
-    replica.close()
+    engine.close()
     return found
 
 

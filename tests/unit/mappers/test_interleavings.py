@@ -151,7 +151,7 @@ def end_of(told: Sequence[Sequence[Event]], steps: Sequence[str]) -> dict[str, t
 
 def _at(harness: ReplicaHarness, log: Sequence[Transaction]) -> int:
     """How many transactions the state's position lies behind."""
-    position = harness.replica.places.position
+    position = harness.engine.positions.position
     assert position is not None
     return sum(transaction.end.offset <= position.offset for transaction in log)
 
@@ -161,12 +161,12 @@ def _step(harness: ReplicaHarness, log: Sequence[Transaction], step: str, receiv
     if step == "send":
         receiver.take(harness.sent())
     elif step == "replay":
-        with harness.replica.store.transaction():
-            harness.replica.rewind(log[at // 2 - 1].end if at > 1 else FIRST)
+        with harness.engine.store.transaction():
+            harness.engine.moves.rewind(log[at // 2 - 1].end if at > 1 else FIRST)
     elif step == "kill":
-        store = harness.replica.store
+        store = harness.engine.store
         store.db.execute("BEGIN IMMEDIATE")
-        harness.replica.apply_group(log[at : at + 3])
+        harness.engine.apply_group(log[at : at + 3])
         store.db.execute("ROLLBACK")  # as a process that dies before its commit
         harness.close()
         return ReplicaHarness(harness.folder, MappingSettings())

@@ -93,7 +93,7 @@ def test_a_product_goes_with_its_number_in_the_sequence(harness: ReplicaHarness)
     harness.delete("sequence_product", {"sequence_value": 10})
 
     assert only(harness.sent()).action is Action.DELETE
-    assert harness.replica.store.db.execute("SELECT count(*) FROM r_catalog_product_entity_decimal").fetchone() == (0,)
+    assert harness.engine.store.db.execute("SELECT count(*) FROM r_catalog_product_entity_decimal").fetchone() == (0,)
 
 
 def test_a_product_that_only_begins_later_does_not_exist_yet(harness: ReplicaHarness) -> None:

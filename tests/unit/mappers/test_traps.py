@@ -133,7 +133,7 @@ def test_trap_6_base_and_order_currency_never_mix(currency: str, amount: str, co
         "base": {"base_currency_code": "EUR", "base_grand_total": "60.0900"},
     }
     with replica_harness(currency=currency) as harness:
-        kept = {column for spec in harness.replica.tables if spec.name == "sales_order" for column in spec.columns}
+        kept = {column for spec in harness.engine.tables if spec.name == "sales_order" for column in spec.columns}
         placed = {name: held for name, held in {**order(1), **sides["order"], **sides["base"]}.items() if name in kept}
         opened(harness).insert("sales_order", **placed)
         properties = by_id(harness.sent())["order-1"].properties
@@ -225,7 +225,7 @@ def test_trap_17_the_status_history_is_a_comment_log(harness: ReplicaHarness) ->
     harness.update("sales_order", order(1), state="canceled", status="canceled")
 
     assert by_id(harness.sent())["order-1"].properties["stage"] == "cancelled"
-    assert not [spec.name for spec in harness.replica.tables if "history" in spec.name]
+    assert not [spec.name for spec in harness.engine.tables if "history" in spec.name]
 
 
 def test_trap_18_secrets_travel_in_row_images() -> None:

@@ -6,44 +6,44 @@ from pathlib import Path
 
 import pytest
 
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.members import handover
 from cdc.members.object_states import pack_state, unpack_state
 from cdc.messages import outbox
 from cdc.messages.contact_emails import EmailRule
 from cdc.messages.receipts import Settlement, settle
 from cdc.model import Outcome, Urgency
-from tests.kit.toy import insert, toy_replica, transaction, update
+from tests.kit.toy import insert, toy_engine, transaction, update
 
 OLD, NEW = "ann@example.com", "ann.lee@example.com"
 LIMITS = outbox.Limits(messages=100, size=100_000)
 
 
-def member(folder: Path) -> Replica:
+def member(folder: Path) -> Engine:
     """A member that leaves changed emails out."""
-    replica = toy_replica(folder)
-    replica.renderer.emails = EmailRule("email", leave_out=True)
-    return replica
+    engine = toy_engine(folder)
+    engine.renderer.emails = EmailRule("email", leave_out=True)
+    return engine
 
 
-def shop(replica: Replica, offset: int, email: str, before: str | None = None) -> None:
+def shop(engine: Engine, offset: int, email: str, before: str | None = None) -> None:
     """The shop's log brings the customer."""
     row = (1, email, 1)
     change = insert("customers", *row) if before is None else update("customers", (1, before, 1), row)
-    with replica.store.transaction():
-        replica.apply_group([transaction(offset, change)])
+    with engine.store.transaction():
+        engine.apply_group([transaction(offset, change)])
 
 
-def send(replica: Replica) -> int:
+def send(engine: Engine) -> int:
     """The leader sends what waits; all of it is accepted. How many messages that was."""
-    with replica.store.transaction():
-        found = outbox.ready(replica.store, 0, 2_000_000_000_000, Urgency.LIVE, LIMITS)
-        outbox.mark_tried(replica.store, found.entries)
-        settle(replica.store, [Settlement(entry, Outcome.ACCEPTED) for entry in found.entries], 1)
+    with engine.store.transaction():
+        found = outbox.ready(engine.store, 0, 2_000_000_000_000, Urgency.LIVE, LIMITS)
+        outbox.mark_tried(engine.store, found.entries)
+        settle(engine.store, [Settlement(entry, Outcome.ACCEPTED) for entry in found.entries], 1)
     return len(found.entries)
 
 
-def tell(leader: Replica, follower: Replica) -> None:
+def tell(leader: Engine, follower: Engine) -> None:
     """What the leader knows goes over, as bytes."""
     with leader.store.transaction():
         states = handover.untold(leader, 100)
@@ -56,9 +56,9 @@ def tell(leader: Replica, follower: Replica) -> None:
             pass
 
 
-def waiting(replica: Replica) -> list[str]:
+def waiting(engine: Engine) -> list[str]:
     """The properties of what is not sent yet."""
-    return [row[0] for row in replica.store.db.execute("SELECT properties FROM outbox")]
+    return [row[0] for row in engine.store.db.execute("SELECT properties FROM outbox")]
 
 
 @pytest.mark.parametrize("is_ahead", [False, True], ids=["told in time", "told late"])
@@ -68,8 +68,8 @@ def test_a_follower_leaves_out_what_the_leader_leaves_out(tmp_path: Path, is_ahe
     with leader.store.transaction(), follower.store.transaction():
         handover.lead(leader, None)
         handover.follow(follower)
-    for replica in (leader, follower):
-        shop(replica, 100, OLD)
+    for engine in (leader, follower):
+        shop(engine, 100, OLD)
     assert send(leader) == 1
     if is_ahead:
         shop(follower, 200, NEW, OLD)
@@ -120,8 +120,8 @@ def test_what_the_leader_told_first_counts_for_the_follower(tmp_path: Path) -> N
         handover.lead(leader, None)
         handover.follow(follower)
     shop(follower, 100, OLD)
-    for replica in (leader, follower):
-        shop(replica, 200, NEW, None if replica is leader else OLD)
+    for engine in (leader, follower):
+        shop(engine, 200, NEW, None if engine is leader else OLD)
     assert waiting(follower) == [f'{{"email":"{OLD}"}}']
     send(leader)
     tell(leader, follower)

@@ -23,12 +23,12 @@ def harness() -> Iterator[ReplicaHarness]:
 
 def named(harness: ReplicaHarness, invalidation: BulkInvalidation, limit: int) -> Counter[int | str]:
     """Which ids the sweep names, and how often, its slices rendered one by one."""
-    store = harness.replica.store
+    store = harness.engine.store
     found: Counter[int | str] = Counter()
     with store.transaction():
         render_queue.add_invalidation(store, invalidation, urgency=Urgency.HISTORY)
-        while render_queue.work_invalidation(store, harness.replica.places.current(), limit):
-            slice_of_it = render_queue.ready(store, harness.replica.places.current(), 1000)
+        while render_queue.work_invalidation(store, harness.engine.positions.current(), limit):
+            slice_of_it = render_queue.ready(store, harness.engine.positions.current(), 1000)
             assert len(slice_of_it) <= limit
             for one in slice_of_it:
                 found[one.ref.id] += 1
@@ -43,8 +43,8 @@ def test_an_id_of_many_rows_is_named_once(harness: ReplicaHarness, limit: int) -
     guests = ["123456789012345678901234", "1e22", "deadbeef", "0012", None]
     for number in range(1, 16):
         harness.insert("sales_order", entity_id=number, customer_id=number % 4 or None)
-        with harness.replica.store.transaction():
-            harness.replica.store.db.execute(
+        with harness.engine.store.transaction():
+            harness.engine.store.db.execute(
                 "UPDATE r_sales_order SET guest_id = ? WHERE entity_id = ?", (guests[number % 5], number)
             )
 
@@ -70,19 +70,19 @@ def test_what_another_sweep_names_is_left_to_it(harness: ReplicaHarness, limit: 
 
 def test_a_sweep_that_leaves_some_out_is_another_than_one_that_does_not(harness: ReplicaHarness) -> None:
     """The first does not do for the second; the same one starts over."""
-    with harness.replica.store.transaction():
+    with harness.engine.store.transaction():
         for unless in (("", ""), ("customer_entity", "entity_id"), ("", "")):
             invalidation = BulkInvalidation(Kind.CUSTOMER, "sales_order", "customer_id", unless=unless)
-            render_queue.add_invalidation(harness.replica.store, invalidation, urgency=Urgency.HISTORY)
+            render_queue.add_invalidation(harness.engine.store, invalidation, urgency=Urgency.HISTORY)
 
-    assert render_queue.counts(harness.replica.store)["sweeps"] == 2
+    assert render_queue.counts(harness.engine.store)["bulk_invalidations"] == 2
 
 
 def test_rendering_everything_renders_each_object_once(
     harness: ReplicaHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A shop of regulars and of products sold many times, some of them gone: as many renders as objects."""
-    monkeypatch.setattr("cdc.engine.engine.SLICE_ROWS", 3)
+    monkeypatch.setattr("cdc.engine.rendering.SLICE_ROWS", 3)
     for number in (1, 2):  # 3 stands on its orders and lines
         harness.insert("customer_entity", entity_id=number, email=f"c{number}@example.com", default_billing=None)
         harness.insert("catalog_product_entity", entity_id=number, sku=f"P{number}")
@@ -93,8 +93,8 @@ def test_rendering_everything_renders_each_object_once(
             harness.insert("sales_order_item", item_id=3 * number + line, order_id=number, product_id=line, sku="P")
     harness.sent()
     before = harness.counts()["rendered"]
-    with harness.replica.store.transaction():
-        harness.replica.resend_everything()
+    with harness.engine.store.transaction():
+        harness.engine.rendering.resend_everything()
     harness.apply([])
 
     objects = {"customer": 3, "product": 3, "guest": 1, "order": 12, "item": 36}

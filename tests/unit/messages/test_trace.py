@@ -13,7 +13,7 @@ from cdc.replica.rows import ReplicaRows
 from tests.kit.clock import simulate
 from tests.kit.delivery_harness import DeliveryHarness, customer, order, product, reject
 from tests.kit.fakesink import FakeSink, Plan
-from tests.kit.toy import ToyMapper, insert, position, toy_replica, transaction
+from tests.kit.toy import ToyMapper, insert, position, toy_engine, transaction
 
 
 def states(harness: DeliveryHarness, ref: ObjectRef) -> list[str]:
@@ -96,21 +96,21 @@ def test_a_parked_message_says_when_it_is_tried_again(tmp_path: Path) -> None:
 
 def test_the_rows_that_make_an_object_are_named_with_their_places(tmp_path: Path) -> None:
     """A renderer's reads are noted: each row by table and key, with the place of the change that wrote it."""
-    replica = toy_replica(tmp_path)
-    with replica.store.transaction():
-        replica.apply_group([transaction(100, insert("customers", 7, "ann@example.com", None))])
-        replica.apply_group([transaction(200, insert("orders", 1, 7, "9.90"), insert("items", 5, 1, "A"))])
-    rows = RowTrail(ReplicaRows(replica.store.db, replica.tables))
+    engine = toy_engine(tmp_path)
+    with engine.store.transaction():
+        engine.apply_group([transaction(100, insert("customers", 7, "ann@example.com", None))])
+        engine.apply_group([transaction(200, insert("orders", 1, 7, "9.90"), insert("items", 5, 1, "A"))])
+    rows = RowTrail(ReplicaRows(engine.store.db, engine.tables))
     ToyMapper().render(ObjectRef(Kind.ORDER, 1), rows)
-    ledger = replica.renderer.ledger.get(ObjectRef(Kind.CUSTOMER, 7))
+    ledger = engine.renderer.ledger.get(ObjectRef(Kind.CUSTOMER, 7))
 
-    assert {key: replica.places.place(lsn) for key, lsn in rows.seen.items()} == {
+    assert {key: engine.positions.place(lsn) for key, lsn in rows.seen.items()} == {
         ("orders", (1,)): "binlog.000001:200",
         ("items", (5,)): "binlog.000001:200",
     }
     assert ledger is not None
-    assert replica.places.place(ledger.rendered_lsn) == "binlog.000001:100"
-    with replica.store.transaction():
-        replica.places.begin_epoch(position(4, number=1))
-    assert replica.places.place(ledger.rendered_lsn).startswith("an earlier log")
-    replica.close()
+    assert engine.positions.place(ledger.rendered_lsn) == "binlog.000001:100"
+    with engine.store.transaction():
+        engine.positions.begin_epoch(position(4, number=1))
+    assert engine.positions.place(ledger.rendered_lsn).startswith("an earlier log")
+    engine.close()

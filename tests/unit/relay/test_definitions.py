@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.kafka.record import Item, TableRecord, decode
 from cdc.model import Change, Op, Position, TableSchema, Transaction
 from tests.kit.toy import insert, position, transaction
@@ -48,15 +48,15 @@ def log() -> Log:
 
 
 @pytest.fixture
-def relay(tmp_path: Path, log: Log) -> tuple[Replica, str]:
+def relay(tmp_path: Path, log: Log) -> tuple[Engine, str]:
     """A relay that has published a small shop."""
-    replica, name = started(tmp_path / "state", log)
-    apply(replica, *SHOP)
-    log.publish(replica, name)
-    return replica, name
+    engine, name = started(tmp_path / "state", log)
+    apply(engine, *SHOP)
+    log.publish(engine, name)
+    return engine, name
 
 
-def test_a_definition_stands_before_the_rows_it_bears_on(relay: tuple[Replica, str], log: Log) -> None:
+def test_a_definition_stands_before_the_rows_it_bears_on(relay: tuple[Engine, str], log: Log) -> None:
     """Behind everything that was before it, with its columns; whoever resumes at its mark does not meet it again."""
     before = len(log.records)
     apply(
@@ -77,7 +77,7 @@ def test_a_definition_stands_before_the_rows_it_bears_on(relay: tuple[Replica, s
     assert log.mark.position == position(400)
 
 
-def test_a_definition_without_rows_moves_the_position(relay: tuple[Replica, str], log: Log) -> None:
+def test_a_definition_without_rows_moves_the_position(relay: tuple[Engine, str], log: Log) -> None:
     """It is a transaction of its own in the log, and in the topic."""
     apply(relay[0], defining(300, schema("items", change="DROP TABLE", exists=False)))
     log.publish(*relay)
@@ -87,7 +87,7 @@ def test_a_definition_without_rows_moves_the_position(relay: tuple[Replica, str]
     assert log.mark.position == position(300)
 
 
-def test_a_truncate_is_told_before_its_deletions(relay: tuple[Replica, str], log: Log) -> None:
+def test_a_truncate_is_told_before_its_deletions(relay: tuple[Engine, str], log: Log) -> None:
     """The table stays as it was."""
     apply(relay[0], defining(300, schema("items", "id", "sku")))
     log.publish(*relay)
@@ -101,7 +101,7 @@ def test_a_truncate_is_told_before_its_deletions(relay: tuple[Replica, str], log
     assert told.definition is not None
 
 
-def test_only_statements_and_news_are_told(relay: tuple[Replica, str], log: Log) -> None:
+def test_only_statements_and_news_are_told(relay: tuple[Engine, str], log: Log) -> None:
     """Columns looked at again are none; a statement that left them alone is one; other tables are nobody's business."""
     apply(relay[0], defining(300, schema("items", "id", "sku", change="")))
     apply(relay[0], defining(400, schema("items", "id", "sku", change="")))
@@ -113,7 +113,7 @@ def test_only_statements_and_news_are_told(relay: tuple[Replica, str], log: Log)
     assert in_order(log, before) == [" items", "ALTER TABLE items"]
 
 
-def test_defaults_of_columns_that_are_not_mapped_stay_in_the_shop(relay: tuple[Replica, str], log: Log) -> None:
+def test_defaults_of_columns_that_are_not_mapped_stay_in_the_shop(relay: tuple[Engine, str], log: Log) -> None:
     """Their names are needed to follow later definitions; what they hold by default is not."""
     apply(relay[0], defining(300, schema("items", "id", "password_hash")))
     log.publish(*relay)
@@ -124,40 +124,40 @@ def test_defaults_of_columns_that_are_not_mapped_stay_in_the_shop(relay: tuple[R
     assert [column["default"] for column in told.definition["columns"]] == ["secret", None]
 
 
-def test_an_undone_definition_is_told_when_it_comes_again(relay: tuple[Replica, str], log: Log) -> None:
+def test_an_undone_definition_is_told_when_it_comes_again(relay: tuple[Engine, str], log: Log) -> None:
     """Nothing of it is remembered but by the state."""
-    replica, name = relay
+    engine, name = relay
     news = defining(300, schema("items", "id", "sku", change=""))
 
     def fail() -> None:
-        with replica.store.transaction():
-            replica.apply_group([news])
+        with engine.store.transaction():
+            engine.apply_group([news])
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
-    replica.undo()
+    engine.reread()
     before = len(log.records)
-    apply(replica, news)
-    log.publish(replica, name)
+    apply(engine, news)
+    log.publish(engine, name)
 
     assert in_order(log, before) == [" items"]
 
 
-def test_columns_come_back_from_the_topic(relay: tuple[Replica, str], log: Log, tmp_path: Path) -> None:
+def test_columns_come_back_from_the_topic(relay: tuple[Engine, str], log: Log, tmp_path: Path) -> None:
     """A relay without its disk reads on with the columns that held there, not with those that the shop has by now."""
-    replica, name = relay
+    engine, name = relay
     until = Position("binlog.000009", 4)
     apply(
-        replica,
+        engine,
         defining(300, schema("items", "id", "sku"), schema("orders", "id", until=until)),
         defining(400, schema("customers", change="DROP TABLE", exists=False), schema("groups", change="")),
     )
-    log.publish(replica, name)
-    held = {one.name: one for one in replica.schemas_at(position(400))}
-    replica.close()
+    log.publish(engine, name)
+    held = {one.name: one for one in engine.stale_tables.schemas_at(position(400))}
+    engine.close()
     fresh, _ = started(tmp_path / "new", log)
-    found = {one.name: one for one in fresh.schemas_at(position(400))}
+    found = {one.name: one for one in fresh.stale_tables.schemas_at(position(400))}
 
     assert set(found) == {"m2_items", "m2_orders", "m2_customers"}
     assert not found["m2_customers"].exists
@@ -167,12 +167,12 @@ def test_columns_come_back_from_the_topic(relay: tuple[Replica, str], log: Log, 
     fresh.close()
 
 
-def test_a_second_start_tells_nothing_again(relay: tuple[Replica, str], log: Log, tmp_path: Path) -> None:
+def test_a_second_start_tells_nothing_again(relay: tuple[Engine, str], log: Log, tmp_path: Path) -> None:
     """What the topic says of tables is known."""
-    replica, name = relay
-    apply(replica, defining(300, schema("items", "id", "sku")))
-    log.publish(replica, name)
-    replica.close()
+    engine, name = relay
+    apply(engine, defining(300, schema("items", "id", "sku")))
+    log.publish(engine, name)
+    engine.close()
     before = len(log.records)
     again, name = started(tmp_path / "state", log)
     log.publish(again, name)

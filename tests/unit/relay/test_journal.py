@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.errors import SetupError
 from cdc.kafka.record import KafkaRecord, Mark, RowChange, decode, encode
 from cdc.model import Change, Op, Transaction
 from cdc.relay import journal
+from cdc.relay.journal import Journal
 from cdc.relay.local import prepare, published
+from cdc.replica.load_state import Phase
 from tests.kit.changes_topic import faults_of_order
 from tests.kit.toy import KEYS, FixedClock, ToyMapper, contents, delete, insert, position, transaction, update
 
@@ -27,17 +29,17 @@ class Log:
         self.records: list[KafkaRecord] = []
         self.mark: Mark | None = None
 
-    def publish(self, replica: Replica, name: str, max_bytes: int = 1 << 20, at_most: int = 1 << 30) -> None:
+    def publish(self, engine: Engine, name: str, max_bytes: int = 1 << 20, at_most: int = 1 << 30) -> None:
         """What a publisher does, until nothing waits or so many Kafka transactions are written."""
         while at_most > 0:
             after = self.mark.sequence if self.mark else 0
-            found = journal.pieces(replica.store, after, max_bytes)
+            found = journal.pieces(engine.store, after, max_bytes)
             if not found:
                 return
             self.mark = dataclasses.replace(found[-1].mark, sequence=found[-1].sequence, relay=name)
             self.records += [record for piece in found for record in piece.records]
-            with replica.store.transaction():
-                published(replica, self.mark.sequence)
+            with engine.store.transaction():
+                published(engine, self.mark.sequence)
             at_most -= 1
 
     @property
@@ -46,21 +48,21 @@ class Log:
         return [item for item in items if isinstance(item, RowChange)]
 
 
-def started(folder: Path, log: Log) -> tuple[Replica, str]:
+def started(folder: Path, log: Log) -> tuple[Engine, str]:
     """A relay's state on this folder, level with the log; fresh ones begin at the log's start."""
-    replica = Replica(folder, ToyMapper(), KEYS, FixedClock())
-    name = prepare(replica, log.mark, log.records)
-    replica.undo()
-    if replica.places.position is None:
-        with replica.store.transaction():
-            replica.begin(position(4), complete=True)
-    return replica, name
+    engine = Engine(folder, ToyMapper(), KEYS, FixedClock())
+    name = prepare(engine, log.mark, log.records)
+    engine.reread()
+    if engine.positions.position is None:
+        with engine.store.transaction():
+            engine.moves.begin(position(4), Phase.COMPLETE)
+    return engine, name
 
 
-def apply(replica: Replica, *transactions: Transaction) -> None:
+def apply(engine: Engine, *transactions: Transaction) -> None:
     """In one local commit."""
-    with replica.store.transaction():
-        replica.apply_group(transactions)
+    with engine.store.transaction():
+        engine.apply_group(transactions)
 
 
 def texts(changes: Sequence[RowChange]) -> list[str]:
@@ -77,10 +79,10 @@ SHOP = (
 def test_cascades_are_changes_of_their_own(tmp_path: Path) -> None:
     """CASCADE and SET NULL, which the log never shows, follow their parent in its transaction."""
     log = Log()
-    replica, name = started(tmp_path, log)
-    apply(replica, *SHOP)
-    apply(replica, transaction(300, delete("customers", 1, "a@example.com", 1), delete("orders", 5, None, "9.00")))
-    log.publish(replica, name)
+    engine, name = started(tmp_path, log)
+    apply(engine, *SHOP)
+    apply(engine, transaction(300, delete("customers", 1, "a@example.com", 1), delete("orders", 5, None, "9.00")))
+    log.publish(engine, name)
 
     last = [change for change in log.changes if change.origin.position == position(300)]
     assert texts(last) == ["d customers 1", "u orders 5", "d orders 5", "d items 50", "d items 51"]
@@ -92,9 +94,9 @@ def test_cascades_are_changes_of_their_own(tmp_path: Path) -> None:
 def test_a_truncate_deletes_every_row(tmp_path: Path) -> None:
     """So that compaction and readers need not know the word."""
     log = Log()
-    replica, name = started(tmp_path, log)
-    apply(replica, *SHOP, transaction(300, Change("items", Op.TRUNCATE, None, None)))
-    log.publish(replica, name)
+    engine, name = started(tmp_path, log)
+    apply(engine, *SHOP, transaction(300, Change("items", Op.TRUNCATE, None, None)))
+    log.publish(engine, name)
 
     assert texts(log.changes)[-2:] == ["d items 50", "d items 51"]
 
@@ -102,9 +104,9 @@ def test_a_truncate_deletes_every_row(tmp_path: Path) -> None:
 def test_a_moved_key_is_a_deletion_and_an_insert(tmp_path: Path) -> None:
     """Both keys are told, the old one first."""
     log = Log()
-    replica, name = started(tmp_path, log)
-    apply(replica, *SHOP, transaction(300, update("items", (50, 5, "x"), (60, 5, "x"))))
-    log.publish(replica, name)
+    engine, name = started(tmp_path, log)
+    apply(engine, *SHOP, transaction(300, update("items", (50, 5, "x"), (60, 5, "x"))))
+    log.publish(engine, name)
 
     assert texts(log.changes)[-2:] == ["d items 50", "c items 60"]
 
@@ -112,34 +114,34 @@ def test_a_moved_key_is_a_deletion_and_an_insert(tmp_path: Path) -> None:
 def test_what_changes_nothing_is_not_published(tmp_path: Path) -> None:
     """An update to the same values, a deletion of what is not there, a heartbeat."""
     log = Log()
-    replica, name = started(tmp_path, log)
-    apply(replica, *SHOP)
-    log.publish(replica, name)
+    engine, name = started(tmp_path, log)
+    apply(engine, *SHOP)
+    log.publish(engine, name)
     before = len(log.changes)
-    apply(replica, transaction(300, update("items", (50, 5, "x"), (50, 5, "x")), delete("items", 99, 5, "z")))
-    apply(replica, transaction(400))
-    log.publish(replica, name)
+    apply(engine, transaction(300, update("items", (50, 5, "x"), (50, 5, "x")), delete("items", 99, 5, "z")))
+    apply(engine, transaction(400))
+    log.publish(engine, name)
 
     assert len(log.changes) == before
-    assert replica.journal is not None
-    assert replica.journal.position().position == position(400)
+    assert isinstance(engine.journal, Journal)
+    assert engine.journal.position().position == position(400)
 
 
 def test_an_undone_commit_leaves_nothing_behind(tmp_path: Path) -> None:
     """Rows and queue are of one local transaction."""
     log = Log()
-    replica, name = started(tmp_path, log)
+    engine, name = started(tmp_path, log)
 
     def fail() -> None:
-        with replica.store.transaction():
-            replica.apply_group([SHOP[0]])
+        with engine.store.transaction():
+            engine.apply_group([SHOP[0]])
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
-    replica.undo()
-    apply(replica, *SHOP)
-    log.publish(replica, name)
+    engine.reread()
+    apply(engine, *SHOP)
+    log.publish(engine, name)
 
     assert texts(log.changes) == ["c customers 1", "c orders 5", "c items 50", "c items 51"]
 
@@ -156,17 +158,17 @@ def test_a_disk_lost_within_a_split_transaction(tmp_path: Path, monkeypatch: pyt
     """The topic says up to which row of the source it is; the rest comes after it, and nothing twice."""
     monkeypatch.setattr(journal, "PIECE_BYTES", 10_000)
     log = Log()
-    replica, name = started(tmp_path / "old", log)
-    apply(replica, *SHOP)
-    apply(replica, large(60))
-    log.publish(replica, name, max_bytes=15_000, at_most=written)
-    replica.close()
+    engine, name = started(tmp_path / "old", log)
+    apply(engine, *SHOP)
+    apply(engine, large(60))
+    log.publish(engine, name, max_bytes=15_000, at_most=written)
+    engine.close()
 
     fresh, name = started(tmp_path / "new", log)
     missed = [
         one
         for one in (*SHOP, large(60))
-        if fresh.places.position is None or one.end.offset > fresh.places.position.offset
+        if fresh.positions.position is None or one.end.offset > fresh.positions.position.offset
     ]
     apply(fresh, *missed)
     log.publish(fresh, name)
@@ -199,7 +201,7 @@ def test_a_state_the_topic_does_not_know_is_rebuilt(tmp_path: Path) -> None:
     again, name = started(tmp_path / "old", log)
 
     assert [row[0] for row in contents(again)["items"]] == [50, 51, 78]
-    assert again.places.position == position(300)
+    assert again.positions.position == position(300)
     apply(again, transaction(400, insert("items", 79, 5, "w")))
     log.publish(again, name)
     assert faults_of_order(log.changes) == []
@@ -208,10 +210,10 @@ def test_a_state_the_topic_does_not_know_is_rebuilt(tmp_path: Path) -> None:
 def test_a_topic_that_was_emptied_is_refused(tmp_path: Path) -> None:
     """This state has published, and the topic knows of nothing: going on would leave readers with a part."""
     log = Log()
-    replica, name = started(tmp_path, log)
-    apply(replica, *SHOP)
-    log.publish(replica, name)
-    replica.close()
+    engine, name = started(tmp_path, log)
+    apply(engine, *SHOP)
+    log.publish(engine, name)
+    engine.close()
 
     with pytest.raises(SetupError, match="the topic holds no position"):
         started(tmp_path, Log())
@@ -220,16 +222,16 @@ def test_a_topic_that_was_emptied_is_refused(tmp_path: Path) -> None:
 def test_a_crash_after_the_topics_commit_repeats_nothing(tmp_path: Path) -> None:
     """The pieces are in the topic and still in the queue: the mark says so."""
     log = Log()
-    replica, name = started(tmp_path, log)
-    apply(replica, *SHOP)
-    [*found] = journal.pieces(replica.store, 0, 1 << 20)
+    engine, name = started(tmp_path, log)
+    apply(engine, *SHOP)
+    [*found] = journal.pieces(engine.store, 0, 1 << 20)
     log.records += [record for piece in found for record in piece.records]
     log.mark = dataclasses.replace(found[-1].mark, sequence=found[-1].sequence, relay=name)
-    replica.close()  # before it heard of the commit
+    engine.close()  # before it heard of the commit
 
-    replica, name = started(tmp_path, log)
-    apply(replica, transaction(300, insert("items", 60, 5, "z")))
-    log.publish(replica, name)
+    engine, name = started(tmp_path, log)
+    apply(engine, transaction(300, insert("items", 60, 5, "z")))
+    log.publish(engine, name)
 
     assert faults_of_order(log.changes) == []
     assert texts(log.changes)[-1] == "c items 60"

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.errors import UnsupportedEventError
 from cdc.model import ABSENT, Absent, Cells, Change, Image, Kind, ObjectRef, Op, Row, Transaction, Value
 from cdc.protocols import RowReader
+from cdc.replica.load_state import Phase
 from cdc.replica.unread import UnreadRow
 from tests.kit.example_count import example_count
 from tests.kit.toy import (
@@ -26,7 +27,7 @@ from tests.kit.toy import (
     insert,
     outbox_rows,
     position,
-    toy_replica,
+    toy_engine,
     transaction,
 )
 from tests.unit.engine.test_convergence import Shop, _stream, expected, history, shop_of
@@ -40,22 +41,22 @@ def part(table: str, key: int, *cells: Value | Absent, image: Image = Image.PART
     return Change(table, Op.UPDATE, before, (moved_to or key, *cells), True, image)
 
 
-def apply(replica: Replica, *changes: Change, at: int) -> None:
+def apply(engine: Engine, *changes: Change, at: int) -> None:
     """One transaction that ends at this place."""
-    with replica.store.transaction():
-        replica.apply_group([transaction(at, *changes)])
+    with engine.store.transaction():
+        engine.apply_group([transaction(at, *changes)])
 
 
-def unread(replica: Replica) -> list[UnreadRow]:
+def unread(engine: Engine) -> list[UnreadRow]:
     """What has to be read now."""
-    return replica.unread_rows(100)[0]
+    return engine.ingest.unread_rows(100)[0]
 
 
-def arrive(replica: Replica, *rows: Cells | None, seen: int) -> None:
+def arrive(engine: Engine, *rows: Cells | None, seen: int) -> None:
     """The server's answers to all that has to be read, in its order."""
-    asked, lsn = replica.unread_rows(100)
-    with replica.store.transaction():
-        replica.take_unread(list(zip(asked, rows, strict=True)), lsn, position(seen))
+    asked, lsn = engine.ingest.unread_rows(100)
+    with engine.store.transaction():
+        engine.ingest.take_unread(list(zip(asked, rows, strict=True)), lsn, position(seen))
 
 
 # ------------------------------------------------------------------------------------------------ one by one
@@ -63,129 +64,129 @@ def arrive(replica: Replica, *rows: Cells | None, seen: int) -> None:
 
 def test_a_row_that_is_not_held_is_read(tmp_path: Path) -> None:
     """Half a row never gets into the replica; the whole one does when it is read."""
-    replica = toy_replica(tmp_path)
-    apply(replica, part("orders", 5, ABSENT, "8.00"), at=100)
-    assert contents(replica)["orders"] == []
-    assert [(row.table, row.key) for row in unread(replica)] == [("orders", (5,))]
+    engine = toy_engine(tmp_path)
+    apply(engine, part("orders", 5, ABSENT, "8.00"), at=100)
+    assert contents(engine)["orders"] == []
+    assert [(row.table, row.key) for row in unread(engine)] == [("orders", (5,))]
 
-    arrive(replica, (5, None, "8.00"), seen=100)
+    arrive(engine, (5, None, "8.00"), seen=100)
 
-    assert contents(replica)["orders"] == [(5, None, "8.00")]
-    assert unread(replica) == []
+    assert contents(engine)["orders"] == [(5, None, "8.00")]
+    assert unread(engine) == []
 
 
 def test_what_a_read_row_bears_on_is_rendered_once_the_log_has_passed_the_read(tmp_path: Path) -> None:
     """The row may be ahead of the log, and other rows are not."""
-    replica = toy_replica(tmp_path)
-    apply(replica, part("orders", 5, ABSENT, "8.00"), at=100)
-    arrive(replica, (5, None, "9.00"), seen=200)
-    with replica.store.transaction():
-        replica.work()
-    assert outbox_rows(replica) == {}
+    engine = toy_engine(tmp_path)
+    apply(engine, part("orders", 5, ABSENT, "8.00"), at=100)
+    arrive(engine, (5, None, "9.00"), seen=200)
+    with engine.store.transaction():
+        engine.work()
+    assert outbox_rows(engine) == {}
 
-    apply(replica, part("orders", 5, ABSENT, "9.00"), at=200)
-    with replica.store.transaction():
-        replica.work()
+    apply(engine, part("orders", 5, ABSENT, "9.00"), at=200)
+    with engine.store.transaction():
+        engine.work()
 
-    assert [row[1] for row in outbox_rows(replica).values()] == ['{"items":"0","total":"9.00"}']
+    assert [row[1] for row in outbox_rows(engine).values()] == ['{"items":"0","total":"9.00"}']
 
 
 def test_a_held_row_stays_until_what_is_unknown_is_read(tmp_path: Path) -> None:
     """UNKNOWN: some columns have values that the log does not tell; the old row is whole, half of a new one is not."""
-    replica = toy_replica(tmp_path)
-    apply(replica, insert("orders", 5, None, "1.00"), at=100)
-    apply(replica, part("orders", 5, ABSENT, ABSENT, image=Image.UNKNOWN), at=200)
-    apply(replica, part("orders", 5, ABSENT, "3.00"), at=300)
-    assert contents(replica)["orders"] == [(5, None, "1.00")]
+    engine = toy_engine(tmp_path)
+    apply(engine, insert("orders", 5, None, "1.00"), at=100)
+    apply(engine, part("orders", 5, ABSENT, ABSENT, image=Image.UNKNOWN), at=200)
+    apply(engine, part("orders", 5, ABSENT, "3.00"), at=300)
+    assert contents(engine)["orders"] == [(5, None, "1.00")]
 
-    arrive(replica, (5, 7, "3.00"), seen=300)
+    arrive(engine, (5, 7, "3.00"), seen=300)
 
-    assert contents(replica)["orders"] == [(5, 7, "3.00")]
+    assert contents(engine)["orders"] == [(5, 7, "3.00")]
 
 
 def test_a_row_that_the_log_tells_of_meanwhile_is_read_again(tmp_path: Path) -> None:
     """What was read before the log's last word may lack it."""
-    replica = toy_replica(tmp_path)
-    apply(replica, part("orders", 5, ABSENT, "2.00"), at=100)
-    asked, lsn = replica.unread_rows(100)
-    apply(replica, part("orders", 5, ABSENT, "3.00"), at=200)
-    with replica.store.transaction():
-        replica.take_unread([(asked[0], (5, None, "2.00"))], lsn, position(200))
+    engine = toy_engine(tmp_path)
+    apply(engine, part("orders", 5, ABSENT, "2.00"), at=100)
+    asked, lsn = engine.ingest.unread_rows(100)
+    apply(engine, part("orders", 5, ABSENT, "3.00"), at=200)
+    with engine.store.transaction():
+        engine.ingest.take_unread([(asked[0], (5, None, "2.00"))], lsn, position(200))
 
-    assert contents(replica)["orders"] == []
-    assert [row.lsn for row in unread(replica)] == [replica.places.lsn(position(200))]
+    assert contents(engine)["orders"] == []
+    assert [row.lsn for row in unread(engine)] == [engine.positions.lsn(position(200))]
 
 
 @pytest.mark.parametrize("last", ["insert", "delete", "truncate", "no row"])
 def test_a_row_that_is_told_whole_or_gone_need_not_be_read(tmp_path: Path, last: str) -> None:
     """An INSERT of all columns, a DELETE, a TRUNCATE and a read that finds no row end the wait."""
-    replica = toy_replica(tmp_path)
-    apply(replica, part("orders", 5, ABSENT, "2.00"), at=100)
+    engine = toy_engine(tmp_path)
+    apply(engine, part("orders", 5, ABSENT, "2.00"), at=100)
     if last == "insert":
-        apply(replica, insert("orders", 5, None, "4.00"), at=200)
+        apply(engine, insert("orders", 5, None, "4.00"), at=200)
     elif last == "delete":
-        apply(replica, delete("orders", 5, None, "2.00"), at=200)
+        apply(engine, delete("orders", 5, None, "2.00"), at=200)
     elif last == "truncate":
-        apply(replica, Change("orders", Op.TRUNCATE, None, None), at=200)
+        apply(engine, Change("orders", Op.TRUNCATE, None, None), at=200)
     else:
-        arrive(replica, None, seen=100)
+        arrive(engine, None, seen=100)
 
-    assert unread(replica) == []
-    assert contents(replica)["orders"] == ([(5, None, "4.00")] if last == "insert" else [])
+    assert unread(engine) == []
+    assert contents(engine)["orders"] == ([(5, None, "4.00")] if last == "insert" else [])
 
 
 def test_a_read_row_whose_parent_went_meanwhile_goes_along(tmp_path: Path) -> None:
     """The cascade was below the log, and the row was not held when it happened."""
-    replica = toy_replica(tmp_path)
-    apply(replica, insert("orders", 5, None, "1.00"), at=100)
-    apply(replica, part("items", 50, ABSENT, "x"), at=200)
-    asked, lsn = replica.unread_rows(100)
-    apply(replica, delete("orders", 5, None, "1.00"), at=300)
-    with replica.store.transaction():
-        replica.take_unread([(asked[0], (50, 5, "x"))], lsn, position(300))
+    engine = toy_engine(tmp_path)
+    apply(engine, insert("orders", 5, None, "1.00"), at=100)
+    apply(engine, part("items", 50, ABSENT, "x"), at=200)
+    asked, lsn = engine.ingest.unread_rows(100)
+    apply(engine, delete("orders", 5, None, "1.00"), at=300)
+    with engine.store.transaction():
+        engine.ingest.take_unread([(asked[0], (50, 5, "x"))], lsn, position(300))
 
-    assert contents(replica)["items"] == []
-    assert replica.store.db.execute("SELECT count(*) FROM tombstone").fetchone()[0] == 0
+    assert contents(engine)["items"] == []
+    assert engine.store.db.execute("SELECT count(*) FROM tombstone").fetchone()[0] == 0
 
 
 def test_a_row_whose_parent_is_unknown_does_not_follow_the_one_it_had(tmp_path: Path) -> None:
     """It may belong to another by now, and go or stay with that one: what is read decides."""
-    replica = toy_replica(tmp_path)
+    engine = toy_engine(tmp_path)
     orders = [insert("orders", key, None, "1.00") for key in (5, 6)]
-    apply(replica, *orders, insert("items", 50, 5, "x"), insert("items", 60, 6, "y"), at=100)
-    apply(replica, part("items", 50, ABSENT, ABSENT, image=Image.UNKNOWN), at=200)
-    apply(replica, part("items", 60, ABSENT, ABSENT, image=Image.UNKNOWN), at=210)
-    apply(replica, delete("orders", 5, None, "1.00"), at=300)
-    assert [row[0] for row in contents(replica)["items"]] == [50, 60]
+    apply(engine, *orders, insert("items", 50, 5, "x"), insert("items", 60, 6, "y"), at=100)
+    apply(engine, part("items", 50, ABSENT, ABSENT, image=Image.UNKNOWN), at=200)
+    apply(engine, part("items", 60, ABSENT, ABSENT, image=Image.UNKNOWN), at=210)
+    apply(engine, delete("orders", 5, None, "1.00"), at=300)
+    assert [row[0] for row in contents(engine)["items"]] == [50, 60]
 
-    arrive(replica, None, (50, 6, "x"), seen=300)  # 60 went to order 5, and with it; 50 went to order 6
+    arrive(engine, None, (50, 6, "x"), seen=300)  # 60 went to order 5, and with it; 50 went to order 6
 
-    assert contents(replica)["items"] == [(50, 6, "x")]
+    assert contents(engine)["items"] == [(50, 6, "x")]
 
 
 def test_a_partial_change_with_a_new_key_takes_the_rest_along(tmp_path: Path) -> None:
     """A moved row keeps what the image does not carry; one that is not held is read under its new key."""
-    replica = toy_replica(tmp_path)
-    apply(replica, insert("orders", 5, 7, "1.00"), at=100)
-    apply(replica, part("orders", 5, ABSENT, ABSENT, moved_to=6), at=200)
-    apply(replica, part("orders", 8, ABSENT, ABSENT, moved_to=9), at=300)
+    engine = toy_engine(tmp_path)
+    apply(engine, insert("orders", 5, 7, "1.00"), at=100)
+    apply(engine, part("orders", 5, ABSENT, ABSENT, moved_to=6), at=200)
+    apply(engine, part("orders", 8, ABSENT, ABSENT, moved_to=9), at=300)
 
-    assert contents(replica)["orders"] == [(6, 7, "1.00")]
-    assert [row.key for row in unread(replica)] == [(9,)]
+    assert contents(engine)["orders"] == [(6, 7, "1.00")]
+    assert [row.key for row in unread(engine)] == [(9,)]
 
 
 def test_what_a_pulled_row_bore_on_is_rendered_although_the_log_does_not_tell_it(tmp_path: Path) -> None:
     """A pull ahead of the log hides where a row was, and the before-image that comes later holds just its key."""
-    replica = toy_replica(tmp_path, complete=False)
-    with replica.store.transaction():
-        replica.references_done()
-    apply(replica, insert("items", 50, 5, "x"), part("orders", 9, ABSENT, "1.00"), at=100)
-    with replica.store.transaction():
-        replica.store.db.execute("DELETE FROM dirty")
-        replica.pull([("items", [(50, 6, "x")])], position(100 + 1))
-    apply(replica, part("items", 50, 6, ABSENT), at=200)
+    engine = toy_engine(tmp_path, phase=Phase.FETCHING_REFERENCES)
+    with engine.store.transaction():
+        engine.ingest.references_read()
+    apply(engine, insert("items", 50, 5, "x"), part("orders", 9, ABSENT, "1.00"), at=100)
+    with engine.store.transaction():
+        engine.store.db.execute("DELETE FROM render_queue")
+        engine.ingest.take_fetched([("items", [(50, 6, "x")])], position(100 + 1))
+    apply(engine, part("items", 50, 6, ABSENT), at=200)
 
-    assert ObjectRef(Kind.ORDER, 5) in replica.to_pull(10)
+    assert ObjectRef(Kind.ORDER, 5) in engine.ingest.to_fetch(10)
 
 
 class Choosy(ToyMapper):
@@ -205,44 +206,44 @@ class Choosy(ToyMapper):
 ])  # fmt: skip
 def test_rows_that_are_not_kept_are_not_read(tmp_path: Path, change: Change, is_read: bool) -> None:
     """Only what may make a row one to keep asks for it: else every value of an unmapped attribute would be read."""
-    replica = Replica(tmp_path, Choosy(), KEYS, FixedClock())
-    with replica.store.transaction():
-        replica.begin(position(4), complete=True)
-    apply(replica, insert("orders", 5, 1, "1.00"), at=100)
+    engine = Engine(tmp_path, Choosy(), KEYS, FixedClock())
+    with engine.store.transaction():
+        engine.moves.begin(position(4), Phase.COMPLETE)
+    apply(engine, insert("orders", 5, 1, "1.00"), at=100)
 
-    apply(replica, change, at=200)
+    apply(engine, change, at=200)
 
-    assert bool(unread(replica)) == is_read
+    assert bool(unread(engine)) == is_read
 
 
 def test_rows_that_may_just_not_be_loaded_are_read(tmp_path: Path) -> None:
     """Until everything is loaded, a row that is not held may be one to keep."""
-    replica = Replica(tmp_path, Choosy(), KEYS, FixedClock())
-    with replica.store.transaction():
-        replica.begin(position(4), complete=False)
-    apply(replica, part("orders", 5, ABSENT, "2.00"), at=100)
+    engine = Engine(tmp_path, Choosy(), KEYS, FixedClock())
+    with engine.store.transaction():
+        engine.moves.begin(position(4), Phase.FETCHING_REFERENCES)
+    apply(engine, part("orders", 5, ABSENT, "2.00"), at=100)
 
-    assert [row.key for row in unread(replica)] == [(5,)]
+    assert [row.key for row in unread(engine)] == [(5,)]
 
 
 def test_without_a_server_a_part_of_a_row_stops(tmp_path: Path) -> None:
     """Files alone cannot tell the rest: that is said, with advice, and nothing is passed over."""
-    replica = Replica(tmp_path, ToyMapper(), KEYS, FixedClock(), has_server=False)
-    with replica.store.transaction():
-        replica.begin(position(4), complete=True)
+    engine = Engine(tmp_path, ToyMapper(), KEYS, FixedClock(), has_server=False)
+    with engine.store.transaction():
+        engine.moves.begin(position(4), Phase.COMPLETE)
 
     with pytest.raises(UnsupportedEventError, match="orders") as caught:
-        apply(replica, part("orders", 5, ABSENT, "2.00"), at=100)
+        apply(engine, part("orders", 5, ABSENT, "2.00"), at=100)
     assert "through the server" in caught.value.hint
 
 
 def test_what_has_to_be_read_survives_a_restart(tmp_path: Path) -> None:
     """The keys are in the state, with the position."""
-    replica = toy_replica(tmp_path)
-    apply(replica, part("orders", 5, ABSENT, "2.00"), at=100)
-    replica.close()
+    engine = toy_engine(tmp_path)
+    apply(engine, part("orders", 5, ABSENT, "2.00"), at=100)
+    engine.close()
 
-    again = toy_replica(tmp_path)
+    again = toy_engine(tmp_path)
 
     assert again.unread.any
     assert [row.key for row in unread(again)] == [(5,)]
@@ -274,13 +275,13 @@ def degrade(data: st.DataObject, shop: Shop) -> None:
 class Reads:
     """Reads on their way: asked for at one moment, answered with a later state than was applied then, taken later."""
 
-    def __init__(self, data: st.DataObject, replica: Replica, shop: Shop) -> None:
-        self._data, self._replica, self._shop = data, replica, shop
+    def __init__(self, data: st.DataObject, engine: Engine, shop: Shop) -> None:
+        self._data, self._engine, self._shop = data, engine, shop
         self._on_the_way: list[tuple[list[tuple[UnreadRow, Cells | None]], int, int]] = []
 
     def ask(self, applied: int) -> None:
         """A locking read shows all that the log has told, and perhaps more."""
-        rows, lsn = self._replica.unread_rows(self._data.draw(st.integers(1, 3)))
+        rows, lsn = self._engine.ingest.unread_rows(self._data.draw(st.integers(1, 3)))
         shown = self._data.draw(st.integers(applied, len(self._shop.log)), label="read shows")
         seen: dict[str, dict[Value, Cells]] = self._shop.seen[shown]  # type: ignore[assignment]  # keys are numbers
         answers = [(row, seen[row.table].get(row.key[0])) for row in rows]
@@ -291,12 +292,12 @@ class Reads:
         """The oldest answer arrives."""
         if self._on_the_way:
             answers, lsn, shown = self._on_the_way.pop(0)
-            with self._replica.store.transaction():
-                self._replica.take_unread(answers, lsn, _end(self._shop.log, shown))
+            with self._engine.store.transaction():
+                self._engine.ingest.take_unread(answers, lsn, _end(self._shop.log, shown))
 
     def finish(self) -> None:
         """All that is to be read is."""
-        while self._on_the_way or self._replica.unread.any:
+        while self._on_the_way or self._engine.unread.any:
             self.ask(len(self._shop.log))
             self.take()
 
@@ -314,23 +315,23 @@ def test_partial_images_end_as_whole_ones_do(
     shop = shop_of(transactions)
     degrade(data, shop)
     with tempfile.TemporaryDirectory() as folder:
-        replica = toy_replica(Path(folder))
-        reads = Reads(data, replica, shop)
+        engine = toy_engine(Path(folder))
+        reads = Reads(data, engine, shop)
         for is_replay in (False, True):
             applied = 0
             while applied < len(shop.log):
                 applied = data.draw(st.integers(applied, len(shop.log)), label="stream applied")
-                _stream(replica, shop, applied)
+                _stream(engine, shop, applied)
                 if data.draw(st.booleans()):
                     reads.ask(applied)
                 if data.draw(st.booleans()):
                     reads.take()
             reads.finish()
-            assert contents(replica) == expected(shop)
+            assert contents(engine) == expected(shop)
             if not is_replay and shop.log:
-                with replica.store.transaction():
-                    replica.rewind(_end(shop.log, data.draw(st.integers(0, len(shop.log)), label="replay from")))
-        replica.close()
+                with engine.store.transaction():
+                    engine.moves.rewind(_end(shop.log, data.draw(st.integers(0, len(shop.log)), label="replay from")))
+        engine.close()
 
 
 @given(history, st.data())
@@ -344,25 +345,25 @@ def test_a_load_under_partial_images_ends_as_the_database(
         return
     degrade(data, shop)
     with tempfile.TemporaryDirectory() as folder:
-        replica = toy_replica(Path(folder), complete=False)
+        engine = toy_engine(Path(folder), phase=Phase.LOADING_REFERENCES)
         start = applied = shown = data.draw(st.integers(0, len(shop.log)), label="stream starts at")
-        with replica.store.transaction():
-            replica.rewind(_end(shop.log, start))
-        reads = Reads(data, replica, shop)
+        with engine.store.transaction():
+            engine.moves.rewind(_end(shop.log, start))
+        reads = Reads(data, engine, shop)
         for table, keys in [(spec.name, keys) for spec in TABLES for keys in ([1, 2], [3, 4, 11, 12, 13])]:
             shown = data.draw(st.integers(shown, len(shop.log)), label="SELECT shows")
             safe = data.draw(st.integers(start, shown), label="safe place")
             applied = data.draw(st.integers(applied, len(shop.log)), label="stream applied")
-            _stream(replica, shop, applied)
+            _stream(engine, shop, applied)
             if data.draw(st.booleans()):
                 reads.ask(applied)
             rows: list[Cells] = [shop.seen[shown][table][k] for k in keys if k in shop.seen[shown][table]]
-            with replica.store.transaction():
-                replica.load_chunk(table, rows, _end(shop.log, safe), None, done=keys[0] == 3)
+            with engine.store.transaction():
+                engine.ingest.load_chunk(table, rows, _end(shop.log, safe), None, done=keys[0] == 3)
             if data.draw(st.booleans()):
                 reads.take()
-        _stream(replica, shop, len(shop.log))
+        _stream(engine, shop, len(shop.log))
         reads.finish()
 
-        assert contents(replica) == expected(shop)
-        replica.close()
+        assert contents(engine) == expected(shop)
+        engine.close()

@@ -9,15 +9,16 @@ from typing import cast
 
 import pytest
 
-from cdc.engine.engine import Replica
+from cdc.engine.engine import Engine
 from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.messages import render_queue
 from cdc.model import ABSENT, Cells, Change, FetchByKey, Image, Kind, ObjectRef, Op, Position, Value
+from cdc.replica.load_state import Phase
 from cdc.settings.config import ApplySettings
 from cdc.snapshot.loader import Loader
 from cdc.snapshot.reader import Chunk, RowLoader
 from cdc.snapshot.required_position import Snapshot
-from tests.kit.toy import KEYS, contents, insert, position, toy_replica, transaction
+from tests.kit.toy import KEYS, contents, insert, position, toy_engine, transaction
 from tests.unit.engine.test_state_thread import Listener
 
 HERE = Snapshot(position(4), position(4), exact=True)
@@ -53,25 +54,25 @@ class Rows:
         pass
 
 
-def ask_for_a_pull(replica: Replica) -> None:
+def ask_for_a_pull(engine: Engine) -> None:
     """An object was touched and nothing else happens."""
-    render_queue.mark(replica.store, ORDER, pull=True)
+    render_queue.mark(engine.store, ORDER, fetch=True)
 
 
 @pytest.mark.parametrize("when", ["before the start", "while it waits"])
 def test_a_pull_is_served_though_nobody_wakes_the_loader(tmp_path: Path, when: str) -> None:
     """Fetches left over from a killed run, or asked for by a sweep, do not wait for the next change of the shop."""
-    replica = toy_replica(tmp_path, complete=False)
+    engine = toy_engine(tmp_path, phase=Phase.FETCHING_REFERENCES)
     if when == "before the start":
-        with replica.store.transaction():
-            ask_for_a_pull(replica)
-    state = StateThread(replica, TransactionQueue(1 << 20), ApplySettings(), Listener())
+        with engine.store.transaction():
+            ask_for_a_pull(engine)
+    state = StateThread(engine, TransactionQueue(1 << 20), ApplySettings(), Listener())
     rows = Rows()
     loader = Loader(cast(RowLoader, rows), state, KEYS, chunk_rows=10, on_failure=lambda error: None)
     state.start()
     loader.start()
     if when == "while it waits":
-        state.submit(lambda _: ask_for_a_pull(replica)).result(5)
+        state.submit(lambda _: ask_for_a_pull(engine)).result(5)
     served = rows.asked.wait(5)
     loader.stop()
     loader.join(5)
@@ -83,18 +84,18 @@ def test_a_pull_is_served_though_nobody_wakes_the_loader(tmp_path: Path, when: s
 
 def test_a_row_of_a_table_that_was_dropped_keeps_what_is_held(tmp_path: Path) -> None:
     """Told in part and then dropped: nothing can be read any more, and nothing says that the row was deleted."""
-    replica = toy_replica(tmp_path)
+    engine = toy_engine(tmp_path)
     part = Change("orders", Op.UPDATE, (5, ABSENT, ABSENT), (5, ABSENT, ABSENT), image=Image.UNKNOWN)
-    with replica.store.transaction():
-        replica.apply_group([transaction(100, insert("orders", 5, None, "1.00")), transaction(200, part)])
-    assert replica.unread.any
-    state = StateThread(replica, TransactionQueue(1 << 20), ApplySettings(), Listener())
+    with engine.store.transaction():
+        engine.apply_group([transaction(100, insert("orders", 5, None, "1.00")), transaction(200, part)])
+    assert engine.unread.any
+    state = StateThread(engine, TransactionQueue(1 << 20), ApplySettings(), Listener())
     loader = Loader(cast(RowLoader, Rows()), state, KEYS, chunk_rows=10, on_failure=lambda error: None)
     state.start()
     loader.start()
-    while replica.unread.any:
+    while engine.unread.any:
         state.submit(lambda _: None).result(5)
-    held = state.submit(lambda _: contents(replica)["orders"]).result(5)
+    held = state.submit(lambda _: contents(engine)["orders"]).result(5)
     loader.stop()
     loader.join(5)
     state.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cdc.model import Position
-from cdc.replica.load_state import RequiredPosition
+from cdc.replica.table_loads import RequiredPosition
 from cdc.snapshot.required_position import Snapshot, contains
 from tests.kit.toy import position
 

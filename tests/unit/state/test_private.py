@@ -12,7 +12,7 @@ import pytest
 
 from cdc.state.copies import STATE_FILE, folder_for_copy, remove_abandoned_copies
 from cdc.state.store import Store
-from tests.kit.toy import delete, insert, toy_replica, transaction
+from tests.kit.toy import delete, insert, toy_engine, transaction
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_folder_and_files_are_for_the_owner_alone(tmp_path: Path, usual_umask: N
     folder = tmp_path / "state"
     store = Store(folder, ())
     with store.transaction():
-        store.set_meta("x", 1)
+        store.meta.fed_ms = 1
 
     modes = {path.name: mode(path) for path in folder.iterdir()}
     store.close()
@@ -53,14 +53,14 @@ def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path, usual_umask: Non
 
 def test_values_of_deleted_people_are_overwritten(tmp_path: Path) -> None:
     """Once customers are deleted and the state is closed, no file of it holds their addresses, in free pages either."""
-    replica = toy_replica(tmp_path)
+    engine = toy_engine(tmp_path)
     people = [(number, f"erase-me-{number}@example.com", 1) for number in range(1, 301)]
-    with replica.store.transaction():
-        replica.apply_group([transaction(100 + person[0], insert("customers", *person)) for person in people])
-    with replica.store.transaction():
-        replica.apply_group([transaction(1000 + person[0], delete("customers", *person)) for person in people])
-    [setting] = replica.store.db.execute("PRAGMA secure_delete").fetchone()
-    replica.close()
+    with engine.store.transaction():
+        engine.apply_group([transaction(100 + person[0], insert("customers", *person)) for person in people])
+    with engine.store.transaction():
+        engine.apply_group([transaction(1000 + person[0], delete("customers", *person)) for person in people])
+    [setting] = engine.store.db.execute("PRAGMA secure_delete").fetchone()
+    engine.close()
 
     assert setting == 1
     assert [path.name for path in tmp_path.iterdir() if b"erase-me-" in path.read_bytes()] == []

@@ -55,7 +55,7 @@ def test_the_status_feeds_counters_and_gauges() -> None:
         "position": "mariadb-bin.000123:4567",
         "transactions": 5,
         "changes": 12,
-        "waiting": {"objects": 3, "pulls": 1, "sweeps": 0},
+        "waiting": {"objects": 3, "fetches": 1, "bulk_invalidations": 0},
         "outbox": {"pending": {"DEAL": {"live": 4}}, "blocked": 1, "held": 6, "oldest_commit_ms": 1_700_000_000_500},
         "dead_letters": 2,
         "bad_records": 9,
@@ -71,7 +71,7 @@ def test_the_status_feeds_counters_and_gauges() -> None:
     assert (seen["queue_bytes", ""], seen["read_lag_seconds", ""]) == (2048, 1.5)
     assert (seen["outbox_held", ""], seen["outbox_oldest_commit_timestamp_seconds", ""]) == (6, 1_700_000_000.5)
     assert seen["bad_records_held", ""] == 9
-    assert (seen["outbox_blocked", ""], seen["dead_letters_held", ""], seen["pulls", ""]) == (1, 2, 1)
+    assert (seen["outbox_blocked", ""], seen["dead_letters_held", ""], seen["fetches_pending", ""]) == (1, 2, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,175 @@
+"""Applies a group of whole transactions, and has rendered what they affect. Use inside a store transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, NamedTuple
+
+from cdc.engine.log_moves import LogMoves
+from cdc.engine.parts import Parts
+from cdc.engine.rendering import Rendering
+from cdc.engine.snapshot_ingest import SnapshotIngest
+from cdc.engine.stale_tables import StaleTables
+from cdc.model import Change, Op, Position, Transaction
+from cdc.replica import prepared
+from cdc.replica.affected import AffectedObjects, When
+
+AFFECTED_AT_ONCE: Final = 10_000  # objects and bulk invalidations of one transaction held in memory; more are queued
+BEAT_CHANGES: Final = 1000  # changes between two signs of life
+
+
+@dataclass
+class Progress:
+    """What was applied since the start, for metrics."""
+
+    transactions: int = 0
+    changes: int = 0
+
+
+class _Applied(NamedTuple):
+    """How one transaction stands to what was applied before.
+
+    ``is_replay``: it was applied before. ``is_covered``: the end of the load renders what it affects.
+    """
+
+    transaction: Transaction
+    lsn: int
+    is_replay: bool
+    is_covered: bool
+
+
+class GroupApplier:
+    """Applies groups of transactions.
+
+    ``on_beat`` is called now and then while a group is applied: one transaction may take many minutes.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        rendering: Rendering,
+        stale_tables: StaleTables,
+        moves: LogMoves,
+        ingest: SnapshotIngest,
+        on_beat: Callable[[], None],
+    ) -> None:
+        self._parts = parts
+        self._rendering = rendering
+        self._stale_tables = stale_tables
+        self._moves = moves
+        self._ingest = ingest
+        self._on_beat = on_beat
+        self.progress = Progress()
+
+    def apply(self, group: Iterable[Transaction]) -> None:
+        """Apply whole transactions and render what they affect."""
+        first_time_from = self._parts.positions.high
+        live, replayed = AffectedObjects(), AffectedObjects()
+        end: Position | None = None
+        read_at: dict[int, int] = {}  # commit time → when it was read, as far as a group needs to tell them apart
+        for transaction in group:
+            end = transaction.end
+            read_at[transaction.commit_ms] = transaction.read_ms
+            applied = self._begin(transaction, first_time_from)
+            count = self._apply_changes(applied, first_time_from)
+            if count and not applied.is_covered:
+                self._collect(replayed if applied.is_replay else live)
+            self.progress.transactions += 1
+            self.progress.changes += count
+        if end is not None:
+            self._finish(end, first_time_from, live, replayed, read_at)
+
+    def _begin(self, transaction: Transaction, first_time_from: int) -> _Applied:
+        """Follow the log to where the transaction is, and see whether it was applied before."""
+        if transaction.is_new_log:
+            self._moves.begin_log(transaction.end)
+        else:
+            self._moves.follow_server(transaction.end)
+        lsn = self._parts.positions.lsn(transaction.end)
+        return _Applied(transaction, lsn, lsn <= first_time_from, self._parts.load.covers(lsn))
+
+    def _apply_changes(self, applied: _Applied, first_time_from: int) -> int:
+        """Apply one transaction's changes, with what it says of tables and topics. Returns how many changes."""
+        parts, transaction = self._parts, applied.transaction
+        not_before = first_time_from if applied.is_replay else max(0, parts.load.settled_lsn)
+        # more objects than memory should hold go to the render queue; the end of the load renders covered ones anyway
+        on_full = AffectedObjects.clear if applied.is_covered else partial(self._rendering.defer, not_before)
+        parts.applier.affected_objects = AffectedObjects(AFFECTED_AT_ONCE, on_full)
+        first = self._begin_journal(applied)
+        if transaction.schemas:
+            self._stale_tables.keep_schemas(transaction.schemas, transaction.end)
+        due = prepared.due(parts.store, transaction, applied.lsn, is_replay=applied.is_replay)
+        count = self._apply_all(due.changes, self._when(applied), first)
+        if due.stale and not applied.is_replay:  # a replay's were read again the first time
+            self._stale_tables.read_again(due.stale, transaction.end)
+        self._take_feed(transaction)
+        if parts.journal is not None:
+            parts.journal.end()
+        return count
+
+    def _when(self, applied: _Applied) -> When:
+        """Rows of a feed in another order than the source's carry the source's own positions: the newest wins."""
+        feed = applied.transaction.feed
+        if feed is not None and feed.rows_at is not None:
+            return When(self._parts.feeds.lsn(feed.rows_at), False, applied.transaction.commit_ms)
+        return When(applied.lsn, applied.is_replay, applied.transaction.commit_ms)
+
+    def _begin_journal(self, applied: _Applied) -> int:
+        """Tell the journal whose changes come. Returns how many of them it has published, and rows hold, already."""
+        journal = self._parts.journal
+        if journal is None:
+            return 0
+        published, row = self._parts.published_rows.get(applied.lsn, (0, 0))
+        journal.begin(applied.transaction.end, applied.lsn, applied.transaction.commit_ms, row)
+        return published
+
+    def _apply_all(self, changes: Iterable[Change], when: When, published: int) -> int:
+        """Apply the changes after the first ``published``. Returns how many changes there were."""
+        apply, journal = self._parts.applier.apply, self._parts.journal
+        count = 0
+        for change in changes:
+            count += 1
+            if journal is not None:
+                if count <= published:
+                    continue
+                journal.step(count)
+                if change.op is Op.TRUNCATE:
+                    journal.truncate(change.table)
+            apply(change, when)
+            if not count % BEAT_CHANGES:
+                self._on_beat()
+        return count
+
+    def _take_feed(self, transaction: Transaction) -> None:
+        """Keep what the topics say beside changes; at the end of what they held at the start, the load is through."""
+        feed = transaction.feed
+        if feed is None:
+            return
+        self._parts.feeds.take(feed, self._parts.clock.now_ms())
+        if feed.is_loaded and not self._parts.load.is_complete:
+            self._parts.positions.advance(transaction.end)
+            self._ingest.topic_read(transaction.end)
+
+    def _collect(self, into: AffectedObjects) -> None:
+        affected = self._parts.applier.take_affected()
+        for ref, commit_ms in affected.objects.items():
+            into.add((ref,), commit_ms)
+        into.invalidations.update(affected.invalidations)
+
+    def _finish(
+        self,
+        end: Position,
+        first_time_from: int,
+        live: AffectedObjects,
+        replayed: AffectedObjects,
+        read_at: dict[int, int],
+    ) -> None:
+        """The group is applied up to ``end``: render what is live, leave the rest to the render queue."""
+        self._parts.positions.advance(end)
+        if self._parts.journal is not None:
+            self._parts.journal.settle()
+        self._rendering.defer(first_time_from, replayed)
+        self._rendering.defer_invalidations(0, live)
+        self._rendering.render_live(live, read_at)

@@ -1,0 +1,76 @@
+"""What the parts of the engine work on: the state of one folder, opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cdc.engine.journal import Journal
+from cdc.messages.renderer import Renderer
+from cdc.model import ForeignKey
+from cdc.protocols import Clock, Mapper
+from cdc.replica.apply import Applier
+from cdc.replica.cascades import Cascades, with_between
+from cdc.replica.feeds import Feeds
+from cdc.replica.load_state import LoadState
+from cdc.replica.resync import Resync
+from cdc.replica.rows import ReplicaRows
+from cdc.replica.table_loads import TableLoads
+from cdc.replica.unread import Unread
+from cdc.state.positions import LogPositions
+from cdc.state.store import Store
+
+
+class Parts:
+    """The open state and the objects that read and write it; each stays the same object for the engine's life.
+
+    ``create``: lay out the tables; only the daemon may, because it knows the server's foreign keys. ``has_server``:
+    rows can be read from a server. Raises StateError or SetupError when the folder cannot be used.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        mapper: Mapper,
+        keys: Sequence[ForeignKey],
+        clock: Clock,
+        *,
+        exclusive: bool,
+        create: bool,
+        has_server: bool,
+    ) -> None:
+        self.mapper = mapper
+        self.clock = clock
+        self.tables = with_between(mapper.tables, keys)
+        self.cascades = Cascades(self.tables, keys)
+        indexes = self.cascades.indexes()
+        self.store = Store(folder, self.tables, indexes=indexes, exclusive=exclusive, create=create)
+        self.rows = ReplicaRows(self.store.db, self.tables)
+        self.positions = LogPositions(self.store)
+        self.load = LoadState(self.store.meta)
+        self.table_loads = TableLoads(self.store)
+        if create:
+            with self.store.transaction():
+                self.table_loads.lay_out(self.tables)
+        self.unread = Unread(self.store, can_read=has_server)
+        self.applier = Applier(self.store, self.rows, mapper, self.cascades, self.load, self.unread)
+        self.resync = Resync(self.rows, self.applier, mapper)
+        self.feeds = Feeds(self.store)
+        self.renderer = Renderer(self.store, self.rows, mapper, clock)
+        self.journal: Journal | None = None
+        """Hears of every effective change (the relay)."""
+        self.published_rows = self.store.meta.published_rows
+
+    def reread(self) -> None:
+        """A transaction was undone: take from the state what memory holds of it."""
+        self.applier.reread()
+        self.rows.forget_references()
+        self.renderer.reread()
+        self.positions.reread()
+        self.feeds.reread()
+        self.load.reread()
+        self.table_loads.reread()
+        self.unread.reread()
+        self.published_rows = self.store.meta.published_rows
+        if self.journal is not None:
+            self.journal.clear()

@@ -1,0 +1,144 @@
+"""What is rendered, and when. Use inside a store transaction.
+
+* A live change of an object whose rows are complete is rendered in the same group.
+* Before the replica is complete, the object's rows are fetched by key first. The object is rendered once the log has
+  passed the position noted after the fetch.
+* A replayed change is rendered once the log has passed the highest position ever applied.
+* Fan-out and history are rendered from the render queue, in slices, when no live work waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cdc.engine.parts import Parts
+from cdc.messages import ledger, render_queue
+from cdc.messages.renderer import RenderRequest
+from cdc.model import ObjectRef, Urgency
+from cdc.replica.affected import AffectedObjects
+
+RENDER_AT_ONCE = 2000  # objects of a group rendered in its own commit; a larger fan-out goes through the render queue
+SLICE_OBJECTS = 200  # about 20 ms of rendering: what a live change may have to wait behind
+SLICE_ROWS = 5000  # rows that a bulk invalidation looks at in one slice
+
+
+class Rendering:
+    """Renders objects at once or leaves them to the render queue."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._load = parts.load
+
+    # --------------------------------------------------------------------------------------------------- later
+
+    def defer(self, not_before: int, affected: AffectedObjects) -> None:
+        """Leave these objects to the render queue, to be rendered once the log has passed ``not_before`` (an LSN)."""
+        fetch = not self._load.is_complete
+        for ref, commit_ms in affected.objects.items():
+            render_queue.mark(self._store, ref, commit_ms=commit_ms, fetch=fetch, not_before=not_before)
+        self.defer_invalidations(not_before, affected)
+
+    def defer_invalidations(self, not_before: int, affected: AffectedObjects) -> None:
+        """Queue the bulk invalidations, unless the end of the load renders everything anyway."""
+        if self._load.renders_all_at_end:
+            return
+        for invalidation in affected.invalidations:
+            render_queue.add_invalidation(self._store, invalidation, urgency=Urgency.HISTORY, not_before=not_before)
+
+    def render_all_again(self) -> None:
+        """Render every object afresh, behind live work."""
+        if self._load.is_complete:
+            self.invalidate_everything(0)
+        elif self._load.reads_whole_tables:
+            self._load.render_all_at_end()
+        else:  # no table is held whole, so only the ledger knows which objects there are
+            render_queue.fetch_whatever_was_rendered(self._store)
+
+    def invalidate_everything(self, not_before: int) -> None:
+        """Render every object that has rows, behind live work, once the log has passed ``not_before`` (an LSN)."""
+        for invalidation in self._parts.mapper.everything():
+            render_queue.add_invalidation(self._store, invalidation, urgency=Urgency.HISTORY, not_before=not_before)
+
+    def resume_mapping(self) -> bool:
+        """Render everything afresh if mapping or renderers changed since the last run; True if they did."""
+        meta, version = self._store.meta, self.mapping_version
+        held = meta.mapping_version
+        if held == version:
+            return False
+        meta.mapping_version = version
+        if held:
+            self.render_all_again()
+        return bool(held)
+
+    @property
+    def mapping_version(self) -> str:
+        """What changes whenever objects are rendered otherwise."""
+        return self._parts.mapper.version
+
+    def resend_everything(self) -> None:
+        """Send every object once more, equal or not (``run --resend``), behind live work."""
+        ledger.forget_hashes(self._store)
+        self.render_all_again()
+
+    # ----------------------------------------------------------------------------------------------------- now
+
+    def render_live(self, affected: AffectedObjects, read_at: Mapping[int, int]) -> None:
+        """Render what a group of live changes affects. ``read_at``: commit time → when that was read, both in ms."""
+        applied = self._parts.positions.current()
+        if not self._load.is_complete or applied < self._load.settled_lsn:
+            self._defer_live(affected, self._load.settled_lsn if applied < self._load.settled_lsn else 0)
+            return
+        has_queued = render_queue.is_any(self._store)
+        for count, (ref, commit_ms) in enumerate(affected.objects.items()):
+            if count >= RENDER_AT_ONCE:
+                render_queue.mark(self._store, ref, commit_ms=commit_ms)
+                continue
+            asked = render_queue.get(self._store, ref) if has_queued else None
+            if asked is not None and asked.waits(applied):  # its rows are ahead of the log: rendering waits for it
+                render_queue.mark(self._store, ref, commit_ms=commit_ms)
+                continue
+            is_forced = asked is not None and asked.force
+            self._render(ref, Urgency.LIVE, commit_ms, force=is_forced, read_ms=read_at.get(commit_ms, 0))
+            if asked is not None:
+                render_queue.done(self._store, ref)
+
+    def _defer_live(self, affected: AffectedObjects, not_before: int) -> None:
+        fetch = not self._load.is_complete
+        for ref, commit_ms in affected.objects.items():
+            render_queue.mark(self._store, ref, commit_ms=commit_ms, fetch=fetch, not_before=not_before)
+
+    def work(self) -> bool:
+        """Render one slice of what waits; False when nothing is ready."""
+        positions = self._parts.positions
+        applied = positions.current()
+        if not self._load.are_references_loaded or applied < max(positions.high, self._load.settled_lsn):
+            return False  # during a replay, and while the log is behind what was loaded, rows are of several moments
+        ready = render_queue.ready(self._store, applied, SLICE_OBJECTS)
+        for item in ready:
+            render_queue.done(self._store, item.ref)
+            self._render(item.ref, item.urgency, item.commit_ms, force=item.force)
+        fetch = not self._load.is_complete
+        if len(ready) < SLICE_OBJECTS and render_queue.work_invalidation(self._store, applied, SLICE_ROWS, fetch=fetch):
+            return True
+        return bool(ready)
+
+    def _render(
+        self, ref: ObjectRef, urgency: Urgency, commit_ms: int, *, force: bool = False, read_ms: int = 0
+    ) -> None:
+        """Render an object, and those it refers to that were never rendered: a link must hold."""
+        todo = [ref]
+        seen = {ref}
+        positions = self._parts.positions
+        position, lsn = str(positions.position or ""), positions.current()
+        while todo:
+            current = todo.pop()
+            request = RenderRequest(position, commit_ms, urgency, force and current == ref, lsn, read_ms)
+            for other in self._parts.renderer.render(current, request):
+                if other in seen:
+                    continue
+                seen.add(other)
+                if self._load.is_complete:
+                    todo.append(other)
+                else:
+                    render_queue.mark(self._store, other, commit_ms=commit_ms, urgency=urgency, fetch=True)

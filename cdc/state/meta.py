@@ -1,0 +1,158 @@
+"""The state's single values, each under one name and with one type. No other module knows how a value is kept.
+
+A value is read from the file at every use and written at once, inside the caller's transaction. Values are JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, Final, Generic, TypedDict, TypeVar, overload
+from uuid import uuid4
+
+from cdc.model import Position
+
+T = TypeVar("T")
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+class Value(Generic[T]):
+    """One value as an attribute of ``Meta``; its key is the attribute's name. ``default`` stands for a missing value.
+
+    ``load`` and ``dump``: from JSON and to JSON, for types that JSON lacks.
+    """
+
+    def __init__(self, default: T, load: Callable[[Any], T] = _same, dump: Callable[[T], Any] = _same) -> None:
+        self._default = default
+        self._load = load
+        self._dump = dump
+        self._key = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._key = name
+
+    @overload
+    def __get__(self, meta: None, owner: type) -> Value[T]: ...
+
+    @overload
+    def __get__(self, meta: Meta, owner: type) -> T: ...
+
+    def __get__(self, meta: Meta | None, owner: type) -> T | Value[T]:
+        if meta is None:
+            return self
+        row = meta.db.execute("SELECT value FROM meta WHERE key = ?", (self._key,)).fetchone()
+        return self._load(json.loads(row[0])) if row else self._default
+
+    def __set__(self, meta: Meta, value: T) -> None:
+        meta.db.execute(
+            "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (self._key, json.dumps(self._dump(value))),
+        )
+
+
+class DeleteBrake(TypedDict):
+    """The circuit breaker on deletions: when it was set and last released (epoch milliseconds, 0: not), and how many
+    deletions were accepted per minute (minutes since the epoch, as text).
+    """
+
+    held_ms: int
+    released_ms: int
+    sent: Mapping[str, int]
+
+
+OPEN_BRAKE: Final[DeleteBrake] = {"held_ms": 0, "released_ms": 0, "sent": {}}
+
+
+def _position(value: Any) -> Position | None:
+    return Position(**value) if value else None
+
+
+def _from_position(position: Position | None) -> Any:
+    return asdict(position) if position is not None else None
+
+
+def _published_rows(value: Any) -> Mapping[int, tuple[int, int]]:
+    return {int(lsn): (int(rows), int(row)) for lsn, (rows, row) in value.items()}
+
+
+class Meta:
+    """All single values of one state file. Times are epoch milliseconds."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.db = db
+
+    # ------------------------------------------------------------------------------------------ the log's position
+
+    position = Value[Position | None](None, _position, _from_position)
+    """Where the source has been applied up to; None in a fresh state."""
+    lsn_base = Value(0)
+    """What is added to a log file's number in an LSN: see cdc/state/positions.py."""
+    applied_lsn = Value(0)
+    """The highest LSN ever applied."""
+
+    # --------------------------------------------------------------------------------------------------- the replica
+
+    load_state = Value[Mapping[str, Any]]({})
+    """How far the replica is loaded: see cdc/replica/load_state.py."""
+    has_partial_images = Value(False)
+    """Whether the log was ever seen to hold images that are not whole."""
+    topic_offsets = Value[Mapping[str, int]]({})
+    """Per ``topic/partition`` where to read on."""
+    row_order = Value[Mapping[str, Any] | None](None)
+    """What is known of the source's logs, for rows that do not arrive in its order: see cdc/kafka/row_order.py."""
+    fed_ms = Value(0)
+    """When something was last taken from a topic, or it was seen that there is nothing."""
+    is_topic_whole = Value(False)
+    """Whether what was read of the relay's topic is the whole store."""
+    topic_ids = Value[Mapping[str, str]]({})
+    """Kafka's own ids of the topics that are read: a topic made anew has another one."""
+
+    # ---------------------------------------------------------------------------------------------------- messages
+
+    minimum_changed_at = Value(0)
+    """No ``changed_at`` from now on is lower."""
+    mapping_version = Value("")
+    """The mapping that objects were last rendered with; "" before the first."""
+
+    # ---------------------------------------------------------------------------------------------------- delivery
+
+    quiet_until_ms = Value(0)
+    """Until when the sink asked for silence: a restart is no reason to break it."""
+    delete_brake = Value[DeleteBrake](OPEN_BRAKE)
+    sync_errors_until_ms = Value(0)
+    """Up to when the receiver's later verdicts have been read."""
+
+    # ----------------------------------------------------------------------------------------------------- members
+
+    receipts_offset = Value[int | None](None)
+    """Where the receipts topic is read on; None before the first."""
+    _member_id = Value("")
+
+    def member_id(self) -> str:
+        """This state's own name among members, made at the first call."""
+        held = self._member_id
+        if not held:
+            held = self._member_id = uuid4().hex
+        return held
+
+    # -------------------------------------------------------------------------------------------------------- relay
+
+    relay_runs = Value[list[str]]([])
+    """Names of the runs that may have written the topic's last mark."""
+    relay_published = Value(0)
+    """The highest piece that is known to be in the topic."""
+    is_relay_rebuilding = Value(False)
+    """Whether the state is being rebuilt from the topic: it is not whole yet."""
+    relay_schemas = Value[Mapping[str, str]]({})
+    """By table: the newest record of its columns in the topic."""
+    published_rows = Value[Mapping[int, tuple[int, int]]]({}, _published_rows)
+    """Of the source transaction that ends at this LSN so many rows are in the replica, in so many records."""
+
+    def clear(self) -> None:
+        """Forget all values."""
+        self.db.execute("DELETE FROM meta")

@@ -1,0 +1,35 @@
+"""Tables of the state that have one line per object: how an object is named in SQL, and how a line is looked up."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any, Final
+
+from cdc.model import Kind, ObjectRef
+
+OBJECT: Final = "kind = ? AND id = ?"
+"""The condition that finds one object's line; its values are those of ``pair``."""
+
+
+def pair(ref: ObjectRef) -> tuple[str, int | str]:
+    """The object as the values of the columns ``kind`` and ``id``."""
+    return ref.kind.value, ref.id
+
+
+def as_refs(rows: Iterable[tuple[str, int | str]]) -> list[ObjectRef]:
+    """Lines of (kind, id) as objects."""
+    return [ObjectRef(Kind(kind), object_id) for kind, object_id in rows]
+
+
+def line(db: sqlite3.Connection, table: str, columns: str, ref: ObjectRef) -> tuple[Any, ...] | None:
+    """These columns of the object's line; None if the table has no line of the object."""
+    row: tuple[Any, ...] | None = db.execute(
+        f"SELECT {columns} FROM {table} WHERE {OBJECT}", (ref.kind.value, ref.id)
+    ).fetchone()
+    return row
+
+
+def has(db: sqlite3.Connection, table: str, ref: ObjectRef) -> bool:
+    """Whether the table has a line of the object."""
+    return line(db, table, "1", ref) is not None
