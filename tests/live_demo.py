@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.kit import schema
+from tests.kit.canary import API_KEY
 from tests.kit.daemon import Daemon, command, fetch
 from tests.kit.sandbox import SandboxThread
 from tests.kit.servers import MariaDB
@@ -37,7 +38,7 @@ password = "{PASSWORD}"
 database = "{database}"
 [sink]
 base_url = "{url}"
-api_key = "sandbox"
+api_key = "{API_KEY}"
 [web]
 port = 0
 """

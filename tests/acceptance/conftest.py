@@ -14,6 +14,7 @@ import pytest
 from cdc.settings.config import Settings, load
 from sinks.registry import make_sink
 from tests.kit import schema
+from tests.kit.canary import API_KEY, PASSWORD
 from tests.kit.daemon import Daemon, wait_until
 from tests.kit.full_render import difference, full_render
 from tests.kit.sandbox import SandboxThread
@@ -21,7 +22,7 @@ from tests.kit.servers import Server
 from tests.kit.shop import Shop
 
 RENDER_EVERY_S = 10.0
-USER, PASSWORD = "cdc", "a secret of the tests"
+USER = "cdc"
 GRANTS = ("REPLICATION SLAVE, REPLICATION CLIENT ON *.*",)
 
 
@@ -91,7 +92,7 @@ server_id = 990
 heartbeat_s = 1.0
 [sink]
 base_url = "{sandbox_url}"
-api_key = "sandbox"
+api_key = "{API_KEY}"
 judge_poll_s = 0.5
 [web]
 port = 0

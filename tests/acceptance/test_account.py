@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.test_cli import FILES, RECORDING
+from tests.kit.canary import API_KEY
 from tests.kit.daemon import Daemon, command, wait_until
 from tests.kit.sandbox import SandboxThread
 
@@ -40,7 +41,7 @@ kind = "files"
 files = ["{RECORDING}"]
 [sink]
 base_url = "{sandbox.url}"
-api_key = "sandbox"
+api_key = "{API_KEY}"
 judge_poll_s = 0.5
 [web]
 port = 0
@@ -53,7 +54,7 @@ port = 0
         assert "magento-cdc mapping push" in json.dumps(said)
         assert [line["state"] for line in daemon.lines() if line["event"] == "sink_takes_nothing"] == ["account"]
         daemon.kill()
-        reach = ("--set", f"sink.base_url={sandbox.url}", "--set", "sink.api_key=sandbox")
+        reach = ("--set", f"sink.base_url={sandbox.url}", "--set", f"sink.api_key={API_KEY}")
         assert json.loads(command("deadletter", "list", "--json", *FILES, cwd=tmp_path).stdout) == []
         pushed = command("mapping", "push", *FILES, *reach, cwd=tmp_path)
         assert "enabled: false" in pushed.stderr

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import GRANTS, PASSWORD, Rig, make_toml
+from tests.acceptance.conftest import GRANTS, Rig, make_toml
+from tests.kit.canary import API_KEY, PASSWORD
 from tests.kit.daemon import Daemon, command, wait_until
 
 
@@ -87,7 +88,7 @@ def unreachable(rig: Rig) -> str:
 
 def bad_key(rig: Rig) -> str:
     """A key that the sandbox refuses."""
-    return rig.toml.replace('api_key = "sandbox"', 'api_key = "not the key"')
+    return rig.toml.replace(API_KEY, "not the key")
 
 
 @pytest.mark.parametrize("broken", [pytest.param(unreachable, id="unreachable"), pytest.param(bad_key, id="bad key")])

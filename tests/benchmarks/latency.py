@@ -17,6 +17,7 @@ from pymysql.connections import Connection
 from cdc.model import ObjectType
 from tests.benchmarks.row import Row
 from tests.kit import schema
+from tests.kit.canary import API_KEY
 from tests.kit.daemon import Daemon, command, wait_until
 from tests.kit.sandbox import SandboxThread
 from tests.kit.servers import MariaDB
@@ -31,7 +32,7 @@ def settings_of(port: int, database: str, url: str) -> str:
     """A run from this database into this sandbox."""
     return (
         f'[source]\nport = {port}\nuser = "root"\ndatabase = "{database}"\n'
-        f'[sink]\nbase_url = "{url}"\napi_key = "sandbox"\nmax_requests_per_10s = 100000\n[web]\nport = 0\n'
+        f'[sink]\nbase_url = "{url}"\napi_key = "{API_KEY}"\nmax_requests_per_10s = 100000\n[web]\nport = 0\n'
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -15,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+from tests.kit.canary import assert_no_leak
+
 COMMAND = Path(sys.executable).with_name("magento-cdc")
 START_LIMIT_S = 30.0
 
@@ -25,8 +28,8 @@ def free_environment() -> dict[str, str]:
 
 
 def command(*arguments: str, cwd: Path, limit_s: float = 60.0) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end."""
-    return subprocess.run(
+    """Run one command to its end. What it says on stderr is searched for values of people and for secrets."""
+    done = subprocess.run(
         [str(COMMAND), *arguments],
         cwd=cwd,
         env=free_environment(),
@@ -35,6 +38,8 @@ def command(*arguments: str, cwd: Path, limit_s: float = 60.0) -> subprocess.Com
         timeout=limit_s,
         check=False,
     )
+    assert_no_leak(done.stderr, f"stderr of {' '.join(arguments)[:80]}")
+    return done
 
 
 def wait_until(question: Callable[[], bool], limit_s: float, what: str) -> None:
@@ -145,9 +150,32 @@ class Daemon:
         """A page of the daemon's web server as JSON."""
         return fetch(f"http://127.0.0.1:{self.port()}{path}")
 
-    def __exit__(self, *_: object) -> None:
+    def page(self, path: str) -> str:
+        """A page of the daemon's web server as text."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port()}{path}", timeout=5.0) as answer:
+            text: str = answer.read().decode()
+        return text
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """End it; whatever it wrote is searched for values of people and for secrets."""
+        pages = {}
+        if self.is_running and kind is None:
+            pages = self._last_pages()
         if self.is_running:
             self.kill()
+        if kind is None:  # a test that failed already says more
+            log = self.folder / "run.log"
+            assert_no_leak(log.read_text("utf-8", "replace") if log.exists() else "", "the daemon's log")
+            for path, text in pages.items():
+                assert_no_leak(text, path)
+
+    def _last_pages(self) -> dict[str, str]:
+        """What the daemon shows at the end; a page that does not answer any more shows nothing."""
+        found = {}
+        for path in ("/metrics", "/status", "/"):
+            with contextlib.suppress(OSError, AssertionError):
+                found[path] = self.page(path)
+        return found
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ import urllib.request
 from cdc.model import ObjectType
 from sinks.sandbox.crm.gate import CrmRuntime
 from sinks.sandbox.server import SandboxServer, start
+from tests.kit.canary import API_KEY
 from tests.kit.daemon import fetch
 from tests.kit.full_render import State, living
 
@@ -27,11 +28,11 @@ class SandboxThread:
 
     @staticmethod
     async def _start() -> SandboxServer:
-        return await start(api_key="sandbox", strict=True)
+        return await start(api_key=API_KEY, strict=True)
 
     @property
     def crm(self) -> CrmRuntime:
-        """The CRM side: account, switches, faults, quotas, people's hands. The token is ``sandbox``."""
+        """The CRM side: account, switches, faults, quotas, people's hands. The token is ``API_KEY``."""
         return self._server.crm
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tests.kit.broker import Broker
+from tests.kit.canary import API_KEY
 from tests.kit.daemon import Daemon, wait_until
 
 Message = tuple[str, bytes | None, bytes | None]
@@ -55,7 +56,7 @@ def settings_of(broker: Broker, kafka: Mapping[str, Any], sandbox: str, **sectio
     tree: dict[str, dict[str, Any]] = {
         "source": {"kind": "kafka"},
         "kafka": {"brokers": [broker.bootstrap], "session_timeout_s": 3.0, "request_timeout_s": 10.0, **kafka},
-        "sink": {"base_url": sandbox, "api_key": "sandbox", "judge_poll_s": 0.5, "timeout_s": 2.0},
+        "sink": {"base_url": sandbox, "api_key": API_KEY, "judge_poll_s": 0.5, "timeout_s": 2.0},
         "web": {"port": 0},
         "state": {"dir": "./state"},
     }

@@ -9,12 +9,12 @@ _FIRST = (
     "Ada", "Bram", "Célia", "Dario", "Elif", "Fenna", "Göran", "Hana", "Ivo", "Jolana", "Kofi", "Łucja", "Milo", "Nour",
     "Oona", "Pavel", "Quirin", "Rosa", "Søren", "Tove", "Ugo", "Vesna", "Wanda", "Xenia", "Yara", "Zoë",
 )  # fmt: skip
-_LAST = (
+LAST_NAMES = (
     "Almond", "Birchwood", "Copperfield", "Dunmore", "Elderberry", "Fjordhaven", "Greengage", "Hazelnut", "Ironbridge",
     "Juniper", "Kettlewell", "Larkspur", "Møllebak", "Nettlecombe", "Oakhanger", "Pebbleton", "Quillfeather",
     "Rookwood", "Saltmarsh", "Thistledown", "Underhill", "Vinterberg", "Wolframstraße", "Yarrow",
 )  # fmt: skip
-_STREETS = ("Lindenweg", "Rue du Moulin", "High Street", "Via delle Rose", "Kanaalkade", "Calle del Río", "Torggatan")
+STREETS = ("Lindenweg", "Rue du Moulin", "High Street", "Via delle Rose", "Kanaalkade", "Calle del Río", "Torggatan")
 _PLACES = (
     ("Musterstadt", "Hessen", "12345", "DE"), ("Exemploville", "Bretagne", "99000", "FR"),
     ("Sampleton", "Kent", "ZZ1 1ZZ", "GB"), ("Voorbeeldam", "Utrecht", "0000 AA", "NL"),
@@ -48,9 +48,9 @@ class Person:
 
 def invent(rng: random.Random, number: int) -> Person:
     """A person; ``number`` keeps emails apart within one shop, the rest of it between shops of other seeds."""
-    first, last = rng.choice(_FIRST), rng.choice(_LAST)
+    first, last = rng.choice(_FIRST), rng.choice(LAST_NAMES)
     city, region, postcode, country = rng.choice(_PLACES)
-    street = f"{rng.choice(_STREETS)} {rng.randint(1, 199)}"
+    street = f"{rng.choice(STREETS)} {rng.randint(1, 199)}"
     if rng.random() < 0.25:
         street += f"\nFloor {rng.randint(1, 9)}"  # a second street line, joined as Magento joins it
     return Person(
