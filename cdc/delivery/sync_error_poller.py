@@ -1,8 +1,8 @@
 """Verdicts that come after acceptance: the bridge takes whole batches and says later what was wrong with a message.
 
-Polls ``sink.judgements``. A verdict counts only for the version last sent. A message refused because what it refers to
-was not known yet waits (durably) and is rendered afresh once that is known; one refused for the account's sake is sent
-again when that works; any other becomes a dead letter.
+Polls ``sync_errors`` of the sink. A verdict counts only for the version last sent. A message refused because what it
+refers to was not known yet waits (durably) and is rendered afresh once that is known; one refused for the account's
+sake is sent again when that works; any other becomes a dead letter.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What the documents name exists: paths, functions, commands, options, make targets, settings, pages, metrics."""
+"""What the documents name exists: paths, functions, commands, options, make targets, settings, pages, metrics, events.
+
+Docstrings are held to the same where they name a path or a setting in double back quotes.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,22 @@ import pytest
 import typer.main
 
 from cdc.cli.main import app
+from cdc.delivery.circuit_breaker import CircuitBreaker
+from cdc.delivery.verdict import kind_of
+from cdc.errors import CdcError, SinkError
 from cdc.settings import documentation
-from cdc.settings.config import ENV_PREFIX, Settings
+from cdc.settings.config import ENV_PREFIX, DeliverySettings, Settings
+from cdc.state.store import Store
 from cdc.web import catalogue
 from cdc.web.app import make_app
 from cdc.web.metrics import Metrics
+from tests.kit.doc_tables import with_tables
+from tests.kit.log_calls import LogCall, log_calls
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = sorted(ROOT.glob("*.md"))
-PARTS = ("cdc", "mappers", "sinks", "tests", "deploy", ".ci")
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+SCOPES = ("crm.objects", "crm.schemas")  # begin the names of HubSpot's scopes, which look like settings
+PARTS = ("cdc", "mappers", "sinks", "tests", "deploy", "docs", ".ci")
 SETTINGS = {name for name, _ in documentation.fields()}
 
 BLOCK = re.compile(r"^[ ]*```(\w*)\n(.*?)^[ ]*```", re.DOTALL | re.MULTILINE)
@@ -47,7 +57,7 @@ def code(document: Path) -> Iterator[str]:
         yield from (line.split(" #")[0].strip() for line in text.splitlines())
 
 
-every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 @every_document
@@ -123,7 +133,7 @@ def test_settings_exist(document: Path) -> None:
     sections = "|".join(Settings.model_fields)
     for text in code(document):
         for name in re.findall(rf"(?<![\w./-])((?:{sections})\.[a-z_0-9]+(?:\.[a-z_0-9]+)?)\b(?!/)", text):
-            if name.split(".")[1] in ("py", "md", "toml"):
+            if name.split(".")[1] in ("py", "md", "toml") or name.startswith(SCOPES):
                 continue
             is_section = any(setting.startswith(f"{name}.") for setting in SETTINGS)
             assert name in SETTINGS or is_section, f"{document.name} names {name}"
@@ -171,17 +181,101 @@ def test_links_within_the_project_lead_somewhere(document: Path) -> None:
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
-def test_event_names_are_snake_case() -> None:
-    """Every log line of ours has a stable event name: a literal in snake_case, never prose."""
-    for path in (file for part in ("cdc", "mappers", "sinks") for file in (ROOT / part).rglob("*.py")):
+def events_listed() -> dict[str, tuple[set[str], set[str], set[str]]]:
+    """Event → (levels, fields that every line has, fields that some lines have), as docs/events.md says."""
+    found = {}
+    for line in (ROOT / "docs" / "events.md").read_text(encoding="utf-8").splitlines():
+        row = re.fullmatch(r"\| `(\w+)` \| ([a-z, ]+) \| .+\. \| (.*) \|", line)
+        if row:
+            name, levels, fields = row.groups()
+            assert name not in found, f"{name} stands twice in docs/events.md"
+            some = set(re.findall(r"\[`(\w+)`\]", fields))
+            found[name] = (set(levels.split(", ")), set(re.findall(r"`(\w+)`", fields)) - some, some)
+    return found
+
+
+BRIDGED = {"library"}  # what libraries log; its level is the library's
+
+
+def test_every_event_is_listed_with_its_level_and_fields() -> None:
+    """docs/events.md has each event that the sources log, with its meaning, and no other."""
+    made: dict[str, list[LogCall]] = {}
+    for call in log_calls(ROOT):
+        assert call.event is not None, f"{call.place}: the event is no literal"
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", call.event), f"{call.place}: {call.event!r} is not in snake_case"
+        made.setdefault(call.event, []).append(call)
+    listed = events_listed()
+
+    assert made.keys() - listed.keys() == set(), "events that docs/events.md does not list"
+    assert listed.keys() - made.keys() - BRIDGED == set(), "events that docs/events.md lists and nothing logs"
+    for name, calls in made.items():
+        levels, always, some = listed[name]
+        assert {call.level for call in calls} == levels, f"levels of {name}"
+        assert set.union(*(set(call.fields) for call in calls)) == always | some, f"fields of {name}"
+        assert set.intersection(*(set(call.fields) for call in calls)) == always, f"fields of every {name}"
+
+
+def test_the_table_of_metrics_is_up_to_date() -> None:
+    """docs/operate.md has every metric as the catalogue says; if not: python -m tests.write_docs."""
+    document = ROOT / "docs" / "operate.md"
+
+    assert document.read_text(encoding="utf-8") == with_tables(document)
+
+
+def fault_kinds(error: type[SinkError]) -> Iterator[str]:
+    """The short names of a kind of fault and of those below it."""
+    yield kind_of(error("invented"))
+    for below_it in error.__subclasses__():
+        yield from fault_kinds(below_it)
+
+
+def test_every_reason_of_ready_is_explained(tmp_path: Path) -> None:
+    """docs/operate.md has a row for each state of the source and each reason why the sink takes nothing."""
+    text = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    calls = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "cdc").rglob("*.py"))
+    sources = {"starting", *re.findall(r"on_(?:source_)?state\(\s*\"(\w+)\"", calls)} - {"connected", "finished"}
+    store = Store(tmp_path, ())
+    brakes = CircuitBreaker(DeliverySettings()).reasons(store, 0).keys()
+    store.close()
+    sinks = {*fault_kinds(SinkError), *brakes, *re.findall(r"_close\(\"(\w+)\"", calls), "daily_limit", "account"}
+
+    assert {"unreachable", "disconnected"} <= sources
+    assert [name for name in sorted(sources) if f"`source: {name}" not in text] == []
+    assert [name for name in sorted(sinks) if f"`sink: {name}" not in text] == []
+
+
+def test_every_exit_code_is_explained() -> None:
+    """docs/operate.md says what each exit code of an error means."""
+    text = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+
+    def codes(error: type[CdcError]) -> set[int]:
+        return {error.exit_code}.union(*(codes(below_it) for below_it in error.__subclasses__()))
+
+    assert [code for code in {0, *codes(CdcError)} if f"\n| {code} |" not in text] == []
+
+
+def docstrings() -> Iterator[tuple[str, str]]:
+    """Place and text of every docstring of the sources."""
+    for path in (file for part in ("cdc", "mappers", "sinks") for file in sorted((ROOT / part).rglob("*.py"))):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            match node:
-                case ast.Call(
-                    func=ast.Attribute(
-                        value=ast.Name(id="log"), attr="debug" | "info" | "warning" | "error" | "exception"
-                    ),
-                    args=[first, *_],
-                ):
-                    place = f"{path.relative_to(ROOT)}:{node.lineno}"
-                    assert isinstance(first, ast.Constant), f"{place}: the event is no literal"
-                    assert re.fullmatch(r"[a-z][a-z0-9_]*", str(first.value)), f"{place}: {first.value!r}"
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                text = ast.get_docstring(node)
+                if text:
+                    yield f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}", text
+
+
+def test_docstrings_name_what_exists() -> None:
+    """A path, a setting or a metric that a docstring names is there."""
+    sections = "|".join(Settings.model_fields)
+    metrics = {*catalogue.COUNTERS, *catalogue.GAUGES, *catalogue.HISTOGRAMS}
+    wrong = []
+    for place, text in docstrings():
+        for path in re.findall(r"\b((?:cdc|mappers|sinks|tests|docs|deploy)/[\w/.-]+\.(?:py|md|tsv|toml))\b", text):
+            wrong += [f"{place} names {path}"] if not (ROOT / path).exists() else []
+        for name in re.findall(rf"``((?:{sections})\.[a-z_]+)``", text):
+            if name.split(".")[1] not in ("py", "md", "toml") and name not in SETTINGS:
+                wrong += [f"{place} names {name}"] if not any(s.startswith(f"{name}.") for s in SETTINGS) else []
+        for name in re.findall(rf"\b{catalogue.PREFIX}(\w+)", text):
+            wrong += [f"{place} names {catalogue.PREFIX}{name}"] if name not in metrics else []
+
+    assert not wrong, "\n".join(wrong)

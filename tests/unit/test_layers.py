@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -21,6 +22,8 @@ LAYERS: tuple[tuple[str, ...], ...] = tuple(
 """The one list of layers, top first; import-linter reads it from pyproject.toml. A layer sees only those below it."""
 
 EXCEPTIONS = {tuple(line.split(" -> ")) for line in CONTRACTS[0].get("ignore_imports", ())}
+
+DOCUMENTED = re.search(r"```layers\n(.*?)```", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"), re.DOTALL)
 
 MAX_LINES = 400
 LONGER = {"cdc.model": "all shared types in one place, mostly docstrings"}
@@ -100,6 +103,17 @@ def test_what_is_forbidden_is_not_imported(contract: dict[str, list[str]]) -> No
     for module in (name for name in modules() if within(name, tuple(contract["source_modules"]))):
         seen = {name for name, _ in imports(module) if within(name, tuple(contract["forbidden_modules"]))}
         assert not seen, f"{module} must not import {sorted(seen)}"
+
+
+def test_architecture_has_the_same_list() -> None:
+    """ARCHITECTURE.md shows the layers as pyproject.toml has them."""
+    assert DOCUMENTED is not None, "ARCHITECTURE.md has no block ```layers"
+    assert DOCUMENTED.group(1).splitlines() == CONTRACTS[0]["layers"]
+
+
+def test_every_part_of_the_list_exists() -> None:
+    """No layer names a package or module that is gone."""
+    assert [part for layer in LAYERS for part in layer if not path_of(part).exists()] == []
 
 
 def test_there_are_no_circles() -> None:
