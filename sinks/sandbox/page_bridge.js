@@ -8,7 +8,7 @@ const links = (o, type) => list((o.associations[type] || []).map(other => link(t
 const STAGES = { cancelled: [0, 1], shipped: [1, 0], processed: [1, 0] };
 const stageOf = o => stage(o.properties.stage, ...(STAGES[o.properties.stage] || []));
 const verdict = v => v === "ok" ? el("span", { className: "ok" }, "ok") : v ? el("span", { className: "bad" }, v) : el("span", { className: "soft" }, "waiting");
-const changed = ["Changed", o => time(o.changed_at), "time"];
+const changed = ["Changed", o => time(o.changed_at), "time extra"];
 const state = ["State", o => o.deleted ? "deleted" : verdict(o.verdict)];
 
 const COLUMNS = {
@@ -76,8 +76,8 @@ export const bridge = {
     parts.push(el("h3", {}, "Properties"), keyValues(o.properties), el("h3", {}, "As HubSpot holds it"), keyValues(o.hubspot_properties),
       el("h3", {}, "Accepted messages, newest first"));
     for (const m of [...o.history].reverse()) parts.push(el("details", {}, el("summary", {}, `${time(m.changed_at)} · ${m.action} · arrived as number ${m.order.toLocaleString()} · `, verdict(m.verdict)), keyValues(m.properties)));
-    const p = o.properties;
-    return { heading: p.name || p.email || o.external_id, parts, key: o,
+    const p = o.properties, person = [p.firstname, p.lastname].filter(Boolean).join(" ");
+    return { heading: p.name || person || p.email || o.external_id, parts, key: o,
       under: `${o.type} ${o.external_id}` + (o.hubspot_id ? ` · HubSpot id ${o.hubspot_id}` : "") + (o.deleted ? " · deleted: no longer synced" : "") };
   },
 };

@@ -8,8 +8,8 @@ const address = o => `#crm/${TAB_OF[o.type]}/${o.id}`;
 const link = o => el("span", {}, el("a", { href: address(o), dataset: { focus: "cell" + address(o) } }, o.name), (o.labels || []).length ? el("span", { className: "soft" }, ` ${o.labels.join(", ")}`) : "");
 const links = (o, type) => list(o.associations.filter(other => other.type === type).map(link));
 const value = (o, name) => o.properties[name] === undefined ? "" : shown(name, o.properties[name], o.properties, definitions[o.type][name]);
-const changed = ["Changed", o => time(o.updated_at), "time"];
-const keys = ["Key", o => list(Object.values(o.keys)), "id"];
+const changed = ["Changed", o => time(o.updated_at), "time extra"];
+const keys = ["Key", o => list(Object.values(o.keys)), "id extra"];
 const person = o => [o.properties.firstname, o.properties.lastname].filter(Boolean).join(" ") || o.emails[0];
 const stageOf = o => {
   const option = (definitions.DEAL.dealstage.options || []).find(s => s.value === o.properties.dealstage);
