@@ -39,3 +39,8 @@ def kind_in(request: web.Request, name: str = "type") -> ObjectType:
     if found is None:
         raise refuse(f"Unable to infer object type from: {text}", category="")
     return found
+
+
+def asks_archived(request: web.Request) -> bool:
+    """Whether a read asks for what was archived; HubSpot's own client for Python writes ``True``."""
+    return request.query.get("archived", "").lower() == "true"

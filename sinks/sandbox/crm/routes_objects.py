@@ -12,7 +12,7 @@ from sinks.sandbox.crm.account import CrmAccount
 from sinks.sandbox.crm.gate import CRM, CrmRuntime, Handler, answer_json, json_of, no_content, note
 from sinks.sandbox.crm.inputs import list_of_inputs
 from sinks.sandbox.crm.merging import gdpr_delete, merge_by_ids
-from sinks.sandbox.crm.paths import add, has_rules, kind_in
+from sinks.sandbox.crm.paths import add, asks_archived, has_rules, kind_in
 from sinks.sandbox.crm.records import Record
 from sinks.sandbox.crm.refusals import NOT_FOUND, CrmRefusalError, Problem, refuse
 from sinks.sandbox.crm.search import search
@@ -67,7 +67,7 @@ async def batch_read(request: web.Request) -> web.Response:
     wanted = [str(item.get("id", "")) for item in list_of_inputs(body, MAX_INPUTS)]
     note().inputs = len(wanted)
     name = str(body.get("idProperty") or "")
-    archived = request.query.get("archived") == "true"
+    archived = asks_archived(request)
     found, missing = [], []
     for record_id in dict.fromkeys(wanted):
         record = find_record(account, kind, record_id, name, archived=archived)
@@ -146,7 +146,7 @@ def _one(request: web.Request, kind: ObjectType) -> Record:
     """The record that a path names. CrmRefusalError with one of HubSpot's two bodies for 404."""
     account, record_id = request.app[CRM].account, request.match_info["id"]
     name = request.query.get("idProperty", "")
-    archived = request.query.get("archived") == "true"
+    archived = asks_archived(request)
     record = find_record(account, kind, record_id, name, archived=archived)
     if record is not None:
         return record
@@ -183,7 +183,7 @@ async def get_many(request: web.Request) -> web.Response:
     limit, after = request.query.get("limit", "10"), request.query.get("after", "0")
     if not limit.isdecimal() or not after.isdecimal() or not 0 < int(limit) <= 100:
         raise refuse("limit is 1 to 100, after is what the last page gave")
-    held = account.records.bin if request.query.get("archived") == "true" else account.records.live
+    held = account.records.bin if asks_archived(request) else account.records.live
     rest = sorted(int(record_id) for record_id in held[kind] if int(record_id) >= int(after))
     page = [held[kind][str(number)] for number in rest[: int(limit)]]
     body: dict[str, Any] = {"results": [read_json(account, r, _listed(request, "properties")) for r in page]}

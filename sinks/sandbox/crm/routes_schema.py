@@ -9,7 +9,7 @@ from aiohttp import web
 from cdc.model import ObjectType
 from sinks.sandbox.crm.gate import CRM, answer_json, json_of, no_content, note
 from sinks.sandbox.crm.inputs import list_of_inputs
-from sinks.sandbox.crm.paths import add, is_numbered, kind_in
+from sinks.sandbox.crm.paths import add, asks_archived, is_numbered, kind_in
 from sinks.sandbox.crm.properties import name_problem, names_of
 from sinks.sandbox.crm.refusals import CrmRefusalError, Problem, refuse
 from sinks.sandbox.crm.wire import batch_json, group_json, pipeline_json, property_json, stage_json
@@ -19,7 +19,7 @@ from sinks.sandbox.crm.writes import MAX_INPUTS
 async def list_properties(request: web.Request) -> web.Response:
     """GET all definitions of a type; ``archived=true``: those that were deleted."""
     account, kind = request.app[CRM].account, kind_in(request)
-    archived = request.query.get("archived") == "true"
+    archived = asks_archived(request)
     found = [
         property_json(account, kind, item)
         for item in account.properties.all[kind].values()
@@ -31,7 +31,7 @@ async def list_properties(request: web.Request) -> web.Response:
 async def get_property(request: web.Request) -> web.Response:
     """GET one definition."""
     account, kind = request.app[CRM].account, kind_in(request)
-    archived = request.query.get("archived") == "true"
+    archived = asks_archived(request)
     found = account.properties.get(kind, request.match_info["name"], account.now_ms(), archived=archived)
     return answer_json(property_json(account, kind, found))
 
@@ -180,7 +180,7 @@ def _is_used(request: web.Request, name: str, value: str) -> bool:
     """Whether deals hold this value, unless the call asks not to look."""
     query = request.query
     looks = ("validateDealStageUsagesBeforeDelete", "validateReferencesBeforeDelete")
-    if any(query.get(switch) == "false" for switch in looks):
+    if any(query.get(switch, "").lower() == "false" for switch in looks):
         return False
     deals = request.app[CRM].account.records.live[ObjectType.DEAL].values()
     return any(deal.properties.get(name) == value for deal in deals)
