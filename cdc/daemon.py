@@ -89,7 +89,7 @@ class Daemon:
         self._state: StateThread | None = None
         self._loader: Loader | None = None
         self._delivery: Output | None = None
-        self._sink: Sink | None = None
+        self._sink = self._make_sink()
         self._leadership: Leadership | None = None
         self._reader: threading.Thread | None = None
         self._view = DaemonView(self._queue, self.source)
@@ -123,6 +123,7 @@ class Daemon:
                     self._stopping,
                     lambda: open_parts(
                         self._settings,
+                        traits=self._sink.traits if self._sink else None,
                         start=self._options.start,
                         stop=self._stop_reading,
                         clock=self._clock,
@@ -178,20 +179,22 @@ class Daemon:
     def _make_delivery(self, parts: Components) -> Output:
         """What takes what the state thread makes; ``run`` sends it to the sink."""
         assert self._state is not None
-        self._sink = sink = self._options.sink or make_sink(self._settings.sink, self._settings.mapping)
+        assert self._sink is not None
         delivery = Delivery(
-            sink,
+            self._sink,
             self._state,
             self._settings,
             self._clock,
-            self._settings.mapping.namespace,
             observer=self._metrics,
-            lines_need_product=sink.lines_need_product,
             leader_gate=self._join(parts),
         )
         if self._leadership is not None:
             self._leadership.attach(delivery)
         return delivery
+
+    def _make_sink(self) -> Sink | None:
+        """Where messages go; None for a run that sends none."""
+        return self._options.sink or make_sink(self._settings)
 
     async def _close_delivery(self) -> None:
         if self._leadership is not None:

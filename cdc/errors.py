@@ -11,6 +11,7 @@ CdcError                      said in one or two sentences, with a hint what to 
 ├── StateError                exit 1: the state file cannot be written or is damaged
 ├── RenderError               dead-letters one object
 └── SinkError                 delivery decides (cdc/delivery/verdict.py)
+    ├── SendingStoppedError       nothing was sent: another member leads, or delivery closes
     ├── SinkUnavailableError      nothing was taken; retry after ``retry_after_s`` or with back-off
     ├── OutcomeUnknownError       a time-out or cut connection: the request may have been taken
     ├── SinkThrottledError        429: every lane waits
@@ -25,6 +26,17 @@ row values, keys or tokens.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
+
+MAX_RETRY_AFTER_S: Final = 900.0
+"""The longest silence that a receiver can ask for. Every wait that comes from outside is cut to it here, once."""
+
+
+def bounded_wait(seconds: float | None) -> float | None:
+    """A wait that a receiver asked for, between 0 and ``MAX_RETRY_AFTER_S``; None if it asked for none."""
+    if seconds is None or seconds != seconds:  # NaN is no time
+        return None
+    return min(max(0.0, seconds), MAX_RETRY_AFTER_S)
 
 
 class CdcError(Exception):
@@ -102,12 +114,19 @@ class SinkError(CdcError):
     """A request to the sink did not end with receipts."""
 
 
+class SendingStoppedError(SinkError):
+    """No permit for the call: this process may not send (any more). Nothing was sent, and the receiver is not at fault.
+
+    Raised by ``Requests.permit`` alone.
+    """
+
+
 class SinkUnavailableError(SinkError):
     """Nothing was taken: refused connection, DNS, TLS, 5xx, 423, 477."""
 
     def __init__(self, message: str, *, retry_after_s: float | None = None, hint: str = "") -> None:
         super().__init__(message, hint=hint)
-        self.retry_after_s = retry_after_s
+        self.retry_after_s = bounded_wait(retry_after_s)
 
 
 class OutcomeUnknownError(SinkError):
@@ -119,7 +138,7 @@ class SinkThrottledError(SinkError):
 
     def __init__(self, message: str, *, retry_after_s: float | None = None, policy: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
-        self.retry_after_s = retry_after_s
+        self.retry_after_s = bounded_wait(retry_after_s)
         self.policy = policy
 
 

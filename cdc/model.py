@@ -398,6 +398,10 @@ class ObjectRef(NamedTuple):
     def object_type(self) -> ObjectType:
         return OBJECT_TYPE[self.kind]
 
+    def __str__(self) -> str:
+        """``<kind>-<id>``, for logs and people."""
+        return f"{self.kind.value}-{self.id}"
+
     def external_id(self, namespace: str) -> str:
         """``<namespace>-<kind>-<id>``: ASCII, at most 100 characters."""
         return f"{namespace}-{self.kind.value}-{self.id}"
@@ -557,15 +561,26 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one request brought: a receipt per message, in the order sent, and the quota seen."""
+    """What one send brought: a receipt per message, in the order sent."""
 
     receipts: tuple[Receipt, ...]
-    quota: Quota = Quota()
+
+
+class Scope(Enum):
+    """Whom a sync error blames."""
+
+    MESSAGE = "message"  # the message itself
+    PARENT = "parent"  # something that the message refers to, which the receiver does not know (yet)
+    ACCOUNT = "account"  # the account or its settings: every message is refused like this one
 
 
 @dataclass(frozen=True, slots=True)
 class SyncError:
-    """A later verdict on an accepted message (the bridge's sync-errors). ``kind`` is HubSpot's error type."""
+    """A later verdict on an accepted message (the bridge's sync-errors). Times are epoch milliseconds.
+
+    ``kind`` is the receiver's error type, from the sink's closed list. ``scope``: whom it blames.
+    ``is_without_record``: the receiver holds no record of the object, so it knows no email of it either.
+    """
 
     object_type: ObjectType
     external_id: str
@@ -573,6 +588,17 @@ class SyncError:
     errored_at: int
     kind: str
     detail: str = ""
+    scope: Scope = Scope.MESSAGE
+    is_without_record: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SyncErrorPage:
+    """Some sync errors. ``progress``: from where the next page goes on; ``is_last``: there is no more for now."""
+
+    errors: tuple[SyncError, ...]
+    progress: str
+    is_last: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,16 @@
 """The seams between layers, each with its contract. A leaf of the import graph.
 
-``Sink`` is implemented in ``sinks/``, ``Mapper`` in ``mappers/``, ``RowReader`` by the replica (and by a plain
-dictionary in tests).
+``Sink`` and the optional protocols behind it are implemented in ``sinks/``, ``Mapper`` in ``mappers/``, ``RowReader``
+by the replica (and by a plain dictionary in tests).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol, TypeVar
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol, TypeVar, runtime_checkable
 
 from cdc.model import (
     Answer,
@@ -17,9 +20,10 @@ from cdc.model import (
     Message,
     ObjectRef,
     ObjectType,
+    Quota,
     Rendered,
     Row,
-    SyncError,
+    SyncErrorPage,
     SyncStatus,
     TableSpec,
     Value,
@@ -97,43 +101,152 @@ class Mapper(Protocol):
         ...
 
 
-class Sink(Protocol):
-    """Takes messages. One instance per daemon; ``send`` may be called by several tasks at once."""
+# --------------------------------------------------------------------------------------------------------- sinks
+
+
+class EmailChange(Enum):
+    """What a sink does when a contact's email in the shop changes."""
+
+    IN_PLACE = "in place"  # the receiver changes the email of the record, as it changes any other property
+    LEAVE_OUT = "leave out"  # the receiver never changes an email: the message goes without the changed address
+    SEND = "send"  # the receiver never changes an email: the address is sent all the same, and a warning says so
+
+
+@dataclass(frozen=True, slots=True)
+class CallFamily:
+    """Calls that share one quota. ``per_10s``: calls in any ten seconds at most; the answers' headers may lower it."""
+
+    per_10s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkTraits:
+    """What delivery has to know of a sink. A sink declares it; nothing else in the project tells sinks apart.
+
+    ``max_batch``: messages a send at most. ``object_types``: the types that the sink takes; objects of other types are
+    never put into its outbox. ``optional_references``: type of a message → types of references that it may be sent
+    without, if the object referred to will not come.
+
+    ``families``: name → quota; empty: the sink has no quota at all. A send begins with a call of the first family:
+    delivery reserves that call before it takes the messages out of the outbox.
+
+    ``email_change``, ``email_property``: what happens to a changed email, and the neutral name of the property that the
+    receiver takes for the contact's email. ``contacts_by_email``: the receiver holds one contact per address, so the
+    mapper decides which customer or guest stands for an address. ``advice``: reason of a dead letter → what to do next.
+    """
 
     name: str
     max_batch: int
-    """Messages a request at most."""
-    lines_need_product: bool
-    """Whether a line item without a product is refused."""
+    object_types: frozenset[ObjectType] = frozenset(ObjectType)
+    optional_references: Mapping[ObjectType, frozenset[ObjectType]] = field(default_factory=dict)
+    families: Mapping[str, CallFamily] = field(default_factory=dict)
+    email_change: EmailChange = EmailChange.IN_PLACE
+    email_property: str = "email"
+    contacts_by_email: bool = False
+    advice: Mapping[str, str] = field(default_factory=dict)
 
-    async def send(self, messages: Sequence[Message]) -> Answer:
-        """One request with messages of one object type, at most one per object.
 
-        Raises the SinkError kinds when there are no receipts. Safe to cancel; a cancelled request may have been
-        taken. Never retries by itself.
+class Permit(Protocol):
+    """The right to make one call."""
+
+    def answered(self, quota: Quota) -> None:
+        """Say what the headers of the call's answer said of the quota, whatever the answer's status was."""
+        ...
+
+
+class Requests(Protocol):
+    """Handed to everything that calls the receiver. Each call is made under a permit of its own."""
+
+    def permit(self, family: str) -> AbstractAsyncContextManager[Permit]:
+        """The right to make one call of this family; the call is made inside the ``async with`` block.
+
+        Entering waits until the quota of the family has room, asks whether this process still may send, and counts the
+        call. Leaving says that the call has ended. Keep the block short: one HTTP request, and no second permit inside.
+
+        Raises SendingStoppedError, before anything is sent, if this process may not send any more (another member
+        leads, or delivery closes); KeyError for a family that the sink's traits do not name (a sink without families
+        may use any name).
         """
         ...
 
-    async def sync_errors(self, since_ms: int) -> Sequence[SyncError]:
-        """Verdicts given after acceptance, newer than ``since_ms``; empty for sinks that judge at once."""
+
+class Sink(Protocol):
+    """Takes messages. One instance per daemon; ``send`` may be called by several tasks at once."""
+
+    @property
+    def traits(self) -> SinkTraits:
+        """Constant for the life of the sink; known before any connection is made."""
         ...
 
-    async def is_known(self, object_type: ObjectType, external_id: str) -> bool:
-        """Whether the receiver has processed this object without error."""
-        ...
+    async def send(self, messages: Sequence[Message], requests: Requests) -> Answer:
+        """Send messages of one object type, at most one per object; one receipt per message, in the order given.
 
-    async def standing(self, object_type: ObjectType, external_id: str) -> SyncStatus | None:
-        """What the receiver says of this object; None if it has processed none such, or cannot be asked."""
-        ...
-
-    async def check(self) -> Sequence[CheckResult]:
-        """Whether messages would be taken now: reachable, key good, switched on. Sends nothing."""
-        ...
-
-    async def push_mapping(self, *, dry_run: bool) -> Sequence[str]:
-        """Create or change what the receiver needs (install, settings); one line per thing done or to do."""
+        May make several calls, each under a permit of ``requests``. Raises the SinkError kinds when there are no
+        receipts. A sink that had results before a later call failed returns receipts for all messages (RETRY or WRITTEN
+        for the unfinished ones) and does not raise. Safe to cancel; a cancelled call may have been taken. Never retries
+        by itself.
+        """
         ...
 
     async def close(self) -> None:
         """Close connections. May be called twice."""
+        ...
+
+
+class SinkNotes(Protocol):
+    """Small texts that a sink keeps in the state file between runs, such as the id of the account first seen."""
+
+    async def get(self, name: str) -> str:
+        """The text last put under this name; "" if there is none."""
+        ...
+
+    async def put(self, name: str, text: str) -> None:
+        """Keep a text of at most a few kilobytes; returns when it is on disk."""
+        ...
+
+
+@runtime_checkable
+class SinkStart(Protocol):
+    """For sinks that must learn something of the account before the first message."""
+
+    async def start(self, requests: Requests, notes: SinkNotes) -> None:
+        """Called by delivery before the first send, and again after a SinkError until it succeeds.
+
+        Raises the SinkError kinds if the receiver cannot be asked now; SetupError, which ends the run with exit code
+        2, if the account is not set up for this sink.
+        """
+        ...
+
+
+@runtime_checkable
+class LaterVerdicts(Protocol):
+    """For sinks whose receiver accepts first and says later what was wrong with a message."""
+
+    async def sync_errors(self, progress: str, requests: Requests) -> SyncErrorPage:
+        """One page of the verdicts that were given after acceptance: at most one call.
+
+        ``progress``: what the page before said, also in an earlier run; "" at the very first call. The caller keeps the
+        page's progress in the same transaction as its verdicts, so a verdict may come twice and is never passed over.
+        """
+        ...
+
+    async def is_known(self, object_type: ObjectType, external_id: str, requests: Requests) -> bool:
+        """Whether the receiver holds a record for this object."""
+        ...
+
+    async def sync_status(self, object_type: ObjectType, external_id: str, requests: Requests) -> SyncStatus | None:
+        """What the receiver says of this object; None if it has processed none such."""
+        ...
+
+
+@runtime_checkable
+class SinkSetup(Protocol):
+    """For sinks whose receiver has to be set up before it takes messages."""
+
+    async def check(self, requests: Requests) -> Sequence[CheckResult]:
+        """Whether messages would be taken now: reachable, key good, switched on. Sends nothing, raises nothing."""
+        ...
+
+    async def push_mapping(self, requests: Requests, *, dry_run: bool) -> Sequence[str]:
+        """Create or change what the receiver needs; one line per thing done or to do. Raises the SinkError kinds."""
         ...

@@ -21,7 +21,6 @@ from cdc.errors import ConfigError, PositionLostError, SetupError, SourceDisconn
 from cdc.members.opening import open_member
 from cdc.messages.contact_emails import EmailRule
 from cdc.model import (
-    ObjectType,
     Position,
     StaleTable,
     Start,
@@ -31,7 +30,7 @@ from cdc.model import (
     Transaction,
     parse_start,
 )
-from cdc.protocols import Clock, Mapper
+from cdc.protocols import Clock, EmailChange, Mapper, SinkTraits
 from cdc.replica.cascades import core_foreign_keys, in_row_ids, with_between
 from cdc.replica.load_state import Phase
 from cdc.settings.config import Settings
@@ -45,7 +44,6 @@ from cdc.source.schemas import ServerSchemas
 from cdc.source.server import ServerIdentity, connect, current_position, foreign_keys
 from cdc.source.spill import room_in
 from mappers.mapping import MagentoMapping
-from sinks.bridge.mapping import source_of
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +63,7 @@ class RelayHook(Protocol):
 def open_parts(
     settings: Settings,
     *,
+    traits: SinkTraits | None,
     start: Start | None,
     stop: threading.Event,
     clock: Clock,
@@ -72,7 +71,10 @@ def open_parts(
     loop: asyncio.AbstractEventLoop,
     relay: RelayHook | None = None,
 ) -> Components:
-    """Open state and source. Raises SetupError, PositionLostError, StateError, SourceDisconnectedError."""
+    """Open state and source. Raises SetupError, PositionLostError, StateError, SourceDisconnectedError.
+
+    ``traits``: of the sink that gets what is rendered; None where nothing is.
+    """
     for setting, text, fix in plain_connections(settings):
         log.warning("plain_connection", setting=setting, what=text, fix=fix)
     if settings.source.kind == "files":
@@ -81,15 +83,17 @@ def open_parts(
         parts = open_member(settings, start, stop, clock, on_state, loop)
     else:
         parts = _open_binlog(settings, start, stop, clock, on_state, relay)
-    parts.engine.renderer.emails = _email_rule(settings)
+    if traits is not None:
+        parts.engine.renderer.emails = email_rule(traits)
+        parts.engine.renderer.object_types = traits.object_types
     return parts
 
 
-def _email_rule(settings: Settings) -> EmailRule:
-    if settings.sink.kind != "bridge":
+def email_rule(traits: SinkTraits) -> EmailRule:
+    """How to render a changed email for a sink of these traits."""
+    if traits.email_change is EmailChange.IN_PLACE:
         return EmailRule()
-    name = source_of(ObjectType.CONTACT, "email", settings.mapping.extras())
-    return EmailRule(name, leave_out=settings.sink.on_email_change == "leave_out")
+    return EmailRule(traits.email_property, leave_out=traits.email_change is EmailChange.LEAVE_OUT)
 
 
 def _open_files(settings: Settings, start: Start | None, clock: Clock, relay: RelayHook | None) -> Components:

@@ -13,15 +13,26 @@ import stat
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import orjson
 
 from cdc.errors import CdcError, SinkUnavailableError
-from cdc.model import Answer, CheckResult, Message, ObjectType, Outcome, Receipt, SyncError, SyncStatus
+from cdc.model import Answer, CheckResult, Message, ObjectType, Outcome, Receipt
+from cdc.protocols import Requests, SinkTraits
 from cdc.settings.config import SinkSettings
 
 MAX_BATCH = 10_000
 """Messages a write: bounds its memory."""
+
+WRITE = "write"
+"""The one family of calls; it has no quota."""
+
+OPTIONAL_REFERENCES: Final = {
+    ObjectType.DEAL: frozenset({ObjectType.CONTACT}),
+    ObjectType.LINE_ITEM: frozenset({ObjectType.PRODUCT}),
+}
+"""A reader of lines can do without what will never come; a line item without its deal is of no use to anybody."""
 
 STDOUT = "-"
 _OUR_START = b'{"action":"'  # what a line of ours begins with, keys being sorted
@@ -42,41 +53,31 @@ def line_of(message: Message) -> bytes:
 
 
 class JsonlSink:
-    """The Sink contract (cdc/protocols.py) over a file; accepts everything at once."""
-
-    name = "jsonl"
+    """Sink and SinkSetup (cdc/protocols.py) over a file; accepts everything at once, without any quota."""
 
     def __init__(self, settings: SinkSettings) -> None:
         """Opens nothing; the file is opened for each batch, so that it may be rotated away at any time."""
-        self.max_batch = min(MAX_BATCH, settings.max_batch)
-        self.lines_need_product = False
+        self.traits = SinkTraits(
+            name="jsonl",
+            max_batch=min(MAX_BATCH, settings.max_batch),
+            optional_references=OPTIONAL_REFERENCES,
+        )
         self._path = settings.path
         # a thread lock: a cancelled send leaves its thread writing, and the next batch must wait for that
         self._writing = threading.Lock()
 
-    async def send(self, messages: Sequence[Message]) -> Answer:
+    async def send(self, messages: Sequence[Message], requests: Requests) -> Answer:
         """Append one batch and wait until it is on disk. SinkUnavailableError if it cannot be written.
 
         CdcError, which ends the run, if it is a pipe on stdout whose reader went away.
         """
         lines = b"".join(line_of(message) for message in messages)
         if lines:
-            await asyncio.to_thread(self._append, lines)
+            async with requests.permit(WRITE):
+                await asyncio.to_thread(self._append, lines)
         return Answer(tuple(Receipt(m.external_id, m.changed_at, Outcome.ACCEPTED) for m in messages))
 
-    async def sync_errors(self, since_ms: int) -> Sequence[SyncError]:
-        """None: a file judges nothing."""
-        return ()
-
-    async def is_known(self, object_type: ObjectType, external_id: str) -> bool:
-        """True: what was accepted is there."""
-        return True
-
-    async def standing(self, object_type: ObjectType, external_id: str) -> SyncStatus | None:
-        """None: a file cannot be asked."""
-        return None
-
-    async def check(self) -> Sequence[CheckResult]:
+    async def check(self, requests: Requests) -> Sequence[CheckResult]:
         """Whether the file can be opened for appending (it is made if missing)."""
         try:
             await asyncio.to_thread(self._append, b"")
@@ -84,7 +85,7 @@ class JsonlSink:
             return [CheckResult("sink", False, error.message, fix=error.hint)]
         return [CheckResult("sink", True, f"{self._shown} can be written")]
 
-    async def push_mapping(self, *, dry_run: bool) -> Sequence[str]:
+    async def push_mapping(self, requests: Requests, *, dry_run: bool) -> Sequence[str]:
         """Nothing to push."""
         return ["jsonl needs no mapping; nothing to do"]
 

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import orjson
 
-from cdc.model import Action, Answer, CheckResult, Message, ObjectType, Outcome, Receipt, SyncError, SyncStatus
-from sinks.jsonl import MAX_BATCH, line_of
+from cdc.model import Action, Answer, Message, ObjectType, Outcome, Receipt
+from cdc.protocols import Requests, SinkTraits
+from sinks.jsonl import MAX_BATCH, WRITE, line_of
 
 
 class PreviewSink:
-    """The Sink contract (cdc/protocols.py). ``counts``: object type → ``new``, ``changed``, ``deleted`` → objects.
+    """Sink (cdc/protocols.py). ``counts``: object type → ``new``, ``changed``, ``deleted`` → objects.
 
     ``is_held`` says whether the receiver holds an object; it is asked when an object is met first. ``write`` takes one
     line: a message as jsonl writes it, with ``change``. An object that changes again has a further line.
     """
 
-    name = "preview"
-    max_batch = MAX_BATCH
-
-    def __init__(
-        self, *, lines_need_product: bool, is_held: Callable[[str], bool], write: Callable[[bytes], object]
-    ) -> None:
-        self.lines_need_product = lines_need_product
+    def __init__(self, real: SinkTraits, *, is_held: Callable[[str], bool], write: Callable[[bytes], object]) -> None:
+        """``real``: the traits of the sink that would be sent to; all but its quota and batch size hold here, too."""
+        self.traits = replace(real, name="preview", max_batch=MAX_BATCH, families={})
         self._is_held = is_held
         self._write = write
         self._held: dict[str, bool] = {}
@@ -39,8 +37,13 @@ class PreviewSink:
                 found[object_type][change] += 1
         return found
 
-    async def send(self, messages: Sequence[Message]) -> Answer:
+    async def send(self, messages: Sequence[Message], requests: Requests) -> Answer:
         """Write one line a message."""
+        async with requests.permit(WRITE):
+            self._print(messages)
+        return Answer(tuple(Receipt(m.external_id, m.changed_at, Outcome.ACCEPTED) for m in messages))
+
+    def _print(self, messages: Sequence[Message]) -> None:
         for message in messages:
             name = message.external_id
             was_held = self._held.get(name)
@@ -53,27 +56,6 @@ class PreviewSink:
             self._last[name] = (message.object_type, change)
             fields = {**orjson.loads(line_of(message)), "change": change or "came and went"}
             self._write(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
-        return Answer(tuple(Receipt(m.external_id, m.changed_at, Outcome.ACCEPTED) for m in messages))
-
-    async def sync_errors(self, since_ms: int) -> Sequence[SyncError]:
-        """None: nobody judges."""
-        return ()
-
-    async def is_known(self, object_type: ObjectType, external_id: str) -> bool:
-        """True: everything is taken."""
-        return True
-
-    async def standing(self, object_type: ObjectType, external_id: str) -> SyncStatus | None:
-        """None: nobody can be asked."""
-        return None
-
-    async def check(self) -> Sequence[CheckResult]:
-        """Nothing to look at."""
-        return [CheckResult("sink", True, "a dry run sends nothing")]
-
-    async def push_mapping(self, *, dry_run: bool) -> Sequence[str]:
-        """Nothing to push."""
-        return []
 
     async def close(self) -> None:
         """Nothing is held open."""

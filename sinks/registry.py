@@ -1,25 +1,75 @@
 """The one place that knows which sinks there are.
 
-A new sink: one module in this package with a class that keeps the Sink contract, its settings in ``SinkSettings``, a
-line here, and a factory in tests/contract/test_sinks.py.
+A new sink: a package or module here with a class that keeps ``Sink`` (cdc/protocols.py), its settings in cdc/settings,
+its name in ``SinkSettings.kind``, an entry in ``SINKS``, and a factory in tests/contract/test_sinks.py.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from cdc.model import ObjectType
 from cdc.protocols import Sink
-from cdc.settings.config import SinkSettings
-from cdc.settings.mapping import MappingSettings
+from cdc.settings.config import Settings
+from sinks.bridge import mapping as bridge_mapping
 from sinks.bridge.sink import BridgeSink
-from sinks.jsonl import JsonlSink
+from sinks.jsonl import STDOUT, JsonlSink
 
 
-def make_sink(settings: SinkSettings, mapping: MappingSettings = MappingSettings()) -> Sink:  # noqa: B008  # frozen
-    """The sink that ``settings.kind`` names. Opens no connection. ConfigError for settings that cannot work.
+def _no_link(object_type: ObjectType, record_id: str, account_id: str) -> str:
+    return ""
 
-    ``mapping`` names the merchant's own properties, which the receiver may have to be told of.
+
+def _same_name(settings: Settings, object_type: ObjectType, name: str) -> str:
+    return name
+
+
+def _never(settings: Settings) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkEntry:
+    """What commands have to know of one kind of sink.
+
+    ``make``: the sink; opens no connection; ConfigError for settings that cannot work. ``property_name``: (settings,
+    object type, neutral name) → the receiver's name of the property, "" if it gets none. ``record_link``: (object type,
+    record id, account id) → address of the record's page, "" if there is none. ``writes_stdout``: whether messages go
+    to stdout, so that nothing else may be written there.
     """
-    match settings.kind:
-        case "bridge":
-            return BridgeSink(settings, mapping.extras())
-        case "jsonl":
-            return JsonlSink(settings)
+
+    make: Callable[[Settings], Sink]
+    property_name: Callable[[Settings, ObjectType, str], str] = _same_name
+    record_link: Callable[[ObjectType, str, str], str] = _no_link
+    writes_stdout: Callable[[Settings], bool] = _never
+
+
+def _bridge(settings: Settings) -> Sink:
+    return BridgeSink(settings.sink, settings.mapping.extras(), namespace=settings.mapping.namespace)
+
+
+def _bridge_name(settings: Settings, object_type: ObjectType, name: str) -> str:
+    target = bridge_mapping.rows(object_type, settings.mapping.extras()).get(name)
+    return target.name if target else ""
+
+
+SINKS: Final[Mapping[str, SinkEntry]] = {
+    "bridge": SinkEntry(make=_bridge, property_name=_bridge_name),
+    "jsonl": SinkEntry(
+        make=lambda settings: JsonlSink(settings.sink),
+        writes_stdout=lambda settings: settings.sink.path == STDOUT,
+    ),
+}
+"""``sink.kind`` → its entry."""
+
+
+def entry_of(settings: Settings) -> SinkEntry:
+    """The entry of the sink that the settings name."""
+    return SINKS[settings.sink.kind]
+
+
+def make_sink(settings: Settings) -> Sink:
+    """The sink that ``sink.kind`` names. Opens no connection. ConfigError for settings that cannot work."""
+    return entry_of(settings).make(settings)

@@ -130,11 +130,16 @@ async def _topics(settings: Settings, connect: Mapping[str, Any]) -> Sequence[Ch
 
 
 async def _sink(settings: Settings) -> Sequence[CheckResult]:
+    from cdc.clock import SystemClock
+    from cdc.delivery.permits import StandaloneRequests
+    from cdc.protocols import SinkSetup
     from sinks.registry import make_sink
 
-    sink = make_sink(settings.sink, settings.mapping)
+    sink = make_sink(settings)
     try:
-        return await sink.check()
+        if not isinstance(sink, SinkSetup):
+            return [CheckResult("sink", True, f"{sink.traits.name} needs nothing")]
+        return await sink.check(StandaloneRequests(sink.traits, SystemClock()))
     except CdcError as error:
         return [CheckResult("sink", False, error.message, error.hint)]
     finally:

@@ -11,7 +11,6 @@ from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_t
 from cdc.errors import ConfigError
 from cdc.model import BadRecord, ObjectRef, parse_external_id
 from cdc.settings.config import Settings
-from cdc.sync_errors import advice_for
 
 if TYPE_CHECKING:
     from cdc.messages.dead_letters import DeadLetter
@@ -38,10 +37,13 @@ def _record_fields(record: BadRecord, at_ms: int) -> dict[str, Any]:
     return {"record": record.name, **record._asdict(), "at": at}
 
 
-def _fields(letter: DeadLetter, namespace: str) -> dict[str, Any]:
-    """All of a letter, with advice where HubSpot documents the reason."""
+def _fields(letter: DeadLetter, settings: Settings) -> dict[str, Any]:
+    """All of a letter, with advice where the sink has some for the reason."""
+    from sinks.registry import make_sink
+
+    namespace = settings.mapping.namespace
     fields = letter.as_dict(namespace)
-    advice = advice_for(letter.reason, judged_later=letter.reason.isupper())
+    advice = make_sink(settings).traits.advice.get(letter.reason, "")
     return fields | ({"advice": advice} if advice else {})
 
 
@@ -57,7 +59,7 @@ def list_letters(context: typer.Context, config: Config = None, sets: Sets = Non
         records = [_record_fields(record, at_ms) for record, at_ms in feeds.bad_records(engine.store)]
     namespace = settings.mapping.namespace
     if as_json:
-        print_json([*(_fields(letter, namespace) for letter in letters), *records])
+        print_json([*(_fields(letter, settings) for letter in letters), *records])
         return
     if letters:
         rows = [(x.ref.external_id(namespace), x.at, x.action.value, x.reason, x.detail) for x in letters]
@@ -80,7 +82,7 @@ def show(
         letter = dead_letters.show(engine.store, _ref(settings, name))
     if letter is None:
         raise ConfigError([f"{name} has no dead letter; `magento-cdc deadletter list` names those that have"])
-    fields = _fields(letter, settings.mapping.namespace)
+    fields = _fields(letter, settings)
     if as_json:
         print_json(fields)
     else:

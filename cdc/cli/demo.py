@@ -31,7 +31,10 @@ def demo(
 
 async def _demo(serve: bool, port: int) -> int:
     from cdc import logs
+    from cdc.clock import SystemClock
     from cdc.daemon import RunOptions, run_daemon
+    from cdc.delivery.permits import StandaloneRequests
+    from cdc.protocols import SinkSetup
     from sinks.registry import make_sink
     from sinks.sandbox.server import start
 
@@ -42,8 +45,9 @@ async def _demo(serve: bool, port: int) -> int:
         logs.configure(settings.log, sys.stderr, logs.secrets_of(settings))
         say(f"sandbox  {server.url}")
         say(f"reading  {Path(str(recording)).name}, a day of a small shop, recorded from a real MariaDB server")
-        sink = make_sink(settings.sink, settings.mapping)
-        await sink.push_mapping(dry_run=False)
+        sink = make_sink(settings)
+        if isinstance(sink, SinkSetup):
+            await sink.push_mapping(StandaloneRequests(sink.traits, SystemClock()), dry_run=False)
         await sink.close()
         code = await run_daemon(settings, RunOptions(until_end=True))
         while server.store.waiting:  # noqa: ASYNC110  # judged within milliseconds; plain state announces nothing

@@ -42,13 +42,11 @@ def dry(settings: Settings) -> Iterator[tuple[Settings, PreviewSink]]:
             update={
                 "state": settings.state.model_copy(update={"dir": copy}),
                 "web": settings.web.model_copy(update={"port": 0}),
-                "sink": settings.sink.model_copy(update={"max_requests_per_10s": 1_000_000}),
                 "source": settings.source.model_copy(update={"server_id": settings.source.server_id ^ OTHER_SERVER_ID}),
             }
         )
         held = _Held(copy / STATE_FILE, settings.mapping.namespace)
-        real = make_sink(settings.sink, settings.mapping)
-        sink = PreviewSink(lines_need_product=real.lines_need_product, is_held=held.has, write=sys.stdout.buffer.write)
+        sink = PreviewSink(make_sink(settings).traits, is_held=held.has, write=sys.stdout.buffer.write)
         try:
             yield ours, sink
         finally:

@@ -43,18 +43,16 @@ def show(
 
 def _show_properties(settings: Settings, as_json: bool) -> None:
     from mappers.mapping import MagentoMapping
-    from sinks.bridge import mapping
+    from sinks.registry import SINKS
 
     mapper = MagentoMapping(settings.mapping)
-    extras = settings.mapping.extras()
-    columns = ("object", "property", "type", "from", "bridge", "jsonl")
+    columns = ("object", "property", "type", "from", *SINKS)
     rows = []
     for source in mapper.sources:
-        target = mapping.rows(source.object_type, extras).get(source.name)
         treatment = mapper.privacy.treatment(source.object_type, source.name)
         kind = f"{source.type.value}, {treatment}" if treatment else source.type.value
-        bridge = target.name if target else "-"
-        rows.append((source.object_type.value, source.name, kind, source.place, bridge, source.name))
+        names = [sink.property_name(settings, source.object_type, source.name) or "-" for sink in SINKS.values()]
+        rows.append((source.object_type.value, source.name, kind, source.place, *names))
     rows.sort(key=lambda row: row[0])
     if as_json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
@@ -120,15 +118,20 @@ def push(
     sets: Sets = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, change nothing.")] = False,
 ) -> None:
-    """Install the bridge and store the mapping in its settings."""
+    """Set the receiver up for what is sent: install, settings, properties, whatever the sink needs."""
     settings = settings_of(context, config, sets)
 
+    from cdc.clock import SystemClock
+    from cdc.delivery.permits import StandaloneRequests
+    from cdc.protocols import SinkSetup
     from sinks.registry import make_sink
 
     async def pushed() -> list[str]:
-        sink = make_sink(settings.sink, settings.mapping)
+        sink = make_sink(settings)
+        if not isinstance(sink, SinkSetup):
+            return [f"{sink.traits.name} needs no mapping; nothing to do"]
         try:
-            return list(await sink.push_mapping(dry_run=dry_run))
+            return list(await sink.push_mapping(StandaloneRequests(sink.traits, SystemClock()), dry_run=dry_run))
         finally:
             await sink.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import ExitStack
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -33,7 +33,7 @@ def run(
             help="Read to the end of the log on a copy of the state, print what would be sent, send nothing.",
         ),
     ] = False,
-    sink: Annotated[Literal["bridge", "jsonl"] | None, typer.Option(help="sink.kind")] = None,
+    sink: Annotated[str | None, typer.Option(help="sink.kind", metavar="KIND")] = None,
 ) -> None:
     """Follow the log and keep HubSpot in step, until SIGTERM.
 
@@ -47,8 +47,9 @@ def run(
 
     from cdc import logs
     from cdc.daemon import RunOptions, run_daemon
+    from sinks.registry import entry_of
 
-    is_data = dry_run or (settings.sink.kind == "jsonl" and settings.sink.path == "-")
+    is_data = dry_run or entry_of(settings).writes_stdout(settings)
     stream = sys.stderr if is_data else sys.stdout
     logs.configure(settings.log, stream, logs.secrets_of(settings))
     options = RunOptions(start=first, resend=resend, until_end=until_end or dry_run)

@@ -161,25 +161,29 @@ def _shown(properties: Mapping[str, str], values: bool) -> dict[str, Any]:
 
 
 async def _ask(settings: Settings, ref: ObjectRef) -> dict[str, Any]:
+    from cdc.clock import SystemClock
+    from cdc.delivery.permits import StandaloneRequests
+    from cdc.protocols import LaterVerdicts
     from sinks.registry import make_sink
 
-    sink = make_sink(settings.sink, settings.mapping)
+    sink = make_sink(settings)
+    name = sink.traits.name
+    if not isinstance(sink, LaterVerdicts):
+        return {"name": name, "says": "cannot be asked"}
     try:
-        standing = await sink.standing(ref.object_type, ref.external_id(settings.mapping.namespace))
+        external_id = ref.external_id(settings.mapping.namespace)
+        status = await sink.sync_status(ref.object_type, external_id, StandaloneRequests(sink.traits, SystemClock()))
     except SinkError as error:
-        return {"name": sink.name, "error": str(error)}
+        return {"name": name, "error": str(error)}
     finally:
         await sink.close()
-    if standing is None:
-        return {
-            "name": sink.name,
-            "says": "cannot be asked" if sink.name == "jsonl" else "has processed no such object",
-        }
+    if status is None:
+        return {"name": name, "says": "has processed no such object"}
     return {
-        "name": sink.name,
-        "hubspot_id": standing.hubspot_id,
-        "processed_at": _time(standing.processed_at),
-        "failed": "not told" if standing.failed is None else standing.failed,
+        "name": name,
+        "hubspot_id": status.hubspot_id,
+        "processed_at": _time(status.processed_at),
+        "failed": "not told" if status.failed is None else status.failed,
     }
 
 

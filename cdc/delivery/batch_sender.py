@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import orjson
 import structlog
 
+from cdc.delivery import silence
 from cdc.delivery.backoff import BackOff
 from cdc.delivery.context import Context
 from cdc.delivery.daily_reset import daily_hint, daily_wait_s
 from cdc.delivery.latency import latency_of
-from cdc.delivery.quota import Permit
+from cdc.delivery.quota import Call, Traffic
 from cdc.delivery.verdict import Step, Verdict, judge, kind_of, message_retry_s
-from cdc.errors import BatchRefusedError, OutcomeUnknownError, SinkError, SinkThrottledError
+from cdc.errors import BatchRefusedError, OutcomeUnknownError, SendingStoppedError, SinkError, SinkThrottledError
 from cdc.messages import contact_emails, ledger, unconfirmed
 from cdc.messages.outbox import SUSPECT, Entry
 from cdc.messages.receipts import Settlement, SettleResult, settle
@@ -78,30 +79,33 @@ class BatchSender:
         self._context = context
         self.back_off = BackOff()
 
-    async def deliver(self, entries: Sequence[Entry], permit: Permit, *, watch: SplitWatch | None = None) -> bool:
-        """Send ``entries`` and settle them. False: they are still in flight and have to be split."""
+    async def deliver(
+        self,
+        entries: Sequence[Entry],
+        traffic: Traffic,
+        *,
+        reserved: Call | None = None,
+        is_open: Callable[[], bool] = lambda: True,
+        watch: SplitWatch | None = None,
+    ) -> bool:
+        """Send ``entries`` and settle them. False: they are still in flight and have to be split.
+
+        ``reserved``: a place in the first family's window; ``is_open``: whether permits may still be given.
+        """
         context = self._context
         messages = [message_of(entry, context.namespace) for entry in entries]
-        if not context.leader_gate.may_send:
-            context.window.cancel(permit)
-            self.release(entries)
-            return True
         sent_ms = context.clock.now_ms()
         try:
-            answer = await context.sink.send(messages)
+            with context.permits.requests(traffic, reserved=reserved, is_open=is_open) as requests:
+                answer = await context.sink.send(messages, requests)
+        except SendingStoppedError:  # nothing was sent: the batch is taken again later, or by the next leader
+            self.release(entries)
+            return True
         except SinkError as error:
-            self._count(kind_of(error))
-            context.window.finish(permit, context.clock.monotonic())
             return await self._failed(entries, error, watch)
-        except BaseException:
-            context.window.finish(permit, context.clock.monotonic())
-            raise
-        self._count("ok")
         now_s = context.clock.monotonic()
-        context.window.finish(permit, now_s)
-        context.window.learn(answer.quota, now_s)
         if context.health.succeeded(now_s):
-            context.warm_up()
+            context.hub.warm_up()
         if watch is not None:
             watch.vain = 0
         self.back_off.forget(entries)
@@ -157,9 +161,7 @@ class BatchSender:
         now_s = context.clock.monotonic()
         quiet_s = health.quiet_s
         health.failed(error, verdict, now_s, own_fault=is_suspect or watch is not None)
-        if health.quiet_s > quiet_s:
-            until_ms = context.clock.now_ms() + int((health.quiet_s - now_s) * 1000)
-            await context.state.call(lambda store: setattr(store.meta, "quiet_until_ms", until_ms))
+        await silence.keep(context, quiet_s)
         if verdict.step is Step.SPLIT:
             return False
         await self._carry_out(entries, error, verdict)
@@ -175,7 +177,7 @@ class BatchSender:
         elif verdict.step is Step.PARK:
             retry_at_ms = context.clock.now_ms() + int(verdict.wait_s * 1000)
             log.warning(
-                "message_parked", object=_name(entries[0]), retry_s=round(verdict.wait_s, 1), reason=error.message
+                "message_parked", object=str(entries[0].ref), retry_s=round(verdict.wait_s, 1), reason=error.message
             )
             park = Settlement(entries[0], Outcome.RETRY, kind_of(error), error.message, retry_at_ms, park=True)
             await self._settle([park])
@@ -183,7 +185,7 @@ class BatchSender:
             if verdict.step is Step.RETRY:
                 until_s = context.clock.monotonic() + verdict.wait_s
                 self.back_off.note(entries, until_s, context.health.successes)
-            self._retried(len(entries))
+            self._context.report.retried(len(entries))
             await self._note_answer(entries, error)
             self.release(entries)
 
@@ -216,7 +218,7 @@ class BatchSender:
             reasons = await context.state.call(lambda store: context.circuit_breaker.reasons(store, now_ms))
             for name, reason in reasons.items():
                 context.health.brake(name, reason)
-        context.wake_all()
+        context.hub.wake()
         return result
 
     def _tell(self, settlements: Sequence[Settlement], sent_ms: int) -> None:
@@ -227,29 +229,12 @@ class BatchSender:
             entry, outcome, reason = settlement.entry, settlement.outcome, settlement.reason
             object_type = entry.ref.object_type
             if outcome is Outcome.ACCEPTED:
-                context.tally.accepted[object_type] += 1
-                latency = latency_of(entry, sent_ms, now_ms)
-                if latency is not None:
-                    context.latencies.add(object_type, latency)
-                context.observer.accepted(object_type, latency)
+                context.report.accepted(object_type, latency_of(entry, sent_ms, now_ms))
             elif outcome is Outcome.REJECTED:
-                context.tally.dead_letters += 1
-                context.observer.dead_lettered(reason)
+                context.report.dead_lettered(reason)
                 # HubSpot's details may quote property values: they stay in the dead letter (deadletter show)
-                log.error("dead_letter", object=_name(entry), reason=reason, position=entry.position)
+                log.error("dead_letter", object=str(entry.ref), reason=reason, position=entry.position)
             else:
                 retried += 1
         if retried:
-            self._retried(retried)
-
-    def _retried(self, messages: int) -> None:
-        self._context.tally.retried += messages
-        self._context.observer.retried(messages)
-
-    def _count(self, status: str) -> None:
-        self._context.tally.requests[status] += 1
-        self._context.observer.requested(status)
-
-
-def _name(entry: Entry) -> str:
-    return f"{entry.ref.kind.value}-{entry.ref.id}"
+            context.report.retried(retried)

@@ -1,4 +1,4 @@
-"""What the parts of delivery share: the sink, the state, the quota, the sink's health, and what is under way."""
+"""What the parts of delivery share: the sink, the state, permits, the sink's health, and what is in flight."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from typing import Protocol, TypeVar
 
 from cdc.delivery.circuit_breaker import CircuitBreaker
 from cdc.delivery.health import Health
-from cdc.delivery.latency import Latencies
-from cdc.delivery.leader_gate import Alone, LeaderGate
-from cdc.delivery.observer import Observer
-from cdc.delivery.quota import Window
+from cdc.delivery.lane_hub import LaneHub
+from cdc.delivery.permits import Permits
+from cdc.delivery.report import Report
 from cdc.messages.outbox import Entry
-from cdc.model import ObjectRef, ObjectType
+from cdc.model import ObjectRef
 from cdc.protocols import Clock, Sink
 from cdc.settings.config import Settings
 from cdc.state.store import Store
@@ -71,45 +70,28 @@ class InFlight:
         return self._referred
 
 
-@dataclass(slots=True)
-class Tally:
-    """What was sent since the start."""
-
-    accepted: Counter[ObjectType] = field(default_factory=Counter)
-    requests: Counter[str] = field(default_factory=Counter)
-    retried: int = 0
-    dead_letters: int = 0
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Context:
-    """One delivery's shared parts.
-
-    ``wake_all`` makes every lane look into the outbox; ``wake_denied`` those that wait for another lane's request to
-    end; ``warm_up`` those that let messages rest. ``is_live_busy``: some lane has live messages on the wire.
-    """
+    """One delivery's shared parts. ``hub`` wakes the lanes, ``permits`` hands out calls, ``report`` counts."""
 
     sink: Sink
     state: State
     settings: Settings
     clock: Clock
-    namespace: str
-    observer: Observer
-    health: Health
-    window: Window
-    circuit_breaker: CircuitBreaker
     random: Random
-    lines_need_product: bool = False
-    leader_gate: LeaderGate = field(default_factory=Alone)
+    health: Health
+    hub: LaneHub
+    permits: Permits
+    report: Report
+    circuit_breaker: CircuitBreaker
     in_flight_set: InFlight = field(default_factory=InFlight)
-    tally: Tally = field(default_factory=Tally)
-    latencies: Latencies = field(default_factory=Latencies)
-    wake_all: Callable[[], None] = lambda: None
-    wake_denied: Callable[[], None] = lambda: None
-    warm_up: Callable[[], None] = lambda: None
-    is_live_busy: Callable[[], bool] = lambda: False
+
+    @property
+    def namespace(self) -> str:
+        """The prefix of external ids."""
+        return self.settings.mapping.namespace
 
     @property
     def max_batch(self) -> int:
-        """Messages a request at most."""
-        return min(self.sink.max_batch, self.settings.sink.max_batch)
+        """Messages a send at most."""
+        return min(self.sink.traits.max_batch, self.settings.sink.max_batch)

@@ -8,20 +8,23 @@ from typing import Any, Final, Literal
 
 import structlog
 
+from cdc.delivery import silence
 from cdc.delivery.account import TRY_FIRST_S, AccountWait
 from cdc.delivery.circuit_breaker import CircuitBreaker
 from cdc.delivery.context import Context, State
 from cdc.delivery.health import Health
 from cdc.delivery.lane import Lane
+from cdc.delivery.lane_hub import LaneHub
 from cdc.delivery.leader_gate import Alone, LeaderGate
-from cdc.delivery.observer import NullObserver, Observer
-from cdc.delivery.quota import Window
+from cdc.delivery.observer import Observer
+from cdc.delivery.permits import Permits, Windows
+from cdc.delivery.report import Report
 from cdc.delivery.sync_error_poller import SyncErrorPoller
 from cdc.errors import StateError
 from cdc.messages import outbox, render_queue, unconfirmed
 from cdc.messages.dependencies import look_again
 from cdc.model import RANK, Urgency
-from cdc.protocols import Clock, Sink
+from cdc.protocols import Clock, LaterVerdicts, Sink
 from cdc.settings.config import Settings
 from cdc.state.store import Store
 
@@ -33,8 +36,6 @@ HOUSEKEEPING_S: Final = 2.0
 LOOK_AGAIN_S: Final = 30.0
 """How often waits are looked through whose end nobody reports (an object that vanished before it was sent)."""
 
-MOST_QUIET_S: Final = 3600.0
-
 SETTLE_S: Final = 0.05
 """How often ``until_empty`` looks."""
 
@@ -42,8 +43,8 @@ SETTLE_S: Final = 0.05
 class Delivery:
     """Sends what the outbox holds, by the rules of ARCHITECTURE.md ("Delivering").
 
-    ``run`` is to be called once, in the event loop; everything else from the same loop. ``lines_need_product``: the
-    sink takes no line item without its product. Raises nothing of the sink's; StateError when the state fails.
+    ``run`` is to be called once, in the event loop; everything else from the same loop. Raises nothing of the sink's;
+    StateError when the state fails.
     """
 
     def __init__(
@@ -52,34 +53,28 @@ class Delivery:
         state: State,
         settings: Settings,
         clock: Clock,
-        namespace: str,
         *,
         observer: Observer | None = None,
         random: Random | None = None,
-        lines_need_product: bool = False,
         leader_gate: LeaderGate | None = None,
     ) -> None:
+        health = Health(account=AccountWait(verdict_s=max(TRY_FIRST_S, 3 * settings.sink.judge_poll_s)))
+        hub, report = LaneHub(), Report(observer)
+        windows = Windows(sink.traits.families, settings.delivery.history_share, cap=settings.sink.max_requests_per_10s)
         self._context = Context(
             sink=sink,
             state=state,
             settings=settings,
             clock=clock,
-            namespace=namespace,
-            observer=observer or NullObserver(),
-            health=Health(account=AccountWait(verdict_s=max(TRY_FIRST_S, 3 * settings.sink.judge_poll_s))),
-            window=Window(settings.sink.max_requests_per_10s, settings.delivery.history_share),
-            circuit_breaker=CircuitBreaker(settings.delivery),
             random=random or Random(),
-            lines_need_product=lines_need_product,
-            leader_gate=leader_gate or Alone(),
+            health=health,
+            hub=hub,
+            permits=Permits(windows, clock=clock, health=health, gate=leader_gate or Alone(), report=report, hub=hub),
+            report=report,
+            circuit_breaker=CircuitBreaker(settings.delivery),
         )
         self._lanes = [Lane(rank, self._context) for rank in sorted(set(RANK.values()))]
-        self._judge = SyncErrorPoller(self._context)
-        context = self._context
-        context.wake_all = self.wake
-        context.wake_denied = self._wake_denied
-        context.warm_up = self._warm_up
-        context.is_live_busy = lambda: any(lane.is_live_busy for lane in self._lanes)
+        self._poller = SyncErrorPoller(self._context, sink) if isinstance(sink, LaterVerdicts) else None
         self._wait_cursor = ""
         self._stopping = asyncio.Event()
         self._forced = False
@@ -105,34 +100,25 @@ class Delivery:
     async def _run(self) -> None:
         try:
             await self._context.state.call(unconfirmed.note_interrupted)
-            await self._stay_quiet()
+            await silence.take_up(self._context)
             await self._keep_house(waits=False)  # a brake that was set stays set over a restart
             async with asyncio.TaskGroup() as tasks:
                 for lane in self._lanes:
                     tasks.create_task(lane.run(), name=f"lane-{lane.rank}")
-                side = [
-                    tasks.create_task(self._judging(), name="judge"),
-                    tasks.create_task(self._housekeeping(), name="housekeeping"),
-                ]
+                side = [tasks.create_task(self._housekeeping(), name="housekeeping")]
+                if self._poller is not None:
+                    side.append(tasks.create_task(self._polling(self._poller), name="sync-errors"))
                 await self._stopping.wait()
                 for task in side:
                     task.cancel()
         except ExceptionGroup as group:
             raise _first_of(group) from group
 
-    async def _stay_quiet(self) -> None:
-        """Keep the silence that the sink asked the last run for; an hour at most, as clocks may be set."""
-        clock = self._context.clock
-        until_ms = await self._context.state.call(lambda store: store.meta.quiet_until_ms)
-        left_s = min(MOST_QUIET_S, (until_ms - clock.now_ms()) / 1000)
-        if left_s > 0:
-            self._context.health.quiet_s = clock.monotonic() + left_s
-
-    async def _judging(self) -> None:
+    async def _polling(self, poller: SyncErrorPoller) -> None:
         while True:  # at the start, too: it shows whether the sink is there before there is anything to send
             is_spent = self._context.health.state == "daily_limit"  # polls would be refused like all else
-            if self._context.leader_gate.may_send and not is_spent:
-                await self._judge.poll()
+            if self._context.permits.gate.may_send and not is_spent:
+                await poller.poll()
             await asyncio.sleep(self._context.settings.sink.judge_poll_s)
 
     async def _housekeeping(self) -> None:
@@ -148,12 +134,11 @@ class Delivery:
 
         def look(store: Store) -> tuple[dict[str, str], int]:
             freed = 0
-            if context.leader_gate.may_send:  # a follower's forced message would get no receipt
+            if context.permits.gate.may_send:  # a follower's forced message would get no receipt
                 unconfirmed.send_again(store, now_ms)
             if waits:
-                self._wait_cursor, freed = look_again(
-                    store, after=self._wait_cursor, lines_need_product=context.lines_need_product
-                )
+                optional = context.sink.traits.optional_references
+                self._wait_cursor, freed = look_again(store, optional, after=self._wait_cursor)
             return context.circuit_breaker.reasons(store, now_ms), freed
 
         before = dict(context.health.circuit_breaker)
@@ -165,24 +150,14 @@ class Delivery:
 
     def wake(self) -> None:
         """New outbox rows are on disk (or something else changed that lanes look at)."""
-        for lane in self._lanes:
-            lane.wake()
-
-    def _wake_denied(self) -> None:
-        for lane in self._lanes:
-            if lane.is_denied:
-                lane.is_denied = False
-                lane.wake()
-
-    def _warm_up(self) -> None:
-        for lane in self._lanes:
-            lane.warm_up()
+        self._context.hub.wake()
 
     # ---------------------------------------------------------------------------------------------------- stop
 
     def stop(self) -> None:
         """Take no new batches; ``run`` returns when those under way are settled."""
         self._stopping.set()
+        self._context.permits.is_closing = True
         for lane in self._lanes:
             lane.close()
 
@@ -214,12 +189,12 @@ class Delivery:
     @property
     def is_accepting(self) -> bool:
         """Whether messages are being taken, as far as is known."""
-        return self._context.health.fault is None
+        return self._context.health.fault(self._context.clock.monotonic()) is None
 
     @property
     def reason(self) -> str:
         """Why they are not; empty if they are."""
-        fault = self._context.health.fault
+        fault = self._context.health.fault(self._context.clock.monotonic())
         return f"{fault[0]}: {fault[1]}" if fault else ""
 
     def status(self) -> dict[str, Any]:
@@ -232,12 +207,8 @@ class Delivery:
                 {"rank": lane.rank, "under_way": lane.under_way, "resting": lane.is_resting} for lane in self._lanes
             ],
             "in_flight": len(context.in_flight_set),
-            "quota": {"limit_per_10s": context.window.limit, "used": context.window.used(now_s)},
-            "latency": context.latencies.as_dict(),
-            "accepted": {kind.value: count for kind, count in context.tally.accepted.items()},
-            "requests": dict(context.tally.requests),
-            "retried": context.tally.retried,
-            "dead_lettered": context.tally.dead_letters,
+            "quota": {name: window.as_dict(now_s) for name, window in context.permits.windows.items()},
+            **context.report.as_dict(),
         }
 
     async def until_empty(self) -> Literal["empty", "stuck"]:
@@ -264,7 +235,7 @@ class Delivery:
             return "stuck"
         if any(outbox.is_going(store, lane.rank, urgency) for lane in self._lanes for urgency in Urgency):
             return "going"
-        _, freed = look_again(store, limit=1_000_000, lines_need_product=self._context.lines_need_product)
+        _, freed = look_again(store, self._context.sink.traits.optional_references, limit=1_000_000)
         return "freed" if freed else "stuck"
 
     def causes(self, store: Store) -> list[str]:

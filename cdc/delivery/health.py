@@ -25,6 +25,10 @@ GATE_AT: Final = 2
 """Failures in a row, without a success between, after which all lanes wait: one alone may be a message's own fault."""
 
 
+LONG_SILENCE_S: Final = 60.0
+"""A silence longer than this, asked for by the sink, is told as a fault: somebody may wait for the messages."""
+
+
 @dataclass(slots=True)
 class Health:
     """Seconds are monotonic. ``next_s``: when a sink that takes nothing is tried again. ``quiet_s``: the sink asked for
@@ -38,6 +42,7 @@ class Health:
     since_s: float = 0.0
     next_s: float = 0.0
     quiet_s: float = 0.0
+    quiet_since_s: float = 0.0
     successes: int = 0
     failures: int = 0
     last_error: str = ""
@@ -50,8 +55,7 @@ class Health:
         """Only one request at a time may be tried."""
         return self.state not in ("ok", "throttled") or bool(self.account.reason)
 
-    @property
-    def fault(self) -> tuple[str, str] | None:
+    def fault(self, now_s: float) -> tuple[str, str] | None:
         """State and reason if messages are not being taken, from sending or, with nothing to send, from polling."""
         if self.circuit_breaker:
             name = next(iter(self.circuit_breaker))
@@ -60,6 +64,8 @@ class Health:
             return "account", self.account.reason
         if self.is_probing:
             return self.state, self.reason
+        if self.quiet_delay_s(now_s) > 0 and self.quiet_s - self.quiet_since_s > LONG_SILENCE_S:
+            return "throttled", self.reason or "the sink asked to wait"
         if self._poll is not None and self._poll[2] == self.successes:
             return self._poll[0], self._poll[1]
         return None
@@ -73,6 +79,12 @@ class Health:
         if not self.is_probing:
             return self.quiet_delay_s(now_s)
         return math.inf if under_way else max(self.quiet_delay_s(now_s), self._try_s - now_s)
+
+    def be_quiet(self, now_s: float, wait_s: float) -> None:
+        """The sink asks every caller for silence from now on."""
+        if self.quiet_s <= now_s:
+            self.quiet_since_s = now_s
+        self.quiet_s = max(self.quiet_s, now_s + wait_s)
 
     def quiet_delay_s(self, now_s: float) -> float:
         """Seconds that the sink still asked everybody to be silent for."""
@@ -97,14 +109,14 @@ class Health:
         """A request was not taken. ``own_fault``: its message failed alone before, so it says nothing of the sink."""
         self.last_error = str(error)
         if isinstance(error, SinkUnavailableError):  # Retry-After is meant for every request, whatever becomes of these
-            self.quiet_s = max(self.quiet_s, now_s + (error.retry_after_s or 0.0))
+            self.be_quiet(now_s, error.retry_after_s or 0.0)
         match verdict.step:
             case Step.WAIT:
                 if self.state == "ok":
                     log.warning("sink_throttled", reason=error.message, wait_s=round(verdict.wait_s, 1))
                 if self.state in ("ok", "throttled"):
                     self.state, self.reason = "throttled", error.message
-                self.quiet_s = max(self.quiet_s, now_s + verdict.wait_s)
+                self.be_quiet(now_s, verdict.wait_s)
             case Step.STOP:
                 self.failures += 1
                 name = "daily_limit" if isinstance(error, SinkThrottledError) else kind_of(error)
@@ -124,14 +136,19 @@ class Health:
         self.state, self.reason = state, str(error)
         self.next_s = next_s
 
-    def polled(self, error: SinkError | None) -> None:
-        """Asking for verdicts failed, or worked. Only of weight while no message shows how things stand."""
+    def polled(self, error: SinkError | None, now_s: float) -> None:
+        """Asking for verdicts failed, or worked. Only of weight while no message shows how things stand.
+
+        A silence that the answer asks for holds for every caller.
+        """
         if error is None:
             self._poll = None
             return
         if self._poll is None:
             log.warning("judgements_not_read", status=kind_of(error), reason=str(error))
         self.last_error = str(error)
+        if isinstance(error, SinkUnavailableError | SinkThrottledError):
+            self.be_quiet(now_s, error.retry_after_s or 0.0)
         self._poll = (kind_of(error), str(error), self.successes)
 
     def account_refused(self, reason: str, now_s: float) -> None:
@@ -170,14 +187,14 @@ class Health:
 
     def as_dict(self, now_s: float) -> dict[str, Any]:
         """For ``/status``."""
-        fault = self.fault
+        fault = self.fault(now_s)
         state = fault[0] if fault else self.state
         since_s = self.account.since_s if self.account.reason else self.since_s
         return {
             "state": state,
             "reason": fault[1] if fault else self.reason,
             "since_s": round(now_s - since_s, 1) if self.is_probing else None,
-            "next_try_s": round(max(0.0, self._try_s - now_s), 1) if self.state != "ok" or self.is_probing else None,
+            "next_try_s": round(max(0.0, self._try_s - now_s), 1) if state != "ok" or self.is_probing else None,
             "failures": self.failures,
             "last_error": self.last_error,
         }

@@ -10,7 +10,8 @@ from typing import Final
 
 from cdc.delivery.batch_sender import BatchSender
 from cdc.delivery.context import Context
-from cdc.delivery.quota import Permit, Traffic
+from cdc.delivery.permits import LOOK_AGAIN_S
+from cdc.delivery.quota import Call, Traffic
 from cdc.delivery.split import Splitter
 from cdc.delivery.take import Ask, Taken, take
 from cdc.messages.outbox import Entry
@@ -47,7 +48,8 @@ class Lane:
         self._deletes_from_s = 0.0
         self._tasks: asyncio.TaskGroup | None = None
         self.is_denied = False
-        """Whether it stopped because another lane's request is tried first; woken when that ends."""
+        """Whether it stopped because something under way comes first; woken when that ends."""
+        context.hub.join(self)
 
     @property
     def under_way(self) -> int:
@@ -90,36 +92,37 @@ class Lane:
     async def _turn(self) -> float:
         """Send a batch if one may go. Returns how long to wait before the next turn; infinite: until woken."""
         context = self._context
-        if self._requests >= REQUESTS or self._splits >= SPLITS or not context.leader_gate.may_send:
+        if self._requests >= REQUESTS or self._splits >= SPLITS or not context.permits.gate.may_send:
             return math.inf
         now_s = context.clock.monotonic()
         wait_s = self._delay_s(now_s, Traffic.LIVE)
         if wait_s > 0:
             return wait_s
         history_s = self._delay_s(now_s, Traffic.HISTORY)
-        permit = context.window.start(now_s, Traffic.LIVE)
+        reserved = context.permits.reserve(now_s)
         try:
             taken = await context.state.call(partial(take, ask=self._ask(now_s, history_s <= 0), context=context))
         except BaseException:
-            context.window.cancel(permit)
+            context.permits.give_back(reserved)
             raise
         self._note_look(taken, now_s)
         if taken.entries:
-            self._send(taken, permit)
+            self._send(taken, reserved)
             return 0.0
-        context.window.cancel(permit)
-        self._context.wake_denied()
+        context.permits.give_back(reserved)
+        context.hub.wake_denied()
         wait_s = min(taken.wait_s, self._batch_sender.back_off.next_s(now_s) - now_s)
         if taken.has_history and history_s > 0:
-            wait_s = min(wait_s, history_s)
+            # an endless wait ends when a call ends somewhere, which wakes only lanes that are denied all sending
+            wait_s = min(wait_s, LOOK_AGAIN_S if history_s == math.inf else history_s)
         if self._deletes_from_s > now_s:
             wait_s = min(wait_s, self._deletes_from_s - now_s)
         return wait_s
 
     def _delay_s(self, now_s: float, traffic: Traffic) -> float:
         context = self._context
-        gate_s = context.health.delay_s(now_s, under_way=context.window.under_way)
-        wait_s = max(gate_s, context.window.delay_s(now_s, traffic, live_is_ready=context.is_live_busy()))
+        gate_s = context.health.delay_s(now_s, under_way=context.permits.under_way)
+        wait_s = max(gate_s, context.permits.delay_s(now_s, traffic))
         if traffic is Traffic.LIVE:
             self.is_denied = wait_s == math.inf
         return wait_s
@@ -142,28 +145,28 @@ class Lane:
         if taken.deletes_s:
             self._deletes_from_s = now_s + taken.deletes_s / DELETE_LOOK_SHARE
         if taken.promoted:
-            self._context.wake_all()
+            self._context.hub.wake()
 
-    def _send(self, taken: Taken, permit: Permit) -> None:
+    def _send(self, taken: Taken, reserved: Call) -> None:
         is_live = taken.urgency is Urgency.LIVE
         self._live_in_a_row = self._live_in_a_row + 1 if is_live else 0
         traffic = Traffic.LIVE if is_live else Traffic.HISTORY
-        self._context.window.began(permit, self._context.clock.monotonic(), traffic)
         self._requests += 1
         self._live_requests += is_live
         self.is_live_busy = self._live_requests > 0
         assert self._tasks is not None
-        self._tasks.create_task(self._deliver(taken.entries, permit, is_live), name=f"send-{self.rank}")
+        self._tasks.create_task(self._deliver(taken.entries, traffic, reserved), name=f"send-{self.rank}")
 
-    async def _deliver(self, entries: Sequence[Entry], permit: Permit, is_live: bool) -> None:
+    async def _deliver(self, entries: Sequence[Entry], traffic: Traffic, reserved: Call) -> None:
+        is_live = traffic is Traffic.LIVE
         try:
-            is_settled = await self._batch_sender.deliver(entries, permit)
+            is_settled = await self._batch_sender.deliver(entries, traffic, reserved=reserved)
         finally:
             self._requests -= 1
             self._live_requests -= is_live
             self.is_live_busy = self._live_requests > 0
             self.wake()
-            self._context.wake_denied()
+            self._context.hub.wake_denied()
         if not is_settled:
             await self._split(entries)
 

@@ -1,26 +1,211 @@
-"""Waiting for a place in the quota's window, for requests that are not a lane's batches."""
+"""Permits for calls: each call waits for its family's quota, and the leader gate is asked before it goes.
+
+A sink never sees windows and classes: it gets a ``Requests`` (cdc/protocols.py), and whoever handed that out has said
+what the calls are for. ``StandaloneRequests`` is for commands that call the receiver without a daemon.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Final
 
-from cdc.delivery.context import Context
-from cdc.delivery.quota import Permit, Traffic
+from cdc.delivery.health import Health
+from cdc.delivery.lane_hub import LaneHub
+from cdc.delivery.leader_gate import LeaderGate
+from cdc.delivery.quota import Call, Traffic, Window
+from cdc.delivery.report import Report
+from cdc.delivery.verdict import kind_of
+from cdc.errors import SendingStoppedError, SinkError
+from cdc.model import Quota
+from cdc.protocols import CallFamily, Clock, Permit, SinkTraits
 
-LOOK_AGAIN_S: Final = 0.1  # when only the end of a request under way can make room
+LOOK_AGAIN_S: Final = 0.1  # when only the end of a call under way can make room
 SHORTEST_S: Final = 0.001  # less may not move the clock
 LONGEST_S: Final = 1.0  # so that a closed gate is noticed
 
+CLOSING_WAIT_S: Final = 2.0
+"""Once delivery closes, a permit that would have to be waited for longer than this is refused."""
 
-async def wait_for_slot(context: Context, traffic: Traffic, is_open: Callable[[], bool]) -> Permit | None:
-    """A place in the window, once there is one; None when ``is_open`` says no before that."""
-    while is_open():
-        now_s = context.clock.monotonic()
-        wait_s = max(context.window.delay_s(now_s, traffic), context.health.quiet_delay_s(now_s))
-        if wait_s <= 0:
-            return context.window.start(now_s, traffic)
-        await asyncio.sleep(LOOK_AGAIN_S if wait_s == math.inf else min(max(wait_s, SHORTEST_S), LONGEST_S))
-    return None
+
+class Windows:
+    """One window per family; a sink without families has one window without a quota."""
+
+    def __init__(self, families: Mapping[str, CallFamily], history_share: float, cap: int | None = None) -> None:
+        """``cap``: calls per ten seconds of any family at most."""
+        self._by_family = {
+            name: Window(family.per_10s if cap is None else min(cap, family.per_10s), history_share)
+            for name, family in families.items()
+        }
+        self._no_quota = Window(None, history_share)
+
+    def of(self, family: str) -> Window:
+        """The family's window. KeyError for a family that the sink's traits do not name."""
+        return self._by_family[family] if self._by_family else self._no_quota
+
+    @property
+    def first(self) -> Window:
+        """The window of the family that a send begins with."""
+        return next(iter(self._by_family.values()), self._no_quota)
+
+    def items(self) -> Iterator[tuple[str, Window]]:
+        """Family and window, for ``/status``; nothing for a sink without families."""
+        return iter(self._by_family.items())
+
+
+class _Given:
+    """One permit (``Permit``)."""
+
+    def __init__(self, window: Window, clock: Clock) -> None:
+        self._window, self._clock = window, clock
+
+    def answered(self, quota: Quota) -> None:
+        """Hand the headers on to the window."""
+        self._window.learn(quota, self._clock.monotonic())
+
+
+class Permits:
+    """All windows of one delivery, and who waits for a place in them. Use in the event loop."""
+
+    def __init__(
+        self, windows: Windows, *, clock: Clock, health: Health, gate: LeaderGate, report: Report, hub: LaneHub
+    ) -> None:
+        self.windows = windows
+        self.gate = gate
+        self._clock, self._health, self._report, self._hub = clock, health, report, hub
+        self._waiting: Counter[tuple[int, Traffic]] = Counter()
+        self._reserved: set[Call] = set()
+        self._begun = 0
+        self.is_closing = False
+
+    @property
+    def under_way(self) -> int:
+        """Sends, pages and questions that have a place reserved or have begun, and have not ended."""
+        return self._begun + len(self._reserved)
+
+    def reserve(self, now_s: float) -> Call:
+        """A place in the first family's window, for a send whose class is not known yet."""
+        call = self.windows.first.start(now_s, Traffic.LIVE)
+        self._reserved.add(call)
+        return call
+
+    def give_back(self, reserved: Call) -> None:
+        """There is nothing to send: the place is free again."""
+        self._reserved.remove(reserved)
+        self.windows.first.cancel(reserved)
+
+    def delay_s(self, now_s: float, traffic: Traffic) -> float:
+        """Seconds until a send of this class may be begun; infinite: not before something under way has ended."""
+        window = self.windows.first
+        if any(self._waiting[id(window), ahead] for ahead in (Traffic.LIVE, Traffic.HISTORY) if ahead <= traffic):
+            return math.inf  # a send that has begun comes first; the lanes are woken when it has its permit
+        return window.delay_s(now_s, traffic, live_is_ready=self._hub.is_live_busy)
+
+    @contextmanager
+    def requests(
+        self, traffic: Traffic, *, reserved: Call | None = None, is_open: Callable[[], bool] = lambda: True
+    ) -> Iterator[_Calls]:
+        """What one send, page or question makes its calls with.
+
+        ``reserved``: a place in the first family's window for the first call. ``is_open``: asked while a permit is
+        waited for; once it says no, permits are refused.
+        """
+        if reserved is not None:
+            self._reserved.discard(reserved)
+            self.windows.first.began(reserved, self._clock.monotonic(), traffic)
+        calls = _Calls(self, traffic, reserved, is_open)
+        self._begun += 1
+        try:
+            yield calls
+        finally:
+            self._begun -= 1
+            calls.give_back()
+            self._hub.wake_denied()
+
+    async def place(self, window: Window, traffic: Traffic, is_open: Callable[[], bool]) -> Call:
+        """A place in the window, once there is room and the sink has not asked for silence. SendingStoppedError."""
+        key = (id(window), traffic)
+        self._waiting[key] += 1
+        try:
+            while True:
+                if not is_open():
+                    raise SendingStoppedError("the request was not begun: delivery holds it back")
+                now_s = self._clock.monotonic()
+                room_s = window.delay_s(now_s, traffic, live_is_ready=self._hub.is_live_busy)
+                wait_s = max(room_s, self._health.quiet_delay_s(now_s))
+                if wait_s <= 0:
+                    return window.start(now_s, traffic)
+                if self.is_closing and wait_s > CLOSING_WAIT_S:
+                    raise SendingStoppedError("the request was not begun: delivery is closing")
+                await asyncio.sleep(LOOK_AGAIN_S if wait_s == math.inf else min(max(wait_s, SHORTEST_S), LONGEST_S))
+        finally:
+            self._waiting[key] -= 1
+            self._hub.wake_denied()
+
+    @asynccontextmanager
+    async def permit(self, window: Window, call: Call) -> AsyncIterator[Permit]:
+        """Make the call that has this place: ask the leader gate, count, and let the place go when it has ended."""
+        if not self.gate.may_send:  # asked after any wait, so that a new leader has to wait for one time-out only
+            window.cancel(call)
+            raise SendingStoppedError("the request was not begun: another member leads")
+        try:
+            yield _Given(window, self._clock)
+        except SinkError as error:
+            self._report.requested(kind_of(error))
+            raise
+        else:
+            self._report.requested("ok")
+        finally:
+            window.finish(call, self._clock.monotonic())
+            self._hub.wake_denied()
+
+
+class _Calls:
+    """The calls of one send (``Requests``)."""
+
+    def __init__(self, permits: Permits, traffic: Traffic, reserved: Call | None, is_open: Callable[[], bool]) -> None:
+        self._permits, self._traffic, self._reserved, self._is_open = permits, traffic, reserved, is_open
+
+    @asynccontextmanager
+    async def permit(self, family: str) -> AsyncIterator[Permit]:
+        """See ``Requests.permit``."""
+        window = self._permits.windows.of(family)
+        if self._reserved is not None and window is self._permits.windows.first:
+            call, self._reserved = self._reserved, None
+        else:
+            call = await self._permits.place(window, self._traffic, self._is_open)
+        async with self._permits.permit(window, call) as given:
+            yield given
+
+    def give_back(self) -> None:
+        """The send has ended: a reserved place that it did not use is free again."""
+        if self._reserved is not None:
+            self._permits.windows.first.cancel(self._reserved)
+            self._reserved = None
+
+
+class StandaloneRequests:
+    """For use without a daemon (check, mapping push, trace, tests): keeps each family's quota, and nothing else."""
+
+    def __init__(self, traits: SinkTraits, clock: Clock, *, share: float = 1.0) -> None:
+        """``share``: the part of each family's quota that may be used, as a daemon may use the rest."""
+        families = {name: CallFamily(max(1, int(family.per_10s * share))) for name, family in traits.families.items()}
+        self._windows = Windows(families, 1.0)
+        self._clock = clock
+
+    def permit(self, family: str) -> AbstractAsyncContextManager[Permit]:
+        """See ``Requests.permit``; never refused."""
+        return self._permit(self._windows.of(family))
+
+    @asynccontextmanager
+    async def _permit(self, window: Window) -> AsyncIterator[Permit]:
+        while (wait_s := window.delay_s(self._clock.monotonic(), Traffic.LIVE)) > 0:  # noqa: ASYNC110  # time makes room
+            await asyncio.sleep(LOOK_AGAIN_S if wait_s == math.inf else max(wait_s, SHORTEST_S))
+        call = window.start(self._clock.monotonic(), Traffic.LIVE)
+        try:
+            yield _Given(window, self._clock)
+        finally:
+            window.finish(call, self._clock.monotonic())

@@ -1,7 +1,7 @@
-"""How many requests may go: a sliding window, filled by our own requests and corrected by the answers' headers.
+"""How many calls of one family may go: a sliding window, filled by our own calls and corrected by answers' headers.
 
 Pure: monotonic seconds are passed in. HubSpot's burst limit is rolling over ten seconds and counts arrivals, so a
-request occupies the window from its start until one interval after its answer: it arrived some time in between.
+call occupies the window from its start until one interval after its answer: it arrived some time in between.
 Classes: live work may use all of the window; history leaves a reserve for live work that may come, is spread evenly,
 and gets a small share while live work is ready; the splitting of refused batches gets a fifth, and where others leave
 room up to half: three bad messages of 200 take some 40 requests (no way takes under 21), and the good ones should not
@@ -26,7 +26,7 @@ LIVE_RESERVE: Final = 0.03
 
 
 class Traffic(IntEnum):
-    """What a request is for."""
+    """What a call is for."""
 
     LIVE = 0
     HISTORY = 1
@@ -34,8 +34,8 @@ class Traffic(IntEnum):
 
 
 @dataclass(slots=True, eq=False)
-class Permit:
-    """One request's place in the window. ``until_s``: when it leaves; infinite while it is under way."""
+class Call:
+    """One call's place in the window. ``until_s``: when it leaves; infinite while it is under way."""
 
     traffic: Traffic
     start_s: float
@@ -43,36 +43,47 @@ class Permit:
 
 
 class Window:
-    """The requests of the last interval. ``limit``: requests per ten seconds, as set and as the answers say."""
+    """The calls of one family within the last interval.
 
-    def __init__(self, max_requests: int, history_share: float) -> None:
-        self._configured = max_requests
+    ``limit``: calls per ten seconds, as set and as the answers say; None: the family has no quota, and nothing waits.
+    """
+
+    def __init__(self, max_calls: int | None, history_share: float) -> None:
+        self._configured = max_calls
         self._history_share = history_share
-        self._permits: deque[Permit] = deque()
+        self._calls: deque[Call] = deque()
         self._last_history_s = -math.inf
-        self.limit = max_requests
-        self.interval_s = INTERVAL_S
+        self.limit = max_calls
+        self.interval_s = INTERVAL_S if max_calls is not None else 0.0
+        self.daily: tuple[int | None, int | None] = (None, None)
+        """The daily limit and what is left of it, as the last answer said."""
+
+    def as_dict(self, now_s: float) -> dict[str, int | None]:
+        """For ``/status``."""
+        return {
+            "limit_per_10s": self.limit,
+            "used": self.used(now_s),
+            "daily_limit": self.daily[0],
+            "daily_remaining": self.daily[1],
+        }
 
     def _sweep(self, now_s: float) -> None:
-        if any(permit.until_s <= now_s for permit in self._permits):
-            self._permits = deque(permit for permit in self._permits if permit.until_s > now_s)
+        if any(call.until_s <= now_s for call in self._calls):
+            self._calls = deque(call for call in self._calls if call.until_s > now_s)
 
     def used(self, now_s: float, traffic: Traffic | None = None) -> int:
-        """Requests in the window, all or of one class."""
+        """Calls in the window, all or of one class."""
         self._sweep(now_s)
-        return sum(1 for permit in self._permits if traffic is None or permit.traffic is traffic)
-
-    @property
-    def under_way(self) -> int:
-        """Requests without an answer yet."""
-        return sum(1 for permit in self._permits if permit.until_s == math.inf)
+        return sum(1 for call in self._calls if traffic is None or call.traffic is traffic)
 
     def delay_s(self, now_s: float, traffic: Traffic, *, live_is_ready: bool = False) -> float:
-        """Seconds until such a request may go; 0: now. Infinite: not before an answer has come."""
+        """Seconds until such a call may go; 0: now. Infinite: not before an answer has come."""
+        if self.limit is None:
+            return 0.0
         self._sweep(now_s)
         due_s = self._due_s(self.limit, None)
         if traffic is Traffic.SPLIT:
-            others = sum(1 for permit in self._permits if permit.traffic is not traffic)
+            others = sum(1 for call in self._calls if call.traffic is not traffic)
             most = max(int(self.limit * SPLIT_SHARE), int(self.limit * SPLIT_MOST) - others)
             due_s = max(due_s, self._due_s(max(1, most), traffic))
         elif traffic is Traffic.HISTORY:
@@ -84,32 +95,36 @@ class Window:
 
     def _due_s(self, most: int, traffic: Traffic | None) -> float:
         """When fewer than ``most`` (of a class) will be in the window; 0 if that is so now."""
-        ends = sorted(permit.until_s for permit in self._permits if traffic is None or permit.traffic is traffic)
+        ends = sorted(call.until_s for call in self._calls if traffic is None or call.traffic is traffic)
         return ends[len(ends) - most] if len(ends) >= most else 0.0
 
-    def start(self, now_s: float, traffic: Traffic) -> Permit:
-        """A request goes."""
-        permit = Permit(traffic, now_s)
-        self._permits.append(permit)
-        return permit
+    def start(self, now_s: float, traffic: Traffic) -> Call:
+        """A call goes, or a place is reserved for a call."""
+        call = Call(traffic, now_s)
+        self._calls.append(call)
+        if traffic is Traffic.HISTORY:
+            self._last_history_s = now_s
+        return call
 
-    def began(self, permit: Permit, now_s: float, traffic: Traffic) -> None:
+    def began(self, call: Call, now_s: float, traffic: Traffic) -> None:
         """The reserved place is used, for this class."""
-        permit.traffic = traffic
+        call.traffic = traffic
         if traffic is Traffic.HISTORY:
             self._last_history_s = now_s
 
-    def cancel(self, permit: Permit) -> None:
+    def cancel(self, call: Call) -> None:
         """The reserved place is not needed."""
-        self._permits.remove(permit)
+        self._calls.remove(call)
 
-    def finish(self, permit: Permit, now_s: float) -> None:
-        """Its answer came, or the attempt ended."""
-        permit.until_s = now_s + self.interval_s
+    def finish(self, call: Call, now_s: float) -> None:
+        """The answer came, or the attempt ended."""
+        call.until_s = now_s + self.interval_s
 
     def learn(self, quota: Quota, now_s: float) -> None:
         """Take over what an answer's headers say: the account's limit, and what others have used of it."""
-        if quota.limit is None or quota.limit < 1:
+        if quota.daily_limit is not None or quota.daily_remaining is not None:
+            self.daily = (quota.daily_limit, quota.daily_remaining)
+        if self._configured is None or quota.limit is None or quota.limit < 1:
             return
         interval_s = (quota.interval_ms or 10_000) / 1000
         scaled = max(1, int(quota.limit * INTERVAL_S / interval_s)) if interval_s <= INTERVAL_S else quota.limit
@@ -118,4 +133,4 @@ class Window:
             return
         foreign = (quota.limit - quota.remaining) - self.used(now_s)
         for _ in range(min(foreign, self.limit)):
-            self._permits.append(Permit(Traffic.LIVE, now_s, now_s + self.interval_s))
+            self._calls.append(Call(Traffic.LIVE, now_s, now_s + self.interval_s))

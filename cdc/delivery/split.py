@@ -10,7 +10,6 @@ import structlog
 
 from cdc.delivery.batch_sender import BatchSender, SplitWatch
 from cdc.delivery.context import Context
-from cdc.delivery.permits import wait_for_slot
 from cdc.delivery.quota import Traffic
 from cdc.messages.outbox import Entry
 
@@ -66,8 +65,4 @@ class Splitter:
 
     async def _attempt(self, piece: Sequence[Entry]) -> bool:
         async with self._places:
-            permit = await wait_for_slot(self._context, Traffic.SPLIT, self._is_open)
-            if permit is None:  # nothing is lost: the batch is taken again later
-                self._batch_sender.release(piece)
-                return True
-            return await self._batch_sender.deliver(piece, permit, watch=self._watch)
+            return await self._batch_sender.deliver(piece, Traffic.SPLIT, is_open=self._is_open, watch=self._watch)

@@ -1,8 +1,11 @@
-"""Verdicts that come after acceptance: the bridge takes whole batches and says later what was wrong with a message.
+"""Sync errors: verdicts that come after acceptance. The bridge takes whole batches and says later what was wrong.
 
-Polls ``sync_errors`` of the sink. A verdict counts only for the version last sent. A message refused because what it
-refers to was not known yet waits (durably) and is rendered afresh once that is known; one refused for the account's
-sake is sent again when that works; any other becomes a dead letter.
+The poller asks page by page. A page's verdicts and where the next page goes on are written in one transaction, so a
+poll that fails loses nothing that was read, and the next poll goes on at what is unread.
+
+A verdict counts only for the version last sent. A message refused because the receiver did not know something that it
+refers to waits (durably) and is rendered afresh once that is known; a message refused for the account's sake is sent
+again when the account works; any other becomes a dead letter.
 """
 
 from __future__ import annotations
@@ -14,10 +17,10 @@ from typing import Final
 
 import structlog
 
+from cdc.delivery import silence
 from cdc.delivery.context import Context
-from cdc.delivery.permits import wait_for_slot
 from cdc.delivery.quota import Traffic
-from cdc.errors import SinkError
+from cdc.errors import SendingStoppedError, SinkError
 from cdc.messages.contact_emails import is_missed
 from cdc.messages.late_rejections import (
     Orphan,
@@ -30,23 +33,29 @@ from cdc.messages.late_rejections import (
     send_whole,
     set_aside,
 )
-from cdc.model import ObjectRef, SyncError, parse_external_id
+from cdc.model import ObjectRef, Scope, SyncError, SyncErrorPage, parse_external_id
+from cdc.protocols import LaterVerdicts
 from cdc.state.store import Store
-from cdc.sync_errors import ACCOUNT_WIDE, ADVICE
 
 log = structlog.get_logger(__name__)
 
-ASSOCIATION_KINDS: Final = frozenset({"INVALID_ASSOCIATION_PROPERTY", "MISSING_ASSOCIATED_OBJECT"})
-"""HubSpot's error types for a reference to something that it does not know (yet)."""
-
-OVERLAP_MS: Final = 60_000
-"""How far each poll goes back behind the last verdict seen: its receipt may not have been written down yet."""
+PAGES_A_POLL: Final = 25
+"""Pages that one poll reads at most: with 200 errors a page 5,000 errors, and a quarter of the smallest quota."""
 
 ORPHANS_A_POLL: Final = 50
-"""Each may cost two requests; at a poll every 15 s this stays under a tenth of the smallest account's quota."""
+"""Each may cost two calls; at a poll every 15 s this stays under a tenth of the smallest account's quota."""
 
 MAX_RESENDS: Final = 3
 """How often one object is sent again for an unknown reference although that is known: then something else is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A verdict that counted. ``waits``: the object waits for a parent or the account; else it is a dead letter."""
+
+    orphan: Orphan
+    scope: Scope
+    waits: bool
 
 
 @dataclass(slots=True)
@@ -54,78 +63,104 @@ class SyncErrorPoller:
     """One sink's verdicts. ``poll`` raises nothing of the sink's; it is called again after every ``judge_poll_s``."""
 
     context: Context
+    sink: LaterVerdicts
     _resends: dict[ObjectRef, int] = field(default_factory=dict)
 
     async def poll(self) -> None:
-        """Ask for verdicts once, and look whether anybody's parents have come."""
+        """Read the verdicts that are there, and look whether parents have come that objects wait for."""
         context = self.context
+        quiet_s = context.health.quiet_s
         try:
-            if not await self._read_verdicts() and context.health.judged(context.clock.monotonic()):
-                context.wake_all()
+            if not await self._read_pages() and context.health.judged(context.clock.monotonic()):
+                context.hub.wake()
             await self._look_after_orphans()
+        except SendingStoppedError:
+            return  # another member asks from now on
         except SinkError as error:
-            context.health.polled(error)
+            context.health.polled(error, context.clock.monotonic())
+            await silence.keep(context, quiet_s)
         else:
-            context.health.polled(None)
+            context.health.polled(None, context.clock.monotonic())
 
-    async def _read_verdicts(self) -> bool:
-        """Whether any of them was about the account."""
+    async def _read_pages(self) -> bool:
+        """Whether any verdict was about the account, or some are still unread."""
+        is_about_account = False
+        for _ in range(PAGES_A_POLL):
+            page = await self._page()
+            written = await self._write_down(page)
+            is_about_account |= any(one.scope is Scope.ACCOUNT for one in written)
+            if page.is_last:
+                return is_about_account
+        return True
+
+    async def _page(self) -> SyncErrorPage:
         context = self.context
-        since_ms = await context.state.call(lambda store: store.meta.sync_errors_until_ms)
-        permit = await wait_for_slot(context, Traffic.LIVE, lambda: True)
-        assert permit is not None
-        try:
-            found = await context.sink.sync_errors(max(0, since_ms - OVERLAP_MS))
-        finally:
-            context.window.finish(permit, context.clock.monotonic())
-        if not found:
-            return False
+        progress = await context.state.call(lambda store: store.meta.sync_errors_progress)
+        with context.permits.requests(Traffic.LIVE) as requests:
+            return await self.sink.sync_errors(progress, requests)
+
+    async def _write_down(self, page: SyncErrorPage) -> Sequence[_Written]:
+        """Write one page's verdicts and progress, then tell of them and look at the circuit breaker."""
+        context = self.context
         now_ms = context.clock.now_ms()
-        refused = await context.state.call(lambda store: self._write(store, found, now_ms))
-        account = Counter(orphan.reason for orphan, _ in refused if orphan.reason in ACCOUNT_WIDE)
+
+        def write(store: Store) -> tuple[list[_Written], dict[str, str]]:
+            written = self._write(store, page.errors, now_ms)
+            store.meta.sync_errors_progress = page.progress
+            return written, context.circuit_breaker.reasons(store, now_ms)
+
+        written, reasons = await context.state.call(write)
+        for name, reason in reasons.items():
+            context.health.brake(name, reason)
+        account = Counter(one.orphan.reason for one in written if one.scope is Scope.ACCOUNT)
         if account:
             kind, _ = account.most_common(1)[0]
-            context.health.account_refused(f"{kind}: {ADVICE[kind]}", context.clock.monotonic())
-        for orphan, is_waiting in refused:
-            if orphan.reason in ACCOUNT_WIDE:
+            advice = context.sink.traits.advice.get(kind, "")
+            context.health.account_refused(f"{kind}: {advice}" if advice else kind, context.clock.monotonic())
+        for one in written:
+            if one.scope is Scope.ACCOUNT:
                 continue
-            if is_waiting:
-                log.info("message_waits_for_parent", object=_name(orphan.ref), reason=orphan.reason)
+            if one.waits:
+                log.info("message_waits_for_parent", object=str(one.orphan.ref), reason=one.orphan.reason)
             else:
-                self._tell(orphan)
-        if refused:
-            context.wake_all()
-        return bool(account)
+                self._tell(one.orphan)
+        if written:
+            context.hub.wake()
+        return written
 
-    def _write(self, store: Store, found: Sequence[SyncError], now_ms: int) -> list[tuple[Orphan, bool]]:
-        """Write down the verdicts that count; each with whether it waits (or else is a dead letter)."""
+    def _write(self, store: Store, errors: Sequence[SyncError], now_ms: int) -> list[_Written]:
+        """Write down the verdicts that count (state thread)."""
         written = []
-        for sync_error in found:
-            try:
-                ref = parse_external_id(sync_error.external_id, self.context.namespace)
-            except ValueError:
-                continue  # somebody else's object in the same account
-            if ref.external_id(self.context.namespace) != sync_error.external_id:
+        for error in errors:
+            ref = self._ours(error)
+            if ref is None or not is_current(store, ref, error.changed_at):
                 continue
-            if not is_current(store, ref, sync_error.changed_at):
-                continue
-            orphan = Orphan(ref, sync_error.changed_at, now_ms, sync_error.kind, sync_error.detail)
-            if sync_error.kind in ACCOUNT_WIDE:
+            orphan = Orphan(
+                ref, error.changed_at, now_ms, error.kind, error.detail, is_without_record=error.is_without_record
+            )
+            if error.scope is Scope.ACCOUNT:
                 send_again(store, orphan)
-                written.append((orphan, True))
+                written.append(_Written(orphan, error.scope, True))
                 continue
-            if is_missed(store, ref, sync_error.kind):
+            if error.is_without_record and is_missed(store, ref):
+                # the address was left out because the receiver was taken to hold another one, and it holds none
                 send_whole(store, orphan)
                 continue
-            waits = sync_error.kind in ASSOCIATION_KINDS and self._resends.get(ref, 0) < MAX_RESENDS
+            waits = error.scope is Scope.PARENT and self._resends.get(ref, 0) < MAX_RESENDS
             if waits:
                 let_wait(store, orphan)
             else:
                 set_aside(store, orphan, now_ms)
-            written.append((orphan, waits))
-        meta = store.meta
-        meta.sync_errors_until_ms = max(meta.sync_errors_until_ms, *(sync_error.errored_at for sync_error in found))
+            written.append(_Written(orphan, error.scope, waits))
         return written
+
+    def _ours(self, error: SyncError) -> ObjectRef | None:
+        """The object that a verdict is about; None for the object of another application in the same account."""
+        try:
+            ref = parse_external_id(error.external_id, self.context.namespace)
+        except ValueError:
+            return None
+        return ref if ref.external_id(self.context.namespace) == error.external_id else None
 
     async def _look_after_orphans(self) -> None:
         context = self.context
@@ -155,26 +190,18 @@ class SyncErrorPoller:
 
     async def _has_parents(self, orphan: Orphan, known: dict[ObjectRef, bool]) -> bool:
         context = self.context
+        optional = context.sink.traits.optional_references
         for parent in orphan.parents:
-            if await context.state.call(lambda store, p=parent: can_do_without(store, orphan.ref, p)):  # type: ignore[misc]  # a lambda's default has no type
+            if await context.state.call(lambda store, p=parent: can_do_without(store, orphan.ref, p, optional)):  # type: ignore[misc]  # a lambda's default has no type
                 continue
             if parent not in known:
-                permit = await wait_for_slot(context, Traffic.LIVE, lambda: True)
-                assert permit is not None
-                try:
-                    external_id = parent.external_id(context.namespace)
-                    known[parent] = await context.sink.is_known(parent.object_type, external_id)
-                finally:
-                    context.window.finish(permit, context.clock.monotonic())
+                external_id = parent.external_id(context.namespace)
+                with context.permits.requests(Traffic.LIVE) as requests:
+                    known[parent] = await self.sink.is_known(parent.object_type, external_id, requests)
             if not known[parent]:
                 return False
         return True
 
     def _tell(self, orphan: Orphan) -> None:
-        self.context.tally.dead_letters += 1
-        self.context.observer.dead_lettered(orphan.reason)
-        log.error("dead_letter", object=_name(orphan.ref), reason=orphan.reason)
-
-
-def _name(ref: ObjectRef) -> str:
-    return f"{ref.kind.value}-{ref.id}"
+        self.context.report.dead_lettered(orphan.reason)
+        log.error("dead_letter", object=str(orphan.ref), reason=orphan.reason)

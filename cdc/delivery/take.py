@@ -68,7 +68,7 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
         referred=context.in_flight_set.referred,
         deletes=ask.deletes,
         holds_deletes=lambda: context.circuit_breaker.holds_deletes(store, now_ms),
-        lines_need_product=context.lines_need_product,
+        optional=context.sink.traits.optional_references,
     )
     taken = Taken()
     judged_deletes = False

@@ -16,7 +16,6 @@ from typing import NamedTuple
 from cdc.messages import render_queue, unconfirmed
 from cdc.model import ObjectRef
 from cdc.state.store import Store
-from cdc.sync_errors import NO_RECORD
 
 
 class EmailRule(NamedTuple):
@@ -60,18 +59,18 @@ def learnt(store: Store, ref: ObjectRef, before: bytes, now: bytes) -> None:
         _render_again(store, ref, "1")
 
 
-def refused(store: Store, ref: ObjectRef, changed_at: int, reason: str) -> None:
-    """The message was refused; if it was the one that told the address, nothing is held."""
-    if reason in NO_RECORD or _told_at(store, ref) == changed_at:
+def refused(store: Store, ref: ObjectRef, changed_at: int, *, is_without_record: bool = False) -> None:
+    """The message was refused; if it was the one that told the address, or there is no record, nothing is held."""
+    if is_without_record or _told_at(store, ref) == changed_at:
         forget(store, [ref])
 
 
-def is_missed(store: Store, ref: ObjectRef, reason: str) -> bool:
-    """Whether the sink refused a contact for want of an address, and may have been sent none as it held another."""
+def is_missed(store: Store, ref: ObjectRef) -> bool:
+    """Of a contact without a record: whether its address was left out because the sink was taken to hold another."""
     row = store.db.execute(
         "SELECT email_new <> x'' FROM ledger WHERE kind = ? AND id = ?", (ref.kind.value, ref.id)
     ).fetchone()
-    return reason in NO_RECORD and row is not None and bool(row[0])
+    return row is not None and bool(row[0])
 
 
 def _told_at(store: Store, ref: ObjectRef) -> int:

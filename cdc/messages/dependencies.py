@@ -7,17 +7,20 @@ entries are read from, so a backlog of waiting entries is never looked through t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import orjson
 
 from cdc.messages import render_queue
-from cdc.model import REFERRERS, Action, Kind, ObjectRef, Urgency, parse_object_id
+from cdc.model import OBJECT_TYPE, REFERRERS, Action, Kind, ObjectRef, ObjectType, Urgency, parse_object_id
 from cdc.state.store import Store
 
 HELD_DELETE: Final = "brake:deletes"
 """``blocked_by`` of a DELETE that the brake holds."""
+
+OptionalReferences = Mapping[ObjectType, frozenset[ObjectType]]
+"""Type of a message → types of references that the sink takes it without."""
 
 
 class Judged(NamedTuple):
@@ -54,12 +57,12 @@ def dump_refs(refs: Iterable[ObjectRef]) -> str:
 class Waits:
     """The rules of one look or one settling; remembers what it read, so use it within one transaction only.
 
-    ``lines_need_product``: the sink takes no line item without its product.
+    ``optional``: type of a message → types of references that the sink takes it without (``SinkTraits``).
     """
 
-    def __init__(self, store: Store, *, lines_need_product: bool = False) -> None:
+    def __init__(self, store: Store, optional: OptionalReferences) -> None:
         self._store = store
-        self._lines_need_product = lines_need_product
+        self._optional = optional
         self._held: dict[ObjectRef, tuple[bool, str]] = {}
         self.promoted = False
         """Whether something was moved from the history class into the live class."""
@@ -94,10 +97,8 @@ class Waits:
         return True
 
     def may_go_without(self, kind: Kind, ref: ObjectRef) -> bool:
-        """Whether an object of ``kind`` may be sent without this reference: never a line without its deal."""
-        if kind is Kind.ORDER:
-            return True
-        return ref.kind is Kind.PRODUCT and not self._lines_need_product
+        """Whether the sink takes an object of ``kind`` without this reference."""
+        return ref.object_type in self._optional.get(OBJECT_TYPE[kind], ())
 
     def judge(self, kind: Kind, refs: Sequence[ObjectRef]) -> Judged:
         """What these references mean for an UPSERT of an object of ``kind``."""
@@ -188,13 +189,13 @@ def link_again(store: Store, refs: Iterable[ObjectRef]) -> int:
     return count
 
 
-def look_again(store: Store, *, after: str = "", limit: int = 500, lines_need_product: bool = False) -> tuple[str, int]:
+def look_again(store: Store, optional: OptionalReferences, *, after: str = "", limit: int = 500) -> tuple[str, int]:
     """Set free what waits for an object that is neither pending nor to be rendered any more.
 
     Such waits arise when an object vanishes before it was ever sent, which leaves no receipt. Looks at ``limit``
     blockers past ``after``; returns the last one looked at ("" after the end) and how many entries were set free.
     """
-    waits = Waits(store, lines_need_product=lines_need_product)
+    waits = Waits(store, optional)
     freed, last = 0, after
     for _ in range(limit):
         row = store.db.execute(

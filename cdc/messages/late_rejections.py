@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cdc.messages import contact_emails, dead_letters, render_queue
-from cdc.messages.dependencies import Waits, free, parse_refs
+from cdc.messages.dependencies import OptionalReferences, Waits, free, parse_refs
 from cdc.model import Action, Kind, ObjectRef
 from cdc.state.store import Store
 
 
 class Orphan(NamedTuple):
-    """An object that waits for what it refers to: since when, and HubSpot's error type and details."""
+    """An object that waits for what it refers to: since when, and the receiver's error type and details.
+
+    ``is_without_record``: the receiver said that it holds no record of the object.
+    """
 
     ref: ObjectRef
     changed_at: int
@@ -24,6 +27,7 @@ class Orphan(NamedTuple):
     reason: str
     detail: str
     parents: tuple[ObjectRef, ...] = ()
+    is_without_record: bool = False
 
 
 def is_current(store: Store, ref: ObjectRef, changed_at: int) -> bool:
@@ -46,7 +50,7 @@ def _refute(store: Store, ref: ObjectRef) -> None:
 def set_aside(store: Store, orphan: Orphan, now_ms: int) -> None:
     """Make it a dead letter; what waited for it is judged anew."""
     _refute(store, orphan.ref)
-    contact_emails.refused(store, orphan.ref, orphan.changed_at, orphan.reason)
+    contact_emails.refused(store, orphan.ref, orphan.changed_at, is_without_record=orphan.is_without_record)
     _forget(store, orphan.ref)
     letter = dead_letters.DeadLetter(
         orphan.ref, Action.UPSERT, orphan.changed_at, now_ms, orphan.reason, orphan.detail, position=""
@@ -65,7 +69,7 @@ def send_whole(store: Store, orphan: Orphan) -> None:
 def send_again(store: Store, orphan: Orphan) -> None:
     """Have it rendered and sent once more: it was refused for no fault of its own."""
     _refute(store, orphan.ref)
-    contact_emails.refused(store, orphan.ref, orphan.changed_at, orphan.reason)
+    contact_emails.refused(store, orphan.ref, orphan.changed_at, is_without_record=orphan.is_without_record)
     render_queue.mark(store, orphan.ref, force=True)
 
 
@@ -100,9 +104,9 @@ def orphans(store: Store, limit: int) -> list[Orphan]:
     ]
 
 
-def can_do_without(store: Store, child: ObjectRef, parent: ObjectRef) -> bool:
-    """Whether the parent will never come and the child may be sent without it."""
-    waits = Waits(store)
+def can_do_without(store: Store, child: ObjectRef, parent: ObjectRef, optional: OptionalReferences) -> bool:
+    """Whether the parent will never come and the sink takes the child without it."""
+    waits = Waits(store, optional)
     return waits.may_go_without(child.kind, parent) and not waits.is_accepted(parent) and waits.is_hopeless(parent)
 
 

@@ -9,10 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from cdc.messages import contact_emails, ledger, render_queue, unconfirmed
-from cdc.messages.dependencies import HELD_DELETE, Waits, block, dump_refs, key_of, parse_key, parse_refs
+from cdc.messages.dependencies import (
+    HELD_DELETE,
+    OptionalReferences,
+    Waits,
+    block,
+    dump_refs,
+    key_of,
+    parse_key,
+    parse_refs,
+)
 from cdc.model import OBJECT_TYPE, RANK, Action, Kind, ObjectRef, ObjectType, Urgency
 from cdc.state.store import Store
 
@@ -98,7 +108,7 @@ class Limits(NamedTuple):
 
     ``skip``: objects in flight or cooling down. ``referred``: objects that messages in flight refer to, which must not
     be deleted meanwhile. ``deletes``: whether DELETEs are looked at now. ``holds_deletes``: asked once, at the first
-    DELETE met: whether the brake holds them.
+    DELETE met: whether the brake holds them. ``optional``: the references that the sink takes a message without.
     """
 
     messages: int
@@ -107,7 +117,7 @@ class Limits(NamedTuple):
     referred: Container[ObjectRef] = frozenset()
     deletes: bool = True
     holds_deletes: Callable[[], bool] = lambda: False
-    lines_need_product: bool = False
+    optional: OptionalReferences = MappingProxyType({})
 
 
 def ready(store: Store, rank: int, now_ms: int, urgency: Urgency, limits: Limits) -> Ready:
@@ -142,7 +152,7 @@ class _Look:
         self._store = store
         self._limits = limits
         self._is_live = urgency is Urgency.LIVE
-        self.waits = Waits(store, lines_need_product=limits.lines_need_product)
+        self.waits = Waits(store, limits.optional)
         self.found = Ready()
         self._type: ObjectType | None = None
         self._bytes = 0

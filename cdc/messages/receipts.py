@@ -68,7 +68,7 @@ def settle(
                 entry.ref, entry.action, entry.changed_at, now_ms, settlement.reason, settlement.detail, entry.position
             ),
         )
-        contact_emails.refused(store, entry.ref, entry.changed_at, settlement.reason)
+        contact_emails.refused(store, entry.ref, entry.changed_at)
         if entry.action is Action.DELETE:  # it was taken for deleted while it was on the wire (mark_tried)
             store.db.execute(
                 "UPDATE ledger SET accepted_delete = (accepted_hash IS ?) WHERE kind = ? AND id = ?",

@@ -19,7 +19,7 @@ from cdc.errors import RenderError
 from cdc.messages import unconfirmed
 from cdc.messages.contact_emails import EmailRule, mark_of, note_new, told
 from cdc.messages.ledger import Ledger, LedgerEntry
-from cdc.model import RANK, Action, Kind, ObjectRef, Rendered, Urgency
+from cdc.model import RANK, Action, Kind, ObjectRef, ObjectType, Rendered, Urgency
 from cdc.protocols import Clock, Mapper, RowReader
 from cdc.state.store import Store
 
@@ -74,6 +74,8 @@ class Renderer:
         """When it took over from another member, epoch milliseconds: that one may have sent what is older."""
         self.emails = EmailRule()
         """What the sink does with a contact's changed email; set before anything is rendered."""
+        self.object_types: frozenset[ObjectType] = frozenset(ObjectType)
+        """The types that the sink takes; objects of other types are not rendered."""
         self.rendered = 0
         self.enqueued = 0
         self.unchanged = 0
@@ -89,6 +91,8 @@ class Renderer:
 
     def render(self, ref: ObjectRef, cause: RenderRequest) -> list[ObjectRef]:
         """Render one object. Returns referred objects that were never rendered (they have to be, too)."""
+        if ref.object_type not in self.object_types:
+            return []
         self.rendered += 1
         try:
             made = self._mapper.render(ref, self._rows)

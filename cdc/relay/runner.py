@@ -107,6 +107,10 @@ class Relay(Daemon):
             parts.loader = Throttled(parts.loader, publisher, rate, self._stop_reading)  # type: ignore[assignment]
         return publisher
 
+    def _make_sink(self) -> None:
+        """A relay sends no messages."""
+        return None
+
     async def _close_delivery(self) -> None:
         await self._publisher.close()
 

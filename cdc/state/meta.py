@@ -124,8 +124,10 @@ class Meta:
     quiet_until_ms = Value(0)
     """Until when the sink asked for silence: a restart is no reason to break it."""
     delete_brake = Value[DeleteBrake](OPEN_BRAKE)
-    sync_errors_until_ms = Value(0)
-    """Up to when the receiver's later verdicts have been read."""
+    sync_errors_progress = Value("")
+    """From where the receiver's later verdicts are read on, in the sink's own words."""
+    sink_notes = Value[Mapping[str, str]]({})
+    """What sinks keep between runs, by ``<sink>:<name>``."""
 
     # ----------------------------------------------------------------------------------------------------- members
 

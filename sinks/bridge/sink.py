@@ -1,44 +1,82 @@
 """Messages → HubSpot's Ecommerce Bridge, versions 1 and 2.
 
-Either takes at most 200 messages of one type a request and answers 204 as soon as they are queued; what it thinks of
-their content comes later, by polling sync-errors. HubSpot removed the service on 2023-02-28; compatible services and
-the sandbox of this project still speak it. What the versions look like on the wire is in ``bridge_forms.py``.
+Either takes at most 200 messages of one type a call and answers 204 as soon as they are queued; what it thinks of their
+content comes later, by polling sync errors. HubSpot removed the service on 2023-02-28; compatible services and the
+sandbox of this project still speak it. What the versions look like on the wire is in ``wire.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from cdc.errors import BatchRefusedError, SinkError
-from cdc.model import Answer, CheckResult, Message, ObjectType, Outcome, Receipt, SyncError, SyncStatus
+from cdc.model import (
+    Answer,
+    CheckResult,
+    Message,
+    ObjectType,
+    Outcome,
+    Receipt,
+    SyncError,
+    SyncErrorPage,
+    SyncStatus,
+)
+from cdc.protocols import CallFamily, EmailChange, Requests, SinkTraits
 from cdc.settings.config import SinkSettings
+from sinks.bridge import error_pages
 from sinks.bridge.account import Account
-from sinks.bridge.call import Caller
-from sinks.bridge.mapping import Extras
-from sinks.bridge.wire import Form, FormV1, FormV2, is_newest_first, millis, read_error, records_of
+from sinks.bridge.error_types import ADVICE, FAULTS
+from sinks.bridge.mapping import Extras, source_of
+from sinks.bridge.wire import FAMILY, Form, FormV1, FormV2, millis, read_error, records_of
+from sinks.hubspot.api import Api
 from sinks.hubspot.http_client import HttpClient
-from sinks.hubspot.http_faults import quota_of
+from sinks.hubspot.numbers import text_of
 
 MAX_BATCH = 200
-"""Messages a request: the bridge's documented limit, in both versions."""
+"""Messages a call: the bridge's documented limit, in both versions."""
+
+
+def traits_of(settings: SinkSettings, extras: Extras) -> SinkTraits:
+    """What delivery has to know of the bridge."""
+    return SinkTraits(
+        name="bridge",
+        max_batch=min(MAX_BATCH, settings.max_batch),
+        # what clients met: a line without its product fails, so it has to wait for the product
+        optional_references={ObjectType.DEAL: frozenset({ObjectType.CONTACT})},
+        families={FAMILY: CallFamily(settings.max_requests_per_10s)},
+        email_change=EmailChange.LEAVE_OUT if settings.on_email_change == "leave_out" else EmailChange.SEND,
+        email_property=source_of(ObjectType.CONTACT, "email", extras),
+        advice=ADVICE,
+    )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 class BridgeSink:
-    """The Sink contract (cdc/protocols.py) over one HTTP session; answers accept whole batches."""
+    """Sink, LaterVerdicts and SinkSetup (cdc/protocols.py) over one HTTP session; answers accept whole batches."""
 
-    name = "bridge"
-
-    def __init__(self, settings: SinkSettings, extras: Extras | None = None) -> None:
+    def __init__(
+        self,
+        settings: SinkSettings,
+        extras: Extras | None = None,
+        *,
+        namespace: str = "magento",
+        now_ms: Callable[[], int] = _now_ms,
+    ) -> None:
         """Opens nothing yet. ConfigError if ``settings.base_url`` cannot be used.
 
-        ``extras``: the merchant's own properties.
+        ``extras``: the merchant's own properties. ``namespace``: the prefix of our external ids.
         """
-        self.max_batch = min(MAX_BATCH, settings.max_batch)
-        self.lines_need_product = True  # what clients met: a line without its product fails
+        self.traits = traits_of(settings, extras or {})
         self._form: Form = FormV1(settings.paths) if settings.api_version == 1 else FormV2(settings.store_id)
         self._store_id = settings.store_id
+        self._prefix = f"{namespace}-"
+        self._now_ms = now_ms
         self._http = HttpClient(
             settings.base_url,
             api_key=settings.api_key.get_secret_value(),
@@ -46,88 +84,86 @@ class BridgeSink:
             timeout_s=settings.timeout_s,
             gzip=settings.gzip,
         )
-        self._caller = Caller(self._http)
-        self._account = Account(self._caller, settings, self._form.root, extras or {})
+        self._api = Api(self._http, FAULTS)
+        self._account = Account(self._api, settings, self._form.root, extras or {})
 
-    async def send(self, messages: Sequence[Message]) -> Answer:
-        """PUT one batch. Any 2xx accepts all of it; the body is not looked at."""
+    async def send(self, messages: Sequence[Message], requests: Requests) -> Answer:
+        """PUT one batch. Any 2xx without a body, or with JSON in it, accepts all of the batch."""
         if not messages:
             return Answer(())
         object_type = messages[0].object_type
         if len(messages) > MAX_BATCH or any(m.object_type is not object_type for m in messages):
             raise ValueError(f"a batch is at most {MAX_BATCH} messages of one type")
         path, body = self._form.messages(messages)
-        reply = await self._caller.call("PUT", path, what=f"{len(messages)} {object_type} message(s)", body=body)
-        receipts = (Receipt(m.external_id, m.changed_at, Outcome.ACCEPTED) for m in messages)
-        return Answer(tuple(receipts), quota_of(reply.headers))
+        what = f"{len(messages)} {object_type} message(s)"
+        await self._api.call(requests, FAMILY, "PUT", path, what=what, body=body)
+        return Answer(tuple(Receipt(m.external_id, m.changed_at, Outcome.ACCEPTED) for m in messages))
 
-    async def sync_errors(self, since_ms: int) -> Sequence[SyncError]:
-        """Open sync-errors with ``errored_at`` over ``since_ms``, oldest first, each once.
+    async def sync_errors(self, progress: str, requests: Requests) -> SyncErrorPage:
+        """One page of the open sync errors; see error_pages.py for the order of pages."""
+        descent = error_pages.parse(progress)
+        content = await self._errors(requests, descent.page)
+        records = records_of(content)
+        names = self._form.error_names
+        read = [
+            error_pages.Record(
+                millis(record, names.errored_at),
+                text_of(record.get(names.external_id)).startswith(self._prefix),
+                error_pages.identity_of(record, ("storeId", "objectType", "type", *names)),
+            )
+            for record in records
+        ]
+        following = self._form.next_page(content, descent.page, len(records))
+        after, is_last = error_pages.after_page(
+            descent, read, following, self._now_ms(), are_offsets=self._form.pages_are_offsets
+        )
+        errors = [error for record in records if (error := self._sync_error(record)) is not None]
+        return SyncErrorPage(
+            tuple(sorted((e for e in errors if e.errored_at > descent.from_ms), key=lambda e: e.errored_at)),
+            error_pages.dump(after),
+            is_last,
+        )
 
-        Two errors may share a millisecond, so ask again from a little before the last one seen.
-        """
-        found: dict[tuple[ObjectType, str, int], SyncError] = {}
-        seen: set[tuple[str, ...]] = set()
-        page: int | None = 0
-        while page is not None:
-            content = await self._errors(page)
-            records = records_of(content)
-            identities = [self._identity(record) for record in records]
-            if seen.issuperset(identities):  # the end, or a service that ignores the page asked for
-                break
-            seen.update(identities)
-            for sync_error in filter(None, (self._judgement(record) for record in records)):
-                if sync_error.errored_at > since_ms:
-                    found[sync_error.object_type, sync_error.external_id, sync_error.errored_at] = sync_error
-            oldest_ms = min(millis(record, self._form.error_names.errored_at) for record in records)
-            if oldest_ms <= since_ms and is_newest_first(self._form, records):
-                break
-            page = self._form.next_page(content, page, len(records))
-        return sorted(found.values(), key=lambda sync_error: sync_error.errored_at)
-
-    async def _errors(self, page: int, **more: int) -> Any:
+    async def _errors(self, requests: Requests, page: int, **more: int) -> Any:
         path, query = self._form.errors(page, has_token=self._http.has_token)
-        return await self._caller.ask(path, what="the list of sync errors", query={**query, **more})
+        return await self._api.ask(requests, FAMILY, path, what="the list of sync errors", query={**query, **more})
 
-    def _identity(self, record: Mapping[str, Any]) -> tuple[str, ...]:
-        return tuple(str(record.get(name)) for name in ("storeId", "objectType", "type", *self._form.error_names))
-
-    def _judgement(self, record: Mapping[str, Any]) -> SyncError | None:
+    def _sync_error(self, record: Mapping[str, Any]) -> SyncError | None:
         if record.get("storeId", self._store_id) != self._store_id:
             return None  # version 2 lists the errors of all stores
-        sync_error = read_error(self._form, record)
-        return None if sync_error is None else replace(sync_error, detail=self._http.redact(sync_error.detail))
+        error = read_error(self._form, record)
+        return None if error is None else replace(error, detail=self._http.redact(error.detail))
 
-    async def is_known(self, object_type: ObjectType, external_id: str) -> bool:
+    async def is_known(self, object_type: ObjectType, external_id: str, requests: Requests) -> bool:
         """Whether HubSpot holds a record for the object (sync-status names its HubSpot id)."""
-        standing = await self.standing(object_type, external_id)
-        return standing is not None and bool(standing.hubspot_id)
+        status = await self.sync_status(object_type, external_id, requests)
+        return status is not None and bool(status.hubspot_id)
 
-    async def standing(self, object_type: ObjectType, external_id: str) -> SyncStatus | None:
+    async def sync_status(self, object_type: ObjectType, external_id: str, requests: Requests) -> SyncStatus | None:
         """The object's sync-status. 400, which is the bridge's word for "not processed yet", is None."""
         path = self._form.status_path(object_type, external_id)
         try:
-            content = await self._caller.ask(path, what=f"the sync status of {external_id}")
+            content = await self._api.ask(requests, FAMILY, path, what=f"the sync status of {external_id}")
         except BatchRefusedError as error:
             if error.status == 400:
                 return None
             raise
-        return self._form.standing(content) if isinstance(content, Mapping) else None
+        return self._form.status(content) if isinstance(content, Mapping) else None
 
-    async def check(self) -> Sequence[CheckResult]:
+    async def check(self, requests: Requests) -> Sequence[CheckResult]:
         """Reachable and key good; installed and switched on; settings as ours. Raises nothing."""
         try:
-            await self._errors(0, limit=1)
+            await self._errors(requests, 0, limit=1)
         except SinkError as error:
             return [CheckResult("sink", False, error.message, fix=error.hint)]
         return [
             CheckResult("sink", True, f"the bridge at {self._http.place} answers and takes the key"),
-            *await self._account.check(),
+            *await self._account.check(requests),
         ]
 
-    async def push_mapping(self, *, dry_run: bool) -> Sequence[str]:
+    async def push_mapping(self, requests: Requests, *, dry_run: bool) -> Sequence[str]:
         """Install or make the store, and put the settings, where needed; one line per thing done or to do."""
-        return await self._account.push(dry_run=dry_run)
+        return await self._account.push(requests, dry_run=dry_run)
 
     async def close(self) -> None:
         """Close the session. May be called twice."""

@@ -9,16 +9,18 @@ had to be made.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 
 from cdc.model import Action, Message, ObjectType, SyncError, SyncStatus
+from sinks.bridge.error_pages import PAGE
+from sinks.bridge.error_types import ADVICE, UNDOCUMENTED, says_no_record, scope_of
 from sinks.bridge.mapping import ASSOCIATIONS
+from sinks.hubspot.numbers import text_of, whole
 
-PAGE: Final = 200
-"""Sync-errors a page, the most that the bridge gives."""
+FAMILY: Final = "bridge"
+"""All calls of the bridge share one quota."""
 
 Query = dict[str, str | int]
 
@@ -36,6 +38,8 @@ class Form(Protocol):
 
     root: str
     error_names: ErrorNames
+    pages_are_offsets: bool
+    """Whether a page's number is the number of its first record, so that pages may overlap."""
 
     def messages(self, messages: Sequence[Message]) -> tuple[str, bytes]:
         """Path and body of the PUT that sends them (one object type, at least one message)."""
@@ -53,7 +57,7 @@ class Form(Protocol):
         """Where one object's sync-status is."""
         ...
 
-    def standing(self, content: Mapping[str, Any]) -> SyncStatus:
+    def status(self, content: Mapping[str, Any]) -> SyncStatus:
         """What a sync-status says."""
         ...
 
@@ -67,6 +71,7 @@ class FormV1:
 
     root = "/extensions/ecomm/v1"
     error_names = ErrorNames("integratorObjectId", "changeOccurredTimestamp", "errorTimestamp")
+    pages_are_offsets = True
 
     def __init__(self, segments: Mapping[ObjectType, str]) -> None:
         """``segments``: path segments that differ from the type's name."""
@@ -93,7 +98,7 @@ class FormV1:
         """sync-status/{type}/{id}."""
         return f"{self.root}/sync-status/{self._segments[object_type]}/{external_id}"
 
-    def standing(self, content: Mapping[str, Any]) -> SyncStatus:
+    def status(self, content: Mapping[str, Any]) -> SyncStatus:
         """``numErrors`` may count errors of the past, so whether the last attempt failed is told only by a 0."""
         count = content.get("numErrors")
         return SyncStatus(
@@ -112,6 +117,7 @@ class FormV2:
 
     root = "/extensions/ecomm/v2"
     error_names = ErrorNames("externalObjectId", "changedAt", "erroredAt")
+    pages_are_offsets = False  # clients found them to be so, but only what the answer names is sure
 
     def __init__(self, store_id: str) -> None:
         self.store_id = store_id
@@ -142,7 +148,7 @@ class FormV2:
         """sync/status/{store}/{type}/{id}."""
         return f"{self.root}/sync/status/{self.store_id}/{object_type.value}/{external_id}"
 
-    def standing(self, content: Mapping[str, Any]) -> SyncStatus:
+    def status(self, content: Mapping[str, Any]) -> SyncStatus:
         """The last attempt failed exactly when it ``erroredAt`` the time it was processed; ``errors`` never empties."""
         processed_at = millis(content, "lastProcessedAt")
         return SyncStatus(
@@ -194,28 +200,22 @@ def message_v2(message: Message) -> dict[str, Any]:
 
 
 def read_error(form: Form, record: Mapping[str, Any]) -> SyncError | None:
-    """A sync-error as a judgement; None if it is resolved or of a type that is not ours."""
+    """A sync error of a record; None if it is resolved or of an object type that is not ours."""
     object_type = form.type_of(text_of(record.get("objectType")))
     if object_type is None or record.get("status") == "RESOLVED":
         return None
     names = form.error_names
+    kind = text_of(record.get("type"))
     return SyncError(
         object_type=object_type,
         external_id=text_of(record.get(names.external_id)),
         changed_at=millis(record, names.changed_at),
         errored_at=millis(record, names.errored_at),
-        kind=text_of(record.get("type")) or "UNKNOWN_ERROR",
-        detail=text_of(record.get("details")),
+        kind=kind if kind in ADVICE else UNDOCUMENTED,
+        detail=text_of(record.get("details")) if kind in ADVICE else f"{kind}: {text_of(record.get('details'))}",
+        scope=scope_of(kind),
+        is_without_record=says_no_record(kind),
     )
-
-
-def is_newest_first(form: Form, records: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a page's errors go from new to old: then no later page holds a newer one.
-
-    Version 1's clients relied on it; of version 2 nobody tells.
-    """
-    times = [millis(record, form.error_names.errored_at) for record in records]
-    return all(first >= second for first, second in pairwise(times))
 
 
 def records_of(content: Any) -> list[Mapping[str, Any]]:
@@ -225,11 +225,5 @@ def records_of(content: Any) -> list[Mapping[str, Any]]:
 
 
 def millis(record: Mapping[str, Any], name: str) -> int:
-    """A whole number, as integer or as digits; 0 where there is none."""
-    value = record.get(name)
-    return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else 0
-
-
-def text_of(value: Any) -> str:
-    """Text or a number as text; "" for anything else."""
-    return str(value) if isinstance(value, str | int) else ""
+    """A time in epoch milliseconds, as integer or as digits; 0 where there is none."""
+    return whole(record.get(name)) or 0

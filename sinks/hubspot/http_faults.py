@@ -10,7 +10,7 @@ import asyncio
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -19,6 +19,7 @@ import aiohttp
 import orjson
 
 from cdc.errors import (
+    MAX_RETRY_AFTER_S,
     BatchRefusedError,
     OutcomeUnknownError,
     SinkError,
@@ -26,16 +27,36 @@ from cdc.errors import (
     SinkThrottledError,
     SinkUnauthorizedError,
     SinkUnavailableError,
+    bounded_wait,
 )
 from cdc.model import Quota
-from cdc.sync_errors import ACCOUNT_WIDE, ADVICE
+from sinks.hubspot.numbers import MAX_LIMIT, whole
 
 MAX_DETAIL = 500
 """Characters of an answer's text that an error keeps."""
 
+MAX_DATE = 64
+"""Characters of an HTTP date: the longest form has under 40."""
+
+_WAY_HINT = "no message is at fault: look at firewall, proxy and sink.base_url between here and the API"
+
 _EMAIL = re.compile(r"[^\s@\"'<>\[\](),:;=]+@[^\s@\"'<>\[\](),:;=]+")
 _AGAIN_LATER = frozenset({408, 423, 425, 477})  # request time-out, locked, too early, account is being moved
+_WAY = frozenset({402, 405, 406, 411, 414, 415, 417, 421, 426, 428, 431, 451})
+"""These speak of the account's payment, or of the request's form and way: no message is at fault."""
+
 _OTHER_NAME = frozenset({62, 64})  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
+
+
+@dataclass(frozen=True, slots=True)
+class ApiFaults:
+    """What one API means by its answers. ``absent``: the hint for 404 and 410, which say that the API is not there.
+
+    ``account``: word in an answer's message → hint, for refusals that are the account's fault, whatever the message.
+    """
+
+    absent: str = "sink.base_url does not lead to the API; check scheme, host and path"
+    account: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +70,15 @@ class Reply:
     @property
     def is_ok(self) -> bool:
         return 200 <= self.status < 300
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the body cannot come from HubSpot's API: there is a body, and it is not JSON (a proxy's page).
+
+        A body that begins as JSON and was cut on the way comes from the API.
+        """
+        body = self.body.lstrip()
+        return bool(body) and body[:1] not in b"{[" and self.content() is None
 
     def content(self) -> Any:
         """The body's JSON, None if it is none."""
@@ -77,24 +107,27 @@ class Redactor:
 
 
 def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
-    """Seconds that the answer asks to wait (Retry-After as seconds or as an HTTP date), or None."""
+    """Seconds that the answer asks to wait (Retry-After as seconds or as an HTTP date), or None.
+
+    At most ``MAX_RETRY_AFTER_S``, however many digits there are.
+    """
     text = headers.get("Retry-After", "").strip()
-    if text.isdecimal():
-        return float(text)
+    if text.isascii() and text.isdecimal():
+        seconds = whole(text)
+        return bounded_wait(MAX_RETRY_AFTER_S if seconds is None else float(seconds))
     try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
+        moment = parsedate_to_datetime(text[:MAX_DATE])
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return bounded_wait(aware.timestamp() - now_s)
+    except (ValueError, OverflowError):
         return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, aware.timestamp() - now_s)
 
 
 def quota_of(headers: Mapping[str, str]) -> Quota:
-    """What the X-HubSpot-RateLimit-* headers say; None where one is missing or no number."""
+    """What the X-HubSpot-RateLimit-* headers say; None where a header is missing or no number within bounds."""
 
     def number(suffix: str) -> int | None:
-        text = headers.get(f"X-HubSpot-RateLimit-{suffix}", "")
-        return int(text) if text.isdecimal() else None
+        return whole(headers.get(f"X-HubSpot-RateLimit-{suffix}", ""), MAX_LIMIT)
 
     return Quota(
         limit=number("Max"),
@@ -105,33 +138,34 @@ def quota_of(headers: Mapping[str, str]) -> Quota:
     )
 
 
-def status_fault(reply: Reply, *, what: str, place: str, redact: Redactor, now_s: float) -> SinkError:
+def status_fault(
+    reply: Reply, faults: ApiFaults, *, what: str, place: str, redact: Redactor, now_s: float
+) -> SinkError:
     """The error for an answer that is not 2xx. ``what`` was asked of ``place`` (host and port)."""
     status = reply.status
     said = redact(reply.member("message"))
     text = f"{place} answered {status} to {what}" + (f": {said}" if said else "")
     wait = retry_after_s(reply.headers, now_s)
-    account = next((kind for kind in sorted(ACCOUNT_WIDE) if kind in said), "")
+    account = next((word for word in sorted(faults.account) if word in said), "")
     if account and status < 500:
-        return SinkSwitchedOffError(text, hint=ADVICE[account])
+        return SinkSwitchedOffError(text, hint=faults.account[account])
     if status in (401, 403):
         return SinkUnauthorizedError(text, hint="check sink.api_key or sink.access_token, and the token's scopes")
     if status in (404, 410):
-        return SinkSwitchedOffError(
-            text,
-            hint="HubSpot removed the Ecommerce Bridge on 2023-02-28 in favour of its CRM API; set sink.base_url to a "
-            'service that speaks the bridge (magento-cdc sandbox is one), or sink.kind = "jsonl"',
-        )
+        return SinkSwitchedOffError(text, hint=faults.absent)
     if status < 400:
         return SinkSwitchedOffError(text, hint="sink.base_url does not lead to the API itself; check scheme and host")
     if status == 429:
         return SinkThrottledError(text, retry_after_s=wait, policy=redact(reply.member("policyName")))
     if status >= 500 or status in _AGAIN_LATER:
         return SinkUnavailableError(text, retry_after_s=wait)
-    if status == 415:  # about the form of the request, which no message can mend
-        return SinkUnavailableError(text, hint="if sink.gzip is on, turn it off: this service does not take it")
     if status == 407:
-        return SinkUnavailableError(text, hint="a proxy on the way wants a login")
+        return SinkUnavailableError(text, retry_after_s=wait, hint="a proxy on the way wants a login")
+    if status in _WAY:
+        hint = "if sink.gzip is on, turn it off: this service does not take it" if status == 415 else _WAY_HINT
+        return SinkUnavailableError(text, retry_after_s=wait, hint=hint)
+    if reply.is_foreign and status != 413:  # 413: a smaller batch helps, whoever on the way says so
+        return SinkUnavailableError(text, retry_after_s=wait, hint=_WAY_HINT)
     return BatchRefusedError(text, status=status)
 
 

@@ -13,7 +13,7 @@ import orjson
 from aiohttp import web
 
 from cdc.model import ObjectType
-from cdc.sync_errors import ADVICE
+from sinks.bridge.error_types import ADVICE
 from sinks.sandbox.crm.gate import CRM
 from sinks.sandbox.crm.routes_sandbox import summary_of
 from sinks.sandbox.routes_bridge import RUNTIME, answer_error, answer_json, now_ms

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from cdc.protocols import SinkSetup
 from cdc.settings.config import Settings, load
 from sinks.registry import make_sink
 from tests.kit import schema
 from tests.kit.canary import API_KEY, PASSWORD
 from tests.kit.daemon import Daemon, wait_until
 from tests.kit.full_render import difference, full_render
+from tests.kit.requests import FreeRequests
 from tests.kit.sandbox import SandboxThread
 from tests.kit.servers import Server
 from tests.kit.shop import Shop
@@ -127,8 +129,9 @@ def a_rig(server: Server, folder: Path, *, prefix: str = "") -> Iterator[Rig]:
 
 
 async def _push(settings: Settings) -> None:
-    sink = make_sink(settings.sink, settings.mapping)
-    await sink.push_mapping(dry_run=False)
+    sink = make_sink(settings)
+    assert isinstance(sink, SinkSetup)
+    await sink.push_mapping(FreeRequests(), dry_run=False)
     await sink.close()
 
 

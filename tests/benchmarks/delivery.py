@@ -73,7 +73,7 @@ def fill(books: Books, messages: int) -> None:
 async def deliver(books: Books, state: ThreadState, total: int) -> float:
     """Seconds to send everything."""
     sink = FakeSink(plan=lambda _: Plan(ANSWER_S, 0.0))
-    delivery = Delivery(sink, state, settings(), SystemClock(), "magento")
+    delivery = Delivery(sink, state, settings(), SystemClock())
     started = time.perf_counter()
     task = asyncio.create_task(delivery.run())
     while sum(delivery.status()["accepted"].values()) < total:

@@ -96,7 +96,7 @@ def live_first(folder: Path) -> list[Row]:
                 _commit(harness, backlog + number)
                 await asyncio.sleep(0.3)
             await asyncio.sleep(2)
-        totals = sorted(one.total for held in harness.delivery._context.latencies._held.values() for one in held)
+        totals = sorted(one.total for held in harness.delivery._context.report.latencies._held.values() for one in held)
         harness.books.store.close()
         return totals, counting.throttled
 

@@ -31,6 +31,7 @@ from cdc.settings.config import ApplySettings
 from cdc.settings.mapping import MappingSettings
 from cdc.snapshot.loader import load_order
 from mappers.mapping import MagentoMapping
+from sinks.jsonl import OPTIONAL_REFERENCES
 from tests.benchmarks.apply import NOW, Log, order_log
 from tests.benchmarks.row import Row
 
@@ -213,7 +214,7 @@ def _render(engine: Engine) -> None:
 
 
 def _deliver(engine: Engine) -> None:
-    limits = Limits(1000, 1 << 30)
+    limits = Limits(1000, 1 << 30, optional=OPTIONAL_REFERENCES)
     for rank in (0, 1, 2):
         for urgency in Urgency:
             while True:

@@ -33,6 +33,7 @@ from sinks.sandbox.server import SandboxServer, start
 from sinks.sandbox.store import SandboxStore
 from tests.contract.test_sinks import contact
 from tests.kit.certs import Authority
+from tests.kit.requests import FreeRequests
 
 KEY = "0f1e2d3c-secret-key-4b5a"
 TOKEN = "pat-na1-secret-token"
@@ -73,7 +74,7 @@ async def failure(sink: BridgeSink) -> SinkError:
     """The error that sending one message ends with."""
     try:
         with pytest.raises(SinkError) as caught:
-            await sink.send([contact(1)])
+            await sink.send([contact(1)], FreeRequests())
     finally:
         await sink.close()
     return caught.value
@@ -93,6 +94,19 @@ async def failure(sink: BridgeSink) -> SinkError:
         (410, SinkSwitchedOffError),
         (413, BatchRefusedError),
         (422, BatchRefusedError),
+        (402, SinkUnavailableError),
+        (405, SinkUnavailableError),
+        (406, SinkUnavailableError),
+        (407, SinkUnavailableError),
+        (411, SinkUnavailableError),
+        (414, SinkUnavailableError),
+        (415, SinkUnavailableError),
+        (417, SinkUnavailableError),
+        (421, SinkUnavailableError),
+        (426, SinkUnavailableError),
+        (428, SinkUnavailableError),
+        (431, SinkUnavailableError),
+        (451, SinkUnavailableError),
         (423, SinkUnavailableError),
         (429, SinkThrottledError),
         (477, SinkUnavailableError),
@@ -173,7 +187,7 @@ async def test_a_cut_connection_is_an_unknown_outcome_and_is_not_sent_twice(
     """Cut after the request went out, also on a kept-alive connection: the sink cannot know, and does not retry."""
     caplog.set_level(logging.DEBUG)
     sink = sink_for(sandbox.url)
-    await sink.send([contact(2)])
+    await sink.send([contact(2)], FreeRequests())
     await fault(cut=side)
     error = await failure(sink)
     assert type(error) is OutcomeUnknownError
@@ -190,9 +204,9 @@ async def test_no_answer_in_time_is_an_unknown_outcome(
     await fault(hang=1)
     sink = sink_for(sandbox.url, timeout_s=0.1)
     with pytest.raises(OutcomeUnknownError, match=r"within 0\.1 s") as caught:
-        await sink.send([contact(1)])
+        await sink.send([contact(1)], FreeRequests())
     assert_no_secret(caught.value, caplog)
-    await sink.send([contact(1)])
+    await sink.send([contact(1)], FreeRequests())
     await sink.close()
 
 
@@ -272,9 +286,10 @@ async def test_the_certificate_is_verified(tmp_path: Path, name: str, is_trusted
     port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
     script = (
         "import asyncio; from cdc.settings.config import SinkSettings; from sinks.bridge.sink import BridgeSink\n"
+        "from tests.kit.requests import FreeRequests\n"
         "async def ask():\n"
         f"    sink = BridgeSink(SinkSettings(base_url='https://localhost:{port}', api_key='{KEY}'))\n"
-        "    print([finding.text for finding in await sink.check()]); await sink.close()\n"
+        "    print([finding.text for finding in await sink.check(FreeRequests())]); await sink.close()\n"
         "asyncio.run(ask())"
     )
     environment = {**os.environ, **({"SSL_CERT_FILE": str(authority.ca)} if is_trusted else {})}
@@ -307,14 +322,26 @@ async def test_an_answer_that_is_no_http_is_an_unknown_outcome(caplog: pytest.Lo
     ("head", "expected"),
     [
         pytest.param(b'HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n{"', None, id="cut inside a 200"),
-        pytest.param(b"HTTP/1.1 202 Accepted\r\nContent-Length: 3\r\n\r\nnot", None, id="a body that is no JSON"),
+        pytest.param(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", None, id="a 202 without a body"),
         pytest.param(
-            b"HTTP/1.1 400 Bad\r\nContent-Length: 9000\r\n\r\n<html>", BatchRefusedError, id="cut inside a 400"
+            b'HTTP/1.1 400 Bad\r\nContent-Length: 9000\r\n\r\n{"mess', BatchRefusedError, id="cut inside a 400"
+        ),
+        pytest.param(b"HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n", BatchRefusedError, id="a 400 without a body"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", OutcomeUnknownError, id="a maintenance page with 200"
+        ),
+        pytest.param(
+            b"HTTP/1.1 400 Bad\r\nContent-Length: 6\r\n\r\n<html>", SinkUnavailableError, id="a proxy's own 400"
+        ),
+        pytest.param(
+            b"HTTP/1.1 413 Large\r\nContent-Length: 6\r\n\r\n<html>", BatchRefusedError, id="a proxy's size limit"
         ),
     ],
 )
-async def test_the_status_stands_whatever_the_body_is(head: bytes, expected: type[SinkError] | None) -> None:
-    """2xx accepts and its body is never parsed; an error's status counts even if its body is broken."""
+async def test_only_what_can_come_from_the_api_accepts_or_refuses(
+    head: bytes, expected: type[SinkError] | None
+) -> None:
+    """A status counts with an empty, whole or cut JSON body; a page of somebody else's neither accepts nor refuses."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -325,7 +352,7 @@ async def test_the_status_stands_whatever_the_body_is(head: bytes, expected: typ
     server = await asyncio.start_server(talk, "127.0.0.1", 0)
     sink = sink_for(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
     if expected is None:
-        assert len((await sink.send([contact(1)])).receipts) == 1
+        assert len((await sink.send([contact(1)], FreeRequests())).receipts) == 1
         await sink.close()
     else:
         assert type(await failure(sink)) is expected
@@ -357,7 +384,7 @@ async def test_check_turns_faults_into_findings(fault: Callable[..., Awaitable[N
     """``check`` raises nothing: an unreachable bridge and a bad key are one finding each."""
     for url, key in (("http://bridge.invalid", KEY), (sandbox.url, "wrong")):
         sink = BridgeSink(SinkSettings.model_validate({"base_url": url, "api_key": key}))
-        findings = await sink.check()
+        findings = await sink.check(FreeRequests())
         await sink.close()
         assert [finding.ok for finding in findings] == [False]
         assert findings[0].fix

@@ -37,7 +37,7 @@ async def deliver(books: Books, sandbox: SandboxServer) -> None:
     """Send all that can be sent."""
     chosen = settings(sink={"base_url": sandbox.url, "api_key": "sandbox"})
     sink = BridgeSink(chosen.sink)
-    delivery = Delivery(sink, DirectState(books), chosen, SystemClock(), "magento")
+    delivery = Delivery(sink, DirectState(books), chosen, SystemClock())
     running = asyncio.create_task(delivery.run())
     books.work()
     delivery.wake()

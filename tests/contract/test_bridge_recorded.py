@@ -19,6 +19,7 @@ from cdc.model import ObjectType, Outcome, SyncError, SyncStatus
 from cdc.settings.config import SinkSettings
 from sinks.bridge.sink import BridgeSink
 from tests.contract.test_bridge import DEAL
+from tests.kit.requests import FreeRequests, sync_errors_of
 
 RECORDED = Path(__file__).parent / "recorded"
 
@@ -72,13 +73,13 @@ async def replay(version: int) -> AsyncIterator[Replay]:
 
 async def test_a_deal_is_sent_as_documented(replay: Replay) -> None:
     """The body equals the documented example; 204 without a body accepts it."""
-    answer = await replay.sink.send([DEAL])
+    answer = await replay.sink.send([DEAL], FreeRequests())
     assert [receipt.outcome for receipt in answer.receipts] == [Outcome.ACCEPTED]
 
 
 async def test_sync_errors_are_understood(replay: Replay, version: int) -> None:
     """Open ones of our types and store, over all pages; the rest is passed over."""
-    found = await replay.sink.sync_errors(0)
+    found, _ = await sync_errors_of(replay.sink)
     assert [(j.object_type, j.external_id, j.changed_at, j.errored_at, j.kind) for j in found] == [
         (ObjectType.LINE_ITEM, "magento-item-9", 1700000000123, 1700000001500, "INVALID_ASSOCIATION_PROPERTY")
     ]
@@ -88,17 +89,17 @@ async def test_sync_errors_are_understood(replay: Replay, version: int) -> None:
 
 async def test_sync_status_is_understood(replay: Replay) -> None:
     """A processed object has its HubSpot id and a good last attempt; 400 is "not processed yet"."""
-    standing = await replay.sink.standing(ObjectType.DEAL, "magento-order-1")
+    standing = await replay.sink.sync_status(ObjectType.DEAL, "magento-order-1", FreeRequests())
     assert standing == SyncStatus("501", 1700000002000, failed=False)
-    assert not await replay.sink.is_known(ObjectType.DEAL, "magento-order-2")
+    assert not await replay.sink.is_known(ObjectType.DEAL, "magento-order-2", FreeRequests())
 
 
 async def test_a_blank_account_is_set_up_install_first(replay: Replay, version: int) -> None:
     """Install or store, then settings; a dry run asks the same and puts nothing."""
-    await replay.sink.push_mapping(dry_run=True)
+    await replay.sink.push_mapping(FreeRequests(), dry_run=True)
     assert not [ask for ask in replay.asked if not ask.startswith("GET")]
 
-    await replay.sink.push_mapping(dry_run=False)
+    await replay.sink.push_mapping(FreeRequests(), dry_run=False)
     first = "POST /extensions/ecomm/v1/installs" if version == 1 else "PUT /extensions/ecomm/v2/stores"
     puts = [ask for ask in replay.asked if not ask.startswith("GET")]
     assert puts == [first, f"PUT /extensions/ecomm/v{version}/settings"]

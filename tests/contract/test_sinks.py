@@ -7,16 +7,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 import pytest
 
+from cdc.errors import SendingStoppedError
 from cdc.model import Action, Message, ObjectType, Outcome
-from cdc.protocols import Sink
-from cdc.settings.config import SinkSettings
-from sinks.registry import make_sink
+from cdc.protocols import LaterVerdicts, Sink, SinkSetup
+from cdc.settings.config import Settings, SinkSettings
+from sinks.registry import SINKS, make_sink
 from sinks.sandbox.server import start
+from tests.kit.requests import FreeRequests, RefusedRequests
 
 NOW = 1_700_000_000_000
 
@@ -67,7 +69,7 @@ async def bridge_v2() -> AsyncIterator[Bench]:
 async def _bridge(version: int) -> AsyncIterator[Bench]:
     server = await start()
     settings = {"base_url": server.url, "api_key": "sandbox", "api_version": version, "store_label": "Custom"}
-    sink = make_sink(SinkSettings.model_validate(settings))
+    sink = make_sink(Settings(sink=SinkSettings.model_validate(settings)))
 
     async def received() -> list[tuple[str, str, int, dict[str, str]]]:
         messages = [m for kind in server.store.objects.values() for held in kind.values() for m in held.history]
@@ -82,7 +84,7 @@ async def _bridge(version: int) -> AsyncIterator[Bench]:
 @pytest.fixture
 async def jsonl(tmp_path: Path) -> AsyncIterator[Bench]:
     path = tmp_path / "out.jsonl"
-    sink = make_sink(SinkSettings(kind="jsonl", path=str(path)))
+    sink = make_sink(Settings(sink=SinkSettings(kind="jsonl", path=str(path))))
 
     async def received() -> list[tuple[str, str, int, dict[str, str]]]:
         text = await asyncio.to_thread(path.read_bytes) if path.exists() else b""
@@ -102,7 +104,7 @@ def bench(request: pytest.FixtureRequest) -> Bench:
 async def test_receipts_name_each_message_in_the_order_sent(bench: Bench) -> None:
     """A batch brings one receipt per message, in its order."""
     batch = [contact(n) for n in (3, 1, 2)]
-    answer = await bench.sink.send(batch)
+    answer = await bench.sink.send(batch, FreeRequests())
     assert [(r.external_id, r.changed_at, r.outcome) for r in answer.receipts] == [
         (m.external_id, m.changed_at, Outcome.ACCEPTED) for m in batch
     ]
@@ -111,21 +113,21 @@ async def test_receipts_name_each_message_in_the_order_sent(bench: Bench) -> Non
 
 async def test_an_empty_batch_sends_nothing(bench: Bench) -> None:
     """No messages, no request, no receipts."""
-    assert (await bench.sink.send([])).receipts == ()
+    assert (await bench.sink.send([], FreeRequests())).receipts == ()
     assert await bench.received() == []
 
 
 async def test_a_repeat_of_the_identical_message_is_accepted(bench: Bench) -> None:
     """Delivery is at least once: sending the same message again is no fault."""
-    await bench.sink.send([contact(1)])
-    answer = await bench.sink.send([contact(1)])
+    await bench.sink.send([contact(1)], FreeRequests())
+    answer = await bench.sink.send([contact(1)], FreeRequests())
     assert answer.receipts[0].outcome is Outcome.ACCEPTED
 
 
 async def test_a_deletion_is_accepted_and_arrives_without_properties(bench: Bench) -> None:
     """DELETE carries the id alone."""
-    await bench.sink.send([contact(1)])
-    answer = await bench.sink.send([deletion(1)])
+    await bench.sink.send([contact(1)], FreeRequests())
+    answer = await bench.sink.send([deletion(1)], FreeRequests())
     assert answer.receipts[0].outcome is Outcome.ACCEPTED
     assert (await bench.received())[-1] == ("magento-customer-1", "DELETE", NOW + 1, {})
 
@@ -142,22 +144,22 @@ async def test_a_deletion_is_accepted_and_arrives_without_properties(bench: Benc
 )
 async def test_special_characters_arrive_unchanged(bench: Bench, text: str) -> None:
     """A value's characters are the receiver's to keep, not ours to change."""
-    await bench.sink.send([contact(1, firstname=text)])
+    await bench.sink.send([contact(1, firstname=text)], FreeRequests())
     assert (await bench.received())[0][3]["firstname"] == text
 
 
 async def test_a_full_batch_goes_in_one_request(bench: Bench) -> None:
     """``max_batch`` messages are taken at once."""
-    batch = [contact(n) for n in range(bench.sink.max_batch)]
-    answer = await bench.sink.send(batch)
-    assert len(answer.receipts) == bench.sink.max_batch == 200
+    batch = [contact(n) for n in range(bench.sink.traits.max_batch)]
+    answer = await bench.sink.send(batch, FreeRequests())
+    assert len(answer.receipts) == bench.sink.traits.max_batch == 200
     assert len(await bench.received()) == 200
 
 
 async def test_lanes_may_send_at_once(bench: Bench) -> None:
     """``send`` may be called by several tasks; no batch is torn or lost."""
     batches = [[contact(n) for n in range(k, k + 20)] for k in range(0, 200, 20)]
-    await asyncio.gather(*(bench.sink.send(batch) for batch in batches))
+    await asyncio.gather(*(bench.sink.send(batch, FreeRequests()) for batch in batches))
     assert {row[0] for row in await bench.received()} == {m.external_id for batch in batches for m in batch}
 
 
@@ -165,12 +167,12 @@ async def test_a_cancelled_send_leaves_the_sink_usable(bench: Bench) -> None:
     """Cancelling at any await leaves nothing half-sent: the batch is whole or absent, and the next one arrives."""
     for steps in range(12):
         batch = [contact(steps * 10 + n) for n in range(3)]
-        task = asyncio.create_task(bench.sink.send(batch))
+        task = asyncio.create_task(bench.sink.send(batch, FreeRequests()))
         for _ in range(steps):
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    await bench.sink.send([contact(999)])
+    await bench.sink.send([contact(999)], FreeRequests())
     ids = [row[0] for row in await bench.received()]
     assert "magento-customer-999" in ids
     for steps in range(12):
@@ -180,28 +182,56 @@ async def test_a_cancelled_send_leaves_the_sink_usable(bench: Bench) -> None:
 
 async def test_close_may_be_called_twice(bench: Bench) -> None:
     """Closing a closed sink does nothing."""
-    await bench.sink.send([contact(1)])
+    await bench.sink.send([contact(1)], FreeRequests())
     await bench.sink.close()
     await bench.sink.close()
 
 
 async def test_check_is_all_good_and_there_is_nothing_to_push(bench: Bench) -> None:
     """A receiver that is ready gives only good findings and needs no mapping."""
-    assert all(finding.ok for finding in await bench.sink.check())
-    assert "nothing to do" in (await bench.sink.push_mapping(dry_run=False))[0]
+    assert isinstance(bench.sink, SinkSetup)
+    assert all(finding.ok for finding in await bench.sink.check(FreeRequests()))
+    assert "nothing to do" in (await bench.sink.push_mapping(FreeRequests(), dry_run=False))[0]
 
 
 async def test_settings_lower_the_batch_size_but_never_raise_it() -> None:
     """``sink.max_batch`` is capped by the sink's own limit."""
-    small, big = (make_sink(SinkSettings(max_batch=size)) for size in (50, 5000))
-    assert (small.max_batch, big.max_batch) == (50, 200)
+    small, big = (make_sink(Settings(sink=SinkSettings(max_batch=size))) for size in (50, 5000))
+    assert (small.traits.max_batch, big.traits.max_batch) == (50, 200)
 
 
 async def test_an_object_is_known_once_it_was_taken(bench: Bench) -> None:
-    """``is_known`` says yes when the receiver has the object."""
-    await bench.sink.send([contact(1)])
+    """``is_known`` says yes when the receiver has the object; a sink that judges at once has nothing to ask."""
+    if not isinstance(bench.sink, LaterVerdicts):
+        assert bench.sink.traits.name == "jsonl"
+        return
+    await bench.sink.send([contact(1)], FreeRequests())
     for _ in range(500):
-        if await bench.sink.is_known(ObjectType.CONTACT, "magento-customer-1"):
+        if await bench.sink.is_known(ObjectType.CONTACT, "magento-customer-1", FreeRequests()):
             return
         await asyncio.sleep(0.005)  # the sandbox judges a moment later, in its own time
     pytest.fail("never known")
+
+
+async def test_every_call_is_made_under_a_permit_of_a_family_of_its_own(bench: Bench) -> None:
+    """A sink with a quota names its families, and takes a permit for each call; a sink without a quota only counts."""
+    requests = FreeRequests()
+    await bench.sink.send([contact(1)], requests)
+    assert len(requests.families) == 1
+    families = bench.sink.traits.families
+    assert set(requests.families) <= set(families) or not families
+
+
+async def test_nothing_is_sent_without_a_permit(bench: Bench) -> None:
+    """A refused permit comes out of the sink as it is, and the receiver gets nothing."""
+    with pytest.raises(SendingStoppedError):
+        await bench.sink.send([contact(1)], RefusedRequests())
+    assert await bench.received() == []
+
+
+def test_every_kind_of_sink_has_its_entry() -> None:
+    """``sink.kind`` and the registry name the same sinks, and each entry makes the sink of its name."""
+    kinds = get_args(SinkSettings.model_fields["kind"].annotation)
+    assert set(kinds) == set(SINKS)
+    for kind in kinds:
+        assert make_sink(Settings(sink=SinkSettings(kind=kind))).traits.name == kind

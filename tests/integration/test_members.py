@@ -16,6 +16,7 @@ import orjson
 import pytest
 
 from cdc.model import Kind, ObjectRef, Transaction
+from cdc.protocols import SinkSetup
 from cdc.settings.config import Settings, load
 from sinks.registry import make_sink
 from tests.kit import topics
@@ -23,6 +24,7 @@ from tests.kit.broker import Broker
 from tests.kit.daemon import wait_until
 from tests.kit.foreign import Connector
 from tests.kit.full_render import State, difference
+from tests.kit.requests import FreeRequests
 from tests.kit.sandbox import SandboxThread
 from tests.kit.topics import Member, leader_of, pair
 from tests.unit.kafka.test_foreign_shop import by_debezium, outbox_of, recorded
@@ -127,8 +129,9 @@ def mapped(engine: dict[str, list[tuple[object, ...]]]) -> dict[str, list[tuple[
 
 async def _push(member: Member) -> None:
     settings = load(member.folder / "magento-cdc.toml")
-    sink = make_sink(settings.sink, settings.mapping)
-    await sink.push_mapping(dry_run=False)
+    sink = make_sink(settings)
+    assert isinstance(sink, SinkSetup)
+    await sink.push_mapping(FreeRequests(), dry_run=False)
     await sink.close()
 
 

@@ -19,6 +19,7 @@ from cdc.messages import outbox, unconfirmed
 from cdc.messages.outbox import Entry, Limits
 from cdc.messages.receipts import Settlement, settle
 from cdc.model import Action, Change, Kind, ObjectRef, Outcome, Transaction, Urgency
+from sinks.jsonl import OPTIONAL_REFERENCES
 from tests.kit.toy import FixedClock, ToyMapper, toy_engine, transaction
 
 Fate = Literal["accepted", "landed", "late", "lost"]
@@ -27,7 +28,7 @@ Fate = Literal["accepted", "landed", "late", "lost"]
 NO_RECORDS: Final[Mapping[ObjectRef, str]] = MappingProxyType({})
 
 RESEND_MS = 120_000
-_LIMITS = Limits(messages=1000, size=1 << 20)
+_LIMITS = Limits(messages=1000, size=1 << 20, optional=OPTIONAL_REFERENCES)
 
 
 @dataclass

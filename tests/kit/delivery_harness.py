@@ -189,7 +189,7 @@ class DeliveryHarness:
 
     def make(self, random: Random | None = None, **more: Any) -> Delivery:
         """Another delivery on the same books."""
-        return Delivery(self.sink, self.state, self.settings, self.clock, "magento", random=random or Random(7), **more)
+        return Delivery(self.sink, self.state, self.settings, self.clock, random=random or Random(7), **more)
 
     @asynccontextmanager
     async def running(self):  # type: ignore[no-untyped-def]

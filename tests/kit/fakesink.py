@@ -4,10 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cdc.errors import BatchRefusedError, SinkError
-from cdc.model import Action, Answer, CheckResult, Message, ObjectType, Outcome, Quota, Receipt, SyncError, SyncStatus
+from cdc.model import (
+    Action,
+    Answer,
+    Message,
+    ObjectType,
+    Outcome,
+    Quota,
+    Receipt,
+    SyncError,
+    SyncErrorPage,
+    SyncStatus,
+)
+from cdc.protocols import CallFamily, Permit, Requests, SinkTraits
+from sinks.bridge.error_types import ADVICE, says_no_record, scope_of
+from sinks.jsonl import OPTIONAL_REFERENCES
+
+FAMILY = "fake"
+
+OVERLAP_MS = 60_000
+"""How far each poll goes back: a receipt may not have been written down when its verdict was read first."""
 
 
 def on_wire(message: Message) -> tuple[object, ...]:
@@ -31,15 +50,20 @@ class Plan:
 class FakeSink:
     """Takes everything, unless ``plan`` says otherwise. A batch with one of ``poison`` in it is refused as a whole.
 
+    It keeps the protocols Sink and LaterVerdicts; a send is one call. Its error types are the bridge's.
+
     ``held``: what the receiver holds now. ``requests``: (time, messages) of every request. Broken rules raise
     AssertionError, which no part of delivery catches, and are kept in ``broken``.
     """
 
-    name = "fake"
-    lines_need_product = False
-
     def __init__(self, *, max_batch: int = 200, plan: Callable[[Sequence[Message]], Plan] | None = None) -> None:
-        self.max_batch = max_batch
+        self.traits = SinkTraits(
+            name="fake",
+            max_batch=max_batch,
+            optional_references=OPTIONAL_REFERENCES,
+            families={FAMILY: CallFamily(1_000_000)},
+            advice=ADVICE,
+        )
         self.plan = plan or (lambda _: Plan())
         self.poison: set[str] = set()
         self.held: dict[str, Message] = {}
@@ -52,8 +76,12 @@ class FakeSink:
         self._in_flight: set[str] = set()
         self.most_in_flight = 0
 
-    async def send(self, messages: Sequence[Message]) -> Answer:
-        """One request, checked against the rules."""
+    async def send(self, messages: Sequence[Message], requests: Requests) -> Answer:
+        """One call, checked against the rules."""
+        async with requests.permit(FAMILY) as permit:
+            return await self._call(messages, permit)
+
+    async def _call(self, messages: Sequence[Message], permit: Permit) -> Answer:
         self.requests.append((asyncio.get_running_loop().time(), tuple(messages)))
         self._check_arrival(messages)
         ids = {message.external_id for message in messages}
@@ -71,7 +99,8 @@ class FakeSink:
                 await asyncio.sleep(plan.after_s)
             if plan.error is not None:
                 raise plan.error
-            return Answer(tuple(self._receipt(m, plan) for m in messages), plan.quota)
+            permit.answered(plan.quota)
+            return Answer(tuple(self._receipt(m, plan) for m in messages))
         finally:
             self._in_flight -= ids
 
@@ -87,7 +116,7 @@ class FakeSink:
             raise AssertionError(text)
 
     def _check_arrival(self, messages: Sequence[Message]) -> None:
-        self._rule(0 < len(messages) <= self.max_batch, f"a batch of {len(messages)}")
+        self._rule(0 < len(messages) <= self.traits.max_batch, f"a batch of {len(messages)}")
         self._rule(len({m.object_type for m in messages}) == 1, "a batch holds several object types")
         self._rule(len({m.external_id for m in messages}) == len(messages), "an object twice in one batch")
         for message in messages:
@@ -108,27 +137,35 @@ class FakeSink:
                     self._rule(other in self.held, f"{message.external_id} refers to {other}, which is not there")
             self.held[message.external_id] = message
 
-    async def sync_errors(self, since_ms: int) -> Sequence[SyncError]:
-        """What ``verdicts`` holds."""
-        if self.poll_error is not None:
-            raise self.poll_error
+    def judged(self, since_ms: int) -> Sequence[SyncError]:
+        """The verdicts that are there."""
         return [verdict for verdict in self.verdicts if verdict.errored_at > since_ms]
 
-    async def standing(self, object_type: ObjectType, external_id: str) -> SyncStatus | None:
+    async def sync_errors(self, progress: str, requests: Requests) -> SyncErrorPage:
+        """What ``judged`` says, on one page; blaming as the bridge's types do."""
+        since_ms = int(progress or 0)
+        async with requests.permit(FAMILY):
+            self._check_poll()
+            if self.poll_error is not None:
+                raise self.poll_error
+            found = [
+                replace(one, scope=scope_of(one.kind), is_without_record=says_no_record(one.kind))
+                for one in self.judged(since_ms - OVERLAP_MS)
+            ]
+        return SyncErrorPage(tuple(found), str(max((one.errored_at for one in found), default=since_ms)))
+
+    def _check_poll(self) -> None:
+        """For sinks that count every call."""
+
+    async def sync_status(self, object_type: ObjectType, external_id: str, requests: Requests) -> SyncStatus | None:
         """Like is_known."""
-        return SyncStatus(hubspot_id="1") if await self.is_known(object_type, external_id) else None
+        return SyncStatus(hubspot_id="1") if await self.is_known(object_type, external_id, requests) else None
 
-    async def is_known(self, object_type: ObjectType, external_id: str) -> bool:
+    async def is_known(self, object_type: ObjectType, external_id: str, requests: Requests) -> bool:
         """Held, and not said to be unknown."""
-        return external_id in self.held and external_id not in self.unknown
-
-    async def check(self) -> Sequence[CheckResult]:
-        """All is well."""
-        return [CheckResult("sink", True, "the fake sink is always there")]
-
-    async def push_mapping(self, *, dry_run: bool) -> Sequence[str]:
-        """Nothing to do."""
-        return []
+        async with requests.permit(FAMILY):
+            self._check_poll()
+            return external_id in self.held and external_id not in self.unknown
 
     async def close(self) -> None:
         """Nothing to close."""

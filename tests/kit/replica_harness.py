@@ -37,6 +37,7 @@ from cdc.replica.cascades import core_foreign_keys
 from cdc.replica.load_state import Phase
 from cdc.settings.mapping import MappingSettings
 from mappers.mapping import MagentoMapping
+from sinks.jsonl import OPTIONAL_REFERENCES
 from tests.kit.toy import FixedClock
 
 NAMESPACE = "magento"
@@ -148,7 +149,9 @@ class ReplicaHarness:
         with store.transaction():
             for rank in RANKS:
                 for urgency in Urgency:
-                    entries = ready(store, rank, 1 << 60, urgency, Limits(1000, 1 << 30)).entries
+                    entries = ready(
+                        store, rank, 1 << 60, urgency, Limits(1000, 1 << 30, optional=OPTIONAL_REFERENCES)
+                    ).entries
                     for entry in entries:
                         links: dict[ObjectType, tuple[str, ...]] = {}
                         for ref in entry.refs:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from random import Random
 
 from cdc.errors import OutcomeUnknownError, SinkThrottledError, SinkUnauthorizedError
-from cdc.model import Action, Answer, Message, ObjectType, Outcome, Quota, SyncError, SyncStatus
+from cdc.model import Action, Answer, Message, ObjectType, Outcome, Quota, SyncErrorPage, SyncStatus
+from cdc.protocols import Permit, Requests
 from tests.kit.fakesink import FakeSink, Plan
 
 GRACE_S = 0.05
@@ -53,8 +55,8 @@ class StrictSink(FakeSink):
         """The loop's time."""
         return asyncio.get_running_loop().time()
 
-    async def send(self, messages: Sequence[Message]) -> Answer:
-        """One request: judged, carried out at some time, answered or not."""
+    async def _call(self, messages: Sequence[Message], permit: Permit) -> Answer:
+        """One call: judged, carried out at some time, answered or not."""
         self.requests.append((self.now_s, tuple(messages)))
         self._check_rate()
         self._check_pauses()
@@ -80,7 +82,8 @@ class StrictSink(FakeSink):
             for message in messages:
                 if message.action is Action.DELETE:
                     self._deletes.setdefault((message.external_id, message.changed_at), self.now_s)
-            return Answer(tuple(self._receipt(m, plan) for m in messages), self._quota())
+            permit.answered(self._quota())
+            return Answer(tuple(self._receipt(m, plan) for m in messages))
         finally:
             self._in_flight -= ids
             del self._late_starts[number]
@@ -171,61 +174,52 @@ class StrictSink(FakeSink):
         count = len(sent | fresh)
         self._rule(count <= self._max_deletes + 1, f"{count} deletions within an hour")
 
-    async def sync_errors(self, since_ms: int) -> Sequence[SyncError]:
-        """Counted like any request."""
+    def _check_poll(self) -> None:
+        """Counted like any call."""
         self._check_rate()
-        return await super().sync_errors(since_ms)
-
-    async def is_known(self, object_type: ObjectType, external_id: str) -> bool:
-        """Counted like any request."""
-        self._check_rate()
-        return await super().is_known(object_type, external_id)
 
 
 class Wire:
     """One process's line to the receiver: cut when the process dies, whatever its tasks still do."""
 
-    lines_need_product = False
-
     def __init__(self, sink: StrictSink) -> None:
         self._sink = sink
-        self.name = sink.name
-        self.max_batch = sink.max_batch
+        self.traits = sink.traits
         self.is_cut = False
 
-    async def send(self, messages: Sequence[Message]) -> Answer:
-        """A dead process sends nothing."""
-        await self._alive()
-        return await self._sink.send(messages)
-
-    async def sync_errors(self, since_ms: int) -> Sequence[SyncError]:
+    async def send(self, messages: Sequence[Message], requests: Requests) -> Answer:
         """See ``Sink``."""
-        await self._alive()
-        return await self._sink.sync_errors(since_ms)
+        return await self._sink.send(messages, _Line(self, requests))
 
-    async def is_known(self, object_type: ObjectType, external_id: str) -> bool:
-        """See ``Sink``."""
-        await self._alive()
-        return await self._sink.is_known(object_type, external_id)
+    async def sync_errors(self, progress: str, requests: Requests) -> SyncErrorPage:
+        """See ``LaterVerdicts``."""
+        return await self._sink.sync_errors(progress, _Line(self, requests))
 
-    async def standing(self, object_type: ObjectType, external_id: str) -> SyncStatus | None:
-        """See ``Sink``."""
+    async def is_known(self, object_type: ObjectType, external_id: str, requests: Requests) -> bool:
+        """See ``LaterVerdicts``."""
+        return await self._sink.is_known(object_type, external_id, _Line(self, requests))
+
+    async def sync_status(self, object_type: ObjectType, external_id: str, requests: Requests) -> SyncStatus | None:
+        """See ``LaterVerdicts``."""
         return None
-
-    async def _alive(self) -> None:
-        if self.is_cut:
-            await asyncio.Event().wait()
-
-    async def check(self) -> Sequence[object]:
-        """See ``Sink``."""
-        return []
-
-    async def push_mapping(self, *, dry_run: bool) -> Sequence[str]:
-        """See ``Sink``."""
-        return []
 
     async def close(self) -> None:
         """See ``Sink``."""
+
+
+class _Line:
+    """Requests of which a dead process makes none: a permit that it still gets never begins."""
+
+    def __init__(self, wire: Wire, requests: Requests) -> None:
+        self._wire, self._requests = wire, requests
+
+    @asynccontextmanager
+    async def permit(self, family: str) -> AsyncIterator[Permit]:
+        """See ``Requests``."""
+        async with self._requests.permit(family) as permit:
+            if self._wire.is_cut:
+                await asyncio.Event().wait()
+            yield permit
 
 
 __all__ = ["GRACE_S", "LATE_S", "Outcome", "Plan", "StrictSink", "Wire"]

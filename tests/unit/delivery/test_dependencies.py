@@ -9,10 +9,11 @@ from cdc.messages.dependencies import look_again
 from cdc.messages.outbox import Limits
 from cdc.messages.receipts import Settlement, settle
 from cdc.model import Action, Outcome, Urgency
+from sinks.jsonl import OPTIONAL_REFERENCES
 from tests.kit.delivery_harness import Books, customer, item, order, product
 from tests.kit.toy import FixedClock
 
-LIMITS = Limits(200, 1_000_000)
+LIMITS = Limits(200, 1_000_000, optional=OPTIONAL_REFERENCES)
 NOW_MS = 1_800_000_000_000
 
 
@@ -68,7 +69,7 @@ def test_a_wait_nobody_ends_is_found(tmp_path: Path) -> None:
     books.put(customer(1))
     assert ready(books, 1) == []
     books.remove(customer(1))
-    assert books.run(lambda store: look_again(store)) == ("", 1)
+    assert books.run(lambda store: look_again(store, OPTIONAL_REFERENCES)) == ("", 1)
     assert ready(books, 1) == ["order-3"]
 
 
@@ -78,11 +79,11 @@ def test_a_wait_that_goes_on_is_left_alone(tmp_path: Path) -> None:
     books.put(order(3))
     books.put(item(5), order(3))
     assert ready(books, 2) == []
-    assert books.run(lambda store: look_again(store)) == ("", 0)
+    assert books.run(lambda store: look_again(store, OPTIONAL_REFERENCES)) == ("", 0)
     entry = books.run(lambda store: outbox.ready(store, 1, NOW_MS, Urgency.LIVE, LIMITS)).entries[0]
     books.run(lambda store: settle(store, [Settlement(entry, Outcome.REJECTED, "refused", "no")], NOW_MS))
     assert ready(books, 2) == []
-    assert books.run(lambda store: look_again(store)) == ("", 0)
+    assert books.run(lambda store: look_again(store, OPTIONAL_REFERENCES)) == ("", 0)
     assert dead_letters.drop(books.store, order(3), "magento").endswith("1 message(s) that refer to it go on waiting")
 
 

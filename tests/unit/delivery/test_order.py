@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -182,11 +183,13 @@ def test_a_line_goes_without_its_dead_product_only_where_the_sink_takes_that(tmp
     """Whether a line needs its product is the sink's to say."""
 
     async def story(folder: Path, *, needs: bool) -> list[str]:
-        harness = DeliveryHarness(folder, FakeSink(plan=lambda _: Plan(outcomes=reject("product-4"))))
+        sink = FakeSink(plan=lambda _: Plan(outcomes=reject("product-4")))
+        if needs:
+            sink.traits = replace(sink.traits, optional_references={})
+        harness = DeliveryHarness(folder, sink)
         harness.books.put(order(3))
         harness.books.put(item(5), order(3), product(4))
         harness.books.put(product(4))
-        harness.delivery = harness.make(lines_need_product=needs)
         await harness.deliver()
         return sorted(harness.sink.held)
 

@@ -282,11 +282,10 @@ class World:
         self.wire = Wire(self.sink)
         harness.state = ChaosState(harness.books, lambda: random.choice((0.0, 0.0, 0.005)), self.sink)
         harness.delivery = Delivery(
-            self.wire,  # type: ignore[arg-type]  # a test's double
+            self.wire,
             harness.state,
             harness.settings,
             harness.clock,
-            "magento",
             random=Random(random.random()),
         )
         self.task = asyncio.create_task(harness.delivery.run())

@@ -13,10 +13,11 @@ from cdc.messages import outbox
 from cdc.messages.contact_emails import EmailRule
 from cdc.messages.receipts import Settlement, settle
 from cdc.model import Outcome, Urgency
+from sinks.jsonl import OPTIONAL_REFERENCES
 from tests.kit.toy import insert, toy_engine, transaction, update
 
 OLD, NEW = "ann@example.com", "ann.lee@example.com"
-LIMITS = outbox.Limits(messages=100, size=100_000)
+LIMITS = outbox.Limits(messages=100, size=100_000, optional=OPTIONAL_REFERENCES)
 
 
 def member(folder: Path) -> Engine:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cdc.errors import SinkSwitchedOffError
+from cdc.errors import MAX_RETRY_AFTER_S, SinkSwitchedOffError
 from cdc.model import Quota
+from sinks.bridge.error_types import FAULTS
 from sinks.hubspot.http_faults import Redactor, Reply, quota_of, retry_after_s, status_fault
 
 NOON = 1_700_049_600.0  # 2023-11-15T12:00:00Z
@@ -16,7 +17,13 @@ NOON = 1_700_049_600.0  # 2023-11-15T12:00:00Z
     [
         ("7", 7.0),
         ("0", 0.0),
-        (" 86400 ", 86_400.0),
+        (" 800 ", 800.0),
+        ("86400", MAX_RETRY_AFTER_S),
+        ("9" * 400, MAX_RETRY_AFTER_S),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", MAX_RETRY_AFTER_S),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
+        ("Mon, 99 Jan 0001 00:00:00 +999999", None),
+        ("\u0667", None),
         ("Wed, 15 Nov 2023 12:01:00 GMT", 60.0),
         ("Wed, 15 Nov 2023 11:00:00 GMT", 0.0),
         ("", None),
@@ -45,7 +52,7 @@ def test_a_body_without_a_message_says_nothing(body: bytes) -> None:
 def test_an_answer_that_names_the_account_blames_no_message(status: int) -> None:
     """All wait, with the advice of the error's kind; a batch is not split for it."""
     reply = Reply(status, {}, b'{"message": "SETTINGS_NOT_ENABLED: the settings are not enabled"}')
-    error = status_fault(reply, what="3 messages", place="api:443", redact=Redactor([]), now_s=NOON)
+    error = status_fault(reply, FAULTS, what="3 messages", place="api:443", redact=Redactor([]), now_s=NOON)
     assert isinstance(error, SinkSwitchedOffError)
     assert "magento-cdc mapping push" in error.hint
 

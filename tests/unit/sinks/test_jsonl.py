@@ -13,6 +13,7 @@ from cdc.errors import SinkUnavailableError
 from cdc.model import Action, Message, ObjectType
 from cdc.settings.config import SinkSettings
 from sinks.jsonl import JsonlSink, line_of
+from tests.kit.requests import FreeRequests
 
 LINE = Message(
     object_type=ObjectType.LINE_ITEM,
@@ -43,7 +44,7 @@ async def test_a_file_is_appended_to(tmp_path: Path) -> None:
     """What was there stays."""
     path = tmp_path / "out.jsonl"
     path.write_bytes(line_of(LINE))
-    await sink_to(path).send([LINE, LINE])
+    await sink_to(path).send([LINE, LINE], FreeRequests())
     assert path.read_bytes() == line_of(LINE) * 3
 
 
@@ -51,9 +52,9 @@ async def test_a_rotated_file_is_begun_anew(tmp_path: Path) -> None:
     """The file may be moved away between batches."""
     path = tmp_path / "out.jsonl"
     sink = sink_to(path)
-    await sink.send([LINE])
+    await sink.send([LINE], FreeRequests())
     path.rename(tmp_path / "out.jsonl.1")
-    await sink.send([LINE])
+    await sink.send([LINE], FreeRequests())
     assert path.read_bytes() == line_of(LINE)
 
 
@@ -70,7 +71,7 @@ async def test_a_line_torn_by_a_crash_is_cut_off(tmp_path: Path, before: bytes, 
     """A torn line was never accepted and comes again; a reader must meet whole lines only."""
     path = tmp_path / "out.jsonl"
     path.write_bytes(before)
-    await sink_to(path).send([LINE])
+    await sink_to(path).send([LINE], FreeRequests())
     assert path.read_bytes() == after + line_of(LINE)
 
 
@@ -80,13 +81,13 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
     program = (
         "import asyncio, resource, signal\n"
         "from cdc.errors import SinkUnavailableError\n"
-        "from tests.unit.sinks.test_jsonl import LINE, line_of, sink_to\n"
+        "from tests.unit.sinks.test_jsonl import LINE, FreeRequests, line_of, sink_to\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "size = len(line_of(LINE)) + 50\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))\n"
         f"sink = sink_to({str(path)!r})\n"
-        "asyncio.run(sink.send([LINE]))\n"
-        "try: asyncio.run(sink.send([LINE]))\n"
+        "asyncio.run(sink.send([LINE], FreeRequests()))\n"
+        "try: asyncio.run(sink.send([LINE], FreeRequests()))\n"
         "except SinkUnavailableError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -98,19 +99,19 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
 async def test_what_cannot_be_written_is_unavailable(path: str) -> None:
     """Nothing was taken; the text names the file and where to look; ``check`` has a finding."""
     with pytest.raises(SinkUnavailableError, match=f"{path} cannot be written") as caught:
-        await sink_to(path).send([LINE])
+        await sink_to(path).send([LINE], FreeRequests())
     assert "look at the disk" in str(caught.value)
 
 
 async def test_check_names_a_file_that_cannot_be_made() -> None:
     """A finding, not an error."""
-    findings = await sink_to("/nowhere/out.jsonl").check()
+    findings = await sink_to("/nowhere/out.jsonl").check(FreeRequests())
     assert [finding.ok for finding in findings] == [False]
 
 
 async def test_stdout_is_written_as_lines(capfd: pytest.CaptureFixture[str]) -> None:
     """A path of - means stdout."""
-    await sink_to("-").send([LINE])
+    await sink_to("-").send([LINE], FreeRequests())
     assert capfd.readouterr().out.encode() == line_of(LINE)
 
 
@@ -119,8 +120,8 @@ def test_a_closed_pipe_ends_the_run() -> None:
     program = (
         "import asyncio, sys\n"
         "from cdc.errors import CdcError, SinkError\n"
-        "from tests.unit.sinks.test_jsonl import LINE, sink_to\n"
-        "try: asyncio.run(sink_to('-').send([LINE]))\n"
+        "from tests.unit.sinks.test_jsonl import LINE, FreeRequests, sink_to\n"
+        "try: asyncio.run(sink_to('-').send([LINE], FreeRequests()))\n"
         "except CdcError as error: print(isinstance(error, SinkError), error, file=sys.stderr)\n"
     )
     read_end, write_end = os.pipe()

@@ -1,4 +1,4 @@
-"""The bridge's later verdicts: every documented error type, and what to do about it. A leaf of the import graph.
+"""The bridge's error types: what to do about each, whom it blames, and whether the contact exists after it. Pure.
 
 Source of the types: HubSpot's OpenAPI file of version 1 (2019-07-08); version 2 documents a part of them.
 """
@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
+
+from cdc.model import Scope
+from sinks.hubspot.http_faults import ApiFaults
 
 _PUSH: Final = "run `magento-cdc mapping push`, then `magento-cdc deadletter retry --all`"
 _SWITCH: Final = "run `magento-cdc mapping push`; what was refused is sent again by itself afterwards"
@@ -17,6 +20,9 @@ _PARENT: Final = (
     "it is sent again by itself once HubSpot knows what it refers to; retry that one first if it is set aside"
 )
 _EMPTY: Final = "map at least one of its properties (`magento-cdc mapping show`), push the mapping and retry"
+
+UNDOCUMENTED: Final = "OTHER_ERROR"
+"""What we call every type that HubSpot's documents do not name: the list of types is closed, also for metrics."""
 
 ADVICE: Final[Mapping[str, str]] = {
     "UNKNOWN_ERROR": "read the detail: HubSpot names the property there; mend the value in the shop or its type in the"
@@ -42,10 +48,11 @@ ADVICE: Final[Mapping[str, str]] = {
     "INVALID_ENUM_PROPERTY": "add the value to the property's options, or map it to a text property; then retry",
     "ERROR_INVALID_DATE_PROPERTY": "map the property with type date or datetime, as HubSpot's own has it, push the"
     " mapping and retry",
+    UNDOCUMENTED: "HubSpot's documents do not name this error; read the detail, then retry or drop it",
 }
-"""Error type → what to do. Closed: a type that is not in it gets ``OTHER``."""
+"""Error type → what to do. Closed: a type that is not in it is read as ``UNDOCUMENTED``."""
 
-ACCOUNT_WIDE: Final = frozenset(
+_ACCOUNT: Final = frozenset(
     {
         "INACTIVE_PORTAL",
         "NO_SYNC_SETTINGS",
@@ -55,14 +62,24 @@ ACCOUNT_WIDE: Final = frozenset(
         "PORTAL_NOT_SYNC_ENABLED",
     }
 )
-"""Said of the account or its settings, whatever the message: none is at fault, and all wait."""
+_PARENTS: Final = frozenset({"INVALID_ASSOCIATION_PROPERTY", "MISSING_ASSOCIATED_OBJECT"})
+_NO_RECORD: Final = frozenset({"INVALID_EMAIL_ADDRESS", "MISSING_REQUIRED_PROPERTY", "CREATE_FAIL_NO_INFO"})
 
-NO_RECORD: Final = frozenset({"INVALID_EMAIL_ADDRESS", "MISSING_REQUIRED_PROPERTY", "CREATE_FAIL_NO_INFO"})
-"""Said of a contact: HubSpot holds none, so it has no email of it either."""
+FAULTS: Final = ApiFaults(
+    absent="HubSpot removed the Ecommerce Bridge on 2023-02-28 in favour of its CRM API; set sink.base_url to a "
+    'service that speaks the bridge (magento-cdc sandbox is one), or sink.kind = "jsonl"',
+    account={kind: ADVICE[kind] for kind in sorted(_ACCOUNT)},
+)
+"""What the bridge means by statuses and by an answer's message."""
 
-OTHER: Final = "HubSpot's documents do not name this error; read the detail, then retry or drop it"
+
+def scope_of(kind: str) -> Scope:
+    """Whom an error of this type blames: the account or its settings, an object referred to, or the message."""
+    if kind in _ACCOUNT:
+        return Scope.ACCOUNT
+    return Scope.PARENT if kind in _PARENTS else Scope.MESSAGE
 
 
-def advice_for(reason: str, *, judged_later: bool) -> str:
-    """What to do about a dead letter with this reason; "" if nobody documents it and the bridge did not say it."""
-    return ADVICE.get(reason, OTHER if judged_later else "")
+def says_no_record(kind: str) -> bool:
+    """Whether an error of this type about a contact says that HubSpot holds no record of it."""
+    return kind in _NO_RECORD

@@ -1,0 +1,54 @@
+"""What was sent since the start: counts and latencies for ``/status``, and the observer that keeps ``/metrics``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from cdc.delivery.latency import Latencies
+from cdc.delivery.observer import NullObserver, Observer
+from cdc.model import Latency, ObjectType
+
+
+class Report:
+    """Counts every event of sending once, and hands it on to the observer. Use in the event loop."""
+
+    def __init__(self, observer: Observer | None = None) -> None:
+        self._observer = observer or NullObserver()
+        self.latencies = Latencies()
+        self.by_type: Counter[ObjectType] = Counter()
+        self.by_status: Counter[str] = Counter()
+        self.messages_retried = 0
+        self.dead_letters = 0
+
+    def requested(self, status: str) -> None:
+        """A call ended: ``ok`` or the fault's kind (verdict.kind_of)."""
+        self.by_status[status] += 1
+        self._observer.requested(status)
+
+    def accepted(self, object_type: ObjectType, latency: Latency | None) -> None:
+        """A message is accepted, and that is on disk; ``latency`` is None for history."""
+        self.by_type[object_type] += 1
+        if latency is not None:
+            self.latencies.add(object_type, latency)
+        self._observer.accepted(object_type, latency)
+
+    def retried(self, messages: int) -> None:
+        """So many messages will be sent again."""
+        self.messages_retried += messages
+        self._observer.retried(messages)
+
+    def dead_lettered(self, reason: str) -> None:
+        """A message was set aside for good."""
+        self.dead_letters += 1
+        self._observer.dead_lettered(reason)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``/status``."""
+        return {
+            "latency": self.latencies.as_dict(),
+            "accepted": {kind.value: count for kind, count in self.by_type.items()},
+            "requests": dict(self.by_status),
+            "retried": self.messages_retried,
+            "dead_lettered": self.dead_letters,
+        }

@@ -1,0 +1,169 @@
+"""Reading the bridge's list of sync errors page by page, while the list grows. Pure; no I/O.
+
+The list has the newest error first, and pages are cut by number of record. So while pages are read, new errors push
+the rest of the list towards the end: a page may show again what was read, and never passes over anything. A descent
+reads from the head of the list down to what an earlier descent has read. It may take many calls, polls and runs;
+``Descent`` is what is kept between two pages. Only a finished descent moves ``done_ms``, so what a descent has not
+read is read later.
+
+Where a page's number is that of its first record, a page begins within the page before it. A page that has nothing in
+common with the page before it proves that records were taken out of the list: the descent goes back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+PAGE: Final = 200
+"""Sync errors a page, the most that the bridge gives."""
+
+STEP: Final = PAGE - 10
+"""How far a page begins behind the page before it."""
+
+LONGEST_STEP: Final = 64 * PAGE
+"""Nobody makes so many errors during one call: a service that shows nothing new at such a step ignores page numbers."""
+
+OVERLAP_MS: Final = 60_000
+"""How far a descent goes on behind ``done_ms``: a message's receipt may not have been written down at the last poll."""
+
+FUTURE_MS: Final = 60_000
+"""How much later than our clock an error of ours may be dated and still move ``done_ms``."""
+
+FOREIGN_MS: Final = 600_000
+"""How old an error about somebody else's object must be to move ``done_ms``: nobody vouches for its date."""
+
+
+class Record(NamedTuple):
+    """One error of a page: when, whether it is about an object of ours, and a hash that tells it from others."""
+
+    errored_at: int
+    is_ours: bool
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """Where reading stands. Times are epoch milliseconds.
+
+    ``done_ms``: all errors up to here have been read. ``top_ms``: the newest error that counts of this descent.
+    ``page``: the number of the page to read next; 0: the head of the list. ``step``: how far that is behind the last
+    page that was of use, which ended at ``edge_ms`` and held ``seen``.
+    """
+
+    done_ms: int = 0
+    top_ms: int = 0
+    page: int = 0
+    step: int = STEP
+    edge_ms: int = 0
+    seen: tuple[str, ...] = ()
+
+    @property
+    def from_ms(self) -> int:
+        """Errors up to here need not be read."""
+        return self.done_ms - OVERLAP_MS
+
+
+def parse(progress: str) -> Descent:
+    """A descent as ``dump`` wrote it; a new one for an empty text or one that is not understood (all is read again)."""
+    try:
+        held = orjson.loads(progress)
+        return Descent(
+            done_ms=int(held["done_ms"]),
+            top_ms=int(held["top_ms"]),
+            page=int(held["page"]),
+            step=int(held["step"]),
+            edge_ms=int(held["edge_ms"]),
+            seen=tuple(str(name) for name in held["seen"]),
+        )
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return Descent()
+
+
+def dump(descent: Descent) -> str:
+    """The descent as text, a few kilobytes at most."""
+    return orjson.dumps(
+        {
+            "done_ms": descent.done_ms,
+            "top_ms": descent.top_ms,
+            "page": descent.page,
+            "step": descent.step,
+            "edge_ms": descent.edge_ms,
+            "seen": list(descent.seen),
+        }
+    ).decode()
+
+
+def identity_of(record: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Tells two records apart by these members; a hash, as members may quote values."""
+    text = "\0".join(str(record.get(name)) for name in names)
+    return hashlib.blake2b(text.encode(errors="replace"), digest_size=8).hexdigest()
+
+
+def after_page(
+    descent: Descent, records: Sequence[Record], following: int | None, now_ms: int, *, are_offsets: bool
+) -> tuple[Descent, bool]:
+    """Where reading stands after the page ``descent.page``, and whether the descent is finished.
+
+    ``following``: the number of the next page as the answer or its length says; None: this was the last page.
+    ``are_offsets``: whether pages are numbered by record, so that pages may begin anywhere.
+    """
+    descent = replace(descent, top_ms=max(descent.top_ms, _newest_that_counts(records, now_ms)))
+    if not records or following is None or _reaches(descent, records):
+        return Descent(done_ms=max(descent.done_ms, descent.top_ms)), True
+    if descent.page and are_offsets and not _touches(descent, records):
+        return _gone_back(descent), False
+    if descent.seen and not _has_new(descent, records):
+        if descent.step >= LONGEST_STEP:
+            return Descent(done_ms=max(descent.done_ms, descent.top_ms)), True
+        # the list has grown by a page or more since the last page: look further down
+        step = min(descent.step * 2, LONGEST_STEP)
+        return replace(descent, page=descent.page + step if are_offsets else following, step=step), False
+    seen = tuple(record.identity for record in records)
+    edge_ms = min(record.errored_at for record in records)
+    page = descent.page + STEP if are_offsets else following
+    return replace(descent, page=page, step=STEP, edge_ms=edge_ms, seen=seen), False
+
+
+def _newest_that_counts(records: Sequence[Record], now_ms: int) -> int:
+    """The newest time that may move ``done_ms``: a wrong date must not blind us for what comes before it."""
+    times = [
+        record.errored_at
+        for record in records
+        if record.errored_at <= now_ms + (FUTURE_MS if record.is_ours else -FOREIGN_MS)
+    ]
+    return max(times, default=0)
+
+
+def _reaches(descent: Descent, records: Sequence[Record]) -> bool:
+    """Whether the page goes down to what was read before. Known only of a page that goes from new to old.
+
+    Version 1's clients relied on that order; of version 2 nobody tells, and without it all pages are read.
+    """
+    times = [record.errored_at for record in records]
+    return times[-1] <= descent.from_ms and all(first >= second for first, second in pairwise(times))
+
+
+def _touches(descent: Descent, records: Sequence[Record]) -> bool:
+    """Whether nothing lies between the last page of use and this page."""
+    seen = set(descent.seen)
+    return records[0].errored_at > descent.edge_ms or any(record.identity in seen for record in records)
+
+
+def _has_new(descent: Descent, records: Sequence[Record]) -> bool:
+    """Whether the page goes further down than the last page of use."""
+    seen = set(descent.seen)
+    return any(record.errored_at <= descent.edge_ms and record.identity not in seen for record in records)
+
+
+def _gone_back(descent: Descent) -> Descent:
+    """The page begins too far down: half the step, or a page further up, if the last step was not a long step."""
+    if descent.step > STEP:
+        step = max(STEP, descent.step // 2)
+        return replace(descent, page=descent.page - descent.step + step, step=step)
+    return replace(descent, page=max(0, descent.page - PAGE))

@@ -1,0 +1,72 @@
+"""One API of HubSpot's: each call under its permit, its answer's JSON, or the SinkError that its status means."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from cdc.errors import OutcomeUnknownError, SinkUnavailableError
+from cdc.protocols import Requests
+from sinks.hubspot.http_client import HttpClient
+from sinks.hubspot.http_faults import ApiFaults, Reply, quota_of, status_fault
+
+
+class Api:
+    """Calls over one HttpClient. Paths begin behind ``sink.base_url``."""
+
+    def __init__(self, http: HttpClient, faults: ApiFaults) -> None:
+        """``faults``: what this API means by statuses that others use otherwise."""
+        self.http = http
+        self._faults = faults
+
+    async def call(
+        self,
+        requests: Requests,
+        family: str,
+        method: str,
+        path: str,
+        *,
+        what: str,
+        query: Mapping[str, str | int] | None = None,
+        body: bytes = b"",
+    ) -> Reply:
+        """One call under one permit of ``family``; raises the SinkError that anything but a 2xx of this API means.
+
+        ``what`` names the call in errors. An answer with a body that is not JSON cannot come from the API, so it
+        accepts nothing: OutcomeUnknownError, as the call may have reached the API all the same.
+        """
+        async with requests.permit(family) as permit:
+            reply = await self.http.call(method, path, what=what, query=query, body=body)
+            permit.answered(quota_of(reply.headers))
+            place, redact = self.http.place, self.http.redact
+            if not reply.is_ok:
+                raise status_fault(reply, self._faults, what=what, place=place, redact=redact, now_s=time.time())
+            if reply.is_foreign:
+                raise OutcomeUnknownError(
+                    f"{place} answered {reply.status} to {what} with something that is not JSON",
+                    hint="a proxy or a maintenance page answers in the API's place, or sink.base_url is wrong",
+                )
+        return reply
+
+    async def ask(
+        self,
+        requests: Requests,
+        family: str,
+        path: str,
+        *,
+        what: str,
+        query: Mapping[str, str | int] | None = None,
+    ) -> Any:
+        """GET something and read its JSON; None for 204. SinkUnavailableError if there is none."""
+        try:
+            reply = await self.call(requests, family, "GET", path, what=what, query=query)
+        except OutcomeUnknownError as error:  # a question changes nothing, so nothing is unknown after it
+            raise SinkUnavailableError(error.message, hint=error.hint) from None
+        content = reply.content()
+        if content is None and reply.status != 204:
+            raise SinkUnavailableError(
+                f"{self.http.place} answered {reply.status} to {what} without JSON",
+                hint="does sink.base_url lead to the API itself?",
+            )
+        return content
