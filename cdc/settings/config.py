@@ -21,10 +21,11 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from cdc.errors import ConfigError
 from cdc.model import ObjectType, parse_start
+from cdc.settings.crm import CrmSettings
 from cdc.settings.faults import fault_lines, nearest
 from cdc.settings.kafka import KafkaSettings
 from cdc.settings.mapping import MappingSettings
-from cdc.settings.section import SettingsSection, read_secret
+from cdc.settings.section import SettingsSection, read_secret, require_one_word
 
 ENV_PREFIX = "MAGENTO_CDC__"
 DEFAULT_FILE = "magento-cdc.toml"
@@ -113,14 +114,17 @@ class SourceSettings(SettingsSection):
 class SinkSettings(SettingsSection):
     """Where messages go."""
 
-    kind: Literal["bridge", "jsonl"] = Field(
-        "bridge", description="bridge: HubSpot's Ecommerce Bridge; jsonl: lines of JSON"
+    kind: Literal["bridge", "crm", "jsonl"] = Field(
+        "bridge",
+        description="crm: HubSpot's CRM; bridge: HubSpot's Ecommerce Bridge, removed in 2023; jsonl: lines of JSON",
     )
     api_version: Literal[1, 2] = Field(1, description="bridge: version of its API")
     base_url: str = Field("https://api.hubapi.com", description="scheme, host and port of the API")
     api_key: SecretStr = Field(SecretStr(""), description="bridge: hapikey")
     api_key_file: Path | None = Field(None, description="file that holds it, instead of api_key")
-    access_token: SecretStr = Field(SecretStr(""), description="bridge: bearer token; wins over api_key")
+    access_token: SecretStr = Field(
+        SecretStr(""), description="crm: service key or private app's token; bridge: bearer token, wins over api_key"
+    )
     access_token_file: Path | None = Field(None, description="file that holds it, instead of access_token")
     store_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] = Field(
         "default", description="bridge v2: the store that all messages go into; v1 knows only default"
@@ -193,6 +197,8 @@ class SinkSettings(SettingsSection):
             raise ValueError(f'store_id = "{self.store_id}" needs api_version = 2; version 1 knows only "default"')
         object.__setattr__(self, "api_key", read_secret(self.api_key, self.api_key_file, "api_key"))
         object.__setattr__(self, "access_token", read_secret(self.access_token, self.access_token_file, "access_token"))
+        for name, secret in (("api_key", self.api_key), ("access_token", self.access_token)):
+            require_one_word(secret, name)
         return self
 
 
@@ -254,6 +260,7 @@ class Settings(BaseSettings):
 
     source: SourceSettings = SourceSettings()
     sink: SinkSettings = SinkSettings()
+    crm: CrmSettings = CrmSettings()
     kafka: KafkaSettings = KafkaSettings()
     state: StateSettings = StateSettings()
     web: WebSettings = WebSettings()

@@ -32,3 +32,12 @@ def read_secret(value: SecretStr, path: Path | None, name: str) -> SecretStr:
 def _shown(path: Path) -> str:
     """The path where its folder exists; else nothing, as the secret itself may stand where its file should be named."""
     return f"{str(path)!r} " if path.is_absolute() and path.parent != Path("/") and path.parent.is_dir() else ""
+
+
+def require_one_word(value: SecretStr, name: str) -> None:
+    """Raises ValueError, without the value, for a secret that cannot stand in an HTTP header or a URL."""
+    text = value.get_secret_value()
+    if "\n" in text or "\r" in text:
+        raise ValueError(f"{name} holds a line break; it was copied with more than the secret itself")
+    if any(letter.isspace() or not letter.isprintable() for letter in text):
+        raise ValueError(f"{name} holds a blank or an unprintable character; copy the secret alone")
