@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, StrEnum
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 Value = None | int | float | str | bytes
@@ -622,6 +623,46 @@ class CheckResult:
     text: str
     fix: str = ""
     warning: bool = False
+
+
+class Drift(StrEnum):
+    """How a record read back stands to what would be written. EXTRA: it has our key, and the shop has no such object.
+
+    MERGED: people merged it with another record of ours.
+    """
+
+    EQUAL = "equal"
+    MISSING = "missing"
+    DIFFERING = "differing"
+    LINK_MISSING = "link_missing"
+    MERGED = "merged"
+    EXTRA = "extra"
+
+
+class Comparison(NamedTuple):
+    """One object's record against the shop. ``values``: property → our value and the record's, where they differ."""
+
+    external_id: str
+    drift: Drift
+    values: Mapping[str, tuple[str, str]] = MappingProxyType({})
+    record_id: str = ""
+
+
+class Adoption(NamedTuple):
+    """What became of records that others made of the shop's objects of one type.
+
+    ``found``: values of ours that lead to a record; ``adopted``: records that got our key (or would get it); ``ours``:
+    those that had it already; ``taken``: those with another key. ``ambiguous``: values that lead to several records or
+    stand for several objects; ``failed``: keys that the receiver did not take.
+    """
+
+    object_type: ObjectType
+    found: int
+    adopted: int
+    ours: int
+    taken: int
+    ambiguous: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
 
 
 class Latency(NamedTuple):

@@ -13,9 +13,11 @@ from enum import Enum
 from typing import Protocol, TypeVar, runtime_checkable
 
 from cdc.model import (
+    Adoption,
     Answer,
     BulkInvalidation,
     CheckResult,
+    Comparison,
     FetchByKey,
     Message,
     ObjectRef,
@@ -236,6 +238,41 @@ class LaterVerdicts(Protocol):
 
     async def sync_status(self, object_type: ObjectType, external_id: str, requests: Requests) -> SyncStatus | None:
         """What the receiver says of this object; None if it has processed none such."""
+        ...
+
+
+@runtime_checkable
+class SinkReader(Protocol):
+    """For sinks whose receiver can be read back."""
+
+    async def compare(self, messages: Sequence[Message], requests: Requests) -> Sequence[Comparison]:
+        """Hold what the receiver has of these objects (of one type) against the messages, one verdict for each."""
+        ...
+
+    async def keys(
+        self, object_type: ObjectType, after: str, requests: Requests
+    ) -> tuple[Sequence[tuple[str, str]], str]:
+        """A page of the records that have a key of ours and do not count as deleted: external id and record id.
+
+        ``after``: what the page before gave, "" for the first; "" after the last page.
+        """
+        ...
+
+
+@runtime_checkable
+class SinkAdopter(Protocol):
+    """For sinks whose receiver may hold records that others made of the shop's objects."""
+
+    async def adopt(
+        self,
+        object_type: ObjectType,
+        keys: Mapping[str, Sequence[str]],
+        requests: Requests,
+        *,
+        order_property: str,
+        dry_run: bool,
+    ) -> Adoption:
+        """Write our keys onto such records. ``keys``: address, SKU or order number → our external ids that have it."""
         ...
 
 

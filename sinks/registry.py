@@ -15,6 +15,9 @@ from cdc.protocols import Sink
 from cdc.settings.config import Settings
 from sinks.bridge import mapping as bridge_mapping
 from sinks.bridge.sink import BridgeSink
+from sinks.crm.paths import record_link
+from sinks.crm.properties import PropertyTable
+from sinks.crm.sink import CrmSink
 from sinks.jsonl import STDOUT, JsonlSink
 
 
@@ -55,7 +58,13 @@ def _bridge_name(settings: Settings, object_type: ObjectType, name: str) -> str:
     return target.name if target else ""
 
 
+def _crm_name(settings: Settings, object_type: ObjectType, name: str) -> str:
+    target = PropertyTable(settings.crm, settings.mapping.extras()).target(object_type, name)
+    return target.name if target else ""
+
+
 SINKS: Final[Mapping[str, SinkEntry]] = {
+    "crm": SinkEntry(make=CrmSink, property_name=_crm_name, record_link=record_link),
     "bridge": SinkEntry(make=_bridge, property_name=_bridge_name),
     "jsonl": SinkEntry(
         make=lambda settings: JsonlSink(settings.sink),

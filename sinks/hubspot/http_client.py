@@ -110,7 +110,7 @@ class HttpClient:
                 allow_redirects=False,
                 trace_request_ctx=progress,
             ) as response:
-                content = await _read(response, MAX_CONTENT if response.status == 200 else MAX_BODY)
+                content = await _read(response, MAX_CONTENT if 200 <= response.status < 300 else MAX_BODY)
                 return Reply(response.status, response.headers, content)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             fault: SinkError = transport_fault(

@@ -1,4 +1,4 @@
-"""One list of property names: what the mappers render is what the bridge's mapping knows."""
+"""One list of property names: what the mappers render is what each sink's mapping knows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from cdc.model import OBJECT_TYPE, Kind
 from mappers.guests import guest_id
 from sinks.bridge.mapping import MAPPED, UNMAPPED
+from sinks.crm.properties import OTHERS, STANDARD
 from tests.unit.mappers.shops import customer, item, order, properties, shop_rows
 
 IDS: dict[Kind, int | str] = {
@@ -15,8 +16,8 @@ IDS: dict[Kind, int | str] = {
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_every_rendered_property_is_known_to_the_bridges_mapping(kind: Kind) -> None:
-    """A property that nobody decided on would silently go nowhere."""
+def test_every_rendered_property_is_known_to_each_sinks_mapping(kind: Kind) -> None:
+    """A property that nobody decided on would silently go nowhere, and have no type in the CRM."""
     rows = shop_rows(
         {
             "customer_entity": [customer()],
@@ -25,9 +26,11 @@ def test_every_rendered_property_is_known_to_the_bridges_mapping(kind: Kind) -> 
             "sales_order_item": [item()],
         }
     )
+    in_crm = {*STANDARD[OBJECT_TYPE[kind]], *OTHERS[OBJECT_TYPE[kind]]}
     known = {*MAPPED[OBJECT_TYPE[kind]], *UNMAPPED[OBJECT_TYPE[kind]]}
     found = set(properties(rows, kind, IDS[kind]))
 
+    assert in_crm == known
     assert found <= known
     if kind is not Kind.GUEST:  # a guest has no account: created_at and date_of_birth are a customer's
         assert found == known

@@ -1,0 +1,200 @@
+"""Batch calls of objects with exact accounting: every input ends as written, refused with its fault, or unmentioned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from cdc.errors import (
+    BatchRefusedError,
+    OutcomeUnknownError,
+    SinkError,
+    SinkSwitchedOffError,
+    SinkUnauthorizedError,
+    SinkUnavailableError,
+)
+from cdc.model import ObjectType
+from sinks.crm.answers import BatchAnswer, Record, is_batch, missing_of, read_writes, records_of
+from sinks.crm.api import Api
+from sinks.crm.faults import Fault, FaultKind, read_fault
+
+if TYPE_CHECKING:
+    from cdc.protocols import Requests
+    from sinks.hubspot.http_faults import Reply
+
+MAX_INPUTS: Final = 100
+"""Inputs of a batch call that HubSpot takes."""
+
+T = TypeVar("T")
+
+
+class RefusedCallError(BatchRefusedError):
+    """A whole call was refused; ``fault`` says for what."""
+
+    def __init__(self, message: str, fault: Fault = Fault(FaultKind.UNCLEAR), *, status: int = 0) -> None:  # noqa: B008  # frozen
+        super().__init__(message, status=status)
+        self.fault = fault
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input of a write. ``trace``: distinct in the call, so that HubSpot answers each input by itself.
+
+    ``identity``: the key, or the record id, that names the input where an answer repeats no trace id.
+    """
+
+    trace: str
+    identity: str
+    body: Mapping[str, Any]
+
+
+def chunks(items: Sequence[T], size: int = MAX_INPUTS) -> Iterator[Sequence[T]]:
+    """The items in pieces of at most ``size``."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+class Batches:
+    """Batch calls of one send."""
+
+    def __init__(self, api: Api, requests: Requests) -> None:
+        self.api = api
+        self.requests = requests
+
+    async def read(
+        self, kind: ObjectType, ids: Sequence[str], properties: Sequence[str], *, by: str = "", archived: bool = False
+    ) -> list[Record]:
+        """The records with these ids, or with these values of the unique property ``by``; those not there are left out.
+
+        Raises RefusedCallError if ``by`` is not unique in this account.
+        """
+        found: list[Record] = []
+        for chunk in chunks(list(dict.fromkeys(ids))):
+            found += await self._read(kind, chunk, properties, by, archived)
+        return found
+
+    async def _read(
+        self, kind: ObjectType, ids: Sequence[str], properties: Sequence[str], by: str, archived: bool
+    ) -> list[Record]:
+        body: dict[str, Any] = {
+            "inputs": [{"id": one} for one in ids], "properties": list(properties), "propertiesWithHistory": [],
+        }  # fmt: skip
+        if by:
+            body["idProperty"] = by
+        what = f"{len(ids)} {kind.value} record(s)" + (f" by {by}" if by else "")
+        query = {"archived": "true"} if archived else None
+        path = self.api.paths.objects(kind, "batch/read")
+        reply = await self.api.call(self.requests, "POST", path, what=what, body=body, query=query)
+        if reply.is_ok:
+            return records_of(self._batch(reply, what))
+        fault = _fault_of(reply)
+        if fault.kind is FaultKind.NOT_UNIQUE or fault.kind is FaultKind.UNKNOWN_PROPERTY:
+            raise self._refusal(reply, what, fault)
+        if fault.kind is FaultKind.NOT_FOUND and len(ids) == 1:
+            return []
+        if len(ids) == 1:  # an id or address that HubSpot cannot even look for belongs to no record
+            return []
+        half = len(ids) // 2
+        first = await self._read(kind, ids[:half], properties, by, archived)
+        return first + await self._read(kind, ids[half:], properties, by, archived)
+
+    async def write(
+        self, kind: ObjectType, verb: str, inputs: Sequence[Input], *, identity: str = ""
+    ) -> dict[str, Record | Fault | None]:
+        """Create or update: trace id → record, fault, or None for an input that HubSpot said nothing of.
+
+        ``identity``: the property whose value ``Input.identity`` is; "": it is a record id. An input that an answer
+        does not mention is sent once more, alone. Raises RefusedCallError if a whole call is refused for a reason that
+        names no input.
+        """
+        outcomes: dict[str, Record | Fault | None] = {}
+        for chunk in chunks(inputs):
+            answer = await self._write(kind, verb, chunk, identity)
+            silent = [one for one in chunk if one.trace not in answer.records and one.trace not in answer.faults]
+            for one in silent if len(chunk) > 1 else ():
+                alone = await self._write(kind, verb, [one], identity)
+                answer.records |= alone.records
+                answer.faults |= alone.faults
+            outcomes |= {one.trace: answer.records.get(one.trace) or answer.faults.get(one.trace) for one in chunk}
+        return outcomes
+
+    async def _write(self, kind: ObjectType, verb: str, inputs: Sequence[Input], identity: str) -> BatchAnswer:
+        body = {"inputs": [{**one.body, "objectWriteTraceId": one.trace} for one in inputs]}
+        what = f"{len(inputs)} {kind.value} record(s) to {verb}"
+        path = self.api.paths.objects(kind, f"batch/{verb}")
+        reply = await self.api.call(self.requests, "POST", path, what=what, body=body, writes=True)
+        identities = {one.identity: one.trace for one in inputs}
+        if reply.is_ok:
+            content = self._batch(reply, what, error=OutcomeUnknownError)
+            answer = read_writes(content, [one.trace for one in inputs], identities, identity)
+            if any(fault.kind is FaultKind.SCOPES for fault in answer.faults.values()):
+                raise SinkUnauthorizedError(f"the token may not {verb} {kind.value} records", hint="see `check`")
+            return answer
+        return await self._refused(reply, what, kind, verb, inputs, identity)
+
+    async def _refused(
+        self, reply: Reply, what: str, kind: ObjectType, verb: str, inputs: Sequence[Input], identity: str
+    ) -> BatchAnswer:
+        """A call refused as a whole: the inputs that it names get the fault, the others are sent again without them."""
+        fault = _fault_of(reply)
+        if fault.kind is FaultKind.SCOPES:
+            raise SinkUnauthorizedError(self.api.refused(reply, what).message, hint="see `check`")
+        if fault.kind is FaultKind.NOT_UNIQUE and identity:
+            raise key_lost(identity, kind)
+        if len(inputs) == 1:
+            return BatchAnswer(faults={inputs[0].trace: fault})
+        guilty = set(_guilty(reply, fault, inputs))
+        rest = [one for one in inputs if one.trace not in guilty]
+        if not guilty:
+            raise self._refusal(reply, what, fault)
+        answer = await self._write(kind, verb, rest, identity) if rest else BatchAnswer()
+        answer.faults |= dict.fromkeys(guilty, fault)
+        return answer
+
+    def _refusal(self, reply: Reply, what: str, fault: Fault) -> RefusedCallError:
+        return RefusedCallError(self.api.refused(reply, what).message, fault, status=reply.status)
+
+    async def archive(self, kind: ObjectType, ids: Sequence[str]) -> None:
+        """Put these records into the recycle bin. A record that is not there is no fault."""
+        for chunk in chunks(list(dict.fromkeys(ids))):
+            what = f"{len(chunk)} {kind.value} record(s) to archive"
+            path = self.api.paths.objects(kind, "batch/archive")
+            body = {"inputs": [{"id": one} for one in chunk]}
+            reply = await self.api.call(self.requests, "POST", path, what=what, body=body, writes=True)
+            if not reply.is_ok and reply.status != 404:
+                raise self._refusal(reply, what, _fault_of(reply))
+
+    def _batch(self, reply: Reply, what: str, *, error: type[SinkError] = SinkUnavailableError) -> Any:
+        """The JSON of a 2xx. An answer that cannot come from a batch call, as a proxy's page, confirms nothing."""
+        content = reply.content()
+        if not is_batch(content):
+            raise error(
+                f"{self.api.http.place} answered {reply.status} to {what} with something that is no batch answer",
+                hint="does sink.base_url lead to the API itself?",
+            )
+        return content
+
+
+def key_lost(key: str, kind: ObjectType) -> SinkSwitchedOffError:
+    """The key property went away while running: no message is at fault, and nothing may be made without a key."""
+    return SinkSwitchedOffError(
+        f"the account's property {key} on {kind.value} is gone or not unique any more",
+        hint="restore it in HubSpot, or run `magento-cdc mapping push`",
+    )
+
+
+def _fault_of(reply: Reply) -> Fault:
+    content = reply.content()
+    return read_fault(content if isinstance(content, Mapping) else {}, reply.status)
+
+
+def _guilty(reply: Reply, fault: Fault, inputs: Sequence[Input]) -> Iterator[str]:
+    content = reply.content()
+    if fault.kind is FaultKind.NOT_FOUND and isinstance(content, Mapping):
+        missing = set(missing_of(content))
+        yield from (one.trace for one in inputs if one.identity in missing)
+    elif fault.kind in (FaultKind.UNKNOWN_PROPERTY, FaultKind.READ_ONLY):
+        for one in inputs:
+            if not one.body.get("properties", {}).keys().isdisjoint(fault.properties):
+                yield one.trace

@@ -1,0 +1,136 @@
+"""The values and bodies of one message's write, by what is known of the account and of its record. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from cdc.model import Message, ObjectType, Reference
+from sinks.crm.account import Facts
+from sinks.crm.properties import STANDARD, PropertyTable
+from sinks.crm.work import Work
+
+if TYPE_CHECKING:
+    from sinks.crm.memory import Memory
+
+PIPELINE: Final = "pipeline"
+PRODUCT_ID: Final = "hs_product_id"
+
+ASSOCIATED: Final[Mapping[ObjectType, ObjectType]] = {
+    ObjectType.DEAL: ObjectType.CONTACT,
+    ObjectType.LINE_ITEM: ObjectType.DEAL,
+}
+"""Type → the type that HubSpot associates it with. A line's product is a property, ``hs_product_id``."""
+
+ASSOCIATION_TYPE: Final[Mapping[ObjectType, int]] = {ObjectType.DEAL: 3, ObjectType.LINE_ITEM: 20}
+"""HubSpot's number of that association, in this direction."""
+
+
+def values_of(message: Message, table: PropertyTable, facts: Facts, memory: Memory) -> dict[str, str]:
+    """A message's values under HubSpot's names, as far as this account takes them."""
+    kind = message.object_type
+    values = table.values(kind, message.properties)
+    _choose_stage(message, values, table, facts, memory)
+    _choose_currency(message, values, table, facts, memory)
+    for name in [name for name in values if facts.lacks(kind, name)]:
+        del values[name]
+        memory.warn("crm_property_left_out", f"{kind.value}.{name}")
+    return values
+
+
+def _choose_stage(message: Message, values: dict[str, str], table: PropertyTable, facts: Facts, memory: Memory) -> None:
+    """HubSpot's stage and pipeline for our stage; without a place for it both are left out."""
+    target = table.target(ObjectType.DEAL, "stage") if message.object_type is ObjectType.DEAL else None
+    stage = values.pop(target.name, "") if target is not None and target.is_standard else ""
+    if not stage:
+        return
+    assert target is not None
+    chosen = facts.pipeline.stage(stage) if facts.pipeline is not None else ""
+    if facts.pipeline is not None and chosen:
+        values[target.name], values[PIPELINE] = chosen, facts.pipeline.id
+    else:
+        memory.warn("crm_stage_left_out", stage)
+
+
+def _choose_currency(
+    message: Message, values: dict[str, str], table: PropertyTable, facts: Facts, memory: Memory
+) -> None:
+    """HubSpot refuses a currency that the account does not have; our own property holds it in any case."""
+    name = STANDARD[message.object_type].get("currency", "")
+    code, known = values.get(name, ""), facts.details.currencies
+    if not name:
+        return
+    if not code:  # HubSpot clears no currency; the account's own one stands then
+        values.pop(name, None)
+    elif known is not None and code not in known:
+        del values[name]
+        memory.warn("crm_currency_left_out", code)
+
+
+def product_id_of(work: Work) -> str:
+    """The record of a line's product, "" if none is known."""
+    found = (ref.record_id for ref in work.references if ref.object_type is ObjectType.PRODUCT and ref.record_id)
+    return next(found, "") if work.message.object_type is ObjectType.LINE_ITEM else ""
+
+
+def update_values(work: Work, table: PropertyTable, facts: Facts) -> dict[str, str]:
+    """What is written onto a record that is there: everything but what people own and what it does not take.
+
+    An object that lives is not deleted: the mark of an earlier deletion goes.
+    """
+    kind = work.message.object_type
+    once = table.once(kind)
+    if "dealstage" in once:
+        once |= {PIPELINE}
+    values = {name: text for name, text in work.values.items() if name not in once}
+    if work.keeps_values:
+        # the record is somebody else's so far: nothing that people typed in is emptied
+        values = {name: text for name, text in values.items() if text}
+    elif not facts.lacks(kind, table.deleted_at):
+        values[table.deleted_at] = ""
+    if work.clears:
+        values = {**_empty(kind, table, facts), **values}
+    return _complete(work, values)
+
+
+def _empty(kind: ObjectType, table: PropertyTable, facts: Facts) -> dict[str, str]:
+    """Every property of ours, cleared: what the record's former object had must not stay with the new one."""
+    names = {target.name for name, target in table.targets(kind).items() if name not in ("email", "sku")}
+    return {name: "" for name in names if not facts.lacks(kind, name)}
+
+
+def create_values(work: Work, table: PropertyTable, facts: Facts) -> dict[str, str]:
+    """What a new record begins with."""
+    message = work.message
+    values = {name: text for name, text in work.values.items() if text}
+    if message.is_backfill and not facts.lacks(message.object_type, table.backfilled):
+        values[table.backfilled] = "true"
+    return {table.key: work.key, **_complete(work, values)}
+
+
+def _complete(work: Work, values: dict[str, str]) -> dict[str, str]:
+    product = product_id_of(work)
+    if product:
+        values[PRODUCT_ID] = product
+    return {name: text for name, text in values.items() if name not in work.left_out}
+
+
+def update_by_key(work: Work, table: PropertyTable, facts: Facts) -> dict[str, Any]:
+    """An input of batch/update that finds the record by our key.
+
+    By key and not by record id: where people merged or another object took the record over, nothing is overwritten.
+    """
+    return {"id": work.key, "idProperty": table.key, "properties": update_values(work, table, facts)}
+
+
+def update_by_id(work: Work, table: PropertyTable, facts: Facts) -> dict[str, Any]:
+    """An input of batch/update that puts our key onto a record."""
+    return {"id": work.record_id, "properties": {**update_values(work, table, facts), table.key: work.key}}
+
+
+def create(work: Work, table: PropertyTable, facts: Facts, inlined: Sequence[Reference]) -> dict[str, Any]:
+    """An input of batch/create, linked to ``inlined``."""
+    number = ASSOCIATION_TYPE.get(work.message.object_type, 0)
+    types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": number}]
+    links = [{"to": {"id": ref.record_id}, "types": types} for ref in inlined]
+    return {"properties": create_values(work, table, facts), "associations": links}

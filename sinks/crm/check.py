@@ -1,0 +1,152 @@
+"""``check``: what the account looks like to this sink, one line per thing, each with what mends it. Writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from cdc.errors import SinkError
+from cdc.model import CheckResult, ObjectType
+from cdc.settings.crm import CrmSettings
+from sinks.crm import pipelines
+from sinks.crm.account import PUSH, Account, AccountDetails, Facts, HeldProperty, key_fault
+from sinks.crm.api import Api
+from sinks.crm.paths import SEGMENT
+from sinks.crm.properties import PropertyTable
+
+if TYPE_CHECKING:
+    from cdc.protocols import Requests
+
+NEARLY_FULL: Final = 80.0
+"""Percent of a limit from which ``check`` warns."""
+
+SHOWN: Final = 5
+
+
+async def check(
+    api: Api, account: Account, requests: Requests, table: PropertyTable, settings: CrmSettings
+) -> list[CheckResult]:
+    """All findings. Raises nothing: what cannot be asked is a finding too."""
+    try:
+        details = await account.details(requests)
+    except SinkError as error:
+        return [CheckResult("sink", False, error.message, fix=error.hint)]
+    findings = [_account(details, settings)]
+    held: dict[ObjectType, Mapping[str, HeldProperty]] = {}
+    for kind in ObjectType:
+        found = await _asked(account.properties(requests, kind), f"sink {SEGMENT[kind]}", findings)
+        if found is None:
+            text = f"the token may not read the properties of {SEGMENT[kind]}"
+            fix = f"add the scope crm.schemas.{SEGMENT[kind]}.read, or trust the account"
+            findings.append(CheckResult(f"sink {SEGMENT[kind]}", True, text, fix=fix, warning=True))
+            continue
+        held[kind] = found
+        findings += _properties(kind, found, table)
+    findings += await _pipelines(api, requests, settings)
+    findings += await _records(api, requests, table, Facts(details, held))
+    findings += await _limits(api, requests)
+    return findings
+
+
+async def _asked(question: Awaitable[Any], name: str, findings: list[CheckResult]) -> Any:
+    """The answer, or a finding and None."""
+    try:
+        return await question
+    except SinkError as error:
+        findings.append(CheckResult(name, False, error.message, fix=error.hint))
+        return None
+
+
+def _account(details: AccountDetails, settings: CrmSettings) -> CheckResult:
+    zone = f", its day ends at midnight in {details.time_zone}" if details.time_zone else ""
+    kind = f" ({details.kind.lower()})" if details.kind else ""
+    if settings.account_id and str(settings.account_id) != details.portal_id:
+        text = f"the token belongs to account {details.portal_id}, crm.account_id is {settings.account_id}"
+        return CheckResult("sink", False, text, fix="use a token of that account, or mend crm.account_id")
+    return CheckResult("sink", True, f"HubSpot account {details.portal_id}{kind} takes the token{zone}")
+
+
+def _properties(kind: ObjectType, held: Mapping[str, HeldProperty], table: PropertyTable) -> Iterator[CheckResult]:
+    name = f"sink {SEGMENT[kind]}"
+    if fault := key_fault(held.get(table.key), kind, table.key):
+        yield CheckResult(name, False, fault[0], fix=fault[1])
+        return
+    wanted = {definition.name: definition for definition in table.definitions(kind)}
+    standard = {target.name for target in table.targets(kind).values() if target.is_standard}
+    missing = sorted((wanted.keys() | standard) - held.keys())
+    wrong = sorted(
+        f"{one.name} is {held[one.name].type}, we write {one.type.value}"
+        for one in wanted.values()
+        if one.name in held and held[one.name].type != one.type.value
+    )
+    closed = sorted(one for one in wanted.keys() | standard if one in held and held[one].is_read_only)
+    for what, names in (("lacks", missing), ("has of another type", wrong), ("computes by itself", closed)):
+        if names:
+            text = f"the account {what} {_listed(names)}; what is written there is left out"
+            yield CheckResult(name, True, text, fix=PUSH if names is missing else "", warning=True)
+    if not (missing or wrong or closed):
+        yield CheckResult(name, True, f"{table.key} is unique, and all {len(wanted)} properties of ours are there")
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+async def _pipelines(api: Api, requests: Requests, settings: CrmSettings) -> list[CheckResult]:
+    name = "sink pipeline"
+    findings: list[CheckResult] = []
+    path = api.paths.pipelines(ObjectType.DEAL)
+    content = await _asked(api.get(requests, path, what="the pipelines of deals"), name, findings)
+    if content is None:
+        return findings
+    held = pipelines.read_pipelines(content)
+    found = pipelines.find(held, settings.pipeline)
+    if found is None:
+        text = f"there is no pipeline {settings.pipeline or pipelines.OUR_LABEL}; deals go to the account's default one"
+        return [CheckResult(name, True, text, fix=PUSH, warning=True)]
+    missing = [pipelines.STAGES[stage].label for stage in found.missing()]
+    if missing:
+        text = f"pipeline {found.label} lacks the stages {', '.join(missing)}"
+        return [CheckResult(name, True, text, fix=PUSH, warning=True)]
+    return [CheckResult(name, True, f"pipeline {found.label} has every stage")]
+
+
+async def _records(api: Api, requests: Requests, table: PropertyTable, facts: Facts) -> list[CheckResult]:
+    """Whether the token may read records. Only a write can tell whether it may write, and ``check`` writes nothing."""
+    findings: list[CheckResult] = []
+    for kind in ObjectType:
+        if table.key not in facts.properties.get(kind, {}):
+            continue  # told already
+        name = f"sink {SEGMENT[kind]}"
+        query: dict[str, str | int] = {"limit": 1, "properties": table.key}
+        await _asked(api.get(requests, api.paths.objects(kind), what=f"records of {name}", query=query), name, findings)
+    return findings
+
+
+async def _limits(api: Api, requests: Requests) -> list[CheckResult]:
+    """How full the account is. A token with schema scopes only may not ask; that is no fault."""
+    findings = []
+    for what in ("records", "custom-properties"):
+        try:
+            content = await api.get(requests, api.paths.limits(what), what=f"the account's limit of {what}")
+        except SinkError as error:
+            findings.append(CheckResult("sink limits", True, error.message, fix=error.hint, warning=True))
+            continue
+        full = [(label, percent) for label, percent in _usages(content) if percent >= NEARLY_FULL]
+        text = ", ".join(f"{label} at {percent:g} %" for label, percent in full)
+        if full:
+            findings.append(CheckResult("sink limits", True, f"{what}: {text} of what the account takes", warning=True))
+        else:
+            findings.append(CheckResult("sink limits", True, f"{what}: under {NEARLY_FULL:g} % of what it takes"))
+    return findings
+
+
+def _usages(content: Any) -> Iterator[tuple[str, float]]:
+    """Label and percentage of each entry that has both."""
+    for member in ("hubspotDefinedObjectTypes", "byObjectType"):
+        items = content.get(member) if isinstance(content, Mapping) else None
+        for item in items if isinstance(items, list) else []:
+            percent = item.get("percentage") if isinstance(item, Mapping) else None
+            if isinstance(percent, int | float) and not isinstance(percent, bool):
+                yield str(item.get("pluralLabel", "?"))[:50], float(percent)

@@ -1,0 +1,175 @@
+"""Records read back and held against what we would write: for ``verify``. Reads only.
+
+Values are compared as HubSpot understands them: numbers by value, times by moment, as it gives both back in forms of
+its own. What this sink would not write (properties that the account lacks, people's own, an address that another
+record has) is not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from cdc.model import Comparison, Drift, Message, ObjectType
+from sinks.crm import bodies, identity
+from sinks.crm.answers import Record, next_page
+from sinks.crm.api import ASSOCIATIONS
+from sinks.crm.batches import chunks
+from sinks.crm.faults import record_id_of
+from sinks.crm.links import needed_ids
+from sinks.crm.lookup import Lookup
+from sinks.crm.properties import ValueType
+from sinks.crm.tools import Tools
+from sinks.crm.work import Work
+
+READ_LINKS: Final = 1000
+"""Records whose associations one call reads."""
+
+KEYS_PAGE: Final = 100
+"""Records of a page when all of a type are listed."""
+
+
+async def compare(tools: Tools, kind: ObjectType, messages: Sequence[Message]) -> list[Comparison]:
+    """One verdict per message, in their order."""
+    works = [_work(tools, message) for message in messages]
+    lookup = Lookup(kind, tools.batches, tools.table, tools.memory)
+    await lookup.complete_references(works)
+    written = {name for work in works for name in bodies.update_values(work, tools.table, tools.facts)}
+    names = sorted(written | set(identity.reads(tools.table, kind)))
+    found = await tools.batches.read(kind, [work.key for work in works], names, by=tools.table.key)
+    records = {record.properties.get(tools.table.key, ""): record for record in found}
+    absent = [work for work in works if work.key not in records]
+    shared = await lookup.by_value(absent) if absent else {}
+    links = await _links(tools, kind, [(records[work.key].id, work) for work in works if work.key in records])
+    return [_verdict(tools, work, records.get(work.key), shared.get(work.key), links) for work in works]
+
+
+def _work(tools: Tools, message: Message) -> Work:
+    work = Work(message, bodies.values_of(message, tools.table, tools.facts, tools.memory))
+    work.references = message.references
+    return work
+
+
+def _verdict(
+    tools: Tools,
+    work: Work,
+    record: Record | None,
+    shared: identity.Holder | None,
+    links: Mapping[str, frozenset[str]],
+) -> Comparison:
+    if record is None:
+        if shared is not None and shared.key and not shared.is_deleted:
+            return Comparison(work.key, Drift.MERGED, record_id=shared.id)
+        return Comparison(work.key, Drift.MISSING)
+    work.record_id = record.id
+    values = dict(_differences(tools, work, record))
+    if values:
+        return Comparison(work.key, Drift.DIFFERING, values, record.id)
+    if not needed_ids(work) <= links.get(record.id, frozenset()):
+        return Comparison(work.key, Drift.LINK_MISSING, record_id=record.id)
+    return Comparison(work.key, Drift.EQUAL, record_id=record.id)
+
+
+def _differences(tools: Tools, work: Work, record: Record) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Property → our value and the record's."""
+    kind = work.message.object_type
+    holder = identity.holder_of(record, tools.table, kind)
+    types = {target.name: target.type for target in tools.table.targets(kind).values()}
+    types[tools.table.deleted_at] = ValueType.DATETIME
+    for name, ours in bodies.update_values(work, tools.table, tools.facts).items():
+        theirs = record.properties.get(name, "")
+        if _same(ours, theirs, types.get(name, ValueType.STRING)):
+            continue
+        if name == identity.EMAIL and holder.address == ours:
+            continue  # another record has the address, or people made another one of this record's the first
+        if name == identity.SKU and not theirs:
+            continue  # another product has it
+        yield name, (ours, theirs)
+
+
+def _same(ours: str, theirs: str, value_type: ValueType) -> bool:
+    if ours == theirs:
+        return True
+    if value_type is ValueType.NUMBER:
+        return _number(ours) is not None and _number(ours) == _number(theirs)
+    if value_type is ValueType.DATETIME:
+        return _moment(ours) is not None and _moment(ours) == _moment(theirs)
+    if value_type is ValueType.DATE:
+        return ours == theirs[:10]
+    return ours.strip() == theirs.strip()
+
+
+def _number(text: str) -> Decimal | None:
+    try:
+        return Decimal(text) if len(text) < 100 else None
+    except InvalidOperation:
+        return None
+
+
+def _moment(text: str) -> int | None:
+    """Epoch milliseconds of what HubSpot writes as ISO 8601 and we as milliseconds."""
+    if text.isdecimal():
+        return int(text) if len(text) < 16 else None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return round(aware.timestamp() * 1000)
+
+
+async def _links(tools: Tools, kind: ObjectType, pairs: Sequence[tuple[str, Work]]) -> dict[str, frozenset[str]]:
+    """Record id → the records that it is associated with, of those that should be."""
+    other = bodies.ASSOCIATED.get(kind)
+    wanted = [record_id for record_id, work in pairs if needed_ids(work)]
+    found: dict[str, frozenset[str]] = {}
+    if other is None:
+        return found
+    api = tools.batches.api
+    for chunk in chunks(wanted, READ_LINKS):
+        what = f"the links of {len(chunk)} {kind.value} record(s)"
+        body = {"inputs": [{"id": one} for one in chunk]}
+        path = api.paths.associations(kind, other, "batch/read")
+        reply = await api.call(tools.batches.requests, "POST", path, what=what, body=body, family=ASSOCIATIONS)
+        if reply.status == 404:
+            continue
+        results = api.content(reply, what).get("results")
+        for item in results if isinstance(results, list) else []:
+            if isinstance(item, Mapping):
+                found |= _ends(item)
+    return found
+
+
+def _ends(item: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    start, ends = item.get("from"), item.get("to")
+    record_id = record_id_of(start.get("id")) if isinstance(start, Mapping) else ""
+    listed = ends if isinstance(ends, list) else []
+    return {record_id: frozenset(record_id_of(end.get("toObjectId")) for end in listed if isinstance(end, Mapping))}
+
+
+async def keys(tools: Tools, kind: ObjectType, after: str) -> tuple[list[tuple[str, str]], str]:
+    """A page of a type's records: key and record id of those that have a key; and what the next page goes on after."""
+    api = tools.batches.api
+    query: dict[str, str | int] = {"limit": KEYS_PAGE, "properties": f"{tools.table.key},{tools.table.deleted_at}"}
+    if after:
+        query["after"] = after
+    what = f"the list of {kind.value} records"
+    content = await api.get(tools.batches.requests, api.paths.objects(kind), what=what, query=query)
+    results = content.get("results")
+    found = []
+    for item in results if isinstance(results, list) else []:
+        held = item.get("properties") if isinstance(item, Mapping) else None
+        record_id = record_id_of(item.get("id")) if isinstance(item, Mapping) else ""
+        key = held.get(tools.table.key) if isinstance(held, Mapping) else None
+        if (
+            record_id
+            and isinstance(key, str)
+            and key
+            and isinstance(held, Mapping)
+            and not held.get(tools.table.deleted_at)
+        ):
+            found.append((key, record_id))
+    later = next_page(content)
+    return found, later if later != after else ""

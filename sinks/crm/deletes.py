@@ -1,0 +1,117 @@
+"""DELETEs by ``crm.on_delete``: keep and mark, cancel, archive, or have HubSpot erase the person.
+
+A record is only touched while it has the object's key: where another object stands for it, or people merged it, the
+deletion is over with nothing to do. Before a record is archived it loses key and SKU in the call that marks it, so that
+neither blocks a record made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cdc.model import ObjectType, Outcome
+from cdc.settings.crm import DeletePolicy
+from sinks.crm import bodies, identity
+from sinks.crm.answers import Record
+from sinks.crm.batches import Input
+from sinks.crm.faults import Fault, FaultKind
+from sinks.crm.tools import Tools
+from sinks.crm.work import Work
+
+
+def policy_of(tools: Tools, kind: ObjectType) -> DeletePolicy:
+    """What the settings say of a type."""
+    on_delete = tools.settings.on_delete
+    return {
+        ObjectType.CONTACT: on_delete.contact,
+        ObjectType.PRODUCT: on_delete.product,
+        ObjectType.DEAL: on_delete.deal,
+        ObjectType.LINE_ITEM: on_delete.line_item,
+    }[kind]
+
+
+def marks(tools: Tools, kind: ObjectType, changed_at: int) -> dict[str, str]:
+    """The values that a deleted object's record gets."""
+    policy = policy_of(tools, kind)
+    values = {tools.table.deleted_at: str(changed_at)}
+    if policy is DeletePolicy.CANCEL:
+        pipeline = tools.facts.pipeline
+        stage = pipeline.stage("cancelled") if pipeline is not None else ""
+        if pipeline is not None and stage and "dealstage" not in tools.table.once(kind):
+            values |= {"dealstage": stage, bodies.PIPELINE: pipeline.id}
+        values[tools.table.own("stage")] = "cancelled"
+    elif policy in (DeletePolicy.ARCHIVE, DeletePolicy.GDPR_DELETE):
+        values[tools.table.key] = ""
+        if kind is ObjectType.PRODUCT:
+            values[identity.SKU] = ""
+    return {name: text for name, text in values.items() if name == tools.table.key or not tools.facts.lacks(kind, name)}
+
+
+async def delete(tools: Tools, kind: ObjectType, works: Sequence[Work]) -> None:
+    """Carry out deletions of one type and settle their messages."""
+    if not works:
+        return
+    inputs = [
+        Input(
+            str(at),
+            work.key,
+            {
+                "id": work.key,
+                "idProperty": tools.table.key,
+                "properties": marks(tools, kind, work.message.changed_at),
+            },
+        )
+        for at, work in enumerate(works)
+    ]
+    outcomes = await tools.batches.write(kind, "update", inputs, identity=tools.table.key)
+    ids: dict[str, Work] = {}
+    absent: list[Work] = []
+    for at, work in enumerate(works):
+        outcome = outcomes.get(str(at))
+        if isinstance(outcome, Record):
+            ids[outcome.id] = work
+        elif isinstance(outcome, Fault) and outcome.kind is FaultKind.NOT_FOUND:
+            absent.append(work)
+        elif isinstance(outcome, Fault) and outcome.kind is FaultKind.INVALID:
+            work.settle(Outcome.REJECTED, outcome.code, outcome.text)
+        else:
+            reason = outcome.code if isinstance(outcome, Fault) else "not_mentioned"
+            work.settle(Outcome.RETRY, reason, retry_after_s=tools.memory.retry_s(work.key))
+    policy = policy_of(tools, kind)
+    is_removed = policy in (DeletePolicy.ARCHIVE, DeletePolicy.GDPR_DELETE)
+    if is_removed:
+        ids |= await _half_done(tools, kind, absent)
+        await dispose(tools, kind, list(ids), policy)
+    for record_id, work in ids.items():
+        work.record_id, work.is_record_gone = ("", True) if is_removed else (record_id, False)
+        work.settle(Outcome.ACCEPTED)
+    for work in absent:
+        if work not in ids.values():
+            # nothing has the object's key: deleted by people, merged, or another object stands for the record
+            work.record_id = ""
+            work.settle(Outcome.ACCEPTED)
+
+
+async def _half_done(tools: Tools, kind: ObjectType, works: Sequence[Work]) -> dict[str, Work]:
+    """Records that a deletion before this one marked and took the key from, but did not archive."""
+    known = {work.message.record_id: work for work in works if work.message.record_id}
+    if not known:
+        return {}
+    records = await tools.batches.read(kind, list(known), identity.reads(tools.table, kind))
+    holders = [identity.holder_of(record, tools.table, kind) for record in records if record.id in known]
+    return {holder.id: known[holder.id] for holder in holders if not holder.key and holder.is_deleted}
+
+
+async def dispose(tools: Tools, kind: ObjectType, ids: Sequence[str], policy: DeletePolicy) -> None:
+    """Archive or erase records that lost their key; records that are kept stay as they are."""
+    if policy is DeletePolicy.ARCHIVE:
+        await tools.batches.archive(kind, ids)
+    elif policy is DeletePolicy.GDPR_DELETE:
+        api = tools.batches.api
+        for record_id in ids:
+            # by record id only: an address that matches nobody would be put on a block list
+            path, what = api.paths.objects(kind, "gdpr-delete"), "the erasure of a contact"
+            body = {"objectId": record_id}
+            reply = await api.call(tools.batches.requests, "POST", path, what=what, body=body, writes=True)
+            if not reply.is_ok and reply.status != 404:
+                raise api.refused(reply, what)

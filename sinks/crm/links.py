@@ -1,0 +1,178 @@
+"""Associations: which pairs a message needs and no longer has, and the calls that make and end them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from cdc.model import ObjectType, Outcome, Reference
+from sinks.crm import bodies
+from sinks.crm.answers import errors_of
+from sinks.crm.api import ASSOCIATIONS
+from sinks.crm.batches import chunks
+from sinks.crm.faults import Fault, FaultKind, read_fault, record_id_of
+from sinks.crm.tools import Tools
+from sinks.crm.work import Step, Work
+
+MAX_PAIRS: Final = 2000
+"""Pairs that one call makes."""
+
+MAX_ENDED: Final = 100
+"""Records whose pairs one call ends."""
+
+Pair = tuple[str, str]
+"""Record ids: from, to."""
+
+
+class Need(NamedTuple):
+    """One link of a message."""
+
+    work: Work
+    reference: Reference
+
+
+def needed(work: Work) -> list[Reference]:
+    """The references that are to be linked: those that were not linked before, or all where that is in doubt."""
+    message = work.message
+    wanted = [ref for ref in work.references if ref.object_type is bodies.ASSOCIATED.get(message.object_type)]
+    wanted = [ref for ref in wanted if ref.external_id not in work.inlined]
+    if work.links_all or message.only_links or message.may_repeat or not message.was_accepted:
+        return wanted
+    # a reference whose record is another one now counts as new
+    linked = {(ref.object_type, ref.external_id, ref.record_id) for ref in message.linked}
+    return [ref for ref in wanted if (ref.object_type, ref.external_id, ref.record_id) not in linked]
+
+
+def needed_ids(work: Work) -> frozenset[str]:
+    """The records that a message's record has to be associated with."""
+    kind = bodies.ASSOCIATED.get(work.message.object_type)
+    return frozenset(ref.record_id for ref in work.references if ref.object_type is kind and ref.record_id)
+
+
+def ended(work: Work) -> list[Reference]:
+    """Links of ours that another reference replaces. A link that merely ends stays, as its contact may be kept."""
+    kind = bodies.ASSOCIATED.get(work.message.object_type)
+    now = [ref for ref in work.references if ref.object_type is kind]
+    kept = {ref.external_id for ref in now}
+    records = {ref.record_id for ref in now}
+    if not now:
+        return []
+    before = [ref for ref in work.message.linked if ref.object_type is kind and ref.external_id not in kept]
+    # two objects may share one record: its link is the new reference's
+    return [ref for ref in before if ref.record_id and ref.record_id not in records]
+
+
+@dataclass(slots=True)
+class PairAnswer:
+    """What became of pairs: ``made``, and faults of single ones."""
+
+    made: set[Pair]
+    faults: dict[Pair, Fault]
+
+
+async def link(tools: Tools, kind: ObjectType, works: Sequence[Work]) -> None:
+    """Make and end the links of written messages, and settle these messages."""
+    other = bodies.ASSOCIATED.get(kind)
+    written = [work for work in works if work.step is Step.WRITTEN]
+    if other is not None:
+        await _link(tools, kind, other, written)
+    for work in written:
+        if work.step is Step.WRITTEN:
+            work.settle(Outcome.ACCEPTED, work.reason, work.detail)
+
+
+async def _link(tools: Tools, kind: ObjectType, other: ObjectType, works: Sequence[Work]) -> None:
+    needs = [Need(work, ref) for work in works for ref in needed(work)]
+    pairs = {(need.work.record_id, need.reference.record_id): need for need in needs if need.reference.record_id}
+    for need in needs:
+        if not need.reference.record_id:
+            _not_linked(tools, need)
+    if pairs:
+        answer = await associate(tools, kind, other, list(pairs))
+        for pair, need in pairs.items():
+            if pair not in answer.made:
+                _judge(tools, need, answer.faults.get(pair))
+    gone = [(work.record_id, ref.record_id) for work in works if work.step is Step.WRITTEN for ref in ended(work)]
+    if gone:
+        await archive_pairs(tools, kind, other, gone)
+
+
+def _judge(tools: Tools, need: Need, fault: Fault | None) -> None:
+    work = need.work
+    if fault is not None and fault.kind in (FaultKind.BAD_LINK, FaultKind.NOT_FOUND):
+        _not_linked(tools, need)
+        return
+    reason = fault.code if fault is not None else "not_mentioned"
+    text = fault.text if fault is not None else "HubSpot's answer does not mention the association"
+    work.settle(Outcome.WRITTEN, reason, text, retry_after_s=tools.memory.retry_s(work.key))
+
+
+def _not_linked(tools: Tools, need: Need) -> None:
+    """The reference has no record: the object is written, and linked when the other one is written anew."""
+    name = need.reference.external_id
+    tools.memory.warn("crm_link_target_gone", name)
+    need.work.reason, need.work.detail = "link_target_gone", f"HubSpot has no record of {name}"
+
+
+async def associate(tools: Tools, kind: ObjectType, other: ObjectType, pairs: Sequence[Pair]) -> PairAnswer:
+    """Link pairs by HubSpot's default association, which is harmless to repeat. What no answer names is sent alone."""
+    answer = PairAnswer(set(), {})
+    for chunk in chunks(list(dict.fromkeys(pairs)), MAX_PAIRS):
+        made, faults = await _associate(tools, kind, other, chunk)
+        answer.made |= made
+        answer.faults |= faults
+        if len(chunk) == 1:
+            continue
+        for pair in chunk:
+            if pair not in answer.made:
+                # errors of association batches may name no pair: alone, the pair is what the error is about
+                made, faults = await _associate(tools, kind, other, [pair])
+                answer.made |= made
+                answer.faults |= faults
+    return answer
+
+
+async def _associate(
+    tools: Tools, kind: ObjectType, other: ObjectType, pairs: Sequence[Pair]
+) -> tuple[set[Pair], dict[Pair, Fault]]:
+    api = tools.batches.api
+    what = f"{len(pairs)} link(s) of {kind.value} to {other.value}"
+    path = api.paths.associations(kind, other, "batch/associate/default")
+    body = {"inputs": [{"from": {"id": one}, "to": {"id": two}} for one, two in pairs]}
+    reply = await api.call(tools.batches.requests, "POST", path, what=what, body=body, family=ASSOCIATIONS, writes=True)
+    content = reply.content()
+    content = content if isinstance(content, Mapping) else {}
+    if not reply.is_ok:
+        return set(), {pairs[0]: read_fault(content, reply.status)} if len(pairs) == 1 else {}
+    seen = set(_pairs_of(content))
+    made = {pair for pair in pairs if pair in seen or pair[::-1] in seen}
+    errors = errors_of(content)
+    faults = {pairs[0]: read_fault(errors[0])} if len(pairs) == 1 and errors else {}
+    return made - faults.keys(), faults
+
+
+def _pairs_of(content: Mapping[str, Any]) -> Iterator[Pair]:
+    """The directed pairs of an answer; the default association brings two for each input."""
+    results = content.get("results")
+    for item in results if isinstance(results, list) else []:
+        ends = [item.get(name) for name in ("from", "to")] if isinstance(item, Mapping) else []
+        ids = [record_id_of(end.get("id")) for end in ends if isinstance(end, Mapping)]
+        if len(ids) == 2 and all(ids):
+            yield ids[0], ids[1]
+
+
+async def archive_pairs(tools: Tools, kind: ObjectType, other: ObjectType, pairs: Sequence[Pair]) -> None:
+    """End our own association of these pairs. What is not there needs no ending."""
+    number = bodies.ASSOCIATION_TYPE[kind]
+    types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": number}]
+    api = tools.batches.api
+    for chunk in chunks(list(dict.fromkeys(pairs)), MAX_ENDED):
+        body = {"inputs": [{"from": {"id": one}, "to": {"id": two}, "types": types} for one, two in chunk]}
+        path = api.paths.associations(kind, other, "batch/labels/archive")
+        what = f"{len(chunk)} link(s) of {kind.value} to {other.value} to end"
+        reply = await api.call(
+            tools.batches.requests, "POST", path, what=what, body=body, family=ASSOCIATIONS, writes=True
+        )
+        if not reply.is_ok and reply.status != 404:
+            raise api.refused(reply, what)

@@ -1,0 +1,262 @@
+"""Our neutral property names and HubSpot's: which of its properties each one is written to, and what we add.
+
+Standard properties where HubSpot has them; all others are ``property_prefix`` + neutral name, made by ``mapping push``
+in a group of their own. A property of the merchant's own mapping wins over a default one with the same target. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from cdc.errors import ConfigError
+from cdc.model import ObjectType
+from cdc.settings.crm import CrmSettings
+from cdc.settings.mapping_columns import PropertyType
+
+GROUP: Final = "magento"
+GROUP_LABEL: Final = "Magento"
+MAX_TEXT: Final = 65_536
+"""Characters of one property value that HubSpot takes."""
+
+Extras = Mapping[ObjectType, Mapping[str, tuple[str, PropertyType]]]
+"""The merchant's own properties: name → HubSpot property ("": none named) and type."""
+
+
+class ValueType(StrEnum):
+    """HubSpot's types of properties, as far as we make them."""
+
+    STRING = "string"
+    NUMBER = "number"
+    BOOL = "bool"
+    DATE = "date"
+    DATETIME = "datetime"
+
+
+class Target(NamedTuple):
+    """A HubSpot property. ``is_standard``: HubSpot has it in every account."""
+
+    name: str
+    type: ValueType = ValueType.STRING
+    is_standard: bool = False
+
+
+_TYPES: Final = {
+    PropertyType.NUMBER: ValueType.NUMBER,
+    PropertyType.MONEY: ValueType.NUMBER,
+    PropertyType.DATE: ValueType.DATE,
+    PropertyType.DATETIME: ValueType.DATETIME,
+    PropertyType.BOOL: ValueType.BOOL,
+}
+_FIELD_TYPE: Final = {
+    ValueType.STRING: "text",
+    ValueType.NUMBER: "number",
+    ValueType.BOOL: "booleancheckbox",
+    ValueType.DATE: "date",
+    ValueType.DATETIME: "date",
+}
+
+
+def _same(*names: str) -> dict[str, str]:
+    return {name: name for name in names}
+
+
+STANDARD: Final[Mapping[ObjectType, Mapping[str, str]]] = {
+    ObjectType.CONTACT: _same(
+        "email", "firstname", "lastname", "phone", "company", "address", "city", "state", "zip", "country"
+    )
+    | _same("date_of_birth"),
+    ObjectType.PRODUCT: {
+        **_same("name", "price", "description"),
+        "sku": "hs_sku",
+        "image_url": "hs_images",
+    },
+    ObjectType.DEAL: {
+        "name": "dealname",
+        "amount": "amount",
+        "stage": "dealstage",
+        "currency": "deal_currency_code",
+        "closed_at": "closedate",
+    },
+    ObjectType.LINE_ITEM: {
+        **_same("name", "quantity", "price", "amount"),
+        "sku": "hs_sku",
+        "currency": "hs_line_item_currency_code",
+        "tax_amount": "tax",
+    },
+}
+"""Neutral name → HubSpot's own property. A line's discount is not here: HubSpot's `discount` is per unit."""
+
+_STANDARD_TYPES: Final = {
+    **dict.fromkeys(("price", "amount", "quantity", "tax"), ValueType.NUMBER),
+    "closedate": ValueType.DATETIME,
+}
+"""Types of HubSpot's own properties; the others are texts and options."""
+
+OTHERS: Final[Mapping[ObjectType, Mapping[str, ValueType]]] = {
+    ObjectType.CONTACT: {
+        "customer_group": ValueType.STRING,
+        "website": ValueType.STRING,
+        "created_at": ValueType.DATETIME,
+        "newsletter": ValueType.STRING,
+    },
+    ObjectType.PRODUCT: {
+        "url_key": ValueType.STRING,
+        "status": ValueType.STRING,
+        "type": ValueType.STRING,
+        "created_at": ValueType.DATETIME,
+    },
+    ObjectType.DEAL: {
+        **dict.fromkeys(
+            ("order_number", "coupon_code", "payment_method", "shipping_method", "tracking_numbers", "store"),
+            ValueType.STRING,
+        ),
+        **dict.fromkeys(("state", "status", "replaced_by", "replaces"), ValueType.STRING),
+        **dict.fromkeys(("tax_amount", "discount_amount", "shipping_amount"), ValueType.NUMBER),
+        **dict.fromkeys(("on_hold", "partially_shipped"), ValueType.BOOL),
+        "created_at": ValueType.DATETIME,
+    },
+    ObjectType.LINE_ITEM: {"discount_amount": ValueType.NUMBER},
+}
+"""Default properties that HubSpot has no property for, with their types."""
+
+_COPIES: Final[Mapping[ObjectType, tuple[str, ...]]] = {
+    ObjectType.CONTACT: ("email",),
+    ObjectType.PRODUCT: (),
+    ObjectType.DEAL: ("stage", "currency"),
+    ObjectType.LINE_ITEM: ("currency",),
+}
+"""Neutral names that a property of ours always holds too: HubSpot's own may be refused or kept by people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A property of ours, as ``mapping push`` makes it."""
+
+    name: str
+    label: str
+    type: ValueType
+    is_unique: bool = False
+
+    def body(self) -> dict[str, Any]:
+        """The body that creates the property."""
+        made: dict[str, Any] = {
+            "name": self.name,
+            "label": self.label,
+            "groupName": GROUP,
+            "type": self.type.value,
+            "fieldType": _FIELD_TYPE[self.type],
+            "formField": False,
+        }
+        if self.is_unique:
+            made["hasUniqueValue"] = True
+        if self.type is ValueType.BOOL:  # HubSpot takes exactly these two options
+            made["options"] = [
+                {"label": label, "value": value, "displayOrder": order, "hidden": False}
+                for order, (label, value) in enumerate((("Yes", "true"), ("No", "false")))
+            ]
+        return made
+
+
+class PropertyTable:
+    """The mapping of one installation: settings and the merchant's own properties."""
+
+    def __init__(self, settings: CrmSettings, extras: Extras | None = None) -> None:
+        """ConfigError if ``owned_by_hubspot`` names a property that is not sent."""
+        self.key = settings.key_property
+        self._prefix = settings.property_prefix
+        self.deleted_at = self.own("deleted_at")
+        self.backfilled = self.own("backfilled")
+        self._targets = {kind: self._of_type(kind, (extras or {}).get(kind, {})) for kind in ObjectType}
+        owned = {ObjectType.CONTACT: settings.owned_by_hubspot.contact, ObjectType.DEAL: settings.owned_by_hubspot.deal}
+        self.written_once = {kind: frozenset(owned.get(kind, ())) for kind in ObjectType}
+        unknown = [
+            f"crm.owned_by_hubspot.{kind.value.lower()}: {name!r} is no property of ours; `mapping show` lists them"
+            for kind, names in self.written_once.items()
+            for name in sorted(names - self._targets[kind].keys())
+        ]
+        if unknown:
+            raise ConfigError(unknown)
+
+    def own(self, name: str) -> str:
+        """The property of ours for a neutral name."""
+        return f"{self._prefix}{name}"
+
+    def _of_type(self, kind: ObjectType, extras: Mapping[str, tuple[str, PropertyType]]) -> dict[str, Target]:
+        defaults = {
+            name: Target(target, _STANDARD_TYPES.get(target, ValueType.STRING), True)
+            for name, target in STANDARD[kind].items()
+        }
+        defaults |= {name: Target(self.own(name), value_type) for name, value_type in OTHERS[kind].items()}
+        theirs = {
+            name: Target(target or self.own(name), _TYPES.get(value_type, ValueType.STRING))
+            for name, (target, value_type) in extras.items()
+            # a default property that only comes from another column keeps its own target
+            if target or name not in defaults
+        }
+        taken = {target.name for target in theirs.values()}
+        kept = {name: target for name, target in defaults.items() if target.name not in taken}
+        return {**kept, **theirs}
+
+    def target(self, kind: ObjectType, name: str) -> Target | None:
+        """Where a neutral name is written; None if the merchant gave its place to another one."""
+        held = self._targets[kind].get(name)
+        if held is not None or name in STANDARD[kind] or name in OTHERS[kind]:
+            return held
+        return Target(self.own(name))
+
+    def targets(self, kind: ObjectType) -> Mapping[str, Target]:
+        """Every neutral name of a type with its target."""
+        return self._targets[kind]
+
+    def copies(self, kind: ObjectType) -> Iterator[tuple[str, str]]:
+        """Neutral names that a property of ours holds as well, with that property's name."""
+        for name in _COPIES[kind]:
+            yield name, self.own(name)
+
+    def values(self, kind: ObjectType, properties: Mapping[str, str]) -> dict[str, str]:
+        """A message's properties under HubSpot's names. "" clears; what is absent stays as it is."""
+        found = {}
+        for name, text in properties.items():
+            target = self.target(kind, name)
+            if target is not None:
+                found[target.name] = _fitting(text, target.type)
+        for name, own in self.copies(kind):
+            if name in properties:
+                found[own] = _fitting(properties[name], ValueType.STRING)
+        return found
+
+    def once(self, kind: ObjectType) -> frozenset[str]:
+        """HubSpot properties that only the creating call writes, by ``owned_by_hubspot``."""
+        names = (self.target(kind, name) for name in self.written_once[kind])
+        return frozenset(target.name for target in names if target is not None)
+
+    def definitions(self, kind: ObjectType) -> list[Definition]:
+        """What ``mapping push`` makes sure of on one type; the key first."""
+        made = [Definition(self.key, "Magento key", ValueType.STRING, is_unique=True)]
+        made += [
+            Definition(target.name, label_of(name), target.type)
+            for name, target in self._targets[kind].items()
+            if not target.is_standard
+        ]
+        made += [Definition(own, label_of(name), ValueType.STRING) for name, own in self.copies(kind)]
+        made.append(Definition(self.deleted_at, label_of("deleted_at"), ValueType.DATETIME))
+        made.append(Definition(self.backfilled, label_of("backfilled"), ValueType.BOOL))
+        return list({definition.name: definition for definition in made}.values())
+
+
+def label_of(name: str) -> str:
+    """``order_number`` → ``Magento order number``."""
+    return f"{GROUP_LABEL} {name.replace('_', ' ')}"
+
+
+def _fitting(text: str, value_type: ValueType) -> str:
+    """The text in the form that a HubSpot property of this type takes.
+
+    Renderers give epoch milliseconds, ``YYYY-MM-DD``, plain decimals and true/false, which HubSpot takes as they are.
+    """
+    if value_type is ValueType.STRING:
+        return text[:MAX_TEXT]
+    return text.strip()

@@ -1,0 +1,202 @@
+"""Messages → HubSpot's CRM, as HubSpot is today: objects by batches with an outcome per input, links by associations.
+
+One send takes messages of one type: deletions first, as an object and its successor may share a record, then UPSERTs
+(``upserts.py``), then moves and links. If a call fails after others had results, the finished messages keep theirs and
+the rest is tried again; what was written without its links is only linked then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import orjson
+
+from cdc.errors import ConfigError, SetupError, SinkError
+from cdc.model import Action, Adoption, Answer, CheckResult, Comparison, Message, ObjectType, Outcome
+from cdc.protocols import CallFamily, EmailChange, Requests, SinkNotes, SinkTraits
+from cdc.settings.config import Settings
+from sinks.crm.account import Account
+from sinks.crm.adopt import adopt
+from sinks.crm.api import ASSOCIATIONS, OBJECTS, SEARCH, SEARCHES_PER_10S, Api
+from sinks.crm.batches import MAX_INPUTS, Batches
+from sinks.crm.check import check
+from sinks.crm.compare import compare, keys
+from sinks.crm.deletes import delete
+from sinks.crm.links import link
+from sinks.crm.memory import Memory
+from sinks.crm.paths import Paths
+from sinks.crm.properties import PropertyTable
+from sinks.crm.push import Push
+from sinks.crm.tools import Tools
+from sinks.crm.upserts import Upserts
+from sinks.crm.work import Step, Work
+from sinks.hubspot.http_client import HttpClient
+
+ACCOUNT_NOTE: Final = "crm_account_id"
+"""The name under which the state keeps the portal that was seen first."""
+
+CONTACTS_NOTE: Final = "crm_contacts"
+"""The name under which the state keeps ``Memory.shared`` and ``Memory.conflicts``."""
+
+ADVICE: Final = {
+    "deleted_in_hubspot": "restore the record in HubSpot or delete it there for good, then `deadletter retry`",
+    "deleted_by_people": "people deleted its record in HubSpot; `deadletter retry` makes it anew",
+    "MISSING_REQUIRED_PROPERTY": "a rule of the account requires this property; fill or map it, or ease the rule",
+    "MISSING_CONDITIONAL_REQUIRED_PROPERTY": "a rule of the account requires this property; ease the rule",
+    "INVALID_EMAIL": "HubSpot does not take the address; mend it in Magento",
+    "INVALID_OPTION": "add the option to the property in HubSpot, or map another property",
+}
+"""Reason of a dead letter → what to do next."""
+
+
+class CrmSink:
+    """The Sink contract (cdc/protocols.py) over HubSpot's date-versioned CRM API."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Opens nothing yet. ConfigError without a token, or for settings that cannot work."""
+        token = settings.sink.access_token.get_secret_value()
+        if not token:
+            raise ConfigError(['sink.access_token: is empty; sink.kind = "crm" needs a service key or an app\'s token'])
+        self._settings = settings.crm
+        self.table = PropertyTable(settings.crm, settings.mapping.extras())
+        self._http = HttpClient(
+            settings.sink.base_url,
+            api_key="",
+            access_token=token,
+            timeout_s=settings.sink.timeout_s,
+            gzip=settings.sink.gzip,
+        )
+        self.api = Api(self._http, Paths(settings.crm.api_version))
+        self.account = Account(self.api, pipeline=settings.crm.pipeline)
+        self.memory = Memory()
+        self._notes: SinkNotes | None = None
+        per_10s = settings.sink.max_requests_per_10s
+        self.traits = SinkTraits(
+            name="crm",
+            max_batch=min(MAX_INPUTS, settings.sink.max_batch),
+            optional_references={
+                ObjectType.DEAL: frozenset({ObjectType.CONTACT}),
+                ObjectType.LINE_ITEM: frozenset({ObjectType.PRODUCT}),
+            },
+            families={
+                OBJECTS: CallFamily(per_10s),
+                ASSOCIATIONS: CallFamily(per_10s),
+                SEARCH: CallFamily(min(per_10s, SEARCHES_PER_10S)),
+            },
+            email_change=EmailChange.IN_PLACE,
+            contacts_by_email=True,
+            advice=ADVICE,
+        )
+
+    async def start(self, requests: Requests, notes: SinkNotes) -> None:
+        """See ``SinkStart``: the token belongs to the right account, and the key property is there and unique."""
+        facts = await self.account.facts(requests)
+        portal = facts.details.portal_id
+        wanted = str(self._settings.account_id or "") or await notes.get(ACCOUNT_NOTE)
+        if wanted and wanted != portal:
+            # records of another account must never be taken for those that the state knows
+            raise SetupError(
+                f"sink.access_token belongs to HubSpot account {portal}, this installation to {wanted}",
+                hint="use a token of that account; for another account set crm.account_id and a new state.dir",
+            )
+        await self.account.require_key(requests, facts, self.table.key)
+        await notes.put(ACCOUNT_NOTE, portal)
+        self._notes = notes
+        self.memory.shared, self.memory.conflicts = read_note(await notes.get(CONTACTS_NOTE))
+
+    async def send(self, messages: Sequence[Message], requests: Requests) -> Answer:
+        """Write one batch. Any outcome is per message; the SinkError kinds are raised while there is none."""
+        if not messages:
+            return Answer(())
+        kind = messages[0].object_type
+        if len(messages) > MAX_INPUTS or any(message.object_type is not kind for message in messages):
+            raise ValueError(f"a batch is at most {MAX_INPUTS} messages of one type")
+        works = await _carry_out(await self._tools(requests), kind, messages)
+        if self.memory.has_changed and self._notes is not None:
+            self.memory.has_changed = False
+            text = orjson.dumps([self.memory.shared, self.memory.conflicts]).decode()
+            await self._notes.put(CONTACTS_NOTE, text)
+        return Answer(tuple(work.receipt() for work in works))
+
+    async def check(self, requests: Requests) -> Sequence[CheckResult]:
+        """See ``SinkSetup``."""
+        return await check(self.api, self.account, requests, self.table, self._settings)
+
+    async def push_mapping(self, requests: Requests, *, dry_run: bool) -> Sequence[str]:
+        """See ``SinkSetup``."""
+        push = Push(self.api, requests, self.table, pipeline=self._settings.pipeline, dry_run=dry_run)
+        lines = await push.run()
+        self.account.forget()
+        return lines
+
+    async def compare(self, messages: Sequence[Message], requests: Requests) -> Sequence[Comparison]:
+        """See ``SinkReader``."""
+        if not messages:
+            return ()
+        return await compare(await self._tools(requests), messages[0].object_type, messages)
+
+    async def keys(
+        self, object_type: ObjectType, after: str, requests: Requests
+    ) -> tuple[Sequence[tuple[str, str]], str]:
+        """See ``SinkReader``."""
+        return await keys(await self._tools(requests), object_type, after)
+
+    async def adopt(
+        self,
+        object_type: ObjectType,
+        keys: Mapping[str, Sequence[str]],
+        requests: Requests,
+        *,
+        order_property: str,
+        dry_run: bool,
+    ) -> Adoption:
+        """See ``SinkAdopter``."""
+        tools = await self._tools(requests)
+        return await adopt(tools, object_type, keys, order_property=order_property, dry_run=dry_run)
+
+    async def _tools(self, requests: Requests) -> Tools:
+        facts = await self.account.facts(requests)
+        batches = Batches(self.api, requests)
+        return Tools(batches, self.table, self._settings, self.account, facts, self.memory)
+
+    async def close(self) -> None:
+        """Close the session. May be called twice."""
+        await self._http.close()
+
+
+def read_note(text: str) -> tuple[dict[str, str], dict[str, str]]:
+    """``shared`` and ``conflicts`` as they were kept; both empty without a note."""
+    shared, conflicts = orjson.loads(text) if text else ({}, {})
+    return shared, conflicts
+
+
+async def _carry_out(tools: Tools, kind: ObjectType, messages: Sequence[Message]) -> list[Work]:
+    """Everything that one send does, in order. Raises only if no message was written or settled before."""
+    upserts = Upserts(kind, tools)
+    works = [
+        upserts.work_of(message) if message.action is Action.UPSERT else Work(message, {}, record_id=message.record_id)
+        for message in messages
+    ]
+    deletions = [work for work in works if work.message.action is Action.DELETE]
+    written = [work for work in works if work.message.action is Action.UPSERT]
+    try:
+        await delete(tools, kind, deletions)
+        await upserts.run(written)
+        await upserts.finish(written)
+        await link(tools, kind, written)
+    except SinkError as error:
+        if all(work.is_open for work in works):
+            raise
+        _leave_rest(works, error)
+    return works
+
+
+def _leave_rest(works: Sequence[Work], error: SinkError) -> None:
+    """What an error left undone is tried again; delivery meets the error itself with the next request."""
+    reason = type(error).__name__.removesuffix("Error")
+    for work in works:
+        if work.step is Step.WRITTEN:
+            work.settle(Outcome.WRITTEN, reason, error.message)
+        elif work.is_open:
+            work.settle(Outcome.RETRY, reason, error.message)

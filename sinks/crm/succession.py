@@ -1,0 +1,129 @@
+"""A contact moves to another record: because that record has its new address, or because HubSpot merges the two.
+
+The record that gives way first loses its key, so that no crash can leave two records with a claim to one object. Its
+deals move once the other record has the key; a send that was cut in between is finished by the next one, which notices
+that the object's key is on another record than the state says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from cdc.model import ObjectType
+from sinks.crm import identity
+from sinks.crm.answers import next_page
+from sinks.crm.api import ASSOCIATIONS
+from sinks.crm.batches import Input, RefusedCallError
+from sinks.crm.deletes import dispose
+from sinks.crm.faults import Fault, record_id_of
+from sinks.crm.links import archive_pairs, associate
+from sinks.crm.memory import ADDED
+from sinks.crm.tools import Tools
+from sinks.crm.work import Step, Work
+
+READ_PAGE: Final = 500
+"""Pages of a contact's deals that are read at most."""
+
+CONTACT, DEAL = ObjectType.CONTACT, ObjectType.DEAL
+
+
+class Succession:
+    """Moves and merges of one send."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def move(self, work: Work, holder: identity.Holder) -> None:
+        """Let the object's record give way; the object is written onto ``holder`` next."""
+        tools = self._tools
+        own_id = work.record_id
+        values = {tools.table.key: "", tools.table.deleted_at: str(work.message.changed_at)}
+        step = Input("0", own_id, {"id": own_id, "properties": values})
+        outcome = (await tools.batches.write(CONTACT, "update", [step])).get("0")
+        if isinstance(outcome, Fault):
+            raise RefusedCallError(f"record {own_id} could not be released from its key: {outcome.text}", outcome)
+        tools.memory.warn("contact_moved", work.key, holder.id)
+        work.gave_way, work.step, work.record_id = own_id, Step.WRITE, holder.id
+        work.keeps_values = not holder.key and not holder.is_deleted
+        work.clears = not work.keeps_values
+        if work.values.get(identity.EMAIL) != holder.email:
+            work.left_out.add(identity.EMAIL)
+            tools.memory.share(work.key, ADDED)
+
+    async def part(self, work: Work, holder: identity.Holder) -> None:
+        """Two of ours stood on one record, and the object's address is no longer on it: the object gets its own."""
+        tools = self._tools
+        body = {"id": holder.id, "properties": {tools.table.key: ""}}
+        outcome = (await tools.batches.write(CONTACT, "update", [Input("0", holder.id, body)])).get("0")
+        if isinstance(outcome, Fault):
+            raise RefusedCallError(f"record {holder.id} could not be released from its key: {outcome.text}", outcome)
+        tools.memory.share(work.key, "")
+        work.step, work.record_id = Step.CREATE, ""
+
+    async def merge(self, work: Work, holder: identity.Holder) -> None:
+        """Have HubSpot merge the record that has the address into the object's own, which is primary."""
+        tools = self._tools
+        api = tools.batches.api
+        body = {"primaryObjectId": work.record_id, "objectIdToMerge": holder.id}
+        what = "a merge of two contacts"
+        path = api.paths.objects(CONTACT, "merge")
+        reply = await api.call(tools.batches.requests, "POST", path, what=what, body=body, writes=True)
+        content = api.content(reply, what)
+        # one page says that the primary record stays, another that the merged record gets a new id
+        work.record_id = record_id_of(content.get("id")) or work.record_id
+        work.step, work.links_all = Step.WRITE, True
+        work.left_out.add(identity.EMAIL)  # the address is among the record's additional ones now
+        tools.memory.share(work.key, ADDED)
+        tools.memory.warn("contacts_merged", work.record_id, work.record_id)
+
+    async def finish(self, works: Sequence[Work]) -> None:
+        """Move the deals of records that gave way and do with these records as ``on_delete`` says."""
+        tools = self._tools
+        moved = {work.gave_way: work for work in works if work.gave_way and work.gave_way != work.record_id}
+        if not moved:
+            return
+        reads = identity.reads(tools.table, CONTACT)
+        records = await tools.batches.read(CONTACT, list(moved), reads)
+        holders = [identity.holder_of(record, tools.table, CONTACT) for record in records if record.id in moved]
+        for holder in holders:
+            if holder.key or not holder.is_deleted:
+                continue  # not a record that gave way: people merged it, or it is somebody's
+            await self._move_deals(holder.id, moved[holder.id].record_id)
+            await dispose(tools, CONTACT, [holder.id], tools.settings.on_delete.contact)
+
+    async def _move_deals(self, from_id: str, to_id: str) -> None:
+        """Our deals of one contact to another; deals that are not ours stay where people put them."""
+        tools = self._tools
+        deals = await self._deals_of(from_id)
+        records = await tools.batches.read(DEAL, deals, [tools.table.key])
+        ours = [record.id for record in records if record.properties.get(tools.table.key)]
+        if not ours:
+            return
+        await associate(tools, DEAL, CONTACT, [(deal, to_id) for deal in ours])
+        await archive_pairs(tools, DEAL, CONTACT, [(deal, from_id) for deal in ours])
+
+    async def _deals_of(self, contact_id: str) -> list[str]:
+        tools = self._tools
+        api = tools.batches.api
+        found: list[str] = []
+        after = ""
+        for _ in range(READ_PAGE):
+            asked: dict[str, Any] = {"id": contact_id, **({"after": after} if after else {})}
+            what = "the deals of a contact"
+            path = api.paths.associations(CONTACT, DEAL, "batch/read")
+            reply = await api.call(
+                tools.batches.requests, "POST", path, what=what, body={"inputs": [asked]}, family=ASSOCIATIONS
+            )
+            if reply.status == 404:
+                return found
+            content = api.content(reply, what)
+            results = content.get("results")
+            page: Any = next(iter(results), {}) if isinstance(results, list) else {}
+            pairs = page.get("to") if isinstance(page, Mapping) else None
+            ids = [record_id_of(pair.get("toObjectId")) for pair in pairs or [] if isinstance(pair, Mapping)]
+            found += [one for one in ids if one]
+            after = next_page(page)
+            if not after:
+                break
+        return list(dict.fromkeys(found))

@@ -1,0 +1,340 @@
+"""UPSERTs of one type: find each object's record where it is not known, write it, and settle each input by itself.
+
+Known records are written by key, new ones are made with their links in the same call, and whatever is in doubt is
+looked up first. Rounds go on until every message is written or settled; each round is at most one call of a kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from cdc.model import Message, ObjectType, Outcome
+from sinks.crm import bodies, identity
+from sinks.crm.answers import Record
+from sinks.crm.batches import Input, key_lost
+from sinks.crm.faults import Fault, FaultKind
+from sinks.crm.lookup import NATURAL, Lookup
+from sinks.crm.memory import ADDED, MERGED
+from sinks.crm.succession import Succession
+from sinks.crm.tools import Tools
+from sinks.crm.work import MAX_STEPS, Step, Work
+
+MAX_ROUNDS: Final = MAX_STEPS
+
+_LEFT_OUT_TOGETHER: Final = {"dealstage": frozenset({"dealstage", bodies.PIPELINE})}
+_DISPENSABLE: Final = frozenset(
+    {"dealstage", bodies.PIPELINE, "deal_currency_code", "hs_line_item_currency_code", bodies.PRODUCT_ID}
+)
+"""HubSpot's properties that depend on the account's own lists: a refused value is left out, the rest is written."""
+
+
+class Upserts:
+    """One send's UPSERTs of one type."""
+
+    def __init__(self, kind: ObjectType, tools: Tools) -> None:
+        self._kind = kind
+        self._tools = tools
+        self._lookup = Lookup(kind, tools.batches, tools.table, tools.memory)
+        self._succession = Succession(tools)
+
+    def work_of(self, message: Message) -> Work:
+        """A message with what is known at the beginning."""
+        tools = self._tools
+        work = Work(message, bodies.values_of(message, tools.table, tools.facts, tools.memory))
+        work.references = message.references
+        work.record_id = message.record_id
+        if message.only_links and message.record_id:
+            work.step, work.links_all = Step.WRITTEN, True
+        elif not message.record_id:
+            # a first message needs a search only where HubSpot has another way to know the object
+            needs_search = work.is_doubtful or bool(self._lookup.natural_value(work))
+            needs_search = needs_search or self._kind.value in tools.memory.has_ours
+            work.step = Step.LOOK_UP if needs_search else Step.CREATE
+        elif self._kind is ObjectType.CONTACT and message.external_id in tools.memory.shared:
+            work.step = Step.LOOK_UP  # which of the record's addresses is the first must be known before the write
+        work.links_all = work.links_all or (work.is_doubtful and not message.record_id)
+        return work
+
+    async def run(self, works: Sequence[Work]) -> None:
+        """Write all of them. Raises the SinkError kinds; what was written before is marked in the works."""
+        await self._lookup.complete_references(works)
+        for work in works:
+            if self._kind is ObjectType.LINE_ITEM and not work.record_id and _lacks_parent(work):
+                # a line item cannot be given its parent later by the same safe call
+                self._retry(work, "parent_not_found", "the record of its order is not known in HubSpot")
+        for _ in range(MAX_ROUNDS):
+            pending = [work for work in works if work.is_open]
+            if not pending:
+                break
+            await self._update([work for work in pending if work.step is Step.UPDATE])
+            await self._look_up([work for work in pending if work.step is Step.LOOK_UP])
+            await self._write([work for work in pending if work.step is Step.WRITE])
+            await self._create([work for work in pending if work.step is Step.CREATE])
+        for work in works:
+            if work.is_open:
+                self._retry(work, "not_settled", "HubSpot's answers lead nowhere")
+
+    async def finish(self, works: Sequence[Work]) -> None:
+        """Finish moves to other records, after everything is written."""
+        await self._succession.finish(works)
+
+    # ------------------------------------------------------------------------------------------ the four steps
+
+    async def _update(self, works: Sequence[Work]) -> None:
+        tools = self._tools
+        made = await self._call("update", works, lambda work: bodies.update_by_key(work, tools.table, tools.facts))
+        for work, record in made:
+            if work.message.record_id and record.id != work.message.record_id:
+                # people merged the record, or a send that was cut had moved the object to another one
+                work.gave_way, work.links_all = work.message.record_id, True
+            work.written(record.id)
+
+    async def _look_up(self, works: Sequence[Work]) -> None:
+        if not works:
+            return
+        holders = await self._lookup.find(works)
+        for work in works:
+            work.steps += 1
+            work.looked_up = True
+            holder = holders.get(work.key)
+            if holder is None:
+                self._not_there(work)
+            elif self._has_parted(work, holder):
+                await self._succession.part(work, holder)
+            else:
+                self._meet(work, holder)
+
+    async def _write(self, works: Sequence[Work]) -> None:
+        tools = self._tools
+        # HubSpot refuses two inputs with one id; the second object of a record comes in the next round
+        first = list({work.record_id: work for work in reversed(works)}.values())
+        made = await self._call(
+            "update", first, lambda work: bodies.update_by_id(work, tools.table, tools.facts), by_key=False
+        )
+        for work, record in made:
+            work.links_all = True
+            work.written(record.id)
+
+    async def _create(self, works: Sequence[Work]) -> None:
+        tools = self._tools
+
+        def body(work: Work) -> dict[str, Any]:
+            inlined = [ref for ref in _associated(work) if ref.record_id] if work.inlines else []
+            work.inlined = frozenset(ref.external_id for ref in inlined)
+            return bodies.create(work, tools.table, tools.facts, inlined)
+
+        for work, record in await self._call("create", works, body):
+            work.links_all = True
+            work.written(record.id)
+
+    async def _call(
+        self, verb: str, works: Sequence[Work], body: Callable[[Work], dict[str, Any]], *, by_key: bool = True
+    ) -> list[tuple[Work, Record]]:
+        """One batch write; returns what was written and decides on the rest."""
+        if not works:
+            return []
+        inputs = [Input(str(at), work.key if by_key else work.record_id, body(work)) for at, work in enumerate(works)]
+        key = self._tools.table.key if by_key else ""
+        outcomes = await self._tools.batches.write(self._kind, verb, inputs, identity=key)
+        made: list[tuple[Work, Record]] = []
+        conflicts: list[tuple[Work, Fault]] = []
+        for at, work in enumerate(works):
+            work.steps += 1
+            outcome = outcomes.get(str(at))
+            if isinstance(outcome, Record):
+                made.append((work, outcome))
+                self._tools.memory.settled(work.key)
+            elif outcome is None:
+                self._tools.memory.warn("crm_answer_incomplete", verb)
+                self._retry(work, "not_mentioned", f"HubSpot's answer to batch/{verb} does not mention it")
+            elif outcome.kind is FaultKind.CONFLICT:
+                conflicts.append((work, outcome))
+            else:
+                self._failed(work, outcome)
+        unique = NATURAL.get(self._kind, "")
+        for work, record in made:
+            work.record_id = record.id
+            if unique and unique in work.values and unique not in work.left_out:
+                self._tools.memory.conflict(work.key, "")
+        if conflicts:
+            await self._conflict(conflicts)
+        return made
+
+    # ------------------------------------------------------------------------------------------ what follows
+
+    def _failed(self, work: Work, fault: Fault) -> None:
+        """A refused input that is no conflict: send it otherwise, later, or never."""
+        tools = self._tools
+        if work.steps >= MAX_STEPS:
+            self._retry(work, fault.code, fault.text)
+        elif fault.kind in (FaultKind.UNKNOWN_PROPERTY, FaultKind.READ_ONLY) and self._leave_out(work, fault):
+            tools.account.forget()
+        elif fault.kind is FaultKind.NOT_FOUND and work.step in (Step.UPDATE, Step.WRITE):
+            work.step = Step.CREATE if work.looked_up else Step.LOOK_UP
+        elif fault.kind in (FaultKind.BAD_LINK, FaultKind.NOT_FOUND) and work.step is Step.CREATE and work.inlines:
+            work.inlines = False  # a linked record is gone: the links are made one by one afterwards
+        elif fault.kind is FaultKind.INVALID and _DISPENSABLE.intersection(fault.properties):
+            self._leave_out(work, replace(fault, properties=tuple(_DISPENSABLE.intersection(fault.properties))))
+        elif fault.kind is FaultKind.INVALID:
+            work.settle(Outcome.REJECTED, fault.code or "invalid", fault.text)
+        else:
+            self._retry(work, fault.code or fault.kind.value, fault.text)
+
+    def _leave_out(self, work: Work, fault: Fault) -> bool:
+        """Send without these properties from now on. False if they were left out before."""
+        names = {name for one in fault.properties for name in _LEFT_OUT_TOGETHER.get(one, {one})}
+        if self._tools.table.key in names:
+            raise key_lost(self._tools.table.key, self._kind)
+        if names <= work.left_out:
+            work.settle(Outcome.REJECTED, fault.code, fault.text)
+            return False
+        work.left_out |= names
+        for name in sorted(names):
+            about = f"{self._kind.value}.{name}"
+            self._tools.memory.warn("crm_property_left_out", about)
+        return True
+
+    def _retry(self, work: Work, reason: str, detail: str) -> None:
+        """Try again later: after 1, 5 and 30 minutes, then hourly."""
+        work.settle(Outcome.RETRY, reason, detail, retry_after_s=self._tools.memory.retry_s(work.key))
+
+    def _not_there(self, work: Work) -> None:
+        """No record stands for the object."""
+        if work.message.record_id and self._tools.settings.on_deleted_by_people == "leave":
+            work.settle(Outcome.REJECTED, "deleted_by_people", "its record was deleted in HubSpot")
+        else:
+            work.step, work.record_id = Step.CREATE, ""
+
+    def _has_parted(self, work: Work, holder: identity.Holder) -> bool:
+        """Whether a record that stands for two of ours is no longer this object's: the address is on it no more."""
+        is_merged = self._tools.memory.shared.get(work.key) == MERGED
+        address = work.values.get(identity.EMAIL, "")
+        return is_merged and holder.key == work.key and bool(address) and not holder.has(address)
+
+    def _share(self, work: Work, holder: identity.Holder, how: str) -> None:
+        """Remember contacts whose own address is not the first one of their record."""
+        if self._kind is not ObjectType.CONTACT:
+            return
+        address = work.values.get(identity.EMAIL, "")
+        is_second = address != holder.email and holder.has(address)
+        if is_second:
+            work.left_out.add(identity.EMAIL)  # people chose which of its addresses is the first
+        self._tools.memory.share(work.key, how if is_second else "")
+
+    def _meet(self, work: Work, holder: identity.Holder) -> None:
+        """The object meets a record that may be its own."""
+        claim = self._claim(work, holder)
+        match claim:
+            case identity.Claim.OWN | identity.Claim.ADOPT | identity.Claim.TAKE_OVER:
+                work.step, work.record_id = Step.WRITE, holder.id
+                work.keeps_values = claim is identity.Claim.ADOPT
+                work.clears = claim is identity.Claim.TAKE_OVER
+                is_merged = claim is identity.Claim.TAKE_OVER or self._tools.memory.shared.get(work.key) == MERGED
+                self._share(work, holder, MERGED if is_merged else ADDED)
+            case identity.Claim.JOIN:
+                if self._kind is ObjectType.CONTACT:
+                    self._tools.memory.warn("contacts_merged", holder.id, holder.id)
+                work.written(holder.id)
+                work.links_all = True
+            case identity.Claim.WAIT:
+                self._tools.memory.waited(work.key, holder.id)
+                text = f"its address is on record {holder.id} of another customer"
+                work.settle(Outcome.RETRY, "waits_for_address", text, retry_after_s=5.0)
+            case identity.Claim.STAY_OUT:
+                self._stay_out(work, holder)
+
+    def _claim(self, work: Work, holder: identity.Holder) -> identity.Claim:
+        key = work.key
+        if self._kind is ObjectType.CONTACT:
+            address = work.values.get(identity.EMAIL, "")
+            if holder.has(address):
+                return identity.claim_by_address(key, address, holder, self._tools.memory.waits(key, holder.id))
+        if self._kind is ObjectType.PRODUCT and holder.sku and holder.sku == work.values.get(identity.SKU):
+            properties = work.message.properties
+            is_stand_in = not properties.get("type") and not properties.get("status")
+            return identity.claim_by_sku(key, is_stand_in=is_stand_in, holder=holder)
+        return identity.claim_by_key(key, holder)
+
+    def _stay_out(self, work: Work, holder: identity.Holder) -> None:
+        """The record belongs to another object for good: go on without the value that leads to it."""
+        unique = {ObjectType.CONTACT: identity.EMAIL, ObjectType.PRODUCT: identity.SKU}.get(self._kind, "")
+        if not unique or unique in work.left_out:
+            self._retry(work, "record_taken", f"record {holder.id} stands for another object")
+            return
+        work.left_out.add(unique)
+        self._warn_conflict(work, holder.id)
+        work.step, work.record_id = Step.CREATE, ""
+
+    def _warn_conflict(self, work: Work, record_id: str) -> None:
+        event = "contact_email_conflict" if self._kind is ObjectType.CONTACT else "product_sku_conflict"
+        self._tools.memory.warn(event, work.key, record_id)
+        self._tools.memory.conflict(work.key, record_id)
+        work.reason, work.detail = event, f"record {record_id} has it"
+
+    # ------------------------------------------------------------------------------------------ conflicts
+
+    async def _conflict(self, conflicts: Sequence[tuple[Work, Fault]]) -> None:
+        """A unique value belongs to another record: read that record and decide."""
+        holders = await self._lookup.by_record_id([fault.existing_id for _, fault in conflicts if fault.existing_id])
+        unnamed = [work for work, fault in conflicts if fault.existing_id not in holders]
+        found = await self._lookup.by_value(unnamed) if unnamed else {}
+        archived = {fault.existing_id for work, fault in conflicts if work in unnamed and work.key not in found}
+        in_bin = await self._lookup.archived(sorted(archived - {""}))
+        for work, fault in conflicts:
+            holder = holders.get(fault.existing_id) or found.get(work.key)
+            if work.steps >= MAX_STEPS:
+                self._retry(work, fault.code, fault.text)
+            elif holder is not None:
+                await self._decide_conflict(work, holder)
+            elif fault.existing_id in in_bin:
+                text = f"HubSpot keeps its unique value on the deleted record {fault.existing_id}"
+                work.settle(Outcome.REJECTED, "deleted_in_hubspot", text)
+            else:
+                self._retry(work, fault.code, fault.text)
+
+    async def _decide_conflict(self, work: Work, holder: identity.Holder) -> None:
+        has_record = work.step in (Step.UPDATE, Step.WRITE)
+        if not has_record:
+            if holder.key == work.key:
+                self._tools.memory.has_ours.add(self._kind.value)
+            self._meet(work, holder)
+        elif self._kind is ObjectType.CONTACT and identity.EMAIL not in work.left_out:
+            await self._address_conflict(work, holder)
+        elif self._kind is ObjectType.PRODUCT and identity.SKU not in work.left_out:
+            work.left_out.add(identity.SKU)
+            self._warn_conflict(work, holder.id)
+        else:
+            self._retry(work, "conflict", f"record {holder.id} has one of its unique values")
+
+    async def _address_conflict(self, work: Work, holder: identity.Holder) -> None:
+        """A contact with a record of its own asks for an address that another record has."""
+        tools = self._tools
+        address, own_id = work.values.get(identity.EMAIL, ""), work.record_id
+        waits = tools.memory.waits(work.key, holder.id)
+        match identity.resolve_conflict(work.key, address, own_id, holder, tools.settings.on_email_conflict, waits):
+            case identity.Conflict.AGAIN:
+                pass  # another message of this batch freed the address: the next round writes it
+            case identity.Conflict.OMIT:
+                work.left_out.add(identity.EMAIL)
+            case identity.Conflict.KEEP:
+                work.left_out.add(identity.EMAIL)
+                self._warn_conflict(work, holder.id)
+            case identity.Conflict.MERGE:
+                await self._succession.merge(work, holder)
+            case identity.Conflict.MOVE:
+                await self._succession.move(work, holder)
+            case identity.Conflict.WAIT:
+                tools.memory.waited(work.key, holder.id)
+                text = f"its address is on record {holder.id} of another customer"
+                work.settle(Outcome.RETRY, "waits_for_address", text, retry_after_s=5.0)
+
+
+def _associated(work: Work) -> list[Any]:
+    wanted = bodies.ASSOCIATED.get(work.message.object_type)
+    return [ref for ref in work.references if ref.object_type is wanted]
+
+
+def _lacks_parent(work: Work) -> bool:
+    return any(not ref.record_id for ref in _associated(work))

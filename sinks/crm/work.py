@@ -1,0 +1,94 @@
+"""One message on its way through a send: what is known of its record, what is to be done next, what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from cdc.model import Message, Outcome, Receipt, Reference
+
+MAX_STEPS: Final = 8
+"""Calls that one message may need in one send; a message that needs more is tried again later."""
+
+
+class Step(Enum):
+    """What to do next with a message."""
+
+    UPDATE = "update"  # write onto the record that has the object's key
+    LOOK_UP = "look_up"  # find the object's record
+    WRITE = "write"  # write onto the record ``record_id``, the key among the values
+    CREATE = "create"
+    WRITTEN = "written"  # only links are left
+    SETTLED = "settled"
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """One message. ``values``: its properties under HubSpot's names, without the key.
+
+    ``record_id``: the record that stands for the object, as far as is known in this send. ``keeps_values``: the record
+    is adopted from somebody else, so empty values stay out of the write. ``left_out``: properties that this record or
+    account does not take. ``links_all``: every reference is to be linked, whatever was linked before.
+    ``references``: the message's, with record ids that were looked up since. ``inlined``: references that the creating
+    call linked. ``gave_way``: the record that stood for the object before, whose deals have to move.
+    """
+
+    message: Message
+    values: dict[str, str]
+    step: Step = Step.UPDATE
+    record_id: str = ""
+    keeps_values: bool = False
+    clears: bool = False
+    left_out: set[str] = field(default_factory=set)
+    links_all: bool = False
+    references: tuple[Reference, ...] = ()
+    inlined: frozenset[str] = frozenset()
+    inlines: bool = True
+    gave_way: str = ""
+    looked_up: bool = False
+    steps: int = 0
+    outcome: Outcome = Outcome.RETRY
+    reason: str = ""
+    detail: str = ""
+    retry_after_s: float = 0.0
+    is_record_gone: bool = False
+
+    @property
+    def key(self) -> str:
+        """The object's external id, the value of the key property."""
+        return self.message.external_id
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is to be written yet."""
+        return self.step not in (Step.WRITTEN, Step.SETTLED)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether a record of the object may exist though none is known."""
+        return self.message.was_accepted or self.message.may_repeat
+
+    def written(self, record_id: str) -> None:
+        """The properties are in this record."""
+        self.record_id = record_id
+        self.step = Step.WRITTEN
+
+    def settle(self, outcome: Outcome, reason: str = "", detail: str = "", *, retry_after_s: float = 0.0) -> None:
+        """The end of this message's way through this send."""
+        self.step = Step.SETTLED
+        self.outcome, self.reason, self.detail, self.retry_after_s = outcome, reason, detail, retry_after_s
+
+    def receipt(self) -> Receipt:
+        """What delivery is told."""
+        message = self.message
+        return Receipt(
+            message.external_id,
+            message.changed_at,
+            self.outcome,
+            self.reason,
+            self.detail,
+            record_id=self.record_id,
+            is_record_gone=self.is_record_gone,
+            retry_after_s=self.retry_after_s,
+        )
