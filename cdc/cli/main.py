@@ -11,7 +11,21 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from cdc.cli import check, deadletter, deletes, demo, mapping, position, relay, run, sandbox, settings, status, trace
+from cdc.cli import (
+    check,
+    deadletter,
+    deletes,
+    demo,
+    mapping,
+    position,
+    relay,
+    run,
+    sandbox,
+    settings,
+    status,
+    trace,
+    verify,
+)
 from cdc.cli.common import Config, Sets, say
 from cdc.errors import CdcError
 
@@ -49,6 +63,7 @@ app.command("relay")(relay.relay)
 app.command("check")(check.check)
 app.command("status")(status.status)
 app.command("trace")(trace.trace)
+app.command("verify")(verify.verify)
 app.command("settings")(settings.settings)
 app.command("sandbox")(sandbox.sandbox)
 app.command("demo")(demo.demo)

@@ -143,3 +143,18 @@ def note_answers(store: Store, answers: Iterable[tuple[ObjectRef, str]], now_ms:
         "UPDATE ledger SET answered_ms = ?, answer = ? WHERE kind = ? AND id = ?",
         [(now_ms, answer[:MAX_ANSWER], ref.kind.value, ref.id) for ref, answer in answers],
     )
+
+
+def forget_links(store: Store, ref: ObjectRef) -> None:
+    """What the object's record was linked to is not known any more: its next message makes all of its links."""
+    store.db.execute("UPDATE ledger SET accepted_refs = '' WHERE kind = ? AND id = ?", (ref.kind.value, ref.id))
+
+
+def note_stray(store: Store, ref: ObjectRef, record_id: str, now_ms: int) -> None:
+    """The receiver holds a record of an object that the shop does not have: as if it had been accepted just now."""
+    store.db.execute(
+        "INSERT INTO ledger (kind, id, rendered_hash, rendered_at, accepted_at, tried_at, record_id)"
+        " VALUES (?1, ?2, x'00', ?3, ?3, ?3, ?4) ON CONFLICT (kind, id) DO UPDATE SET rendered_hash = x'00',"
+        " rendered_delete = 0, accepted_delete = 0, accepted_at = max(accepted_at, 1), record_id = excluded.record_id",
+        (ref.kind.value, ref.id, now_ms, record_id),
+    )

@@ -1,0 +1,145 @@
+"""What the receiver should hold, page by page, for ``verify``; and what is asked for where it does not.
+
+Only objects at rest are looked at: accepted, not deleted since, with nothing pending. A repair is a request to render,
+which goes through the same lanes as every change. Use inside a store transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from random import Random
+from typing import NamedTuple
+
+from cdc.errors import RenderError
+from cdc.messages import ledger, render_queue
+from cdc.messages.dependencies import parse_refs
+from cdc.messages.ledger import Ledger
+from cdc.model import (
+    Action,
+    Comparison,
+    Drift,
+    Kind,
+    Message,
+    ObjectRef,
+    Reference,
+    Urgency,
+    parse_external_id,
+)
+from cdc.protocols import Mapper, RowReader
+from cdc.state.store import Store
+
+
+class Page(NamedTuple):
+    """Messages as they would be sent now. ``last``: the id to go on after, None after the last object of the kind."""
+
+    messages: list[Message]
+    last: int | str | None
+
+
+class Expected:
+    """Renders what was accepted once more. One instance per run: it knows the mapper and the rows."""
+
+    def __init__(self, store: Store, mapper: Mapper, rows: RowReader, namespace: str) -> None:
+        self._store = store
+        self._mapper = mapper
+        self._rows = rows
+        self._namespace = namespace
+        self._ledger = Ledger(store)
+
+    def page(self, kind: Kind, after: int | str | None, limit: int) -> Page:
+        """The next ``limit`` accepted objects of a kind past ``after`` (None: from the first one)."""
+        first = after if after is not None else "" if kind is Kind.GUEST else -1
+        found = self._store.db.execute(
+            "SELECT id FROM ledger WHERE kind = ? AND id > ? AND accepted_at > 0 AND accepted_delete = 0"
+            " ORDER BY id LIMIT ?",
+            (kind.value, first, limit),
+        ).fetchall()
+        messages = [self._message(ObjectRef(kind, object_id)) for (object_id,) in found]
+        last = found[-1][0] if len(found) == limit else None
+        return Page([message for message in messages if message is not None], last)
+
+    def somewhere(self, kind: Kind, random: Random) -> int | str | None:
+        """An id to begin a sample after; None where there is nothing to choose from."""
+        if kind is Kind.GUEST:
+            return f"{random.getrandbits(96):024x}"
+        row = self._store.db.execute(
+            "SELECT (SELECT id FROM ledger WHERE kind = ?1 ORDER BY id LIMIT 1),"
+            " (SELECT id FROM ledger WHERE kind = ?1 ORDER BY id DESC LIMIT 1)",
+            (kind.value,),
+        ).fetchone()
+        return random.randint(row[0] - 1, row[1]) if row[0] is not None else None
+
+    def _message(self, ref: ObjectRef) -> Message | None:
+        """None for an object that is not at rest or cannot be rendered: its next message tells."""
+        held = self._ledger.get(ref)
+        if held is None or self._is_pending(ref):
+            return None
+        try:
+            made = self._mapper.render(ref, self._rows)
+        except (RenderError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            return None
+        if made is None:
+            return None
+        ever = set(self._ledger.names(held.properties))
+        sent = ledger.sent_side(self._store, ref)
+        references = tuple(self._reference(other) for other in parse_refs(sent.accepted_refs))
+        return Message(
+            object_type=ref.object_type,
+            external_id=ref.external_id(self._namespace),
+            action=Action.UPSERT,
+            changed_at=held.accepted_at,
+            # an empty value is sent only for a property that ever held something
+            properties={name: text for name, text in made.properties.items() if text or name in ever},
+            record_id=held.record_id,
+            was_accepted=True,
+            references=references,
+        )
+
+    def _reference(self, ref: ObjectRef) -> Reference:
+        record_id = ledger.sent_side(self._store, ref).record_id
+        return Reference(ref.object_type, ref.external_id(self._namespace), record_id)
+
+    def _is_pending(self, ref: ObjectRef) -> bool:
+        pair = (ref.kind.value, ref.id)
+        return any(
+            self._store.db.execute(f"SELECT 1 FROM {table} WHERE kind = ? AND id = ?", pair).fetchone()
+            for table in ("outbox", "dirty", "dead_letter")
+        )
+
+    def extras(self, keys: Iterable[tuple[str, str]]) -> list[Comparison]:
+        """Of keys and record ids that the receiver listed: those of our namespace that no object of the shop has."""
+        found = []
+        for key, record_id in keys:
+            ref = self._ref(key)
+            if ref is None:
+                continue
+            held = self._ledger.get(ref)
+            if (held is None or held.accepted_at == 0 or held.accepted_delete) and not self._is_pending(ref):
+                found.append(Comparison(key, Drift.EXTRA, record_id=record_id))
+        return found
+
+    def _ref(self, key: str) -> ObjectRef | None:
+        if not key.startswith(f"{self._namespace}-"):
+            return None
+        try:
+            return parse_external_id(key, self._namespace)
+        except ValueError:
+            return None
+
+
+def repair(store: Store, namespace: str, comparisons: Sequence[Comparison], now_ms: int) -> int:
+    """Ask for what mends each of these; returns how many objects that is. What people merged is left as it is."""
+    count = 0
+    for one in comparisons:
+        if one.drift in (Drift.EQUAL, Drift.MERGED):
+            continue
+        ref = parse_external_id(one.external_id, namespace)
+        if one.drift is Drift.MISSING:
+            ledger.note_records(store, [(ref, "")])
+        elif one.drift is Drift.LINK_MISSING:
+            ledger.forget_links(store, ref)
+        elif one.drift is Drift.EXTRA:
+            ledger.note_stray(store, ref, one.record_id, now_ms)
+        render_queue.mark(store, ref, urgency=Urgency.HISTORY, force=True)
+        count += 1
+    return count
