@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cdc.cli.adopt import adopt
 from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, say, settings_of
 from cdc.errors import ConfigError
 from cdc.model import Action, Kind, ObjectRef, Rendered, parse_external_id
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from cdc.engine.engine import Engine
 
 app = typer.Typer(help="The mapping between the shop and HubSpot.", no_args_is_help=True)
+app.command("adopt")(adopt)
 
 
 @app.command("show")
