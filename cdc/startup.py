@@ -39,9 +39,10 @@ from cdc.snapshot.reader import RowLoader
 from cdc.source.binlog import BinlogSource
 from cdc.source.extension_tables import with_primary_keys
 from cdc.source.files import FilesSource
+from cdc.source.foreign_keys import foreign_keys
 from cdc.source.preflight import require
 from cdc.source.schemas import ServerSchemas
-from cdc.source.server import ServerIdentity, connect, current_position, foreign_keys
+from cdc.source.server import ServerIdentity, connect, current_position, mapped_errors
 from cdc.source.spill import room_in
 from mappers.mapping import MagentoMapping
 
@@ -152,8 +153,9 @@ def _open_binlog(
 ) -> Components:
     connection = connect(settings.source)
     try:
-        keys = foreign_keys(connection, settings.source.database, settings.source.table_prefix)
-        mapper = MagentoMapping(with_primary_keys(connection, settings.source, settings.mapping))
+        with mapped_errors(settings.source):
+            keys = foreign_keys(connection, settings.source.database, settings.source.table_prefix)
+            mapper = MagentoMapping(with_primary_keys(connection, settings.source, settings.mapping))
         # before the state is opened: it would empty a table for the sake of a column that is misspelt
         require(settings.source, with_between(mapper.tables, keys), mapper.attributes)
         engine = Engine(settings.state.dir, relay.mapper(mapper) if relay else mapper, keys, clock)
@@ -184,7 +186,8 @@ def _open_binlog(
             engine.close()
             raise
     finally:
-        connection.close()
+        if connection.open:
+            connection.close()
     return Components(
         engine=engine,
         keys=keys,
@@ -318,6 +321,8 @@ def is_gone(held: Position, source: BinlogSource) -> bool:
 def _log_end(settings: Settings) -> Position:
     connection = connect(settings.source)
     try:
-        return current_position(connection)
+        with mapped_errors(settings.source):
+            return current_position(connection)
     finally:
-        connection.close()
+        if connection.open:
+            connection.close()

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import pymysql
@@ -30,6 +31,7 @@ from cdc.settings.config import SourceSettings
 from cdc.source import dump, places
 from cdc.source.buffer import ReceiveBuffer
 from cdc.source.faults import fault_of
+from cdc.source.foreign_keys import ask_foreign_keys
 from cdc.source.schemas import ServerSchemas
 from cdc.source.server import (
     Connection,
@@ -137,7 +139,11 @@ class BinlogSource:
         specs = {self._settings.table_prefix + spec.name: spec for spec in self._tables}
         self._known = {schema.name: schema for schema in schemas}
         history = SchemaHistory(
-            self._schemas, database=self._settings.database, specs=specs, known=self._known.values()
+            self._schemas,
+            database=self._settings.database,
+            specs=specs,
+            known=self._known.values(),
+            case_sensitive=self.identity().case_sensitive,
         )
         told = history.ask_for_unknown()
         self._known.update({schema.name: schema for schema in told})
@@ -204,6 +210,7 @@ class BinlogSource:
                 start=begin,
                 known=self._known.values(),
                 repair_statements=self._settings.on_statement == "repair",
+                case_sensitive=self.identity().case_sensitive,
                 room=self._room,
             )
             self._decoder = decoder
@@ -239,7 +246,11 @@ class BinlogSource:
             for transaction in _decoded(decoder, buffer):
                 # By GTID the server begins at a file's start and tells how it skips what we have: no news.
                 is_news = transaction.changes or transaction.stale or transaction.schemas or transaction.xa
-                if is_news or _is_ahead(transaction.end, last):
+                if transaction.keys_of:
+                    keys = ask_foreign_keys(self._settings)
+                    yield replace(transaction, foreign_keys=keys)
+                    last = transaction.end
+                elif is_news or _is_ahead(transaction.end, last):
                     last = transaction.end
                     yield transaction
             if is_new:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import gzip
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -20,12 +20,13 @@ from cdc.binlog.decoder import LogDecoder
 from cdc.binlog.events import HEADER, HEADER_BYTES, MAGIC, MAGIC_ENCRYPTED
 from cdc.binlog.schema.columns import SchemaLookup
 from cdc.errors import LogFormatError, PositionLostError, SetupError
-from cdc.model import Position, Start, StartKind, TableSpec, Transaction
+from cdc.model import LSN_FILE_BITS, Position, Start, StartKind, TableSpec, Transaction
 
 _READ_BYTES: Final = 1 << 20
 _PACKED: Final = re.compile(r"\.(gz|zst)$")
 _FIRST_OFFSET: Final = len(MAGIC)
 _32_BITS: Final = 0xFFFFFFFF
+_LAST_NUMBER: Final = (1 << LSN_FILE_BITS) - 2
 
 
 class FilesSource:
@@ -108,7 +109,7 @@ class FilesSource:
 
 
 def matching_files(patterns: Sequence[str]) -> list[Path]:
-    """The files that these paths and globs name, by number, then by name. SetupError when one names none."""
+    """The files that these paths and globs name, by number. SetupError when one names none, or has no number."""
     found: dict[Path, None] = {}
     for pattern in patterns:
         paths = [Path(text) for text in glob.glob(pattern)]
@@ -117,17 +118,31 @@ def matching_files(patterns: Sequence[str]) -> list[Path]:
         found.update(dict.fromkeys(path for path in paths if not path.name.endswith(".index")))
     if not found:
         raise SetupError("source.files names no binlog file", hint="set source.files to binlog files or globs")
-    return sorted(found, key=_by_number)
+    return _in_order(found)
+
+
+def _in_order(paths: Iterable[Path]) -> list[Path]:
+    """By the number at the end of the name, which is a file's place in the log. SetupError where that is none."""
+    numbered: dict[int, Path] = {}
+    for path in paths:
+        number = log_name(path).rpartition(".")[2]
+        if not number.isascii() or not number.isdecimal() or "." not in log_name(path) or int(number) > _LAST_NUMBER:
+            raise SetupError(
+                f"{path} does not end in the number of a log file, which tells its place in the log",
+                hint="give the file a name as the server does: binlog.000001",
+            )
+        other = numbered.setdefault(int(number), path)
+        if other != path:
+            raise SetupError(
+                f"{other} and {path} have the same number, so that nobody can tell which comes first",
+                hint="name the files of one log in source.files, each once",
+            )
+    return [numbered[number] for number in sorted(numbered)]
 
 
 def log_name(path: Path) -> str:
     """The name the server gave it: ``binlog.000001`` for ``backup/binlog.000001.gz``."""
     return _PACKED.sub("", path.name)
-
-
-def _by_number(path: Path) -> tuple[int, str]:
-    number = log_name(path).rpartition(".")[2]
-    return int(number) if number.isdecimal() else 0, path.name
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -12,12 +12,15 @@ from typing import Final
 
 import pymysql
 
+from cdc.binlog.schema.history import versions_refused
 from cdc.errors import CdcError, SetupError, SourceDisconnectedError
 from cdc.model import CheckResult, TableSpec
 from cdc.settings.config import SourceSettings
 from cdc.source import dump
 from cdc.source.attributes import NO_ATTRIBUTES, Wanted, missing_attributes
+from cdc.source.replication import replication_findings
 from cdc.source.retention import DAY_S, read_expiry
+from cdc.source.schemas import versioned_tables
 from cdc.source.server import (
     Connection,
     ServerIdentity,
@@ -77,6 +80,7 @@ def _examine(
     yield _version(identity, settings)
     yield _tls(connection, settings)
     yield from _log(connection, identity, settings)
+    yield from replication_findings(connection, identity, settings)
     yield _format(connection)
     yield _image(connection)
     yield _metadata(connection)
@@ -214,6 +218,11 @@ def _tables(connection: Connection, settings: SourceSettings, tables: Sequence[T
             fault = mapped(error, settings)
             yield CheckResult("database", False, fault.message, fault.hint)
         return
+    spelled = _spelled(connection, settings.database)
+    if spelled:
+        text = f"source.database is {settings.database!r}, and the server calls that database {spelled!r}"
+        yield CheckResult("database", False, text, f"set source.database to {spelled!r}, as the log has it")
+        return
     held: dict[str, list[str]] = {}
     statement = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = %s"
     for table, column in rows(connection, statement, (settings.database,)):
@@ -228,9 +237,25 @@ def _tables(connection: Connection, settings: SourceSettings, tables: Sequence[T
     faults = [fault for fault in checks if fault is not None]
     if elsewhere:
         faults.insert(0, _split(settings, elsewhere))
+    versioned = versioned_tables(connection, settings.database)
+    for spec in present:
+        if settings.table_prefix + spec.name in versioned:
+            refused = versions_refused(settings.table_prefix + spec.name)
+            faults.append(CheckResult("tables", False, refused.message, refused.hint))
     yield from faults
     if not faults:
         yield CheckResult("tables", True, f"{len(present)} mapped tables in {settings.database!r}, all readable")
+
+
+def _spelled(connection: Connection, database: str) -> str:
+    """How the server spells the database's name; "" when that is how it was asked for, or when nobody can tell.
+
+    A server that does not tell names by case takes any spelling in a SELECT, and writes its own into the log.
+    """
+    names = [str(name) for (name,) in rows(connection, "SHOW DATABASES")]
+    if database in names:
+        return ""
+    return next((name for name in names if name.lower() == database.lower()), "")
 
 
 def _elsewhere(required: Sequence[TableSpec], present: Sequence[TableSpec]) -> list[TableSpec]:

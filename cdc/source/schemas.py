@@ -10,12 +10,14 @@ import pymysql
 
 from cdc.binlog.schema.column_definition import charset_of_collation
 from cdc.binlog.schema.columns import Column, Look
+from cdc.binlog.schema.history import versions_refused
 from cdc.errors import SourceDisconnectedError
-from cdc.source.server import Connection, current_position, rows, scalar
+from cdc.source.server import Connection, current_position, rows
 
 T = TypeVar("T")
 
-_COLLATION = "SELECT table_collation FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
+_TABLE = "SELECT table_collation, table_type FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
+_VERSIONED = "SYSTEM VERSIONED"
 
 _COLUMNS = """
 SELECT column_name, data_type, column_type, character_set_name, collation_name, is_nullable, column_default, column_key,
@@ -48,7 +50,7 @@ class ServerSchemas:
             return self._held[key]
 
     def look(self, database: str, table_with_prefix: str) -> Look | None:
-        """See ``DatedLookup``."""
+        """See ``DatedLookup``. Raises UnsupportedEventError for a table with system versioning."""
         key = (database, table_with_prefix)
         with self._lock:
             found = self._on_connection(lambda connection: _look(connection, *key), key[1])
@@ -91,9 +93,19 @@ class ServerSchemas:
 
 def _look(connection: Connection, database: str, table_with_prefix: str) -> Look | None:
     found = read_columns(connection, database, table_with_prefix)
-    collation = scalar(connection, _COLLATION, (database, table_with_prefix))
+    collation, kind = next(iter(rows(connection, _TABLE, (database, table_with_prefix))), (None, ""))
+    if kind == _VERSIONED:
+        raise versions_refused(table_with_prefix)
     charset = charset_of_collation(str(collation)) if collation else None
     return Look(found, charset, current_position(connection)) if found else None
+
+
+def versioned_tables(connection: Connection, database: str) -> set[str]:
+    """The tables of this database with MariaDB's system versioning. Raises PyMySQL's errors."""
+    found = rows(
+        connection, "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = %s", (database,)
+    )
+    return {str(name) for name, kind in found if kind == _VERSIONED}
 
 
 def read_columns(connection: Connection, database: str, table_with_prefix: str) -> tuple[Column, ...]:

@@ -1,4 +1,4 @@
-"""Talking to the database server: connecting, who it is, where its log stands, its foreign keys.
+"""Talking to the database server: connecting, who it is, where its log stands.
 
 PyMySQL connects, authenticates and negotiates TLS. Its errors are mapped here, once, to this project's: what an
 operator has to mend is a SetupError, what may pass by itself a SourceDisconnectedError. No message holds a password.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -18,7 +18,7 @@ from pymysql.connections import Connection as PyMySQLConnection
 from pymysql.cursors import Cursor
 
 from cdc.errors import CdcError, SetupError, SourceDisconnectedError
-from cdc.model import DeleteRule, ForeignKey, Position
+from cdc.model import Position
 from cdc.settings.config import SourceSettings, TlsMode
 from cdc.source.tls import CANNOT_LOAD, LOGIN_HANDLERS, tls_arguments
 
@@ -27,6 +27,13 @@ Flavor = Literal["mysql", "mariadb"]
 
 QUERY_TIMEOUT_S: Final = 300.0  # a chunk of a cold table on a busy disk takes seconds; a dead server must not hang us
 LOG_HEADER_BYTES: Final = 4  # a log file's first event lies behind its magic number
+
+_SESSION: Final = (
+    "SET time_zone = '+00:00', sql_select_limit = 18446744073709551615, sql_big_selects = 1"
+    " /*M!100101 , max_statement_time = 0 */ /*!50708 , max_execution_time = 0 */"
+)
+"""A server may limit every session's rows and seconds: what was cut off so would be taken for all there is. MariaDB
+passes over what is for MySQL 5.7 and newer."""
 
 # Error numbers: https://dev.mysql.com/doc/mysql-errors/8.4/en/ and https://mariadb.com/kb/en/mariadb-error-codes/
 _WRONG_PASSWORD = 1045
@@ -46,6 +53,7 @@ class ServerIdentity:
 
     ``server`` tells logs of different servers apart: MySQL's server_uuid, MariaDB's server_id as text (MariaDB has no
     uuid that outlives a new network card). ``gtid_enabled``: every transaction in the log carries a GTID.
+    ``case_sensitive``: names of databases and tables may differ by case alone (lower_case_table_names = 0).
     """
 
     flavor: Flavor
@@ -53,6 +61,7 @@ class ServerIdentity:
     version_text: str
     server: str
     gtid_enabled: bool
+    case_sensitive: bool
 
     def __str__(self) -> str:
         return f"{'MariaDB' if self.flavor == 'mariadb' else 'MySQL'} {'.'.join(map(str, self.version))}"
@@ -75,7 +84,7 @@ def connect(settings: SourceSettings, *, database: bool = True) -> Connection:
             database=settings.database if database else None,
             charset="utf8mb4",
             autocommit=True,
-            init_command="SET time_zone = '+00:00'",
+            init_command=_SESSION,
             connect_timeout=settings.connect_timeout_s,
             read_timeout=settings.connect_timeout_s,  # the handshake's answers
             write_timeout=settings.connect_timeout_s,
@@ -213,11 +222,13 @@ def read_identity(connection: Connection) -> ServerIdentity:
     """Ask the server who it is. Raises PyMySQL's errors."""
     text = str(scalar(connection, "SELECT VERSION()"))
     version = version_of(text)
+    case_sensitive = variable(connection, "lower_case_table_names") == "0"
     if "mariadb" in text.lower():
         server_id = scalar(connection, "SELECT @@GLOBAL.server_id")
-        return ServerIdentity("mariadb", version, text, str(server_id), gtid_enabled=True)
+        return ServerIdentity("mariadb", version, text, str(server_id), True, case_sensitive)
     server = variable(connection, "server_uuid") or ""
-    return ServerIdentity("mysql", version, text, server, gtid_enabled=variable(connection, "gtid_mode") == "ON")
+    has_gtids = variable(connection, "gtid_mode") == "ON"
+    return ServerIdentity("mysql", version, text, server, has_gtids, case_sensitive)
 
 
 def version_of(text: str) -> tuple[int, ...]:
@@ -279,66 +290,3 @@ def gtids_before(connection: Connection, identity: ServerIdentity, file: str, of
         return ""
     events = rows(connection, "SHOW BINLOG EVENTS IN %s LIMIT 2", (file,))
     return next((str(event[5]).replace("\n", "") for event in events if event[2] == "Previous_gtids"), "")
-
-
-# --------------------------------------------------------------------------------------------- foreign keys
-
-_KEYS = """
-SELECT table_name, constraint_name, column_name, referenced_table_name, referenced_column_name
-FROM information_schema.key_column_usage
-WHERE table_schema = %s AND referenced_table_schema = %s AND referenced_table_name IS NOT NULL
-ORDER BY table_name, constraint_name, ordinal_position"""
-
-_RULES = """
-SELECT table_name, constraint_name, delete_rule
-FROM information_schema.referential_constraints WHERE constraint_schema = %s"""
-
-_CONSTRAINT = re.compile(
-    r"^\s*CONSTRAINT `(?P<name>(?:[^`]|``)+)` FOREIGN KEY .*\)(?P<actions>[A-Z ]*),?$", re.MULTILINE
-)
-_ON_DELETE = re.compile(r"ON DELETE (CASCADE|SET NULL)")
-
-
-def foreign_keys(connection: Connection, database: str, prefix: str) -> tuple[ForeignKey, ...]:
-    """The CASCADE and SET NULL keys of one column within ``database``, names without ``prefix``.
-
-    Tables without the prefix are left out. Raises PyMySQL's errors.
-    """
-    columns: dict[tuple[str, str], list[tuple[str, str, str]]] = {}
-    for child, name, column, parent, parent_column in rows(connection, _KEYS, (database, database)):
-        if child.startswith(prefix) and parent.startswith(prefix):
-            columns.setdefault((child, name), []).append((column, parent, parent_column))
-    rules = _delete_rules(connection, database, columns)
-    keys = []
-    for (child, name), parts in columns.items():
-        rule = rules.get((child, name))
-        if rule in {"CASCADE", "SET NULL"} and len(parts) == 1:  # core has no others
-            column, parent, parent_column = parts[0]
-            keys.append(
-                ForeignKey(
-                    child.removeprefix(prefix), column, parent.removeprefix(prefix), parent_column, DeleteRule(rule)
-                )
-            )
-    return tuple(keys)
-
-
-def _delete_rules(
-    connection: Connection, database: str, names: Iterable[tuple[str, str]]
-) -> dict[tuple[str, str], str]:
-    """ON DELETE by (table, constraint).
-
-    MariaDB shows referential_constraints only to users with more than SELECT on the table; SHOW CREATE TABLE needs
-    SELECT alone.
-    """
-    rules = {(str(table), str(name)): str(rule) for table, name, rule in rows(connection, _RULES, (database,))}
-    for table in sorted({table for table, name in names if (table, name) not in rules}):
-        created = str(rows(connection, f"SHOW CREATE TABLE {quoted(database)}.{quoted(table)}")[0][1])
-        rules.update({(table, name): rule for name, rule in delete_rules_in(created)})
-    return rules
-
-
-def delete_rules_in(create_table: str) -> Iterator[tuple[str, str]]:
-    """(constraint, ON DELETE rule) of each foreign key in what SHOW CREATE TABLE prints; "" for other rules."""
-    for match in _CONSTRAINT.finditer(create_table):
-        rule = _ON_DELETE.search(match["actions"])
-        yield match["name"].replace("``", "`"), rule[1] if rule else ""

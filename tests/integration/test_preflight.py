@@ -11,9 +11,10 @@ from pydantic import SecretStr
 from cdc.errors import CdcError, SetupError, SourceDisconnectedError
 from cdc.model import DeleteRule, ForeignKey, TableSpec
 from cdc.settings.config import SourceSettings, TlsMode, TlsSettings
+from cdc.source.foreign_keys import foreign_keys
 from cdc.source.preflight import findings, require
 from cdc.source.schemas import ServerSchemas
-from cdc.source.server import connect, foreign_keys
+from cdc.source.server import connect
 from tests.integration.test_live_source import GRANTS, PASSWORD, USER, settings_for
 from tests.kit.servers import MariaDB, Server
 

@@ -15,7 +15,8 @@ from cdc.replica.load_state import Phase
 from cdc.settings.config import Settings
 from cdc.snapshot.loader import load_order
 from cdc.source.extension_tables import with_primary_keys
-from cdc.source.server import connect, foreign_keys, read_identity
+from cdc.source.foreign_keys import foreign_keys
+from cdc.source.server import connect, read_identity
 from cdc.startup import row_loader
 from mappers.mapping import MagentoMapping
 

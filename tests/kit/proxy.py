@@ -20,6 +20,7 @@ class Proxy:
         self._slice = slice_bytes
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
+        self.connections = 0  # how many were made
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._is_resetting = False
@@ -64,6 +65,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                self.connections += 1
                 server = socket.create_connection(("127.0.0.1", self._target))
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._open += [client, server]

@@ -17,7 +17,8 @@ from cdc.model import Absent, ForeignKey, ObjectType, Position, TableSpec, Trans
 from cdc.replica.cascades import with_between
 from cdc.settings.config import Settings
 from cdc.snapshot.reader import RowLoader
-from cdc.source.server import current_position, foreign_keys, read_identity
+from cdc.source.foreign_keys import foreign_keys
+from cdc.source.server import current_position, read_identity
 from cdc.startup import row_loader
 from mappers.mapping import MagentoMapping
 from tests.kit import schema

@@ -9,7 +9,8 @@ from cdc.errors import CdcError, PositionLostError, SetupError, SourceDisconnect
 from cdc.model import Position
 from cdc.settings.config import SourceSettings
 from cdc.source.faults import fault_of
-from cdc.source.server import delete_rules_in, mapped, version_of
+from cdc.source.foreign_keys import delete_rules_in
+from cdc.source.server import mapped, version_of
 
 AT = Position("binlog.000123", 4567)
 

@@ -125,3 +125,20 @@ def test_patterns_that_name_nothing_are_refused(tmp_path: Path) -> None:
     """Each path or glob must name a file."""
     with pytest.raises(SetupError, match="names no file"):
         matching_files([str(tmp_path / "nothing.*")])
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["shopday.bin"], "does not end in the number"), (["shopday"], "does not end in the number"),
+        (["7"], "does not end in the number"), (["binlog.20261130120000"], "does not end in the number"),
+        (["a.000001", "b.1"], "have the same number"), (["a.000001", "a.000001.gz"], "have the same number"),
+    ],
+)  # fmt: skip
+def test_files_whose_place_in_the_log_is_not_known_are_refused(tmp_path: Path, names: list[str], words: str) -> None:
+    """A file's number is its place in the log: without one, or with another's, changes would be taken for old."""
+    for name in names:
+        (tmp_path / name).write_bytes(MAGIC)
+
+    with pytest.raises(SetupError, match=words):
+        _source(*(tmp_path / name for name in names))
