@@ -180,6 +180,7 @@ def _open_binlog(
                     position, _ = _place_of_repair(settings, engine.tables, source, lost)
                     engine.moves.begin_anew(position, _all_stale(engine, lost))
                 engine.stale_tables.keep_schemas(source.know(engine.stale_tables.schemas_at(position)), position)
+                _follow_keys(engine, position)
                 engine.stale_tables.reopen()
                 engine.rendering.resume_mapping()
         except BaseException:
@@ -199,6 +200,14 @@ def _open_binlog(
     )
 
 
+def _follow_keys(engine: Engine, position: Position) -> None:
+    """Foreign keys that changed while nobody read the log: what their children lack is read again."""
+    stale = engine.key_changes.reopen()
+    if stale:
+        log.warning("foreign_keys_changed", tables=[one.table for one in stale], position=str(position))
+        engine.stale_tables.read_again(stale, position)
+
+
 def _without_repairs(transactions: Iterator[Transaction]) -> Iterator[Transaction]:
     """Files have no server that could tell what a definition did to rows: said, and gone on."""
     for transaction in transactions:
@@ -209,6 +218,8 @@ def _without_repairs(transactions: Iterator[Transaction]) -> Iterator[Transactio
                 reason=stale_table.reason,
                 position=str(transaction.end),
             )
+        if transaction.keys_of:
+            log.warning("foreign_keys_not_followed", tables=transaction.keys_of, position=str(transaction.end))
         yield replace(transaction, stale=()) if transaction.stale else transaction
 
 

@@ -49,6 +49,7 @@ class Engine:
         self.load = parts.load
         self.table_loads = parts.table_loads
         self.unread = parts.unread
+        self.key_changes = parts.key_changes
         self.applier = parts.applier
         self.feeds = parts.feeds
         self.renderer = parts.renderer

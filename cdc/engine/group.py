@@ -102,8 +102,9 @@ class GroupApplier:
             self._stale_tables.keep_schemas(transaction.schemas, transaction.end)
         due = prepared.due(parts.store, transaction, applied.lsn, is_replay=applied.is_replay)
         count = self._apply_all(due.changes, self._when(applied), first)
-        if due.stale and not applied.is_replay:  # a replay's were read again the first time
-            self._stale_tables.read_again(due.stale, transaction.end)
+        stale = [*due.stale, *parts.key_changes.follow(transaction, parts.mapper.tables)]
+        if stale and not applied.is_replay:  # a replay's were read again the first time
+            self._stale_tables.read_again(stale, transaction.end)
         self._take_feed(transaction)
         if parts.journal is not None:
             parts.journal.end()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cdc.engine.journal import Journal
+from cdc.engine.key_changes import KeyChanges
 from cdc.messages.renderer import Renderer
 from cdc.model import ForeignKey
 from cdc.protocols import Clock, Mapper
@@ -53,6 +54,7 @@ class Parts:
             with self.store.transaction():
                 self.table_loads.lay_out(self.tables)
         self.unread = Unread(self.store, can_read=has_server)
+        self.key_changes = KeyChanges(self.store, self.cascades)
         self.applier = Applier(self.store, self.rows, mapper, self.cascades, self.load, self.unread)
         self.resync = Resync(self.rows, self.applier, mapper)
         self.feeds = Feeds(self.store)
@@ -71,6 +73,7 @@ class Parts:
         self.load.reread()
         self.table_loads.reread()
         self.unread.reread()
+        self.key_changes.reread()
         self.published_rows = self.store.meta.published_rows
         if self.journal is not None:
             self.journal.clear()

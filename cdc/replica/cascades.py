@@ -41,10 +41,20 @@ class Cascades:
     """The foreign keys between tables that are kept, by parent table and by child table."""
 
     def __init__(self, specs: Sequence[TableSpec], keys: Iterable[ForeignKey]) -> None:
-        kept = {spec.name: spec for spec in specs}
+        self._kept = {spec.name: spec for spec in specs}
         self._reference = {spec.name for spec in specs if spec.reference or spec.keys_only}
+        self.keys: frozenset[ForeignKey] = frozenset()
+        """All of the shop's, those between other tables too."""
         self.of_parent: dict[str, list[ForeignKey]] = defaultdict(list)
         self.of_child: dict[str, list[ForeignKey]] = defaultdict(list)
+        self.follow(keys)
+
+    def follow(self, keys: Iterable[ForeignKey]) -> None:
+        """From now on these are the foreign keys. Those whose columns are not kept are left out."""
+        kept, keys = self._kept, tuple(keys)
+        self.keys = frozenset(keys)
+        self.of_parent.clear()
+        self.of_child.clear()
         for key in keys:
             if key.child not in kept or key.parent not in kept or key.child_column not in kept[key.child].columns:
                 continue

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final, Generic, TypedDict, TypeVar, overload
 from uuid import uuid4
@@ -107,6 +107,8 @@ class Meta:
     """What is known of the source's logs, for rows that do not arrive in its order: see cdc/kafka/row_order.py."""
     fed_ms = Value(0)
     """When something was last taken from a topic, or it was seen that there is nothing."""
+    foreign_keys = Value[Sequence[Mapping[str, str]] | None](None)
+    """The shop's foreign keys that are followed: see cdc/engine/key_changes.py; None before the first start."""
     is_topic_whole = Value(False)
     """Whether what was read of the relay's topic is the whole store."""
     topic_ids = Value[Mapping[str, str]]({})

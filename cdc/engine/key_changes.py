@@ -1,0 +1,95 @@
+"""Follows the shop's foreign keys through the log: what a parent's deletion does to its children may change any time.
+
+The server tells its keys as they are now, which may be later than the place that is read. So the children of every key
+that a definition touches are read again: whatever cascaded otherwise than we took it for is then as the shop has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Final
+
+from cdc.errors import StateError
+from cdc.model import DeleteRule, ForeignKey, StaleTable, TableSpec, Transaction
+from cdc.replica.cascades import Cascades, with_between
+from cdc.state.store import Store
+
+_REASON: Final = "a foreign key of it, or of a table above it, changed"
+
+
+class KeyChanges:
+    """The foreign keys that hold, as the state has them, and what a change of them makes stale."""
+
+    def __init__(self, store: Store, cascades: Cascades) -> None:
+        self._store = store
+        self._cascades = cascades
+
+    def reopen(self) -> list[StaleTable]:
+        """The state was opened with the keys that the server has now: the tables that may be wrong for what changed
+        since the state was left. Use inside a store transaction.
+        """
+        held = self._store.meta.foreign_keys
+        self._keep()
+        if held is None:
+            return []
+        return self._below(self._changed(_loaded(held)))
+
+    def follow(self, transaction: Transaction, mapped: Sequence[TableSpec]) -> list[StaleTable]:
+        """From this transaction on its keys hold; the tables that may be wrong for that. Use in a store transaction.
+
+        Raises StateError when a new key hangs on a column that the replica does not keep: a start makes it kept.
+        """
+        keys = transaction.foreign_keys
+        if keys is None:
+            return []
+        self._must_keep(with_between(mapped, keys))
+        before = self._cascades.keys
+        self._cascades.follow(keys)
+        self._keep()
+        changed = self._changed(before)
+        # A table that is renamed into place or made anew is stale for that already; one that is gone keeps its rows.
+        known = {stale.table for stale in transaction.stale} | {
+            one.table for one in transaction.schemas if not one.exists
+        }
+        return self._below(changed | (set(transaction.keys_of) - known))
+
+    def reread(self) -> None:
+        """The transaction was rolled back: the keys are those of before."""
+        held = self._store.meta.foreign_keys
+        if held is not None:
+            self._cascades.follow(_loaded(held))
+
+    def _keep(self) -> None:
+        keys = sorted(self._cascades.keys, key=lambda key: (key.child, key.child_column, key.parent))
+        self._store.meta.foreign_keys = [asdict(key) for key in keys]
+
+    def _changed(self, before: frozenset[ForeignKey]) -> set[str]:
+        """The tables that are kept, as their parents are, whose foreign keys are others than before."""
+        tables = self._store.tables
+        return {key.child for key in before ^ self._cascades.keys if key.child in tables and key.parent in tables}
+
+    def _below(self, children: Iterable[str]) -> list[StaleTable]:
+        """These tables, and those that their rows' deletions reach."""
+        found: dict[str, None] = {}
+        for child in sorted(children):
+            if child in self._store.tables:
+                found.update(dict.fromkeys([child, *sorted(self._cascades.below(child))]))
+        return [StaleTable(table, _REASON) for table in found]
+
+    def _must_keep(self, needed: Sequence[TableSpec]) -> None:
+        for spec in needed:
+            held = self._store.tables.get(spec.name)
+            lacking = sorted(set(spec.columns) - set(held.columns if held is not None else ()))
+            if lacking:
+                raise StateError(
+                    f"a new foreign key hangs on {spec.name}.{lacking[0]}, which the state does not hold yet",
+                    hint="start magento-cdc again: it reads that table anew, and goes on where it was",
+                )
+
+
+def _loaded(held: Iterable[Mapping[str, str]]) -> frozenset[ForeignKey]:
+    return frozenset(
+        ForeignKey(key["child"], key["child_column"], key["parent"], key["parent_column"], DeleteRule(key["rule"]))
+        for key in held
+    )
