@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cdc.engine.engine import Engine
 from cdc.model import ForeignKey, Position, Transaction
 from cdc.snapshot.reader import RowLoader
+from cdc.source.unlogged import UnloggedWatch
 
 OnState = Callable[[str, Mapping[str, object]], None]
 
@@ -23,3 +24,5 @@ class Components:
     end: Callable[[], Position | None]
     loader: RowLoader | None
     counters: Callable[[], Mapping[str, int]]
+    unlogged: UnloggedWatch | None = None
+    """Looks for rows that the log never told of; None where there is no server."""

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -23,6 +24,7 @@ from cdc.clock import SystemClock
 from cdc.collector import tune_collector
 from cdc.components import Components
 from cdc.delivery.engine import Delivery
+from cdc.engine.row_check import compare_rows
 from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.errors import CdcError, SourceDisconnectedError
 from cdc.members.leadership import Leadership
@@ -158,6 +160,9 @@ class Daemon:
         if self._settings.source.kind == "binlog":
             self._view.retention = RetentionWatch(self._settings.source, self._view.applied_file, self._stop_reading)
             self._view.retention.start()
+        if parts.unlogged is not None:
+            self._view.unlogged = parts.unlogged
+            parts.unlogged.begin(partial(compare_rows, self._state))
         side = [
             tasks.create_task(self._watched(self._delivery.run(), "delivery")),
             tasks.create_task(self._watched(self._refresh(), "refresh")),

@@ -36,6 +36,7 @@ from cdc.replica.load_state import Phase
 from cdc.settings.config import Settings
 from cdc.settings.plain import plain_connections
 from cdc.snapshot.reader import RowLoader
+from cdc.snapshot.samples import RowSamples
 from cdc.source.binlog import BinlogSource
 from cdc.source.extension_tables import with_primary_keys
 from cdc.source.files import FilesSource
@@ -44,6 +45,7 @@ from cdc.source.preflight import require
 from cdc.source.schemas import ServerSchemas
 from cdc.source.server import ServerIdentity, connect, current_position, mapped_errors
 from cdc.source.spill import room_in
+from cdc.source.unlogged import UnloggedWatch
 from mappers.mapping import MagentoMapping
 
 log = structlog.get_logger(__name__)
@@ -197,6 +199,9 @@ def _open_binlog(
         end=lambda: _log_end(settings),
         loader=loader,
         counters=lambda: source.counters,
+        unlogged=UnloggedWatch(
+            settings.source, engine.tables, RowSamples(row_loader(settings, engine.tables, identity)), stop
+        ),
     )
 
 

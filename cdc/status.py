@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cdc.members.leadership import Leadership
     from cdc.snapshot.loader import Loader
     from cdc.source.retention import RetentionWatch
+    from cdc.source.unlogged import UnloggedWatch
 
 HUNG_S = 60.0  # a thread that has not turned for this long hangs; far over the longest commit on a slow disk
 
@@ -75,6 +76,7 @@ class DaemonView:
         self.loader: Loader | None = None
         self.leadership: Leadership | None = None
         self.retention: RetentionWatch | None = None
+        self.unlogged: UnloggedWatch | None = None
         self._held: dict[str, Any] = {}
 
     def attach(self, state: StateThread, delivery: Output) -> None:
@@ -103,6 +105,8 @@ class DaemonView:
         warnings = [f"shop: {what}, its last values stay" for what in self._held.get("missing", ())]
         if self.retention is not None and self.retention.warning:
             warnings.append(self.retention.warning)
+        if self.unlogged is not None and self.unlogged.warning:
+            warnings.append(self.unlogged.warning)
         return not reasons, [*reasons, *warnings]
 
     def role(self) -> str:
@@ -123,6 +127,7 @@ class DaemonView:
                 "state": self._source.name,
                 "read_lag_s": round(self._source.read_lag_s, 3),
                 "retention_left_h": self.retention.hours if self.retention else None,
+                "rows_not_in_log": len(self.unlogged.found) if self.unlogged else 0,
             },
             "queue": {"transactions": len(self._queue), "bytes": self._queue.bytes},
             "log": {"dropped_lines": dropped_lines()},

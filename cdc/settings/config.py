@@ -92,6 +92,9 @@ class SourceSettings(SettingsSection):
     retention_warning_h: Annotated[float, Field(ge=0)] = Field(
         24.0, description="warn when the server purges the log file that is still needed within so many hours"
     )
+    unlogged_check_s: Seconds = Field(
+        60.0, description="how often a few rows of the shop are compared with what its log told, seconds"
+    )
     queue_mb: Annotated[int, Field(ge=1)] = Field(32, description="decoded transactions that may wait, MB of memory")
     max_transaction_mb: Annotated[int, Field(ge=1)] = Field(
         16, description="a transaction whose changes take more MB of memory waits in a file in state.dir"

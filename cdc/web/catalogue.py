@@ -44,6 +44,7 @@ Gauge = Literal[
     "queue_transactions",
     "read_lag_seconds",
     "retention_left_hours",
+    "rows_not_in_log",
     "load_rows",
     "load_done",
     "stale_tables",
@@ -111,6 +112,9 @@ GAUGES: Final[Mapping[Gauge, Meaning]] = {
     "read_lag_seconds": Meaning("Now minus the commit time of the transaction read last, when it was read."),
     "retention_left_hours": Meaning(
         "Hours until the server purges the log file that is still needed; +Inf while it is the newest, or never is."
+    ),
+    "rows_not_in_log": Meaning(
+        "Rows of the sample that the shop has and its log never told of; more than 0 means that changes are lost."
     ),
     "load_rows": Meaning("Rows that loads of whole tables have read since the start."),
     "load_done": Meaning("1 when the replica is complete."),

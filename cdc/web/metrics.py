@@ -40,6 +40,7 @@ _LEVELS: Final[Mapping[catalogue.Gauge, tuple[str, ...]]] = {
     "queue_transactions": ("queue", "transactions"),
     "read_lag_seconds": ("source", "read_lag_s"),
     "load_rows": ("load", "rows"),
+    "rows_not_in_log": ("source", "rows_not_in_log"),
     "stale_tables": ("stale", "tables"),
     "relay_waiting_bytes": ("delivery", "waiting_bytes"),
     "relay_waiting_pieces": ("delivery", "waiting_pieces"),

@@ -258,3 +258,25 @@ def test_a_connection_that_is_lost_during_the_start_is_tried_again(
             wait_until(lambda: daemon.ask("/ready")["ready"], 30, "the daemon is ready")
             assert daemon.stop() == 0
         assert "Traceback" not in (tmp_path / "run.log").read_text(encoding="utf-8")
+
+
+def test_rows_that_the_log_never_told_of_are_noticed(rig: Rig) -> None:
+    """sql_log_bin = 0, or whatever else keeps a change out of the log: ``/ready`` says so, and is quiet otherwise."""
+    rig.toml = rig.toml.replace("[source]", "[source]\nunlogged_check_s = 0.2", 1)
+    with rig.daemon() as daemon:
+        daemon.start()
+        play(rig.shop, seed=57)
+        rig.wait_for_equality()
+        time.sleep(3)  # a dozen looks
+        assert daemon.ask("/ready")["reasons"] == []
+        rig.server.run(
+            "SET SESSION sql_log_bin = 0",
+            "UPDATE customer_entity SET firstname = 'Unlogged' ORDER BY entity_id DESC LIMIT 1",
+            database=rig.database,
+        )
+        wait_until(lambda: "never told of" in str(daemon.ask("/ready")["reasons"]), 30, "the row is noticed")
+        assert daemon.ask("/ready")["ready"]
+        assert "rows_not_in_log" in [line["event"] for line in daemon.lines()]
+        rig.server.run("UPDATE customer_entity SET lastname = 'Logged'", database=rig.database)
+        wait_until(lambda: daemon.ask("/ready")["reasons"] == [], 30, "the log has told of the row")
+        assert daemon.stop() == 0

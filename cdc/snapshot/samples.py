@@ -1,0 +1,27 @@
+"""Rows of a sample, with the place in the log by which they were so: what ``cdc/source/unlogged.py`` compares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cdc.model import Cells, FetchByKey, Position
+from cdc.snapshot.reader import RowLoader
+
+
+class RowSamples:
+    """Reads samples with a row loader of its own; used by one thread."""
+
+    def __init__(self, loader: RowLoader) -> None:
+        self._loader = loader
+
+    def read(self, fetches: Sequence[FetchByKey]) -> tuple[Sequence[tuple[str, Sequence[Cells]]], Position]:
+        """The rows that these name, and the snapshot's own place, or where the log ended behind it.
+
+        Raises SourceDisconnectedError, SetupError.
+        """
+        read, snapshot = self._loader.by_key(fetches)
+        return read, snapshot.safe if snapshot.exact else self._loader.position()
+
+    def close(self) -> None:
+        """Close the connection. May be called twice."""
+        self._loader.close()
