@@ -12,7 +12,7 @@ from aiohttp import web
 from cdc.errors import SetupError
 from sinks.sandbox.app import JUDGE_DELAY_MS, make_app
 from sinks.sandbox.crm.account import CrmAccount
-from sinks.sandbox.crm.gate import CrmRuntime, runtime_of
+from sinks.sandbox.crm.gate import TOKEN, CrmRuntime, runtime_of
 from sinks.sandbox.store import SandboxStore
 
 
@@ -41,15 +41,17 @@ async def start(
     judge_delay_ms: int = JUDGE_DELAY_MS,
     strict: bool = False,
     account: CrmAccount | None = None,
+    access_token: str = TOKEN,
     record: Path | None = None,
     allow_hosts: Iterable[str] = (),
 ) -> SandboxServer:
     """Listen on ``port`` (0: a free one); the rest as ``make_app`` says. SetupError if the port cannot be had.
 
-    ``account``: what the CRM holds (a new one, if None). ``record``: a file that gets every CRM exchange.
+    ``account``: what the CRM holds (a new one, if None). ``access_token``: what its paths take.
+    ``record``: a file that gets every CRM exchange.
     """
     held = store if store is not None else SandboxStore()
-    crm = runtime_of(lambda: held.watch, account)
+    crm = runtime_of(lambda: held.watch, account, access_token)
     if record is not None:
         _record(crm, record)
     app = make_app(

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +38,28 @@ def test_the_exit_code_says_whether_the_rules_were_kept(lsns: tuple[int, ...], c
     assert process.returncode == code
     assert "2 messages accepted" in words
     assert ("changed_at_not_rising: CONTACT c1" in words) == bool(code)
+
+
+def test_crm_rules_count_too_and_calls_are_recorded(tmp_path: Path) -> None:
+    """A record that nobody finds by key breaks a rule; the file has the call and its answer, and never the token."""
+    recorded = tmp_path / "exchanges.jsonl"
+    command = [str(COMMAND), "sandbox", "--port", "0", "--strict", "--record", str(recorded)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        found = re.search(r"http://[0-9.:]+", process.stderr.readline())
+        assert found
+        body = json.dumps({"properties": {"email": "ann@example.com"}}).encode()
+        headers = {"Authorization": "Bearer sandbox", "Content-Type": "application/json"}
+        request = urllib.request.Request(f"{found[0]}/crm/objects/2026-09/contacts", body, headers)
+        urllib.request.urlopen(request, timeout=10).close()
+        process.send_signal(signal.SIGTERM)
+        _, words = process.communicate(timeout=20)
+
+    assert process.returncode == 1
+    assert "1 CRM calls, 1 rules of sending broken" in words
+    assert "record_without_key: CONTACT" in words
+    line = json.loads(recorded.read_text())
+    assert (line["method"], line["path"], line["status"]) == ("POST", "/crm/objects/2026-09/contacts", 201)
+    assert json.loads(line["answer"])["properties"]["email"] == "ann@example.com"
+    assert "Bearer" not in recorded.read_text()
+    assert recorded.stat().st_mode & 0o777 == 0o600

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cdc.model import ObjectType
+from tests.kit.canary import API_KEY
 from tests.kit.sandbox import SandboxThread
 
 hubspot = pytest.importorskip("hubspot", reason="hubspot-api-client is not installed: make setup installs it")
@@ -31,7 +32,7 @@ def sandbox() -> Iterator[SandboxThread]:
 @pytest.fixture
 def client(sandbox: SandboxThread) -> Any:
     """The official client with the sandbox's token."""
-    return hubspot.HubSpot(access_token="sandbox", host=sandbox.url)
+    return hubspot.HubSpot(access_token=API_KEY, host=sandbox.url)
 
 
 def make_key(client: Any, kind: str, group: str) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
 import threading
 import urllib.request
+from pathlib import Path
 
 from cdc.model import ObjectType
 from sinks.sandbox.crm.gate import CrmRuntime
@@ -14,6 +16,12 @@ from sinks.sandbox.server import SandboxServer, start
 from tests.kit.canary import API_KEY
 from tests.kit.daemon import fetch
 from tests.kit.full_render import State, living
+
+
+def recording() -> Path | None:
+    """The file that every sandbox of this test run writes its CRM exchanges to, if SANDBOX_RECORD names one."""
+    name = os.environ.get("SANDBOX_RECORD", "")
+    return Path(name) if name else None
 
 
 class SandboxThread:
@@ -28,7 +36,7 @@ class SandboxThread:
 
     @staticmethod
     async def _start() -> SandboxServer:
-        return await start(api_key=API_KEY, strict=True)
+        return await start(api_key=API_KEY, access_token=API_KEY, strict=True, record=recording())
 
     @property
     def crm(self) -> CrmRuntime:

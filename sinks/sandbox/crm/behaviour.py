@@ -60,6 +60,10 @@ class Behaviour:
     """Unconfirmed: a line item is associated with a second deal."""
     gdpr_blocks_email: bool = False
     """Unconfirmed: the address of a contact that GDPR delete removed is blocked, as one that matched nobody is."""
+    sku_is_unique: bool = True
+    """Weakly confirmed: a product's ``hs_sku`` belongs to one product only, and names it as ``idProperty``."""
+    read_lag_ms: int = 0
+    """Unconfirmed: how long a read does not see a new record."""
     results_in_input_order: bool = False
     """HubSpot gives results in an order of its own."""
     search_lag_ms: int = 2000

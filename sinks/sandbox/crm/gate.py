@@ -66,9 +66,13 @@ class CrmRuntime:
 
 @dataclass(slots=True)
 class CallNote:
-    """What a handler tells about its call: for the log, and for forgiving a repetition if the answer is lost."""
+    """What a handler tells about its call: for the log, and for forgiving a repetition if the answer is lost.
+
+    ``fault``: the kind of fault on demand that hit the call.
+    """
 
     inputs: int = 0
+    fault: str = ""
     written: list[Written] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
 
@@ -126,7 +130,7 @@ async def crm_requests(request: web.Request, handler: Handler) -> web.StreamResp
         runtime.watch.land(names, way)
     if is_cut or request.transport is None or request.transport.is_closing():
         runtime.watch.unanswered(call_note.written, call_note.links)
-    _log(request, runtime, raw, response, 0 if is_cut else response.status, started_ms, call_note.inputs)
+    _log(request, runtime, raw, response, 0 if is_cut else response.status, started_ms, call_note)
     if is_cut and request.transport is not None:
         request.transport.abort()
     return response
@@ -149,6 +153,7 @@ async def _pass(
         runtime.watch.call(429, f"{request.method} {request.path}", runtime.account.now_ms())
         return _too_many(limited.policy, limited.headers), False
     fault = runtime.faults.next(request.path)
+    call_note.fault = fault.kind if fault is not None else ""
     if fault is not None and not fault.is_after and fault.kind != "omit":
         response, is_cut = await _faulty(request, runtime, fault)
     else:
@@ -257,7 +262,7 @@ def _log(
     response: web.Response,
     status: int,
     started_ms: int,
-    inputs: int,
+    call_note: CallNote,
 ) -> None:
     answer = response.body if isinstance(response.body, bytes) and status else b""
     query = {name: value for name, value in request.query.items() if name != "hapikey"}
@@ -271,7 +276,7 @@ def _log(
         request.path,
         query,
         status,
-        inputs,
+        call_note.inputs,
         shortened(raw),
         shortened(answer),
     )
@@ -284,6 +289,7 @@ def _log(
             "query": query,
             "request": raw.decode("utf-8", "replace"),
             "status": status,
+            "fault": call_note.fault,
             "answer": answer.decode("utf-8", "replace"),
         }
     )

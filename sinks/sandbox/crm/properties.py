@@ -95,12 +95,14 @@ class PropertyBook:
         """Properties whose values are unique; an archived one still counts, as it may come back."""
         if kind not in self._unique:
             self._unique[kind] = tuple(found.name for found in self.all[kind].values() if found.is_unique)
-        return self._unique[kind]
+        names = self._unique[kind]
+        if kind is ObjectType.PRODUCT and not self._behaviour.sku_is_unique:
+            return tuple(name for name in names if name != "hs_sku")
+        return names
 
     def is_unique(self, kind: ObjectType, name: str) -> bool:
         """Whether records can be named by this property's value."""
-        found = self.used(kind, name)
-        return found is not None and found.is_unique
+        return self.used(kind, name) is not None and name in self.unique_names(kind)
 
     def get(self, kind: ObjectType, name: str, now_ms: int, *, archived: bool = False) -> Property:
         """What a read of one definition gives; a new one shows up only after the account's delay."""

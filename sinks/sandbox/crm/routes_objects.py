@@ -94,11 +94,21 @@ def find_record(
         if not account.properties.is_unique(kind, name):
             type_id = TYPES[kind].type_id
             raise refuse(f"Unable to perform read by non-unique {type_id} property {name}")
-        if not archived:
-            return account.records.find(kind, name, record_id)
-        binned = account.records.bin[kind].values()
-        return next((record for record in binned if record.properties.get(name) == record_id), None)
-    return account.records.bin[kind].get(record_id) if archived else account.records.get(kind, record_id)
+        if archived:
+            binned = account.records.bin[kind].values()
+            return next((record for record in binned if record.properties.get(name) == record_id), None)
+        return _seen(account, account.records.find(kind, name, record_id))
+    if archived:
+        return account.records.bin[kind].get(record_id)
+    return _seen(account, account.records.get(kind, record_id))
+
+
+def _seen(account: CrmAccount, record: Record | None) -> Record | None:
+    """The record, unless it is so new that a read does not see it yet."""
+    lag_ms = account.behaviour.read_lag_ms
+    if record is not None and lag_ms and account.now_ms() < record.created_ms + lag_ms:
+        return None
+    return record
 
 
 def _names(raw: Any) -> Sequence[str]:

@@ -121,7 +121,7 @@ def property_json(account: CrmAccount, kind: ObjectType, found: Property) -> dic
         "displayOrder": found.display_order,
         "calculated": False,
         "externalOptions": False,
-        "hasUniqueValue": found.is_unique,
+        "hasUniqueValue": found.name in account.properties.unique_names(kind),
         "hidden": found.is_hidden,
         "hubspotDefined": found.is_hubspots,
         "formField": found.is_form_field,

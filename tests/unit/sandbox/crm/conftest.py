@@ -9,12 +9,13 @@ import pytest
 
 from sinks.sandbox.server import start
 from tests.kit.crm_client import Client
+from tests.kit.sandbox import recording
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
     """A new account."""
-    server = await start(auto_judge=False)
+    server = await start(auto_judge=False, record=recording())
     async with aiohttp.ClientSession() as session:
         yield Client(server, session)
     await server.close()

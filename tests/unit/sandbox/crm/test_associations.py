@@ -117,6 +117,8 @@ async def test_one_pair_by_put(client: Client) -> None:
     status, body = await client.call("PUT", f"{path}/{contact}")
     assert (status, len(body["results"])) == (200, 2)
     assert (await client.call("PUT", f"{path}/1"))[0] == 400
+    _, shown = await client.call("GET", f"/crm/objects/{V}/deals/{deal}/associations/contacts")
+    assert [one["toObjectId"] for one in shown["results"]] == [contact]
     assert (await client.call("DELETE", f"/crm/objects/{V}/deals/{deal}/associations/contacts/{contact}"))[0] == 204
     assert await read(client, "deals/contacts", deal) == []
 

@@ -263,6 +263,29 @@ async def test_pages_lead_through_all_records(client: Client) -> None:
     assert seen == made
 
 
+async def test_a_sku_may_belong_to_several_products(client: Client) -> None:
+    """Uniqueness of ``hs_sku`` is weakly confirmed, so an account can be without it."""
+    client.crm.account.behaviour.sku_is_unique = False
+    for _ in range(2):
+        await client.make("products", name="Bag", hs_sku="24-MB01")
+    _, body = await client.call("GET", f"/crm/properties/{V}/products/hs_sku")
+    assert body["hasUniqueValue"] is False
+    asked = {"properties": [], "propertiesWithHistory": [], "idProperty": "hs_sku"}
+    assert (await client.objects("products", "read", {"id": "24-MB01"}, **asked))[0] == 400
+
+
+async def test_a_read_may_not_see_a_new_record_yet(client: Client) -> None:
+    """Nobody has confirmed that a sender reads its own writes; writes see them at once."""
+    now_ms = client.crm.account.now_ms()
+    client.crm.account.now_ms = lambda: now_ms
+    client.crm.account.behaviour.read_lag_ms = 1000
+    held = await client.make("contacts", email="ann@example.com")
+    assert (await client.call("GET", f"/crm/objects/{V}/contacts/{held}"))[0] == 404
+    assert (await client.objects("contacts", "update", {"id": held, "properties": {"city": "Ulm"}}))[0] == 200
+    now_ms += 1000
+    assert (await client.call("GET", f"/crm/objects/{V}/contacts/{held}"))[0] == 200
+
+
 async def test_the_search_index_trails_behind(client: Client) -> None:
     """A new record is not found, a changed one is found by its old value, until the index has caught up."""
     now_ms = client.crm.account.now_ms()

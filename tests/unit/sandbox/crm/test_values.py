@@ -127,6 +127,15 @@ async def test_an_archived_property_does_not_exist(client: Client) -> None:
     assert (await shown())["properties"]["magento_group"] == "Retail"
 
 
+async def test_a_value_that_was_normalised_is_told(client: Client) -> None:
+    """The result carries the warning; what is stored is what the warning says."""
+    status, body = await client.call(
+        "POST", f"/crm/objects/{V}/deals", {"properties": {"dealname": "#1", "closedate": "1796040000"}}
+    )
+    assert (status, body["properties"]["closedate"]) == (201, "2026-11-30T12:00:00Z")
+    assert [warning["category"] for warning in body["warnings"]] == ["PROPERTY_VALUE_NORMALIZED"]
+
+
 async def test_numbers_are_taken_and_come_back_as_texts(client: Client) -> None:
     """JSON numbers and booleans are no fault; null is."""
     properties = {"name": "Bag", "price": 34.5}
