@@ -60,6 +60,9 @@ class CrmWatch:
             elif not item.changed and not self._is_forgiven((kind.value, item.record.id)):
                 self.note("write_without_change", kind, name, "every value was there already", now_ms)
             self.linked(item.links, now_ms)
+            product = item.changed.get("hs_product_id", "") if kind is ObjectType.LINE_ITEM else ""
+            if product and records.get(ObjectType.PRODUCT, product) is None:
+                self.note("line_before_product", kind, name, f"product {product} does not exist", now_ms)
 
     def _created(self, records: Records, kind: ObjectType, record: Record, now_ms: int) -> None:
         key = record.properties.get(self.key_property, "")

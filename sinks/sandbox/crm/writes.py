@@ -20,6 +20,7 @@ from sinks.sandbox.crm.refusals import (
     NOT_FOUND,
     CrmRefusalError,
     Problem,
+    ValueProblem,
     missing_properties,
     refuse,
     values_problem,
@@ -198,6 +199,14 @@ class Writer:
             texts = {**self._defaults(call.kind), **texts}
         # A stage is judged by the pipeline that the record will have.
         checked = check_values(texts, lambda name: self._rule_of(call.kind, name, {**held, **texts}), self._behaviour)
+        product = checked.values.get("hs_product_id", "") if call.kind is ObjectType.LINE_ITEM else ""
+        if (
+            product
+            and self._behaviour.unknown_product_is_refused
+            and not self._records.get(ObjectType.PRODUCT, product)
+        ):
+            text = f"Product {product} does not exist"
+            checked.problems.append(ValueProblem("hs_product_id", "INVALID_PRODUCT_ID", text))
         if checked.problems:
             raise CrmRefusalError(values_problem(checked.problems, self._portal_id))
         stage = checked.values.get("lifecyclestage")
