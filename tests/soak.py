@@ -15,6 +15,7 @@ import time
 PLACES = (
     "tests/acceptance",
     "tests/integration/test_members.py",
+    "tests/integration/test_statement_corpus.py",
     "tests/unit",
 )
 

@@ -6,6 +6,7 @@ Run again only when a target takes its input in another form; what fuzzing finds
 from __future__ import annotations
 
 import hashlib
+import random
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from cdc.binlog.compressed import payload_events
 from cdc.binlog.events import HEADER, EventType
 from tests.kit.servers import MariaDB, MySQL, Server
+from tests.kit.statements import ANSI, CHARSETS, NO_BACKSLASH, script
 
 CORPUS = Path(__file__).parent / "corpus"
 _MOST_BYTES = 1500
@@ -36,12 +38,22 @@ _SETTINGS = {
 
 def main() -> None:
     """Write the seeds of all targets."""
+    _spell()
     for kind in (MariaDB, MySQL):
         with kind({"binlog_row_metadata": "FULL"}) as server:
             for settings in ((), _SETTINGS[server.flavor]):
                 _work(server, settings)
             for path in server.binlog_files():
                 _cut(path.read_bytes(), is_mariadb=server.flavor == "mariadb")
+
+
+def _spell() -> None:
+    """Statements in many spellings; the first byte says under which mode and character set."""
+    draw = random.Random(5)
+    spelled = script(draw, is_mariadb=True, database="shop")
+    for number, (session, statement) in zip(range(40), spelled, strict=False):
+        mode = (ANSI in session.sql_mode) | (NO_BACKSLASH in session.sql_mode) << 1 | (number & 1) << 2
+        _put("words", bytes([mode | list(CHARSETS).index(session.charset) << 3]) + statement)
 
 
 def _work(server: Server, settings: tuple[str, ...]) -> None:

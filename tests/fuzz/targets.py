@@ -22,6 +22,7 @@ from cdc.binlog.rows.metadata import read_metadata
 from cdc.binlog.rows.table_map import read_table_map
 from cdc.binlog.schema.query import read_statement
 from cdc.binlog.schema.row_layout import make_row_layout
+from cdc.binlog.schema.tokens import ANSI_QUOTES, NO_BACKSLASH_ESCAPES, Dialect, cut
 from cdc.binlog.values.charsets import text_decoder
 from cdc.binlog.values.json_binary import json_text
 from cdc.errors import SourceDisconnectedError, SourceStoppedError, UnsupportedEventError
@@ -35,6 +36,7 @@ THINGS: Final = TableSpec("things", ("id",), ("id", "note"))
 WIDE: Final = TableSpec("things", ("c0",), tuple(f"c{number}" for number in range(12)))
 _WIDE_NAMES: Final = [f"c{number}" for number in range(12)]
 _CHARSETS: Final = ("latin1", "gb18030", "ujis", "big5", "sjis", "utf32", "utf16le", "ucs2", "utf8mb4", "swe7")
+_CLIENT_CHARSETS: Final = ("utf8mb4", "latin1", "gbk", "big5", "sjis", "cp932", "gb18030", "eucjpms", "swe7", None)
 
 
 def decoder(spec: TableSpec = THINGS) -> LogDecoder:
@@ -258,10 +260,26 @@ def statement(raw: bytes) -> None:
     _changes(log.events)
 
 
+def words(raw: bytes) -> None:
+    """A statement under any sql_mode and character set: once it could be cut, an open quote behind it is seen."""
+    if not raw:
+        return
+    mode = (ANSI_QUOTES if raw[0] & 1 else 0) | (NO_BACKSLASH_ESCAPES if raw[0] & 2 else 0)
+    charset = _CLIENT_CHARSETS[(raw[0] >> 3) % len(_CLIENT_CHARSETS)]
+    dialect = Dialect(mode, charset, is_mariadb=bool(raw[0] & 4))
+    text = raw[1:]
+    found = cut(text, dialect)
+    read_statement("shop", text, dialect)
+    if found.is_whole:
+        assert cut(text + b"\n", dialect) == found
+        for quote in (b"'", b'"', b"`", b"/*", b"/*!"):
+            assert not cut(text + b"\n" + quote, dialect).is_whole, quote
+
+
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     target.__name__: target
     for target in (
-        file, packets, events, rows_event, rows, table_map, metadata, json, text, gtids, compressed, statement
+        file, packets, events, rows_event, rows, table_map, metadata, json, text, gtids, compressed, statement, words
     )
 }  # fmt: skip
 """By name; the folders of the corpus are called so."""

@@ -16,7 +16,7 @@ from cdc.source.preflight import findings, require
 from cdc.source.schemas import ServerSchemas
 from cdc.source.server import connect
 from tests.integration.test_live_source import GRANTS, PASSWORD, USER, settings_for
-from tests.kit.servers import MariaDB, Server
+from tests.kit.servers import MariaDB, Option, Server
 
 CUSTOMER = TableSpec("customer_entity", key=("entity_id",), columns=("entity_id", "email"))
 ORDER = TableSpec(
@@ -266,3 +266,55 @@ def test_schemas_survive_a_cut_connection_and_forget_on_demand(server: Server, s
     assert len(opened) == 2
     assert schemas.columns(shop.database, "nothing") is None
     schemas.close()
+
+
+def test_a_replica_that_does_not_write_what_it_replicates_is_refused(server: Server, database: str) -> None:
+    """Its log has none of the changes, whatever was configured, running or not, and whoever may look."""
+    own = type(server)({"log_replica_updates" if server.flavor == "mysql" else "log_slave_updates": "OFF"})
+    with own as replica:
+        shop = a_shop(replica)
+        require(shop, TABLES)
+        replica.run(
+            "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1"
+            if server.flavor == "mysql"
+            else "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = 1"
+        )
+        if server.flavor == "mariadb":  # without this grant only running threads are seen
+            replica.run(f"GRANT SLAVE MONITOR ON *.* TO '{USER}'@'%'")
+        error = the_fault(shop)
+    assert "is a replica" in error.message
+    assert "= ON into the server's configuration" in error.hint
+
+
+def test_a_replica_that_leaves_the_shop_out_is_refused(server: Server) -> None:
+    """A filter of databases is a fault; one of tables is a warning, as it may be about others."""
+    name = "log_replica_updates" if server.flavor == "mysql" else "log_slave_updates"
+    options: dict[str, Option] = {name: "ON", "replicate_do_db": "other", "replicate_ignore_table": "other.x"}
+    with type(server)(options) as replica:
+        shop = a_shop(replica)
+        replica.run(
+            "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1"
+            if server.flavor == "mysql"
+            else "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = 1"
+        )
+        if server.flavor == "mariadb":
+            replica.run(f"GRANT SLAVE MONITOR ON *.* TO '{USER}'@'%'")
+        assert "leaves out database 'shop'" in the_fault(shop).message
+        warned = [one.text for one in findings(shop, TABLES) if one.name == "replication filter" and one.warning]
+    assert ["replicate_ignore_table" in text for text in warned] == [True]
+
+
+def test_a_read_only_copy_is_a_warning(server: Server, shop: SourceSettings, globally) -> None:  # type: ignore[no-untyped-def]
+    """A server that nobody writes to, and that replicates from no other, tells of no change."""
+    globally("read_only", 1)
+    warned = {finding.name: finding for finding in findings(shop, TABLES) if finding.warning}
+    assert set(warned) == {"read only"}
+    assert "nothing changes in it" in warned["read only"].text
+
+
+def a_shop(server: Server) -> SourceSettings:
+    """A shop on a server of its own."""
+    server.run("CREATE DATABASE shop")
+    server.run(*SHOP, database="shop")
+    server.create_user(USER, PASSWORD, [*GRANTS, "SELECT ON shop.*"])
+    return settings_for(server, "shop")
