@@ -34,7 +34,7 @@ def full_render(settings: Settings) -> State:
         engine = Engine(Path(folder), mapper, keys, SystemClock())
         loader = row_loader(settings, engine.tables, identity)
         with engine.store.transaction():
-            engine.moves.begin(Position("binlog.000001", 4), Phase.FETCHING_REFERENCES)
+            engine.moves.begin(Position("binlog.000001", 4), Phase.LOADING_REFERENCES)
             for spec in load_order(engine.tables, keys):
                 cursor, done = None, False
                 while not done:
