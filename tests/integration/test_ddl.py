@@ -65,6 +65,7 @@ ASKED = (
     "ALTER TABLE t CONVERT TO CHARACTER SET utf8mb4",
     "ALTER TABLE t ALTER COLUMN n SET DEFAULT 7",
     "ALTER TABLE t ADD big text(70000)",
+    "ALTER TABLE t ADD lab enum('é', 'ソ') CHARACTER SET latin1",
     "ALTER TABLE t DROP PRIMARY KEY, ADD PRIMARY KEY (id)",
     "CREATE TABLE src (id int primary key, a int)",
     "DROP TABLE t",

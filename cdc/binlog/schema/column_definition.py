@@ -323,6 +323,8 @@ class _Draft:
             own = own or charset
             if own is None:
                 raise NotUnderstood("a character set that is the database's")
+            if self._type in ("enum", "set") and own != "utf8mb4" and not self._arguments.isascii():
+                raise NotUnderstood("labels whose characters the column may not have")  # servers make "?" of those
             width = BYTES_PER_CHARACTER.get(own, 4)
             if self._type == "varchar" and int(self._arguments[1:-1] or 0) * width > _MOST_VARCHAR_BYTES:
                 raise NotUnderstood("a VARCHAR that becomes a TEXT")
