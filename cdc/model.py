@@ -438,12 +438,15 @@ class Rendered:
     """What a mapper made of one existing object.
 
     ``properties``: neutral name → text; "" means the shop has no value. A name that is missing is left alone in
-    HubSpot (its source is not loaded). ``references``: the objects this one is associated with.
+    HubSpot (its source is not loaded). ``references``: the objects this one is associated with. ``address``: the
+    lower-cased email address that a contact stands for, where contacts are one for each address; personal data, so
+    only its hash may be kept.
     """
 
     properties: Mapping[str, str]
     references: tuple[ObjectRef, ...] = ()
     warnings: tuple[str, ...] = ()
+    address: str = ""
 
 
 # ------------------------------------------------------------------------------------------------ messages

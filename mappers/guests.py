@@ -10,16 +10,20 @@ import hashlib
 from typing import Final
 
 from cdc.model import Kind, ObjectRef, Row, Value
+from mappers.text import clean
 
 ID_DIGITS: Final = 24  # hex digits of SHA-256: 96 bits, no collision among any number of shoppers
 
 
+def address_of(email: Value) -> str:
+    """The address as it is sent, in lower case: HubSpot tells contacts apart by it. "" without one."""
+    return clean(email).lower() if isinstance(email, str) else ""
+
+
 def guest_id(email: Value) -> str | None:
-    """The first 24 hex digits of SHA-256 of the lower-cased, trimmed email; None if there is no email."""
-    text = email.strip().lower() if isinstance(email, str) else ""
-    if not text:
-        return None
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:ID_DIGITS]
+    """The first 24 hex digits of SHA-256 of the address; None if there is no address."""
+    address = address_of(email)
+    return hashlib.sha256(address.encode()).hexdigest()[:ID_DIGITS] if address else None
 
 
 def possible_guest(order: Row) -> str | None:

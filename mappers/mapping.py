@@ -22,6 +22,7 @@ from mappers import money, shop_tables
 from mappers.eav import EavEntity
 from mappers.objects.descriptor import Derive, Keep
 from mappers.objects.registry import DESCRIPTORS
+from mappers.objects.standing import with_addresses
 from mappers.plan import Plan
 from mappers.privacy import Privacy
 from mappers.row_changes import Affects, RowChange
@@ -41,9 +42,10 @@ class MagentoMapping:
     tables: tuple[TableSpec, ...]
     version: str
 
-    def __init__(self, settings: MappingSettings) -> None:
+    def __init__(self, settings: MappingSettings, *, contacts_by_email: bool = False) -> None:
+        """``contacts_by_email``: the receiver has one contact for each address (``mappers/objects/standing.py``)."""
         self.settings = settings
-        self.plan = plan_of(settings)
+        self.plan = plan_of(settings, contacts_by_email=contacts_by_email)
         self.tables = self.plan.tables
         self.attributes: Mapping[str, Sequence[str]] = self.plan.asked_attributes()
         """Entity type → codes of the attributes that the settings ask for: the shop must have them."""
@@ -63,14 +65,14 @@ class MagentoMapping:
         }
         self._keep: Final = _kept(self.plan)
         dumped = settings.model_dump(mode="json", exclude={"privacy": {"key", "key_file"}, "product_key": True})
-        asked = json.dumps([dumped, self.privacy.fingerprint()], sort_keys=True)
+        asked = json.dumps([dumped, self.privacy.fingerprint(), contacts_by_email], sort_keys=True)
         self.version = f"{RENDERER_VERSION}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
 
     def derive(self, table: str, row: Row) -> Mapping[str, Value]:
         """The derived columns; none where the columns they are made from are not in the row (they stay as held)."""
         derive = self._derive.get(table)
         if derive is not None:
-            return derive(row)
+            return derive(row, self.plan)
         return self.plan.forms.derive(table, row) if self.plan.forms.is_one(table) else {}
 
     def keep(self, table: str, row: Row, rows: RowReader) -> bool:
@@ -126,15 +128,17 @@ class MagentoMapping:
         return (*own, *self.plan.extension_tables.fetches(ref, rows))
 
 
-def plan_of(settings: MappingSettings) -> Plan:
+def plan_of(settings: MappingSettings, *, contacts_by_email: bool = False) -> Plan:
     """The settings worked out over the tables of all objects. ConfigError for settings that do not fit."""
     entities = [entity for one in DESCRIPTORS.values() for entity in one.eav_entities]
     tables = [
         *shop_tables.tables(with_options=any(entity.own_codes(settings) for entity in entities)),
         *(spec for one in DESCRIPTORS.values() for spec in one.tables(settings)),
     ]
+    if contacts_by_email:
+        tables = [with_addresses(spec) for spec in tables]
     groups = [group for one in DESCRIPTORS.values() for group in one.column_groups]
-    return Plan(settings, tables, groups, entities)
+    return Plan(settings, tables, groups, entities, contacts_by_email=contacts_by_email)
 
 
 def _by_table() -> Mapping[str, tuple[Affects, ...]]:

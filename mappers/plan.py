@@ -34,9 +34,13 @@ class Plan:
         tables: Iterable[TableSpec],
         groups: Sequence[ColumnGroup] = (),
         entities: Sequence[EavEntity] = (),
+        *,
+        contacts_by_email: bool = False,
     ) -> None:
         """``tables``: what the objects' default properties are made from. ConfigError for settings that do not fit."""
         self.settings: Final = settings
+        self.contacts_by_email: Final = contacts_by_email
+        self.deleted_are_guests: Final = settings.deleted_customers == "guest"
         self.entities: Final = tuple(entities)
         self.attributes: Final[Mapping[EavEntity, Mapping[str, AttributeProperty]]] = {
             entity: entity.asked(settings) for entity in entities

@@ -7,10 +7,13 @@ for each table (``mappers/objects``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from cdc.model import BulkInvalidation, Kind, ObjectRef, Row, Value
 from cdc.protocols import RowReader
 from mappers.plan import Plan
+
+T = TypeVar("T")
 
 
 class RowChange:
@@ -26,7 +29,7 @@ class RowChange:
         self.before = before
         self.after = after
         self._changed: set[str] | None = None
-        self._read: dict[object, Sequence[Row]] = {}
+        self._read: dict[object, Any] = {}
 
     def rows(self) -> Iterator[Row]:
         """The row before and the row after, as far as they exist."""
@@ -49,11 +52,13 @@ class RowChange:
                 found.append(value)
         return found
 
-    def once(self, read: Callable[[RowChange, RowReader], Sequence[Row]], rows: RowReader) -> Sequence[Row]:
-        """Rows beside the changed one that several kinds of objects look at: read once a change."""
-        found = self._read.get(read)
-        if found is None:
-            found = self._read[read] = read(self, rows)
+    def once(
+        self, read: Callable[[RowChange, RowReader, Plan], Sequence[T]], rows: RowReader, plan: Plan
+    ) -> Sequence[T]:
+        """What several kinds of objects have to read beside the changed row: read once a change."""
+        if read not in self._read:
+            self._read[read] = read(self, rows, plan)
+        found: Sequence[T] = self._read[read]
         return found
 
     def concerns(self, derived: str, *columns: frozenset[str]) -> bool:

@@ -200,6 +200,12 @@ class Renderer:
             self._leave(ref)
             self._set_deleted(ref, held.accepted_at or max(held.rendered_at, self._clock.now_ms()), held, cause)
             return
+        if held.accepted_hash == DELETED and held.tried_at == held.accepted_at and not cause.force:
+            # it came and went since its last DELETE, and nothing of that was tried: there is nothing to delete
+            self._take_back(ref)
+            self._set_deleted(ref, held.rendered_at, held, cause)
+            self.unchanged += 1
+            return
         self._delete(ref, held, cause)
 
     def _may_be_known(self, ref: ObjectRef, cause: RenderRequest) -> bool:

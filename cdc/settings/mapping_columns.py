@@ -33,7 +33,7 @@ class PropertyType(StrEnum):
     OPTION = "option"  # an attribute's option → its label
 
 
-OURS: Final = frozenset({"lsn", "guest_id", "price_mode", "ship_mode"})
+OURS: Final = frozenset({"lsn", "email_hash", "guest_id", "price_mode", "ship_mode"})
 """Columns that the replica adds to tables of its own."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")

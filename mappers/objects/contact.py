@@ -12,6 +12,7 @@ from typing import Final
 from cdc.model import BulkInvalidation, FetchByKey, Kind, Row, Value
 from cdc.protocols import RowReader
 from cdc.settings.mapping_columns import PropertyType
+from mappers.guests import address_of
 from mappers.objects.descriptor import Property
 from mappers.plan import Plan
 from mappers.row_changes import RowChange
@@ -48,11 +49,6 @@ SHARED: Final = {
 _NOWHERE: Final[Row] = {}
 
 
-def email(value: object) -> str:
-    """An address in lower case: HubSpot tells contacts apart by it."""
-    return clean(value).lower() if isinstance(value, str) else ""
-
-
 def address(row: Row | None) -> dict[str, str]:
     """The properties of an address row; all empty without one. ``country`` is the ISO code as stored."""
     row = row or _NOWHERE
@@ -75,7 +71,7 @@ def newsletter(subscribers: Iterable[Row]) -> str:
     return status
 
 
-def address_of(order_id: Value, kind: str, rows: RowReader) -> Row | None:
+def order_address(order_id: Value, kind: str, rows: RowReader) -> Row | None:
     """The order's ``billing`` or ``shipping`` address row (the newest, should there be several)."""
     found = None
     for row in rows.find("sales_order_address", "parent_id", order_id):
@@ -91,10 +87,10 @@ def nobody() -> dict[str, str]:
 
 def from_order(order: Row, rows: RowReader, shop: Shop) -> dict[str, str]:
     """All of a contact that one order tells, but the newsletter: names are the order's, else its billing address's."""
-    billing = address_of(order["entity_id"], "billing", rows)
+    billing = order_address(order["entity_id"], "billing", rows)
     named = billing or _NOWHERE
     return {
-        "email": email(order.get("customer_email")),
+        "email": address_of(order.get("customer_email")),
         "firstname": clean(order.get("customer_firstname")) or clean(named.get("firstname")),
         "lastname": clean(order.get("customer_lastname")) or clean(named.get("lastname")),
         **address(billing),
@@ -108,7 +104,7 @@ def order_bears_on_contact(change: RowChange, plan: Plan) -> bool:
     return change.concerns("guest_id", CONTACT_COLUMNS, plan.filter_columns)
 
 
-def orders_of_billing_address(change: RowChange, rows: RowReader) -> Sequence[Row]:
+def orders_of_billing_address(change: RowChange, rows: RowReader, plan: Plan) -> Sequence[Row]:
     """The orders that a changed ``sales_order_address`` row is the billing address of."""
     if "billing" not in change.values("address_type"):
         return ()

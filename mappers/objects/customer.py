@@ -6,7 +6,7 @@ history): the contact then stands on what that order says, so that a deal's link
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from cdc.model import BulkInvalidation, FetchByKey, Kind, Rendered, Row, TableSpec, Value
@@ -19,7 +19,8 @@ from mappers.custom_properties import ColumnGroup
 from mappers.eav import EavEntity
 from mappers.eav_changes import affected_by as affected_by_eav
 from mappers.forms import filled
-from mappers.objects import contact
+from mappers.guests import address_of, guest_id
+from mappers.objects import contact, standing
 from mappers.objects.descriptor import Name, ObjectDescriptor, Property
 from mappers.plan import Plan
 from mappers.row_changes import AffectedObjects, RowChange, named_in, refs
@@ -77,9 +78,14 @@ _PROPERTIES: Final = {
 
 
 def render(customer_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
-    """``customer-N``: exists while its row or an order with that ``customer_id`` exists and is in."""
+    """``customer-N``: exists while its row or an order with that ``customer_id`` exists and is in scope.
+
+    With contacts by email: exists with its row, if it is the one that stands for its address.
+    """
     row = rows.get("customer_entity", customer_id)
-    if row is not None and not customer_is_in(row, rows, plan) and _newest(customer_id, rows, plan) is None:
+    if row is None and plan.contacts_by_email:
+        return None  # its orders are a guest's of their own address
+    if row is not None and not standing.customer_stands(row, rows, plan):
         return None
     properties = _from_row(row, rows, plan) if row is not None else _stand_in(customer_id, rows, plan)
     if properties is None:
@@ -90,7 +96,8 @@ def render(customer_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     if plan.forms.names:
         said, more = plan.forms.of_customer(customer_id, rows)
         properties, warnings = filled(properties, plan.forms.names, said), (*warnings, *more)
-    return Rendered(properties, warnings=warnings)
+    address = address_of(row.get("email")) if row is not None and plan.contacts_by_email else ""
+    return Rendered(properties, warnings=warnings, address=address)
 
 
 def _own(customer_id: int, row: Row | None, rows: RowReader, plan: Plan) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -136,7 +143,7 @@ def _values(entity_id: Value, rows: RowReader, known: Attributes) -> dict[str, V
 def _from_row(row: Row, rows: RowReader, plan: Plan) -> dict[str, str]:
     known = shop(rows, plan)
     return {
-        "email": contact.email(row.get("email")),
+        "email": address_of(row.get("email")),
         "firstname": clean(row.get("firstname")),
         "lastname": clean(row.get("lastname")),
         **contact.address(default_billing(row, rows)),
@@ -182,7 +189,7 @@ def _affected_by_order(change: RowChange, rows: RowReader, plan: Plan) -> Affect
 
 
 def _affected_by_order_address(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    orders = change.once(contact.orders_of_billing_address, rows)
+    orders = change.once(contact.orders_of_billing_address, rows, plan)
     return _without_row([order.get("customer_id") for order in orders], rows, plan)
 
 
@@ -241,8 +248,10 @@ def _fetches(customer_id: int, rows: RowReader, plan: Plan) -> tuple[FetchByKey,
     if row is not None and (billing := row.get("default_billing")):
         tables = plan.value_tables[ADDRESS_EAV].values()
         own = (*own, *(FetchByKey(table, "entity_id", billing) for table in tables))
-    if row is not None and customer_is_in(row, rows, plan):
-        return own
+    if row is not None:
+        own = (*own, *standing.fetches_by_email(row.get("email"), rows, plan))
+        if customer_is_in(row, rows, plan):
+            return own
     return (
         *own,
         FetchByKey("sales_order", "customer_id", customer_id),
@@ -254,6 +263,10 @@ def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
     """First the customers that have a row, then those that stand on an order's row."""
     stand_ins = BulkInvalidation(Kind.CUSTOMER, "sales_order", "customer_id", unless=("customer_entity", "entity_id"))
     return (_ALL, stand_ins)
+
+
+def _derive(row: Row, plan: Plan) -> Mapping[str, Value]:
+    return {"email_hash": guest_id(row.get("email"))} if plan.contacts_by_email else {}
 
 
 DESCRIPTOR: Final = ObjectDescriptor(
@@ -274,10 +287,12 @@ DESCRIPTOR: Final = ObjectDescriptor(
         ("store_website", _affected_by_website),
         *affected_by_eav(EAV),
         *affected_by_eav(ADDRESS_EAV),
+        *standing.affected_by(Kind.CUSTOMER),
     ),
     fetches=_fetches,
     everything=_everything,
     column_groups=(OWN, _BILLING),
     eav_entities=(EAV, ADDRESS_EAV),
+    derive={"customer_entity": _derive},
     name=Name("customer_entity", "email", "entity_id"),
 )

@@ -19,8 +19,8 @@ from mappers.eav import EavEntity
 from mappers.plan import Plan
 from mappers.row_changes import Affects
 
-Derive = Callable[[Row], Mapping[str, Value]]
-"""row → its derived columns; none where the columns they are made from are not in the row (they stay as held)."""
+Derive = Callable[[Row, Plan], Mapping[str, Value]]
+"""(row, plan) → derived columns; none where the columns they are made from are not in the row (they stay as held)."""
 
 Keep = Callable[[Row, RowReader, Plan], bool]
 """Whether the replica needs a row."""

@@ -15,8 +15,8 @@ from cdc.protocols import RowReader
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_columns import PropertyType
 from mappers.forms import filled
-from mappers.guests import counts, guest_id, possible_guest
-from mappers.objects import contact
+from mappers.guests import address_of, guest_id, possible_guest
+from mappers.objects import contact, standing
 from mappers.objects.descriptor import ObjectDescriptor, Property
 from mappers.plan import Plan
 from mappers.row_changes import AffectedObjects, RowChange, refs
@@ -43,6 +43,8 @@ _PROPERTIES: Final = {
 
 def render(guest_id: str, rows: RowReader, plan: Plan) -> Rendered | None:
     """``guest-H``: exists while an order of that guest exists, or a row of a form or subscriber that makes contacts."""
+    if plan.contacts_by_email and standing.standing_customer(guest_id, rows, plan) is not None:
+        return None
     order = newest(guest_id, rows, plan)
     subscribers = rows.find("newsletter_subscriber", "guest_id", guest_id)
     said = plan.forms.of_guest(guest_id, rows)
@@ -54,10 +56,11 @@ def render(guest_id: str, rows: RowReader, plan: Plan) -> Rendered | None:
             return None
         properties = found or contact.nobody()
     properties["newsletter"] = contact.newsletter(subscribers)
-    if not plan.forms.names and said is None:
-        return Rendered(properties)
-    told, warnings = said or ({}, ())
-    return Rendered(filled(properties, plan.forms.names, told), warnings=warnings)
+    warnings: tuple[str, ...] = ()
+    if plan.forms.names or said is not None:
+        told, warnings = said or ({}, ())
+        properties = filled(properties, plan.forms.names, told)
+    return Rendered(properties, warnings=warnings, address=properties["email"] if plan.contacts_by_email else "")
 
 
 def _from_subscriber(subscribers: Sequence[Row], rows: RowReader, plan: Plan) -> dict[str, str] | None:
@@ -68,32 +71,37 @@ def _from_subscriber(subscribers: Sequence[Row], rows: RowReader, plan: Plan) ->
     if not own:
         return None
     website = shop(rows, plan).website_code_of(own[-1].get("store_id"))
-    return {**contact.nobody(), "email": contact.email(own[-1].get("subscriber_email")), "website": website}
+    return {**contact.nobody(), "email": address_of(own[-1].get("subscriber_email")), "website": website}
 
 
 def newest(guest_id: str, rows: RowReader, plan: Plan) -> Row | None:
     """The newest order (created_at, then entity_id) that counts as this guest's."""
-    deleted = plan.settings.deleted_customers == "guest"
     orders = newest_orders("guest_id", guest_id, rows, plan)
-    return next((order for order in orders if counts(order, deleted_are_guests=deleted)), None)
+    return next((order for order in orders if standing.is_guests(order, rows, plan)), None)
 
 
 # ------------------------------------------------------------------------------------------- affected objects
 
 
-def _guest_of(order: Row) -> Value:
-    """Whom an order may belong to; an image from the log does not have the derived column."""
-    return order["guest_id"] if "guest_id" in order else possible_guest(order)
+def _guest_of(order: Row, rows: RowReader, plan: Plan) -> Value:
+    """The guest that an order may belong to; an image from the log does not have the derived column."""
+    if not plan.contacts_by_email:
+        return order["guest_id"] if "guest_id" in order else possible_guest(order)
+    customer_id = order.get("customer_id")
+    if customer_id and rows.get("customer_entity", customer_id) is not None:
+        return None  # nearly every order of an account: spares looking at a guest who does not exist
+    return guest_id(order.get("customer_email"))
 
 
 def _affected_by_order(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
     if not contact.order_bears_on_contact(change, plan):
         return ()
-    return refs(Kind.GUEST, {_guest_of(row) for row in change.rows()})
+    return refs(Kind.GUEST, {_guest_of(row, rows, plan) for row in change.rows()})
 
 
 def _affected_by_order_address(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    return refs(Kind.GUEST, map(_guest_of, change.once(contact.orders_of_billing_address, rows)))
+    orders = change.once(contact.orders_of_billing_address, rows, plan)
+    return refs(Kind.GUEST, [_guest_of(order, rows, plan) for order in orders])
 
 
 def _affected_by_subscriber(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
@@ -131,14 +139,17 @@ def _tables(settings: MappingSettings) -> tuple[TableSpec, ...]:
     return (replace(_SUBSCRIBERS, columns=(*_SUBSCRIBERS.columns, "store_id"), transient=frozenset()),)
 
 
-def _derive(row: Row) -> Mapping[str, Value]:
+def _derive(row: Row, plan: Plan) -> Mapping[str, Value]:
     return {"guest_id": guest_id(row["subscriber_email"])} if "subscriber_email" in row else {}
 
 
 def _fetches(guest: str, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ...]:
-    """The address of the newest order held. A subscriber's email has no index before 2.4: that row comes with the
-    first load."""
-    return contact.fetch_address_of(newest(guest, rows, plan))
+    """The address of the newest order held, and who else has its email. A subscriber's email has no index before 2.4:
+    that row comes with the first load."""
+    order = newest(guest, rows, plan)
+    if order is None:
+        return ()
+    return (*contact.fetch_address_of(order), *standing.fetches_of_order(order, rows, plan))
 
 
 def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
@@ -159,6 +170,7 @@ DESCRIPTOR: Final = ObjectDescriptor(
         ("customer_group", _affected_by_group),
         ("store", _affected_by_store),
         ("store_website", _affected_by_website),
+        *standing.affected_by(Kind.GUEST),
     ),
     fetches=_fetches,
     everything=_everything,

@@ -117,7 +117,7 @@ def order_bears_on_lines(change: RowChange, plan: Plan) -> bool:
     return change.concerns("guest_id", ORDER_COLUMNS, plan.filter_columns, plan.base_columns)
 
 
-def items_of_order(change: RowChange, rows: RowReader) -> Sequence[Row]:
+def items_of_order(change: RowChange, rows: RowReader, plan: Plan) -> Sequence[Row]:
     """The ``sales_order_item`` rows of a changed order."""
     return [item for key in change.values("entity_id") for item in rows.find("sales_order_item", "order_id", key)]
 
@@ -148,7 +148,7 @@ def _affected_by_item(change: RowChange, rows: RowReader, plan: Plan) -> Affecte
 def _affected_by_order(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
     if not order_bears_on_lines(change, plan):
         return ()
-    return refs(Kind.ITEM, map(_line_of, change.once(items_of_order, rows)))
+    return refs(Kind.ITEM, map(_line_of, change.once(items_of_order, rows, plan)))
 
 
 # -------------------------------------------------------------------------------------------------- descriptor
@@ -158,7 +158,7 @@ def _tables(settings: MappingSettings) -> tuple[TableSpec, ...]:
     return (in_chosen_currency(_ITEMS, settings),)
 
 
-def _derive(row: Row) -> Mapping[str, Value]:
+def _derive(row: Row, plan: Plan) -> Mapping[str, Value]:
     if "product_options" not in row:
         return {}
     price, ship = modes(row["product_options"])

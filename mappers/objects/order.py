@@ -19,8 +19,8 @@ from cdc.settings.mapping_columns import PropertyType
 from mappers import money, stages, times
 from mappers.currency import in_chosen_currency
 from mappers.custom_properties import ColumnGroup
-from mappers.guests import contact_of, possible_guest
-from mappers.objects import contact
+from mappers.guests import guest_id, possible_guest
+from mappers.objects import contact, standing
 from mappers.objects.descriptor import Name, ObjectDescriptor, Property
 from mappers.options import SHIPS_APART
 from mappers.plan import Plan
@@ -146,7 +146,7 @@ def render(order_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
             found, further = _of_address(address_type, group, order_id, rows, plan)
             own |= found
             warnings += further
-    owner = contact_of(order, deleted_are_guests=plan.settings.deleted_customers == "guest")
+    owner = standing.contact_of(order, rows, plan)
     return Rendered(properties | own, (owner,) if owner else (), (warning, *warnings) if warning else warnings)
 
 
@@ -154,7 +154,7 @@ def _of_address(
     address_type: str, group: ColumnGroup, order_id: int, rows: RowReader, plan: Plan
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     custom = plan.custom[group]
-    address = contact.address_of(order_id, address_type, rows)
+    address = contact.order_address(order_id, address_type, rows)
     return custom.of(address, rows) if address is not None else (custom.empty(), ())
 
 
@@ -254,7 +254,9 @@ def _needs_shipping(settings: MappingSettings) -> bool:
     return bool(settings.deal.shipping_address) or _ADDRESSES.name in between
 
 
-def _derive(row: Row) -> Mapping[str, Value]:
+def _derive(row: Row, plan: Plan) -> Mapping[str, Value]:
+    if plan.contacts_by_email:
+        return {"guest_id": guest_id(row.get("customer_email"))}
     return {"guest_id": possible_guest(row)}
 
 
@@ -275,7 +277,8 @@ def rows_of(order_id: Value) -> tuple[FetchByKey, ...]:
 
 
 def _fetches(order_id: int, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ...]:
-    return rows_of(order_id)
+    order = rows.get("sales_order", order_id) if plan.contacts_by_email else None
+    return (*rows_of(order_id), *(standing.fetches_of_order(order, rows, plan) if order is not None else ()))
 
 
 def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
@@ -296,6 +299,7 @@ DESCRIPTOR: Final = ObjectDescriptor(
         ("sales_invoice", named_in(Kind.ORDER, "order_id")),
         ("sales_shipment_track", named_in(Kind.ORDER, "order_id")),
         ("store", _affected_by_store),
+        *standing.affected_by(Kind.ORDER),
     ),
     fetches=_fetches,
     everything=_everything,

@@ -235,7 +235,9 @@ def _without_row(ids: Collection[Value], rows: RowReader, plan: Plan) -> Affecte
 def _affected_by_order(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
     if not line_item.order_bears_on_lines(change, plan):
         return ()
-    return _without_row({item.get("product_id") for item in change.once(line_item.items_of_order, rows)}, rows, plan)
+    return _without_row(
+        {item.get("product_id") for item in change.once(line_item.items_of_order, rows, plan)}, rows, plan
+    )
 
 
 def _affected_by_item(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:

@@ -23,10 +23,11 @@ from mappers.mapping import MagentoMapping
 State = dict[str, dict[str, Any]]
 
 
-def full_render(settings: Settings) -> State:
+def full_render(settings: Settings, *, contacts_by_email: bool = False) -> State:
     """External id → type, properties that hold something, associations: of everything that exists now."""
     connection = connect(settings.source)
-    mapper = MagentoMapping(with_primary_keys(connection, settings.source, settings.mapping))
+    mapping = with_primary_keys(connection, settings.source, settings.mapping)
+    mapper = MagentoMapping(mapping, contacts_by_email=contacts_by_email)
     keys = foreign_keys(connection, settings.source.database, settings.source.table_prefix)
     identity = read_identity(connection)
     connection.close()

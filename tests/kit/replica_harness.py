@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cdc.engine.engine import Engine
-from cdc.messages.outbox import Limits, ready
+from cdc.messages.outbox import Limits, mark_tried, ready
 from cdc.messages.receipts import Settlement, settle
 from cdc.model import (
+    RANK,
     BulkInvalidation,
     Change,
     ForeignKey,
@@ -41,7 +42,7 @@ from sinks.jsonl import OPTIONAL_REFERENCES
 from tests.kit.toy import FixedClock
 
 NAMESPACE = "magento"
-RANKS = (0, 1, 2)
+RANKS = sorted(set(RANK.values()))
 FIRST = Position("binlog.000001", 4)
 
 
@@ -64,9 +65,16 @@ class ReplicaHarness:
     Rows given by hand need not name every column: the others are NULL, or stay as they are in an update.
     """
 
-    def __init__(self, folder: Path, settings: MappingSettings, keys: Sequence[ForeignKey] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: MappingSettings,
+        keys: Sequence[ForeignKey] | None = None,
+        *,
+        contacts_by_email: bool = False,
+    ) -> None:
         self.folder = folder
-        self.mapper = CountingMapping(settings)
+        self.mapper = CountingMapping(settings, contacts_by_email=contacts_by_email)
         self.engine = Engine(
             folder, self.mapper, core_foreign_keys() if keys is None else keys, FixedClock(0), has_server=False
         )
@@ -162,6 +170,7 @@ class ReplicaHarness:
                             properties=json.loads(entry.properties), position=entry.position,
                         )  # fmt: skip
                         found.append(message)
+                    mark_tried(store, entries)
                     settle(store, [Settlement(entry, Outcome.ACCEPTED) for entry in entries], 0)
         return found
 
@@ -171,10 +180,13 @@ class ReplicaHarness:
 
 
 @contextmanager
-def replica_harness(*, keys: Sequence[ForeignKey] | None = None, **mapping: object) -> Iterator[ReplicaHarness]:
-    """A clerk with a fresh state and these settings of ``[mapping]``; ``keys``: core's foreign keys if not given."""
+def replica_harness(
+    *, keys: Sequence[ForeignKey] | None = None, contacts_by_email: bool = False, **mapping: object
+) -> Iterator[ReplicaHarness]:
+    """A harness with a fresh state and these settings of ``[mapping]``; ``keys``: core's foreign keys if not given."""
     with tempfile.TemporaryDirectory() as folder:
-        made = ReplicaHarness(Path(folder), MappingSettings.model_validate(mapping), keys)
+        settings = MappingSettings.model_validate(mapping)
+        made = ReplicaHarness(Path(folder), settings, keys, contacts_by_email=contacts_by_email)
         try:
             yield made
         finally:

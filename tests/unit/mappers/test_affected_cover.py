@@ -223,9 +223,10 @@ GUESTS = sorted({guest for email in EMAIL if (guest := guest_id(email))})
 OBJECTS = [ObjectRef(kind, number) for kind in Kind if kind is not Kind.GUEST for number in (1, 2, 3)]
 OBJECTS += [ObjectRef(Kind.GUEST, guest) for guest in GUESTS]
 
-SETTINGS = st.builds(
-    lambda own, **plain: MappingSettings(**own, **plain),
+MAPPERS = st.builds(
+    lambda own, by_email, **plain: MagentoMapping(MappingSettings(**own, **plain), contacts_by_email=by_email),
     own=st.sampled_from([{}, OWN_COLUMNS, OWN_ATTRIBUTES, OWN_ATTRIBUTES, SATELLITES, LOOKUPS, FORMS, FORMS]),
+    by_email=st.booleans(),
     subscribers=st.booleans(),
     currency=st.sampled_from(["order", "base"]),
     filter=st.sampled_from(FILTERS),
@@ -244,9 +245,9 @@ def random_row(chance: random.Random, table: str, key: Value, rows: DictRows) ->
     return dict.fromkeys(rows.specs[table].key, key) | values
 
 
-def random_shop(chance: random.Random, mapping: MappingSettings) -> DictRows:
+def random_shop(chance: random.Random, mapper: MagentoMapping) -> DictRows:
     """A shop in which most ids exist in most tables."""
-    rows = DictRows(MagentoMapping(mapping))
+    rows = DictRows(mapper)
     for table in (name for name in COLUMNS if name in rows.specs):
         present = chance.choice((0.3, 0.9))  # also shops without customers, without products ...
         for key in ID:
@@ -284,12 +285,12 @@ def _render(mapper: Mapper, rows: RowReader, ref: ObjectRef) -> Rendered | str |
         return str(error)
 
 
-@given(SETTINGS, st.sampled_from(HOT), SEEDS)
+@given(MAPPERS, st.sampled_from(HOT), SEEDS)
 @settings(max_examples=example_count(120), deadline=None)
-def test_every_object_that_renders_differently_was_touched(mapping: MappingSettings, hot: list[str], seed: int) -> None:
+def test_every_object_that_renders_differently_was_touched(mapper: MagentoMapping, hot: list[str], seed: int) -> None:
     """Whatever one row change renders differently is among the objects it touched, sweeps worked off."""
     chance = random.Random(seed)
-    rows = random_shop(chance, mapping)
+    rows = random_shop(chance, mapper)
     change_and_compare(chance, rows, [*COLUMNS, *chance.choices(hot, k=100)])
 
 
@@ -298,7 +299,7 @@ def test_every_object_that_renders_differently_was_touched(mapping: MappingSetti
 def test_every_contact_whose_address_renders_differently_was_touched(seed: int) -> None:
     """The same where an attribute of addresses is mapped and has options: by lot too much has to fit for that."""
     chance = random.Random(seed)
-    rows = random_shop(chance, MappingSettings(**OWN_ATTRIBUTES))
+    rows = random_shop(chance, MagentoMapping(MappingSettings(**OWN_ATTRIBUTES)))
     rows.put("eav_entity_type", entity_type_id=1, entity_type_code="customer_address")
     zone = {"attribute_code": "zone", "frontend_input": "select", "backend_type": chance.choice(("int", "varchar"))}
     rows.put("eav_attribute", attribute_id=1, entity_type_id=1, **zone)
@@ -325,11 +326,11 @@ def change_and_compare(chance: random.Random, rows: DictRows, tables: Sequence[s
         before = after
 
 
-@given(SETTINGS, SEEDS)
+@given(MAPPERS, SEEDS)
 @settings(max_examples=example_count(30), deadline=None)
-def test_every_reference_names_an_object_that_exists(mapping: MappingSettings, seed: int) -> None:
+def test_every_reference_names_an_object_that_exists(mapper: MagentoMapping, seed: int) -> None:
     """Links always hold: what an object refers to exists, and what exists is named by the sweeps of everything."""
-    rows = random_shop(random.Random(seed), mapping)
+    rows = random_shop(random.Random(seed), mapper)
     named = rows.spread(rows.mapper.everything())
 
     for ref, made in all_rendered(rows.mapper, rows).items():

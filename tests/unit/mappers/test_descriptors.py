@@ -14,12 +14,13 @@ from cdc.settings.mapping import MappingSettings
 from mappers import shop_tables
 from mappers.finding import WORDS
 from mappers.guests import guest_id
+from mappers.mapping import MagentoMapping
 from mappers.objects.descriptor import ObjectDescriptor
 from mappers.objects.registry import DESCRIPTORS
 from mappers.row_changes import RowChange
 from tests.kit.example_count import example_count
 from tests.unit.mappers.shops import customer, item, order, properties, shop_rows
-from tests.unit.mappers.test_affected_cover import SETTINGS, all_rendered, random_change, random_shop
+from tests.unit.mappers.test_affected_cover import MAPPERS, all_rendered, random_change, random_shop
 
 IDS: dict[Kind, int | str] = {
     Kind.CUSTOMER: 7, Kind.GUEST: str(guest_id("ann@example.com")), Kind.PRODUCT: 10, Kind.ORDER: 1, Kind.ITEM: 1,
@@ -87,28 +88,30 @@ def references(found: dict[ObjectRef, Rendered | str | None]) -> Iterator[tuple[
             yield from ((ref.kind, other.kind) for other in made.references)
 
 
-@given(SETTINGS, st.integers(0, 2**32))
+@given(MAPPERS, st.integers(0, 2**32))
 @settings(max_examples=example_count(30), deadline=None)
-def test_objects_refer_only_to_the_kinds_declared(mapping: MappingSettings, seed: int) -> None:
+def test_objects_refer_only_to_the_kinds_declared(mapper: MagentoMapping, seed: int) -> None:
     """A DELETE looks through the declared referrers alone, and lanes go by ranks that follow from references."""
-    rows = random_shop(random.Random(seed), mapping)
+    rows = random_shop(random.Random(seed), mapper)
 
     for kind, other in references(all_rendered(rows.mapper, rows)):
         assert other in DESCRIPTORS[kind].references
 
 
-@given(SETTINGS, st.integers(0, 2**32))
+@given(MAPPERS, st.integers(0, 2**32))
 @settings(max_examples=example_count(30), deadline=None)
-def test_a_descriptor_names_only_objects_of_its_own_kind(mapping: MappingSettings, seed: int) -> None:
+def test_a_descriptor_names_only_objects_of_its_own_kind(mapper: MagentoMapping, seed: int) -> None:
     """What bears on an object stands in that object's file, nowhere else."""
     chance = random.Random(seed)
-    rows = random_shop(chance, mapping)
-    plan = rows.mapper.plan  # type: ignore[attr-defined]
+    rows = random_shop(chance, mapper)
     for descriptor in DESCRIPTORS.values():
         for table, affects in descriptor.affected_by:
             if table not in rows.specs:
                 continue
             random_change(chance, table, rows)
             for held in rows.every(table):
-                named = [*affects(RowChange(None, held), rows, plan), *affects(RowChange(held, None), rows, plan)]
+                named = [
+                    *affects(RowChange(None, held), rows, mapper.plan),
+                    *affects(RowChange(held, None), rows, mapper.plan),
+                ]
                 assert {one.kind for one in named} <= {descriptor.kind}

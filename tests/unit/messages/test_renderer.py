@@ -118,6 +118,21 @@ def test_an_object_that_nobody_heard_of_vanishes_silently(tmp_path: Path) -> Non
     assert outbox_rows(engine) == {}
 
 
+def test_an_object_that_came_back_unsent_and_went_again_is_not_deleted_twice(tmp_path: Path) -> None:
+    """Its last DELETE was accepted and nothing was tried since: the receiver holds nothing to delete."""
+    engine = toy_engine(tmp_path)
+    apply(engine, 100, insert("orders", 5, None, "9.00"))
+    settle(engine)
+    apply(engine, 200, delete("orders", 5, None, "9.00"))
+    settle(engine)
+    apply(engine, 300, insert("orders", 5, None, "9.00"))
+    assert "order-5" in outbox_rows(engine)
+
+    apply(engine, 400, delete("orders", 5, None, "9.00"))
+
+    assert outbox_rows(engine) == {}
+
+
 def test_a_deleted_object_that_was_sent_is_deleted(tmp_path: Path) -> None:
     """A DELETE is rendered for what HubSpot holds, children before and with their parent's cascade."""
     engine = toy_engine(tmp_path)

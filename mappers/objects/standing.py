@@ -1,0 +1,221 @@
+"""Who stands for an email address, where the receiver has one contact for each address (``contacts_by_email``).
+
+Pure. Several accounts of Magento may have one address: on several websites, or a guest's orders beside an account. One
+contact stands for all of them: the customer with the lowest id that exists, else the guest. The other customers and the
+guest do not exist as objects; the deals of all of them refer to the contact that stands. All of this is a function of
+the rows held: sharing is by the address as a row has it now, in lower case.
+
+A customer exists whose row is held and in scope, or named by an order in scope. An order that names a customer whose
+row is not held (a server that cascades nothing, a log without history) counts as a guest's of the order's own address.
+
+Who stands changes with the rows of customers, and, where a filter leaves customers out, with the orders that name them.
+Then the old and the new contact are affected, and all orders of the address: few are named one by one, more by a bulk
+invalidation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from typing import Final
+
+from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Row, TableSpec, Value
+from cdc.protocols import RowReader
+from mappers import guests
+from mappers.guests import guest_id
+from mappers.objects import contact
+from mappers.plan import Plan
+from mappers.row_changes import AffectedObjects, Affects, RowChange, refs
+from mappers.scope import ORDER_AGE, customer_is_in, newest_orders
+
+FEW: Final = 20
+"""Up to so many orders of one customer or address are named one by one."""
+
+_DECIDING: Final = frozenset({"email_hash", "website_id", "group_id"})
+"""The columns of ``customer_entity`` that decide who stands."""
+
+
+def with_addresses(spec: TableSpec) -> TableSpec:
+    """The table with what finds customers, and orders of any kind, by their address."""
+    if spec.name == "customer_entity":
+        return replace(
+            spec,
+            derived=(*spec.derived, "email_hash"),
+            indexes=(*spec.indexes, ("email_hash",), ("email",)),  # by email: what fetches name
+        )
+    # a registered customer's order has a guest_id too: what was derived without it has to be read again
+    return replace(spec, selection="guest_id of every order") if spec.name == "sales_order" else spec
+
+
+def customer_exists(customer: Row, rows: RowReader, plan: Plan) -> bool:
+    """Whether a customer with a row is in scope, or named by an order that is."""
+    if customer_is_in(customer, rows, plan):
+        return True
+    customer_id = customer["entity_id"]
+    named = newest_orders("customer_id", customer_id, rows, plan)  # type: ignore[arg-type]  # an integer key
+    return next(named, None) is not None
+
+
+def standing_customer(address: Value, rows: RowReader, plan: Plan) -> ObjectRef | None:
+    """The customer who stands for the address with this hash; None if the guest does."""
+    for row in rows.find("customer_entity", "email_hash", address):  # the lowest id comes first
+        if customer_exists(row, rows, plan):
+            return ObjectRef(Kind.CUSTOMER, row["entity_id"])  # type: ignore[arg-type]  # an integer key
+    return None
+
+
+def customer_stands(customer: Row, rows: RowReader, plan: Plan) -> bool:
+    """Whether the customer exists as an object: without an address, every customer stands for itself."""
+    address = customer.get("email_hash")
+    if not plan.contacts_by_email or address is None:
+        return customer_exists(customer, rows, plan)
+    found = standing_customer(address, rows, plan)
+    return found is not None and found.id == customer["entity_id"]
+
+
+def is_guests(order: Row, rows: RowReader, plan: Plan) -> bool:
+    """Whether an order with a ``guest_id`` counts as the guest's."""
+    customer = order.get("customer_id")
+    if customer:  # only orders of contacts by email have both ids
+        return rows.get("customer_entity", customer) is None
+    return guests.counts(order, deleted_are_guests=plan.deleted_are_guests)
+
+
+def contact_of(order: Row, rows: RowReader, plan: Plan) -> ObjectRef | None:
+    """The contact that an order in scope refers to, or None."""
+    if not plan.contacts_by_email:
+        return guests.contact_of(order, deleted_are_guests=plan.deleted_are_guests)
+    customer_id = order.get("customer_id")
+    customer = rows.get("customer_entity", customer_id) if customer_id else None
+    if customer is not None:
+        itself = ObjectRef(Kind.CUSTOMER, customer["entity_id"])  # type: ignore[arg-type]  # an integer key
+        return standing_customer(customer.get("email_hash"), rows, plan) or itself
+    guest = order.get("guest_id")
+    if not isinstance(guest, str) or not is_guests(order, rows, plan):
+        return None
+    return standing_customer(guest, rows, plan) or ObjectRef(Kind.GUEST, guest)
+
+
+# ------------------------------------------------------------------------------------------- affected objects
+
+
+def hash_of(customer: Row) -> str | None:
+    """The hash of a customer's address; an image from the log does not have the derived column."""
+    if "email_hash" not in customer:
+        return guest_id(customer.get("email"))
+    held = customer["email_hash"]
+    return held if isinstance(held, str) else None
+
+
+def _addresses_of_customer(change: RowChange, rows: RowReader, plan: Plan) -> Sequence[str]:
+    """The addresses that another contact may stand for after a change of ``customer_entity``."""
+    if not change.concerns("email_hash", _DECIDING):
+        return ()
+    return [*dict.fromkeys(address for row in change.rows() if (address := hash_of(row)) is not None)]
+
+
+def _addresses_of_order(change: RowChange, rows: RowReader, plan: Plan) -> Sequence[str]:
+    """The same after a change of ``sales_order``: an order in scope makes a customer exist who else is left out."""
+    if not plan.settings.filter.on_customers or not contact.order_bears_on_contact(change, plan):
+        return ()
+    held = (rows.get("customer_entity", customer_id) for customer_id in change.values("customer_id"))
+    left_out = (row for row in held if row is not None and not customer_is_in(row, rows, plan))
+    return [*dict.fromkeys(address for row in left_out if (address := hash_of(row)) is not None)]
+
+
+def _customers_of(address: str, rows: RowReader) -> Sequence[ObjectRef]:
+    return refs(Kind.CUSTOMER, [row["entity_id"] for row in rows.find("customer_entity", "email_hash", address)])
+
+
+def _guest_of(address: str, rows: RowReader) -> Sequence[ObjectRef]:
+    return refs(Kind.GUEST, [address])
+
+
+def _orders_of(address: str, rows: RowReader) -> AffectedObjects:
+    """The orders of all customers of the address, and of its guest."""
+    yield from _orders(Kind.ORDER, "entity_id", "guest_id", address, rows)
+    for customer in _customers_of(address, rows):
+        yield from _orders(Kind.ORDER, "entity_id", "customer_id", customer.id, rows)
+
+
+def _affected(
+    objects: Callable[[str, RowReader], AffectedObjects],
+    addresses: Callable[[RowChange, RowReader, Plan], Sequence[str]],
+    change: RowChange,
+    rows: RowReader,
+    plan: Plan,
+) -> AffectedObjects:
+    if plan.contacts_by_email:
+        for address in change.once(addresses, rows, plan):
+            yield from objects(address, rows)
+
+
+def _orders_that_name(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    """The orders of a customer whose row came or went, or whose address is another one now."""
+    if plan.contacts_by_email and change.concerns("email_hash", _DECIDING):
+        for customer_id in change.values("entity_id"):
+            yield from _orders(Kind.ORDER, "entity_id", "customer_id", customer_id, rows)
+
+
+def _guests_of_orders_that_name(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    """The guests of a customer's orders, as the orders are a guest's while the customer's row is not held."""
+    if plan.contacts_by_email and (change.before is None or change.after is None):
+        for customer_id in change.values("entity_id"):
+            yield from _orders(Kind.GUEST, "guest_id", "customer_id", customer_id, rows)
+
+
+_OBJECTS: Final = {Kind.CUSTOMER: _customers_of, Kind.GUEST: _guest_of, Kind.ORDER: _orders_of}
+_FURTHER: Final[Mapping[Kind, tuple[tuple[str, Affects], ...]]] = {
+    Kind.GUEST: (("customer_entity", _guests_of_orders_that_name),),
+    Kind.ORDER: (("customer_entity", _orders_that_name),),
+}
+
+
+def affected_by(kind: Kind) -> tuple[tuple[str, Affects], ...]:
+    """Table → the objects of this kind that depend on who stands for an address, if a row of it may change that."""
+    return (
+        ("customer_entity", partial(_affected, _OBJECTS[kind], _addresses_of_customer)),
+        ("sales_order", partial(_affected, _OBJECTS[kind], _addresses_of_order)),
+        *_FURTHER.get(kind, ()),
+    )
+
+
+def _orders(kind: Kind, id_column: str, column: str, value: Value, rows: RowReader) -> AffectedObjects:
+    """The objects named in ``id_column`` of the orders with this value: few by name, more by a bulk invalidation.
+
+    An order that gets the value later, or loses it before the bulk invalidation is worked off, is affected by its own
+    change.
+    """
+    found = [row[id_column] for row in islice(rows.descending("sales_order", column, value, ORDER_AGE), FEW + 1)]
+    if len(found) > FEW:
+        return [BulkInvalidation(kind, "sales_order", id_column, column, value)]
+    return refs(kind, found)
+
+
+# -------------------------------------------------------------------------------------------------------- fetches
+
+
+def fetches_by_email(email: Value, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ...]:
+    """The rows that decide who stands for an address; the server compares emails without their case, as we do."""
+    if not plan.contacts_by_email or not isinstance(email, str) or not email:
+        return ()
+    held = rows.find("customer_entity", "email_hash", guest_id(email))
+    left_out = [row["entity_id"] for row in held if not customer_is_in(row, rows, plan)]
+    return (
+        FetchByKey("customer_entity", "email", email),
+        *(FetchByKey("sales_order", "customer_id", customer_id) for customer_id in left_out),
+    )
+
+
+def fetches_of_order(order: Row, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ...]:
+    """The rows that decide which contact an order refers to."""
+    if not plan.contacts_by_email:
+        return ()
+    customer_id = order.get("customer_id")
+    if not customer_id:
+        return fetches_by_email(order.get("customer_email"), rows, plan)
+    customer = rows.get("customer_entity", customer_id)
+    email = customer.get("email") if customer is not None else order.get("customer_email")
+    return (FetchByKey("customer_entity", "entity_id", customer_id), *fetches_by_email(email, rows, plan))
