@@ -80,12 +80,13 @@ def open_parts(
     """
     for setting, text, fix in plain_connections(settings):
         log.warning("plain_connection", setting=setting, what=text, fix=fix)
+    by_email = traits is not None and traits.contacts_by_email
     if settings.source.kind == "files":
-        parts = _open_files(settings, start, clock, relay)
+        parts = _open_files(settings, start, clock, relay, contacts_by_email=by_email)
     elif settings.source.kind == "kafka":
-        parts = open_member(settings, start, stop, clock, on_state, loop)
+        parts = open_member(settings, start, stop, clock, on_state, loop, contacts_by_email=by_email)
     else:
-        parts = _open_binlog(settings, start, stop, clock, on_state, relay)
+        parts = _open_binlog(settings, start, stop, clock, on_state, relay, contacts_by_email=by_email)
     if traits is not None:
         parts.engine.renderer.emails = email_rule(traits)
         parts.engine.renderer.object_types = traits.object_types
@@ -99,7 +100,9 @@ def email_rule(traits: SinkTraits) -> EmailRule:
     return EmailRule(traits.email_property, leave_out=traits.email_change is EmailChange.LEAVE_OUT)
 
 
-def _open_files(settings: Settings, start: Start | None, clock: Clock, relay: RelayHook | None) -> Components:
+def _open_files(
+    settings: Settings, start: Start | None, clock: Clock, relay: RelayHook | None, *, contacts_by_email: bool
+) -> Components:
     unknown = settings.mapping.without_primary_key()
     if unknown:
         raise ConfigError(
@@ -108,7 +111,7 @@ def _open_files(settings: Settings, start: Start | None, clock: Clock, relay: Re
     keys = core_foreign_keys()
     if settings.mapping.product_key == "row_id":
         keys = in_row_ids(keys)
-    mapping = MagentoMapping(settings.mapping)
+    mapping = MagentoMapping(settings.mapping, contacts_by_email=contacts_by_email)
     engine = Engine(settings.state.dir, relay.mapper(mapping) if relay else mapping, keys, clock, has_server=False)
     if relay is not None:
         relay.prepare(engine)
@@ -152,12 +155,15 @@ def _open_binlog(
     clock: Clock,
     on_state: OnState,
     relay: RelayHook | None,
+    *,
+    contacts_by_email: bool,
 ) -> Components:
     connection = connect(settings.source)
     try:
         with mapped_errors(settings.source):
             keys = foreign_keys(connection, settings.source.database, settings.source.table_prefix)
-            mapper = MagentoMapping(with_primary_keys(connection, settings.source, settings.mapping))
+            mapping = with_primary_keys(connection, settings.source, settings.mapping)
+            mapper = MagentoMapping(mapping, contacts_by_email=contacts_by_email)
         # before the state is opened: it would empty a table for the sake of a column that is misspelt
         require(settings.source, with_between(mapper.tables, keys), mapper.attributes)
         engine = Engine(settings.state.dir, relay.mapper(mapper) if relay else mapper, keys, clock)

@@ -37,13 +37,15 @@ def _never(settings: Settings) -> bool:
 class SinkEntry:
     """What commands have to know of one kind of sink.
 
-    ``make``: the sink; opens no connection; ConfigError for settings that cannot work. ``property_name``: (settings,
-    object type, neutral name) → the receiver's name of the property, "" if it gets none. ``record_link``: (object type,
-    record id, account id) → address of the record's page, "" if there is none. ``writes_stdout``: whether messages go
-    to stdout, so that nothing else may be written there.
+    ``make``: the sink; opens no connection; ConfigError for settings that cannot work. ``contacts_by_email``: as in its
+    traits, for commands that render without a sink. ``property_name``: (settings, object type, neutral name) → the
+    receiver's name of the property, "" if it gets none. ``record_link``: (object type, record id, account id) → address
+    of the record's page, "" if there is none. ``writes_stdout``: whether messages go to stdout, so that nothing else
+    may be written there.
     """
 
     make: Callable[[Settings], Sink]
+    contacts_by_email: bool = False
     property_name: Callable[[Settings, ObjectType, str], str] = _same_name
     record_link: Callable[[ObjectType, str, str], str] = _no_link
     writes_stdout: Callable[[Settings], bool] = _never
@@ -64,7 +66,7 @@ def _crm_name(settings: Settings, object_type: ObjectType, name: str) -> str:
 
 
 SINKS: Final[Mapping[str, SinkEntry]] = {
-    "crm": SinkEntry(make=CrmSink, property_name=_crm_name, record_link=record_link),
+    "crm": SinkEntry(make=CrmSink, contacts_by_email=True, property_name=_crm_name, record_link=record_link),
     "bridge": SinkEntry(make=_bridge, property_name=_bridge_name),
     "jsonl": SinkEntry(
         make=lambda settings: JsonlSink(settings.sink),

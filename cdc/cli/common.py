@@ -75,11 +75,12 @@ def open_state(settings: Settings, *, exclusive: bool) -> Iterator[Engine]:
     from cdc.replica.cascades import core_foreign_keys
     from cdc.state.copies import STATE_FILE
     from mappers.mapping import MagentoMapping
+    from sinks.registry import entry_of
 
     path = settings.state.dir / STATE_FILE
     if not path.exists():
         raise ConfigError([f"state.dir = {str(settings.state.dir)!r}: there is no state yet; start `magento-cdc run`"])
-    mapper = MagentoMapping(settings.mapping)
+    mapper = MagentoMapping(settings.mapping, contacts_by_email=entry_of(settings).contacts_by_email)
     folder = settings.state.dir
     engine = Engine(folder, mapper, core_foreign_keys(), SystemClock(), exclusive=exclusive, create=False)
     try:

@@ -8,13 +8,15 @@ from cdc.settings.config import Settings
 from cdc.settings.mapping import PRODUCTS
 from cdc.state.schema import stored_columns, table_name
 from mappers.mapping import MagentoMapping
+from sinks.registry import entry_of
 
 
 def mapper_of(settings: Settings, engine: Engine) -> MagentoMapping:
     """The mapper of these settings. Raises SetupError if the state was made with another mapping."""
     unknown = (*settings.mapping.without_primary_key(), PRODUCTS)
     keys = {table: tuple(_columns(engine, table)[1]) for table in unknown}
-    mapper = MagentoMapping(settings.mapping.with_primary_keys(keys))
+    by_email = entry_of(settings).contacts_by_email
+    mapper = MagentoMapping(settings.mapping.with_primary_keys(keys), contacts_by_email=by_email)
     for spec in mapper.tables:  # SQLite would take a column that is not there for a text
         missing = {*stored_columns(spec)} - {*_columns(engine, spec.name)[0]}
         if missing:

@@ -49,9 +49,12 @@ def open_member(
     clock: Clock,
     on_state: OnState,
     loop: asyncio.AbstractEventLoop,
+    *,
+    contacts_by_email: bool = False,
 ) -> Components:
     """State and source of a member; not to be called in ``loop``'s own thread.
 
+    ``contacts_by_email``: as in the sink's traits.
     Raises ConfigError, SetupError, PositionLostError, StateError, SourceDisconnectedError.
     """
     if start is not None:
@@ -68,7 +71,7 @@ def open_member(
     source = KafkaSource(topics, client_arguments(kafka), loop, stop=stop, on_state=on_state)
     source.open()
     try:
-        mapper = MagentoMapping(settings.mapping)
+        mapper = MagentoMapping(settings.mapping, contacts_by_email=contacts_by_email)
         if is_relayed:
             mapper.tables = tuple(as_published(spec) for spec in mapper.tables)
         engine = Engine(settings.state.dir, mapper, keys, clock, has_server=False)

@@ -258,4 +258,5 @@ def test_every_kind_of_sink_has_its_entry() -> None:
     assert set(kinds) == set(SINKS)
     for kind in kinds:
         settings = Settings(sink=SinkSettings(kind=kind, access_token=SecretStr("sandbox")))
-        assert make_sink(settings).traits.name == kind
+        traits = make_sink(settings).traits
+        assert (traits.name, traits.contacts_by_email) == (kind, SINKS[kind].contacts_by_email)

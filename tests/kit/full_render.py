@@ -19,15 +19,16 @@ from cdc.source.foreign_keys import foreign_keys
 from cdc.source.server import connect, read_identity
 from cdc.startup import row_loader
 from mappers.mapping import MagentoMapping
+from sinks.registry import entry_of
 
 State = dict[str, dict[str, Any]]
 
 
-def full_render(settings: Settings, *, contacts_by_email: bool = False) -> State:
+def full_render(settings: Settings) -> State:
     """External id → type, properties that hold something, associations: of everything that exists now."""
     connection = connect(settings.source)
     mapping = with_primary_keys(connection, settings.source, settings.mapping)
-    mapper = MagentoMapping(mapping, contacts_by_email=contacts_by_email)
+    mapper = MagentoMapping(mapping, contacts_by_email=entry_of(settings).contacts_by_email)
     keys = foreign_keys(connection, settings.source.database, settings.source.table_prefix)
     identity = read_identity(connection)
     connection.close()
