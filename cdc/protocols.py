@@ -95,7 +95,7 @@ class Mapper(Protocol):
         ...
 
     def everything(self) -> tuple[BulkInvalidation, ...]:
-        """BulkInvalidations that together name every object that may exist."""
+        """Bulk invalidations that together name every object that may exist."""
         ...
 
     def fetches(self, ref: ObjectRef, rows: RowReader) -> tuple[FetchByKey, ...]:

@@ -25,7 +25,9 @@ Config = Annotated[
 ]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", help="One setting over file and environment: section.key=value. Repeatable.", metavar="K=V"),
+    typer.Option(
+        "--set", help="Set one setting, over file and environment: section.key=value. May be repeated.", metavar="K=V"
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 

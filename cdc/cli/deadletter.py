@@ -81,7 +81,7 @@ def show(
     with open_state(settings, exclusive=False) as engine:
         letter = dead_letters.show(engine.store, _ref(settings, name))
     if letter is None:
-        raise ConfigError([f"{name} has no dead letter; `magento-cdc deadletter list` names those that have"])
+        raise ConfigError([f"{name} has no dead letter; `magento-cdc deadletter list` names the objects that have one"])
     fields = _fields(letter, settings)
     if as_json:
         print_json(fields)
@@ -105,7 +105,7 @@ def retry(
         refs = _chosen(settings, names, everything, [x.ref for x in dead_letters.list_all(engine.store)])
         done = [ref for ref in refs if dead_letters.retry(engine.store, ref)]
     if done:
-        say(f"{len(done)} to be rendered and sent again; a running daemon takes them up within a second")
+        say(f"{len(done)} will be rendered and sent again; a running daemon begins within a second")
     else:
         say("no dead letters; nothing to do")
 
@@ -137,7 +137,7 @@ def drop(
         lines = [dead_letters.drop(store, ref, settings.mapping.namespace) for ref in refs]
         for name in held if everything else named:
             feeds.drop_bad(store, held[name])
-            lines.append(f"{name}: what it told is missing until its row changes again")
+            lines.append(f"{name}: forgotten; its row stays as it was before this record until the row changes again")
     for line in lines or ["no dead letters; nothing to do"]:
         say(line)
 
@@ -146,7 +146,7 @@ def _chosen(settings: Settings, names: list[str] | None, everything: bool, held:
     if everything:
         return held
     if not names:
-        raise ConfigError(["name the objects, or say --all"], source="command line")
+        raise ConfigError(["name the objects, or give --all"], source="command line")
     refs = [_ref(settings, name) for name in names]
     missing = [ref.external_id(settings.mapping.namespace) for ref in refs if ref not in held]
     if missing:

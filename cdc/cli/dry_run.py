@@ -102,4 +102,4 @@ def _say_counts(sink: PreviewSink, known: int) -> None:
         words = [f"{changes[change]} {change}" for change in ("new", "changed", "deleted")]
         affected += changes["changed"] + changes["deleted"]
         say(f"{object_type.value}: {', '.join(words)}")
-    say(f"{known - affected} unchanged; a dry run: nothing was sent, the state is as it was")
+    say(f"{known - affected} unchanged; this was a dry run: nothing was sent, and the state is as before")

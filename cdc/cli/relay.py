@@ -17,7 +17,7 @@ def relay(
     config: Config = None,
     sets: Sets = None,
     until_end: Annotated[
-        bool, typer.Option("--until-end", help="Stop when all that is in the log is published.")
+        bool, typer.Option("--until-end", help="Stop once everything in the log is published.")
     ] = False,
 ) -> None:
     """Publish the shop's rows and every change of them to the Kafka topic <kafka.prefix>.changes, until SIGTERM.

@@ -23,9 +23,11 @@ def run(
         typer.Option(help="Replay from here: binlog.000123:4567, gtid:<set>, earliest or latest.", metavar="POSITION"),
     ] = None,
     resend: Annotated[
-        bool, typer.Option("--resend", help="Send every object again, also what compares equal.")
+        bool, typer.Option("--resend", help="Send every object again, also objects that have not changed.")
     ] = False,
-    until_end: Annotated[bool, typer.Option("--until-end", help="Stop at the end of the log, outbox empty.")] = False,
+    until_end: Annotated[
+        bool, typer.Option("--until-end", help="Stop once the log is read to its end and the outbox is empty.")
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 MOST = 20
 """Objects shown for one text: a SKU may stand on thousands of lines."""
 
-_OTHER_EMAIL = "HubSpot took another email for it, which the bridge does not change: change it in HubSpot by hand"
+_OTHER_EMAIL = (
+    "HubSpot has another email for this contact, which the bridge cannot change: change it in HubSpot by hand"
+)
 
 
 def trace(
@@ -84,7 +86,7 @@ def _traces(
             found.append((document, ref))
     if not found:
         raise CdcError(
-            f"nothing is known of {word} {identity}: the state has no rows for it, and never sent it",
+            f"nothing is known of {word} {identity}: the state has no rows of it, and nothing was ever sent for it",
             hint="mapping.filter may leave it out, or it is newer than `magento-cdc position show`",
         )
     if len(refs) > MOST:

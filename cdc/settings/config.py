@@ -87,8 +87,8 @@ class SourceSettings(SettingsSection):
     )
     tls: TlsSettings = TlsSettings()
     files: tuple[str, ...] = Field((), description="kind files: binlog files or globs, read in order")
-    heartbeat_s: Seconds = Field(10.0, description="how often an idle server must show it is alive, seconds")
-    connect_timeout_s: Seconds = Field(10.0, description="to connect and log in, seconds")
+    heartbeat_s: Seconds = Field(10.0, description="an idle server must send a sign of life this often, seconds")
+    connect_timeout_s: Seconds = Field(10.0, description="time to connect and log in, seconds")
     retention_warning_h: Annotated[float, Field(ge=0)] = Field(
         24.0, description="warn when the server purges the log file that is still needed within so many hours"
     )
@@ -136,8 +136,8 @@ class SinkSettings(SettingsSection):
     store_admin_uri: str = Field("", description="bridge v2: address of the shop's administration, for a link")
     on_email_change: Literal["leave_out", "send"] = Field(
         "leave_out",
-        description="bridge: a customer's email that differs from the one HubSpot took first, which it never changes."
-        " leave_out: the rest is sent; send: it goes along, and may make a second contact",
+        description="bridge: what follows when a customer changes the email, which the bridge never changes in HubSpot."
+        " leave_out: everything else is sent; send: the new email too, which may make a second contact",
     )
     gzip: bool = Field(False, description="bridge: compress what is sent; not every service takes it")
     path: str = Field("-", description="jsonl: file to append to, - for stdout")
@@ -148,24 +148,27 @@ class SinkSettings(SettingsSection):
     max_batch: Annotated[int, Field(ge=1)] = Field(200, description="messages a request; capped by the sink's limit")
     max_batch_kb: Annotated[int, Field(ge=16)] = Field(1024, description="body of a request, KiB")
     max_delay_ms: Annotated[int, Field(ge=0)] = Field(
-        200, description="how long a message may wait for company, milliseconds"
+        200, description="how long a message may wait for others to share its request, milliseconds"
     )
-    max_requests_per_10s: Annotated[int, Field(ge=1)] = Field(100, description="upper bound; answers may lower it")
+    max_requests_per_10s: Annotated[int, Field(ge=1)] = Field(
+        100, description="requests per 10 s at most; HubSpot's answers may lower it"
+    )
     time_zone: str = Field(
         "",
         examples=["Europe/Berlin"],
-        description="of the HubSpot account, as an IANA name: a used-up daily limit ends at its midnight; empty: not"
-        " known, and the sink is tried once an hour",
+        description="the HubSpot account's time zone, as an IANA name: a used-up daily limit ends at midnight there."
+        " Empty: the zone is not known, and one request is tried once an hour",
     )
     timeout_s: Seconds = Field(30.0, description="one request, from connect to the last byte, seconds")
     judge_poll_s: Seconds = Field(15.0, description="bridge: how often sync-errors are asked for, seconds")
     judge_timeout_s: Seconds = Field(
-        3600.0, description="bridge: how long a message refused for a missing parent waits for it, seconds"
+        3600.0,
+        description="bridge: how long a message that was refused for a missing parent waits for that parent, seconds",
     )
     unknown_resend_s: Seconds = Field(
         120.0,
-        description="an attempt that got no answer may land late: the object is sent once more so long after its next"
-        " acceptance, seconds",
+        description="a request that got no answer may still arrive late. So the object is sent once more this long"
+        " after it is next accepted, seconds",
     )
 
     @field_validator("base_url")
@@ -183,7 +186,7 @@ class SinkSettings(SettingsSection):
     @classmethod
     def _is_a_zone(cls, value: str) -> str:
         if value and value not in available_timezones():
-            raise ValueError("is no time zone of the IANA's list, as Europe/Berlin is")
+            raise ValueError("is not in the IANA's list of time zones; write e.g. Europe/Berlin")
         return value
 
     @field_validator("paths")
@@ -222,7 +225,9 @@ class WebSettings(SettingsSection):
 class LogSettings(SettingsSection):
     """Structured logs."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is written")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="lines below this level are not written"
+    )
     format: Literal["json", "console"] = Field("json", description="json: for machines; console: for eyes")
 
 
@@ -241,7 +246,7 @@ class ApplySettings(SettingsSection):
 
 
 class DeliverySettings(SettingsSection):
-    """CircuitBreaker and shares of sending."""
+    """Brakes on sending, and shares of the quota."""
 
     history_share: float = Field(0.1, gt=0, le=1, description="part of the quota for history while live work is ready")
     max_deletes_per_hour: Annotated[int, Field(ge=0)] | None = Field(
@@ -330,7 +335,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        hint = "name a settings file with --config, or run in the folder of one"
+        hint = f"name a settings file with --config, or run in a folder that holds {DEFAULT_FILE}"
         raise ConfigError([f"cannot be read: {error.strerror}; {hint}"], source=str(path)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([f"is not valid TOML: {error}"], source=str(path)) from None

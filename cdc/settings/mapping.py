@@ -127,7 +127,8 @@ class MappingSettings(SettingsSection):
         "order", description="amounts in the order's currency or in the website's base currency"
     )
     product_key: Literal["auto", "entity_id", "row_id"] = Field(
-        "auto", description="what products' values hang on: row_id in Adobe Commerce; auto: as the server has it"
+        "auto",
+        description="the column that products' values refer to: row_id in Adobe Commerce; auto: as the server has it",
     )
     deleted_customers: Literal["drop", "guest"] = Field(
         "drop", description="orders of deleted customers: drop the contact or make it a guest's"

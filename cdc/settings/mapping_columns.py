@@ -56,7 +56,7 @@ def column_name(value: str) -> str:
     if not _COLUMN.fullmatch(value):
         raise ValueError("is no name of a table or column")
     if value.casefold() in OURS:
-        raise ValueError("the replica has a column of this name for itself; rename the shop's or copy it")
+        raise ValueError("the replica needs this name for a column of its own; rename the shop's column, or copy it")
     return value
 
 

@@ -166,7 +166,8 @@ def _image(connection: Connection) -> CheckResult:
     value = variable(connection, "binlog_row_image") or "FULL"
     text = f"binlog_row_image is {value}"
     if value != "FULL":
-        text += ": rows are completed from the schema and from what is held, or read again; FULL spares those reads"
+        text += ": missing parts of rows come from the schema, from the state, or from reading the row again;"
+        text += " FULL avoids that"
     return CheckResult("binlog_row_image", True, text)
 
 

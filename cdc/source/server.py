@@ -111,7 +111,7 @@ def mapped_errors(settings: SourceSettings) -> Iterator[None]:
 def mapped(error: BaseException, settings: SourceSettings) -> CdcError:
     """What this PyMySQL or socket error means, as one of ours."""
     if isinstance(error, OSError) and not isinstance(error, ssl.SSLCertVerificationError):
-        # its number is the network's, none of the server's
+        # the number is the operating system's, not the server's
         return _disconnected(settings, error, error.errno)
     number = _number(error)
     words = str(error.args[1]) if len(error.args) > 1 else str(error)
@@ -123,7 +123,10 @@ def mapped(error: BaseException, settings: SourceSettings) -> CdcError:
             hint="set source.user and source.password (or MAGENTO_CDC__SOURCE__PASSWORD)",
         )
     if number in _HOST_REFUSED:
-        return SetupError(f"{place} refuses connections from this host: {words}", hint=f"allow user {user} from here")
+        return SetupError(
+            f"{place} refuses connections from this host: {words}",
+            hint=f"let the account of user {user} connect from this host",
+        )
     if number == _NO_SUCH_DATABASE:
         return SetupError(
             f"{place} has no database {settings.database!r}", hint="set source.database to Magento's database"
@@ -136,14 +139,18 @@ def mapped(error: BaseException, settings: SourceSettings) -> CdcError:
         )
     if number in _UNKNOWN_AUTH:
         return SetupError(
-            f"user {user} at {place} is to log in in a way that is not gone here: {words}",
-            hint="ALTER USER with caching_sha2_password (MySQL), or ed25519 or mysql_native_password (MariaDB)",
+            f"{place} asks user {user} to log in by a method that magento-cdc does not support: {words}",
+            hint="give the account another method with ALTER USER: caching_sha2_password (MySQL), ed25519 or"
+            " mysql_native_password (MariaDB)",
         )
     cause = getattr(error, "original_exception", error)
     if number == _NO_TLS or isinstance(cause, ssl.SSLCertVerificationError):
-        return SetupError(f"no TLS with {place}: {_reason(cause)}", hint="check source.tls")
+        return SetupError(f"no TLS connection to {place}: {_reason(cause)}", hint="check source.tls")
     if number == _SYNTAX:
-        return SetupError(f"{place} does not know a statement this version should: {words}", hint="report this")
+        return SetupError(
+            f"{place} refused a statement that servers of its version understand: {words}",
+            hint="report it as a fault of magento-cdc",
+        )
     if number is not None and not _CLIENT_ERRORS[0] <= number <= _CLIENT_ERRORS[1]:
         return SourceDisconnectedError(f"{place} says: {words}", errno=number, hint="see the server's error log")
     return _disconnected(settings, cause, number)

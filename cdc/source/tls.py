@@ -12,7 +12,7 @@ from cdc.errors import SetupError
 from cdc.settings.config import TlsMode, TlsSettings
 
 CANNOT_LOAD: Final = 2059
-"""CR_AUTH_PLUGIN_CANNOT_LOAD: the server asks for a way to log in that we do not go."""
+"""CR_AUTH_PLUGIN_CANNOT_LOAD: the server asks for a login method that we do not support."""
 
 _VERIFYING: Final = (TlsMode.VERIFY_CA, TlsMode.VERIFY_IDENTITY)
 
@@ -55,10 +55,10 @@ def tls_in_use(connection: Any, tls: TlsSettings) -> str:
     if not isinstance(link, ssl.SSLSocket):
         return ""
     checked = {
-        TlsMode.VERIFY_CA: "the server's certificate verified, its name not",
-        TlsMode.VERIFY_IDENTITY: "the server's certificate and name verified",
+        TlsMode.VERIFY_CA: "the server's certificate is verified, its name is not",
+        TlsMode.VERIFY_IDENTITY: "the server's certificate and name are verified",
     }
-    return f"{link.version()}, {checked.get(tls.mode, 'the server not verified')}"
+    return f"{link.version()}, {checked.get(tls.mode, 'the server is not verified')}"
 
 
 class Handler(Protocol):

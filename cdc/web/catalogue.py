@@ -58,7 +58,7 @@ Histogram = Literal["delivery_latency_seconds", "delivery_stage_seconds", "state
 ROLES: Final = ("leader", "follower", "none")
 
 STAGES: Final = ("read", "rendered", "sent", "accepted")
-"""What a live message passes, each timed from the one before, the first from the source's commit (``Latency``)."""
+"""The stages of a live message, each timed from the stage before, the first from the source's commit (``Latency``)."""
 
 _LATENCY_BUCKETS: Final = (
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 86400.0,
@@ -80,20 +80,20 @@ COUNTERS: Final[Mapping[Counter, Meaning]] = {
     "events_total": Meaning("Log events by what was done with them; type is the event's name.", ("type",)),
     "rendered_total": Meaning("Objects rendered."),
     "enqueued_total": Meaning("Messages put into the outbox."),
-    "unchanged_total": Meaning("Rendered messages that were equal to what was last sent, and so not sent."),
+    "unchanged_total": Meaning("Rendered messages that were not sent, because they equal what was last sent."),
     "accepted_total": Meaning("Messages that the sink accepted.", ("object_type",)),
     "requests_total": Meaning("Requests to the sink by outcome: ok, or the kind of failure.", ("status",)),
     "retries_total": Meaning("Messages sent again."),
     "dead_letters_total": Meaning("Messages set aside for good since the start, by reason.", ("reason",)),
     "relay_records_total": Meaning("Relay: records of row changes and tables in committed Kafka transactions."),
     "relay_transactions_total": Meaning("Relay: Kafka transactions committed."),
-    "log_lines_dropped_total": Meaning("Log lines dropped, as nobody read standard output fast enough."),
+    "log_lines_dropped_total": Meaning("Log lines dropped, because standard output was not read fast enough."),
 }
 GAUGES: Final[Mapping[Gauge, Meaning]] = {
     "info": Meaning("Always 1; the label says which version runs.", ("version",)),
     "ready": Meaning("1 when /ready answers 200."),
     "member_role": Meaning(
-        "1 for what this daemon is among the members of its account: leader, follower or none (alone, on the way).",
+        "1 for this daemon's role among the members of its account: leader, follower, or none (alone, or starting).",
         ("role",),
     ),
     "dead_letters_held": Meaning("Dead letters held now."),
@@ -105,24 +105,24 @@ GAUGES: Final[Mapping[Gauge, Meaning]] = {
         "When the change at the head of the outbox was committed, in epoch seconds; NaN while the outbox is empty."
     ),
     "dirty_objects": Meaning("Objects waiting to be rendered."),
-    "invalidations_pending": Meaning("Bulk touches being worked off."),
+    "invalidations_pending": Meaning("Bulk invalidations being worked off."),
     "fetches_pending": Meaning("Objects waiting for their rows to be read from the server."),
-    "queue_bytes": Meaning("Read but not yet applied, in bytes of log."),
-    "queue_transactions": Meaning("Read but not yet applied, in transactions."),
-    "read_lag_seconds": Meaning("Now minus the commit time of the transaction read last, when it was read."),
+    "queue_bytes": Meaning("Transactions read and not yet applied, in bytes of memory."),
+    "queue_transactions": Meaning("Transactions read and not yet applied."),
+    "read_lag_seconds": Meaning("Age of the transaction read last, at the moment when it was read, since its commit."),
     "retention_left_hours": Meaning(
-        "Hours until the server purges the log file that is still needed; +Inf while it is the newest, or never is."
+        "Hours until the server purges the log file that is still needed; +Inf if it is the newest, or none is purged."
     ),
     "rows_not_in_log": Meaning(
         "Rows of the sample that the shop has and its log never told of; more than 0 means that changes are lost."
     ),
     "load_rows": Meaning("Rows that loads of whole tables have read since the start."),
     "load_done": Meaning("1 when the replica is complete."),
-    "stale_tables": Meaning("Tables read again, as a definition, a statement or a gap changed rows without events."),
+    "stale_tables": Meaning("Tables being read again, because rows may have changed without row events."),
     "relay_waiting_bytes": Meaning("Relay: applied and not yet in Kafka, in bytes of records."),
     "relay_waiting_pieces": Meaning("Relay: applied and not yet in Kafka, in pieces of source transactions."),
     "position_file": Meaning("Number of the log file that is applied up to position_offset."),
-    "position_offset": Meaning("Offset in the log file; over 2^53 it would be rounded, log files are smaller."),
+    "position_offset": Meaning("Offset in the log file of position_file."),
 }
 HISTOGRAMS: Final[Mapping[Histogram, Meaning]] = {
     "delivery_latency_seconds": Meaning(
@@ -131,8 +131,8 @@ HISTOGRAMS: Final[Mapping[Histogram, Meaning]] = {
         _LATENCY_BUCKETS[4:],
     ),
     "delivery_stage_seconds": Meaning(
-        "The parts of delivery_latency_seconds, each since the one before: commit to read (from the log), rendered,"
-        " sent, accepted. What was not rendered from a change just read has no read and rendered.",
+        "delivery_latency_seconds in parts, each since the stage before: read (from the log, since the commit),"
+        " rendered, sent, accepted. What was not rendered from a change just read has no stages read and rendered.",
         ("object_type", "stage"),
         _LATENCY_BUCKETS,
     ),

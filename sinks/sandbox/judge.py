@@ -48,7 +48,7 @@ class Verdict:
 def judge(
     message: Accepted, settings: SyncSettings | None, *, installed: bool, held: Mapping[str, str], is_there: IsThere
 ) -> Verdict:
-    """SyncErrorPoller one message. ``held``: the record's HubSpot properties so far; ``is_there``: synced and not
+    """Judge one message. ``held``: the record's HubSpot properties so far; ``is_there``: synced and not
     deleted."""
     if not installed:
         return Verdict("PORTAL_NOT_SYNC_ENABLED", "The bridge is not installed.")

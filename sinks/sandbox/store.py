@@ -216,7 +216,7 @@ class SandboxStore:
     # ------------------------------------------------------------------------------------------------- judge
 
     def judge_next(self, now_ms: int, limit: int | None = None, *, arrived_by_ms: int | None = None) -> int:
-        """SyncErrorPoller up to ``limit`` waiting messages (all, if None) in the order they came; gives how many.
+        """Judge up to ``limit`` waiting messages (all, if None) in the order they came; gives how many.
 
         ``arrived_by_ms``: only those that came no later.
         """
