@@ -6,6 +6,7 @@ What a statement says is read in ``schema/query.py``; here it is carried out.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from cdc.binlog.assembly import Assembly
@@ -13,7 +14,7 @@ from cdc.binlog.events import DONE, FLAG_THREAD_SPECIFIC, GO_ON
 from cdc.binlog.place import Place
 from cdc.binlog.rows.events import ADVICE_START, FROM_INSIDE, RowEvents
 from cdc.binlog.rows.headers import Query, read_modes
-from cdc.binlog.schema.query import Kind, Statement, read_statement
+from cdc.binlog.schema.query import Kind, Statement, TableName, read_statement
 from cdc.binlog.schema.tables import MappedTables
 from cdc.binlog.schema.temporary import TemporaryTables
 from cdc.binlog.schema.tokens import Dialect
@@ -23,6 +24,7 @@ from cdc.model import Change, Op, StaleTable, Xa, XaStep
 
 _BOUNDS: Final = frozenset({b"BEGIN", b"COMMIT"})
 _NO_VARIABLES: Final = b""
+_MOST_PLAIN: Final = 1000
 _REASON_ROWS: Final = "a statement in the log instead of the rows it changed"
 _REASON_UNCLEAR: Final = "a statement that is not understood may have changed its rows or columns"
 _ADVICE_ROWS: Final = (
@@ -48,6 +50,7 @@ class Statements:
         self._assembly = assembly
         self._rows = rows
         self._repair = repair
+        self._plain: set[TableName] = set()  # names that are no views, until something else than rows is changed
         self.temporary = TemporaryTables()
         self.expects_gtid = False
 
@@ -100,6 +103,8 @@ class Statements:
         """What it does to mapped tables."""
         assembly, tables = self._assembly, self._tables
         kind = statement.kind
+        if kind not in (Kind.ROWS, Kind.BEGIN, Kind.COMMIT):
+            self._plain.clear()
         if kind is Kind.ROWS:
             self._on_rows(statement, query)
         elif kind is Kind.TRUNCATE:
@@ -119,17 +124,29 @@ class Statements:
     def _on_rows(self, statement: Statement, query: Query) -> None:
         """Rows changed by statement: to be read again, if a read can tell by a GTID that it contains them."""
         named = self._tables.touched(statement, query.database)
+        if not named and any(map(self._is_view, statement.tables)):
+            statement = replace(statement, everything=True)  # the tables below a view are not ours to guess
+            named = self._tables.touched(statement, query.database)
         if not named:
             return
         if not self._may_repair():
             what = "any table" if statement.everything else named[0]
-            why = ", through a function that it calls," if statement.everything else ""
+            why = ", through a view or a function," if statement.everything else ""
             raise UnsupportedEventError(
                 f"a statement of connection {query.thread} that may change {what}{why} is in the log instead of the"
                 " rows it changed",
                 hint=_ADVICE_NO_GTID if self._repair else _ADVICE_ROWS,
             )
         self._assembly.stale += [StaleTable(name, _REASON_ROWS, by_statement=True) for name in named]
+
+    def _is_view(self, name: TableName) -> bool:
+        if name in self._plain:
+            return False
+        if self._tables.is_view(name):
+            return True
+        if len(self._plain) < _MOST_PLAIN:
+            self._plain.add(name)
+        return False
 
     def _may_repair(self) -> bool:
         return self._repair and self._can_tell()

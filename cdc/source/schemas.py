@@ -59,6 +59,13 @@ class ServerSchemas:
                 self._held[key] = found.columns
             return found
 
+    def is_view(self, database: str, table_with_prefix: str) -> bool:
+        """See ``ViewLookup``; asked afresh."""
+        key = (database, table_with_prefix)
+        with self._lock:
+            found = self._on_connection(lambda connection: rows(connection, _TABLE, key), key[1])
+        return any(str(kind) == "VIEW" for _, kind in found)
+
     def forget(self, database: str, table_with_prefix: str) -> None:
         """The table changed: ask again when next needed."""
         with self._lock:

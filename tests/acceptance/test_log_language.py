@@ -114,8 +114,10 @@ def test_what_only_reads_the_shops_tables_stops_nothing(rig: Rig) -> None:
 
 
 def test_a_statement_in_place_of_rows_stops_in_every_spelling(rig: Rig) -> None:
-    """Double quotes that hold a name, and a statement behind SET STATEMENT, are no hiding places."""
-    spellings = [("SET SESSION sql_mode = 'ANSI_QUOTES'", 'UPDATE "customer_entity" SET "firstname" = \'Ansi\'')]
+    """Double quotes that hold a name, a statement behind SET STATEMENT, and a view are no hiding places."""
+    rig.server.run("CREATE VIEW people AS SELECT * FROM customer_entity", database=rig.database)
+    spellings = [("SET @x = 1", "UPDATE people SET firstname = 'Seen'")]
+    spellings += [("SET SESSION sql_mode = 'ANSI_QUOTES'", 'UPDATE "customer_entity" SET "firstname" = \'Ansi\'')]
     if rig.server.flavor == "mariadb":
         spellings.append(
             (
@@ -129,10 +131,9 @@ def test_a_statement_in_place_of_rows_stops_in_every_spelling(rig: Rig) -> None:
         folder.mkdir()
         with Daemon(folder, rig.toml) as daemon:
             daemon.start()
-            wait_until(
-                lambda: daemon.ask("/status")["load"]["state"] == "done", 60, "the first load is done"
-            )  # runs now
-            run(rig, *(["SET SESSION binlog_format = 'STATEMENT'"] if not number else []), before, statement)
+            wait_for_load(daemon)
+            own = [] if statement.startswith("SET STATEMENT") else ["SET SESSION binlog_format = 'STATEMENT'"]
+            run(rig, *own, before, statement)
             has_stopped(daemon, "in the log instead of the rows it changed")
 
 

@@ -53,6 +53,15 @@ class Look(NamedTuple):
 
 
 @runtime_checkable
+class ViewLookup(Protocol):
+    """A look-up that knows views: what is written to one goes into other tables."""
+
+    def is_view(self, database: str, table: str) -> bool:
+        """Whether this is a view now."""
+        ...
+
+
+@runtime_checkable
 class DatedLookup(ForgettingLookup, Protocol):
     """A look-up that says of when its answers are."""
 

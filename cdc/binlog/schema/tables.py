@@ -14,7 +14,7 @@ from cdc.binlog.rows.images import ADVICE, Origin
 from cdc.binlog.rows.metadata import Metadata, read_metadata
 from cdc.binlog.rows.table_map import TableMap, read_table_map
 from cdc.binlog.schema.agreement import disagreement
-from cdc.binlog.schema.columns import Column, SchemaLookup
+from cdc.binlog.schema.columns import Column, SchemaLookup, ViewLookup
 from cdc.binlog.schema.history import SchemaHistory, versions_refused
 from cdc.binlog.schema.query import Statement
 from cdc.binlog.schema.row_layout import RowLayout, make_row_layout
@@ -41,6 +41,8 @@ class MappedTables:
     ) -> None:
         self._fold: Callable[[str], str] = str if case_sensitive else str.lower
         self.database = self._fold(database)
+        self._asked_database = database
+        self._schemas = schemas
         self._has_server = schemas is not None
         self._specs = {self._fold(prefix + spec.name): spec for spec in tables}
         self.history = SchemaHistory(
@@ -129,6 +131,13 @@ class MappedTables:
         if database.lower() != ours and ours.encode() not in statement.text:
             return []
         return [spec.name for name, spec in self._specs.items() if name.lower().encode() in statement.text]
+
+    def is_view(self, name: tuple[str, str]) -> bool:
+        """Whether this name of our database is a view, as far as there is a server to ask."""
+        database, table = name
+        if self._fold(database) != self.database or not isinstance(self._schemas, ViewLookup):
+            return False
+        return self._schemas.is_view(self._asked_database, table)
 
     def ask_again(self, names: Iterable[str]) -> None:
         """Take nothing for granted of these tables' columns."""
