@@ -15,6 +15,7 @@ from sinks.crm.sink import CrmSink
 from sinks.sandbox.crm.gate import CrmRuntime
 from sinks.sandbox.crm.records import Record
 from sinks.sandbox.server import SandboxServer, start
+from tests.kit.sandbox import recording
 
 NOW = 1_700_000_000_000
 PREFIX = {
@@ -156,7 +157,7 @@ def settings(url: str, sink: Mapping[str, Any] | None = None, **crm: Any) -> Set
 @asynccontextmanager
 async def bench(*, push: bool = True, sink: Mapping[str, Any] | None = None, **crm: Any) -> AsyncIterator[Bench]:
     """A sink whose account is set up. ``crm``: settings of [crm]."""
-    server = await start()
+    server = await start(record=recording())
     for quota in server.crm.quotas.values():
         quota.set(1_000_000, 10_000, None)  # quotas have tests of their own
     made = Bench(CrmSink(settings(server.url, sink, **crm)), server)

@@ -80,7 +80,8 @@ def read_files(folder: Path) -> list[Operation]:
 
 def read_exchanges(path: Path) -> Iterator[Exchange]:
     """Exchanges that the sandbox recorded, but for those whose answer a fault on demand made up or cut off."""
-    for line in path.read_text(encoding="utf-8").splitlines():
+    # Not splitlines: a body may hold other characters that end a line.
+    for line in filter(None, path.read_text(encoding="utf-8").split("\n")):
         item = json.loads(line)
         if item["status"] and not item["fault"]:
             request, answer = _json(item["request"]), _json(item["answer"])

@@ -114,12 +114,13 @@ def line(**more: Any) -> str:
     ("lines", "code"),
     [
         (line(), 0),
+        (line(query={"archived": "odd"}).replace("odd", "\u2028"), 0),
         (line() + line(answer="{}"), 1),
         (line() + line(answer="<html>", fault="html") + line(status=0), 0),
         (line(path="/crm/v3/objects/deals"), 2),
         ("", 2),
     ],
-    ids=["fits", "misfit", "made up by faults", "another version", "nothing"],
+    ids=["fits", "odd line ends", "misfit", "made up by faults", "another version", "nothing"],
 )
 def test_the_exit_code_says_whether_all_fits(
     folder: Path, capsys: pytest.CaptureFixture[str], lines: str, code: int

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 import orjson
 
@@ -36,13 +37,14 @@ class Exchanges:
         self.kept: deque[Exchange] = deque(maxlen=KEPT)
         self.counts: Counter[str] = Counter()
         self.inputs: Counter[str] = Counter()
-        self._file: TextIO | None = None
+        self._file: FileIO | None = None
         self._lock = threading.Lock()
 
     def record_into(self, path: Path) -> None:
         """Write every exchange from now on into a file, one JSON object a line. Its answers hold personal values."""
         self.close()
-        self._file = path.open("a", encoding="utf-8")
+        # Without a buffer each line is one write at the file's end, so that several sandboxes can share a file.
+        self._file = path.open("ab", buffering=0)
         path.chmod(0o600)
 
     def close(self) -> None:
@@ -68,5 +70,4 @@ class Exchanges:
         """Record one exchange with whole bodies, if somebody asked for a file."""
         if self._file is not None:
             with self._lock:
-                self._file.write(orjson.dumps(line).decode() + "\n")
-                self._file.flush()
+                self._file.write(orjson.dumps(line) + b"\n")
