@@ -14,8 +14,8 @@ const state = ["State", o => o.deleted ? "deleted" : verdict(o.verdict)];
 const COLUMNS = {
   CONTACT: [["Id", o => o.external_id, "id"], ["Name", o => [o.properties.firstname, o.properties.lastname].filter(Boolean).join(" ")],
     ["Email", o => o.properties.email], ["City", o => o.properties.city], ["Group", o => o.properties.customer_group], changed, state],
-  DEAL: [["Id", o => o.external_id, "id"], ["Order", o => o.properties.name], ["Stage", stageOf],
-    ["Amount", o => money(o.properties.amount, o.properties.currency), "num"], ["Contact", o => links(o, "CONTACT")], changed, state],
+  DEAL: [["Id", o => o.external_id, "id"], ["Order", o => o.properties.name], ["Contact", o => links(o, "CONTACT")], ["Stage", stageOf],
+    ["Amount", o => money(o.properties.amount, o.properties.currency), "num"], changed, state],
   PRODUCT: [["Id", o => o.external_id, "id"], ["Name", o => o.properties.name], ["SKU", o => o.properties.sku, "id"],
     ["Price", o => money(o.properties.price), "num"], ["Status", o => o.properties.status], changed, state],
   LINE_ITEM: [["Id", o => o.external_id, "id"], ["Name", o => o.properties.name], ["Quantity", o => Number(o.properties.quantity), "num"],

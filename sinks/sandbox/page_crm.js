@@ -20,8 +20,9 @@ let definitions = null;
 
 const COLUMNS = {
   contacts: [["Name", person], ["Emails", o => list(o.emails)], keys, ["City", o => o.properties.city], ["Deals", o => links(o, "DEAL")], changed],
-  deals: [["Deal", o => o.properties.dealname], ["Stage", stageOf], ["Amount", o => money(o.properties.amount, currencyOf(o.properties)), "num"],
-    ["Contact", o => links(o, "CONTACT")], ["Lines", o => o.associations.filter(a => a.type === "LINE_ITEM").length, "num"], ["Closed", o => value(o, "closedate"), "time"], keys, changed],
+  deals: [["Deal", o => o.properties.dealname], ["Contact", o => links(o, "CONTACT")], ["Stage", stageOf],
+    ["Amount", o => money(o.properties.amount, currencyOf(o.properties)), "num"],
+    ["Lines", o => o.associations.filter(a => a.type === "LINE_ITEM").length, "num"], ["Closed", o => value(o, "closedate"), "time extra"], keys, changed],
   products: [["Name", o => o.properties.name], ["SKU", o => o.properties.hs_sku, "id"], ["Price", o => money(o.properties.price), "num"], keys, changed],
   line_items: [["Name", o => o.properties.name], ["Quantity", o => Number(o.properties.quantity), "num"], ["Amount", o => money(o.properties.amount, currencyOf(o.properties)), "num"],
     ["Deal", o => links(o, "DEAL")], ["Product", o => o.product ? link(o.product) : ""], keys, changed],
