@@ -26,3 +26,5 @@ class Components:
     counters: Callable[[], Mapping[str, int]]
     unlogged: UnloggedWatch | None = None
     """Looks for rows that the log never told of; None where there is no server."""
+    reasons: Callable[[], Sequence[str]] = tuple
+    """What somebody should look at though it works, a sentence each: for ``/ready``."""

@@ -155,6 +155,7 @@ class Daemon:
             await self._state.call(lambda _: parts.engine.rendering.resend_everything())
         self._start_loader(parts)
         self._view.attach(self._state, self._delivery)
+        self._view.source_reasons = parts.reasons
         self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
         self._reader.start()
         if self._settings.source.kind == "binlog":

@@ -276,13 +276,14 @@ class ReportedPosition(NamedTuple):
     ``partition``: ``topic/partition`` of the record. ``position``: the place in the log of the server that the tool
     reads, with the transaction's own GTID and the server that the event began on; None where the record tells none.
     ``at_ms``: commit time in epoch milliseconds, 0 if unknown. ``is_snapshot``: ``position`` is where a snapshot was
-    taken. What is newer than what: ``cdc.kafka.row_order``.
+    taken. ``written_ms``: when the record was written to its topic. What is newer than what: ``cdc.kafka.row_order``.
     """
 
     partition: str
     position: Position | None
     at_ms: int = 0
     is_snapshot: bool = False
+    written_ms: int = 0
 
 
 class Feed(NamedTuple):
@@ -290,6 +291,7 @@ class Feed(NamedTuple):
 
     ``rows_at``: the source's place of its rows, where they do not arrive in the source's order: newest by place wins.
     ``offsets``: per ``topic/partition`` where to read on, to be kept in the same local commit; None: as they were.
+    ``topics``: what each topic told so far that later records of it need; None: as it was.
     ``bad``: records set aside. ``is_loaded``: everything that the topics held at the start is applied with this one.
     ``is_whole``: whether the relay says that all so far is the whole store; None: as it was.
     """
@@ -299,6 +301,7 @@ class Feed(NamedTuple):
     bad: tuple[BadRecord, ...] = ()
     is_loaded: bool = False
     is_whole: bool | None = None
+    topics: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)

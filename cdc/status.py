@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cdc.engine.state_thread import StateThread, TransactionQueue
@@ -77,6 +77,7 @@ class DaemonView:
         self.leadership: Leadership | None = None
         self.retention: RetentionWatch | None = None
         self.unlogged: UnloggedWatch | None = None
+        self.source_reasons: Callable[[], Sequence[str]] = tuple
         self._held: dict[str, Any] = {}
 
     def attach(self, state: StateThread, delivery: Output) -> None:
@@ -107,6 +108,7 @@ class DaemonView:
             warnings.append(self.retention.warning)
         if self.unlogged is not None and self.unlogged.warning:
             warnings.append(self.unlogged.warning)
+        warnings += [f"kafka: {reason}" for reason in self.source_reasons()]
         return not reasons, [*reasons, *warnings]
 
     def role(self) -> str:

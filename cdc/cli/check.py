@@ -115,18 +115,53 @@ async def _kafka(settings: Settings) -> Sequence[CheckResult]:
 
 
 async def _topics(settings: Settings, connect: Mapping[str, Any]) -> Sequence[CheckResult]:
-    """Those that a member reads, one line each."""
+    """Those that a member reads, one line each, and what goes from them."""
     from cdc.kafka.topic_id import topic_ids
+    from cdc.kafka.topic_settings import retentions
 
     kafka = settings.kafka
     is_relayed = kafka.format == "relay"
     topics = (kafka.changes_topic,) if is_relayed else kafka.topics
     there = await topic_ids(topics, connect)
-    advice = "start `magento-cdc relay` first, or mend kafka.prefix" if is_relayed else "mend kafka.topics"
-    return [
-        CheckResult("kafka topic", name in there, f"{name} is {'there' if name in there else 'not there'}", advice)
-        for name in topics
-    ]
+    held = await retentions([*there], connect)
+    found = []
+    for name in topics:
+        if name not in there:
+            found.append(_missing_topic(settings, name))
+            continue
+        retention = held.get(name)
+        policy = f", cleanup.policy {retention.policy}" if retention else ", its settings are not shown to us"
+        found.append(CheckResult("kafka topic", True, f"{name} is there{policy}"))
+        if retention is not None and retention.loses_rows:
+            found.append(
+                CheckResult(
+                    "kafka cleanup.policy",
+                    True,
+                    f"{name} is {retention.policy}, retention.ms {retention.retention_ms}: rows that nobody changes go"
+                    " with age, and then no member with an empty state can be filled",
+                    f"kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config"
+                    " cleanup.policy=compact",
+                    warning=True,
+                )
+            )
+    return found
+
+
+def _missing_topic(settings: Settings, name: str) -> CheckResult:
+    from cdc.members.foreign_topics import ForeignTopics
+    from cdc.replica.cascades import core_foreign_keys, with_between
+    from mappers.mapping import MagentoMapping
+
+    if settings.kafka.format == "relay":
+        advice = "start `magento-cdc relay` first, or mend kafka.prefix"
+        return CheckResult("kafka topic", False, f"{name} is not there", advice)
+    mapper = MagentoMapping(settings.mapping)
+    foreign = ForeignTopics(settings, mapper, with_between(mapper.tables, core_foreign_keys()))
+    table = foreign.tables.of_topic(name)
+    if table is None:
+        return CheckResult("kafka topic", False, f"{name} is not there", "mend kafka.topics")
+    text = f"{name} is not there: {table} counts as empty until it is"
+    return CheckResult("kafka topic", True, text, "mend kafka.topics if the table has rows", warning=True)
 
 
 async def _sink(settings: Settings) -> Sequence[CheckResult]:

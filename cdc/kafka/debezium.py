@@ -29,6 +29,7 @@ NEW_KEY: Final = "__debezium.newkey"
 """Header of the deletion that is one half of a changed primary key: nothing cascades from it."""
 
 _OPS: Final = {"c": Op.INSERT, "r": Op.INSERT, "u": Op.UPDATE, "d": Op.DELETE, "t": Op.TRUNCATE}
+_REWRITE: Final = "set delete.tombstone.handling.mode=rewrite in ExtractNewRecordState"
 _NOT_ROWS: Final = ({"ddl", "databaseName"}, {"status", "event_count", "data_collections"})
 """Fields of schema changes and transaction marks, if their topic is read too."""
 
@@ -50,6 +51,8 @@ class DebeziumReader:
         if value is None:
             return self._tombstone(topic, key)
         message = parse_json(value, "value")
+        if message is None:  # JsonConverter writes JSON's null where Connect still has a schema of the value
+            return self._tombstone(topic, key)
         if not isinstance(message, dict):
             raise BadRecordError("its value is no JSON object")
         schema: Mapping[str, Any] | None = None
@@ -60,28 +63,35 @@ class DebeziumReader:
         if any(names <= message.keys() for names in _NOT_ROWS) or message.keys() <= {"ts_ms", "ts_us", "ts_ns"}:
             return []
         if "op" in message and "source" in message:
-            return self._envelope(message, schema, key, {name for name, _ in headers})
+            return self._envelope(topic, message, schema, key, {name for name, _ in headers})
         return self._flattened(topic, message, schema, key)
 
     # --------------------------------------------------------------------------------------------- the shapes
 
     def _envelope(
-        self, message: Mapping[str, Any], schema: Mapping[str, Any] | None, key: bytes | None, headers: set[str]
+        self,
+        topic: str,
+        message: Mapping[str, Any],
+        schema: Mapping[str, Any] | None,
+        key: bytes | None,
+        headers: set[str],
     ) -> list[SourceChange]:
         source, op = message["source"], message["op"]
         if op == "m":
             return []
         if op not in _OPS or not isinstance(source, Mapping):
             raise BadRecordError(f"its op is {op!r}, of c, r, u, d, t")
-        spec = self._tables.find(source.get("db"), str(source.get("table")))
+        spec = self._tables.find(topic, source.get("db"), str(source.get("table")))
         if spec is None:
             return []
+        self._tables.notes[topic].tells_deletions = True
         kind = _OPS[op]
         fields = {name: _fields(schema, name) for name in ("before", "after")} if schema else {}
         after = before = None
         if kind in (Op.INSERT, Op.UPDATE):
             after = self._cells(spec, message.get("after"), fields.get("after"), "after")
             self._tables.look(spec, message["after"])
+            self._look_at_key(topic, spec, key)
         if kind in (Op.UPDATE, Op.DELETE) and message.get("before") is not None:
             before = self._cells(spec, message["before"], fields.get("before"), "before")
         if kind is Op.DELETE and before is None:
@@ -97,10 +107,14 @@ class DebeziumReader:
             return next((row[name] for n in names if (name := self._prefix + n) in row), None)
 
         database, table = added("source_db", "db"), added("source_table", "table")
-        spec = self._tables.find(database, table if isinstance(table, str) else topic.rpartition(".")[2])
+        spec = self._tables.find(
+            topic, database, table if isinstance(table, str) else self._tables.named_by_topic(topic)
+        )
         if spec is None:
             return []
         op, deleted = added("op"), added("deleted")
+        if deleted is not None:  # delete.tombstone.handling.mode = rewrite
+            self._tables.notes[topic].tells_deletions = True
         if op not in (None, "m", *_OPS):
             raise BadRecordError(f"its {self._prefix}op is {op!r}")
         position = position_of(
@@ -117,14 +131,28 @@ class DebeziumReader:
         else:
             change = Change(spec.name, Op.UPDATE if op == "u" else Op.INSERT, None, cells)
             self._tables.look(spec, row)
+            self._look_at_key(topic, spec, key)
         return [SourceChange(change, position, commit_ms, is_snapshot)]
 
     def _tombstone(self, topic: str, key: bytes | None) -> list[SourceChange]:
-        """The row is gone; usually its deletion stood right before, unless compaction took that away."""
-        spec = self._tables.specs.get(topic.rpartition(".")[2])
-        if spec is None or key is None:
+        """The row is gone; usually its deletion stood right before, unless compaction took that away.
+
+        A tombstone that does not say which row is gone (its topic has several tables, or ``message.key.columns`` is
+        set) is passed where deletions have records of their own. Where they have none, the deletion would be lost.
+        """
+        if key is None:
             return []
-        return [SourceChange(Change(spec.name, Op.DELETE, self._key_cells(spec, key), None), None, 0)]
+        notes = self._tables.notes[topic]
+        table = self._tables.of_topic(topic) or (next(iter(notes.tables)) if len(notes.tables) == 1 else None)
+        spec = self._tables.specs.get(table or "")
+        row = self._key_row(key)
+        if spec is not None and all(column in row for column in spec.key):
+            return [SourceChange(Change(spec.name, Op.DELETE, self._key_cells(spec, key), None), None, 0)]
+        if notes.tells_deletions or (spec is None and not notes.rows):
+            return []
+        if spec is None:
+            raise BadRecordError("the topic has several tables, and a tombstone names none: " + _REWRITE)
+        raise BadRecordError(f"its key lacks the primary key of {spec.name} ({', '.join(spec.key)}): {_REWRITE}")
 
     # ------------------------------------------------------------------------------------------------- values
 
@@ -134,6 +162,17 @@ class DebeziumReader:
         if isinstance(row, dict) and row.keys() == {"schema", "payload"}:
             schema, row = row["schema"], row["payload"]
         return self._cells(spec, row, _fields(schema) if schema else None, "key")
+
+    def _look_at_key(self, topic: str, spec: TableSpec, key: bytes | None) -> None:
+        if key is not None and self._tables.is_key_unlooked(topic, spec):
+            self._tables.look_at_key(topic, spec, self._key_row(key))
+
+    @staticmethod
+    def _key_row(key: bytes) -> Mapping[str, Any]:
+        row = parse_json(key, "key")
+        if isinstance(row, dict) and row.keys() == {"schema", "payload"}:
+            row = row["payload"]
+        return row if isinstance(row, dict) else {}
 
     def _cells(self, spec: TableSpec, row: Any, fields: Mapping[str, Any] | None, what: str) -> Cells:
         if not isinstance(row, dict):

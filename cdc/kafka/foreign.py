@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -39,22 +42,67 @@ MOST_MS: Final = 1 << 52
 OnLack = Callable[[str, Sequence[str]], None]
 """Called with a table and the mapped columns that a row of it was told without."""
 
+OnKey = Callable[[str, str, Sequence[str]], None]
+"""Called with a topic, a table and the columns of the record's key, once they are not the table's primary key."""
+
+_NAME_PARTS: Final = re.compile(r"[.-]")
+"""What stands between a table's name and the rest of a topic's: no table of Magento has these in its name."""
+
+
+@dataclass
+class TopicNotes:
+    """What a topic told so far that later records of it need, and how many records belonged to a mapped table.
+
+    ``tables``: names of the tables that its records named. ``tells_deletions``: a deletion has a record of its own, so
+    that a tombstone says nothing more. ``other``: a database and table that are not mapped, of its newest such record.
+    """
+
+    tables: set[str] = field(default_factory=set)
+    tells_deletions: bool = False
+    rows: int = 0
+    outsiders: int = 0
+    other: str = ""
+
 
 @dataclass(frozen=True)
 class Tables:
-    """The mapped tables, by the names that messages use."""
+    """The mapped tables, by the names that messages and topics use, and what each topic told."""
 
     database: str
     prefix: str
     specs: Mapping[str, TableSpec]
+    by_topic: Mapping[str, str] = field(default_factory=dict)
     on_lack: OnLack | None = None
+    on_key: OnKey | None = None
+    notes: dict[str, TopicNotes] = field(default_factory=lambda: defaultdict(TopicNotes))
     _unlooked: dict[str, frozenset[str]] = field(default_factory=dict)
+    _keys_looked: set[tuple[str, str]] = field(default_factory=set)
 
     @classmethod
-    def of(cls, specs: Sequence[TableSpec], database: str, prefix: str, on_lack: OnLack | None = None) -> Tables:
-        """``specs``: all mapped tables; names in messages carry the store's prefix. ``on_lack``: once per table."""
+    def of(
+        cls,
+        specs: Sequence[TableSpec],
+        database: str,
+        prefix: str,
+        by_topic: Mapping[str, str] = MappingProxyType({}),
+        *,
+        on_lack: OnLack | None = None,
+        on_key: OnKey | None = None,
+    ) -> Tables:
+        """``specs``: all mapped tables; names in messages carry the store's prefix. ``by_topic``: the table of topics
+        whose names do not end in it. ``on_lack``: once per table. ``on_key``: once per topic and table.
+
+        Raises ValueError if ``by_topic`` names a table that is not mapped.
+        """
         needed = {spec.name: frozenset(spec.columns) - spec.optional for spec in specs}
-        return cls(database, prefix, {prefix + spec.name: spec for spec in specs}, on_lack, needed if on_lack else {})
+        known = {prefix + spec.name: spec for spec in specs}
+        for table in by_topic.values():
+            if table not in known:
+                raise ValueError(f"{table!r} is no mapped table; the mapped ones are {', '.join(sorted(known))}")
+        made = cls(database, prefix, known, dict(by_topic), on_lack, on_key)
+        if on_lack is not None:
+            made._unlooked.update(needed)
+        return made
 
     def look(self, spec: TableSpec, row: Mapping[str, Any]) -> None:
         """Whether a whole row has all mapped columns: its tool may be set up to leave some out."""
@@ -63,11 +111,70 @@ class Tables:
             del self._unlooked[spec.name]
             self.on_lack(spec.name, [column for column in spec.columns if column in needed and column not in row])
 
-    def find(self, database: str | None, table: str) -> TableSpec | None:
-        """The table, None if it is not mapped or another database's."""
-        if database is not None and database != self.database:
+    def is_key_unlooked(self, topic: str, spec: TableSpec) -> bool:
+        """Whether no key of this topic and table was looked at yet."""
+        return (topic, spec.name) not in self._keys_looked
+
+    def look_at_key(self, topic: str, spec: TableSpec, columns: Collection[str]) -> None:
+        """Whether a record's key is its row's: a topic that is compacted by other keys loses rows."""
+        self._keys_looked.add((topic, spec.name))
+        if self.on_key is not None and not set(spec.key) <= set(columns):
+            self.on_key(topic, spec.name, sorted(columns))
+
+    def find(self, topic: str, database: str | None, table: str) -> TableSpec | None:
+        """The table that a record of this topic names, None if it is not mapped or another database's."""
+        notes = self.notes[topic]
+        spec = self.specs.get(table) if database is None or database == self.database else None
+        if spec is None:
+            notes.outsiders += 1
+            notes.other = f"{database}.{table}" if database else table
             return None
-        return self.specs.get(table)
+        notes.rows += 1
+        notes.tables.add(table)
+        return spec
+
+    def of_topic(self, topic: str) -> str | None:
+        """The table whose rows the topic holds, by its name alone; None if the name tells no mapped table.
+
+        Debezium's own names end in ``.<table>``; routed ones often in ``-<table>``.
+        """
+        if topic in self.by_topic:
+            return self.by_topic[topic]
+        name = _NAME_PARTS.split(topic)[-1]
+        return name if name in self.specs else None
+
+    def named_by_topic(self, topic: str) -> str:
+        """The table of a record that does not name one itself. Raises BadRecordError if nothing tells it."""
+        table = self.of_topic(topic)
+        if table is None and topic.rpartition(".")[0].endswith(f".{self.database}"):
+            table = topic.rpartition(".")[2]  # Debezium's own name, of a table that is not mapped
+        if table is None:
+            told = self.notes[topic].tables
+            table = next(iter(told)) if len(told) == 1 else None
+        if table is None:
+            raise BadRecordError(
+                "neither a field nor the topic's name tells its table: let ExtractNewRecordState add it"
+                " (add.fields=table,source.db), or set kafka.tables"
+            )
+        return table
+
+    def outsiders(self) -> list[str]:
+        """A sentence for each topic whose records all belonged to no mapped table."""
+        return [
+            f"topic {topic}: none of its {notes.outsiders} records is of a mapped table of database {self.database}"
+            f" (the last one is of {notes.other})"
+            for topic, notes in sorted(self.notes.items())
+            if notes.outsiders and not notes.rows
+        ]
+
+    def dump(self) -> dict[str, Any]:
+        """What topics told, as JSON takes it."""
+        return {topic: {**asdict(notes), "tables": sorted(notes.tables)} for topic, notes in self.notes.items()}
+
+    def restore(self, held: Mapping[str, Any]) -> None:
+        """Go on with what ``dump`` returned."""
+        for topic, notes in held.items():
+            self.notes[topic] = TopicNotes(**{**notes, "tables": set(notes["tables"])})
 
 
 def parse_json(text: bytes | str, what: str) -> Any:

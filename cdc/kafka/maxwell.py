@@ -49,11 +49,13 @@ class MaxwellReader:
     ) -> list[SourceChange]:
         """The row changes the record tells, at most one. Raises BadRecordError."""
         if value is None:
-            return self._tombstone(key)
+            return self._tombstone(topic, key)
         try:
             message = json.loads(value, parse_float=Decimal)  # a DECIMAL's digits would not survive a float
         except ValueError as error:
             raise BadRecordError("its value is not JSON") from error
+        if message is None:
+            return self._tombstone(topic, key)
         if not isinstance(message, dict):
             raise BadRecordError("its value is no JSON object")
         kind = message.get("type")
@@ -61,7 +63,7 @@ class MaxwellReader:
             return []
         if kind not in _OPS:
             raise BadRecordError(f"its type is {kind!r}")
-        spec = self._tables.find(message.get("database"), str(message.get("table")))
+        spec = self._tables.find(topic, message.get("database"), str(message.get("table")))
         if spec is None:
             return []
         data, old = message.get("data"), message.get("old") or {}
@@ -79,14 +81,17 @@ class MaxwellReader:
         position = position_of(file, _number(offset), message.get("server_id"), message.get("gtid"))
         return [SourceChange(change, position, milliseconds(message.get("ts"), per_s=1))]
 
-    def _tombstone(self, key: bytes | None) -> list[SourceChange]:
+    def _tombstone(self, topic: str, key: bytes | None) -> list[SourceChange]:
+        """The row is gone. Its deletion has a record of its own, so a key without the primary key tells nothing new."""
         named = parse_json(key, "key") if key is not None else {}
         if not isinstance(named, dict):
             return []  # keys of the form "array" name no columns
-        spec = self._tables.find(named.get("database"), str(named.get("table")))
+        spec = self._tables.find(topic, named.get("database"), str(named.get("table")))
         if spec is None:
             return []
         row = {name.removeprefix("pk."): value for name, value in named.items() if name.startswith("pk.")}
+        if not all(column in row for column in spec.key):
+            return []
         return [SourceChange(Change(spec.name, Op.DELETE, self._cells(spec, row), None), None, 0)]
 
     def _cells(self, spec: TableSpec, row: Mapping[str, Any]) -> Cells:
@@ -110,8 +115,8 @@ def _reader(known: ColumnType | None) -> Reader:
 
 
 def _number(text: str) -> int | None:
-    """None for what is no number; one beyond any log is left for ``position_of`` to refuse."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 1000 else None
+    """None for what is no number; of one beyond any log as much as ``position_of`` needs to refuse it."""
+    return int(text[:20]) if text.isascii() and text.isdecimal() else None
 
 
 def _plain(value: Any) -> Value | Absent:

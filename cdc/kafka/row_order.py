@@ -14,9 +14,12 @@ says of its place in the source's log decides, never the moment at which the rec
 * **The commit time** says which epoch a record of another partition belongs to: each epoch has a first moment, which a
   later record may move to an earlier one.
 
+* **The moment of writing** orders records of partitions that never told a position: a tool writes in the order of the
+  log, so records of two topics differ by their Kafka time stamps, but for those of one millisecond.
+
 So a partition's newest record is never taken for an old one: the worst that a wrong guess does is that a repetition is
-applied again, and the records that follow the repetition repeat what came after it. Where a tool tells neither time nor
-GTID, the order within the partition counts for places that go back.
+applied again, and the records that follow the repetition repeat what came after it. Where a tool tells a position but
+neither time nor GTID, the order within the partition counts for places that go back.
 """
 
 from __future__ import annotations
@@ -99,12 +102,17 @@ class RowOrder:
         """
         partition = self._partitions.setdefault(told.partition, _Partition())
         if told.position is None:
+            if partition.epoch < 0:
+                partition.lsn = max(partition.lsn, told.written_ms)
+                self._note_number(partition.lsn >> LSN_OFFSET_BITS)
             return partition.lsn
         place = _place(told.position)
         epoch = self._epoch(partition, told, place)
         if epoch is not None:
             self._note_place(partition, epoch, place)
-            partition.lsn = self._number(epoch, place)
+            number = self._number(epoch, place)
+            self._note_number(number)
+            partition.lsn = number << LSN_OFFSET_BITS | place[2]
         _note_sources(partition, told)
         if told.is_snapshot and epoch is not None:
             self._note_snapshot(place, epoch, told.at_ms)
@@ -118,8 +126,9 @@ class RowOrder:
         if known is not None and told.at_ms - known[1] <= SNAPSHOT_MS:
             return known[0]  # whichever partition told of this snapshot first
         by_time = self._by_time(told.at_ms)
-        if partition.epoch < 0:
-            return by_time
+        if partition.epoch < 0:  # the tool was set up anew to tell positions: they are above moments of writing
+            is_above = self._number(by_time, place) << LSN_OFFSET_BITS > partition.lsn
+            return by_time if is_above or not partition.lsn else self._next_epoch(by_time, told.at_ms, by_time)
         if place[0] == partition.high[0] and place >= partition.high:
             return max(partition.epoch, by_time)
         seen = _was_seen(partition, told)
@@ -155,10 +164,12 @@ class RowOrder:
         number = self._epochs[epoch].base + place[1]
         if number >= 1 << LSN_FILE_BITS or place[2] >= 1 << LSN_OFFSET_BITS:
             raise PositionsExhaustedError(f"position {place[0]}.{place[1]:06d}:{place[2]} after {epoch} other logs")
+        return number
+
+    def _note_number(self, number: int) -> None:
         if number > self._high:
             self._high = number
             self.is_to_be_kept = True
-        return number << LSN_OFFSET_BITS | place[2]
 
     @staticmethod
     def _note_place(partition: _Partition, epoch: int, place: Place) -> None:

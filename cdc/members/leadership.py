@@ -31,7 +31,7 @@ from cdc.kafka.connect import client_arguments
 from cdc.kafka.foreign import BadRecordError
 from cdc.members import handover
 from cdc.members.object_states import pack_state, unpack_state
-from cdc.members.records import LEADER, Leader, leader_value, object_key, read_key, read_leader
+from cdc.members.records import LEADER, Leader, leader_value, object_key, read_key, read_leader, receipts_topic
 from cdc.model import Position
 from cdc.protocols import Clock
 from cdc.settings.config import Settings
@@ -78,7 +78,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         self._sending: Sending | None = None
         account = settings.kafka.account or settings.sink.kind
         self._lock = TopicPartition(f"{settings.kafka.prefix}.leader.{account}", 0)
-        self._receipts = TopicPartition(f"{settings.kafka.prefix}.receipts.{account}", 0)
+        self._receipts = TopicPartition(receipts_topic(settings), 0)
         self._group: AIOKafkaConsumer | None = None
         self._reader: AIOKafkaConsumer | None = None
         self._producer: AIOKafkaProducer | None = None

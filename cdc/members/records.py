@@ -12,8 +12,14 @@ import orjson
 
 from cdc.kafka.foreign import BadRecordError, parse_json
 from cdc.model import Kind, ObjectRef, parse_object_id
+from cdc.settings.config import Settings
 
 LEADER: Final = b"leader"
+
+
+def receipts_topic(settings: Settings) -> str:
+    """The topic by which members of this HubSpot account tell each other what was accepted."""
+    return f"{settings.kafka.prefix}.receipts.{settings.kafka.account or settings.sink.kind}"
 
 
 class Leader(NamedTuple):

@@ -9,13 +9,13 @@ from typing import Any, Final, Literal
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.structs import ConsumerRecord
 
 from cdc.errors import SetupError
 from cdc.kafka.connect import client_arguments
 from cdc.kafka.record import POSITION_KEY, KafkaRecord, Mark, decode
+from cdc.kafka.topic_settings import topic_settings
 from cdc.model import CheckResult
 from cdc.settings.kafka import KafkaSettings
 
@@ -51,7 +51,11 @@ class Topic:
             if self.name not in await admin.list_topics():
                 return [CheckResult("kafka topic", True, f"{self.name} is not there yet; relay makes it", warning=True)]
             [topic] = await admin.describe_topics([self.name])
-            settings = await _configs(admin, self.name)
+            settings = (await topic_settings(admin, [self.name])).get(self.name)
+            if settings is None:
+                raise SetupError(
+                    f"Kafka does not show the settings of topic {self.name}", hint="grant DESCRIBE_CONFIGS on the topic"
+                )
         return self._findings(len(topic["partitions"]), len(topic["partitions"][0]["replicas"]), settings)
 
     def _findings(self, partitions: int, replicas: int, held: Mapping[str, str]) -> list[CheckResult]:
@@ -180,14 +184,6 @@ class Topic:
             yield consumer
         finally:
             await consumer.stop()
-
-
-async def _configs(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
-    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
-    [(code, reason, _, _, entries)] = answers[0].resources
-    if code:
-        raise for_code(code)(reason)
-    return {entry[0]: entry[1] for entry in entries}
 
 
 def _plain(record: Any) -> KafkaRecord:

@@ -7,6 +7,7 @@ Use inside a store transaction.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import structlog
 
@@ -59,6 +60,8 @@ class Feeds:
         if feed.offsets is not None:
             self._meta.topic_offsets = {**self.offsets(), **feed.offsets}
             self._meta.row_order = self._order.dump()
+        if feed.topics is not None:
+            self._meta.topic_notes = dict(feed.topics)
         if feed.is_whole is not None:
             self.note_whole(feed.is_whole)
         self._store.db.executemany(
@@ -71,6 +74,14 @@ class Feeds:
         if is_whole != self.is_whole:
             self.is_whole = is_whole
             self._meta.is_topic_whole = is_whole
+
+    def begin(self, now_ms: int) -> None:
+        """A fresh state: nothing was missed so far."""
+        self._meta.fed_ms = now_ms
+
+    def topics(self) -> Mapping[str, Any]:
+        """What each topic told so far that later records of it need."""
+        return self._meta.topic_notes
 
     def forget_offsets(self) -> None:
         """The topics are read from their beginning again."""

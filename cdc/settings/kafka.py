@@ -37,6 +37,10 @@ class KafkaSettings(SettingsSection):
         "relay", description="reading: who wrote the topics, magento-cdc relay or another"
     )
     topics: tuple[str, ...] = Field((), description="reading formats debezium and maxwell: the topics to read")
+    tables: dict[str, str] = Field(
+        default_factory=dict,
+        description='reading: the table of a topic whose name does not end in it, e.g. orders = "sales_order"',
+    )
     protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = Field(
         "plaintext", description="how brokers are talked to"
     )

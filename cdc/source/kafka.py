@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import struct
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
@@ -21,15 +23,17 @@ from aiokafka.errors import (
     KafkaError,
     OffsetOutOfRangeError,
     TopicAuthorizationFailedError,
+    UnsupportedCodecError,
     UnsupportedVersionError,
 )
 from aiokafka.structs import ConsumerRecord
+from cramjam import DecompressionError
 
 from cdc.errors import CdcError, PositionLostError, SetupError, SourceDisconnectedError
 from cdc.kafka.connect import login_fault, refusal
-from cdc.kafka.foreign import SourceChange
 from cdc.kafka.topic_id import topic_ids
-from cdc.model import BadRecord, Feed, Position, ReportedPosition, Transaction
+from cdc.kafka.topic_settings import Retention, retentions
+from cdc.model import Feed, Position, Transaction
 
 log = structlog.get_logger(__name__)
 
@@ -50,9 +54,13 @@ LOOK_S: Final = 5.0
 """How often an idle topic's end is asked for, which shows whether the broker is there."""
 NEWS_S: Final = 60.0
 """How often an idle member notes in its state that it has missed nothing."""
-MARGIN: Final = 0.9
-"""Part of a topic's tombstone retention that a member may be away: clocks and cleaners are not exact."""
 DAY_MS: Final = 86_400_000
+UNREADABLE: Final = (ValueError, EOFError, OSError, struct.error, zlib.error, DecompressionError)
+"""What unpacking a damaged batch raises, beside KafkaError."""
+CUT: Final = (
+    "set its cleanup.policy to compact alone, remove the topic, and let the connector snapshot again (a new connector"
+    " name or its offsets removed): topics have to hold every row from their first offset on"
+)
 
 
 class Decoder(Protocol):
@@ -115,8 +123,10 @@ class KafkaSource:
         *,
         stop: threading.Event,
         on_state: OnState,
+        may_be_missing: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self.topics = tuple(topics)
+        self._may_be_missing = may_be_missing
         self._connect = connect
         self._loop = Loop(loop)
         self._stop = stop
@@ -124,7 +134,13 @@ class KafkaSource:
         self._consumer: AIOKafkaConsumer | None = None
         self.partitions: tuple[TopicPartition, ...] = ()
         self.ids: dict[str, str] = {}
+        self.missing: tuple[str, ...] = ()
+        """Topics that are not there yet, as nothing was ever written to them: taken up once they are."""
+        self.retentions: Mapping[str, Retention] = {}
+        """What goes from topics, of those whose settings we may see."""
         self._read: dict[TopicPartition, int] = {}
+        self._fault = ""
+        """Why the last look brought nothing, if that was not for want of records."""
         self.counters: dict[str, int] = {"kafka_records": 0}
 
     def open(self) -> None:
@@ -145,12 +161,14 @@ class KafkaSource:
 
     async def _open(self) -> None:
         self.ids = await topic_ids(self.topics, self._connect)
-        missing = [topic for topic in self.topics if topic not in self.ids]
-        if missing:
+        self.missing = tuple(topic for topic in self.topics if topic not in self.ids)
+        wanted = [topic for topic in self.missing if not self._may_be_missing(topic)]
+        if wanted or not self.ids:
             raise SetupError(
-                f"Kafka has no topic {', '.join(missing)}",
-                hint="start what fills it first (`magento-cdc relay`), or mend kafka.prefix or kafka.topics",
+                f"Kafka has no topic {', '.join(wanted or self.missing)}",
+                hint="start what fills it (`magento-cdc relay`, a connector), or mend kafka.prefix or kafka.topics",
             )
+        self.retentions = await retentions([*self.ids], self._connect)
         self._consumer = AIOKafkaConsumer(
             **self._connect,
             group_id=None,
@@ -162,15 +180,19 @@ class KafkaSource:
             fetch_max_wait_ms=FETCH_WAIT_MS,
         )
         await self._consumer.start()
+        self.partitions = await self._partitions_of(self.ids)
+        self._consumer.assign(self.partitions)
+
+    async def _partitions_of(self, topics: Iterable[str]) -> tuple[TopicPartition, ...]:
+        assert self._consumer is not None
         found = []
-        for topic in self.topics:
+        for topic in topics:
             numbers = self._consumer.partitions_for_topic(topic)
             if not numbers:
                 await self._consumer._client._wait_on_metadata(topic)
                 numbers = self._consumer.partitions_for_topic(topic)
             found += [TopicPartition(topic, number) for number in sorted(numbers or ())]
-        self.partitions = tuple(found)
-        self._consumer.assign(self.partitions)
+        return tuple(found)
 
     def beginnings(self) -> dict[TopicPartition, int]:
         """The first offset of each partition that is still there."""
@@ -189,6 +211,17 @@ class KafkaSource:
             return self._loop.call(work)
         except (KafkaError, UnsupportedVersionError) as error:
             raise SourceDisconnectedError(f"Kafka does not answer: {error!r}") from error
+
+    def has_records(self, partition: TopicPartition) -> bool:
+        """Whether anything was ever written to this partition; it need not be one that is read."""
+
+        async def end() -> int:
+            assert self._consumer is not None
+            if partition.topic not in await topic_ids([partition.topic], self._connect):
+                return 0
+            return int((await self._consumer.end_offsets([partition]))[partition])
+
+        return self._asked(end()) > 0
 
     def check_offsets(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Raises PositionLostError if a topic no longer holds one of these places."""
@@ -209,12 +242,10 @@ class KafkaSource:
 
         Raises PositionLostError; an unreachable broker is waited for.
         """
-        consumer = self._consumer
-        assert consumer is not None
-        for partition, offset in places.offsets.items():
-            consumer.seek(partition, offset)
+        self._read = dict(places.offsets)
+        self._loop.call(self._seek())
         targets = self.ends() if places.is_loading else {}
-        heard_s = time.monotonic()
+        heard_s = asked_s = time.monotonic()
         looked_s = noted_s = -math.inf  # the first quiet moment is news: nothing was missed while we were away
         self._on_state("connected", {})
         while not self._stop.is_set():
@@ -225,10 +256,15 @@ class KafkaSource:
                 self.counters["kafka_records"] += len(records)
             now_s = time.monotonic()
             if batches:
-                heard_s = now_s
                 yield from decoder.pause()
-            self._note_positions()
-            if not batches:
+            if batches or self._fault:
+                heard_s = now_s
+            if not self._fault:
+                self._note_positions()
+            if self.missing and now_s - asked_s >= LOOK_S:  # also while other topics never fall silent
+                asked_s = now_s
+                self._take_up()
+            if not batches and not self._fault:
                 yield from decoder.idle(self._read[self.partitions[0]])
             is_quiet = now_s - heard_s >= LOOK_S  # what compaction took from a topic's end is not waited for
             if targets and decoder.is_whole and (self._is_past(targets) or (is_quiet and self._is_there())):
@@ -251,12 +287,57 @@ class KafkaSource:
             raise _lost("a topic no longer holds the offset that comes next") from error
         except TopicAuthorizationFailedError as error:
             raise SetupError(f"Kafka lets us not read {error}", hint="grant READ and DESCRIBE on the topic") from error
-        except KafkaError as error:
-            self._on_state("unreachable", {"reason": repr(error)})
-            log.warning("source_unreachable", limit="kafka", reason=repr(error))
+        except UnsupportedCodecError as error:
+            raise SetupError(
+                f"records are compressed in a way that cannot be read: {error}",
+                hint="set another compression.type of the topic or of what writes it (producer.compression.type)",
+            ) from error
+        except (KafkaError, *UNREADABLE) as error:
+            self._fault = repr(error)
+            self._on_state("unreachable", {"reason": self._fault})
+            log.warning("source_unreachable", limit="kafka", reason=self._fault)
+            self._loop.call(self._seek())
             self._stop.wait(POLL_S)
             return {}
+        self._fault = ""
         return found
+
+    async def _seek(self) -> None:
+        """Go on where everything before was handed over.
+
+        A batch that cannot be read makes the client drop the records that it had collected from other partitions, and
+        its own records before the bad one, while their positions count as read.
+        """
+        assert self._consumer is not None
+        for partition, offset in self._read.items():
+            self._consumer.seek(partition, offset)
+
+    def _take_up(self) -> None:
+        """Begin to read topics that were not there, if they are there now. Raises PositionLostError."""
+
+        async def found() -> tuple[dict[str, str], dict[TopicPartition, int]]:
+            assert self._consumer is not None
+            ids = await topic_ids(self.missing, self._connect)
+            partitions = await self._partitions_of(ids)
+            first = await self._consumer.beginning_offsets(partitions) if partitions else {}
+            return ids, first
+
+        ids, first = self._asked(found())
+        if not ids:
+            return
+        must_be_whole(first)
+        self.ids |= ids
+        self.missing = tuple(topic for topic in self.missing if topic not in ids)
+        self.partitions = (*self.partitions, *first)
+        self._read |= first
+
+        async def assign() -> None:
+            assert self._consumer is not None
+            self._consumer.assign(self.partitions)
+            await self._seek()
+
+        self._asked(assign())
+        log.info("topics_found", topics=sorted(ids))
 
     def _note_positions(self) -> None:
         """Everything before these is handed over."""
@@ -284,8 +365,9 @@ class KafkaSource:
         except SourceDisconnectedError as error:
             self._on_state("unreachable", {"reason": str(error)})
             return False
-        self._on_state("connected", {})
-        return True
+        if not self._fault:
+            self._on_state("connected", {})
+        return not self._fault
 
     def close(self) -> None:
         """Close the consumer; a fetch under way ends empty."""
@@ -294,71 +376,23 @@ class KafkaSource:
             asyncio.run_coroutine_threadsafe(consumer.stop(), self._loop._loop)
 
 
+def must_be_whole(first: Mapping[TopicPartition, int], advice: str = CUT) -> None:
+    """Raises PositionLostError if a topic that is read from its beginning has lost that: rows are missing that the
+    store still has, and would be deleted. A compacted topic keeps its first offset. ``first``: the first offset that is
+    there, per partition.
+    """
+    for partition, offset in sorted(first.items()):
+        if offset:
+            raise PositionLostError(
+                f"topic {partition.topic}, partition {partition.partition}, begins at offset {offset}: what was before"
+                " is cut off, so it does not hold the whole store",
+                hint=advice,
+            )
+
+
 def _lost(what: str) -> PositionLostError:
     return PositionLostError(
         what,
         hint="was the topic made anew, or the member away for too long? Remove its state folder: it is filled again"
         " from the topic, and what HubSpot has from the receipts",
     )
-
-
-class ForeignDecoder:
-    """Records of other tools, one transaction each; rows carry the source's place, offsets are kept per partition.
-
-    ``read`` raises ``bad`` errors for records that make no sense: set aside, or with ``stops`` the end.
-    """
-
-    def __init__(
-        self,
-        read: Callable[..., Sequence[SourceChange]],
-        bad: type[Exception],
-        arrived: Position,
-        *,
-        stops: bool,
-    ) -> None:
-        self._read = read
-        self._bad = bad
-        self.arrived = arrived
-        self.is_whole = True
-        self._stops = stops
-        self._offsets: dict[str, int] = {}
-
-    def take(self, record: ConsumerRecord) -> Iterator[Transaction]:
-        """See Decoder."""
-        name = f"{record.topic}/{record.partition}"
-        self.arrived = Position(self.arrived.file, self.arrived.offset + 1, server=self.arrived.server)
-        found: Sequence[SourceChange] = ()
-        bad: tuple[BadRecord, ...] = ()
-        try:
-            found = self._read(record.topic, record.key, record.value, record.headers or ())
-        except self._bad as error:
-            if self._stops:
-                raise SetupError(
-                    f"record {record.offset} of {name} cannot be read: {error}",
-                    hint='mend the connector, or set kafka.on_bad_record = "deadletter" to go on without such records',
-                ) from error
-            bad = (BadRecord(record.topic, record.partition, record.offset, str(error)),)
-            log.error(
-                "bad_record", topic=record.topic, partition=record.partition, offset=record.offset, reason=str(error)
-            )
-        self._offsets[name] = record.offset + 1
-        changes = tuple(one.change for one in found)
-        at_ms = max((one.commit_ms for one in found), default=0)
-        if 0 < record.timestamp < at_ms - DAY_MS:  # a session's SET TIMESTAMP: the record was written after the commit
-            at_ms = record.timestamp
-        told = ReportedPosition(name, found[-1].position, at_ms, found[-1].is_snapshot) if found else None
-        yield Transaction(changes, self.arrived, at_ms, record_size(record), feed=Feed(told, bad=bad))
-
-    def pause(self) -> Iterator[Transaction]:
-        """See Decoder."""
-        offsets, self._offsets = self._offsets, {}
-        yield Transaction((), self.arrived, 0, feed=Feed(offsets=offsets))
-
-    def idle(self, offset: int) -> Iterator[Transaction]:
-        """See Decoder: offsets are kept with each batch."""
-        yield from ()
-
-
-def record_size(record: ConsumerRecord) -> int:
-    """About what the record takes in memory, in bytes."""
-    return 300 + len(record.value or b"") + len(record.key or b"")

@@ -37,14 +37,18 @@ def make(broker: Broker, topics: Iterable[str], partitions: int = 1, settings: M
     asyncio.run(work())
 
 
-def fill(broker: Broker, messages: Iterable[Message | Headed]) -> None:
-    """Write messages, each to the partition of its key."""
+def fill(broker: Broker, messages: Iterable[Message | Headed], since_ms: int | None = None) -> None:
+    """Write messages, each to the partition of its key. ``since_ms``: the time stamp of the first record, which the
+    others follow a millisecond apart; None: that of the moment.
+    """
 
     async def work() -> None:
         producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap)
         await producer.start()
-        for topic, key, value, *headers in messages:
-            await producer.send(topic, value, key=key, headers=list(headers[0]) if headers else [])
+        for number, (topic, key, value, *headers) in enumerate(messages):
+            written_ms = None if since_ms is None else since_ms + number
+            told = list(headers[0]) if headers else []
+            await producer.send(topic, value, key=key, headers=told, timestamp_ms=written_ms)
         await producer.flush()
         await producer.stop()
 

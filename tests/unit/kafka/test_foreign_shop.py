@@ -123,10 +123,10 @@ def shuffled(messages: list[Message], seed: int) -> list[Message]:
 
 
 def transactions(messages: list[Message], read: Callable[..., list[SourceChange]]) -> Iterator[Transaction]:
-    """As the source makes them."""
+    """As the source makes them, of records that were written in this order."""
     for number, (topic, key, value) in enumerate(messages, 1):
         for change, position, commit_ms, is_snapshot in read(topic, key, value):
-            at = ReportedPosition(topic, position, commit_ms, is_snapshot)
+            at = ReportedPosition(topic, position, commit_ms, is_snapshot, number)
             yield Transaction((change,), Position("arrival.0", number), commit_ms, feed=Feed(rows_at=at))
 
 

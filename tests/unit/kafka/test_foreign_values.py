@@ -216,7 +216,7 @@ def test_columns_that_rows_come_without_are_told_once_per_table(tool: str) -> No
     """Mapped columns that a whole row lacks are named, once per table; deletions and optional columns do not count."""
     specs = [TableSpec(name, ("id",), ("id", "a", "b", "own"), optional=frozenset({"own"})) for name in ("t", "u")]
     told: list[tuple[str, list[str]]] = []
-    tables = Tables.of(specs, "magento", "mg_", lambda table, columns: told.append((table, list(columns))))
+    tables = Tables.of(specs, "magento", "mg_", on_lack=lambda table, columns: told.append((table, list(columns))))
 
     def read(table: str, row: dict[str, Any], *, is_gone: bool = False) -> None:
         if tool == "maxwell":

@@ -246,6 +246,17 @@ def test_without_time_and_gtid_the_partition_alone_orders() -> None:
     assert order.lsn(at("binlog.000009", 600, 0)) > first
 
 
+def test_without_positions_the_moment_of_writing_orders() -> None:
+    """Also among topics, and whoever is read first; a position that is told from some record on is above all that."""
+    order, now = RowOrder(), 1_800_000_000_000
+    late = order.lsn(ReportedPosition("parent/0", None, written_ms=now + 500))
+    early = order.lsn(ReportedPosition("child/0", None, written_ms=now))
+    told = order.lsn(at("binlog.000001", 4, now, topic="child/0"))
+
+    assert early < late < told
+    assert order.lsn(ReportedPosition("child/0", None, written_ms=now + 900)) == told
+
+
 def test_what_is_remembered_has_a_bound() -> None:
     """GTID sources, servers and snapshots that never end: the oldest are forgotten, the state stays small."""
     order = RowOrder()

@@ -1,0 +1,87 @@
+"""Makes transactions of other tools' records, one each. Runs in the reader thread.
+
+Rows carry the source's own positions, as topics are not ordered among each other. What is read on from is an offset
+per partition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import structlog
+from aiokafka.structs import ConsumerRecord
+
+from cdc.errors import SetupError
+from cdc.kafka.foreign import BadRecordError, SourceChange, Tables
+from cdc.model import BadRecord, Feed, Position, ReportedPosition, Transaction
+
+log = structlog.get_logger(__name__)
+
+DAY_MS: Final = 86_400_000
+
+
+class ForeignDecoder:
+    """Records of other tools, one transaction each; rows carry the source's place, offsets are kept per partition.
+
+    ``read`` raises BadRecordError for records that make no sense: set aside, or with ``stops`` the end. ``tables``:
+    what topics told so far is noted there, and kept with the offsets.
+    """
+
+    def __init__(
+        self,
+        read: Callable[..., Sequence[SourceChange]],
+        tables: Tables,
+        arrived: Position,
+        *,
+        stops: bool,
+    ) -> None:
+        self._read = read
+        self._tables = tables
+        self.arrived = arrived
+        self.is_whole = True
+        self._stops = stops
+        self._offsets: dict[str, int] = {}
+
+    def take(self, record: ConsumerRecord) -> Iterator[Transaction]:
+        """See Decoder."""
+        name = f"{record.topic}/{record.partition}"
+        self.arrived = Position(self.arrived.file, self.arrived.offset + 1, server=self.arrived.server)
+        found: Sequence[SourceChange] = ()
+        bad: tuple[BadRecord, ...] = ()
+        try:
+            found = self._read(record.topic, record.key, record.value, record.headers or ())
+        except BadRecordError as error:
+            if self._stops:
+                raise SetupError(
+                    f"record {record.offset} of {name} cannot be read: {error}",
+                    hint='mend the connector, or set kafka.on_bad_record = "deadletter" to go on without such records',
+                ) from error
+            bad = (BadRecord(record.topic, record.partition, record.offset, str(error)),)
+            log.error(
+                "bad_record", topic=record.topic, partition=record.partition, offset=record.offset, reason=str(error)
+            )
+        self._offsets[name] = record.offset + 1
+        changes = tuple(one.change for one in found)
+        at_ms = max((one.commit_ms for one in found), default=0)
+        if 0 < record.timestamp < at_ms - DAY_MS:  # a session's SET TIMESTAMP: the record was written after the commit
+            at_ms = record.timestamp
+        told = None
+        if found:
+            last = found[-1]
+            told = ReportedPosition(name, last.position, at_ms, last.is_snapshot, max(0, record.timestamp))
+        yield Transaction(changes, self.arrived, at_ms, record_size(record), feed=Feed(told, bad=bad))
+
+    def pause(self) -> Iterator[Transaction]:
+        """See Decoder."""
+        offsets, self._offsets = self._offsets, {}
+        yield Transaction((), self.arrived, 0, feed=Feed(offsets=offsets, topics=self._tables.dump()))
+
+    def idle(self, offset: int) -> Iterator[Transaction]:
+        """See Decoder: offsets are kept with each batch."""
+        yield from ()
+
+
+def record_size(record: ConsumerRecord) -> int:
+    """About what the record takes in memory, in bytes."""
+    return 300 + len(record.value or b"") + len(record.key or b"")
