@@ -30,7 +30,7 @@ USER, PASSWORD = "relay", "a broker's secret"  # known to PLAIN, SCRAM-SHA-256 a
 CLUSTER = "MkU3OEVBNTcwNTJENDM2Qg"
 _START_S = 90.0
 _STOP_S = 30.0
-_JAVA = ("java", "-Xmx256m", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+JAVA = ("java", "-Xmx256m", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _SERVERS_DIE_WITH_US = 'read -r _; kill -9 "$1" 2>/dev/null; sleep 1; rm -rf "$2"'
 
 compacting: Final[Mapping[str, str]] = {
@@ -185,14 +185,14 @@ class Broker:
         deadline = time.monotonic() + _START_S
         with (self.folder / "said").open("wb") as said:
             self._process = process = subprocess.Popen(
-                [*_JAVA, "-cp", _classpath(), "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "kafka.Kafka", settings],
+                [*JAVA, "-cp", _classpath(), "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "kafka.Kafka", settings],
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
                 start_new_session=True,  # Ctrl-C is for the tests, which then stop the broker themselves
             )
-        self._watchdog = _watch(process.pid, self.folder)
+        self._watchdog = watch(process.pid, self.folder)
         while True:  # a broker opens its ports to clients when it has caught up with its controller
             with contextlib.suppress(OSError), socket.create_connection((self.host, self._ports["PLAINTEXT"]), 2):
                 return
@@ -237,7 +237,7 @@ def _template() -> Path:
                 f"controller.listener.names=CONTROLLER\nlisteners=PLAINTEXT://:0,CONTROLLER://:1\nlog.dirs={unfinished}\n"
             )
             accounts = [f"SCRAM-SHA-{bits}=[name={USER},password={PASSWORD}]" for bits in (256, 512)]
-            command = [*_JAVA, "-cp", _classpath(), "kafka.tools.StorageTool", "format", "-t", CLUSTER]
+            command = [*JAVA, "-cp", _classpath(), "kafka.tools.StorageTool", "format", "-t", CLUSTER]
             command += ["-c", str(settings)]
             for account in accounts:
                 command += ["--add-scram", account]
@@ -258,7 +258,7 @@ def _free_ports(names: list[str]) -> dict[str, int]:
         return ports
 
 
-def _watch(pid: int, folder: Path) -> subprocess.Popen[bytes]:
+def watch(pid: int, folder: Path) -> subprocess.Popen[bytes]:
     """A process that ends the broker when ours is gone: its input closes with us, however we die."""
     return subprocess.Popen(
         ["/bin/sh", "-c", _SERVERS_DIE_WITH_US, "watchdog", str(pid), str(folder)],

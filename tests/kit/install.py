@@ -1,4 +1,4 @@
-"""Find or fetch what tests run: MariaDB and Chromium by apt, MySQL from Debian unstable, Kafka by Maven.
+"""Find or fetch what tests run: MariaDB and Chromium by apt, MySQL from Debian unstable, Kafka and Debezium by Maven.
 
 Everything is named by package; mirrors come from the machine's own apt configuration. Several test processes may ask
 at once: one installs, the others wait for its lock. What cannot be had raises ``Unavailable`` with the reason, which
@@ -21,6 +21,7 @@ CACHE = Path(__file__).resolve().parents[2] / ".cache"
 MYSQL_ROOT = CACHE / "mysql" / "root"
 
 KAFKA_POM = Path(__file__).with_name("kafka") / "pom.xml"
+DEBEZIUM_POM = Path(__file__).with_name("debezium") / "pom.xml"
 
 _FAILURE_COUNTS_FOR_S = 600  # spares each worker of a test run the same vain download
 _APT = ["apt-get", "-q", "-y", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=30"]
@@ -77,22 +78,34 @@ def mysql_root() -> Path:
 
 def kafka_jars() -> Path:
     """The folder that holds a Kafka broker's jars, as tests/kit/kafka/pom.xml names them. Raises Unavailable."""
-    folder = CACHE / "kafka" / hashlib.sha256(KAFKA_POM.read_bytes()).hexdigest()[:12]
+    return _jars("kafka", KAFKA_POM)
+
+
+def debezium_jars() -> Path:
+    """The folder that holds Kafka Connect's and Debezium's jars, as tests/kit/debezium/pom.xml names them.
+
+    Raises Unavailable.
+    """
+    return _jars("debezium", DEBEZIUM_POM)
+
+
+def _jars(what: str, pom: Path) -> Path:
+    folder = CACHE / what / hashlib.sha256(pom.read_bytes()).hexdigest()[:12]
     with lock("install"):
         if not folder.exists():
-            _once("kafka", lambda: _fetch_jars(folder))
+            _once(what, lambda: _fetch_jars(what, pom, folder))
         if _which("java") is None:
             _once("java", lambda: _apt_install("default-jre-headless"))
     return folder
 
 
-def _fetch_jars(folder: Path) -> None:
+def _fetch_jars(what: str, pom: Path, folder: Path) -> None:
     if _which("mvn") is None:
         _apt_install("maven")
     unfinished = folder.with_name("fetching")
     shutil.rmtree(unfinished, ignore_errors=True)
     goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={unfinished}"]
-    _run("Kafka", ["mvn", "--quiet", "--batch-mode", "--file", str(KAFKA_POM), *goal], 600)
+    _run(what, ["mvn", "--quiet", "--batch-mode", "--file", str(pom), *goal], 600)
     unfinished.rename(folder)
 
 
