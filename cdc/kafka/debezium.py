@@ -22,6 +22,7 @@ from cdc.kafka.foreign import (
     must_have_key,
     parse_json,
     position_of,
+    quoted,
 )
 from cdc.model import Cells, Change, Op, TableSpec
 
@@ -80,7 +81,7 @@ class DebeziumReader:
         if op == "m":
             return []
         if op not in _OPS or not isinstance(source, Mapping):
-            raise BadRecordError(f"its op is {op!r}, of c, r, u, d, t")
+            raise BadRecordError(f"its op is {quoted(op)}, not one of c, r, u, d, t")
         spec = self._tables.find(topic, source.get("db"), str(source.get("table")))
         if spec is None:
             return []
@@ -116,7 +117,7 @@ class DebeziumReader:
         if deleted is not None:  # delete.tombstone.handling.mode = rewrite
             self._tables.notes[topic].tells_deletions = True
         if op not in (None, "m", *_OPS):
-            raise BadRecordError(f"its {self._prefix}op is {op!r}")
+            raise BadRecordError(f"its {self._prefix}op is {quoted(op)}")
         position = position_of(
             added("source_file", "file"), added("source_pos", "pos"), added("source_server_id", "server_id"),
             added("source_gtid", "gtid"),

@@ -24,6 +24,9 @@ MILLI: Final = 1000
 MICRO: Final = 1_000_000
 NANO: Final = 1_000_000_000
 
+MOST_EXPONENT: Final = 100
+"""A server's decimals have 65 digits at most."""
+
 _CONNECT = "org.apache.kafka.connect.data."
 _TIME = "io.debezium.time."
 _PROPAGATED = "__debezium.source.column."
@@ -158,6 +161,8 @@ def _unscaled(value: str) -> int:
 
 
 def _decimal(unscaled: int, scale: int) -> str:
+    if not -MOST_EXPONENT < scale < MOST_EXPONENT:
+        raise ValueError("no scale of a server")
     return f"{Decimal((int(unscaled < 0), tuple(map(int, str(abs(unscaled)))), -scale)):f}"
 
 
@@ -166,7 +171,12 @@ def _variable(value: Mapping[str, Any]) -> str:
 
 
 def fixed(number: Decimal, digits: int) -> str:
-    """With so many digits behind the point, as the server shows it: no exponent, no negative zero."""
+    """With so many digits behind the point, as the server shows it: no exponent, no negative zero.
+
+    ValueError for what no DECIMAL holds: an exponent of a thousand million would be as many digits.
+    """
+    if not number.is_finite() or not -MOST_EXPONENT < number.adjusted() < MOST_EXPONENT:
+        raise ValueError("no decimal of a server")
     text = f"{number:.{digits}f}"
     return text.lstrip("-") if text.startswith("-") and not text.strip("-0.") else text
 

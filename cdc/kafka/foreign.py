@@ -35,6 +35,10 @@ Reader = Callable[[Any], "Value | Absent"]
 """One column's JSON value → its value. Raises ValueError, TypeError or a kind of these for what does not fit."""
 
 
+Read = Callable[[str, "bytes | None", "bytes | None", Sequence[tuple[str, bytes]]], list[SourceChange]]
+MOST_KEY: Final = 1 << 63
+MOST_NAME: Final = 64
+"""A table's or column's name is no longer, in characters."""
 MOST_DIGITS: Final = 16
 MOST_MS: Final = 1 << 52
 """Beyond the year 140,000: no clock says so, and SQLite holds it."""
@@ -119,7 +123,7 @@ class Tables:
         """Whether a record's key is its row's: a topic that is compacted by other keys loses rows."""
         self._keys_looked.add((topic, spec.name))
         if self.on_key is not None and not set(spec.key) <= set(columns):
-            self.on_key(topic, spec.name, sorted(columns))
+            self.on_key(topic, spec.name, [column[:MOST_NAME] for column in sorted(columns)[:16]])
 
     def find(self, topic: str, database: str | None, table: str) -> TableSpec | None:
         """The table that a record of this topic names, None if it is not mapped or another database's."""
@@ -127,7 +131,7 @@ class Tables:
         spec = self.specs.get(table) if database is None or database == self.database else None
         if spec is None:
             notes.outsiders += 1
-            notes.other = f"{database}.{table}" if database else table
+            notes.other = f"{str(database)[:MOST_NAME]}.{table[:MOST_NAME]}" if database else table[:MOST_NAME]
             return None
         notes.rows += 1
         notes.tables.add(table)
@@ -202,10 +206,38 @@ def cells_of(spec: TableSpec, row: Mapping[str, Any], readers: Callable[[str], R
 
 
 def must_have_key(spec: TableSpec, cells: Cells) -> Cells:
-    """The cells, if the primary key is among them."""
-    if any(cell is None or cell is ABSENT for cell in cells[: len(spec.key)]):
+    """The cells, if the primary key is among them, and is one that the state can look up."""
+    key = cells[: len(spec.key)]
+    if any(cell is None or cell is ABSENT for cell in key):
         raise BadRecordError(f"it lacks the primary key of {spec.name} ({', '.join(spec.key)})")
+    if any(isinstance(cell, int) and not -MOST_KEY <= cell < MOST_KEY for cell in key):
+        raise BadRecordError(f"the primary key of {spec.name} is beyond 64 bits")
     return cells
+
+
+def understood(read: Read) -> Read:
+    """A reader that raises nothing but BadRecordError, whatever shape a record has.
+
+    A message is anything that JSON can be: a list where an object should be must set one record aside, and not end the
+    member at each start.
+    """
+
+    def guarded(
+        topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> list[SourceChange]:
+        try:
+            return read(topic, key, value, headers)
+        except BadRecordError:
+            raise
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+            raise BadRecordError(f"it has not the shape of such a message ({type(error).__name__})") from error
+
+    return guarded
+
+
+def quoted(value: object) -> str:
+    """What a record says where one of a few words was expected, short enough for a log line."""
+    return repr(value) if isinstance(value, str) and len(value) <= MOST_DIGITS else f"a {type(value).__name__}"
 
 
 def position_of(file: object, offset: object, server: object, gtid: object = "") -> Position | None:

@@ -26,6 +26,7 @@ from cdc.kafka.foreign import (
     must_have_key,
     parse_json,
     position_of,
+    quoted,
 )
 from cdc.model import ABSENT, Absent, Cells, Change, Op, TableSpec, Value
 
@@ -62,7 +63,7 @@ class MaxwellReader:
         if kind in _NOT_ROWS:
             return []
         if kind not in _OPS:
-            raise BadRecordError(f"its type is {kind!r}")
+            raise BadRecordError(f"its type is {quoted(kind)}")
         spec = self._tables.find(topic, message.get("database"), str(message.get("table")))
         if spec is None:
             return []
@@ -128,4 +129,6 @@ def _plain(value: Any) -> Value | Absent:
         return ",".join(value)
     if isinstance(value, dict | list):  # a JSON column
         return orjson.dumps(value, default=float).decode()
+    if isinstance(value, str):
+        value.encode()  # half of a surrogate pair is JSON, and no text
     return value if isinstance(value, int | str) else ABSENT

@@ -95,6 +95,10 @@ class RowOrder:
             "partitions": {name: asdict(partition) for name, partition in self._partitions.items()},
         }
 
+    def begin_again(self) -> None:
+        """All partitions are read from their beginning again: their records get the LSNs that they had."""
+        self._partitions.clear()
+
     def lsn(self, told: ReportedPosition) -> int:
         """The record's LSN. Raises PositionsExhaustedError.
 

@@ -6,7 +6,7 @@ what is missing counts as deleted in the shop, and would be deleted in HubSpot.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -17,7 +17,7 @@ from cdc.errors import ConfigError, SetupError
 from cdc.kafka.column_types import known_types
 from cdc.kafka.debezium import DebeziumReader
 from cdc.kafka.debezium_values import ValueModes
-from cdc.kafka.foreign import SourceChange, Tables
+from cdc.kafka.foreign import Read, Tables, understood
 from cdc.kafka.maxwell import MaxwellReader
 from cdc.members.held_topics import LAST_OFFSET, belongs_here, keep_ids, not_away_too_long, same_topics
 from cdc.members.records import receipts_topic
@@ -49,9 +49,9 @@ class ForeignTopics:
             )  # fmt: skip
         except ValueError as error:
             raise ConfigError([f"kafka.tables: {error}"]) from None
-        self._read = self._reader()
+        self._read = understood(self._reader())
 
-    def _reader(self) -> Callable[..., list[SourceChange]]:
+    def _reader(self) -> Read:
         kafka, values = self._settings.kafka, self._settings.kafka.values
         try:
             types = known_types(values.types)

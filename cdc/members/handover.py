@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cdc.engine.engine import Engine
+from cdc.members.records import Leader
 from cdc.messages import contact_emails, dead_letters, render_queue, unconfirmed
 from cdc.messages.dependencies import dump_refs, free, link_again, parse_refs
 from cdc.messages.renderer import DELETED
@@ -150,8 +151,22 @@ def _is_accepted(store: Store, kind: str, key: Any) -> bool:
     return store.db.execute(sql, (kind, key)).fetchone() is not None
 
 
-def lead(engine: Engine, now_ms: int | None) -> None:
+def last_leader(store: Store) -> Leader | None:
+    """Who led last, as far as this state was told. The receipts are read on from where they were, behind that."""
+    held = store.meta.last_leader
+    return Leader(*held) if held else None
+
+
+def led_generation(store: Store) -> int:
+    """In which generation this state led last, 0 if it never did: a copy of it may have led since."""
+    return store.meta.led_generation
+
+
+def lead(engine: Engine, now_ms: int | None, leader: Leader | None = None) -> None:
     """Send from now on, and note what becomes of it. ``now_ms``: given if another sent until now."""
+    if leader is not None:
+        engine.store.meta.last_leader = tuple(leader)
+        engine.store.meta.led_generation = leader.generation
     if now_ms is not None:
         take_over(engine, now_ms)
         engine.renderer.leads_since_ms = now_ms
@@ -191,8 +206,17 @@ def offset(store: Store) -> int | None:
     return store.meta.receipts_offset
 
 
-def take(engine: Engine, states: Sequence[ObjectState], next_offset: int, *, forget_own: bool) -> None:
+def take(
+    engine: Engine,
+    states: Sequence[ObjectState],
+    next_offset: int,
+    *,
+    forget_own: bool,
+    leader: Leader | None = None,
+) -> None:
     """What the leader told, in its order. ``forget_own``: another led since; it has pending what we did not tell."""
+    if leader is not None:
+        engine.store.meta.last_leader = tuple(leader)
     if forget_own:
         engine.store.db.execute("DELETE FROM unpublished")
     for state in states:

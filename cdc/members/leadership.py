@@ -27,6 +27,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError, ProducerFenced, T
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from cdc.engine.state_thread import StateThread
+from cdc.errors import SetupError, SourceDisconnectedError
 from cdc.kafka.connect import client_arguments
 from cdc.kafka.foreign import BadRecordError
 from cdc.members import handover
@@ -126,7 +127,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
                 await self._turn()
             except ProducerFenced:
                 await self._step_down("another member took over")
-            except (KafkaError, OSError) as error:
+            except (KafkaError, OSError, SourceDisconnectedError) as error:
                 log.warning("leadership_delayed", limit="kafka", reason=repr(error))
                 await asyncio.sleep(POLL_S)
 
@@ -139,13 +140,26 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
             await self._publish()
         elif self._taking is None or self._taking.done():
             self.role = "taking over" if is_ours else "follower"
+            await self._look_at_takeover()
             await self._read(once=True)
             if is_ours:
                 self._taking = asyncio.create_task(self._take_over(), name="takeover")
 
+    async def _look_at_takeover(self) -> None:
+        """Say why a takeover failed, and wait before the next: each one starts a producer, which ends that before."""
+        taking, self._taking = self._taking, None
+        error = taking.exception() if taking is not None and not taking.cancelled() else None
+        if error is None:
+            return
+        if not isinstance(error, KafkaError | OSError | SourceDisconnectedError):
+            raise error
+        log.warning("takeover_failed", limit="kafka", reason=repr(error), retry_in_s=RETRY_S)
+        await asyncio.sleep(RETRY_S)
+
     async def _open(self) -> None:
         await self._make_topics()
         self._member = await self._state.call(lambda store: handover.member_id(store))
+        self.leader = await self._state.call(handover.last_leader)
         self._reader = AIOKafkaConsumer(
             **self._connect, group_id=None, auto_offset_reset="none", isolation_level="read_committed",
             enable_auto_commit=False, max_partition_fetch_bytes=1 << 20,
@@ -154,7 +168,15 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         self._reader.assign([self._receipts])
         held = await self._state.call(handover.offset)
         first = (await self._reader.beginning_offsets([self._receipts]))[self._receipts]
-        self._reader.seek(self._receipts, max(first, held or 0))
+        if first > (held or 0):
+            raise SetupError(
+                f"topic {self._receipts.topic} begins at offset {first}, and this member knows it up to {held or 0}:"
+                " what HubSpot holds cannot be learnt from it any more",
+                hint="set its cleanup.policy to compact alone, and start a member that still has its state folder; if"
+                " there is none, remove the topic: all is sent once more, and what the shop deleted meanwhile stays in"
+                " HubSpot",
+            )
+        self._reader.seek(self._receipts, held or 0)
         session_ms = int(self._kafka.session_timeout_s * 1000)
         self._group = AIOKafkaConsumer(
             **self._connect, group_id=self._lock.topic, auto_offset_reset="latest", enable_auto_commit=False,
@@ -192,9 +214,11 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         while True:
             try:
                 batches = await self._reader.getmany(timeout_ms=0 if once else 200, max_records=PUBLISH)
-            except OffsetOutOfRangeError:
-                await self._reader.seek_to_beginning(self._receipts)
-                continue
+            except OffsetOutOfRangeError as error:
+                raise SetupError(
+                    f"topic {self._receipts.topic} no longer holds the receipts that come next",
+                    hint="set its cleanup.policy to compact alone, and start this member again",
+                ) from error
             records = batches.get(self._receipts, [])
             if records:
                 await self._take(records)
@@ -212,11 +236,11 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
                     self.leader = read_leader(record.value)
                 else:
                     states.append(unpack_state(read_key(record.key), record.value))
-            except (BadRecordError, ValueError, KeyError, TypeError) as error:
-                log.error("bad_receipt", offset=record.offset, reason=type(error).__name__)
+            except BadRecordError as error:
+                log.error("bad_receipt", limit="receipts", offset=record.offset, reason=str(error))
         engine, after, leader = self._state.engine, records[-1].offset + 1, self.leader
         is_other = leader is not None and leader.member != self._member
-        await self._state.call(lambda _: handover.take(engine, states, after, forget_own=is_other))
+        await self._state.call(lambda _: handover.take(engine, states, after, forget_own=is_other, leader=leader))
 
     # ------------------------------------------------------------------------------------------------------ leading
 
@@ -232,7 +256,8 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
             await self._read(once=False)
             await self._catch_up()
             before = self.leader
-            is_from_other = before is not None and before.member != self._member
+            led = await self._state.call(handover.led_generation)
+            is_from_other = before is not None and (before.member, before.generation) != (self._member, led)
             if is_from_other:
                 wait_s = fenced_s + self._settings.sink.timeout_s - time.monotonic()
                 log.info("takeover_waits", seconds=round(max(0.0, wait_s), 1), reason="requests of the last leader")
@@ -246,7 +271,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
                 )
             leader = Leader(self._member, (before.generation if before else 0) + 1, mapping)
             await _send(producer, self._receipts, [(LEADER, leader_value(leader))])
-            await self._state.call(lambda _: handover.lead(engine, now_ms if is_from_other else None))
+            await self._state.call(lambda _: handover.lead(engine, now_ms if is_from_other else None, leader))
         except BaseException:
             await _stopped(producer)
             raise
@@ -296,6 +321,8 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         engine = self._state.engine
         while states := await self._state.call(lambda _: handover.untold(engine, PUBLISH)):
             last = await _send(producer, self._receipts, [(object_key(s.ref), pack_state(s)) for s in states])
+            if self.role == "leader":
+                await self._renew()  # there may be more to tell than a lease is long
             await self._state.call(lambda store, told=tuple(states), after=last + 1: handover.told(store, told, after))  # type: ignore[misc]  # a lambda's default has no type
 
     async def _step_down(self, reason: str) -> None:

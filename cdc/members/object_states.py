@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
 
+from cdc.kafka.foreign import BadRecordError
 from cdc.members.handover import ObjectState
-from cdc.model import Kind, ObjectRef
+from cdc.members.records import number_of, read_key, text_of
+from cdc.model import ObjectRef
 
 
 def pack_state(state: ObjectState) -> bytes:
@@ -31,26 +34,37 @@ def pack_state(state: ObjectState) -> bytes:
     )
 
 
-def unpack_state(ref: ObjectRef, value: bytes) -> ObjectState:
-    """Raises ValueError, KeyError or TypeError for bytes that ``pack_state`` did not make."""
-    found: dict[str, Any] = orjson.loads(value)
-    return ObjectState(
-        ref,
-        bytes.fromhex(found["accepted"]) if found["accepted"] is not None else None,
-        int(found["accepted_at"]),
-        bool(found["deleted"]),
-        _refs(found["refs"]),
-        bytes.fromhex(found["rendered"]) if found["rendered"] is not None else None,
-        tuple(found["ever"]),
-        _refs(found["bare"]),
-        tuple(found["letter"]) if found["letter"] is not None else None,
-        tuple(found["orphan"]) if found["orphan"] is not None else None,
-        str(found["position"]),
-        bytes.fromhex(found["email"]),
-        int(found["email_at"]),
-        str(found["record_id"]),
-    )
+def unpack_state(ref: ObjectRef, value: bytes | None) -> ObjectState:
+    """Raises BadRecordError for bytes that ``pack_state`` did not make: the state takes none of it."""
+    try:
+        found = orjson.loads(value or b"")
+        return ObjectState(
+            ref,
+            _hash(found["accepted"]),
+            number_of(found["accepted_at"]),
+            bool(found["deleted"]),
+            _refs(found["refs"]),
+            _hash(found["rendered"]),
+            tuple(map(text_of, found["ever"])),
+            _refs(found["bare"]),
+            _fields(found["letter"], (text_of, number_of, number_of, text_of, text_of, text_of)),
+            _fields(found["orphan"], (number_of, number_of, text_of, text_of)),
+            text_of(found["position"]),
+            bytes.fromhex(found["email"]),
+            number_of(found["email_at"]),
+            text_of(found["record_id"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadRecordError(f"it tells no state of an object ({type(error).__name__})") from error
+
+
+def _hash(text: str | None) -> bytes | None:
+    return bytes.fromhex(text) if text is not None else None
+
+
+def _fields(values: Any, kinds: Sequence[Callable[[Any], Any]]) -> tuple[Any, ...] | None:
+    return None if values is None else tuple(kind(value) for kind, value in zip(kinds, values, strict=True))
 
 
 def _refs(pairs: list[list[Any]]) -> tuple[ObjectRef, ...]:
-    return tuple(ObjectRef(Kind(kind), identity) for kind, identity in pairs)
+    return tuple(read_key(f"{kind}/{identity}".encode()) for kind, identity in pairs)

@@ -15,6 +15,8 @@ from cdc.model import Kind, ObjectRef, parse_object_id
 from cdc.settings.config import Settings
 
 LEADER: Final = b"leader"
+MOST: Final = 1 << 63
+"""What SQLite's integers stay below."""
 
 
 def receipts_topic(settings: Settings) -> str:
@@ -39,7 +41,7 @@ def read_leader(value: bytes) -> Leader:
     """Raises BadRecordError."""
     found = parse_json(value, "value")
     try:
-        return Leader(str(found["member"]), int(found["generation"]), str(found["mapping"]))
+        return Leader(text_of(found["member"]), number_of(found["generation"]), text_of(found["mapping"]))
     except (KeyError, TypeError, ValueError) as error:
         raise BadRecordError("it names no leader") from error
 
@@ -49,10 +51,27 @@ def object_key(ref: ObjectRef) -> bytes:
     return f"{ref.kind.value}/{ref.id}".encode()
 
 
-def read_key(key: bytes) -> ObjectRef:
+def number_of(value: object) -> int:
+    """A number that the state can hold. Raises ValueError."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MOST:
+        raise ValueError("a number was expected")
+    return value
+
+
+def text_of(value: object) -> str:
+    """Text. Raises ValueError."""
+    if not isinstance(value, str):
+        raise ValueError("text was expected")
+    return value
+
+
+def read_key(key: bytes | None) -> ObjectRef:
     """Raises BadRecordError."""
-    kind, _, identity = key.decode("utf-8", "replace").partition("/")
+    kind, _, identity = (key or b"").decode("utf-8", "replace").partition("/")
     try:
-        return ObjectRef(Kind(kind), parse_object_id(Kind(kind), identity))
+        ref = ObjectRef(Kind(kind), parse_object_id(Kind(kind), identity[:40]))
+        if isinstance(ref.id, int):
+            number_of(ref.id)
+        return ref
     except ValueError as error:
         raise BadRecordError("its key names no object") from error

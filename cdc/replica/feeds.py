@@ -7,16 +7,20 @@ Use inside a store transaction.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
-from cdc.errors import StateError
+from cdc.errors import SetupError, StateError
 from cdc.kafka.row_order import PositionsExhaustedError, RowOrder
 from cdc.model import BadRecord, Feed, ReportedPosition
 from cdc.state.store import Store
 
 log = structlog.get_logger(__name__)
+
+
+MOST_BAD: Final = 10_000
+"""Records set aside and not dropped yet: more are no longer single bad records."""
 
 
 class Feeds:
@@ -68,6 +72,12 @@ class Feeds:
             "INSERT OR REPLACE INTO bad_record (topic, partition, offset, at_ms, reason) VALUES (?, ?, ?, ?, ?)",
             [(bad.topic, bad.partition, bad.offset, now_ms, bad.reason) for bad in feed.bad],
         )
+        if feed.bad and count_bad(self._store) > MOST_BAD:
+            raise SetupError(
+                f"more than {MOST_BAD} records of topics could not be read, the last one of {feed.bad[-1].topic}:"
+                f" {feed.bad[-1].reason}",
+                hint="mend what writes them; `magento-cdc deadletter list` shows them, `deadletter drop` forgets them",
+            )
 
     def note_whole(self, is_whole: bool) -> None:
         """What the relay says."""
@@ -84,8 +94,10 @@ class Feeds:
         return self._meta.topic_notes
 
     def forget_offsets(self) -> None:
-        """The topics are read from their beginning again."""
+        """The topics are read from their beginning again, and so is the order of their rows."""
         self._meta.topic_offsets = {}
+        self._order.begin_again()
+        self._meta.row_order = self._order.dump()
 
     def fed_ms(self) -> int:
         """When something was last taken, or it was seen that there is nothing; epoch milliseconds."""

@@ -6,6 +6,7 @@ per partition.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -58,18 +59,17 @@ class ForeignDecoder:
                     hint='mend the connector, or set kafka.on_bad_record = "deadletter" to go on without such records',
                 ) from error
             bad = (BadRecord(record.topic, record.partition, record.offset, str(error)),)
-            log.error(
-                "bad_record", topic=record.topic, partition=record.partition, offset=record.offset, reason=str(error)
-            )
+            log.error("bad_record", limit=record.topic, **bad[0]._asdict())
         self._offsets[name] = record.offset + 1
         changes = tuple(one.change for one in found)
+        written_ms = min(max(0, record.timestamp), int(time.time() * 1000) + DAY_MS)  # a producer may write any number
         at_ms = max((one.commit_ms for one in found), default=0)
-        if 0 < record.timestamp < at_ms - DAY_MS:  # a session's SET TIMESTAMP: the record was written after the commit
-            at_ms = record.timestamp
+        if 0 < written_ms < at_ms - DAY_MS:  # a session's SET TIMESTAMP: the record was written after the commit
+            at_ms = written_ms
         told = None
         if found:
             last = found[-1]
-            told = ReportedPosition(name, last.position, at_ms, last.is_snapshot, max(0, record.timestamp))
+            told = ReportedPosition(name, last.position, at_ms, last.is_snapshot, written_ms)
         yield Transaction(changes, self.arrived, at_ms, record_size(record), feed=Feed(told, bad=bad))
 
     def pause(self) -> Iterator[Transaction]:

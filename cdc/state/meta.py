@@ -113,6 +113,10 @@ class Meta:
     """The shop's foreign keys that are followed: see cdc/engine/key_changes.py; None before the first start."""
     is_topic_whole = Value(False)
     """Whether what was read of the relay's topic is the whole store."""
+    last_leader = Value[Sequence[Any] | None](None)
+    """Of the members of one account, who led last: see cdc/members/records.py."""
+    led_generation = Value(0)
+    """In which generation this state led last."""
     topic_ids = Value[Mapping[str, str]]({})
     """Kafka's own ids of the topics that are read: a topic made anew has another one."""
 

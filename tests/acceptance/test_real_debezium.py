@@ -214,7 +214,7 @@ def test_flattened_and_routed_rows(mysql: Server, kafka: Broker, tmp_path: Path,
         first, second = scene.member("first"), scene.member("second")
         with first, second:
             scene.connector.start()
-            wait_until(lambda: scene.has_topics("catalog_product_entity"), LIMIT_S, "the snapshot is told")
+            wait_until(lambda: scene.has_topics("store"), LIMIT_S, "the snapshot is told")
             first.start()
             play(scene.rig.shop, seed=7)
             second.start()
