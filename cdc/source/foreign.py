@@ -59,7 +59,14 @@ class ForeignDecoder:
                     hint='mend the connector, or set kafka.on_bad_record = "deadletter" to go on without such records',
                 ) from error
             bad = (BadRecord(record.topic, record.partition, record.offset, str(error)),)
-            log.error("bad_record", limit=record.topic, **bad[0]._asdict())
+            log.error(
+                "bad_record",
+                limit=record.topic,
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                reason=str(error),
+            )
         self._offsets[name] = record.offset + 1
         changes = tuple(one.change for one in found)
         written_ms = min(max(0, record.timestamp), int(time.time() * 1000) + DAY_MS)  # a producer may write any number
