@@ -15,6 +15,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from cdc.replica.load_state import Phase
 from tests.kit.broker import Broker
 from tests.kit.canary import API_KEY
 from tests.kit.daemon import Daemon, wait_until
@@ -136,9 +137,10 @@ class Member(Daemon):
 
     def waiting(self) -> int:
         """Messages in its outbox and objects to be rendered; 1 until it is a whole member."""
-        if self.role() not in ("leader", "follower") or not self.rows(
-            "SELECT 1 FROM meta WHERE key = 'references_loaded'"
-        ):
+        if self.role() not in ("leader", "follower"):
+            return 1
+        [(phase,)] = self.rows("SELECT value ->> 'phase' FROM meta WHERE key = 'load_state'")
+        if phase != Phase.COMPLETE:
             return 1
         [(outbox,)], [(queued,)] = (
             self.rows("SELECT count(*) FROM outbox"),
