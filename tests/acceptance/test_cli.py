@@ -23,7 +23,7 @@ kind = "files"
 files = ["{RECORDING}"]
 [sink]
 base_url = "{NOBODY}"
-api_key = "a secret of the tests"
+api_key = "a-secret-of-the-tests"
 [web]
 port = 0
 """
@@ -126,7 +126,7 @@ def test_until_end_can_be_stopped_while_the_sink_is_down(number: signal.Signals,
         daemon._process.send_signal(number)
 
         assert daemon.wait(20) == 0
-    assert "a secret of the tests" not in (tmp_path / "run.log").read_text(encoding="utf-8")
+    assert "a-secret-of-the-tests" not in (tmp_path / "run.log").read_text(encoding="utf-8")
 
 
 def test_ready_says_why_the_source_is_not_there(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_partial_row_images_are_taken(server: Server, shop: SourceSettings, glob
     require(shop, TABLES)
     (said,) = [finding for finding in findings(shop, TABLES) if finding.name == "binlog_row_image"]
     assert (said.ok, said.warning) == (True, False)
-    assert f"{image}: rows are completed" in said.text
+    assert f"{image}: missing parts of rows come from the schema" in said.text
 
 
 def test_a_short_retention_is_a_warning(server: Server, shop: SourceSettings, globally) -> None:  # type: ignore[no-untyped-def]
