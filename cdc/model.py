@@ -353,6 +353,21 @@ class Kind(StrEnum):
     ITEM = "item"
 
 
+class ValueType(StrEnum):
+    """What the text of a property's value is.
+
+    A number is plain decimal text, a bool ``true`` or ``false``, a date ``YYYY-MM-DD``, a datetime epoch milliseconds
+    in UTC. An enumeration is one of a few texts that are known beforehand.
+    """
+
+    STRING = "string"
+    NUMBER = "number"
+    BOOL = "bool"
+    DATE = "date"
+    DATETIME = "datetime"
+    ENUMERATION = "enumeration"
+
+
 class ObjectFacts(NamedTuple):
     """What every room has to know of a kind of object, without knowing the shop.
 

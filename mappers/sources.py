@@ -9,28 +9,37 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from cdc.model import OBJECT_TYPE, ObjectType
+from cdc.model import OBJECT_TYPE, ObjectType, ValueType
 from cdc.settings.mapping_columns import AttributeProperty, ColumnProperty, PropertyType
 from mappers.objects.registry import DESCRIPTORS
 from mappers.plan import Plan
 
 
 class Source(NamedTuple):
-    """One property of one type of object: its name, how its value reads, and the tables and columns it is made from."""
+    """One property of one type of object: its name, how its value reads, and the tables and columns it is made from.
+
+    ``options``: all texts that it may hold beside "", where these are known beforehand.
+    """
 
     object_type: ObjectType
     name: str
     type: PropertyType
     place: str
+    options: tuple[str, ...] = ()
+
+    @property
+    def value_type(self) -> ValueType:
+        """What the text of its value is; what receivers make their own properties from."""
+        return ValueType.ENUMERATION if self.options else self.type.value_type
 
 
 def sources(plan: Plan) -> list[Source]:
     """Every property that may be sent: the default ones, then the merchant's own; a name of theirs wins."""
     found: dict[tuple[ObjectType, str], Source] = {}
     for kind, descriptor in DESCRIPTORS.items():
-        for name, (of_type, place) in descriptor.properties.items():
+        for name, (of_type, place, options) in descriptor.properties.items():
             key = OBJECT_TYPE[kind], name
-            found.setdefault(key, Source(*key, of_type, _paid(place, plan)))
+            found.setdefault(key, Source(*key, of_type, _paid(place, plan), options))
     for source in _own(plan):
         found[source.object_type, source.name] = source
     for form in plan.settings.contact_forms:

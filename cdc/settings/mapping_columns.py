@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from cdc.model import ValueType
 from cdc.settings.json_path import parse_path
 from cdc.settings.section import SettingsSection
 from cdc.settings.unmappable import why_not
@@ -31,6 +32,20 @@ class PropertyType(StrEnum):
     BOOL = "bool"  # true or false
     MINUTES = "minutes"  # since midnight → HH:MM
     OPTION = "option"  # an attribute's option → its label
+
+    @property
+    def value_type(self) -> ValueType:
+        """What the text is. Labels of options are strings: the shop may add options at any time."""
+        return _VALUE_TYPES.get(self, ValueType.STRING)
+
+
+_VALUE_TYPES: Final = {
+    PropertyType.NUMBER: ValueType.NUMBER,
+    PropertyType.MONEY: ValueType.NUMBER,
+    PropertyType.DATE: ValueType.DATE,
+    PropertyType.DATETIME: ValueType.DATETIME,
+    PropertyType.BOOL: ValueType.BOOL,
+}
 
 
 OURS: Final = frozenset({"lsn", "email_hash", "guest_id", "price_mode", "ship_mode"})

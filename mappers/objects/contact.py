@@ -42,7 +42,9 @@ ADDRESS_COLUMNS: Final = {
 SHARED: Final = {
     "customer_group": Property(PropertyType.TEXT, "customer_group.customer_group_code"),
     "website": Property(PropertyType.TEXT, "store_website.code"),
-    "newsletter": Property(PropertyType.TEXT, "newsletter_subscriber.subscriber_status"),
+    "newsletter": Property(
+        PropertyType.TEXT, "newsletter_subscriber.subscriber_status", ("none", *NEWSLETTER.values())
+    ),
 }
 """Properties that are made from the same columns for customers and guests."""
 

@@ -29,11 +29,13 @@ Keep = Callable[[Row, RowReader, Plan], bool]
 class Property(NamedTuple):
     """One default property: how its value reads, and the columns it is made from.
 
-    In braces: columns that ``mapping.currency`` swaps.
+    In braces: columns that ``mapping.currency`` swaps. ``options``: all texts that it may hold beside "", where these
+    are known beforehand.
     """
 
     type: PropertyType
     source: str
+    options: tuple[str, ...] = ()
 
 
 class Name(NamedTuple):

@@ -87,7 +87,7 @@ _PROPERTIES: Final = {
     "name": Property(_TEXT, "sales_order.increment_id"),
     "amount": Property(_MONEY, "sales_order.{grand_total} - {total_refunded}"),
     "currency": Property(_TEXT, "sales_order.{order_currency_code}"),
-    "stage": Property(_TEXT, "sales_order.state, status"),
+    "stage": Property(_TEXT, "sales_order.state, status"),  # no options: mapping.stages may name any other stage
     "order_number": Property(_TEXT, "sales_order.increment_id"),
     "created_at": Property(_TIME, "sales_order.created_at"),
     "closed_at": Property(_TIME, "sales_invoice.created_at"),

@@ -73,7 +73,7 @@ _PROPERTIES: Final = {
     "description": Property(_TEXT, f"{_VALUES}: description, else short_description"),
     "image_url": Property(_TEXT, f"{_VALUES}: image"),
     "url_key": Property(_TEXT, f"{_VALUES}: url_key"),
-    "status": Property(_TEXT, f"{_VALUES}: status"),
+    "status": Property(_TEXT, f"{_VALUES}: status", tuple(STATUS.values())),
     "type": Property(_TEXT, "catalog_product_entity.type_id"),
     "created_at": Property(PropertyType.DATETIME, "catalog_product_entity.created_at"),
 }

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from cdc.model import Comparison, Drift, Message, ObjectType
+from cdc.model import Comparison, Drift, Message, ObjectType, ValueType
 from sinks.crm import bodies, identity
 from sinks.crm.answers import Record, next_page
 from sinks.crm.api import ASSOCIATIONS
@@ -20,7 +20,6 @@ from sinks.crm.batches import chunks
 from sinks.crm.faults import record_id_of
 from sinks.crm.links import needed_ids
 from sinks.crm.lookup import Lookup
-from sinks.crm.properties import ValueType
 from sinks.crm.tools import Tools
 from sinks.crm.work import Work
 

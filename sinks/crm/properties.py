@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from cdc.errors import ConfigError
-from cdc.model import ObjectType
+from cdc.model import ObjectType, ValueType
 from cdc.settings.crm import CrmSettings
 from cdc.settings.mapping_columns import PropertyType
 
@@ -25,16 +24,6 @@ Extras = Mapping[ObjectType, Mapping[str, tuple[str, PropertyType]]]
 """The merchant's own properties: name → HubSpot property ("": none named) and type."""
 
 
-class ValueType(StrEnum):
-    """HubSpot's types of properties, as far as we make them."""
-
-    STRING = "string"
-    NUMBER = "number"
-    BOOL = "bool"
-    DATE = "date"
-    DATETIME = "datetime"
-
-
 class Target(NamedTuple):
     """A HubSpot property. ``is_standard``: HubSpot has it in every account."""
 
@@ -43,13 +32,6 @@ class Target(NamedTuple):
     is_standard: bool = False
 
 
-_TYPES: Final = {
-    PropertyType.NUMBER: ValueType.NUMBER,
-    PropertyType.MONEY: ValueType.NUMBER,
-    PropertyType.DATE: ValueType.DATE,
-    PropertyType.DATETIME: ValueType.DATETIME,
-    PropertyType.BOOL: ValueType.BOOL,
-}
 _FIELD_TYPE: Final = {
     ValueType.STRING: "text",
     ValueType.NUMBER: "number",
@@ -191,7 +173,7 @@ class PropertyTable:
         }
         defaults |= {name: Target(self.own(name), value_type) for name, value_type in OTHERS[kind].items()}
         theirs = {
-            name: Target(target or self.own(name), _TYPES.get(value_type, ValueType.STRING))
+            name: Target(target or self.own(name), value_type.value_type)
             for name, (target, value_type) in extras.items()
             # a default property that only comes from another column keeps its own target
             if target or name not in defaults

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from cdc.model import OBJECT_TYPE, Kind
+from cdc.model import OBJECT_TYPE, Kind, ObjectType, ValueType
+from cdc.settings.mapping import MappingSettings
 from mappers.guests import guest_id
+from mappers.mapping import MagentoMapping
 from sinks.bridge.mapping import MAPPED, UNMAPPED
 from sinks.crm.properties import OTHERS, STANDARD
 from tests.unit.mappers.shops import customer, item, order, properties, shop_rows
@@ -34,3 +36,15 @@ def test_every_rendered_property_is_known_to_each_sinks_mapping(kind: Kind) -> N
     assert found <= known
     if kind is not Kind.GUEST:  # a guest has no account: created_at and date_of_birth are a customer's
         assert found == known
+
+
+@pytest.mark.parametrize("object_type", ObjectType)
+def test_the_crms_own_properties_have_the_types_of_the_values(object_type: ObjectType) -> None:
+    """A property of the wrong type would refuse its values; an enumeration is kept as text, so that it can grow."""
+    mapper = MagentoMapping(MappingSettings())
+    types = {source.name: source.value_type for source in mapper.sources if source.object_type is object_type}
+    as_made = {
+        name: ValueType.STRING if types[name] is ValueType.ENUMERATION else types[name] for name in OTHERS[object_type]
+    }
+
+    assert as_made == OTHERS[object_type]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cdc.model import ObjectType
+from cdc.model import ObjectType, ValueType
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_columns import PropertyType
 from mappers.mapping import MagentoMapping
@@ -59,3 +59,27 @@ def test_ones_own_properties_are_listed_with_their_places() -> None:
     assert found[ObjectType.CONTACT, "vat"] == (PropertyType.TEXT, "customer_address_entity.vat_id")
     assert found[ObjectType.CONTACT, "phone"][1].endswith("sales_order_address.telephone, else notes.tel")
     assert found[ObjectType.CONTACT, "subject"] == (PropertyType.TEXT, "notes.topic")
+
+
+def test_every_property_says_what_its_text_is() -> None:
+    """Receivers make properties of their own from it: amounts are numbers, times are times, the rest is text."""
+    mapper = MagentoMapping(
+        MappingSettings.model_validate(
+            {
+                "deal": {"properties": {"day": {"column": "d", "type": "date"}, "slot": {"column": "s"}}},
+                "product": {"attributes": {"color": {"code": "color", "type": "option"}}},
+            }
+        )
+    )
+    found = {(source.object_type, source.name): source for source in mapper.sources}
+    types = {key: source.value_type for key, source in found.items()}
+
+    assert types[ObjectType.DEAL, "amount"] is ValueType.NUMBER
+    assert types[ObjectType.DEAL, "on_hold"] is ValueType.BOOL
+    assert types[ObjectType.DEAL, "day"] is ValueType.DATE
+    assert types[ObjectType.DEAL, "slot"] is ValueType.STRING
+    assert types[ObjectType.CONTACT, "created_at"] is ValueType.DATETIME
+    assert types[ObjectType.CONTACT, "date_of_birth"] is ValueType.DATE
+    assert types[ObjectType.PRODUCT, "color"] is ValueType.STRING
+    assert types[ObjectType.CONTACT, "newsletter"] is ValueType.ENUMERATION
+    assert found[ObjectType.PRODUCT, "status"].options == ("enabled", "disabled")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from cdc.errors import ConfigError
-from cdc.model import ObjectType
+from cdc.model import ObjectType, ValueType
 from cdc.settings.crm import CrmSettings
 from cdc.settings.mapping_columns import PropertyType
-from sinks.crm.properties import OTHERS, STANDARD, PropertyTable, ValueType
+from sinks.crm.properties import OTHERS, STANDARD, PropertyTable
 
 CONTACT, PRODUCT, DEAL, LINE_ITEM = ObjectType.CONTACT, ObjectType.PRODUCT, ObjectType.DEAL, ObjectType.LINE_ITEM
 
