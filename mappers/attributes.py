@@ -1,7 +1,8 @@
 """EAV attributes of an entity type: where their values lie, and what a value reads like.
 
-Pure. Attribute ids differ per shop, so they are found by code; ``backend_type`` says which table holds the values,
-``frontend_input`` what they mean. Options' labels come per store view over the default scope.
+Pure. Attribute ids differ from shop to shop, so attributes are found by code. ``backend_type`` says which table holds
+the values, ``frontend_input`` says what the values mean. A store view's label of an option wins over the default
+scope's.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Attributes:
         self._view = view
         self._types = {row["entity_type_id"] for row in rows.find("eav_entity_type", "entity_type_code", entity_type)}
         held = [row for code in sorted(codes) for row in rows.find("eav_attribute", "attribute_code", code)]
-        # of every entity type: a type may still be unknown when values come, and other types' ids are not among them
+        # of every entity type: the type's own row may come after values; ids of other types stand in no value table
         self._mapped = frozenset(row["attribute_id"] for row in held)
         self._known: dict[Value, bool] = {}
         self._labels: dict[tuple[int, str], str] = {}

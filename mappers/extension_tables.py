@@ -1,8 +1,8 @@
 """Modules' own tables (``[[mapping.satellites]]``): rows that belong to an order, a customer or a product.
 
-Pure. A row may come before, inside or after its object's transaction, may be born with the object's id still unknown
-(NULL) and go with the object by a cascade that leaves no trace in the log; each time the object is rendered from what
-is held then. Of several rows of one object the one with the highest primary key counts.
+Pure. A module may write its row before, inside or after its object's transaction. The row may come without the object's
+id (NULL) and get it later, and a cascade may delete the row without a trace in the log. Each time, the object is
+rendered from the rows that are held then. If an object has several rows, the row with the highest primary key counts.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ from cdc.protocols import RowReader
 from cdc.settings.mapping_tables import ExtensionTable
 from mappers.custom_properties import CustomProperties
 from mappers.lookups import Use, uses
-from mappers.newest_row import newest
+from mappers.newest_row import newest_row
 
 _KIND: Final = {"deal": Kind.ORDER, "contact": Kind.CUSTOMER, "product": Kind.PRODUCT}
 
 
-class _One:
+class _Extension:
     """One extension table: its spec, and how it is reached from its object and back."""
 
     def __init__(self, asked: ExtensionTable) -> None:
-        key = asked.primary or (asked.key,)  # only a run needs the real one, and finds it out (cdc/startup.py)
+        key = asked.primary or (
+            asked.key,
+        )  # only a run needs the real key, and asks the server for it (cdc/startup.py)
         self.asked: Final = asked
         self.kind: Final = _KIND[asked.object]
         self.table: Final = asked.table
@@ -38,7 +40,7 @@ class _One:
         self.spec: Final = TableSpec(asked.table, key, (*key, *further), indexes=((asked.key,),), integer_key=False)
 
     def uses(self) -> Iterator[Use]:
-        """What of it is looked up. With a table between, which objects use a label cannot be told by a column."""
+        """What is looked up of this table. With a table between, no column tells which objects use a label."""
         held = uses(self.kind, self.table, self.key, self.asked.properties)
         via = self.via
         return held if via is None else (Use(self.kind, via.table, via.to, "", use.lookup) for use in held)
@@ -46,7 +48,7 @@ class _One:
     def row_of(self, identity: Value, rows: RowReader) -> Row | None:
         """The row that counts for this object."""
         found = [row for key in self.keys_of(identity, rows) for row in rows.find(self.table, self.key, key)]
-        return newest(found, self.spec.key)
+        return newest_row(found, self.spec.key)
 
     def keys_of(self, identity: Value, rows: RowReader) -> Sequence[Value]:
         """The values of ``key`` that the object's rows carry."""
@@ -65,49 +67,51 @@ class _One:
 
 
 class ExtensionTables:
-    """All extension tables of a mapping. ConfigError for one that cannot be reached."""
+    """All extension tables of a mapping. ConfigError for a table that cannot be reached."""
 
     def __init__(self, asked: Sequence[ExtensionTable], held: Sequence[TableSpec]) -> None:
-        faults = [fault for one in asked if (fault := _fault(one, {spec.name: spec for spec in held}))]
+        faults = [fault for table in asked if (fault := _fault(table, {spec.name: spec for spec in held}))]
         if faults:
             raise ConfigError(faults)
-        self._all = tuple(_One(one) for one in asked)
-        self.tables: Final = tuple(one.spec for one in self._all)
-        between = frozenset(one.via.table for one in self._all if one.via is not None)
-        self.bearing: Final = between | frozenset(one.table for one in self._all)
-        """The tables whose rows bear on objects: the extension tables, and those between them and their objects."""
+        self._all = tuple(map(_Extension, asked))
+        self.tables: Final = tuple(extension.spec for extension in self._all)
+        between = frozenset(extension.via.table for extension in self._all if extension.via is not None)
+        self.affecting: Final = between | frozenset(extension.table for extension in self._all)
+        """The tables whose rows affect objects: the extension tables, and the tables between them and their objects."""
 
     def uses(self) -> Iterator[Use]:
-        """What of all of them is looked up."""
-        return chain.from_iterable(one.uses() for one in self._all)
+        """What is looked up of all extension tables."""
+        return chain.from_iterable(extension.uses() for extension in self._all)
 
     def added(self, made: Rendered, ref: ObjectRef, rows: RowReader) -> Rendered:
         """The object with the properties of its extension tables; empty ones where there is no row."""
         properties, warnings = dict(made.properties), made.warnings
-        mine = [one for one in self._all if one.kind is ref.kind]
-        for one in mine:
-            row = one.row_of(ref.id, rows)
+        mine = [extension for extension in self._all if extension.kind is ref.kind]
+        for extension in mine:
+            row = extension.row_of(ref.id, rows)
             if row is None:
-                properties |= one.custom.empty()
+                properties |= extension.custom.empty()
                 continue
-            found, further = one.custom.of(row, rows)
+            found, further = extension.custom.of(row, rows)
             properties |= found
             warnings += further
         return replace(made, properties=properties, warnings=warnings) if mine else made
 
     def affected(self, table: str, before: Row | None, after: Row | None, rows: RowReader) -> Iterator[ObjectRef]:
         """The objects that a row of an extension table, or of a table between, belongs to before and after."""
-        for one in self._all:
-            if table == one.table or (one.via is not None and table == one.via.table):
-                ids = {one.objects_of(table, row, rows) for row in (before, after) if row is not None}
-                yield from (ObjectRef(one.kind, identity) for identity in ids if isinstance(identity, int) and identity)
+        for extension in self._all:
+            if table == extension.table or (extension.via is not None and table == extension.via.table):
+                ids = {extension.objects_of(table, row, rows) for row in (before, after) if row is not None}
+                yield from (
+                    ObjectRef(extension.kind, identity) for identity in ids if isinstance(identity, int) and identity
+                )
 
     def fetches(self, ref: ObjectRef, rows: RowReader) -> Iterator[FetchByKey]:
         """The extension tables' rows of an object, as far as they can be named now."""
-        for one in self._all:
-            if one.kind is ref.kind:
-                keys = (key for key in one.keys_of(ref.id, rows) if key is not None)
-                yield from (FetchByKey(one.table, one.key, key) for key in keys)
+        for extension in self._all:
+            if extension.kind is ref.kind:
+                keys = (key for key in extension.keys_of(ref.id, rows) if key is not None)
+                yield from (FetchByKey(extension.table, extension.key, key) for key in keys)
 
 
 def _fault(asked: ExtensionTable, held: dict[str, TableSpec]) -> str:

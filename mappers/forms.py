@@ -1,9 +1,9 @@
 """Stored contact forms (``[[mapping.contact_forms]]``): what visitors wrote makes contacts, or adds to them.
 
-Pure. Two shapes: a column per field, or all fields as JSON whose members depend on the form (then the form's id is
-part of the mapping: ``where``). A row belongs to the account it names, else to the guest with its email. What a form
-says is hostile until proven otherwise: it never takes the place of what an account or an order says, only fills what
-these leave empty; an address that is none makes no contact.
+Pure. A table of forms has a column for each field, or one column with all fields as JSON. The members of such JSON
+depend on the form, so the form's id is part of the mapping (``where``). A row belongs to the account that it names,
+else to the guest with the row's email. Anybody can fill in a form, so a form is not trusted: it fills what an account
+or an order leaves empty and never replaces anything, and a text that is no email address makes no contact.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cdc.settings.mapping_tables import ContactForm
 from mappers.custom_properties import CustomProperties, member
 from mappers.guests import guest_id
 from mappers.lookups import Use, uses
-from mappers.newest_row import newest
+from mappers.newest_row import newest_row
 from mappers.text import clean
 
 _ADDRESS: Final = re.compile(r"[^@\s<>()\[\],;:\\\"]{1,64}@[^@\s<>()\[\],;:\\\"]{1,180}\.[^@\s.<>()\[\],;:\\\"]{2,60}")
@@ -37,7 +37,9 @@ class _Form:
     def __init__(self, asked: ContactForm) -> None:
         self.asked: Final = asked
         self.table: Final = asked.table
-        self.key: Final = asked.primary or (asked.email.column,)  # only a run needs the real one, and finds it out
+        self.key: Final = asked.primary or (
+            asked.email.column,
+        )  # only a run needs the real key, and asks the server for it
         self.custom: Final = CustomProperties(asked.table, asked.properties, (*self.key, *asked.columns))
         self._path: Final = parse_path(asked.email.json_path) if asked.email.json_path else ()
 
@@ -123,7 +125,7 @@ class Forms:
         properties: dict[str, str] = {}
         warnings: tuple[str, ...] = ()
         for form, held in found:
-            row = newest(held, form.key)
+            row = newest_row(held, form.key)
             if row is None:
                 continue
             said, further = form.custom.of(row, rows)

@@ -1,7 +1,7 @@
 """Tables of labels that a column's number names (``lookup = { table, key, label }``): delivery slots and their like.
 
-Pure. Such a table is small and is kept like the other reference tables. One that is read anyway (``store``,
-``customer_group``) serves too, its further columns are then kept as well. A label's change is a bulk invalidation of
+Pure. Such a table is small and is kept like the other reference tables. A table that is read anyway (``store``,
+``customer_group``) serves too; its further columns are then kept as well. A label's change is a bulk invalidation of
 the objects whose column names the label.
 """
 
@@ -42,8 +42,8 @@ class Lookups:
 
     def __init__(self, used: Iterable[Use]) -> None:
         self._used: Final = tuple(used)
-        self.bearing: Final = frozenset(use.lookup.table for use in self._used)
-        """The tables of labels: their rows bear on objects."""
+        self.affecting: Final = frozenset(use.lookup.table for use in self._used)
+        """The tables of labels: their rows affect objects."""
 
     def widened(self, held: Iterable[TableSpec]) -> tuple[TableSpec, ...]:
         """The tables with those of the labels: further columns of reference tables that are there, or new ones."""

@@ -1,8 +1,9 @@
 """Magento's tables as objects: the one ``Mapper`` (cdc/protocols.py), put together from the objects' descriptors.
 
 Pure: everything comes from the settings and the rows handed in. To add a property: name its column in the object's
-tables, set it in the object's ``render``, list it among the object's properties, and add the column to those that are
-compared if the table is a hot one. To add a kind of object: see ``mappers/objects/descriptor.py``.
+tables, set the property in the object's ``render``, and list it among the object's properties. If the table is one
+whose columns are compared (``RowChange.concerns``), add the column to those compared. To add a kind of object: write
+its descriptor (``mappers/objects/descriptor.py``), and add the kind to ``cdc.model.OBJECTS`` and to the registry.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class MagentoMapping:
         decides = filters.on_orders or filters.on_customers or filters.on_products
         self._deciding: Final = _DECIDING if decides else frozenset()
         forms = frozenset(spec.name for spec in self.plan.forms.tables)
-        self._added: Final = self._deciding | self.plan.extension_tables.bearing | self.plan.lookups.bearing | forms
+        self._added: Final = self._deciding | self.plan.extension_tables.affecting | self.plan.lookups.affecting | forms
         self._derive: Final[Mapping[str, Derive]] = {
             table: derive for one in DESCRIPTORS.values() for table, derive in one.derive.items()
         }

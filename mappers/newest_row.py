@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from cdc.model import Row
 
 
-def newest(rows: Iterable[Row], key: Sequence[str]) -> Row | None:
+def newest_row(rows: Iterable[Row], key: Sequence[str]) -> Row | None:
     """The row with the highest key, its parts compared as numbers where they are numbers; None without rows."""
 
     def age(row: Row) -> tuple[tuple[int, str], ...]:

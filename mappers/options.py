@@ -1,7 +1,7 @@
 """What rendering needs of ``sales_order_item.product_options``: how a line is priced and how it ships.
 
-Pure. The text is JSON since Magento 2.2, PHP's serialisation before, up to longtext, and holds what the shopper typed;
-only the two small numbers below are kept of it.
+Pure. The text is JSON since Magento 2.2 and PHP's serialisation before. The text may be very long and holds what the
+shopper typed, so only the two small numbers below are kept.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Which orders, customers and subscribers are in scope (``[mapping.filter]``), and the orders that count for a contact.
 
-Pure. Each answer is a function of the rows held, so that a row that moves in or out of the filter makes or deletes its
-objects. An order that is left out does not exist, nor do its lines. What an order that is in refers to exists whatever
-the filter says of it: a link always holds. Whether a product is in scope stands with the product.
+Pure. Each answer is a function of the rows held: when a row moves into the filter or out of it, its objects come or go.
+An order that is out of scope does not exist, and neither do its lines. A contact or product that an order in scope
+refers to exists even if the filter leaves it out, so that a link always holds. The rule for products is in
+``mappers/objects/product.py``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ ORDER_AGE: Final = ("created_at", "entity_id")
 """What makes one order newer than another."""
 
 
-def order_is_in(order: Row, rows: RowReader, plan: Plan) -> bool:
+def order_in_scope(order: Row, rows: RowReader, plan: Plan) -> bool:
     """By its store view, that one's website, its customer group as it was bought, and the rules on its columns."""
     asked = plan.settings.filter
     if not asked.on_orders:
@@ -33,12 +34,12 @@ def order_is_in(order: Row, rows: RowReader, plan: Plan) -> bool:
     return not any(rule.fits(clean(order.get(rule.column))) for rule in asked.test_orders)
 
 
-def subscriber_is_in(subscriber: Row, rows: RowReader, plan: Plan) -> bool:
+def subscriber_in_scope(subscriber: Row, rows: RowReader, plan: Plan) -> bool:
     """By its store view and that one's website."""
     return _place_is_in(subscriber.get("store_id"), shop(rows, plan), plan)
 
 
-def customer_is_in(customer: Row, rows: RowReader, plan: Plan) -> bool:
+def customer_in_scope(customer: Row, rows: RowReader, plan: Plan) -> bool:
     """By the website and the group of the account."""
     asked = plan.settings.filter
     if not asked.on_customers:
@@ -50,9 +51,9 @@ def customer_is_in(customer: Row, rows: RowReader, plan: Plan) -> bool:
 
 
 def newest_orders(column: str, value: int | str, rows: RowReader, plan: Plan) -> Iterator[Row]:
-    """A customer's (``customer_id``) or guest's (``guest_id``) orders that are in, newest first, read lazily."""
+    """A customer's (``customer_id``) or guest's (``guest_id``) orders in scope, newest first, read lazily."""
     found = rows.descending("sales_order", column, value, ORDER_AGE)
-    return (order for order in found if order_is_in(order, rows, plan)) if plan.settings.filter.on_orders else found
+    return (order for order in found if order_in_scope(order, rows, plan)) if plan.settings.filter.on_orders else found
 
 
 def _place_is_in(store_id: Value, known: Shop, plan: Plan) -> bool:

@@ -1,7 +1,7 @@
 """Text as properties carry it: trimmed, without control characters, at most 65,536 characters, HTML made plain.
 
-Pure. The limit is HubSpot's for a property value. Descriptions are what merchants paste (Magento stores the editor's
-HTML, or Page Builder's with its style blocks), so anything must come out as text in linear time.
+Pure. The limit is HubSpot's for a property value. Merchants paste anything into descriptions, and Magento stores it as
+HTML (Page Builder adds style blocks). So any HTML must become text in linear time.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Adobe Commerce's scheduled versions: which of a product's rows is live.
 
-Pure. There a product has a row (``row_id``) per version, which is live from ``created_in`` until before ``updated_in``;
-versions are the epoch seconds at which they begin, 1 is what was always there. They go live by time, but not unseen:
-every minute the shop's own cron (``staging_apply_version``) looks whether one is due and then writes its number into
-the flag ``staging``, key ``current_version``. Shop pages choose rows by that number, and so does this: what is sent is
-a function of the rows held, and changes at the moment at which the shop does.
+Pure. In Adobe Commerce a product has a row (``row_id``) for each version. A version's number is the epoch second at
+which the version begins; 1 is the version that was always there. A row is live from version ``created_in`` until before
+version ``updated_in``. Every minute the shop's cron (``staging_apply_version``) looks for a version that is due, and
+writes its number into the flag ``staging``, key ``current_version``. Shop pages choose rows by that number, and so does
+this module. So what is sent is a function of the rows held, and changes at the moment at which the shop changes.
 """
 
 from __future__ import annotations

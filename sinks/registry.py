@@ -52,16 +52,16 @@ class SinkEntry:
 
 
 def _bridge(settings: Settings) -> Sink:
-    return BridgeSink(settings.sink, settings.mapping.extras(), namespace=settings.mapping.namespace)
+    return BridgeSink(settings.sink, settings.mapping.custom_properties(), namespace=settings.mapping.namespace)
 
 
 def _bridge_name(settings: Settings, object_type: ObjectType, name: str) -> str:
-    target = bridge_mapping.rows(object_type, settings.mapping.extras()).get(name)
+    target = bridge_mapping.rows(object_type, settings.mapping.custom_properties()).get(name)
     return target.name if target else ""
 
 
 def _crm_name(settings: Settings, object_type: ObjectType, name: str) -> str:
-    target = PropertyTable(settings.crm, settings.mapping.extras()).target(object_type, name)
+    target = PropertyTable(settings.crm, settings.mapping.custom_properties()).target(object_type, name)
     return target.name if target else ""
 
 

@@ -21,6 +21,9 @@ from cdc.settings.mapping_rules import Filter, Privacy
 from cdc.settings.mapping_tables import ContactForm, ExtensionTable
 from cdc.settings.section import SettingsSection
 
+CustomProperties = Mapping[ObjectType, Mapping[str, tuple[str, PropertyType]]]
+"""The merchant's own properties: name → the receiver's name ("": none is given) and type."""
+
 _TYPES: Final = {"deal": ObjectType.DEAL, "contact": ObjectType.CONTACT, "product": ObjectType.PRODUCT}
 
 
@@ -186,7 +189,7 @@ class MappingSettings(SettingsSection):
         columns += [made for form in self.contact_forms for made in form.properties.values()]
         return [made.lookup for made in columns if isinstance(made, ColumnProperty) and made.lookup is not None]
 
-    def extras(self) -> dict[ObjectType, dict[str, tuple[str, PropertyType]]]:
+    def custom_properties(self) -> CustomProperties:
         """Object type → property of the merchant's own → its HubSpot name ("": the same) and type."""
         found: dict[ObjectType, dict[str, tuple[str, PropertyType]]] = {kind: {} for kind in ObjectType}
         for kind, _, properties in self.sources():

@@ -1,7 +1,7 @@
 """CONTACT from a customer account: ``customer_entity`` and its default billing address, else the newest order.
 
-An order may name a customer whose row we do not hold (a deleted one on a server that cascades nothing, a log without
-history): the contact then stands on what that order says, so that a deal's link always holds.
+An order may name a customer whose row is not held: the customer was deleted on a server without foreign keys, or the
+log was read without a snapshot. The contact is then made from what that order says, so that a deal's link always holds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mappers.objects import contact, standing
 from mappers.objects.descriptor import Name, ObjectDescriptor, Property
 from mappers.plan import Plan
 from mappers.row_changes import AffectedObjects, RowChange, named_in, refs
-from mappers.scope import customer_is_in, newest_orders
+from mappers.scope import customer_in_scope, newest_orders
 from mappers.shop import shop
 from mappers.text import clean
 
@@ -161,12 +161,12 @@ def default_billing(row: Row, rows: RowReader) -> Row | None:
     return address if address is not None and address.get("parent_id") == row.get("entity_id") else None
 
 
-def _newest(customer_id: int, rows: RowReader, plan: Plan) -> Row | None:
+def _newest_order(customer_id: int, rows: RowReader, plan: Plan) -> Row | None:
     return next(newest_orders("customer_id", customer_id, rows, plan), None)
 
 
 def _stand_in(customer_id: int, rows: RowReader, plan: Plan) -> dict[str, str] | None:
-    order = _newest(customer_id, rows, plan)
+    order = _newest_order(customer_id, rows, plan)
     if order is None:
         return None
     known = contact.from_order(order, rows, shop(rows, plan))
@@ -179,7 +179,7 @@ def _stand_in(customer_id: int, rows: RowReader, plan: Plan) -> dict[str, str] |
 def _without_row(ids: Collection[Value], rows: RowReader, plan: Plan) -> AffectedObjects:
     """An order bears on its customer only where the customer's row is not there, or is not in scope."""
     held = [(value, rows.get("customer_entity", value)) for value in ids if value]
-    return refs(Kind.CUSTOMER, [value for value, row in held if row is None or not customer_is_in(row, rows, plan)])
+    return refs(Kind.CUSTOMER, [value for value, row in held if row is None or not customer_in_scope(row, rows, plan)])
 
 
 def _affected_by_order(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
@@ -250,12 +250,12 @@ def _fetches(customer_id: int, rows: RowReader, plan: Plan) -> tuple[FetchByKey,
         own = (*own, *(FetchByKey(table, "entity_id", billing) for table in tables))
     if row is not None:
         own = (*own, *standing.fetches_by_email(row.get("email"), rows, plan))
-        if customer_is_in(row, rows, plan):
+        if customer_in_scope(row, rows, plan):
             return own
     return (
         *own,
         FetchByKey("sales_order", "customer_id", customer_id),
-        *contact.fetch_address_of(_newest(customer_id, rows, plan)),
+        *contact.fetch_address_of(_newest_order(customer_id, rows, plan)),
     )
 
 

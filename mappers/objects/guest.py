@@ -1,7 +1,7 @@
-"""CONTACT of somebody without an account, known by email: one contact per email.
+"""CONTACT of somebody without an account: one contact for each email address.
 
-All of it is from the newest order placed with that email. Without one, a stored contact form makes the contact, or a
-newsletter subscription (``mapping.subscribers``).
+All properties are made from the newest order placed with that address. Where there is no such order, a stored contact
+form makes the contact, or a newsletter subscription (``mapping.subscribers``).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mappers.objects import contact, standing
 from mappers.objects.descriptor import ObjectDescriptor, Property
 from mappers.plan import Plan
 from mappers.row_changes import AffectedObjects, RowChange, refs
-from mappers.scope import newest_orders, subscriber_is_in
+from mappers.scope import newest_orders, subscriber_in_scope
 from mappers.shop import shop
 
 _SUBSCRIBERS: Final = TableSpec(
@@ -45,7 +45,7 @@ def render(guest_id: str, rows: RowReader, plan: Plan) -> Rendered | None:
     """``guest-H``: exists while an order of that guest exists, or a row of a form or subscriber that makes contacts."""
     if plan.contacts_by_email and standing.standing_customer(guest_id, rows, plan) is not None:
         return None
-    order = newest(guest_id, rows, plan)
+    order = newest_order(guest_id, rows, plan)
     subscribers = rows.find("newsletter_subscriber", "guest_id", guest_id)
     said = plan.forms.of_guest(guest_id, rows)
     if order is not None:
@@ -67,14 +67,14 @@ def _from_subscriber(subscribers: Sequence[Row], rows: RowReader, plan: Plan) ->
     """Of the newest subscription without an account, if such make contacts."""
     if not plan.settings.subscribers:
         return None
-    own = [row for row in subscribers if not row.get("customer_id") and subscriber_is_in(row, rows, plan)]
+    own = [row for row in subscribers if not row.get("customer_id") and subscriber_in_scope(row, rows, plan)]
     if not own:
         return None
     website = shop(rows, plan).website_code_of(own[-1].get("store_id"))
     return {**contact.nobody(), "email": address_of(own[-1].get("subscriber_email")), "website": website}
 
 
-def newest(guest_id: str, rows: RowReader, plan: Plan) -> Row | None:
+def newest_order(guest_id: str, rows: RowReader, plan: Plan) -> Row | None:
     """The newest order (created_at, then entity_id) that counts as this guest's."""
     orders = newest_orders("guest_id", guest_id, rows, plan)
     return next((order for order in orders if standing.is_guests(order, rows, plan)), None)
@@ -146,7 +146,7 @@ def _derive(row: Row, plan: Plan) -> Mapping[str, Value]:
 def _fetches(guest: str, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ...]:
     """The address of the newest order held, and who else has its email. A subscriber's email has no index before 2.4:
     that row comes with the first load."""
-    order = newest(guest, rows, plan)
+    order = newest_order(guest, rows, plan)
     if order is None:
         return ()
     return (*contact.fetch_address_of(order), *standing.fetches_of_order(order, rows, plan))

@@ -1,7 +1,7 @@
 """LINE_ITEM: a ``sales_order_item`` row without a parent, with what its children add.
 
-Configurable and bundle lines are several rows: the parent's row is the line; a configurable's child says which variant
-the line is; a dynamic bundle's children hold the discount.
+A line of a configurable product or a bundle is several rows. The parent's row is the line. A configurable's child says
+which variant was bought, and a dynamic bundle's children hold the discount.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mappers.objects.descriptor import Name, ObjectDescriptor, Property
 from mappers.options import PRICED_BY_CHILDREN, modes
 from mappers.plan import Plan
 from mappers.row_changes import AffectedObjects, RowChange, refs
-from mappers.scope import order_is_in
+from mappers.scope import order_in_scope
 from mappers.text import clean
 
 CONFIGURABLE: Final = "configurable"
@@ -67,7 +67,7 @@ def render(item_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     if item is None or item.get("parent_item_id") is not None:
         return None
     held = rows.get("sales_order", item.get("order_id"))
-    if held is None or not order_is_in(held, rows, plan):
+    if held is None or not order_in_scope(held, rows, plan):
         return None
     children = children_of(item, rows)
     product = product_of(item, children)

@@ -25,7 +25,7 @@ from mappers.objects.descriptor import Name, ObjectDescriptor, Property
 from mappers.options import SHIPS_APART
 from mappers.plan import Plan
 from mappers.row_changes import AffectedObjects, RowChange, named_in, refs
-from mappers.scope import order_is_in
+from mappers.scope import order_in_scope
 from mappers.shop import shop
 from mappers.text import clean
 
@@ -111,7 +111,7 @@ _PROPERTIES: Final = {
 def render(order_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     """``order-N``: exists with its row, unless that is left out. A deal without an email or customer has no contact."""
     order = rows.get("sales_order", order_id)
-    if order is None or not order_is_in(order, rows, plan):
+    if order is None or not order_in_scope(order, rows, plan):
         return None
     number = clean(order.get("increment_id"))
     stage, warning = stages.stage(order, plan.settings.stages, plan.settings.stage_preset)

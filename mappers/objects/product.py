@@ -1,7 +1,7 @@
 """PRODUCT: ``catalog_product_entity`` and its EAV values of the chosen store view over the default scope.
 
-A product that was deleted while line items still name it stands on what the newest of those lines says
-(``sales_order_item.product_id`` has no foreign key), so that a line's link always holds.
+``sales_order_item.product_id`` has no foreign key, so lines may name a product that was deleted. The product is then
+made from what the newest of those lines says, so that a line's link always holds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mappers.objects import line_item
 from mappers.objects.descriptor import Name, ObjectDescriptor, Property
 from mappers.plan import Plan
 from mappers.row_changes import AffectedObjects, RowChange, named_in, refs
-from mappers.scope import order_is_in
+from mappers.scope import order_in_scope
 from mappers.shop import Shop, shop
 from mappers.text import clean, from_html
 from mappers.versions import VERSIONS, is_staging, live_row, version_in
@@ -82,7 +82,7 @@ _PROPERTIES: Final = {
 def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     """``product-N``: exists while its row or a line item referring to it exists and is in."""
     row = product_row(product_id, rows, plan)
-    if row is not None and not product_is_in(row, rows, plan) and _newest_line(product_id, rows, plan) is None:
+    if row is not None and not product_in_scope(row, rows, plan) and _newest_line(product_id, rows, plan) is None:
         return None
     if row is None:
         return _stand_in(product_id, rows, plan)
@@ -114,9 +114,8 @@ def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
 def _values(product: Row, key: str, rows: RowReader, known: Attributes, view: Value) -> dict[str, Value]:
     """Attribute code → effective value (None without a row); a code the shop does not have is missing.
 
-    ``key``: the column that values hang on.
-
-    A view's own row counts even when it is NULL; without one the default scope's row does.
+    ``key``: the column that joins values to their product. A view's own row counts even when its value is NULL; a view
+    without a row has the default scope's value.
     """
     default: dict[str, Value] = dict.fromkeys(known.by_code)
     own: dict[str, Value] = {}
@@ -178,7 +177,7 @@ def _refers(line: Row, product_id: int, rows: RowReader, plan: Plan) -> bool:
     if target is None or target.id != product_id:
         return False
     order = rows.get("sales_order", line.get("order_id"))
-    return order is not None and order_is_in(order, rows, plan)
+    return order is not None and order_in_scope(order, rows, plan)
 
 
 def _number(value: Value) -> int:
@@ -195,7 +194,7 @@ def product_row(product_id: int | str, rows: RowReader, plan: Plan) -> Row | Non
     return live_row([*rows.find("catalog_product_entity", "entity_id", product_id)], shop(rows, plan).version)
 
 
-def product_is_in(product: Row, rows: RowReader, plan: Plan) -> bool:
+def product_in_scope(product: Row, rows: RowReader, plan: Plan) -> bool:
     """By its type, its visibility, and the websites it is assigned to: one that is followed is enough."""
     asked = plan.settings.filter
     if not asked.on_products:
@@ -229,7 +228,7 @@ def _visibility(product: Row, rows: RowReader, known: Shop, plan: Plan) -> str:
 def _without_row(ids: Collection[Value], rows: RowReader, plan: Plan) -> AffectedObjects:
     """A line bears on its product only where the product's row is not there, or is not in scope."""
     held = [(value, product_row(value, rows, plan)) for value in ids if isinstance(value, int) and value]
-    return refs(Kind.PRODUCT, [value for value, row in held if row is None or not product_is_in(row, rows, plan)])
+    return refs(Kind.PRODUCT, [value for value, row in held if row is None or not product_in_scope(row, rows, plan)])
 
 
 def _affected_by_order(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:

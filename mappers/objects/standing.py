@@ -28,7 +28,7 @@ from mappers.guests import guest_id
 from mappers.objects import contact
 from mappers.plan import Plan
 from mappers.row_changes import AffectedObjects, Affects, RowChange, refs
-from mappers.scope import ORDER_AGE, customer_is_in, newest_orders
+from mappers.scope import ORDER_AGE, customer_in_scope, newest_orders
 
 FEW: Final = 20
 """Up to so many orders of one customer or address are named one by one."""
@@ -51,7 +51,7 @@ def with_addresses(spec: TableSpec) -> TableSpec:
 
 def customer_exists(customer: Row, rows: RowReader, plan: Plan) -> bool:
     """Whether a customer with a row is in scope, or named by an order that is."""
-    if customer_is_in(customer, rows, plan):
+    if customer_in_scope(customer, rows, plan):
         return True
     customer_id = customer["entity_id"]
     named = newest_orders("customer_id", customer_id, rows, plan)  # type: ignore[arg-type]  # an integer key
@@ -121,7 +121,7 @@ def _addresses_of_order(change: RowChange, rows: RowReader, plan: Plan) -> Seque
     if not plan.settings.filter.on_customers or not contact.order_bears_on_contact(change, plan):
         return ()
     held = (rows.get("customer_entity", customer_id) for customer_id in change.values("customer_id"))
-    left_out = (row for row in held if row is not None and not customer_is_in(row, rows, plan))
+    left_out = (row for row in held if row is not None and not customer_in_scope(row, rows, plan))
     return [*dict.fromkeys(address for row in left_out if (address := hash_of(row)) is not None)]
 
 
@@ -202,7 +202,7 @@ def fetches_by_email(email: Value, rows: RowReader, plan: Plan) -> tuple[FetchBy
     if not plan.contacts_by_email or not isinstance(email, str) or not email:
         return ()
     held = rows.find("customer_entity", "email_hash", guest_id(email))
-    left_out = [row["entity_id"] for row in held if not customer_is_in(row, rows, plan)]
+    left_out = [row["entity_id"] for row in held if not customer_in_scope(row, rows, plan)]
     return (
         FetchByKey("customer_entity", "email", email),
         *(FetchByKey("sales_order", "customer_id", customer_id) for customer_id in left_out),

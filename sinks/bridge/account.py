@@ -15,7 +15,8 @@ from cdc.errors import SinkError, SinkSwitchedOffError, SinkUnauthorizedError
 from cdc.model import CheckResult
 from cdc.protocols import Requests
 from cdc.settings.config import SinkSettings
-from sinks.bridge.mapping import Extras, merged_settings
+from cdc.settings.mapping import CustomProperties
+from sinks.bridge.mapping import merged_settings
 from sinks.bridge.wire import FAMILY, records_of
 from sinks.hubspot.api import Api
 from sinks.hubspot.numbers import text_of
@@ -26,9 +27,9 @@ FIX = "magento-cdc mapping push"
 class Account:
     """One account's install or store, and settings. ``root`` is the version's path."""
 
-    def __init__(self, api: Api, settings: SinkSettings, root: str, extras: Extras) -> None:
-        """``extras``: the merchant's own properties."""
-        self._api, self._root, self._extras = api, root, extras
+    def __init__(self, api: Api, settings: SinkSettings, root: str, custom: CustomProperties) -> None:
+        """``custom``: the merchant's own properties."""
+        self._api, self._root, self._custom = api, root, custom
         self._version = settings.api_version
         self._store = {"id": settings.store_id, "label": settings.store_label}
         if settings.store_admin_uri:
@@ -67,7 +68,7 @@ class Account:
         return CheckResult(name, True, f"the account has the store {self._store['id']!r}")
 
     async def _check_settings(self, name: str, requests: Requests) -> CheckResult:
-        lines = merged_settings(await self._settings(requests), self._extras, self._version)[1]
+        lines = merged_settings(await self._settings(requests), self._custom, self._version)[1]
         if lines:
             more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
             return CheckResult(name, False, f"the settings differ from ours: {'; '.join(lines[:3])}{more}", fix=FIX)
@@ -78,7 +79,7 @@ class Account:
         lines = await (
             self._push_install(requests, dry_run) if self._version == 1 else self._push_store(requests, dry_run)
         )
-        body, differences = merged_settings(await self._settings(requests), self._extras, self._version)
+        body, differences = merged_settings(await self._settings(requests), self._custom, self._version)
         if differences:
             if not dry_run:
                 await self._put(requests, "settings", body, what="the settings")

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from cdc.model import ObjectType
+from cdc.settings.mapping import CustomProperties
 from cdc.settings.mapping_columns import PropertyType
 
 
@@ -118,9 +119,6 @@ SECTION: Final[Mapping[ObjectType, str]] = {
 }
 
 
-Extras = Mapping[ObjectType, Mapping[str, tuple[str, PropertyType]]]
-"""The merchant's own properties: name → HubSpot property ("": the same name) and type."""
-
 _DATA_TYPE: Final = {
     PropertyType.NUMBER: "NUMBER",
     PropertyType.MONEY: "NUMBER",
@@ -129,7 +127,7 @@ _DATA_TYPE: Final = {
 """The rest is STRING: the bridge knows no other type for a date without time or a truth."""
 
 
-def rows(object_type: ObjectType, extras: Extras | None = None, version: int = 1) -> dict[str, Target]:
+def rows(object_type: ObjectType, custom: CustomProperties | None = None, version: int = 1) -> dict[str, Target]:
     """Our rows for one type: neutral name → target. In version 1 associations are among them.
 
     A default property whose value comes from another column keeps its target unless another is asked for; a default
@@ -138,7 +136,7 @@ def rows(object_type: ObjectType, extras: Extras | None = None, version: int = 1
     defaults = MAPPED[object_type]
     own = {
         name: Target(target or name, _DATA_TYPE.get(kind, "STRING"))
-        for name, (target, kind) in (extras or {}).get(object_type, {}).items()
+        for name, (target, kind) in (custom or {}).get(object_type, {}).items()
         if target or name not in defaults
     }
     taken = {target.name for target in own.values()}
@@ -147,9 +145,9 @@ def rows(object_type: ObjectType, extras: Extras | None = None, version: int = 1
     return {**kept, **own, **{name: Target(name, "STRING") for name in associations}}
 
 
-def source_of(object_type: ObjectType, target: str, extras: Extras | None = None) -> str:
+def source_of(object_type: ObjectType, target: str, custom: CustomProperties | None = None) -> str:
     """The neutral name that feeds this HubSpot property; "" if none does."""
-    return next((name for name, row in rows(object_type, extras).items() if row.name == target), "")
+    return next((name for name, row in rows(object_type, custom).items() if row.name == target), "")
 
 
 def default_settings(version: int = 1) -> dict[str, Any]:
@@ -158,7 +156,7 @@ def default_settings(version: int = 1) -> dict[str, Any]:
 
 
 def merged_settings(
-    theirs: Mapping[str, Any], extras: Extras | None = None, version: int = 1
+    theirs: Mapping[str, Any], custom: CustomProperties | None = None, version: int = 1
 ) -> tuple[dict[str, Any], list[str]]:
     """The settings to put, and one line per difference to ``theirs`` (the answer of GET settings; empty: none).
 
@@ -167,7 +165,7 @@ def merged_settings(
     lines = [] if theirs.get("enabled") is True else ["enabled: false → true"]
     merged = {}
     for object_type in ObjectType:
-        ours, held = rows(object_type, extras, version), _held_rows(_section(theirs, object_type, version), version)
+        ours, held = rows(object_type, custom, version), _held_rows(_section(theirs, object_type, version), version)
         merged[object_type], differences = _merge(ours, held)
         lines += [f"{object_type}: {difference}" for difference in differences]
     return _body(theirs, merged, version), lines

@@ -26,10 +26,11 @@ from cdc.model import (
 )
 from cdc.protocols import CallFamily, EmailChange, Requests, SinkTraits
 from cdc.settings.config import SinkSettings
+from cdc.settings.mapping import CustomProperties
 from sinks.bridge import error_pages
 from sinks.bridge.account import Account
 from sinks.bridge.error_types import ADVICE, FAULTS
-from sinks.bridge.mapping import Extras, source_of
+from sinks.bridge.mapping import source_of
 from sinks.bridge.wire import FAMILY, Form, FormV1, FormV2, millis, read_error, records_of
 from sinks.hubspot.api import Api
 from sinks.hubspot.http_client import HttpClient
@@ -39,7 +40,7 @@ MAX_BATCH = 200
 """Messages a call: the bridge's documented limit, in both versions."""
 
 
-def traits_of(settings: SinkSettings, extras: Extras) -> SinkTraits:
+def traits_of(settings: SinkSettings, custom: CustomProperties) -> SinkTraits:
     """What delivery has to know of the bridge."""
     return SinkTraits(
         name="bridge",
@@ -48,7 +49,7 @@ def traits_of(settings: SinkSettings, extras: Extras) -> SinkTraits:
         optional_references={ObjectType.DEAL: frozenset({ObjectType.CONTACT})},
         families={FAMILY: CallFamily(settings.max_requests_per_10s)},
         email_change=EmailChange.LEAVE_OUT if settings.on_email_change == "leave_out" else EmailChange.SEND,
-        email_property=source_of(ObjectType.CONTACT, "email", extras),
+        email_property=source_of(ObjectType.CONTACT, "email", custom),
         advice=ADVICE,
     )
 
@@ -63,16 +64,16 @@ class BridgeSink:
     def __init__(
         self,
         settings: SinkSettings,
-        extras: Extras | None = None,
+        custom: CustomProperties | None = None,
         *,
         namespace: str = "magento",
         now_ms: Callable[[], int] = _now_ms,
     ) -> None:
         """Opens nothing yet. ConfigError if ``settings.base_url`` cannot be used.
 
-        ``extras``: the merchant's own properties. ``namespace``: the prefix of our external ids.
+        ``custom``: the merchant's own properties. ``namespace``: the prefix of our external ids.
         """
-        self.traits = traits_of(settings, extras or {})
+        self.traits = traits_of(settings, custom or {})
         self._form: Form = FormV1(settings.paths) if settings.api_version == 1 else FormV2(settings.store_id)
         self._store_id = settings.store_id
         self._prefix = f"{namespace}-"
@@ -85,7 +86,7 @@ class BridgeSink:
             gzip=settings.gzip,
         )
         self._api = Api(self._http, FAULTS)
-        self._account = Account(self._api, settings, self._form.root, extras or {})
+        self._account = Account(self._api, settings, self._form.root, custom or {})
 
     async def send(self, messages: Sequence[Message], requests: Requests) -> Answer:
         """PUT one batch. Any 2xx without a body, or with JSON in it, accepts all of the batch."""

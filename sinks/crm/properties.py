@@ -13,15 +13,13 @@ from typing import Any, Final, NamedTuple
 from cdc.errors import ConfigError
 from cdc.model import ObjectType, ValueType
 from cdc.settings.crm import CrmSettings
+from cdc.settings.mapping import CustomProperties
 from cdc.settings.mapping_columns import PropertyType
 
 GROUP: Final = "magento"
 GROUP_LABEL: Final = "Magento"
 MAX_TEXT: Final = 65_536
 """Characters of one property value that HubSpot takes."""
-
-Extras = Mapping[ObjectType, Mapping[str, tuple[str, PropertyType]]]
-"""The merchant's own properties: name → HubSpot property ("": none named) and type."""
 
 
 class Target(NamedTuple):
@@ -145,13 +143,13 @@ class Definition:
 class PropertyTable:
     """The mapping of one installation: settings and the merchant's own properties."""
 
-    def __init__(self, settings: CrmSettings, extras: Extras | None = None) -> None:
+    def __init__(self, settings: CrmSettings, custom: CustomProperties | None = None) -> None:
         """ConfigError if ``owned_by_hubspot`` names a property that is not sent."""
         self.key = settings.key_property
         self._prefix = settings.property_prefix
         self.deleted_at = self.own("deleted_at")
         self.backfilled = self.own("backfilled")
-        self._targets = {kind: self._of_type(kind, (extras or {}).get(kind, {})) for kind in ObjectType}
+        self._targets = {kind: self._of_type(kind, (custom or {}).get(kind, {})) for kind in ObjectType}
         owned = {ObjectType.CONTACT: settings.owned_by_hubspot.contact, ObjectType.DEAL: settings.owned_by_hubspot.deal}
         self.written_once = {kind: frozenset(owned.get(kind, ())) for kind in ObjectType}
         unknown = [
@@ -166,7 +164,7 @@ class PropertyTable:
         """The property of ours for a neutral name."""
         return f"{self._prefix}{name}"
 
-    def _of_type(self, kind: ObjectType, extras: Mapping[str, tuple[str, PropertyType]]) -> dict[str, Target]:
+    def _of_type(self, kind: ObjectType, custom: Mapping[str, tuple[str, PropertyType]]) -> dict[str, Target]:
         defaults = {
             name: Target(target, _STANDARD_TYPES.get(target, ValueType.STRING), True)
             for name, target in STANDARD[kind].items()
@@ -174,7 +172,7 @@ class PropertyTable:
         defaults |= {name: Target(self.own(name), value_type) for name, value_type in OTHERS[kind].items()}
         theirs = {
             name: Target(target or self.own(name), value_type.value_type)
-            for name, (target, value_type) in extras.items()
+            for name, (target, value_type) in custom.items()
             # a default property that only comes from another column keeps its own target
             if target or name not in defaults
         }

@@ -59,7 +59,7 @@ class CrmSink:
         if not token:
             raise ConfigError(['sink.access_token: is empty; sink.kind = "crm" needs a service key or an app\'s token'])
         self._settings = settings.crm
-        self.table = PropertyTable(settings.crm, settings.mapping.extras())
+        self.table = PropertyTable(settings.crm, settings.mapping.custom_properties())
         self._http = HttpClient(
             settings.sink.base_url,
             api_key="",

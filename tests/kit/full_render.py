@@ -72,7 +72,7 @@ def _rendered(engine: Engine, mapper: MagentoMapping, namespace: str) -> State:
 
 
 def living(state: State, keep: Callable[[str], bool] = lambda _: True) -> State:
-    """The sandbox's state without what was deleted, in the oracle's form."""
+    """The sandbox's state without what was deleted, in the form of a full render."""
     return {
         external_id: {
             "type": held["type"],

@@ -33,7 +33,7 @@ class DictRows:
     # ------------------------------------------------------------------------------------------------ changing
 
     def put(self, table: str, **columns: Value) -> list[ObjectRef | BulkInvalidation]:
-        """Insert or replace a row; a row held keeps the columns that are not named. Returns what was touched."""
+        """Insert or replace a row; a row held keeps the columns that are not named. Returns what was affected."""
         spec = self.specs[table]
         assert columns.keys() <= {*spec.columns}, f"{table} has no {sorted(columns.keys() - {*spec.columns})}"
         key = tuple(columns[column] for column in spec.key)
@@ -47,21 +47,21 @@ class DictRows:
             return []
         self._by_value[table].clear()
         self._tables[table][key] = row
-        return self._touched(spec, held, row)
+        return self._affected(spec, held, row)
 
     def remove(self, table: str, *key: Value) -> list[ObjectRef | BulkInvalidation]:
-        """Delete a row, without cascades. Returns what was touched."""
+        """Delete a row, without cascades. Returns what was affected."""
         held = self._tables[table].pop(key, None)
         self._by_value[table].clear()
-        return [] if held is None else self._touched(self.specs[table], held, None)
+        return [] if held is None else self._affected(self.specs[table], held, None)
 
-    def _touched(self, spec: TableSpec, before: Row | None, after: Row | None) -> list[ObjectRef | BulkInvalidation]:
+    def _affected(self, spec: TableSpec, before: Row | None, after: Row | None) -> list[ObjectRef | BulkInvalidation]:
         if spec.reference:
             self._references.clear()
         return list(self.mapper.affected(spec.name, before, after, self))
 
     def spread(self, affected: Iterable[ObjectRef | BulkInvalidation]) -> set[ObjectRef]:
-        """The objects named, sweeps worked off."""
+        """The objects named, bulk invalidations worked off."""
         found: set[ObjectRef] = set()
         for item in affected:
             if isinstance(item, ObjectRef):

@@ -1,4 +1,4 @@
-"""What a row change touches, and what it must not: the hot tables are kept narrow."""
+"""What a row change affects, and what it must not: the hot tables are kept narrow."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def shop(*, by_customer: bool = False, with_customer: bool = True) -> DictRows:
         pytest.param(False, {"customer_id": 7, "customer_is_guest": 0}, {DEAL, ANN}, id="guest registers"),
     ],
 )
-def test_an_order_touches_what_it_changes(
+def test_an_order_affects_what_it_changes(
     by_customer: bool, columns: dict[str, Value], affected: set[ObjectRef]
 ) -> None:
     """An order's change renders its deal, its lines or its contact, whichever show it."""
@@ -52,7 +52,7 @@ def test_an_order_touches_what_it_changes(
     assert set(rows.put("sales_order", entity_id=1, **columns)) == affected
 
 
-def test_an_email_change_of_a_guest_touches_old_and_new() -> None:
+def test_an_email_change_of_a_guest_affects_old_and_new() -> None:
     """The old guest may vanish, the new one appear; the deal refers to another contact."""
     affected = shop().put("sales_order", entity_id=1, customer_email="cat@example.com")
 
@@ -78,12 +78,12 @@ def test_an_order_stands_in_for_a_customer_without_a_row() -> None:
         pytest.param({"discount_amount": "1.0000"}, {LINE}, id="discount: the line"),
     ],
 )
-def test_an_item_touches_its_line_or_its_deal(columns: dict[str, Value], affected: set[ObjectRef]) -> None:
+def test_an_item_affects_its_line_or_its_deal(columns: dict[str, Value], affected: set[ObjectRef]) -> None:
     """Quantities for shipping are the deal's; names and money are the line's; the product has its own row."""
     assert set(shop().put("sales_order_item", item_id=1, **columns)) == affected
 
 
-def test_a_child_touches_its_parents_line_and_products_without_a_row() -> None:
+def test_a_child_affects_its_parents_line_and_products_without_a_row() -> None:
     """A configurable's child decides what its parent's line refers to, and what stands in for which product."""
     rows = shop()
     affected = rows.put("sales_order_item", **item(2, parent_item_id=1, product_id=11))
@@ -91,7 +91,7 @@ def test_a_child_touches_its_parents_line_and_products_without_a_row() -> None:
     assert set(affected) == {DEAL, LINE, ObjectRef(Kind.PRODUCT, 11)}
 
 
-def test_a_deleted_order_touches_all_that_it_held() -> None:
+def test_a_deleted_order_affects_all_that_it_held() -> None:
     """Its deal, lines and contact go (or change), also when no cascade follows."""
     assert set(shop().remove("sales_order", 1)) == {DEAL, LINE, ANN}
 
@@ -119,15 +119,15 @@ def test_a_deleted_order_touches_all_that_it_held() -> None:
         ),
     ],
 )
-def test_other_rows_touch_the_object_they_belong_to(
+def test_other_rows_affect_the_object_they_belong_to(
     table: str, row: dict[str, Value], affected: set[ObjectRef]
 ) -> None:
-    """One row, one object; rows that nothing is made of touch nothing."""
+    """One row, one object; rows that nothing is made of affect nothing."""
     assert set(shop().put(table, **row)) == affected
 
 
 def test_reference_rows_are_swept() -> None:
-    """A renamed group, website, store view or attribute goes through sweeps, never object by object."""
+    """A renamed group, website, store view or attribute goes through bulk invalidations, never object by object."""
     rows = shop_rows(store_view="de")
     products = BulkInvalidation(Kind.PRODUCT, "catalog_product_entity", "entity_id")
 
@@ -145,7 +145,7 @@ def test_reference_rows_are_swept() -> None:
     assert rows.put("eav_attribute", attribute_id=82, backend_type="text") == []
 
 
-def test_a_replayed_change_touches_all_it_bears_on() -> None:
+def test_a_replayed_change_affects_all_it_bears_on() -> None:
     """Its image may equal the row held, or lack derived columns: then nothing can be ruled out by comparing."""
     rows = shop()
     for table, expected in (("sales_order", {DEAL, LINE, ANN}), ("sales_order_item", {DEAL, LINE})):
@@ -156,6 +156,6 @@ def test_a_replayed_change_touches_all_it_bears_on() -> None:
         assert set(rows.mapper.affected(table, image, held, rows)) == expected
 
 
-def test_tables_that_nothing_is_made_of_touch_nothing() -> None:
+def test_tables_that_nothing_is_made_of_affect_nothing() -> None:
     """A table kept only to carry cascades is asked about as well."""
     assert list(shop().mapper.affected("store_group", None, {"group_id": 1}, shop())) == []

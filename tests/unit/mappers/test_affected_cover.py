@@ -1,4 +1,4 @@
-"""The rule that all else rests on: whatever a row change renders differently was touched by it.
+"""The rule that all else rests on: whatever a row change renders differently was affected by it.
 
 Shops are dense and small: three ids per table, so that rows meet, dangle and are orphaned all the time, and changes
 mostly alter one column, so that a table or column missing from a descriptor's ``affected_by`` is found.
@@ -160,7 +160,7 @@ HOT = [
     ["customer_entity", "eav_attribute_option", *(t for t in COLUMNS if t.startswith("customer_address_entity"))],
 ]
 """Tables whose changes are compared column by column, or filtered: one group of them is changed more often."""
-SATELLITES: dict[str, Any] = {
+EXTENSION_TABLES: dict[str, Any] = {
     "satellites": [
         {"table": "dates", "key": "order_id", "primary": ["id"], "properties": {"slot": "slot"}},
         {
@@ -225,7 +225,7 @@ OBJECTS += [ObjectRef(Kind.GUEST, guest) for guest in GUESTS]
 
 MAPPERS = st.builds(
     lambda own, by_email, **plain: MagentoMapping(MappingSettings(**own, **plain), contacts_by_email=by_email),
-    own=st.sampled_from([{}, OWN_COLUMNS, OWN_ATTRIBUTES, OWN_ATTRIBUTES, SATELLITES, LOOKUPS, FORMS, FORMS]),
+    own=st.sampled_from([{}, OWN_COLUMNS, OWN_ATTRIBUTES, OWN_ATTRIBUTES, EXTENSION_TABLES, LOOKUPS, FORMS, FORMS]),
     by_email=st.booleans(),
     subscribers=st.booleans(),
     currency=st.sampled_from(["order", "base"]),
@@ -257,7 +257,7 @@ def random_shop(chance: random.Random, mapper: MagentoMapping) -> DictRows:
 
 
 def random_change(chance: random.Random, table: str, rows: DictRows) -> tuple[str, set[ObjectRef]]:
-    """Change one row of the table: one column, all columns, or deleted. Says what, and the objects touched."""
+    """Change one row of the table: one column, all columns, or deleted. Says what, and the objects affected."""
     columns = rows.specs[table].key
     key = chance.choice(ID)
     whole = [key] * len(columns)
@@ -287,8 +287,8 @@ def _render(mapper: Mapper, rows: RowReader, ref: ObjectRef) -> Rendered | str |
 
 @given(MAPPERS, st.sampled_from(HOT), SEEDS)
 @settings(max_examples=example_count(120), deadline=None)
-def test_every_object_that_renders_differently_was_touched(mapper: MagentoMapping, hot: list[str], seed: int) -> None:
-    """Whatever one row change renders differently is among the objects it touched, sweeps worked off."""
+def test_every_object_that_renders_differently_was_affected(mapper: MagentoMapping, hot: list[str], seed: int) -> None:
+    """Whatever one row change renders differently is among the objects it affected, bulk invalidations worked off."""
     chance = random.Random(seed)
     rows = random_shop(chance, mapper)
     change_and_compare(chance, rows, [*COLUMNS, *chance.choices(hot, k=100)])
@@ -296,7 +296,7 @@ def test_every_object_that_renders_differently_was_touched(mapper: MagentoMappin
 
 @given(SEEDS)
 @settings(max_examples=example_count(30), deadline=None)
-def test_every_contact_whose_address_renders_differently_was_touched(seed: int) -> None:
+def test_every_contact_whose_address_renders_differently_was_affected(seed: int) -> None:
     """The same where an attribute of addresses is mapped and has options: by lot too much has to fit for that."""
     chance = random.Random(seed)
     rows = random_shop(chance, MagentoMapping(MappingSettings(**OWN_ATTRIBUTES)))
@@ -316,7 +316,7 @@ def test_every_contact_whose_address_renders_differently_was_touched(seed: int) 
 
 
 def change_and_compare(chance: random.Random, rows: DictRows, tables: Sequence[str]) -> None:
-    """Change a row of each table; whatever renders differently must have been touched."""
+    """Change a row of each table; whatever renders differently must have been affected."""
     before = all_rendered(rows.mapper, rows)
     for table in [name for name in tables if name in rows.specs]:
         what, affected = random_change(chance, table, rows)
@@ -329,7 +329,7 @@ def change_and_compare(chance: random.Random, rows: DictRows, tables: Sequence[s
 @given(MAPPERS, SEEDS)
 @settings(max_examples=example_count(30), deadline=None)
 def test_every_reference_names_an_object_that_exists(mapper: MagentoMapping, seed: int) -> None:
-    """Links always hold: what an object refers to exists, and what exists is named by the sweeps of everything."""
+    """Links always hold: what an object refers to exists, and ``everything`` names what exists."""
     rows = random_shop(random.Random(seed), mapper)
     named = rows.spread(rows.mapper.everything())
 

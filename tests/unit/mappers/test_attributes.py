@@ -171,7 +171,7 @@ def test_the_store_view_has_its_own_values_and_labels() -> None:
 
 @pytest.mark.parametrize(("code", "held", "option"), [("color", 51, 51), ("materials", "62,61", 61)])
 def test_trap_a_renamed_option_renders_the_products_that_use_it(code: str, held: Value, option: int) -> None:
-    """No row of a product changes, so the label's row names them by a sweep."""
+    """No row of a product changes, so the label's row names them by a bulk invalidation."""
     rows = a_shop({"own": code})
     put_value(rows, code, held)
 
@@ -184,7 +184,7 @@ def test_trap_a_renamed_option_renders_the_products_that_use_it(code: str, held:
 
 
 def test_a_renamed_option_renders_only_the_products_that_use_it() -> None:
-    """A select's sweep asks for the one option; a label of another view, or of nothing mapped, touches nothing."""
+    """A select's label affects the users of its option; a label of another view, or of nothing mapped, affects none."""
     rows = a_shop({"own": "color"})
     put_value(rows, "color", 52)
     label: dict[str, Value] = {"option_id": 51, "store_id": 0, "value": "Coal"}
@@ -247,7 +247,7 @@ def test_a_customers_attribute() -> None:
 
 
 def test_an_attribute_of_the_default_billing_address() -> None:
-    """A value of it touches its customer, one of another address nothing; a renamed option renders its users."""
+    """A value of it affects its customer, one of another address nothing; a renamed option renders its users."""
     rows = a_customer_with_addresses(zone="delivery_zone")
     assert properties(rows, Kind.CUSTOMER, 7)["zone"] == ""
     assert put_zone(rows, OFFICE) == []

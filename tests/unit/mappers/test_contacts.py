@@ -46,7 +46,7 @@ def test_a_customer_has_every_default_property() -> None:
 
 
 def test_a_customer_takes_columns_of_the_default_billing_address() -> None:
-    """Empty without one, and for who stands on an order; changes of the address touch as those of any column."""
+    """Empty without one, and for who stands on an order; changes of the address affect as those of any column."""
     offices = [{**HOME, "vat_id": "GB123"}, {**HOME, "entity_id": 6, "vat_id": "GB456"}]
     rows = shop_rows(
         {"customer_entity": [customer(default_billing=5)], "customer_address_entity": offices},

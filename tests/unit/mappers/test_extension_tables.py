@@ -33,29 +33,29 @@ MAGEWORX: dict[str, Any] = {
 }
 
 
-def a_shop(*satellites: dict[str, Any], **tables: list[dict[str, Value]]) -> DictRows:
-    """Order 1 with a shipping address, and these satellite tables."""
+def a_shop(*extension_tables: dict[str, Any], **tables: list[dict[str, Value]]) -> DictRows:
+    """Order 1 with a shipping address, and these extension tables."""
     held: dict[str, list[dict[str, Value]]] = {
         "sales_order": [order()],
         "sales_order_address": [address(1), address(2, address_type="shipping")],
         **tables,
     }
-    return shop_rows(held, satellites=satellites)
+    return shop_rows(held, satellites=extension_tables)
 
 
 def put_amasty(rows: DictRows, order_id: Value, day: Value = "2026-03-05", key: int = 1) -> list[Any]:
-    """A row of Amasty's table; what it touched."""
+    """A row of Amasty's table; what it affected."""
     columns: dict[str, Value] = {"date": day, "time_from": 540, "time_to": 1080, "comment": "Ring twice"}
     return rows.put(AMASTY["table"], deliverydate_id=key, order_id=order_id, **columns)
 
 
 def put_mageworx(rows: DictRows, address_id: Value, day: Value = "2026-03-05") -> list[Any]:
-    """A row of MageWorx's queue; what it touched."""
+    """A row of MageWorx's queue; what it affected."""
     return rows.put("mageworx_dd_queue", entity_id=1, store_id=1, order_address_id=address_id, delivery_day=day)
 
 
 def test_a_row_that_comes_after_the_order() -> None:
-    """Layout 5: the order is there already; its satellite row touches it and fills the properties."""
+    """Layout 5: the order is there already; its extension row affects it and fills the properties."""
     rows = a_shop(AMASTY)
     assert properties(rows, Kind.ORDER, 1)["delivery_date"] == ""
 
@@ -115,7 +115,7 @@ def test_a_value_that_does_not_fit_warns() -> None:
     )
 
 
-def test_a_satellite_keyed_through_another_table() -> None:
+def test_an_extension_table_keyed_through_another_table() -> None:
     """Layout 6: by the order's address, also the shipping one; the queue's row is there from the cart on."""
     rows = a_shop(MAGEWORX)
     assert put_mageworx(rows, None) == []
@@ -129,7 +129,7 @@ def test_a_satellite_keyed_through_another_table() -> None:
     assert properties(rows, Kind.ORDER, 1)["delivery_date"] == "2026-03-05"
 
 
-def test_satellites_of_customers_and_products() -> None:
+def test_extension_tables_of_customers_and_products() -> None:
     """Each object has its own."""
     points = {"table": "points", "object": "contact", "key": "customer_id", "primary": ["id"]}
     stock = {"table": "labels", "object": "product", "key": "product_id", "primary": ["id"]}
@@ -147,7 +147,7 @@ def test_satellites_of_customers_and_products() -> None:
     assert "points" not in properties(rows, Kind.ORDER, 1)
 
 
-def test_satellites_are_pulled_with_their_object() -> None:
+def test_extension_tables_are_pulled_with_their_object() -> None:
     """By the object's id, or by the keys of the rows between as soon as these are known."""
     queue = MAGEWORX | {"properties": {"day": "delivery_day"}}
     rows = a_shop(AMASTY, queue, sales_order_address=[])
@@ -159,13 +159,13 @@ def test_satellites_are_pulled_with_their_object() -> None:
     assert FetchByKey("mageworx_dd_queue", "order_address_id", 2) in rows.mapper.fetches(ORDER, rows)
 
 
-def test_shipping_addresses_are_kept_only_for_a_satellite() -> None:
+def test_shipping_addresses_are_kept_only_for_an_extension_table() -> None:
     """Nothing else needs them."""
     assert len(a_shop(AMASTY).every("sales_order_address")) == 1
     assert len(a_shop(MAGEWORX).every("sales_order_address")) == 2
 
 
-def test_a_satellite_that_needs_shipping_addresses_loads_addresses_again() -> None:
+def test_an_extension_table_that_needs_shipping_addresses_loads_addresses_again() -> None:
     """They were not kept before."""
     selection = {spec.name: spec.selection for spec in a_shop(MAGEWORX).mapper.tables}
 
@@ -182,7 +182,7 @@ def test_a_satellite_that_needs_shipping_addresses_loads_addresses_again() -> No
         ({"via": MAGEWORX["via"] | {"to": "city"}}, "via.to must be one of sales_order_address's parent_id"),
     ],
 )
-def test_a_satellite_that_cannot_be_reached_is_refused(change: dict[str, Any], said: str) -> None:
+def test_an_extension_table_that_cannot_be_reached_is_refused(change: dict[str, Any], said: str) -> None:
     """A fault of the settings, with what can be done."""
     with pytest.raises(ConfigError, match=said):
         a_shop(MAGEWORX | change)

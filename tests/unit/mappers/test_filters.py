@@ -66,7 +66,7 @@ def test_an_order_that_is_in_has_all_it_refers_to(filters: dict[str, Any]) -> No
 
 
 def test_an_order_that_moves_out_and_in_takes_everything_along() -> None:
-    """Deal, line, guest and product are touched both ways, so that DELETEs and UPSERTs follow."""
+    """Deal, line, guest and product are affected both ways, so that DELETEs and UPSERTs follow."""
     rows = a_shop({"test_orders": [{"column": "status", "equals": "test"}]})
 
     assert {ORDER, ITEM, GUEST, PRODUCT} <= {*rows.put("sales_order", entity_id=1, status="test")}

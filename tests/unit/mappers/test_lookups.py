@@ -56,7 +56,7 @@ def test_a_label_without_any_text_is_empty() -> None:
     assert properties(a_shop(5, slots=({"id": 5, "from": None, "to": ""},)), Kind.ORDER, 1)["slot"] == ""
 
 
-def test_a_changed_label_sweeps_the_orders_that_use_it() -> None:
+def test_a_changed_label_invalidates_the_orders_that_use_it() -> None:
     """And no others: their column says which they are."""
     rows = a_shop(5)
 

@@ -1,4 +1,4 @@
-"""The rules of existence, one test each: what comes and goes with which row, told as messages.
+"""What is in scope, one test for each rule: what comes and goes with which row, told as messages.
 
 Through the real replica and mapping, with core's foreign keys: what a server cascades silently goes here too. Each rule
 is a function of the rows alone; that the order of events does not matter is in ``test_interleavings.py``.

@@ -40,7 +40,7 @@ def test_the_columns_named_are_read(currency: str) -> None:
 
 
 def test_ones_own_properties_are_listed_with_their_places() -> None:
-    """Columns, JSON paths, labels, attributes, satellites, forms; one's own takes a default's place."""
+    """Columns, JSON paths, labels, attributes, extension tables, forms; one's own takes a default's place."""
     slot = {"column": "slot_id", "lookup": {"table": "slots", "key": "id", "label": "name"}}
     found = listed(
         deal={"properties": {"coupon_code": {"column": "opts", "json": "$.a"}, "slot": slot}},

@@ -37,7 +37,10 @@ def test_properties_of_ones_own_are_listed_for_the_receiver() -> None:
         {"deal": {"properties": {"a": "x", "b": {"column": "y", "type": "money", "target": "shop_b"}}}}
     )
 
-    assert settings.extras()[ObjectType.DEAL] == {"a": ("", PropertyType.TEXT), "b": ("shop_b", PropertyType.MONEY)}
+    assert settings.custom_properties()[ObjectType.DEAL] == {
+        "a": ("", PropertyType.TEXT),
+        "b": ("shop_b", PropertyType.MONEY),
+    }
 
 
 SECRETS = [
@@ -115,7 +118,7 @@ def test_an_attribute_alone_is_read_as_its_definition_says() -> None:
     settings = MappingSettings.model_validate({"product": {"attributes": {"brand": "manufacturer"}}})
 
     assert settings.product.attributes["brand"] == AttributeProperty(code="manufacturer")
-    assert settings.extras()[ObjectType.PRODUCT] == {"brand": ("", PropertyType.TEXT)}
+    assert settings.custom_properties()[ObjectType.PRODUCT] == {"brand": ("", PropertyType.TEXT)}
 
 
 @pytest.mark.parametrize(
@@ -193,7 +196,7 @@ def test_a_contact_form_may_add_to_default_properties() -> None:
         }
     )
 
-    assert settings.extras()[ObjectType.CONTACT] == {
+    assert settings.custom_properties()[ObjectType.CONTACT] == {
         "vat": ("vat_id", PropertyType.TEXT),
         "firstname": ("", PropertyType.TEXT),
     }

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from cdc.model import ObjectType
+from cdc.settings.mapping import CustomProperties
 from cdc.settings.mapping_columns import PropertyType
-from sinks.bridge.mapping import MAPPED, UNMAPPED, Extras, Target, default_settings, merged_settings, rows
+from sinks.bridge.mapping import MAPPED, UNMAPPED, Target, default_settings, merged_settings, rows
 from sinks.sandbox.wire_v1 import read_settings
 
 ADDRESS = "phone company address city state zip country"
@@ -83,7 +84,7 @@ def test_an_answer_that_makes_no_sense_counts_as_no_settings(theirs: dict[str, o
     assert merged_settings(theirs)[0] == default_settings()
 
 
-OWN: Extras = {
+OWN: CustomProperties = {
     ObjectType.DEAL: {
         "delivery_date": ("", PropertyType.DATE),
         "gift_wrap": ("shop_gift_wrap", PropertyType.MONEY),

@@ -36,8 +36,8 @@ def test_absent_stays_absent_and_empty_clears() -> None:
 
 def test_the_merchants_own_target_wins() -> None:
     """A property mapped to HubSpot's own property takes it from the default one."""
-    extras = {PRODUCT: {"margin": ("price", PropertyType.MONEY), "colour": ("", PropertyType.OPTION)}}
-    table = PropertyTable(CrmSettings(property_prefix="shop_"), extras)
+    custom = {PRODUCT: {"margin": ("price", PropertyType.MONEY), "colour": ("", PropertyType.OPTION)}}
+    table = PropertyTable(CrmSettings(property_prefix="shop_"), custom)
     assert table.values(PRODUCT, {"price": "9", "margin": "2", "colour": "red"}) == {"price": "2", "shop_colour": "red"}
 
 
