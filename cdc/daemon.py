@@ -21,25 +21,21 @@ import structlog
 
 from cdc import logs
 from cdc.clock import SystemClock
-from cdc.collector import tune_collector
 from cdc.components import Components
-from cdc.delivery.engine import Delivery
 from cdc.engine.row_check import compare_rows
 from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.errors import CdcError, SourceDisconnectedError
-from cdc.members.leadership import Leadership
 from cdc.messages import render_queue
 from cdc.model import Position, Start
-from cdc.protocols import Sink
+from cdc.output import Output, Running
 from cdc.settings.config import Settings
 from cdc.snapshot.loader import Loader
 from cdc.source.retention import RetentionWatch
-from cdc.startup import RelayHook, open_parts
-from cdc.status import DaemonView, Output
+from cdc.startup import open_parts
+from cdc.status import DaemonView
 from cdc.stopping import in_thread, unless
 from cdc.web.metrics import Metrics
 from cdc.web.server import WebServer, start_web
-from sinks.registry import make_sink
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +55,6 @@ class RunOptions:
     start: Start | None = None
     resend: bool = False
     until_end: bool = False
-    sink: Sink | None = None  # instead of the one that the settings name
 
 
 @dataclass
@@ -75,7 +70,8 @@ class SourceState:
 class Daemon:
     """One run. ``run`` returns the exit code or raises the error that ended it."""
 
-    def __init__(self, settings: Settings, options: RunOptions) -> None:
+    def __init__(self, settings: Settings, options: RunOptions, output: Output) -> None:
+        """``output``: what is made of what the state holds."""
         self._settings = settings
         self._options = options
         self._clock = SystemClock()
@@ -90,11 +86,9 @@ class Daemon:
         self._parts: Components | None = None
         self._state: StateThread | None = None
         self._loader: Loader | None = None
-        self._delivery: Output | None = None
-        self._sink = self._make_sink()
-        self._leadership: Leadership | None = None
+        self._output = output
         self._reader: threading.Thread | None = None
-        self._view = DaemonView(self._queue, self.source)
+        self._view = DaemonView(self._queue, self.source, output)
 
     # ------------------------------------------------------------------------------------------------ running
 
@@ -105,6 +99,7 @@ class Daemon:
         log.info("web_listening", host=self._settings.web.host, port=web.port)
         stuck: list[str] = []
         try:
+            await self._output.open(self._stopping)
             await self._open()
             if not self._stopping.is_set():
                 async with asyncio.TaskGroup() as tasks:
@@ -125,13 +120,12 @@ class Daemon:
                     self._stopping,
                     lambda: open_parts(
                         self._settings,
-                        traits=self._sink.traits if self._sink else None,
+                        output=self._output,
                         start=self._options.start,
                         stop=self._stop_reading,
                         clock=self._clock,
                         on_state=self._on_source_state,
                         loop=self._loop,
-                        relay=self._relay_hook(),
                     ),
                 )
                 return
@@ -141,20 +135,17 @@ class Daemon:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), RETRY_START_S)
 
-    def _relay_hook(self) -> RelayHook | None:
-        """What the relay does differently at start."""
-        return None
-
     async def _work(self, tasks: asyncio.TaskGroup) -> list[str]:
         parts = self._parts
         assert parts is not None
-        self._state = StateThread(parts.engine, self._queue, self._settings.apply, self)
-        self._delivery = self._make_delivery(parts)
+        output = self._output
+        self._state = StateThread(parts.engine, self._queue, self._settings.apply, self, is_held=lambda: output.is_full)
+        output.attach(Running(self._state, parts, self._clock, self._metrics, self._stop_reading))
         self._state.start()
         if self._options.resend:
             await self._state.call(lambda _: parts.engine.rendering.resend_everything())
         self._start_loader(parts)
-        self._view.attach(self._state, self._delivery)
+        self._view.attach(self._state)
         self._view.source_reasons = parts.reasons
         self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
         self._reader.start()
@@ -165,11 +156,9 @@ class Daemon:
             self._view.unlogged = parts.unlogged
             parts.unlogged.begin(partial(compare_rows, self._state))
         side = [
-            tasks.create_task(self._watched(self._delivery.run(), "delivery")),
+            tasks.create_task(self._watched(output.run(), "delivery")),
             tasks.create_task(self._watched(self._refresh(), "refresh")),
         ]
-        if self._leadership is not None:
-            side.append(tasks.create_task(self._watched(self._leadership.run(), "leadership")))
         stuck: list[str] = []
         if self._options.until_end:
             stuck = await self._until_end(parts)
@@ -179,50 +168,15 @@ class Daemon:
         for task in side:
             task.cancel()
         await asyncio.gather(*side, return_exceptions=True)
-        await self._close_delivery()
+        await output.close()
         return stuck
-
-    def _make_delivery(self, parts: Components) -> Output:
-        """What takes what the state thread makes; ``run`` sends it to the sink."""
-        assert self._state is not None
-        assert self._sink is not None
-        delivery = Delivery(
-            self._sink,
-            self._state,
-            self._settings,
-            self._clock,
-            observer=self._metrics,
-            leader_gate=self._join(parts),
-        )
-        if self._leadership is not None:
-            self._leadership.attach(delivery)
-        return delivery
-
-    def _make_sink(self) -> Sink | None:
-        """Where messages go; None for a run that sends none."""
-        return self._options.sink or make_sink(self._settings)
-
-    async def _close_delivery(self) -> None:
-        if self._leadership is not None:
-            await self._leadership.close()
-        if self._sink is not None:
-            await self._sink.close()
-
-    def _join(self, parts: Components) -> Leadership | None:
-        """Members share the sending; a run that reads the shop itself is alone."""
-        if self._settings.source.kind != "kafka":
-            return None
-        assert self._state is not None
-        self._leadership = Leadership(self._settings, self._state, self._clock, parts.end)
-        self._view.leadership = self._leadership
-        return self._leadership
 
     def _start_loader(self, parts: Components) -> None:
         if parts.loader is None:
             return
         assert self._state is not None
         self._loader = Loader(
-            parts.loader,
+            self._output.paced(parts.loader),
             self._state,
             parts.keys,
             chunk_rows=self._settings.history.chunk_rows,
@@ -250,14 +204,13 @@ class Daemon:
     async def _until_end(self, parts: Components) -> list[str]:
         """Wait until everything that is in the log now is applied and delivered; what cannot be is said."""
         assert self._state is not None
-        assert self._delivery is not None
         end = await in_thread(self._stopping, parts.end)
         while not self._stopping.is_set():
             if self._has_read_to(end) and (self._loader is None or self._loader.is_done):
                 waiting = await self._state.call(render_queue.counts)
                 if not waiting["objects"] and not waiting["bulk_invalidations"] and self._has_read_to(end):
-                    result = await unless(self._stopping, self._delivery.until_empty())
-                    return await self._state.call(self._delivery.causes) if result == "stuck" else []
+                    result = await unless(self._stopping, self._output.until_empty())
+                    return await self._state.call(self._output.causes) if result == "stuck" else []
             await asyncio.sleep(SETTLE_S)
         return []
 
@@ -300,7 +253,7 @@ class Daemon:
             return
         if self._loader is not None:
             self._loader.wake()
-        self._loop.call_soon_threadsafe(self._wake_delivery)
+        self._loop.call_soon_threadsafe(self._output.wake)
 
     def on_failure(self, error: BaseException) -> None:
         """Any thread: the daemon cannot go on."""
@@ -310,10 +263,6 @@ class Daemon:
         if self._failure is None:
             self._failure = error
         self._stopping.set()
-
-    def _wake_delivery(self) -> None:
-        if self._delivery is not None:
-            self._delivery.wake()
 
     def _on_source_state(self, name: str, details: Mapping[str, object]) -> None:
         self.source.name, self.source.details = name, dict(details)
@@ -336,8 +285,7 @@ class Daemon:
     async def _drain(self) -> None:
         """Source first, then what is in flight."""
         self._close_source()
-        if self._delivery is not None:
-            await self._delivery.drain(time.monotonic() + self._grace_left_s() * DRAIN_SHARE)
+        await self._output.drain(time.monotonic() + self._grace_left_s() * DRAIN_SHARE)
 
     def _grace_left_s(self) -> float:
         """What is left of the grace time, which begins with the first question."""
@@ -355,6 +303,7 @@ class Daemon:
 
     async def _shut_down(self, web: WebServer) -> None:
         self._close_source()
+        await self._output.close()  # also after a start that failed; a second time it does nothing
         if self._state is not None:
             self._state.stop()
             await asyncio.to_thread(self._state.join, self._grace_left_s() * DRAIN_SHARE)
@@ -365,9 +314,3 @@ class Daemon:
                 await asyncio.to_thread(thread.join, min(JOIN_S, self._grace_left_s() / 2))
         await web.close()
         log.info("stopped", position=str(self._parts.engine.positions.position) if self._parts else "")
-
-
-async def run_daemon(settings: Settings, options: RunOptions) -> int:
-    """Run a daemon in the current event loop; see ``Daemon.run``."""
-    tune_collector()
-    return await Daemon(settings, options).run()

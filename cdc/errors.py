@@ -39,6 +39,13 @@ def bounded_wait(seconds: float | None) -> float | None:
     return min(max(0.0, seconds), MAX_RETRY_AFTER_S)
 
 
+def first_of(error: BaseException) -> BaseException:
+    """The first failure inside nested groups: one is enough to tell, and the caller goes by its kind."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 class CdcError(Exception):
     """Something this project found wrong. ``hint`` says what to do next."""
 

@@ -11,7 +11,6 @@ import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import structlog
 
@@ -19,7 +18,6 @@ from cdc.components import Components, OnState
 from cdc.engine.engine import Engine
 from cdc.errors import ConfigError, PositionLostError, SetupError, SourceDisconnectedError
 from cdc.members.opening import open_member
-from cdc.messages.contact_emails import EmailRule
 from cdc.model import (
     Position,
     StaleTable,
@@ -30,7 +28,8 @@ from cdc.model import (
     Transaction,
     parse_start,
 )
-from cdc.protocols import Clock, EmailChange, Mapper, SinkTraits
+from cdc.output import Opening
+from cdc.protocols import Clock
 from cdc.replica.cascades import core_foreign_keys, in_row_ids, with_between
 from cdc.replica.load_state import Phase
 from cdc.settings.config import Settings
@@ -53,56 +52,32 @@ log = structlog.get_logger(__name__)
 REPAIR_RETRY_S = 5.0  # how often a server that does not answer is asked where its log is now
 
 
-class RelayHook(Protocol):
-    """What a relay does differently: it keeps rows without rendering, and brings the state level with its topic."""
-
-    def mapper(self, mapping: MagentoMapping) -> Mapper: ...
-
-    def prepare(self, engine: Engine) -> None:
-        """Called when the state is open, before it is decided where to begin."""
-        ...
-
-
 def open_parts(
     settings: Settings,
     *,
-    traits: SinkTraits | None,
+    output: Opening,
     start: Start | None,
     stop: threading.Event,
     clock: Clock,
     on_state: OnState,
     loop: asyncio.AbstractEventLoop,
-    relay: RelayHook | None = None,
 ) -> Components:
     """Open state and source. Raises SetupError, PositionLostError, StateError, SourceDisconnectedError.
 
-    ``traits``: of the sink that gets what is rendered; None where nothing is.
+    ``output``: what the replica keeps rows for.
     """
     for setting, text, fix in plain_connections(settings):
         log.warning("plain_connection", setting=setting, what=text, fix=fix)
-    by_email = traits is not None and traits.contacts_by_email
     if settings.source.kind == "files":
-        parts = _open_files(settings, start, clock, relay, contacts_by_email=by_email)
-    elif settings.source.kind == "kafka":
-        parts = open_member(settings, start, stop, clock, on_state, loop, contacts_by_email=by_email)
-    else:
-        parts = _open_binlog(settings, start, stop, clock, on_state, relay, contacts_by_email=by_email)
-    if traits is not None:
-        parts.engine.renderer.emails = email_rule(traits)
-        parts.engine.renderer.object_types = traits.object_types
-    return parts
+        return _open_files(settings, start, clock, output)
+    if settings.source.kind == "kafka":
+        parts = open_member(settings, start, stop, clock, on_state, loop, contacts_by_email=output.contacts_by_email)
+        output.prepare(parts.engine)
+        return parts
+    return _open_binlog(settings, start, stop, clock, on_state, output)
 
 
-def email_rule(traits: SinkTraits) -> EmailRule:
-    """How to render a changed email for a sink of these traits."""
-    if traits.email_change is EmailChange.IN_PLACE:
-        return EmailRule()
-    return EmailRule(traits.email_property, leave_out=traits.email_change is EmailChange.LEAVE_OUT)
-
-
-def _open_files(
-    settings: Settings, start: Start | None, clock: Clock, relay: RelayHook | None, *, contacts_by_email: bool
-) -> Components:
+def _open_files(settings: Settings, start: Start | None, clock: Clock, output: Opening) -> Components:
     unknown = settings.mapping.without_primary_key()
     if unknown:
         raise ConfigError(
@@ -111,10 +86,9 @@ def _open_files(
     keys = core_foreign_keys()
     if settings.mapping.product_key == "row_id":
         keys = in_row_ids(keys)
-    mapping = MagentoMapping(settings.mapping, contacts_by_email=contacts_by_email)
-    engine = Engine(settings.state.dir, relay.mapper(mapping) if relay else mapping, keys, clock, has_server=False)
-    if relay is not None:
-        relay.prepare(engine)
+    mapping = MagentoMapping(settings.mapping, contacts_by_email=output.contacts_by_email)
+    engine = Engine(settings.state.dir, output.mapper(mapping), keys, clock, has_server=False)
+    output.prepare(engine)
     source = FilesSource(
         settings.source.files,
         engine.tables,
@@ -154,22 +128,19 @@ def _open_binlog(
     stop: threading.Event,
     clock: Clock,
     on_state: OnState,
-    relay: RelayHook | None,
-    *,
-    contacts_by_email: bool,
+    output: Opening,
 ) -> Components:
     connection = connect(settings.source)
     try:
         with mapped_errors(settings.source):
             keys = foreign_keys(connection, settings.source.database, settings.source.table_prefix)
             mapping = with_primary_keys(connection, settings.source, settings.mapping)
-            mapper = MagentoMapping(mapping, contacts_by_email=contacts_by_email)
+            mapper = MagentoMapping(mapping, contacts_by_email=output.contacts_by_email)
         # before the state is opened: it would empty a table for the sake of a column that is misspelt
         require(settings.source, with_between(mapper.tables, keys), mapper.attributes)
-        engine = Engine(settings.state.dir, relay.mapper(mapper) if relay else mapper, keys, clock)
+        engine = Engine(settings.state.dir, output.mapper(mapper), keys, clock)
         try:
-            if relay is not None:
-                relay.prepare(engine)
+            output.prepare(engine)
             source = BinlogSource(
                 settings.source,
                 engine.tables,

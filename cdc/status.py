@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.logs import dropped_lines
 from cdc.messages import dead_letters, outbox, render_queue
+from cdc.output import Output
 from cdc.replica import table_schemas
 from cdc.replica.feeds import count_bad
 from cdc.state.store import Store
 from cdc.web.metrics import Metrics
 
 if TYPE_CHECKING:
-    from cdc.members.leadership import Leadership
     from cdc.snapshot.loader import Loader
     from cdc.source.retention import RetentionWatch
     from cdc.source.unlogged import UnloggedWatch
@@ -31,58 +31,23 @@ class SourceView(Protocol):
     read_lag_s: float
 
 
-class Output(Protocol):
-    """What takes the daemon's work from the state: delivery to the sink, or the relay's publisher."""
-
-    @property
-    def is_accepting(self) -> bool: ...
-
-    @property
-    def reason(self) -> str: ...
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        ...
-
-    def wake(self) -> None:
-        """Something was committed."""
-        ...
-
-    async def drain(self, deadline: float) -> None:
-        """Finish what is in flight, at ``deadline`` (monotonic) the latest."""
-        ...
-
-    async def until_empty(self) -> str:
-        """Wait until nothing is left to do; "stuck" if something cannot be done."""
-        ...
-
-    def causes(self, store: Store) -> list[str]:
-        """What is stuck, and why."""
-        ...
-
-    def status(self) -> Mapping[str, object]:
-        """For /status."""
-        ...
-
-
 class DaemonView:
     """Answers from what ``refresh`` last saw, so that a probe never waits for the database."""
 
-    def __init__(self, queue: TransactionQueue, source: SourceView) -> None:
+    def __init__(self, queue: TransactionQueue, source: SourceView, output: Output) -> None:
         self._queue = queue
         self._source = source
         self._state: StateThread | None = None
-        self._delivery: Output | None = None
+        self._output = output
         self.loader: Loader | None = None
-        self.leadership: Leadership | None = None
         self.retention: RetentionWatch | None = None
         self.unlogged: UnloggedWatch | None = None
         self.source_reasons: Callable[[], Sequence[str]] = tuple
         self._held: dict[str, Any] = {}
 
-    def attach(self, state: StateThread, delivery: Output) -> None:
-        """The run has its parts."""
-        self._state, self._delivery = state, delivery
+    def attach(self, state: StateThread) -> None:
+        """The state is open."""
+        self._state = state
 
     def live(self) -> tuple[bool, list[str]]:
         """Whether the threads turned lately (the loop answers, so it turns)."""
@@ -99,10 +64,8 @@ class DaemonView:
             reasons.append(f"source: {self._source.name}" + (f": {why}" if why else ""))
         if self._state is None or not self._state.is_alive():
             reasons.append("state: not open")
-        if self._delivery is None:
-            reasons.append("sink: not started")
-        elif not self._delivery.is_accepting:
-            reasons.append(f"sink: {self._delivery.reason}")
+        if not self._output.is_accepting:
+            reasons.append(f"sink: {self._output.reason}")
         warnings = [f"shop: {what}, its last values stay" for what in self._held.get("missing", ())]
         if self.retention is not None and self.retention.warning:
             warnings.append(self.retention.warning)
@@ -112,8 +75,8 @@ class DaemonView:
         return not reasons, [*reasons, *warnings]
 
     def role(self) -> str:
-        """See ``Leadership.role``; a daemon that shares its account with nobody is alone."""
-        return self.leadership.role if self.leadership else "alone"
+        """See ``Output.role``."""
+        return self._output.role
 
     def applied_file(self) -> str:
         """The log file that the applied position is in; "" before the first look into the state."""
@@ -134,8 +97,8 @@ class DaemonView:
             "queue": {"transactions": len(self._queue), "bytes": self._queue.bytes},
             "log": {"dropped_lines": dropped_lines()},
             "load": self._load(),
-            "member": self.leadership.status() if self.leadership else {"role": self.role()},
-            "delivery": self._delivery.status() if self._delivery else {},
+            "member": self._output.member(),
+            "delivery": self._output.status(),
             **self._held,
         }
 

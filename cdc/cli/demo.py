@@ -32,9 +32,10 @@ def demo(
 async def _demo(serve: bool, port: int) -> int:
     from cdc import logs
     from cdc.clock import SystemClock
-    from cdc.daemon import RunOptions, run_daemon
+    from cdc.daemon import RunOptions
     from cdc.delivery.permits import StandaloneRequests
     from cdc.protocols import SinkSetup
+    from cdc.sink_output import run_daemon
     from sinks.registry import make_sink
     from sinks.sandbox.server import start
 

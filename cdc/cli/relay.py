@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cdc.cli.common import Config, Sets, settings_of
-from cdc.cli.run import first_of
+from cdc.errors import first_of
 
 
 def relay(
@@ -30,7 +30,7 @@ def relay(
     import uvloop
 
     from cdc import logs
-    from cdc.relay.runner import run_relay
+    from cdc.relay.output import run_relay
 
     logs.configure(settings.log, sys.stdout, logs.secrets_of(settings))
     try:

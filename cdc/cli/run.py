@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from cdc.cli.common import Config, Sets, settings_of
-from cdc.errors import ConfigError
+from cdc.errors import ConfigError, first_of
 from cdc.model import Start, parse_start
+from cdc.protocols import Sink
 
 
 def run(
@@ -48,21 +49,23 @@ def run(
     import uvloop
 
     from cdc import logs
-    from cdc.daemon import RunOptions, run_daemon
+    from cdc.daemon import RunOptions
+    from cdc.sink_output import run_daemon
     from sinks.registry import entry_of
 
     is_data = dry_run or entry_of(settings).writes_stdout(settings)
     stream = sys.stderr if is_data else sys.stdout
     logs.configure(settings.log, stream, logs.secrets_of(settings))
     options = RunOptions(start=first, resend=resend, until_end=until_end or dry_run)
+    preview: Sink | None = None
     try:
         with ExitStack() as stack:
             if dry_run:
                 from cdc.cli.dry_run import dry
 
-                settings, options.sink = stack.enter_context(dry(settings))
+                settings, preview = stack.enter_context(dry(settings))
             runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
-            code = runner.run(run_daemon(settings, options))
+            code = runner.run(run_daemon(settings, options, preview))
     except BaseExceptionGroup as group:  # a task group wraps what its tasks raise
         raise first_of(group) from None
     raise typer.Exit(code)
@@ -75,10 +78,3 @@ def _parsed(text: str | None) -> Start | None:
         return parse_start(text, allow_import=False)
     except ValueError as error:
         raise ConfigError([f"--start: {error}"], source="command line") from None
-
-
-def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -20,7 +20,7 @@ from cdc.delivery.observer import Observer
 from cdc.delivery.permits import Permits, Windows
 from cdc.delivery.report import Report
 from cdc.delivery.sync_error_poller import SyncErrorPoller
-from cdc.errors import StateError
+from cdc.errors import StateError, first_of
 from cdc.messages import outbox, render_queue, unconfirmed
 from cdc.messages.dependencies import look_again
 from cdc.model import RANK, Urgency
@@ -112,7 +112,7 @@ class Delivery:
                 for task in side:
                     task.cancel()
         except ExceptionGroup as group:
-            raise _first_of(group) from group
+            raise first_of(group) from group
 
     async def _polling(self, poller: SyncErrorPoller) -> None:
         while True:  # at the start, too: it shows whether the sink is there before there is anything to send
@@ -243,11 +243,3 @@ class Delivery:
         namespace = self._context.namespace
         lines = [f"{w.ref.external_id(namespace)} ({w.action.value}): {w.cause}" for w in outbox.waiting(store)]
         return [f"{name}: {reason}" for name, reason in self._context.health.circuit_breaker.items()] + lines
-
-
-def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first failure inside nested groups: one is enough to tell, and the caller goes by its kind."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -94,7 +94,16 @@ class Watcher(Protocol):
 class StateThread(threading.Thread):
     """Runs the replica. ``paused`` applies nothing from the queue, but serves calls."""
 
-    def __init__(self, engine: Engine, queue: TransactionQueue, settings: ApplySettings, watcher: Watcher) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        queue: TransactionQueue,
+        settings: ApplySettings,
+        watcher: Watcher,
+        *,
+        is_held: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """``is_held``: whether nothing is to be applied for now, as the output has enough."""
         super().__init__(name="state", daemon=True)
         self.engine = engine
         self.queue = queue
@@ -107,8 +116,7 @@ class StateThread(threading.Thread):
         self._look_again = 0.0
         self.turned_at = time.monotonic()
         self._more_to_render = True
-        self.is_held: Callable[[], bool] = lambda: False
-        """Whether nothing is to be applied for now: who takes what comes of it has enough."""
+        self._is_held = is_held
         queue.on_put = self._wake.set
         engine.on_beat = self._beat
 
@@ -158,7 +166,7 @@ class StateThread(threading.Thread):
         calls = [self._calls.popleft() for _ in range(len(self._calls))]
         # from here on a caller can no longer withdraw: setting the result of a withdrawn call would end this thread
         calls = [(work, future) for work, future in calls if future.set_running_or_notify_cancel()]
-        has_group = len(self.queue) > 0 and not self._ending.is_set() and not self.is_held()
+        has_group = len(self.queue) > 0 and not self._ending.is_set() and not self._is_held()
         now = time.monotonic()
         slice_due = not has_group and (self._more_to_render or now >= self._look_again)
         if not calls and not has_group and not slice_due:

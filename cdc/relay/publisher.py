@@ -1,4 +1,4 @@
-"""Publishes the journal's pieces, each exactly once, in the place where ``run`` has its delivery.
+"""Publishes the journal's pieces, each exactly once, as the output of ``relay``.
 
 A Kafka transaction holds some pieces and the mark behind them. Locally they are forgotten afterwards; a crash in
 between is mended by asking the topic for its last mark. The same is done after every error, since its outcome is
@@ -255,7 +255,7 @@ class Publisher:
         if self._state is not None:
             self._waiting = await self._state.call(journal.waiting)
 
-    # ------------------------------------------------------------------- what the daemon asks of its delivery
+    # ------------------------------------------------------------------- what the daemon asks of its output
 
     def wake(self) -> None:
         """Something was committed."""
@@ -275,10 +275,6 @@ class Publisher:
         self._wake.set()
         await self._idle.wait()
         return "empty"
-
-    def causes(self, store: Store) -> list[str]:
-        """Nothing is ever held back."""
-        return []
 
     def status(self) -> dict[str, object]:
         """For /status."""

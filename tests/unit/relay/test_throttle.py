@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cdc.relay.runner import Throttled
+from cdc.relay.output import Throttled
 
 
 class Waits(threading.Event):

@@ -1,4 +1,4 @@
-"""``magento-cdc relay``: the daemon with a publisher in the place of its delivery."""
+"""``relay``: rows and every change of them to a Kafka topic."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import structlog
 
-from cdc.components import Components
+from cdc.clock import SystemClock
 from cdc.daemon import RETRY_START_S, Daemon, RunOptions
 from cdc.engine.engine import Engine
 from cdc.errors import ConfigError
 from cdc.kafka.connect import client_arguments, login_fault, refusal
 from cdc.kafka.record import KafkaRecord, Mark
+from cdc.output import Running
 from cdc.relay.local import prepare
 from cdc.relay.publisher import TROUBLES, Publisher
 from cdc.relay.rows import RowsOnly
 from cdc.settings.config import Settings
 from cdc.snapshot.reader import Chunk, RowLoader
-from cdc.startup import RelayHook
-from cdc.status import Output
+from cdc.state.store import Store
 from cdc.stopping import unless
 from mappers.mapping import MagentoMapping
 
@@ -33,31 +33,41 @@ _FULL_WAIT_S: Final = 0.1
 _CHUNK: Final = 1000  # records handed from the loop to the opening thread at once
 
 
-class Relay(Daemon):
-    """One run. As ``Daemon``, but rows are published and nothing is rendered. Raises ConfigError for what cannot be."""
+class RelayOutput:
+    """The ``Output`` that publishes rows (cdc/output.py). Raises ConfigError for settings that cannot work."""
 
-    def __init__(self, settings: Settings, *, until_end: bool = False) -> None:
-        super().__init__(settings, RunOptions(until_end=until_end))
+    contacts_by_email = False
+    """A relay makes no contacts; members do, each for its own sink."""
+
+    role = "alone"
+    """Members read what a relay writes; among themselves relays share nothing."""
+
+    def __init__(self, settings: Settings) -> None:
         if settings.source.kind == "kafka":
             raise ConfigError(['source.kind = "kafka": relay reads the shop\'s log, and members read what it writes'])
         if settings.source.start != "import" and settings.source.kind == "binlog":
             raise ConfigError(
                 [f'source.start = {settings.source.start!r}: relay publishes the whole store, so it must be "import"']
             )
-        self._publisher = Publisher(settings, self._clock)
+        self._settings = settings
+        self._publisher = Publisher(settings, SystemClock())
+        self._loop = asyncio.get_running_loop()
         self._mark: Mark | None = None
         self._name = ""
+        self._stop = threading.Event()
 
-    async def _open(self) -> None:
-        """Take over the topic, then open state and source as its last position asks. SetupError for a bad login."""
+    # ------------------------------------------------------------------------------------------------ opening
+
+    async def open(self, stopping: asyncio.Event) -> None:
+        """Take over the topic, and read its last position. Waits for brokers; SetupError for a bad login."""
         failures = 0
-        while not self._stopping.is_set():
+        while not stopping.is_set():
             try:
-                self._mark = await unless(self._stopping, self._publisher.connect())
-                break
+                self._mark = await unless(stopping, self._publisher.connect())
+                return
             except TROUBLES as error:
                 connect = client_arguments(self._settings.kafka)
-                why = await unless(self._stopping, refusal(connect)) or error
+                why = await unless(stopping, refusal(connect)) or error
                 fault = login_fault(why, connect)
                 if fault is not None:
                     raise fault from error
@@ -65,10 +75,7 @@ class Relay(Daemon):
                 log.warning("kafka_unreachable", reason=repr(why), failures=failures, retry_in_s=RETRY_START_S)
                 self._publisher.reason = f"Kafka: {why!r}"
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), RETRY_START_S)
-        await super()._open()
-
-    # ------------------------------------------------------------------------------- what startup asks of a relay
+                    await asyncio.wait_for(stopping.wait(), RETRY_START_S)
 
     def mapper(self, mapping: MagentoMapping) -> RowsOnly:
         """Rows are kept, nothing is rendered."""
@@ -94,25 +101,66 @@ class Relay(Daemon):
         while chunk := asyncio.run_coroutine_threadsafe(some(), self._loop).result():
             yield from chunk
 
-    def _relay_hook(self) -> RelayHook:
-        return self
+    def attach(self, running: Running) -> None:
+        """The state is level with the topic."""
+        self._stop = running.stop
+        self._publisher.attach(running.state, self._name, self._mark)
 
-    def _make_delivery(self, parts: Components) -> Output:
-        assert self._state is not None
-        publisher = self._publisher
-        self._state.is_held = lambda: publisher.is_full
-        self._publisher.attach(self._state, self._name, self._mark)
-        if parts.loader is not None:
-            rate = self._settings.kafka.history_rows_per_s
-            parts.loader = Throttled(parts.loader, publisher, rate, self._stop_reading)  # type: ignore[assignment]
-        return publisher
+    def paced(self, loader: RowLoader) -> RowLoader:
+        """No faster than ``kafka.history_rows_per_s``, and not while too much waits to be published."""
+        rate = self._settings.kafka.history_rows_per_s
+        return Throttled(loader, self._publisher, rate, self._stop)  # type: ignore[return-value]  # hands the rest on
 
-    def _make_sink(self) -> None:
-        """A relay sends no messages."""
-        return None
+    # ------------------------------------------------------------------------------------------------ running
 
-    async def _close_delivery(self) -> None:
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        await self._publisher.run()
+
+    def wake(self) -> None:
+        """Something was committed."""
+        self._publisher.wake()
+
+    async def drain(self, deadline: float) -> None:
+        """Finish the transaction at hand; what waits stays in the state."""
+        await self._publisher.drain(deadline)
+
+    async def until_empty(self) -> str:
+        """Until everything that is committed is published."""
+        return await self._publisher.until_empty()
+
+    def causes(self, store: Store) -> list[str]:
+        """Nothing is ever held back."""
+        return []
+
+    async def close(self) -> None:
+        """Let the producer go."""
         await self._publisher.close()
+
+    # ------------------------------------------------------------------------------------------------ telling
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether brokers take rows."""
+        return self._publisher.is_accepting
+
+    @property
+    def reason(self) -> str:
+        """Why they do not."""
+        return self._publisher.reason
+
+    @property
+    def is_full(self) -> bool:
+        """Whether enough waits to be published."""
+        return self._publisher.is_full
+
+    def status(self) -> Mapping[str, object]:
+        """The publisher's."""
+        return self._publisher.status()
+
+    def member(self) -> Mapping[str, object]:
+        """A relay is no member."""
+        return {"role": self.role}
 
 
 class Throttled:
@@ -141,4 +189,4 @@ class Throttled:
 
 async def run_relay(settings: Settings, *, until_end: bool = False) -> int:
     """Run until SIGTERM or, with ``until_end``, until what is in the log now is published; the exit code."""
-    return await Relay(settings, until_end=until_end).run()
+    return await Daemon(settings, RunOptions(until_end=until_end), RelayOutput(settings)).run()

@@ -1,0 +1,147 @@
+"""``run``: messages to the sink, alone or as a member among others (Kafka)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from cdc.collector import tune_collector
+from cdc.daemon import Daemon, RunOptions
+from cdc.delivery.engine import Delivery
+from cdc.engine.engine import Engine
+from cdc.errors import first_of
+from cdc.members.leadership import Leadership
+from cdc.messages.contact_emails import EmailRule
+from cdc.output import Running
+from cdc.protocols import EmailChange, Mapper, Sink, SinkTraits
+from cdc.settings.config import Settings
+from cdc.snapshot.reader import RowLoader
+from cdc.state.store import Store
+from mappers.mapping import MagentoMapping
+from sinks.registry import make_sink
+
+
+class SinkOutput:
+    """The ``Output`` that delivers (cdc/output.py)."""
+
+    is_full = False
+    """The outbox holds the newest message of each object at most, so it may always grow."""
+
+    def __init__(self, settings: Settings, sink: Sink | None = None) -> None:
+        """``sink``: instead of the sink that the settings name. ConfigError for settings that cannot work."""
+        self._settings = settings
+        self._sink = sink or make_sink(settings)
+        self._delivery: Delivery | None = None
+        self._leadership: Leadership | None = None
+
+    # ------------------------------------------------------------------------------------------------ opening
+
+    async def open(self, stopping: asyncio.Event) -> None:
+        """Nothing has to be reached first."""
+
+    @property
+    def contacts_by_email(self) -> bool:
+        """As the sink holds contacts."""
+        return self._sink.traits.contacts_by_email
+
+    def mapper(self, mapping: MagentoMapping) -> Mapper:
+        """All that the mapping says."""
+        return mapping
+
+    def prepare(self, engine: Engine) -> None:
+        """Render as the sink takes it."""
+        traits = self._sink.traits
+        engine.renderer.emails = email_rule(traits)
+        engine.renderer.object_types = traits.object_types
+
+    def attach(self, running: Running) -> None:
+        """Make delivery; where the log comes from topics, members share the sending."""
+        state, clock = running.state, running.clock
+        if self._settings.source.kind == "kafka":
+            self._leadership = Leadership(self._settings, state, clock, running.parts.end)
+        self._delivery = Delivery(
+            self._sink, state, self._settings, clock, observer=running.observer, leader_gate=self._leadership
+        )
+        if self._leadership is not None:
+            self._leadership.attach(self._delivery)
+
+    def paced(self, loader: RowLoader) -> RowLoader:
+        """Rows that are loaded wait in the outbox, so the loader needs no pace of ours."""
+        return loader
+
+    # ------------------------------------------------------------------------------------------------ running
+
+    async def run(self) -> None:
+        """Deliver, and lead or follow."""
+        assert self._delivery is not None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._delivery.run(), name="delivery")
+                if self._leadership is not None:
+                    tasks.create_task(self._leadership.run(), name="leadership")
+        except BaseExceptionGroup as group:
+            raise first_of(group) from group
+
+    def wake(self) -> None:
+        """There may be new messages."""
+        if self._delivery is not None:
+            self._delivery.wake()
+
+    async def drain(self, deadline: float) -> None:
+        """Let what is on the wire be answered."""
+        if self._delivery is not None:
+            await self._delivery.drain(deadline)
+
+    async def until_empty(self) -> str:
+        """Until all that can be sent is sent."""
+        assert self._delivery is not None
+        return await self._delivery.until_empty()
+
+    def causes(self, store: Store) -> list[str]:
+        """One line per message that cannot be sent."""
+        assert self._delivery is not None
+        return self._delivery.causes(store)
+
+    async def close(self) -> None:
+        """Leave the members, then the sink."""
+        if self._leadership is not None:
+            await self._leadership.close()
+        await self._sink.close()
+
+    # ------------------------------------------------------------------------------------------------ telling
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether the sink takes messages."""
+        return self._delivery is not None and self._delivery.is_accepting
+
+    @property
+    def reason(self) -> str:
+        """Why it does not."""
+        return self._delivery.reason if self._delivery is not None else "not started"
+
+    @property
+    def role(self) -> str:
+        """See ``Leadership.role``."""
+        return self._leadership.role if self._leadership is not None else "alone"
+
+    def status(self) -> Mapping[str, object]:
+        """Delivery's."""
+        return self._delivery.status() if self._delivery is not None else {}
+
+    def member(self) -> Mapping[str, object]:
+        """Leadership's."""
+        return self._leadership.status() if self._leadership is not None else {"role": self.role}
+
+
+def email_rule(traits: SinkTraits) -> EmailRule:
+    """How to render a changed email for a sink of these traits."""
+    if traits.email_change is EmailChange.IN_PLACE:
+        return EmailRule()
+    return EmailRule(traits.email_property, leave_out=traits.email_change is EmailChange.LEAVE_OUT)
+
+
+async def run_daemon(settings: Settings, options: RunOptions, sink: Sink | None = None) -> int:
+    """Run a daemon in the current event loop; see ``Daemon.run``. ``sink``: instead of the one of the settings."""
+    tune_collector()
+    return await Daemon(settings, options, SinkOutput(settings, sink)).run()
