@@ -1,8 +1,9 @@
 """A HubSpot account that refuses all that it is sent, for a reason of its own: not installed, switched off.
 
-The bridge takes messages all the same and refuses each of them later. So no lane sends; now and then one request is
-tried, and when nothing of it is refused for such a reason within the time that verdicts take, all may be sent again.
-Pure: monotonic seconds are passed in.
+The bridge takes messages all the same and refuses each of them later. Other receivers refuse at once, each message of
+a batch in the same words. So no lane sends; now and then one batch is tried. Where refusals come at once, the first
+message that is taken ends the wait; where they come later, the wait ends when nothing of the batch is refused for such
+a reason within the time that verdicts take. Pure: monotonic seconds are passed in.
 """
 
 from __future__ import annotations
@@ -12,7 +13,11 @@ from dataclasses import dataclass
 from typing import Final
 
 TRY_FIRST_S: Final = 60.0
+TRY_FIRST_AT_ONCE_S: Final = 5.0
 TRY_CAP_S: Final = 900.0
+
+TRY_CAP_AT_ONCE_S: Final = 120.0
+"""The same for refusals at once: it may be the messages' fault after all, and what comes new must not wait for long."""
 
 MEMORY_S: Final = 3600.0
 """A refusal so soon after the last time goes on with its waits: verdicts were slower than thought."""
@@ -20,43 +25,56 @@ MEMORY_S: Final = 3600.0
 
 @dataclass(slots=True)
 class AccountWait:
-    """``reason`` "": all is well. ``verdict_s``: within how many seconds a request that was taken is judged."""
+    """``reason`` "": all is well. ``verdict_s``: within how many seconds a request that was taken is judged.
+
+    ``is_at_once``: the refusals came as answers, so an answer that takes a message ends the wait; ``words``: theirs.
+    """
 
     reason: str = ""
     since_s: float = 0.0
     next_s: float = 0.0
     refusals: int = 0
     verdict_s: float = TRY_FIRST_S
+    is_at_once: bool = False
+    words: str = ""
     _tried_s: float = math.inf
     _over_s: float = -math.inf
 
     @property
     def wait_s(self) -> float:
         """Seconds between two tries: doubled with each that was in vain."""
-        return float(min(TRY_CAP_S, TRY_FIRST_S * 2.0 ** min(self.refusals - 1, 10)))
+        first_s, cap_s = (TRY_FIRST_AT_ONCE_S, TRY_CAP_AT_ONCE_S) if self.is_at_once else (TRY_FIRST_S, TRY_CAP_S)
+        return float(min(cap_s, first_s * 2.0 ** min(self.refusals - 1, 10)))
 
-    def refused(self, reason: str, now_s: float) -> None:
+    def refused(self, reason: str, now_s: float, *, is_at_once: bool = False) -> None:
         """Messages were refused for the account's sake: all of one poll count once."""
         if not self.reason:
             self.since_s = now_s
             if now_s - self._over_s > MEMORY_S:
                 self.refusals = 0
-        self.reason = reason
+        self.reason, self.is_at_once = reason, is_at_once
         self.refusals += 1
         self.next_s = now_s + self.wait_s
         self._tried_s = math.inf
 
-    def taken(self, now_s: float) -> None:
-        """A request was taken, which says nothing yet."""
+    def taken(self, now_s: float) -> bool:
+        """A message was taken, which says nothing yet where refusals come later. Whether that ends the wait."""
+        if self.reason and self.is_at_once:
+            self._end(now_s)
+            return True
         if self.reason and self._tried_s == math.inf:
             self._tried_s = now_s
             self.next_s = now_s + max(self.wait_s, self.verdict_s)
+        return False
 
     def ends(self, now_s: float) -> bool:
         """Verdicts were read and named no such reason: whether that ends the wait, as the last try was judged."""
-        if not self.reason or now_s - self._tried_s < self.verdict_s:
+        if not self.reason or self.is_at_once or now_s - self._tried_s < self.verdict_s:
             return False
+        self._end(now_s)
+        return True
+
+    def _end(self, now_s: float) -> None:
         self.reason = ""
         self._over_s = now_s
         self._tried_s = math.inf
-        return True

@@ -55,6 +55,11 @@ class BackOff:
         while len(self._records) > MAX_RECORDS:
             del self._records[next(iter(self._records))]
 
+    def rest_all(self, until_s: float) -> None:
+        """Whatever has failed so far rests until then at least, so that what never failed is tried first."""
+        for record in self._records.values():
+            record.until_s = max(record.until_s, until_s)
+
     def forget(self, entries: Iterable[Entry]) -> None:
         """These are settled."""
         if self._records:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import orjson
@@ -11,12 +10,20 @@ import structlog
 
 from cdc.delivery import silence
 from cdc.delivery.backoff import BackOff
+from cdc.delivery.blame import SplitWatch, alike, words_of
 from cdc.delivery.context import Context
 from cdc.delivery.daily_reset import daily_hint, daily_wait_s
 from cdc.delivery.latency import latency_of
 from cdc.delivery.quota import Call, Traffic
 from cdc.delivery.verdict import Step, Verdict, judge, kind_of, message_retry_s
-from cdc.errors import BatchRefusedError, OutcomeUnknownError, SendingStoppedError, SinkError, SinkThrottledError
+from cdc.errors import (
+    BatchRefusedError,
+    OutcomeUnknownError,
+    SendingStoppedError,
+    SinkError,
+    SinkThrottledError,
+    bounded_wait,
+)
 from cdc.messages import contact_emails, ledger, unconfirmed
 from cdc.messages.outbox import SUSPECT, Entry
 from cdc.messages.receipts import Settlement, SettleResult, settle
@@ -28,20 +35,11 @@ log = structlog.get_logger(__name__)
 _NO_RECEIPT = Receipt("", 0, Outcome.RETRY, "no_receipt", "the answer does not mention this message")
 
 
+OTHERS_FIRST_S: Final = 1.0
+"""How much longer messages rest that may be to blame for what the account is blamed for."""
+
 VAIN_PIECES: Final = 20
 """Pieces that may fail in a row for no fault of their content before a split gives up: over 2 · log2(200)."""
-
-
-@dataclass(slots=True)
-class SplitWatch:
-    """How the splitting of one batch goes.
-
-    ``successes``: of all lanes before it began; only later ones prove that the sink works. ``vain``: pieces that failed
-    in a row without having been refused.
-    """
-
-    successes: int
-    vain: int = 0
 
 
 def message_of(entry: Entry, namespace: str) -> Message:
@@ -94,7 +92,7 @@ class BatchSender:
         """
         context = self._context
         messages = [message_of(entry, context.namespace) for entry in entries]
-        sent_ms = context.clock.now_ms()
+        sent_ms, successes = context.clock.now_ms(), context.health.successes
         try:
             with context.permits.requests(traffic, reserved=reserved, is_open=is_open) as requests:
                 answer = await context.sink.send(messages, requests)
@@ -103,13 +101,49 @@ class BatchSender:
             return True
         except SinkError as error:
             return await self._failed(entries, error, watch)
-        now_s = context.clock.monotonic()
-        if context.health.succeeded(now_s):
+        settlements = self._settlements(entries, messages, answer)
+        if watch is None and await self._is_accounts_fault(settlements, successes):
+            return True
+        if context.health.succeeded(context.clock.monotonic()):
             context.hub.warm_up()
         if watch is not None:
-            watch.vain = 0
+            watch.vain, watch.has_accepted = 0, True
+            await self._reject_held(watch)
         self.back_off.forget(entries)
-        await self._settle(self._settlements(entries, messages, answer), sent_ms)
+        await self._settle(settlements, sent_ms)
+        return True
+
+    async def _is_accounts_fault(self, settlements: Sequence[Settlement], successes: int) -> bool:
+        """Whether every message was refused in the same words and nothing else was taken since; then all wait.
+
+        ``successes``: of all lanes before these messages were sent.
+        """
+        if any(settlement.outcome is not Outcome.REJECTED for settlement in settlements):
+            return False
+        texts = [f"{one.reason}: {one.detail}" if one.detail else one.reason for one in settlements]
+        return await self._wait_for_account([s.entry for s in settlements], texts, successes)
+
+    async def _wait_for_account(
+        self, entries: Sequence[Entry], texts: Sequence[str], successes: int, batch: Sequence[Entry] = ()
+    ) -> bool:
+        """Let ``entries``, refused with ``texts``, wait if the account may be to blame; whether that is so.
+
+        ``batch``: what they were sent with, which rests like them.
+        """
+        health = self._context.health
+        account = health.account
+        words = alike(texts, account.words if account.reason and account.is_at_once else "")
+        others = health.successes > successes or self.back_off.others_succeed(entries, health.successes)
+        if not words or others:
+            return False
+        now_s = self._context.clock.monotonic()
+        health.account_refused_at_once(texts[0], words_of(texts[0]), now_s)
+        # what was refused rests a moment longer than the wait: others are tried first, which tells whom to blame
+        until_s = account.next_s + OTHERS_FIRST_S
+        self.back_off.note(batch or entries, until_s, health.successes)
+        self.back_off.rest_all(until_s)
+        await self._not_told(entries)
+        await self._give_back(entries, texts[0])
         return True
 
     def _settlements(self, entries: Sequence[Entry], messages: Sequence[Message], answer: Answer) -> list[Settlement]:
@@ -120,7 +154,8 @@ class BatchSender:
             receipt = receipts.get(message.external_id, _NO_RECEIPT)
             retry_at_ms = 0
             if receipt.outcome in (Outcome.RETRY, Outcome.WRITTEN):
-                retry_at_ms = now_ms + int(message_retry_s(entry.attempts, self._context.random) * 1000)
+                wait_s = message_retry_s(entry.attempts, self._context.random)
+                retry_at_ms = now_ms + int(max(wait_s, bounded_wait(receipt.retry_after_s) or 0.0) * 1000)
             settlement = Settlement(
                 entry,
                 receipt.outcome,
@@ -164,16 +199,17 @@ class BatchSender:
         await silence.keep(context, quiet_s)
         if verdict.step is Step.SPLIT:
             return False
-        await self._carry_out(entries, error, verdict)
+        await self._carry_out(entries, error, verdict, watch)
         return True
 
-    async def _carry_out(self, entries: Sequence[Entry], error: SinkError, verdict: Verdict) -> None:
+    async def _carry_out(
+        self, entries: Sequence[Entry], error: SinkError, verdict: Verdict, watch: SplitWatch | None
+    ) -> None:
         context = self._context
-        told = [(entry.ref, entry.changed_at, entry.email) for entry in entries if entry.email]
-        if told and not isinstance(error, OutcomeUnknownError):
-            await context.state.call(lambda store: contact_emails.not_told(store, told))
+        if not isinstance(error, OutcomeUnknownError):
+            await self._not_told(entries)
         if verdict.step is Step.REJECT:
-            await self._settle([Settlement(entries[0], Outcome.REJECTED, kind_of(error), error.message)])
+            await self._refused(entries[0], error, watch)
         elif verdict.step is Step.PARK:
             retry_at_ms = context.clock.now_ms() + int(verdict.wait_s * 1000)
             log.warning(
@@ -185,15 +221,45 @@ class BatchSender:
             if verdict.step is Step.RETRY:
                 until_s = context.clock.monotonic() + verdict.wait_s
                 self.back_off.note(entries, until_s, context.health.successes)
-            self._context.report.retried(len(entries))
-            await self._note_answer(entries, error)
-            self.release(entries)
+            await self._give_back(entries, f"{kind_of(error)}: {error.message}")
 
-    async def _note_answer(self, entries: Sequence[Entry], error: SinkError) -> None:
-        """For `trace`: what the last attempt brought."""
-        answers = [(entry.ref, f"{kind_of(error)}: {error.message}") for entry in entries]
+    async def _refused(self, entry: Entry, error: SinkError, watch: SplitWatch | None) -> None:
+        """One message was refused alone: a dead letter, unless the account may be to blame."""
+        kind, text = kind_of(error), error.message
+        if watch is None:
+            if not await self._wait_for_account([entry], [text], self._context.health.successes):
+                await self._settle([Settlement(entry, Outcome.REJECTED, kind, text)])
+            return
+        watch.refused.append((entry, kind, text))  # in flight still, until it is known what becomes of the others
+        if watch.has_accepted or not alike([held for _, _, held in watch.refused], at_least=1):
+            await self._reject_held(watch)
+
+    async def judge_held(self, watch: SplitWatch) -> None:
+        """A split has ended: what was refused alone becomes dead letters, or waits for the account."""
+        held = watch.refused
+        if held and not await self._wait_for_account(
+            [entry for entry, _, _ in held], [text for _, _, text in held], watch.successes, watch.entries
+        ):
+            await self._reject_held(watch)
+
+    async def _reject_held(self, watch: SplitWatch) -> None:
+        held, watch.refused = watch.refused, []
+        if held:
+            await self._settle([Settlement(entry, Outcome.REJECTED, kind, text) for entry, kind, text in held])
+
+    async def _not_told(self, entries: Sequence[Entry]) -> None:
+        """These attempts were surely not taken, so the sink did not learn an address by them."""
+        told = [(entry.ref, entry.changed_at, entry.email) for entry in entries if entry.email]
+        if told:
+            await self._context.state.call(lambda store: contact_emails.not_told(store, told))
+
+    async def _give_back(self, entries: Sequence[Entry], answer: str) -> None:
+        """Back into the outbox as they are; for `trace` the ledger keeps what the attempt brought."""
+        self._context.report.retried(len(entries))
+        answers = [(entry.ref, answer) for entry in entries]
         now_ms = self._context.clock.now_ms()
         await self._context.state.call(lambda store: ledger.note_answers(store, answers, now_ms))
+        self.release(entries)
 
     def release(self, entries: Sequence[Entry]) -> None:
         """Give entries back to the outbox as they are."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol, TypeVar
 
+from cdc.delivery.blame import ENOUGH
 from cdc.delivery.circuit_breaker import CircuitBreaker
 from cdc.delivery.health import Health
 from cdc.delivery.lane_hub import LaneHub
@@ -93,5 +94,7 @@ class Context:
 
     @property
     def max_batch(self) -> int:
-        """Messages a send at most."""
-        return min(self.sink.traits.max_batch, self.settings.sink.max_batch)
+        """Messages a send at most; few while it is tried whether the account takes messages again."""
+        account = self.health.account
+        most = ENOUGH if account.reason and account.is_at_once else self.settings.sink.max_batch
+        return min(self.sink.traits.max_batch, self.settings.sink.max_batch, most)

@@ -19,6 +19,7 @@ from cdc.delivery.leader_gate import Alone, LeaderGate
 from cdc.delivery.observer import Observer
 from cdc.delivery.permits import Permits, Windows
 from cdc.delivery.report import Report
+from cdc.delivery.sink_start import start_sink
 from cdc.delivery.sync_error_poller import SyncErrorPoller
 from cdc.errors import StateError, first_of
 from cdc.messages import outbox, render_queue, unconfirmed
@@ -101,6 +102,7 @@ class Delivery:
         try:
             await self._context.state.call(unconfirmed.note_interrupted)
             await silence.take_up(self._context)
+            await start_sink(self._context, self._stopping)
             await self._keep_house(waits=False)  # a brake that was set stays set over a restart
             async with asyncio.TaskGroup() as tasks:
                 for lane in self._lanes:

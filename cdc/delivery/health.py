@@ -53,7 +53,12 @@ class Health:
     @property
     def is_probing(self) -> bool:
         """Only one request at a time may be tried."""
-        return self.state not in ("ok", "throttled") or bool(self.account.reason)
+        return self.is_closed or bool(self.account.reason)
+
+    @property
+    def is_closed(self) -> bool:
+        """The sink takes nothing, or its daily limit is used up."""
+        return self.state not in ("ok", "throttled")
 
     def fault(self, now_s: float) -> tuple[str, str] | None:
         """State and reason if messages are not being taken, from sending or, with nothing to send, from polling."""
@@ -64,8 +69,9 @@ class Health:
             return "account", self.account.reason
         if self.is_probing:
             return self.state, self.reason
-        if self.quiet_delay_s(now_s) > 0 and self.quiet_s - self.quiet_since_s > LONG_SILENCE_S:
-            return "throttled", self.reason or "the sink asked to wait"
+        left_s = self.quiet_delay_s(now_s)
+        if left_s > 0 and self.quiet_s - self.quiet_since_s > LONG_SILENCE_S:
+            return "throttled", f"{self.reason or 'the sink asked to wait'}; sending goes on in {math.ceil(left_s)} s"
         if self._poll is not None and self._poll[2] == self.successes:
             return self._poll[0], self._poll[1]
         return None
@@ -94,8 +100,12 @@ class Health:
         """A request was taken. True if that ends a time in which none was."""
         self.successes += 1
         self._poll = None
-        self.account.taken(now_s)
-        was_probing = self.state not in ("ok", "throttled")
+        if self.account.taken(now_s):
+            self._account_recovered(now_s)
+            has_recovered = True
+        else:
+            has_recovered = False
+        was_probing = self.is_closed
         if was_probing:
             log.info("sink_recovered", after=self.state, failures=self.failures, seconds=round(now_s - self.since_s, 1))
         if now_s >= self.quiet_s:
@@ -103,7 +113,7 @@ class Health:
         elif was_probing:
             self.state, self.reason = "throttled", "the sink asked to wait before it took this request"
         self.failures = 0
-        return was_probing
+        return was_probing or has_recovered
 
     def failed(self, error: SinkError, verdict: Verdict, now_s: float, *, own_fault: bool) -> None:
         """A request was not taken. ``own_fault``: its message failed alone before, so it says nothing of the sink."""
@@ -151,10 +161,16 @@ class Health:
             self.be_quiet(now_s, error.retry_after_s or 0.0)
         self._poll = (kind_of(error), str(error), self.successes)
 
-    def account_refused(self, reason: str, now_s: float) -> None:
-        """Messages that were taken are refused for the account's sake: ``reason`` is HubSpot's word and our advice."""
+    def account_refused_at_once(self, text: str, words: str, now_s: float) -> None:
+        """Every message of a batch was refused in the same words: ``text`` is one of the refusals."""
+        self.account.words = words
+        reason = f"{text}; every message is refused in these words, so none is set aside: mend the cause in the account"
+        self.account_refused(reason, now_s, is_at_once=True)
+
+    def account_refused(self, reason: str, now_s: float, *, is_at_once: bool = False) -> None:
+        """Messages are refused for the account's sake: ``reason`` is the receiver's word and our advice."""
         is_new = not self.account.reason
-        self.account.refused(reason, now_s)
+        self.account.refused(reason, now_s, is_at_once=is_at_once)
         if is_new:
             log.error("sink_takes_nothing", state="account", reason=reason, retry_s=round(self.account.wait_s, 1))
 
@@ -162,13 +178,12 @@ class Health:
         """Verdicts were read, and none was about the account. True if that ends a time in which it refused all."""
         if not self.account.ends(now_s):
             return False
-        log.info(
-            "sink_recovered",
-            after="account",
-            failures=self.account.refusals,
-            seconds=round(now_s - self.account.since_s, 1),
-        )
+        self._account_recovered(now_s)
         return True
+
+    def _account_recovered(self, now_s: float) -> None:
+        seconds = round(now_s - self.account.since_s, 1)
+        log.info("sink_recovered", after="account", failures=self.account.refusals, seconds=seconds)
 
     def brake(self, name: str, reason: str) -> None:
         """Set a brake, or with an empty reason lift it."""
@@ -182,7 +197,7 @@ class Health:
 
     @property
     def _try_s(self) -> float:
-        closed_s = self.next_s if self.state not in ("ok", "throttled") else 0.0
+        closed_s = self.next_s if self.is_closed else 0.0
         return max(self.quiet_s, closed_s, self.account.next_s if self.account.reason else 0.0)
 
     def as_dict(self, now_s: float) -> dict[str, Any]:

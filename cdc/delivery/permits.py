@@ -105,6 +105,16 @@ class Permits:
         return window.delay_s(now_s, traffic, live_is_ready=self._hub.is_live_busy)
 
     @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Count as one thing under way, whatever calls are made meanwhile: no other attempt is begun beside it."""
+        self._begun += 1
+        try:
+            yield
+        finally:
+            self._begun -= 1
+            self._hub.wake_denied()
+
+    @contextmanager
     def requests(
         self, traffic: Traffic, *, reserved: Call | None = None, is_open: Callable[[], bool] = lambda: True
     ) -> Iterator[_Calls]:
@@ -117,13 +127,11 @@ class Permits:
             self._reserved.discard(reserved)
             self.windows.first.began(reserved, self._clock.monotonic(), traffic)
         calls = _Calls(self, traffic, reserved, is_open)
-        self._begun += 1
-        try:
-            yield calls
-        finally:
-            self._begun -= 1
-            calls.give_back()
-            self._hub.wake_denied()
+        with self.busy():
+            try:
+                yield calls
+            finally:
+                calls.give_back()
 
     async def place(self, window: Window, traffic: Traffic, is_open: Callable[[], bool]) -> Call:
         """A place in the window, once there is room and the sink has not asked for silence. SendingStoppedError."""

@@ -8,7 +8,8 @@ from typing import Final, TypeVar
 
 import structlog
 
-from cdc.delivery.batch_sender import BatchSender, SplitWatch
+from cdc.delivery.batch_sender import BatchSender
+from cdc.delivery.blame import SplitWatch
 from cdc.delivery.context import Context
 from cdc.delivery.quota import Traffic
 from cdc.messages.outbox import Entry
@@ -50,18 +51,24 @@ class Splitter:
         self._batch_sender = batch_sender
         self._context = context
         self._is_closing = is_closing
-        self._watch = SplitWatch(context.health.successes)
+        self._watch = SplitWatch((), context.health.successes)
         self._places = asyncio.Semaphore(PIECES)
 
     async def run(self, entries: Sequence[Entry]) -> None:
         """Settle all of ``entries`` (in flight), or give back to the outbox what cannot be settled now."""
         kind = entries[0].ref.object_type.value
-        requests = await bisect(entries, self._attempt)
+        self._watch.entries = entries
+        with self._context.permits.busy():  # until it is known whom to blame
+            requests = await bisect(entries, self._attempt)
+            await self._batch_sender.judge_held(self._watch)
         log.warning("batch_split", object_type=kind, messages=len(entries), requests=requests)
 
     def _is_open(self) -> bool:
         health = self._context.health
-        return not (self._is_closing() or health.is_probing or "dead_letters" in health.circuit_breaker)
+        if self._is_closing() or health.is_closed or "dead_letters" in health.circuit_breaker:
+            return False
+        # the account may refuse everything: some messages tell that as well as all of them
+        return not (self._watch.is_hopeless and health.successes == self._watch.successes)
 
     async def _attempt(self, piece: Sequence[Entry]) -> bool:
         async with self._places:

@@ -1,0 +1,87 @@
+"""Before the first send: what a sink has to learn of the account (``SinkStart``), and what it keeps between runs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from cdc.delivery import silence
+from cdc.delivery.context import Context, State
+from cdc.delivery.quota import Traffic
+from cdc.delivery.verdict import RETRY_CAP_S, RETRY_FIRST_S, Step, Verdict, jittered_s
+from cdc.errors import SendingStoppedError, SinkError
+from cdc.protocols import SinkStart
+from cdc.state.store import Store
+
+GATE_LOOK_S: Final = 0.5
+"""How often a follower looks whether it leads now."""
+
+MAX_NOTE: Final = 8192
+"""Characters of a note: the state file holds what a sink must remember, not what a sink has read."""
+
+
+class StateNotes:
+    """A sink's notes in the state file (``SinkNotes``)."""
+
+    def __init__(self, state: State, sink: str) -> None:
+        """``sink``: its name, so that two sinks that use the same state one after the other share nothing."""
+        self._state, self._prefix = state, f"{sink}:"
+
+    async def get(self, name: str) -> str:
+        """The text last put under this name; "" if there is none."""
+        return await self._state.call(lambda store: store.meta.sink_notes.get(self._prefix + name, ""))
+
+    async def put(self, name: str, text: str) -> None:
+        """Keep a text. ValueError for a text of more than ``MAX_NOTE`` characters."""
+        if len(text) > MAX_NOTE:
+            raise ValueError(f"a note of {len(text)} characters; {MAX_NOTE} is the most")
+
+        def write(store: Store) -> None:
+            store.meta.sink_notes = {**store.meta.sink_notes, self._prefix + name: text}
+
+        await self._state.call(write)
+
+
+async def start_sink(context: Context, stopping: asyncio.Event) -> None:
+    """Start the sink if it has to be started; returns when that is done, or when ``stopping`` is set.
+
+    While the receiver cannot be asked, this tries again with back-off, and ``/ready`` says why. Raises SetupError if
+    the account is not set up for this sink.
+    """
+    sink = context.sink
+    if not isinstance(sink, SinkStart):
+        return
+    failures = 0
+    notes = StateNotes(context.state, sink.traits.name)
+    while not stopping.is_set():
+        wait_s = context.health.quiet_delay_s(context.clock.monotonic())
+        try:
+            with context.permits.requests(Traffic.LIVE, is_open=lambda: not stopping.is_set()) as requests:
+                await sink.start(requests, notes)
+        except SendingStoppedError:  # a follower starts the sink when it comes to lead
+            wait_s = GATE_LOOK_S
+        except SinkError as error:
+            failures += 1
+            wait_s = max(wait_s, await _failed(context, error, failures))
+        else:
+            context.health.succeeded(context.clock.monotonic())
+            return
+        await _sleep_unless(stopping, wait_s)
+
+
+async def _failed(context: Context, error: SinkError, failures: int) -> float:
+    """Say so, and how many seconds to wait before the next attempt."""
+    quiet_s, now_s = context.health.quiet_s, context.clock.monotonic()
+    wait_s = RETRY_FIRST_S / 2 + jittered_s(failures, RETRY_FIRST_S, RETRY_CAP_S, context.random)
+    context.health.failed(error, Verdict(Step.STOP, wait_s), now_s, own_fault=False)
+    await silence.keep(context, quiet_s)
+    return max(wait_s, context.health.quiet_delay_s(now_s))
+
+
+async def _sleep_unless(stopping: asyncio.Event, seconds: float) -> None:
+    """Sleep, but no longer than until ``stopping`` is set."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
+    except TimeoutError:
+        pass
