@@ -114,10 +114,10 @@ def after_page(
     ``are_offsets``: whether pages are numbered by record, so that pages may begin anywhere.
     """
     descent = replace(descent, top_ms=max(descent.top_ms, _newest_that_counts(records, now_ms)))
+    if descent.page and are_offsets and not (records and _touches(descent, records)):
+        return _gone_back(descent), False  # also behind the end of a list that has become shorter
     if not records or following is None or _reaches(descent, records):
         return Descent(done_ms=max(descent.done_ms, descent.top_ms)), True
-    if descent.page and are_offsets and not _touches(descent, records):
-        return _gone_back(descent), False
     if descent.seen and not _has_new(descent, records):
         if descent.step >= LONGEST_STEP:
             return Descent(done_ms=max(descent.done_ms, descent.top_ms)), True
