@@ -97,7 +97,7 @@ def _render(settings: Settings, engine: Engine, ref: ObjectRef) -> Rendered | No
     from cdc.replica.rows import ReplicaRows
 
     mapper = mapper_of(settings, engine)
-    return mapper.render(ref, ReplicaRows(engine.store.db, mapper.tables))
+    return mapper.render(ref, ReplicaRows(engine.store, mapper.tables))
 
 
 def _fields(ref: ObjectRef, made: Rendered, namespace: str) -> dict[str, Any]:

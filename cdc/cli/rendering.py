@@ -6,7 +6,7 @@ from cdc.engine.engine import Engine
 from cdc.errors import SetupError
 from cdc.settings.config import Settings
 from cdc.settings.mapping import PRODUCTS
-from cdc.state.schema import stored_columns, table_name
+from cdc.state.schema import stored_columns
 from mappers.mapping import MagentoMapping
 from sinks.registry import entry_of
 
@@ -14,11 +14,11 @@ from sinks.registry import entry_of
 def mapper_of(settings: Settings, engine: Engine) -> MagentoMapping:
     """The mapper of these settings. Raises SetupError if the state was made with another mapping."""
     unknown = (*settings.mapping.without_primary_key(), PRODUCTS)
-    keys = {table: tuple(_columns(engine, table)[1]) for table in unknown}
+    keys = {table: engine.store.held_columns(table).key for table in unknown}
     by_email = entry_of(settings).contacts_by_email
     mapper = MagentoMapping(settings.mapping.with_primary_keys(keys), contacts_by_email=by_email)
     for spec in mapper.tables:  # SQLite would take a column that is not there for a text
-        missing = {*stored_columns(spec)} - {*_columns(engine, spec.name)[0]}
+        missing = {*stored_columns(spec)} - {*engine.store.held_columns(spec.name).names}
         if missing:
             raise SetupError(
                 f"state folder {settings.state.dir} was made with another mapping: it does not hold"
@@ -26,10 +26,3 @@ def mapper_of(settings: Settings, engine: Engine) -> MagentoMapping:
                 hint="start `magento-cdc run` with these settings; it loads what they newly ask for",
             )
     return mapper
-
-
-def _columns(engine: Engine, table: str) -> tuple[list[str], list[str]]:
-    """What the state holds of a table: its columns, and those of the primary key that the run found out, in order."""
-    held = engine.store.db.execute(f"PRAGMA table_info({table_name(table)})").fetchall()
-    keys = sorted((place, name) for _, name, _, _, _, place in held if place)
-    return [column[1] for column in held], [name for _, name in keys]

@@ -77,7 +77,7 @@ def _traces(
     if not engine.load.is_complete:
         say("the first load is not finished: rows that this object is made of may still be missing")
     mapper = mapper_of(settings, engine)
-    rows = ReplicaRows(engine.store.db, mapper.tables)
+    rows = ReplicaRows(engine.store, mapper.tables)
     refs = find_objects(word, identity, rows, settings.mapping.namespace)
     found = []
     for ref in refs[: MOST * 2]:

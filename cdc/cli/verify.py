@@ -120,7 +120,7 @@ async def _verify(
     if not isinstance(sink, SinkReader):
         raise ConfigError([f'sink.kind = "{settings.sink.kind}" cannot be read back; verify needs "crm"'])
     mapper = mapper_of(settings, engine)
-    rows = ReplicaRows(engine.store.db, mapper.tables)
+    rows = ReplicaRows(engine.store, mapper.tables)
     expected = Expected(engine.store, mapper, rows, settings.mapping.namespace)
     requests = StandaloneRequests(sink.traits, SystemClock(), share=SHARE)
     found: list[Comparison] = []

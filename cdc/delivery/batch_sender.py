@@ -251,7 +251,7 @@ class BatchSender:
         """These attempts were surely not taken, so the sink did not learn an address by them."""
         told = [(entry.ref, entry.changed_at, entry.email) for entry in entries if entry.email]
         if told:
-            await self._context.state.call(lambda store: contact_emails.not_told(store, told))
+            await self._context.state.call(lambda store: contact_emails.not_taken(store, told))
 
     async def _give_back(self, entries: Sequence[Entry], answer: str) -> None:
         """Back into the outbox as they are; for `trace` the ledger keeps what the attempt brought."""

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cdc.messages import dead_letters
-from cdc.messages.dependencies import HELD_DELETE
+from cdc.messages import dead_letters, ledger, outbox
 from cdc.messages.outbox import Entry, held_deletes
-from cdc.model import Action, Kind, ObjectRef
+from cdc.model import Action, ObjectRef
 from cdc.settings.config import DeliverySettings
 from cdc.state.store import Store
 
@@ -43,11 +42,11 @@ class CircuitBreaker:
         sent = sum(count for minute, count in state["sent"].items() if int(minute) * MINUTE_MS > now_ms - HOUR_MS)
         limit = self.settings.max_deletes_per_hour
         most = DEFAULT_DELETES if limit is None else limit
-        if sent + _pending(store, state["released_ms"], most + 1) <= most:
+        if sent + outbox.deletes_rendered_since(store, state["released_ms"], most + 1) <= most:
             return False
         if limit is None:
             most = max(most, self._hundredth(store, now_ms))
-            if sent + _pending(store, state["released_ms"], most + 1) <= most:
+            if sent + outbox.deletes_rendered_since(store, state["released_ms"], most + 1) <= most:
                 return False
         store.meta.delete_brake = {**state, "held_ms": now_ms}
         return True
@@ -55,7 +54,7 @@ class CircuitBreaker:
     def _hundredth(self, store: Store, now_ms: int) -> int:
         """One per cent of the objects ever rendered; counting millions takes a second, so the number is kept."""
         if abs(now_ms - self._ledger_seen_ms) >= SIZE_KEPT_MS:
-            self._ledger_size = store.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
+            self._ledger_size = ledger.size(store)
             self._ledger_seen_ms = now_ms
         return self._ledger_size // 100
 
@@ -94,25 +93,14 @@ class CircuitBreaker:
         )
 
 
-def _pending(store: Store, released_ms: int, at_most: int) -> int:
-    count: int = store.db.execute(
-        "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE action = 'DELETE' AND rendered_ms > ? LIMIT ?)",
-        (released_ms, at_most),
-    ).fetchone()[0]
-    return count
-
-
 def held(store: Store, limit: int = 1000) -> list[ObjectRef]:
     """The objects whose deletion is held, the oldest first (``deletes list``)."""
-    rows = store.db.execute(
-        "SELECT kind, id FROM outbox WHERE blocked_by = ? ORDER BY seq LIMIT ?", (HELD_DELETE, limit)
-    )
-    return [ObjectRef(Kind(kind), object_id) for kind, object_id in rows]
+    return outbox.list_held_deletes(store, limit)
 
 
 def release(store: Store, now_ms: int) -> int:
     """Let all DELETEs go that are pending now (``deletes release``); the count begins anew. Returns how many."""
     count = held_deletes(store)
     store.meta.delete_brake = {"held_ms": 0, "released_ms": now_ms, "sent": {}}
-    store.db.execute("UPDATE outbox SET blocked_by = NULL WHERE blocked_by = ?", (HELD_DELETE,))
+    outbox.release_deletes(store)
     return count

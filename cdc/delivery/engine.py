@@ -22,7 +22,7 @@ from cdc.delivery.report import Report
 from cdc.delivery.sink_start import start_sink
 from cdc.delivery.sync_error_poller import SyncErrorPoller
 from cdc.errors import StateError, first_of
-from cdc.messages import outbox, render_queue, unconfirmed
+from cdc.messages import outbox, render_queue, unconfirmed, waiting
 from cdc.messages.dependencies import look_again
 from cdc.model import RANK, Urgency
 from cdc.protocols import Clock, LaterVerdicts, Sink
@@ -231,7 +231,7 @@ class Delivery:
     def _rest(self, store: Store) -> Literal["empty", "stuck", "freed", "going"]:
         if render_queue.is_any(store):
             return "going"
-        if store.db.execute("SELECT 1 FROM outbox LIMIT 1").fetchone() is None:
+        if not outbox.is_any(store):
             return "empty"
         if "dead_letters" in self._context.health.circuit_breaker:
             return "stuck"
@@ -243,5 +243,5 @@ class Delivery:
     def causes(self, store: Store) -> list[str]:
         """Why what is left cannot be sent: one line per message, at most a hundred (call in the state thread)."""
         namespace = self._context.namespace
-        lines = [f"{w.ref.external_id(namespace)} ({w.action.value}): {w.cause}" for w in outbox.waiting(store)]
+        lines = [f"{w.ref.external_id(namespace)} ({w.action.value}): {w.cause}" for w in waiting.waiting(store)]
         return [f"{name}: {reason}" for name, reason in self._context.health.circuit_breaker.items()] + lines

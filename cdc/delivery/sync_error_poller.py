@@ -21,18 +21,17 @@ from cdc.delivery import silence
 from cdc.delivery.context import Context
 from cdc.delivery.quota import Traffic
 from cdc.errors import SendingStoppedError, SinkError
+from cdc.messages import ledger, waiting_for_parent
 from cdc.messages.contact_emails import is_missed
 from cdc.messages.late_rejections import (
-    Orphan,
     can_do_without,
-    is_current,
     let_wait,
-    orphans,
     render_again,
     send_again,
     send_whole,
     set_aside,
 )
+from cdc.messages.waiting_for_parent import Orphan
 from cdc.model import ObjectRef, Scope, SyncError, SyncErrorPage, parse_external_id
 from cdc.protocols import LaterVerdicts
 from cdc.state.store import Store
@@ -133,7 +132,7 @@ class SyncErrorPoller:
         written = []
         for error in errors:
             ref = self._ours(error)
-            if ref is None or not is_current(store, ref, error.changed_at):
+            if ref is None or not ledger.is_current(store, ref, error.changed_at):
                 continue
             orphan = Orphan(
                 ref, error.changed_at, now_ms, error.kind, error.detail, is_without_record=error.is_without_record
@@ -164,7 +163,7 @@ class SyncErrorPoller:
 
     async def _look_after_orphans(self) -> None:
         context = self.context
-        waiting = await context.state.call(lambda store: orphans(store, ORPHANS_A_POLL))
+        waiting = await context.state.call(lambda store: waiting_for_parent.oldest(store, ORPHANS_A_POLL))
         if not waiting:
             self._resends.clear()
             return

@@ -9,8 +9,9 @@ from typing import Final
 
 from cdc.delivery import batch
 from cdc.delivery.context import Context
-from cdc.messages import outbox
-from cdc.messages.outbox import Entry, Limits
+from cdc.messages import outbox, selection
+from cdc.messages.outbox import Entry
+from cdc.messages.selection import Limits
 from cdc.model import ObjectRef, Urgency
 from cdc.state.store import Store
 
@@ -71,11 +72,11 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
         optional=context.sink.traits.optional_references,
     )
     taken = Taken()
-    judged_deletes = False
+    looked_for_referrers = False
     for urgency in ask.urgencies:
-        found = outbox.ready(store, ask.rank, now_ms, urgency, limits)
+        found = selection.ready(store, ask.rank, now_ms, urgency, limits)
         taken.promoted |= found.promoted
-        judged_deletes |= found.judged_deletes
+        looked_for_referrers |= found.looked_for_referrers
         if not found.entries:
             if found.has_more:
                 taken.wait_s = 0.0
@@ -90,7 +91,7 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
         if wait_s > 0:
             taken.wait_s = min(taken.wait_s, wait_s)
             continue
-        outbox.mark_tried(store, found.entries, now_ms)
+        selection.mark_tried(store, found.entries, now_ms)
         context.in_flight_set.add(found.entries)
         taken.entries, taken.urgency = found.entries, urgency
         break
@@ -100,5 +101,5 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
         if due_ms is not None:
             taken.wait_s = min(taken.wait_s, max(0.001, (due_ms - now_ms) / 1000))
     seconds = time.perf_counter() - started
-    taken.deletes_s = seconds if judged_deletes and seconds > LONG_LOOK_S else 0.0
+    taken.deletes_s = seconds if looked_for_referrers and seconds > LONG_LOOK_S else 0.0
     return taken

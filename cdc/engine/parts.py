@@ -46,7 +46,7 @@ class Parts:
         self.cascades = Cascades(self.tables, keys)
         indexes = self.cascades.indexes()
         self.store = Store(folder, self.tables, indexes=indexes, exclusive=exclusive, create=create)
-        self.rows = ReplicaRows(self.store.db, self.tables)
+        self.rows = ReplicaRows(self.store, self.tables)
         self.positions = LogPositions(self.store)
         self.load = LoadState(self.store.meta)
         self.table_loads = TableLoads(self.store)

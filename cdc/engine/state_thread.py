@@ -204,16 +204,13 @@ class StateThread(threading.Thread):
 
     def _one_call(self, work: Callable[[Store], Any]) -> tuple[Any, BaseException | None]:
         """Run one call so that its failure undoes only itself."""
-        database = self.engine.store.db
-        database.execute("SAVEPOINT call")
+        store = self.engine.store
         try:
-            value = work(self.engine.store)
+            with store.savepoint():
+                value = work(store)
         except Exception as error:  # noqa: BLE001  # the caller gets it; the other work of this turn goes on
-            database.execute("ROLLBACK TO call")
             self.engine.reread()
             return None, error
-        finally:
-            database.execute("RELEASE call")
         return value, None
 
     def _refuse_calls(self) -> None:

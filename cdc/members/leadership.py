@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 import structlog
@@ -158,7 +159,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
 
     async def _open(self) -> None:
         await self._make_topics()
-        self._member = await self._state.call(lambda store: handover.member_id(store))
+        self._member = await self._state.call(lambda store: store.meta.member_id())
         self.leader = await self._state.call(handover.last_leader)
         self._reader = AIOKafkaConsumer(
             **self._connect, group_id=None, auto_offset_reset="none", isolation_level="read_committed",
@@ -166,7 +167,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         )  # fmt: skip
         await self._reader.start()
         self._reader.assign([self._receipts])
-        held = await self._state.call(handover.offset)
+        held = await self._state.call(lambda store: store.meta.receipts_offset)
         first = (await self._reader.beginning_offsets([self._receipts]))[self._receipts]
         if first > (held or 0):
             raise SetupError(
@@ -319,11 +320,11 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
 
     async def _publish_by(self, producer: AIOKafkaProducer) -> None:
         engine = self._state.engine
-        while states := await self._state.call(lambda _: handover.untold(engine, PUBLISH)):
+        while states := await self._state.call(lambda _: handover.to_publish(engine, PUBLISH)):
             last = await _send(producer, self._receipts, [(object_key(s.ref), pack_state(s)) for s in states])
             if self.role == "leader":
                 await self._renew()  # there may be more to tell than a lease is long
-            await self._state.call(lambda store, told=tuple(states), after=last + 1: handover.told(store, told, after))  # type: ignore[misc]  # a lambda's default has no type
+            await self._state.call(partial(handover.published, states=tuple(states), next_offset=last + 1))
 
     async def _step_down(self, reason: str) -> None:
         if self.role == "leader":

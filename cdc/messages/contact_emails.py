@@ -13,8 +13,9 @@ import hashlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from cdc.messages import render_queue, unconfirmed
+from cdc.messages import ledger, outbox, render_queue, unconfirmed
 from cdc.model import ObjectRef
+from cdc.state.objects import line
 from cdc.state.store import Store
 
 
@@ -35,64 +36,51 @@ def mark_of(ref: ObjectRef, email: str) -> bytes:
 
 def note_new(store: Store, ref: ObjectRef, mark: bytes) -> None:
     """The shop has another address than the sink, or (b"") no longer has."""
-    store.db.execute("UPDATE ledger SET email_new = ? WHERE kind = ? AND id = ?", (mark, ref.kind.value, ref.id))
+    ledger.set_new_email(store, ref, mark)
 
 
-def told(store: Store, tried: Iterable[tuple[ObjectRef, int, bytes]]) -> None:
-    """These messages (object, changed_at, mark) are about to be sent: the first address that is stays."""
-    store.db.executemany(
-        "UPDATE ledger SET email = ?, email_at = ? WHERE kind = ? AND id = ? AND email = x''",
-        [(mark, changed_at, ref.kind.value, ref.id) for ref, changed_at, mark in tried if mark],
-    )
+def sent(store: Store, tried: Iterable[tuple[ObjectRef, int, bytes]]) -> None:
+    """These messages (object, changed_at, mark) are about to be sent: the first address that was sent stays."""
+    ledger.first_emails(store, tried)
 
 
-def not_told(store: Store, failed: Iterable[tuple[ObjectRef, int, bytes]]) -> None:
-    """These attempts were surely not taken: an address that nothing else told is not known to the sink."""
+def not_taken(store: Store, failed: Iterable[tuple[ObjectRef, int, bytes]]) -> None:
+    """These attempts were surely not taken: an address that no other message brought is not known to the sink."""
     for ref, changed_at, mark in failed:
-        if mark and _told_at(store, ref) == changed_at and not unconfirmed.is_noted(store, ref):
+        if mark and _sent_at(store, ref) == changed_at and not unconfirmed.is_noted(store, ref):
             forget(store, [ref])
 
 
 def learnt(store: Store, ref: ObjectRef, before: bytes, now: bytes) -> None:
-    """A follower was told that the sink holds ``now``; what waits was rendered for what it took for that until then."""
-    if before != now:
-        _render_again(store, ref, "1")
+    """A follower heard that the sink holds ``now``; what waits was rendered for the address held until then."""
+    if before != now and outbox.take_back_upsert(store, ref):
+        _render_again(store, ref)
 
 
 def refused(store: Store, ref: ObjectRef, changed_at: int, *, is_without_record: bool = False) -> None:
-    """The message was refused; if it was the one that told the address, or there is no record, nothing is held."""
-    if is_without_record or _told_at(store, ref) == changed_at:
+    """The message was refused; if it brought the address, or there is no record, the sink holds no address."""
+    if is_without_record or _sent_at(store, ref) == changed_at:
         forget(store, [ref])
 
 
 def is_missed(store: Store, ref: ObjectRef) -> bool:
     """Of a contact without a record: whether its address was left out because the sink was taken to hold another."""
-    row = store.db.execute(
-        "SELECT email_new <> x'' FROM ledger WHERE kind = ? AND id = ?", (ref.kind.value, ref.id)
-    ).fetchone()
+    row = line(store.db, "ledger", "email_new <> x''", ref)
     return row is not None and bool(row[0])
 
 
-def _told_at(store: Store, ref: ObjectRef) -> int:
-    row = store.db.execute("SELECT email_at FROM ledger WHERE kind = ? AND id = ?", (ref.kind.value, ref.id)).fetchone()
+def _sent_at(store: Store, ref: ObjectRef) -> int:
+    row = line(store.db, "ledger", "email_at", ref)
     return row[0] if row else 0
 
 
 def forget(store: Store, refs: Iterable[ObjectRef]) -> None:
     """These contacts are gone, and so is what was known of their addresses: what waits of them needs its own."""
     for ref in refs:
-        cursor = store.db.execute(
-            "UPDATE ledger SET email = x'', email_at = 0, email_new = x'' WHERE kind = ? AND id = ? AND email <> x''",
-            (ref.kind.value, ref.id),
-        )
-        if cursor.rowcount > 0:
-            _render_again(store, ref, "email = x''")
+        if ledger.forget_email(store, ref) and outbox.take_back_upsert(store, ref, only_without_email=True):
+            _render_again(store, ref)
 
 
-def _render_again(store: Store, ref: ObjectRef, which: str) -> None:
-    """Have the waiting UPSERT rendered anew, if it is such a one."""
-    pair = (ref.kind.value, ref.id)
-    sql = f"DELETE FROM outbox WHERE kind = ?1 AND id = ?2 AND action = 'UPSERT' AND {which}"
-    if store.db.execute(sql, pair).rowcount > 0:
-        store.db.execute("UPDATE ledger SET rendered_hash = x'' WHERE kind = ? AND id = ?", pair)
-        render_queue.mark(store, ref)
+def _render_again(store: Store, ref: ObjectRef) -> None:
+    ledger.forget_rendered(store, ref)
+    render_queue.mark(store, ref)

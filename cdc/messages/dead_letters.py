@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cdc.messages import render_queue
-from cdc.messages.dependencies import key_of
+from cdc.messages import outbox, render_queue
 from cdc.model import Action, Kind, ObjectRef, Urgency
+from cdc.state.objects import OBJECT, line, pair
 from cdc.state.store import Store
 
 RENDER = "render"
@@ -64,9 +64,7 @@ def list_all(store: Store) -> list[DeadLetter]:
 
 def show(store: Store, ref: ObjectRef) -> DeadLetter | None:
     """The object's dead letter, if it has one."""
-    row = store.db.execute(
-        f"SELECT {_COLUMNS} FROM dead_letter WHERE kind = ? AND id = ?", (ref.kind.value, ref.id)
-    ).fetchone()
+    row = line(store.db, "dead_letter", _COLUMNS, ref)
     return _letter(row) if row else None
 
 
@@ -76,27 +74,55 @@ def add(store: Store, letter: DeadLetter) -> None:
         f"INSERT INTO dead_letter ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET"
         " action = excluded.action, changed_at = excluded.changed_at, at_ms = excluded.at_ms,"
         " reason = excluded.reason, detail = excluded.detail, position = excluded.position",
-        (
-            letter.ref.kind.value,
-            letter.ref.id,
-            letter.action.value,
-            letter.changed_at,
-            letter.at_ms,
-            letter.reason,
-            letter.detail,
-            letter.position,
-        ),
+        _cells(letter),
     )
 
 
 def supersede(store: Store, accepted: Sequence[tuple[ObjectRef, int]]) -> None:
-    """These objects' messages were accepted: their older letters and their waits for a parent are over."""
-    for table in ("dead_letter", "orphan"):
-        if store.db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone():
-            store.db.executemany(
-                f"DELETE FROM {table} WHERE kind = ? AND id = ? AND changed_at < ?",
-                [(ref.kind.value, ref.id, changed_at) for ref, changed_at in accepted],
-            )
+    """These objects' messages (object, changed_at) were accepted: their older letters are over."""
+    if store.db.execute("SELECT 1 FROM dead_letter LIMIT 1").fetchone():
+        store.db.executemany(
+            f"DELETE FROM dead_letter WHERE {OBJECT} AND changed_at < ?",
+            [(*pair(ref), changed_at) for ref, changed_at in accepted],
+        )
+
+
+def any_unrendered(store: Store) -> bool:
+    """Whether any object could not be rendered."""
+    return store.db.execute("SELECT 1 FROM dead_letter WHERE reason = ? LIMIT 1", (RENDER,)).fetchone() is not None
+
+
+def rendered(store: Store, ref: ObjectRef) -> None:
+    """The object can be rendered: a letter that says otherwise is over."""
+    store.db.execute(f"DELETE FROM dead_letter WHERE {OBJECT} AND reason = ?", (*pair(ref), RENDER))
+
+
+def not_rendered(store: Store, letter: DeadLetter) -> None:
+    """The object could not be rendered; action and version of an older letter stay."""
+    store.db.execute(
+        f"INSERT INTO dead_letter ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET"
+        " at_ms = excluded.at_ms, reason = excluded.reason, detail = excluded.detail, position = excluded.position",
+        _cells(letter),
+    )
+
+
+def forget_detail(store: Store, ref: ObjectRef) -> None:
+    """The object is gone from the shop: what the receiver said of it may quote its values."""
+    store.db.execute(f"UPDATE dead_letter SET detail = '' WHERE {OBJECT} AND detail <> ''", pair(ref))
+
+
+def replace_delivered(store: Store, ref: ObjectRef, letter: DeadLetter | None) -> None:
+    """What delivery set aside of the object is this, or nothing; a letter of the renderer's stays."""
+    store.db.execute(f"DELETE FROM dead_letter WHERE {OBJECT} AND reason <> ?", (*pair(ref), RENDER))
+    if letter is not None:
+        add(store, letter)
+
+
+def _cells(letter: DeadLetter) -> tuple[object, ...]:
+    return (
+        *pair(letter.ref), letter.action.value, letter.changed_at, letter.at_ms, letter.reason, letter.detail,
+        letter.position,
+    )  # fmt: skip
 
 
 def retry(store: Store, ref: ObjectRef) -> bool:
@@ -113,9 +139,7 @@ def drop(store: Store, ref: ObjectRef, namespace: str) -> str:
     name = ref.external_id(namespace)
     if letter is None or not _remove(store, ref):
         return f"{name}: has no dead letter"
-    row = store.db.execute(
-        "SELECT accepted_at, accepted_delete FROM ledger WHERE kind = ? AND id = ?", (ref.kind.value, ref.id)
-    ).fetchone()
+    row = line(store.db, "ledger", "accepted_at, accepted_delete", ref)
     if letter.action is Action.DELETE:
         lost = "its deletion is not sent; the receiver keeps it"
     elif row and row[0] and not row[1]:
@@ -123,12 +147,12 @@ def drop(store: Store, ref: ObjectRef, namespace: str) -> str:
         lost = f"the receiver keeps its state of {accepted} until the object changes again"
     else:
         lost = "the receiver never gets it unless the object changes again"
-    waiters = store.db.execute("SELECT count(*) FROM outbox WHERE blocked_by = ?", (key_of(ref),)).fetchone()[0]
+    waiters = outbox.count_waiting_for(store, ref)
     return f"{name}: {lost}" + (f"; {waiters} message(s) that refer to it go on waiting" if waiters else "")
 
 
 def _remove(store: Store, ref: ObjectRef) -> bool:
-    cursor = store.db.execute("DELETE FROM dead_letter WHERE kind = ? AND id = ?", (ref.kind.value, ref.id))
+    cursor = store.db.execute(f"DELETE FROM dead_letter WHERE {OBJECT}", pair(ref))
     return cursor.rowcount > 0
 
 

@@ -1,12 +1,22 @@
-"""What was last rendered and last accepted, per object; which properties ever held a value. Never forgotten."""
+"""What was last rendered, sent, answered and accepted, per object. A line is never forgotten.
+
+The module alone writes the table ``ledger``, one verb per thing that happens to an object. Use inside a store
+transaction.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from cdc.model import ObjectRef
+from cdc.messages.property_bits import PropertyBits, pack, unpack
+from cdc.messages.refs import dump_refs
+from cdc.model import Action, ObjectRef
+from cdc.state.objects import OBJECT, as_refs, line, pair
 from cdc.state.store import Store
+
+if TYPE_CHECKING:
+    from cdc.messages.outbox import Entry
 
 MAX_ANSWER: Final = 200
 """Characters kept of an answer: the ledger has a line per object, for ever."""
@@ -15,9 +25,11 @@ MAX_ANSWER: Final = 200
 class LedgerEntry(NamedTuple):
     """One object's line. Times are epoch milliseconds (``_at``: a message's ``changed_at``); 0: never.
 
-    ``rendered_lsn``: the place in the log at which it was last rendered. ``answer``: what the last request with it
-    brought, "" if that was acceptance; ``answered_ms`` before ``sent_ms``: nothing yet. ``email``, ``email_new``: marks
-    of addresses, see contact_emails.py. ``record_id``: the receiver's record of the object, "" if none is known.
+    ``tried_at``: of the newest version that was on the wire. ``delete_on_wire``: a DELETE was sent, and no answer has
+    settled it. ``rendered_lsn``: the position in the log at which the object was last rendered. ``answer``: what the
+    last request with it brought, "" if that was acceptance; ``answered_ms`` before ``sent_ms``: nothing yet.
+    ``email``, ``email_new``: marks of addresses, see contact_emails.py. ``record_id``: the receiver's record of the
+    object, "" if none is known.
     """
 
     rendered_hash: bytes | None = None
@@ -26,6 +38,7 @@ class LedgerEntry(NamedTuple):
     accepted_hash: bytes | None = None
     accepted_at: int = 0
     accepted_delete: bool = False
+    delete_on_wire: bool = False
     tried_at: int = 0
     properties: int = 0
     rendered_lsn: int = 0
@@ -33,121 +46,154 @@ class LedgerEntry(NamedTuple):
     answered_ms: int = 0
     answer: str = ""
     email: bytes = b""
+    email_at: int = 0
     email_new: bytes = b""
     record_id: str = ""
 
 
+_COLUMNS: Final = (
+    "rendered_hash, rendered_at, rendered_delete, accepted_hash, accepted_at, accepted_delete, delete_on_wire,"
+    " tried_at, properties, rendered_lsn, sent_ms, answered_ms, answer, email, email_at, email_new, record_id"
+)
+
+
 class Ledger:
-    """Reads and writes ledger lines for the renderer (delivery writes the accepted side)."""
+    """The renderer's side: what was rendered, and which properties ever held a value."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._bits: dict[str, int] = {name: bit for bit, name in store.db.execute("SELECT bit, name FROM property")}
+        self.bits = PropertyBits(store)
 
     def get(self, ref: ObjectRef) -> LedgerEntry | None:
         """The object's line."""
-        row = self._store.db.execute(
-            "SELECT rendered_hash, rendered_at, rendered_delete, accepted_hash, accepted_at, accepted_delete, tried_at,"
-            " properties, rendered_lsn, sent_ms, answered_ms, answer, email, email_new, record_id"
-            " FROM ledger WHERE kind = ? AND id = ?",
-            (ref.kind.value, ref.id),
-        ).fetchone()
+        row = line(self._store.db, "ledger", _COLUMNS, ref)
         if row is None:
             return None
         return LedgerEntry(
-            row[0],
-            row[1],
-            bool(row[2]),
-            row[3],
-            row[4],
-            bool(row[5]),
-            row[6],
-            int.from_bytes(row[7], "little"),
-            *row[8:],
+            row[0], row[1], bool(row[2]), row[3], row[4], bool(row[5]), bool(row[6]), row[7], unpack(row[8]), *row[9:]
         )
 
     def set_rendered(
         self, ref: ObjectRef, digest: bytes, changed_at: int, *, delete: bool, properties: int, lsn: int = 0
     ) -> None:
-        """Note what was rendered, and at which place; ``properties``: bitmap of names that ever held a value."""
-        packed = properties.to_bytes((properties.bit_length() + 7) // 8, "little")
+        """Note what was rendered, and at which position; ``properties``: bitmap of names that ever held a value."""
         self._store.db.execute(
             "INSERT INTO ledger (kind, id, rendered_hash, rendered_at, rendered_delete, properties,"
             " rendered_lsn) VALUES (?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (kind, id) DO UPDATE SET rendered_hash = excluded.rendered_hash,"
             " rendered_at = excluded.rendered_at, rendered_delete = excluded.rendered_delete,"
             " properties = excluded.properties, rendered_lsn = excluded.rendered_lsn",
-            (ref.kind.value, ref.id, digest, changed_at, int(delete), packed, lsn),
+            (ref.kind.value, ref.id, digest, changed_at, int(delete), pack(properties), lsn),
         )
 
-    def bit(self, name: str) -> int:
-        """The property's bit, as a mask. Names get their bit when first seen, for good."""
-        held = self._bits.get(name)
-        if held is None:
-            held = len(self._bits)
-            self._store.db.execute("INSERT INTO property (bit, name) VALUES (?, ?)", (held, name))
-            self._bits[name] = held
-        return 1 << held
 
-    def names(self, bits: int) -> tuple[str, ...]:
-        """The properties of this bitmap."""
-        return tuple(name for name, bit in self._bits.items() if bits >> bit & 1)
-
-    def reload(self) -> None:
-        """Forget bits of a transaction that was undone."""
-        self._bits = {name: bit for bit, name in self._store.db.execute("SELECT bit, name FROM property")}
-
-    def size(self) -> int:
-        """How many objects were ever rendered."""
-        count: int = self._store.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
-        return count
+# ---------------------------------------------------------------------------------------------------- looking
 
 
 class SentSide(NamedTuple):
-    """What was sent of an object so far. ``accepted_refs``: JSON of what its last accepted version referred to."""
+    """What was sent of an object so far. ``accepted_refs``: JSON of what its last accepted version referred to.
+
+    ``stands``: the receiver holds a version, and nothing has deleted it since.
+    """
 
     record_id: str = ""
     accepted_at: int = 0
     accepted_refs: str = ""
     tried_at: int = 0
+    stands: bool = False
 
 
 _NEVER_SENT: Final = SentSide()
+_STANDS: Final = "accepted_at > 0 AND accepted_delete = 0 AND delete_on_wire = 0"
 
 
 def sent_side(store: Store, ref: ObjectRef) -> SentSide:
     """What was sent of the object; all of it empty if nothing was."""
-    row = store.db.execute(
-        "SELECT record_id, accepted_at, accepted_refs, tried_at FROM ledger WHERE kind = ? AND id = ?",
-        (ref.kind.value, ref.id),
-    ).fetchone()
-    return SentSide(*row) if row is not None else _NEVER_SENT
+    row = line(store.db, "ledger", f"record_id, accepted_at, accepted_refs, tried_at, {_STANDS}", ref)
+    if row is None:
+        return _NEVER_SENT
+    record_id, accepted_at, accepted_refs, tried_at, stands = row
+    return SentSide(record_id, accepted_at, accepted_refs, tried_at, bool(stands))
+
+
+def size(store: Store) -> int:
+    """How many objects were ever rendered; takes a second for millions."""
+    count: int = store.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
+    return count
+
+
+def highest_changed_at(store: Store) -> int:
+    """The highest ``changed_at`` that was ever on the wire, here or at a leader before; 0 if nothing was."""
+    highest: int | None = store.db.execute("SELECT max(max(accepted_at), max(tried_at)) FROM ledger").fetchone()[0]
+    return highest or 0
+
+
+def is_current(store: Store, ref: ObjectRef, changed_at: int) -> bool:
+    """Whether that version is the last one sent, stands as accepted, and was not revoked before."""
+    row = line(store.db, "ledger", "accepted_at, tried_at, accepted_hash", ref)
+    return row is not None and row[:2] == (changed_at, changed_at) and row[2] is not None
+
+
+# -------------------------------------------------------------------------------------- what happens on the wire
+
+
+def on_wire(store: Store, entries: Sequence[Entry], now_ms: int) -> None:
+    """These are about to be sent. From here on an object whose DELETE is on the wire counts as deleted."""
+    store.db.executemany(
+        f"UPDATE ledger SET tried_at = max(tried_at, ?), sent_ms = ? WHERE {OBJECT}",
+        [(entry.changed_at, now_ms, *pair(entry.ref)) for entry in entries],
+    )
+    deleted = [pair(entry.ref) for entry in entries if entry.action is Action.DELETE]
+    if deleted:
+        store.db.executemany(f"UPDATE ledger SET delete_on_wire = 1 WHERE {OBJECT}", deleted)
+
+
+def may_be_on_wire(store: Store, ref: ObjectRef, changed_at: int) -> None:
+    """Another member may send this version at any time."""
+    store.db.execute(f"UPDATE ledger SET tried_at = max(tried_at, ?) WHERE {OBJECT}", (changed_at, *pair(ref)))
+
+
+def accepted(store: Store, entries: Iterable[Entry], now_ms: int) -> None:
+    """The receiver took these; a version older than one accepted before changes nothing."""
+    store.db.executemany(
+        "UPDATE ledger SET accepted_hash = ?, accepted_at = ?, accepted_delete = ?, delete_on_wire = 0,"
+        f" accepted_refs = ?, answered_ms = ?, answer = '' WHERE {OBJECT} AND accepted_at <= ?",
+        [
+            (
+                entry.hash,
+                entry.changed_at,
+                int(entry.action is Action.DELETE),
+                dump_refs(entry.refs) if entry.refs else "",
+                now_ms,
+                *pair(entry.ref),
+                entry.changed_at,
+            )
+            for entry in entries
+        ],
+    )
+
+
+def delete_refused(store: Store, ref: ObjectRef) -> None:
+    """The receiver refused the DELETE: the object stands as it did before."""
+    store.db.execute(f"UPDATE ledger SET delete_on_wire = 0 WHERE {OBJECT}", pair(ref))
+
+
+def revoked(store: Store, ref: ObjectRef) -> None:
+    """It is not accepted after all: nothing may refer to it, and an equal rendering is no repeat."""
+    store.db.execute(f"UPDATE ledger SET accepted_at = 0, accepted_hash = NULL WHERE {OBJECT}", pair(ref))
 
 
 def note_records(store: Store, records: Iterable[tuple[ObjectRef, str]]) -> None:
     """The receiver's records of these objects; "" forgets the record of an object. A deletion keeps the record."""
     store.db.executemany(
         "UPDATE ledger SET record_id = ?1 WHERE kind = ?2 AND id = ?3 AND record_id <> ?1",
-        [(record_id, ref.kind.value, ref.id) for ref, record_id in records],
-    )
-
-
-def forget_hashes(store: Store) -> None:
-    """Have every object that is not deleted count as changed: its next rendering is sent, equal or not."""
-    store.db.execute("UPDATE ledger SET rendered_hash = x'', accepted_hash = NULL WHERE rendered_delete = 0")
-
-
-def note_answers(store: Store, answers: Iterable[tuple[ObjectRef, str]], now_ms: int) -> None:
-    """What the last request with each of these brought, other than acceptance: a short text without values."""
-    store.db.executemany(
-        "UPDATE ledger SET answered_ms = ?, answer = ? WHERE kind = ? AND id = ?",
-        [(now_ms, answer[:MAX_ANSWER], ref.kind.value, ref.id) for ref, answer in answers],
+        [(record_id, *pair(ref)) for ref, record_id in records],
     )
 
 
 def forget_links(store: Store, ref: ObjectRef) -> None:
     """What the object's record was linked to is not known any more: its next message makes all of its links."""
-    store.db.execute("UPDATE ledger SET accepted_refs = '' WHERE kind = ? AND id = ?", (ref.kind.value, ref.id))
+    store.db.execute(f"UPDATE ledger SET accepted_refs = '' WHERE {OBJECT}", pair(ref))
 
 
 def note_stray(store: Store, ref: ObjectRef, record_id: str, now_ms: int) -> None:
@@ -155,6 +201,139 @@ def note_stray(store: Store, ref: ObjectRef, record_id: str, now_ms: int) -> Non
     store.db.execute(
         "INSERT INTO ledger (kind, id, rendered_hash, rendered_at, accepted_at, tried_at, record_id)"
         " VALUES (?1, ?2, x'00', ?3, ?3, ?3, ?4) ON CONFLICT (kind, id) DO UPDATE SET rendered_hash = x'00',"
-        " rendered_delete = 0, accepted_delete = 0, accepted_at = max(accepted_at, 1), record_id = excluded.record_id",
-        (ref.kind.value, ref.id, now_ms, record_id),
+        " rendered_delete = 0, accepted_delete = 0, delete_on_wire = 0, accepted_at = max(accepted_at, 1),"
+        " record_id = excluded.record_id",
+        (*pair(ref), now_ms, record_id),
     )
+
+
+def note_answers(store: Store, answers: Iterable[tuple[ObjectRef, str]], now_ms: int) -> None:
+    """What the last request with each of these brought, other than acceptance: a short text without values."""
+    store.db.executemany(
+        f"UPDATE ledger SET answered_ms = ?, answer = ? WHERE {OBJECT}",
+        [(now_ms, answer[:MAX_ANSWER], *pair(ref)) for ref, answer in answers],
+    )
+
+
+# ------------------------------------------------------------------------------------------------ rendering anew
+
+
+def forget_rendered(store: Store, ref: ObjectRef) -> None:
+    """Whatever is rendered next of the object differs from what was rendered last."""
+    store.db.execute(f"UPDATE ledger SET rendered_hash = x'' WHERE {OBJECT}", pair(ref))
+
+
+def forget_hashes(store: Store) -> None:
+    """Have every object that is not deleted count as changed: its next rendering is sent, equal or not."""
+    store.db.execute("UPDATE ledger SET rendered_hash = x'', accepted_hash = NULL WHERE rendered_delete = 0")
+
+
+# --------------------------------------------------------------------------- marks of emails (contact_emails.py)
+
+
+def first_emails(store: Store, sent: Iterable[tuple[ObjectRef, int, bytes]]) -> None:
+    """Marks of addresses in versions (object, changed_at, mark) that are about to be sent: the first stays."""
+    store.db.executemany(
+        f"UPDATE ledger SET email = ?, email_at = ? WHERE {OBJECT} AND email = x''",
+        [(mark, changed_at, *pair(ref)) for ref, changed_at, mark in sent if mark],
+    )
+
+
+def set_new_email(store: Store, ref: ObjectRef, mark: bytes) -> None:
+    """The mark of the shop's address, where it is another than the sink's; b"" where it no longer is."""
+    store.db.execute(f"UPDATE ledger SET email_new = ? WHERE {OBJECT}", (mark, *pair(ref)))
+
+
+def forget_email(store: Store, ref: ObjectRef) -> bool:
+    """The sink holds no address of the object; whether it was taken to hold one."""
+    cursor = store.db.execute(
+        f"UPDATE ledger SET email = x'', email_at = 0, email_new = x'' WHERE {OBJECT} AND email <> x''", pair(ref)
+    )
+    return cursor.rowcount > 0
+
+
+# ------------------------------------------------------------------------------------- members of one account
+
+
+class AcceptedSide(NamedTuple):
+    """What a leader knows of an object's accepted version, as another member copies it."""
+
+    hash: bytes | None
+    changed_at: int
+    is_deleted: bool
+    refs: str
+    email: bytes
+    email_at: int
+    record_id: str
+
+
+def copy_accepted(store: Store, ref: ObjectRef, side: AcceptedSide) -> None:
+    """Take over the leader's side of the object, which may never have been rendered here."""
+    store.db.execute("INSERT OR IGNORE INTO ledger (kind, id) VALUES (?, ?)", pair(ref))
+    store.db.execute(
+        "UPDATE ledger SET accepted_hash = ?, accepted_at = ?, accepted_delete = ?, delete_on_wire = 0,"
+        " accepted_refs = ?, email = ?, email_at = ?, email_new = CASE WHEN ? THEN email_new ELSE x'' END,"
+        f" record_id = ? WHERE {OBJECT}",
+        (
+            side.hash, side.changed_at, int(side.is_deleted), side.refs, side.email, side.email_at, bool(side.email),
+            side.record_id, *pair(ref),
+        ),
+    )  # fmt: skip
+
+
+def settle_copied(store: Store, ref: ObjectRef, rendered: bytes | None, side: AcceptedSide, properties: int) -> None:
+    """After ``copy_accepted``: what counts as rendered here, and the bitmap of properties that ever held a value.
+
+    Where that is what was accepted, times are those of the accepted version; else they never go back.
+    """
+    is_same, at = rendered == side.hash, side.changed_at
+    store.db.execute(
+        "UPDATE ledger SET rendered_hash = ?, rendered_at = CASE WHEN ? THEN ? ELSE max(rendered_at, ?) END,"
+        f" tried_at = CASE WHEN ? THEN ? ELSE max(tried_at, ?) END, properties = ? WHERE {OBJECT}",
+        (rendered, is_same, at, at, is_same, at, at, pack(properties), *pair(ref)),
+    )
+
+
+def set_rendered_delete(store: Store, ref: ObjectRef, *, is_deleted: bool) -> None:
+    """Whether what counts as rendered is a deletion."""
+    store.db.execute(f"UPDATE ledger SET rendered_delete = ? WHERE {OBJECT}", (is_deleted, *pair(ref)))
+
+
+def take_back_rendered(store: Store, refs: Iterable[ObjectRef]) -> None:
+    """The messages of these objects that waited are dropped, as the receiver holds just that."""
+    store.db.executemany(
+        f"UPDATE ledger SET rendered_at = accepted_at WHERE {OBJECT} AND accepted_at > 0", [pair(ref) for ref in refs]
+    )
+
+
+def raise_rendered_at(store: Store, changed_at: int) -> None:
+    """All messages that wait have this ``changed_at`` from now on (``outbox.raise_changed_at``)."""
+    store.db.execute(
+        "UPDATE ledger SET rendered_at = ? WHERE EXISTS"
+        " (SELECT 1 FROM outbox o WHERE o.kind = ledger.kind AND o.id = ledger.id)",
+        (changed_at,),
+    )
+
+
+def which_stand(store: Store, refs: Sequence[ObjectRef]) -> list[ObjectRef]:
+    """Those of these objects that the receiver holds."""
+    return [ref for ref in refs if sent_side(store, ref).stands]
+
+
+def accepted_side(store: Store, ref: ObjectRef) -> tuple[AcceptedSide, bytes | None, int]:
+    """What others copy of the object; the hash last rendered, and the bitmap of properties that ever held a value."""
+    columns = "accepted_hash, accepted_at, accepted_delete, accepted_refs, email, email_at, record_id"
+    row: tuple[Any, ...] | None = line(store.db, "ledger", f"{columns}, rendered_hash, properties", ref)
+    if row is None:
+        return AcceptedSide(None, 0, False, "", b"", 0, ""), None, 0
+    return AcceptedSide(row[0], row[1], bool(row[2]), *row[3:7]), row[7], unpack(row[8])
+
+
+def waiting_though_accepted(store: Store, deleted: bytes) -> list[ObjectRef]:
+    """Objects whose waiting message is what the receiver holds; ``deleted``: the hash of every DELETE."""
+    rows = store.db.execute(
+        "SELECT o.kind, o.id FROM outbox o JOIN ledger l ON l.kind = o.kind AND l.id = o.id"
+        " WHERE o.hash = l.accepted_hash OR (o.hash = ? AND l.accepted_at = 0)",
+        (deleted,),
+    )
+    return as_refs(rows)

@@ -1,39 +1,22 @@
-"""The outbox's reading side: what may be sent now, what waits and why.
+"""The outbox: each object's newest unsent message. ``seq`` is its place in the order, which a newer version keeps.
 
-An entry is one object's newest unsent message; ``seq`` is its place, which a newer version keeps. The rendering side
-writes entries (render.py), delivery takes them (``ready``, ``mark_tried``) and settles them (settle.py). Use inside a
-store transaction.
+The renderer puts entries in, delivery takes them (``selection.py``) and settles them (``receipts.py``). The module
+alone writes the table ``outbox``. Use inside a store transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from cdc.messages import contact_emails, ledger, render_queue, unconfirmed
-from cdc.messages.dependencies import (
-    HELD_DELETE,
-    OptionalReferences,
-    Waits,
-    block,
-    dump_refs,
-    key_of,
-    parse_key,
-    parse_refs,
-)
-from cdc.model import OBJECT_TYPE, RANK, Action, Kind, ObjectRef, ObjectType, Urgency
+from cdc.messages.refs import HELD_DELETE, dump_refs, key_of
+from cdc.model import OBJECT_TYPE, RANK, Action, Kind, ObjectRef, Urgency
+from cdc.state.objects import OBJECT, as_refs, has, line, pair
 from cdc.state.store import Store
 
 SUSPECT: Final = 3
 """Attempts from which an entry is sent alone: it failed again and again while others were taken."""
-
-PAGE: Final = 400
-"""Entries read at once: two full batches, so that a few waiting ones among them cost no second read."""
-
-MAX_BLOCKED: Final = 250
-"""Entries marked as waiting in one look: some ten ms of the state thread; the next look goes on behind them."""
 
 LONGEST_REST_MS: Final = 900_000
 """No entry is parked for longer: one that seems to be was parked before the clock was set back, and is due."""
@@ -41,15 +24,10 @@ LONGEST_REST_MS: Final = 900_000
 OVERHEAD: Final = 160
 """Bytes a message takes beside its properties: ids, action, time, punctuation."""
 
-_COLUMNS = (
-    "seq, kind, id, urgency, action, changed_at, hash, properties, refs, commit_ms, rendered_ms, attempts, position,"
-    " read_ms, email, only_links, is_backfill"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One message as it waits. ``refs``: whom it is sent with; ``bare``: whom it has to go without.
+    """One message as it waits. ``refs``: the objects it is sent with; ``missing``: those that it is sent without.
 
     ``properties`` is the JSON object as text. Times are epoch milliseconds; ``attempts`` counts those that failed
     through the message's own fault, as far as one can tell. ``email``: mark of the address in it (contact_emails.py).
@@ -71,7 +49,7 @@ class Entry:
     rendered_ms: int
     attempts: int
     position: str
-    bare: tuple[ObjectRef, ...] = ()
+    missing: tuple[ObjectRef, ...] = ()
     read_ms: int = 0
     email: bytes = b""
     record_id: str = ""
@@ -88,185 +66,156 @@ class Entry:
         return len(self.properties) + len(self.refs) * 40 + OVERHEAD
 
 
-@dataclass(slots=True)
-class Ready:
-    """What one look found, oldest first, all of one object type.
+# ---------------------------------------------------------------------------------------------------- rendering
 
-    ``is_full``: no more fits, so waiting for company is pointless. ``has_more``: the look was cut short; look again.
-    ``promoted``: entries of other ranks became live. ``judged_deletes``: who DELETEs wait for was looked up.
+
+class NewMessage(NamedTuple):
+    """A message as the renderer made it. ``properties`` and ``refs`` are JSON; ``email``: see contact_emails.py.
+
+    ``commit_ms``, ``read_ms``, ``rendered_ms``: when its change was committed, read and rendered, epoch milliseconds
+    (0: unknown). ``position``: text of the log position.
     """
 
-    entries: list[Entry] = field(default_factory=list)
-    is_full: bool = False
-    has_more: bool = False
-    promoted: bool = False
-    judged_deletes: bool = False
+    ref: ObjectRef
+    action: Action
+    changed_at: int
+    hash: bytes
+    properties: str
+    refs: str
+    urgency: Urgency
+    commit_ms: int
+    read_ms: int
+    rendered_ms: int
+    position: str
+    email: bytes = b""
 
 
-class Limits(NamedTuple):
-    """How much a batch holds, and what the sink and the moment allow.
-
-    ``skip``: objects in flight or cooling down. ``referred``: objects that messages in flight refer to, which must not
-    be deleted meanwhile. ``deletes``: whether DELETEs are looked at now. ``holds_deletes``: asked once, at the first
-    DELETE met: whether the brake holds them. ``optional``: the references that the sink takes a message without.
-    """
-
-    messages: int
-    size: int
-    skip: Container[ObjectRef] = frozenset()
-    referred: Container[ObjectRef] = frozenset()
-    deletes: bool = True
-    holds_deletes: Callable[[], bool] = lambda: False
-    optional: OptionalReferences = MappingProxyType({})
-
-
-def ready(store: Store, rank: int, now_ms: int, urgency: Urgency, limits: Limits) -> Ready:
-    """What may be sent now of one rank and class, in order of ``seq``; marks what has to wait.
-
-    The first sendable entry decides the object type. An entry that failed alone too often (``SUSPECT``) comes alone.
-    """
-    look = _Look(store, limits, urgency)
-    last = -1
-    while not look.found.is_full and not look.found.has_more:
-        rows = store.db.execute(
-            f"SELECT {_COLUMNS} FROM outbox WHERE rank = ? AND urgency = ? AND blocked_by IS NULL AND seq > ?"
-            " AND not_before_ms NOT BETWEEN ? AND ? ORDER BY seq LIMIT ?",
-            (rank, int(urgency), last, now_ms + 1, now_ms + LONGEST_REST_MS, PAGE),
-        ).fetchall()
-        for row in rows:
-            last = row[0]
-            look.take(row)
-            if look.found.is_full:
-                break
-        look.settle_page()
-        if len(rows) < PAGE:
-            break
-    look.found.promoted = look.waits.promoted
-    return look.found
-
-
-class _Look:
-    """One walk along the ready entries."""
-
-    def __init__(self, store: Store, limits: Limits, urgency: Urgency) -> None:
-        self._store = store
-        self._limits = limits
-        self._is_live = urgency is Urgency.LIVE
-        self.waits = Waits(store, limits.optional)
-        self.found = Ready()
-        self._type: ObjectType | None = None
-        self._bytes = 0
-        self._blocked = 0
-        self._page_blocked: list[tuple[int, str]] = []
-        self._page_deletes = 0
-        self._holds: bool | None = None
-        self._other_types = 0
-        self._has_unconfirmed = unconfirmed.is_any(store)
-
-    def take(self, row: Sequence[Any]) -> None:
-        """Put an entry into the batch, or note why not."""
-        ref = ObjectRef(Kind(row[1]), row[2])
-        if ref in self._limits.skip:
-            return
-        if self._type is not None and ref.object_type is not self._type:
-            self._other_types += 1
-            if self._other_types >= PAGE:
-                self.found.is_full = True  # a batch holds one type, and its next message stands far behind
-            return
-        attempts = row[11]
-        if attempts >= SUSPECT and self.found.entries:
-            self.found.is_full = True
-            return
-        entry = self._judged(row, ref)
-        if entry is None:
-            return
-        if self.found.entries and self._bytes + entry.size > self._limits.size:
-            self.found.is_full = True
-            return
-        self._type = ref.object_type
-        self._bytes += entry.size
-        self.found.entries.append(entry)
-        if len(self.found.entries) >= self._limits.messages or attempts >= SUSPECT:
-            self.found.is_full = True
-
-    def _judged(self, row: Sequence[Any], ref: ObjectRef) -> Entry | None:
+def put(store: Store, message: NewMessage) -> None:
+    """The message takes the place of an older one of its object, with attempts and waits forgotten."""
+    urgency = int(message.urgency)
+    store.db.execute(
+        "INSERT INTO outbox (kind, id, rank, urgency, action, changed_at, hash, properties, refs, commit_ms,"
+        " rendered_ms, position, read_ms, email, is_backfill)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (kind, id) DO UPDATE SET urgency = min(urgency, excluded.urgency), action = excluded.action,"
+        " changed_at = excluded.changed_at, hash = excluded.hash, properties = excluded.properties,"
+        " refs = excluded.refs, commit_ms = excluded.commit_ms, rendered_ms = excluded.rendered_ms,"
+        " position = excluded.position, read_ms = excluded.read_ms, email = excluded.email,"
+        " is_backfill = min(is_backfill, excluded.is_backfill), only_links = 0,"
+        " attempts = 0, not_before_ms = 0, blocked_by = NULL",
         (
-            seq,
-            _,
-            _,
-            urgency,
-            action,
-            changed_at,
-            digest,
-            properties,
-            refs,
-            commit_ms,
-            rendered_ms,
-            attempts,
-            place,
-            read_ms,
-            mail,
-            only_links,
-            is_backfill,
-        ) = row
-        wanted = parse_refs(refs)
-        bare: tuple[ObjectRef, ...] = ()
-        if action == Action.DELETE.value:
-            if not self._limits.deletes or ref in self._limits.referred:
-                return None
-            if self._holds is None:
-                self._holds = self._limits.holds_deletes()
-            if self._holds:
-                self._wait(seq, HELD_DELETE)
-                return None
-            self._page_deletes += 1
-            wanted = ()
-        elif wanted:
-            judged = self.waits.judge(ref.kind, wanted)
-            if judged.blocker is not None:
-                self._wait(seq, key_of(judged.blocker))
-                if self._is_live:
-                    self.waits.promote(judged.blocker)
-                return None
-            wanted, bare = judged.refs, judged.bare
-        sent = ledger.sent_side(self._store, ref)
-        if bare and sent.tried_at >= changed_at:
-            # the same changed_at must mean the same message, and this one would lack what it had before
-            render_queue.mark(self._store, ref, force=True)
-            return None
-        linked = parse_refs(sent.accepted_refs)
-        return Entry(
-            ref, seq, Action(action), changed_at, digest, properties, wanted, Urgency(urgency), commit_ms, rendered_ms,
-            attempts, place, bare, read_ms, mail, sent.record_id, sent.accepted_at > 0, linked,
-            self._records((*wanted, *linked)), bool(only_links), bool(is_backfill),
-            self._has_unconfirmed and unconfirmed.is_noted(self._store, ref),
-        )  # fmt: skip
+            *pair(message.ref), RANK[message.ref.object_type], urgency, message.action.value, message.changed_at,
+            message.hash, message.properties, message.refs, message.commit_ms, message.rendered_ms, message.position,
+            message.read_ms, message.email, int(message.urgency is Urgency.HISTORY),
+        ),
+    )  # fmt: skip
 
-    def _records(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, str]:
-        return {ref: record_id for ref in refs if (record_id := self.waits.record_of(ref))}
 
-    def _wait(self, seq: int, key: str) -> None:
-        self._page_blocked.append((seq, key))
+def take_back(store: Store, ref: ObjectRef) -> None:
+    """Nothing needs to be sent of the object any more."""
+    store.db.execute(f"DELETE FROM outbox WHERE {OBJECT}", pair(ref))
 
-    def settle_page(self) -> None:
-        """Write down who waits, and take back DELETEs that somebody still refers to."""
-        if self._page_deletes:
-            deletes = {entry.ref: entry for entry in self.found.entries if entry.action is Action.DELETE}
-            blockers = self.waits.delete_blockers(deletes)
-            if blockers:
-                self._page_blocked += [(deletes[ref].seq, key_of(by)) for ref, by in blockers.items()]
-                self.found.entries = [entry for entry in self.found.entries if entry.ref not in blockers]
-                self.found.is_full = False
-                self.found.has_more = True
-                self._type = self.found.entries[0].ref.object_type if self.found.entries else None
-            self._page_deletes = 0
-            self.found.judged_deletes = True
-        if self._page_blocked:
-            block(self._store, self._page_blocked)
-            self._blocked += len(self._page_blocked)
-            self._page_blocked = []
-            if self._blocked >= MAX_BLOCKED and not self.found.is_full:
-                self.found.has_more = True
+
+def take_back_version(store: Store, ref: ObjectRef, digest: bytes | None) -> None:
+    """The version with this hash needs not be sent any more; another one stays."""
+    store.db.execute(f"DELETE FROM outbox WHERE {OBJECT} AND hash = ?", (*pair(ref), digest))
+
+
+def take_back_upsert(store: Store, ref: ObjectRef, *, only_without_email: bool = False) -> bool:
+    """The waiting UPSERT is to be rendered anew, if it has no address or none is asked for; whether there was one."""
+    condition = " AND email = x''" if only_without_email else ""
+    cursor = store.db.execute(f"DELETE FROM outbox WHERE {OBJECT} AND action = 'UPSERT'{condition}", pair(ref))
+    return cursor.rowcount > 0
+
+
+# ------------------------------------------------------------------------------------------------------ sending
+
+
+def replace_refs(store: Store, entry: Entry) -> None:
+    """A repeated attempt must be the identical message, whatever has come of its references meanwhile."""
+    store.db.execute("UPDATE outbox SET refs = ? WHERE seq = ?", (dump_refs(entry.refs), entry.seq))
+
+
+class Retry(NamedTuple):
+    """An entry to be tried again at ``at_ms`` (epoch milliseconds); ``alone``: not in a batch with others any more.
+
+    ``only_links``: its properties were written, so that only the linking is to be repeated.
+    """
+
+    entry: Entry
+    at_ms: int
+    alone: bool = False
+    only_links: bool = False
+
+
+_SAME: Final = "seq = ? AND kind = ? AND id = ? AND changed_at = ?"
+"""Finds the version that was sent: ``seq`` alone is not enough, as SQLite may give it out again."""
+
+
+def _identity(entry: Entry) -> tuple[int, str, int | str, int]:
+    return entry.seq, *pair(entry.ref), entry.changed_at
+
+
+def retry_later(store: Store, retries: Iterable[Retry]) -> None:
+    """These were not taken, or not wholly: they stay, unless a newer version has replaced them."""
+    store.db.executemany(
+        f"UPDATE outbox SET attempts = CASE WHEN ? THEN max(attempts + 1, {SUSPECT}) ELSE attempts + 1 END,"
+        f" not_before_ms = ?, only_links = max(only_links, ?) WHERE {_SAME}",
+        [(retry.alone, retry.at_ms, retry.only_links, *_identity(retry.entry)) for retry in retries],
+    )
+
+
+def remove(store: Store, entries: Iterable[Entry]) -> None:
+    """These are settled; a version that came since stays."""
+    store.db.executemany(f"DELETE FROM outbox WHERE {_SAME}", [_identity(entry) for entry in entries])
+
+
+# ------------------------------------------------------------------------------------------------------ waiting
+
+
+def block(store: Store, pairs: Iterable[tuple[int, str]]) -> None:
+    """Let entries wait: (seq, key of the blocker)."""
+    store.db.executemany("UPDATE outbox SET blocked_by = ? WHERE seq = ?", [(key, seq) for seq, key in pairs])
+
+
+def free(store: Store, refs: Iterable[ObjectRef]) -> int:
+    """Set free what waits for these objects, to be looked at anew. Returns how many entries that was."""
+    before = store.db.total_changes
+    store.db.executemany("UPDATE outbox SET blocked_by = NULL WHERE blocked_by = ?", [(key_of(ref),) for ref in refs])
+    return store.db.total_changes - before
+
+
+def release_deletes(store: Store) -> None:
+    """Let all DELETEs go that the circuit breaker holds."""
+    store.db.execute("UPDATE outbox SET blocked_by = NULL WHERE blocked_by = ?", (HELD_DELETE,))
+
+
+def promote(store: Store, ref: ObjectRef) -> None:
+    """A live entry waits for this one: it goes with the live ones."""
+    store.db.execute(f"UPDATE outbox SET urgency = 0 WHERE {OBJECT}", pair(ref))
+
+
+def raise_changed_at(store: Store, changed_at: int) -> None:
+    """Another member sent until now: all entries are newer than what it sent, and are tried at once."""
+    store.db.execute("UPDATE outbox SET changed_at = ?, attempts = 0, not_before_ms = 0", (changed_at,))
+
+
+# ------------------------------------------------------------------------------------------------------ looking
+
+
+def is_any(store: Store) -> bool:
+    """Whether anything waits to be sent."""
+    return store.db.execute("SELECT 1 FROM outbox LIMIT 1").fetchone() is not None
+
+
+def is_pending(store: Store, ref: ObjectRef) -> bool:
+    """Whether a message of the object waits to be sent."""
+    return has(store.db, "outbox", ref)
+
+
+def pending(store: Store, ref: ObjectRef, columns: str) -> tuple[Any, ...] | None:
+    """These columns of the object's entry; None if it has none."""
+    return line(store.db, "outbox", columns, ref)
 
 
 def next_due_ms(store: Store, rank: int, now_ms: int) -> int | None:
@@ -296,82 +245,6 @@ def is_going(store: Store, rank: int, urgency: Urgency) -> bool:
     return row is not None
 
 
-def mark_tried(store: Store, entries: Sequence[Entry], now_ms: int = 0) -> None:
-    """Note, before the request leaves, what will have been on the wire and who goes without a reference.
-
-    From here on an object whose DELETE is on the wire counts as deleted: nothing may refer to it until it comes anew.
-    """
-    store.db.executemany(
-        "UPDATE ledger SET tried_at = max(tried_at, ?), sent_ms = ? WHERE kind = ? AND id = ?",
-        [(entry.changed_at, now_ms, entry.ref.kind.value, entry.ref.id) for entry in entries],
-    )
-    contact_emails.told(store, [(entry.ref, entry.changed_at, entry.email) for entry in entries])
-    deleted = [(entry.ref.kind.value, entry.ref.id) for entry in entries if entry.action is Action.DELETE]
-    if deleted:
-        store.db.executemany("UPDATE ledger SET accepted_delete = 1 WHERE kind = ? AND id = ?", deleted)
-    for entry in entries:
-        if entry.bare:
-            # a repeated attempt must be the identical message, whoever has come meanwhile
-            store.db.execute("UPDATE outbox SET refs = ? WHERE seq = ?", (dump_refs(entry.refs), entry.seq))
-            store.db.executemany(
-                "INSERT OR IGNORE INTO bare_link (ref_kind, ref_id, kind, id) VALUES (?, ?, ?, ?)",
-                [(other.kind.value, other.id, entry.ref.kind.value, entry.ref.id) for other in entry.bare],
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """One entry that cannot be sent now, and why."""
-
-    ref: ObjectRef
-    action: Action
-    cause: str
-    rendered_ms: int
-    attempts: int
-
-
-def waiting(store: Store, limit: int = 100) -> list[Waiting]:
-    """Entries that wait for another object, are held by the brake, or are parked; the oldest first."""
-    rows = store.db.execute(
-        "SELECT kind, id, action, blocked_by, rendered_ms, attempts FROM outbox WHERE blocked_by IS NOT NULL"
-        " ORDER BY seq LIMIT ?",
-        (limit,),
-    ).fetchall()
-    found = [
-        Waiting(ObjectRef(Kind(kind), key), Action(action), cause_of(store, action, blocked_by), rendered_ms, attempts)
-        for kind, key, action, blocked_by, rendered_ms, attempts in rows
-    ]
-    parked = store.db.execute(
-        "SELECT kind, id, action, rendered_ms, attempts FROM outbox WHERE blocked_by IS NULL AND attempts > 0"
-        " ORDER BY seq LIMIT ?",
-        (limit - len(found),),
-    )
-    for kind, key, action, rendered_ms, attempts in parked:
-        cause = f"parked after {attempts} failed attempts" if attempts >= SUSPECT else "to be tried again"
-        found.append(Waiting(ObjectRef(Kind(kind), key), Action(action), cause, rendered_ms, attempts))
-    return found
-
-
-def cause_of(store: Store, action: str, blocked_by: str) -> str:
-    """In words what an entry waits for."""
-    ref = parse_key(blocked_by)
-    if ref is None:
-        return "held by the brake on deletions; `magento-cdc deletes release` lets them go"
-    name = f"{ref.kind.value}-{ref.id}"
-    if action == Action.DELETE.value:
-        return f"{name} still refers to it and has a message pending"
-    pair = (ref.kind.value, ref.id)
-    for table, text in (
-        ("outbox", "which is not accepted yet"),
-        ("render_queue", "which is to be rendered"),
-        ("orphan", "which was refused because of what it refers to"),
-        ("dead_letter", "which is a dead letter"),
-    ):
-        if store.db.execute(f"SELECT 1 FROM {table} WHERE kind = ? AND id = ?", pair).fetchone():
-            return f"waits for {name}, {text}"
-    return f"waits for {name}, which was never accepted"
-
-
 def counts(store: Store) -> dict[str, object]:
     """What is pending: ``pending`` (object type → ``live``/``history`` → messages), ``total``, ``blocked``, ``held``.
 
@@ -397,4 +270,27 @@ def counts(store: Store) -> dict[str, object]:
 def held_deletes(store: Store) -> int:
     """How many DELETEs the brake holds."""
     count: int = store.db.execute("SELECT count(*) FROM outbox WHERE blocked_by = ?", (HELD_DELETE,)).fetchone()[0]
+    return count
+
+
+def deletes_rendered_since(store: Store, rendered_ms: int, at_most: int) -> int:
+    """How many DELETEs were rendered since then (epoch milliseconds) and wait, counted up to ``at_most``."""
+    count: int = store.db.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE action = 'DELETE' AND rendered_ms > ? LIMIT ?)",
+        (rendered_ms, at_most),
+    ).fetchone()[0]
+    return count
+
+
+def list_held_deletes(store: Store, limit: int) -> list[ObjectRef]:
+    """The objects whose deletion the circuit breaker holds, the oldest first."""
+    rows = store.db.execute(
+        "SELECT kind, id FROM outbox WHERE blocked_by = ? ORDER BY seq LIMIT ?", (HELD_DELETE, limit)
+    )
+    return as_refs(rows)
+
+
+def count_waiting_for(store: Store, ref: ObjectRef) -> int:
+    """How many entries wait for this object."""
+    count: int = store.db.execute("SELECT count(*) FROM outbox WHERE blocked_by = ?", (key_of(ref),)).fetchone()[0]
     return count

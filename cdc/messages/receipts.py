@@ -10,9 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cdc.messages import contact_emails, dead_letters, ledger, unconfirmed
-from cdc.messages.dependencies import dump_refs, free, link_again
-from cdc.messages.outbox import SUSPECT, Entry
+from cdc.messages import (
+    contact_emails,
+    dead_letters,
+    ledger,
+    outbox,
+    sent_without_reference,
+    unconfirmed,
+    waiting_for_parent,
+)
+from cdc.messages.outbox import Entry
 from cdc.model import Action, ObjectRef, Outcome
 from cdc.state.store import Store
 
@@ -51,7 +58,7 @@ class SettleResult:
 def settle(
     store: Store, settlements: Sequence[Settlement], now_ms: int, *, unknown_resend_ms: int = 120_000
 ) -> SettleResult:
-    """Write down the outcomes of one batch. ``unknown_resend_ms``: see unknown.py."""
+    """Write down the outcomes of one batch. ``unknown_resend_ms``: see unconfirmed.py."""
     accepted = [s.entry for s in settlements if s.outcome is Outcome.ACCEPTED]
     rejected = [s for s in settlements if s.outcome is Outcome.REJECTED]
     retried = [s for s in settlements if s.outcome in (Outcome.RETRY, Outcome.WRITTEN)]
@@ -59,7 +66,9 @@ def settle(
     if accepted:
         _accept(store, accepted, now_ms)
         unconfirmed.accepted(store, [entry.ref for entry in accepted], now_ms + unknown_resend_ms)
-        result.to_render = link_again(store, [e.ref for e in accepted if e.action is Action.UPSERT])
+        result.to_render = sent_without_reference.link_again(
+            store, [e.ref for e in accepted if e.action is Action.UPSERT]
+        )
     for settlement in rejected:
         entry = settlement.entry
         dead_letters.add(
@@ -69,22 +78,17 @@ def settle(
             ),
         )
         contact_emails.refused(store, entry.ref, entry.changed_at)
-        if entry.action is Action.DELETE:  # it was taken for deleted while it was on the wire (mark_tried)
-            store.db.execute(
-                "UPDATE ledger SET accepted_delete = (accepted_hash IS ?) WHERE kind = ? AND id = ?",
-                (entry.hash, entry.ref.kind.value, entry.ref.id),
-            )
-    if retried:
-        store.db.executemany(
-            f"UPDATE outbox SET attempts = CASE WHEN ? THEN max(attempts + 1, {SUSPECT}) ELSE attempts + 1 END,"
-            f" not_before_ms = ?, only_links = max(only_links, ?) WHERE {_SAME}",
-            [(s.park, s.retry_at_ms, s.outcome is Outcome.WRITTEN, *_identity(s.entry)) for s in retried],
-        )
+        if entry.action is Action.DELETE:
+            ledger.delete_refused(store, entry.ref)
+    outbox.retry_later(
+        store,
+        [outbox.Retry(s.entry, s.retry_at_ms, s.park, only_links=s.outcome is Outcome.WRITTEN) for s in retried],
+    )
     ledger.note_records(store, [(s.entry.ref, s.record_id) for s in settlements if s.record_id or s.is_record_gone])
     ledger.note_answers(store, [(s.entry.ref, _answer(s)) for s in (*rejected, *retried)], now_ms)
     done: list[ObjectRef] = [e.ref for e in accepted] + [s.entry.ref for s in rejected]
-    _remove(store, accepted + [s.entry for s in rejected])
-    result.freed = free(store, done)
+    outbox.remove(store, accepted + [s.entry for s in rejected])
+    result.freed = outbox.free(store, done)
     return result
 
 
@@ -93,34 +97,9 @@ def _answer(settlement: Settlement) -> str:
     return f"{settlement.outcome.value}: {settlement.reason}" if settlement.reason else settlement.outcome.value
 
 
-_SAME = "seq = ? AND kind = ? AND id = ? AND changed_at = ?"  # seq alone is not enough: SQLite may give it out again
-
-
-def _identity(entry: Entry) -> tuple[int, str, int | str, int]:
-    return entry.seq, entry.ref.kind.value, entry.ref.id, entry.changed_at
-
-
-def _remove(store: Store, entries: Sequence[Entry]) -> None:
-    store.db.executemany(f"DELETE FROM outbox WHERE {_SAME}", [_identity(entry) for entry in entries])
-
-
 def _accept(store: Store, entries: Sequence[Entry], now_ms: int) -> None:
-    store.db.executemany(
-        "UPDATE ledger SET accepted_hash = ?, accepted_at = ?, accepted_delete = ?, accepted_refs = ?,"
-        " answered_ms = ?, answer = '' WHERE kind = ? AND id = ? AND accepted_at <= ?",
-        [
-            (
-                entry.hash,
-                entry.changed_at,
-                int(entry.action is Action.DELETE),
-                dump_refs(entry.refs) if entry.refs else "",
-                now_ms,
-                entry.ref.kind.value,
-                entry.ref.id,
-                entry.changed_at,
-            )
-            for entry in entries
-        ],
-    )
+    ledger.accepted(store, entries, now_ms)
     contact_emails.forget(store, [entry.ref for entry in entries if entry.action is Action.DELETE])
-    dead_letters.supersede(store, [(entry.ref, entry.changed_at) for entry in entries])
+    accepted = [(entry.ref, entry.changed_at) for entry in entries]
+    dead_letters.supersede(store, accepted)
+    waiting_for_parent.supersede(store, accepted)

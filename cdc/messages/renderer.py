@@ -16,10 +16,10 @@ import orjson
 import structlog
 
 from cdc.errors import RenderError
-from cdc.messages import unconfirmed
-from cdc.messages.contact_emails import EmailRule, mark_of, note_new, told
+from cdc.messages import contact_emails, dead_letters, ledger, outbox, unconfirmed, waiting_for_parent
+from cdc.messages.contact_emails import EmailRule, mark_of
 from cdc.messages.ledger import Ledger, LedgerEntry
-from cdc.model import RANK, Action, Kind, ObjectRef, ObjectType, Rendered, Urgency
+from cdc.model import Action, Kind, ObjectRef, ObjectType, Rendered, Urgency
 from cdc.protocols import Clock, Mapper, RowReader
 from cdc.state.store import Store
 
@@ -64,9 +64,7 @@ class Renderer:
         self._clock = clock
         self.ledger = Ledger(store)
         self.minimum_changed_at = store.meta.minimum_changed_at
-        self._has_letters = bool(
-            store.db.execute("SELECT 1 FROM dead_letter WHERE reason = 'render' LIMIT 1").fetchone()
-        )
+        self._has_letters = dead_letters.any_unrendered(store)
         """Whether any object could not be rendered: one that now can be loses its dead letter."""
         self.is_following = False
         """Whether another member sends: then whatever waits here may be on the wire there."""
@@ -82,7 +80,7 @@ class Renderer:
 
     def reread(self) -> None:
         """A transaction was undone: forget what memory holds of it."""
-        self.ledger.reload()
+        self.ledger.bits.reread()
         self.minimum_changed_at = self._store.meta.minimum_changed_at
 
     def raise_minimum_changed_at(self, minimum_changed_at: int) -> None:
@@ -106,9 +104,7 @@ class Renderer:
             return []
         held = self.ledger.get(ref)
         if self._has_letters:
-            self._store.db.execute(
-                "DELETE FROM dead_letter WHERE kind = ? AND id = ? AND reason = 'render'", (ref.kind.value, ref.id)
-            )
+            dead_letters.rendered(self._store, ref)
         if made is None:
             self._vanish(ref, held, cause)
             return []
@@ -152,7 +148,7 @@ class Renderer:
         """Values as sent: an empty one goes along only if that property ever held something."""
         properties = {}
         for name, value in made.properties.items():
-            bit = self.ledger.bit(name)
+            bit = self.ledger.bits.mask(name)
             if value:
                 ever |= bit
             elif not ever & bit:
@@ -172,7 +168,7 @@ class Renderer:
         is_other = held.email not in (b"", mark)
         new = mark if is_other else b""
         if new != held.email_new:
-            note_new(self._store, ref, new)
+            contact_emails.note_new(self._store, ref, new)
             if new and not self.is_following:
                 action = "left_out" if rule.leave_out else "sent"
                 log.warning(
@@ -246,28 +242,23 @@ class Renderer:
 
     def _may_be_tried(self, ref: ObjectRef, changed_at: int, email: bytes = b"") -> None:
         if self.is_following:
-            told(self._store, [(ref, changed_at, email)])
-            self._store.db.execute(
-                "UPDATE ledger SET tried_at = max(tried_at, ?) WHERE kind = ? AND id = ?",
-                (changed_at, ref.kind.value, ref.id),
-            )
+            contact_emails.sent(self._store, [(ref, changed_at, email)])
+            ledger.may_be_on_wire(self._store, ref, changed_at)
 
     def _set_deleted(self, ref: ObjectRef, changed_at: int, held: LedgerEntry, cause: RenderRequest) -> None:
         self.ledger.set_rendered(ref, DELETED, changed_at, delete=True, properties=held.properties, lsn=cause.lsn)
 
     def _forget(self, ref: ObjectRef) -> None:
         """What the receiver said of an object that is gone may quote its values; the DELETE overwrites its message."""
-        for table in ("dead_letter", "orphan"):
-            self._store.db.execute(
-                f"UPDATE {table} SET detail = '' WHERE kind = ? AND id = ? AND detail <> ''", (ref.kind.value, ref.id)
-            )
+        dead_letters.forget_detail(self._store, ref)
+        waiting_for_parent.forget_detail(self._store, ref)
 
     def _changed_at(self, held: LedgerEntry, cause: RenderRequest) -> int:
         commit_ms = cause.commit_ms or self._clock.now_ms()
         return max(commit_ms, held.rendered_at + 1, self.minimum_changed_at)
 
     def _take_back(self, ref: ObjectRef) -> None:
-        self._store.db.execute("DELETE FROM outbox WHERE kind = ? AND id = ?", (ref.kind.value, ref.id))
+        outbox.take_back(self._store, ref)
 
     def _enqueue(
         self,
@@ -281,38 +272,19 @@ class Renderer:
         email: bytes = b"",
     ) -> None:
         now_ms = self._clock.now_ms()
-        self._store.db.execute(
-            "INSERT INTO outbox (kind, id, rank, urgency, action, changed_at, hash, properties, refs, commit_ms,"
-            " rendered_ms, position, read_ms, email, is_backfill)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (kind, id) DO UPDATE SET urgency = min(urgency, excluded.urgency), action = excluded.action,"
-            " changed_at = excluded.changed_at, hash = excluded.hash, properties = excluded.properties,"
-            " refs = excluded.refs, commit_ms = excluded.commit_ms, rendered_ms = excluded.rendered_ms,"
-            " position = excluded.position, read_ms = excluded.read_ms, email = excluded.email,"
-            " is_backfill = min(is_backfill, excluded.is_backfill), only_links = 0,"
-            " attempts = 0, not_before_ms = 0, blocked_by = NULL",
-            (ref.kind.value, ref.id, RANK[ref.object_type], int(cause.urgency), action.value, changed_at, digest,
-             properties, refs, cause.commit_ms or now_ms, now_ms, cause.position, cause.read_ms, email,
-             int(cause.urgency is Urgency.HISTORY)),
+        message = outbox.NewMessage(
+            ref, action, changed_at, digest, properties, refs, cause.urgency, cause.commit_ms or now_ms, cause.read_ms,
+            now_ms, cause.position, email,
         )  # fmt: skip
+        outbox.put(self._store, message)
         self.enqueued += 1
 
     def _set_aside(self, ref: ObjectRef, cause: RenderRequest, reason: str) -> None:
         """Dead-letter the object: what waits of it is older than what could not be rendered, and stays."""
         held = self.ledger.get(ref) or _EMPTY
         self._has_letters = True
-        self._store.db.execute(
-            "INSERT INTO dead_letter (kind, id, action, changed_at, at_ms, reason, detail, position)"
-            " VALUES (?, ?, ?, ?, ?, 'render', ?, ?) ON CONFLICT (kind, id) DO UPDATE SET at_ms = excluded.at_ms,"
-            " reason = excluded.reason, detail = excluded.detail, position = excluded.position",
-            (
-                ref.kind.value,
-                ref.id,
-                Action.UPSERT.value,
-                held.rendered_at,
-                self._clock.now_ms(),
-                reason,
-                cause.position,
-            ),
+        letter = dead_letters.DeadLetter(
+            ref, Action.UPSERT, held.rendered_at, self._clock.now_ms(), dead_letters.RENDER, reason, cause.position
         )
+        dead_letters.not_rendered(self._store, letter)
         log.error("render_dead_letter", object=f"{ref.kind}-{ref.id}", reason=reason, position=cause.position)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from cdc.messages import dead_letters, outbox, render_queue
-from cdc.messages.dependencies import HELD_DELETE
+from cdc.messages import dead_letters, outbox, render_queue, unconfirmed, waiting, waiting_for_parent
 from cdc.messages.ledger import Ledger, LedgerEntry
+from cdc.messages.refs import HELD_DELETE
 from cdc.model import Action, ObjectRef, Row, Value
 from cdc.replica.rows import ReplicaRows, Stored, TableRows
 from cdc.state.store import Store
@@ -88,11 +88,8 @@ class Trail:
 def trail(store: Store, ref: ObjectRef, now_ms: int) -> Trail:
     """Look an object up."""
     held = Ledger(store).get(ref)
-    row = store.db.execute(
-        "SELECT action, changed_at, properties, refs, position, rendered_ms, attempts, not_before_ms, blocked_by"
-        " FROM outbox WHERE kind = ? AND id = ?",
-        (ref.kind.value, ref.id),
-    ).fetchone()
+    columns = "action, changed_at, properties, refs, position, rendered_ms, attempts, not_before_ms, blocked_by"
+    row = outbox.pending(store, ref, columns)
     pending = Pending(Action(row[0]), *row[1:]) if row else None
     found = [*_unrendered(store, ref), *_set_aside(store, ref)]
     if pending is not None:
@@ -115,19 +112,17 @@ def _set_aside(store: Store, ref: ObjectRef) -> Iterator[Whereabouts]:
     letter = dead_letters.show(store, ref)
     if letter is not None:
         yield Whereabouts("dead letter", f"{letter.reason}: {letter.detail}" if letter.detail else letter.reason)
-    orphan = store.db.execute(
-        "SELECT reason FROM orphan WHERE kind = ? AND id = ?", (ref.kind.value, ref.id)
-    ).fetchone()
-    if orphan:
-        yield Whereabouts("waits for its parent", f"refused with {orphan[0]}; rendered afresh once the parent is known")
-    late = store.db.execute("SELECT due_ms FROM unknown WHERE kind = ? AND id = ?", (ref.kind.value, ref.id)).fetchone()
-    if late:
+    waits = waiting_for_parent.get(store, ref)
+    if waits is not None:
+        reason = waits[2]
+        yield Whereabouts("waits for its parent", f"refused with {reason}; rendered afresh once the parent is known")
+    if unconfirmed.is_noted(store, ref):
         yield Whereabouts("sent once more later", "an attempt got no answer and may still land over a newer version")
 
 
 def _pending(store: Store, ref: ObjectRef, pending: Pending, held: LedgerEntry | None, now_ms: int) -> Whereabouts:
     if pending.blocked_by is not None:
-        cause = outbox.cause_of(store, pending.action.value, pending.blocked_by)
+        cause = waiting.cause_of(store, pending.action.value, pending.blocked_by)
         return Whereabouts("held by the brake" if pending.blocked_by == HELD_DELETE else "waiting", cause)
     if held is not None and held.tried_at >= pending.changed_at and held.answered_ms < held.sent_ms:
         return Whereabouts("in flight", "sent, no answer yet; or the process ended before it came")

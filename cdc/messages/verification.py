@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from cdc.errors import RenderError
 from cdc.messages import ledger, render_queue
-from cdc.messages.dependencies import parse_refs
 from cdc.messages.ledger import Ledger
+from cdc.messages.refs import parse_refs
 from cdc.model import (
     Action,
     Comparison,
@@ -26,6 +26,7 @@ from cdc.model import (
     parse_external_id,
 )
 from cdc.protocols import Mapper, RowReader
+from cdc.state.objects import has
 from cdc.state.store import Store
 
 
@@ -51,7 +52,7 @@ class Expected:
         first = after if after is not None else "" if kind is Kind.GUEST else -1
         found = self._store.db.execute(
             "SELECT id FROM ledger WHERE kind = ? AND id > ? AND accepted_at > 0 AND accepted_delete = 0"
-            " ORDER BY id LIMIT ?",
+            " AND delete_on_wire = 0 ORDER BY id LIMIT ?",
             (kind.value, first, limit),
         ).fetchall()
         messages = [self._message(ObjectRef(kind, object_id)) for (object_id,) in found]
@@ -80,7 +81,7 @@ class Expected:
             return None
         if made is None:
             return None
-        ever = set(self._ledger.names(held.properties))
+        ever = set(self._ledger.bits.names(held.properties))
         sent = ledger.sent_side(self._store, ref)
         references = tuple(self._reference(other) for other in parse_refs(sent.accepted_refs))
         return Message(
@@ -100,11 +101,7 @@ class Expected:
         return Reference(ref.object_type, ref.external_id(self._namespace), record_id)
 
     def _is_pending(self, ref: ObjectRef) -> bool:
-        pair = (ref.kind.value, ref.id)
-        return any(
-            self._store.db.execute(f"SELECT 1 FROM {table} WHERE kind = ? AND id = ?", pair).fetchone()
-            for table in ("outbox", "dirty", "dead_letter")
-        )
+        return any(has(self._store.db, table, ref) for table in ("outbox", "render_queue", "dead_letter"))
 
     def extras(self, keys: Iterable[tuple[str, str]]) -> list[Comparison]:
         """Of keys and record ids that the receiver listed: those of our namespace that no object of the shop has."""

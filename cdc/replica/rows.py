@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from cdc.model import Row, TableSpec, Value
 from cdc.state.schema import quoted, stored_columns, table_name
+from cdc.state.store import Store
 
 T = TypeVar("T")
 
@@ -117,8 +118,8 @@ class TableRows:
 class ReplicaRows:
     """``RowReader`` over the replica."""
 
-    def __init__(self, db: sqlite3.Connection, specs: Sequence[TableSpec]) -> None:
-        self.tables = {spec.name: TableRows(db, spec) for spec in specs}
+    def __init__(self, store: Store, specs: Sequence[TableSpec]) -> None:
+        self.tables = {spec.name: TableRows(store.db, spec) for spec in specs}
         self._references: dict[str, Any] = {}
 
     def listen(self, listener: RowListener) -> None:

@@ -1,29 +1,31 @@
 """The state file's tables. Everything that must change together lies in this one SQLite file.
 
-``r_<table>``: one per mapped table, the mapped columns plus ``lsn`` (see positions.py). The others are fixed:
+``r_<table>``: one per mapped table, the mapped columns plus ``lsn`` (see positions.py). The others are fixed. Each is
+written by one module alone (tests/unit/state/test_writers.py lists them):
 
-========== ==============================================================================================
-meta       single values: schema version, position, LSN base, mapping version (JSON text)
-tombstone  deleted keys with their LSNs, while a chunk may still bring an older row
-load       per mapped table: how far the first load has come
-reload     tables that are read again, as their rows changed without row events: from which place on, and why
-found      objects that such a read found changed; rendered when all of it is through
-shape      tables' columns, each from a place in the log on
-dirty      objects to be rendered later: waiting for a pull, for a place in the log, or for their turn
-sweep      bulk touches being worked off in slices
-ledger     per object: what was last rendered, sent, answered and accepted; never forgotten
-property   bit numbers of property names, for the ledger's "ever non-empty" bitmap
-outbox     the newest unsent message of an object; ``seq`` is its place in the order
-bare_link  who was sent without a reference because that object is dead-lettered
-dead_letter messages set aside for good, with their reason
-prepared   changes of XA transactions that are neither committed nor rolled back yet, by id and place of their PREPARE
-unread     keys of rows that the log told only in part: to be read from the server
-unknown    objects with an attempt whose outcome is unknown: to be sent once more after their next acceptance
-unpublished what a leader of members has yet to tell the others
-bad_record records of topics that could not be understood, with their reason
-relay_queue what the relay has yet to publish; ``seq`` is its place in the order, never given twice
-orphan     accepted and later refused because what they refer to was not known yet; rendered again once it is
-========== ==============================================================================================
+====================== ========================================================================================
+meta                   single values (meta.py)
+mapped_table           which columns the mapped tables were made with
+tombstone              deleted keys with their LSNs, while a read may still bring an older row
+table_load             per mapped table: how far its load has come
+stale_table            tables that are read again, as their rows changed without row events: since when, and why
+resync_found           objects that such reads changed; rendered when all of them are through
+table_schema           tables' columns, each from a position in the log on
+prepared_change        changes of XA transactions that are neither committed nor rolled back yet
+unread_row             keys of rows that the log told only in part: to be read from the server
+bad_record             records of topics that could not be understood, with their reason
+render_queue           objects to be rendered later: after a fetch, after a position in the log, or in their turn
+bulk_invalidation      many objects at once, turned into requests in slices
+ledger                 per object: what was last rendered, sent, answered and accepted; never forgotten
+property_bit           bit numbers of property names, for the ledger's bitmap of properties that ever held a value
+outbox                 the newest unsent message of an object; ``seq`` is its place in the order
+sent_without_reference objects that were sent without a reference whose object is a dead letter
+dead_letter            messages set aside for good, with their reason
+waiting_for_parent     accepted and later refused because what they refer to was not known yet
+unconfirmed            objects with an attempt whose outcome is unknown: sent once more after their next acceptance
+unpublished            objects whose state a leader of members has yet to publish
+relay_queue            what the relay has yet to publish; ``seq`` is never given twice
+====================== ========================================================================================
 """
 
 from __future__ import annotations
@@ -62,13 +64,14 @@ CREATE TABLE IF NOT EXISTS ledger (
     kind TEXT NOT NULL, id NOT NULL,
     rendered_hash BLOB, rendered_at INTEGER NOT NULL DEFAULT 0, rendered_delete INTEGER NOT NULL DEFAULT 0,
     accepted_hash BLOB, accepted_at INTEGER NOT NULL DEFAULT 0, accepted_delete INTEGER NOT NULL DEFAULT 0,
+    delete_on_wire INTEGER NOT NULL DEFAULT 0,
     accepted_refs TEXT NOT NULL DEFAULT '', tried_at INTEGER NOT NULL DEFAULT 0, properties BLOB NOT NULL DEFAULT x'',
     rendered_lsn INTEGER NOT NULL DEFAULT 0, sent_ms INTEGER NOT NULL DEFAULT 0,
     answered_ms INTEGER NOT NULL DEFAULT 0, answer TEXT NOT NULL DEFAULT '',
     email BLOB NOT NULL DEFAULT x'', email_at INTEGER NOT NULL DEFAULT 0, email_new BLOB NOT NULL DEFAULT x'',
     record_id TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (kind, id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS property (bit INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS property_bit (bit INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS outbox (
     seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, id NOT NULL, rank INTEGER NOT NULL, urgency INTEGER NOT NULL,
     action TEXT NOT NULL, changed_at INTEGER NOT NULL, hash BLOB NOT NULL, properties TEXT NOT NULL, refs TEXT NOT NULL,
@@ -80,7 +83,7 @@ CREATE INDEX IF NOT EXISTS outbox_ready ON outbox (rank, urgency, seq) WHERE blo
 CREATE INDEX IF NOT EXISTS outbox_blocked ON outbox (blocked_by) WHERE blocked_by IS NOT NULL;
 CREATE INDEX IF NOT EXISTS outbox_kind ON outbox (kind, urgency);
 CREATE INDEX IF NOT EXISTS outbox_delete ON outbox (rendered_ms) WHERE action = 'DELETE';
-CREATE TABLE IF NOT EXISTS bare_link (
+CREATE TABLE IF NOT EXISTS sent_without_reference (
     ref_kind TEXT NOT NULL, ref_id NOT NULL, kind TEXT NOT NULL, id NOT NULL,
     PRIMARY KEY (ref_kind, ref_id, kind, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dead_letter (
@@ -93,7 +96,7 @@ CREATE TABLE IF NOT EXISTS prepared_change (
     PRIMARY KEY (xid, lsn, part)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unread_row (
     tbl TEXT NOT NULL, key TEXT NOT NULL, lsn INTEGER NOT NULL, commit_ms INTEGER NOT NULL, PRIMARY KEY (tbl, key));
-CREATE TABLE IF NOT EXISTS unknown (
+CREATE TABLE IF NOT EXISTS unconfirmed (
     kind TEXT NOT NULL, id NOT NULL, due_ms INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unpublished (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id NOT NULL, UNIQUE (kind, id));
@@ -103,7 +106,7 @@ CREATE TABLE IF NOT EXISTS bad_record (
 CREATE TABLE IF NOT EXISTS relay_queue (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, mark TEXT NOT NULL, is_end INTEGER NOT NULL, size INTEGER NOT NULL,
     records BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS orphan (
+CREATE TABLE IF NOT EXISTS waiting_for_parent (
     kind TEXT NOT NULL, id NOT NULL, changed_at INTEGER NOT NULL, since_ms INTEGER NOT NULL, reason TEXT NOT NULL,
     detail TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
 """

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from cdc.errors import SetupError, StateError
 from cdc.model import TableSpec
@@ -33,6 +34,13 @@ def probe_folder(folder: Path) -> None:
             f"state folder {folder} cannot be written: {error.strerror}",
             hint="give the daemon's user a folder it may write (state.dir)",
         ) from None
+
+
+class HeldColumns(NamedTuple):
+    """A mapped table's columns as the state file holds them, and those of its primary key in order."""
+
+    names: tuple[str, ...]
+    key: tuple[str, ...]
 
 
 class Store:
@@ -114,6 +122,24 @@ class Store:
                     hint="free some disk space or mend the volume; nothing is lost",
                 ) from error
             raise
+
+    def held_columns(self, table: str) -> HeldColumns:
+        """What the file holds of a mapped table; nothing if the table is not in it."""
+        held = self.db.execute(f"PRAGMA table_info({schema.table_name(table)})").fetchall()
+        keys = sorted((number, name) for _, name, _, _, _, number in held if number)
+        return HeldColumns(tuple(column[1] for column in held), tuple(name for _, name in keys))
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """A part of a transaction that is undone by itself when it raises."""
+        self.db.execute("SAVEPOINT call")
+        try:
+            yield
+        except BaseException:
+            self.db.execute("ROLLBACK TO call")
+            raise
+        finally:
+            self.db.execute("RELEASE call")
 
     def start_over(self) -> None:
         """Forget everything, inside the caller's transaction: all tables are laid out anew, as in a fresh folder."""

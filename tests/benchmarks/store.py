@@ -22,8 +22,8 @@ from typing import Any
 from cdc.clock import SystemClock
 from cdc.collector import tune_collector
 from cdc.engine.engine import Engine
-from cdc.messages.outbox import Limits, ready
 from cdc.messages.receipts import Settlement, settle
+from cdc.messages.selection import Limits, ready
 from cdc.model import Cells, Outcome, Position, TableSpec, Urgency, Value
 from cdc.replica.cascades import core_foreign_keys
 from cdc.replica.load_state import Phase

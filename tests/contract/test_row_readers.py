@@ -18,7 +18,7 @@ from tests.unit.mappers.test_affected_cover import all_rendered, random_shop
 def replica_of(rows: DictRows, folder: Path) -> tuple[Store, ReplicaRows]:
     """The same rows in a state file."""
     store = Store(folder, rows.mapper.tables)
-    copy = ReplicaRows(store.db, rows.mapper.tables)
+    copy = ReplicaRows(store, rows.mapper.tables)
     for table in rows.specs:
         target = copy.tables[table]
         for row in rows.every(table):

@@ -15,9 +15,10 @@ from typing import Final, Literal
 from cdc.engine.engine import Engine
 from cdc.members import handover
 from cdc.members.object_states import pack_state, unpack_state
-from cdc.messages import outbox, unconfirmed
-from cdc.messages.outbox import Entry, Limits
+from cdc.messages import selection, unconfirmed
+from cdc.messages.outbox import Entry
 from cdc.messages.receipts import Settlement, settle
+from cdc.messages.selection import Limits
 from cdc.model import Action, Change, Kind, ObjectRef, Outcome, Transaction, Urgency
 from sinks.jsonl import OPTIONAL_REFERENCES
 from tests.kit.toy import FixedClock, ToyMapper, toy_engine, transaction
@@ -99,8 +100,8 @@ class Account:
         for rank in range(3):
             for urgency in Urgency:
                 with store.transaction():
-                    entries = outbox.ready(store, rank, self.clock.now_ms(), urgency, _LIMITS).entries
-                    outbox.mark_tried(store, entries, self.clock.now_ms())
+                    entries = selection.ready(store, rank, self.clock.now_ms(), urgency, _LIMITS).entries
+                    selection.mark_tried(store, entries, self.clock.now_ms())
                 self._on_the_wire(entries, fate)
                 with store.transaction():
                     if fate == "accepted":
@@ -139,17 +140,17 @@ class Account:
         """The leader tells what became of objects."""
         engine = self.members[self.leader]
         with engine.store.transaction():
-            states = handover.untold(engine, 1000)
+            states = handover.to_publish(engine, 1000)
         self.receipts += [Receipt(self.leader, state.ref, pack_state(state)) for state in states]
         with engine.store.transaction():
-            handover.told(engine.store, states, len(self.receipts))
+            handover.published(engine.store, states, len(self.receipts))
 
     def read(self, member: int, limit: int = 1_000_000) -> None:
         """A member that does not lead reads the next receipts."""
         if member == self.leader:
             return
         engine = self.members[member]
-        first = handover.offset(engine.store) or 0
+        first = engine.store.meta.receipts_offset or 0
         found = self.receipts[first : first + limit]
         if not found:
             return

@@ -93,7 +93,7 @@ class Books:
         self.store = Store(folder, ())
         self.store.db.execute("PRAGMA synchronous = OFF")
         self.mapper = ShopMapper()
-        self.renderer = Renderer(self.store, ReplicaRows(self.store.db, ()), self.mapper, clock)
+        self.renderer = Renderer(self.store, ReplicaRows(self.store, ()), self.mapper, clock)
 
     @property
     def shop(self) -> dict[ObjectRef, Rendered]:

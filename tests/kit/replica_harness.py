@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cdc.engine.engine import Engine
-from cdc.messages.outbox import Limits, mark_tried, ready
 from cdc.messages.receipts import Settlement, settle
+from cdc.messages.selection import Limits, mark_tried, ready
 from cdc.model import (
     RANK,
     BulkInvalidation,

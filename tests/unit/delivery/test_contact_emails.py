@@ -352,7 +352,7 @@ def test_no_contact_ever_gets_a_second_email(steps: list[str], seed: int) -> Non
                 case "crash":
                     task.cancel()
                     await asyncio.gather(task, return_exceptions=True)
-                    harness.books.renderer.ledger.reload()
+                    harness.books.renderer.ledger.bits.reread()
                     harness.delivery = harness.make()
                     task = asyncio.create_task(harness.delivery.run())
             harness.books.work()

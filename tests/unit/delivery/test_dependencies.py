@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cdc.messages import dead_letters, outbox
+from cdc.messages import dead_letters, outbox, selection, waiting
 from cdc.messages.dependencies import look_again
-from cdc.messages.outbox import Limits
 from cdc.messages.receipts import Settlement, settle
+from cdc.messages.selection import Limits
 from cdc.model import Action, Outcome, Urgency
 from sinks.jsonl import OPTIONAL_REFERENCES
 from tests.kit.delivery_harness import Books, customer, item, order, product
@@ -19,7 +19,7 @@ NOW_MS = 1_800_000_000_000
 
 def ready(books: Books, rank: int, urgency: Urgency = Urgency.LIVE, limits: Limits = LIMITS) -> list[str]:
     """The names of what may be sent."""
-    found = books.run(lambda store: outbox.ready(store, rank, NOW_MS, urgency, limits))
+    found = books.run(lambda store: selection.ready(store, rank, NOW_MS, urgency, limits))
     return [f"{entry.ref.kind.value}-{entry.ref.id}" for entry in found.entries]
 
 
@@ -27,8 +27,8 @@ def accept(books: Books, rank: int) -> None:
     """All of a rank that is ready is sent and accepted."""
 
     def work(store: object) -> None:
-        found = outbox.ready(books.store, rank, NOW_MS, Urgency.LIVE, LIMITS)
-        outbox.mark_tried(books.store, found.entries)
+        found = selection.ready(books.store, rank, NOW_MS, Urgency.LIVE, LIMITS)
+        selection.mark_tried(books.store, found.entries)
         settle(books.store, [Settlement(entry, Outcome.ACCEPTED) for entry in found.entries], NOW_MS)
 
     books.run(work)
@@ -55,7 +55,7 @@ def test_a_receipt_of_an_older_version_leaves_the_newer_entry(tmp_path: Path) ->
     """What was accepted is noted, what is pending stays."""
     books = Books(tmp_path, FixedClock())
     books.put(customer(1), name="old")
-    entry = books.run(lambda store: outbox.ready(store, 0, NOW_MS, Urgency.LIVE, LIMITS)).entries[0]
+    entry = books.run(lambda store: selection.ready(store, 0, NOW_MS, Urgency.LIVE, LIMITS)).entries[0]
     books.put(customer(1), name="new")
     books.run(lambda store: settle(store, [Settlement(entry, Outcome.ACCEPTED)], NOW_MS))
     assert ready(books, 0) == ["customer-1"]
@@ -80,7 +80,7 @@ def test_a_wait_that_goes_on_is_left_alone(tmp_path: Path) -> None:
     books.put(item(5), order(3))
     assert ready(books, 2) == []
     assert books.run(lambda store: look_again(store, OPTIONAL_REFERENCES)) == ("", 0)
-    entry = books.run(lambda store: outbox.ready(store, 1, NOW_MS, Urgency.LIVE, LIMITS)).entries[0]
+    entry = books.run(lambda store: selection.ready(store, 1, NOW_MS, Urgency.LIVE, LIMITS)).entries[0]
     books.run(lambda store: settle(store, [Settlement(entry, Outcome.REJECTED, "refused", "no")], NOW_MS))
     assert ready(books, 2) == []
     assert books.run(lambda store: look_again(store, OPTIONAL_REFERENCES)) == ("", 0)
@@ -102,7 +102,7 @@ def test_a_parked_entry_comes_alone_when_its_time_has_come(tmp_path: Path) -> No
     books = Books(tmp_path, FixedClock())
     for number in range(4):
         books.put(customer(number))
-    entries = books.run(lambda store: outbox.ready(store, 0, NOW_MS, Urgency.LIVE, LIMITS)).entries
+    entries = books.run(lambda store: selection.ready(store, 0, NOW_MS, Urgency.LIVE, LIMITS)).entries
     parked = Settlement(entries[1], Outcome.RETRY, retry_at_ms=NOW_MS, park=True)
     later = Settlement(entries[2], Outcome.RETRY, retry_at_ms=NOW_MS + 1, park=True)
     books.run(lambda store: settle(store, [parked, later], NOW_MS))
@@ -138,8 +138,8 @@ def test_counts_and_causes(tmp_path: Path) -> None:
     }
     assert (found["total"], found["blocked"], found["held"]) == (3, 1, 0)
     assert found["oldest_commit_ms"] == NOW_MS
-    waiting = outbox.waiting(books.store)
-    assert [(w.ref, w.action, w.cause) for w in waiting] == [
+    found_waiting = waiting.waiting(books.store)
+    assert [(w.ref, w.action, w.cause) for w in found_waiting] == [
         (order(3), Action.UPSERT, "waits for customer-1, which is not accepted yet")
     ]
 
@@ -148,7 +148,7 @@ def test_retry_asks_for_a_fresh_rendering(tmp_path: Path) -> None:
     """A dead letter that is retried is rendered from the replica as it is now."""
     books = Books(tmp_path, FixedClock())
     books.put(customer(1), name="old")
-    entry = books.run(lambda store: outbox.ready(store, 0, NOW_MS, Urgency.LIVE, LIMITS)).entries[0]
+    entry = books.run(lambda store: selection.ready(store, 0, NOW_MS, Urgency.LIVE, LIMITS)).entries[0]
     books.run(lambda store: settle(store, [Settlement(entry, Outcome.REJECTED, "refused", "no")], NOW_MS))
     assert ready(books, 0) == []
     assert books.run(lambda store: dead_letters.retry(store, customer(1)))

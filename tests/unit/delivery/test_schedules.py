@@ -42,7 +42,7 @@ from cdc.errors import (
     SinkUnavailableError,
 )
 from cdc.messages import dead_letters
-from cdc.messages.dependencies import parse_refs
+from cdc.messages.refs import parse_refs
 from cdc.model import Kind, Message, ObjectRef, Outcome, SyncError, Urgency, parse_external_id
 from cdc.state.store import Store
 from tests.kit.chaos import ChaosLoop, play
@@ -66,7 +66,7 @@ SELECT l.kind, l.id FROM ledger l WHERE l.rendered_hash IS NOT l.accepted_hash
  AND NOT (l.rendered_delete AND l.tried_at = 0 AND l.accepted_at = 0) AND NOT EXISTS (
  SELECT 1 FROM outbox o WHERE o.kind = l.kind AND o.id = l.id UNION ALL
  SELECT 1 FROM render_queue o WHERE o.kind = l.kind AND o.id = l.id UNION ALL
- SELECT 1 FROM orphan o WHERE o.kind = l.kind AND o.id = l.id UNION ALL
+ SELECT 1 FROM waiting_for_parent o WHERE o.kind = l.kind AND o.id = l.id UNION ALL
  SELECT 1 FROM dead_letter o WHERE o.kind = l.kind AND o.id = l.id)
 """
 

@@ -82,7 +82,7 @@ def test_a_missing_parent_is_waited_for_and_the_object_rendered_again(tmp_path: 
             harness.sink.unknown.add("magento-customer-1")
             harness.sink.verdicts.append(verdict(harness, "order-3", "MISSING_ASSOCIATED_OBJECT"))
             await asyncio.sleep(60)
-            assert harness.books.rows("SELECT kind, id FROM orphan") == [("order", 3)]
+            assert harness.books.rows("SELECT kind, id FROM waiting_for_parent") == [("order", 3)]
             assert len(harness.sent(ObjectType.DEAL)) == 1
             harness.sink.unknown.clear()
             await asyncio.sleep(20)
@@ -91,7 +91,7 @@ def test_a_missing_parent_is_waited_for_and_the_object_rendered_again(tmp_path: 
         assert second.changed_at > first.changed_at
         assert second.associations == first.associations
         assert harness.books.letters() == []
-        assert harness.books.rows("SELECT count(*) FROM orphan") == [(0,)]
+        assert harness.books.rows("SELECT count(*) FROM waiting_for_parent") == [(0,)]
 
     simulate(story())
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cdc.members.handover import TOLD_WITHIN_MS
+from cdc.members.handover import PUBLISHED_WITHIN_MS
 from cdc.model import Action, Kind, ObjectRef
 from tests.kit.account import RESEND_MS, Account
 from tests.kit.example_count import example_count
@@ -131,7 +131,7 @@ def test_what_is_gone_for_long_is_not_deleted_at_a_takeover(account: Account) ->
     for member in (0, 1):
         account.apply(member)
         account.work(member)
-    account.pass_time(TOLD_WITHIN_MS + 1)
+    account.pass_time(PUBLISHED_WITHIN_MS + 1)
     account.take_over(1, after_kill=False)
     account.work(1)
 

@@ -9,7 +9,7 @@ import pytest
 from cdc.engine.engine import Engine
 from cdc.members import handover
 from cdc.members.object_states import pack_state, unpack_state
-from cdc.messages import outbox
+from cdc.messages import selection
 from cdc.messages.contact_emails import EmailRule
 from cdc.messages.receipts import Settlement, settle
 from cdc.model import Outcome, Urgency
@@ -17,7 +17,7 @@ from sinks.jsonl import OPTIONAL_REFERENCES
 from tests.kit.toy import insert, toy_engine, transaction, update
 
 OLD, NEW = "ann@example.com", "ann.lee@example.com"
-LIMITS = outbox.Limits(messages=100, size=100_000, optional=OPTIONAL_REFERENCES)
+LIMITS = selection.Limits(messages=100, size=100_000, optional=OPTIONAL_REFERENCES)
 
 
 def member(folder: Path) -> Engine:
@@ -38,8 +38,8 @@ def shop(engine: Engine, offset: int, email: str, before: str | None = None) -> 
 def send(engine: Engine) -> int:
     """The leader sends what waits; all of it is accepted. How many messages that was."""
     with engine.store.transaction():
-        found = outbox.ready(engine.store, 0, 2_000_000_000_000, Urgency.LIVE, LIMITS)
-        outbox.mark_tried(engine.store, found.entries)
+        found = selection.ready(engine.store, 0, 2_000_000_000_000, Urgency.LIVE, LIMITS)
+        selection.mark_tried(engine.store, found.entries)
         settle(engine.store, [Settlement(entry, Outcome.ACCEPTED) for entry in found.entries], 1)
     return len(found.entries)
 
@@ -47,8 +47,8 @@ def send(engine: Engine) -> int:
 def tell(leader: Engine, follower: Engine) -> None:
     """What the leader knows goes over, as bytes."""
     with leader.store.transaction():
-        states = handover.untold(leader, 100)
-        handover.told(leader.store, states, 1)
+        states = handover.to_publish(leader, 100)
+        handover.published(leader.store, states, 1)
     with follower.store.transaction():
         copies = [unpack_state(state.ref, pack_state(state)) for state in states]
         assert copies == states

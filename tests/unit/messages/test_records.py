@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from cdc.delivery.batch_sender import message_of
-from cdc.messages import outbox, unconfirmed
-from cdc.messages.outbox import Entry, Limits
+from cdc.messages import selection, unconfirmed
+from cdc.messages.outbox import Entry
 from cdc.messages.receipts import Settlement, settle
+from cdc.messages.selection import Limits
 from cdc.model import Action, ObjectRef, ObjectType, Outcome, Reference, Urgency
 from tests.kit.delivery_harness import Books, customer, order
 from tests.kit.toy import FixedClock
@@ -30,10 +31,10 @@ def take(books: Books, ref: ObjectRef) -> Entry:
     """The object's entry, as delivery takes it, marked as tried."""
     for urgency in Urgency:
         rank = {ObjectType.CONTACT: 0, ObjectType.DEAL: 1}[ref.object_type]
-        found = books.run(lambda store: outbox.ready(store, rank, _LATER_MS, urgency, _LIMITS))  # noqa: B023  # runs now
+        found = books.run(lambda store: selection.ready(store, rank, _LATER_MS, urgency, _LIMITS))  # noqa: B023  # runs now
         for entry in found.entries:
             if entry.ref == ref:
-                books.run(lambda store: outbox.mark_tried(store, [entry], _LATER_MS))  # noqa: B023  # runs now
+                books.run(lambda store: selection.mark_tried(store, [entry], _LATER_MS))  # noqa: B023  # runs now
                 return entry
     raise AssertionError(f"{ref} is not ready")
 
@@ -174,7 +175,7 @@ def test_history_is_told_from_changes_of_now(books: Books) -> None:
     books.put(customer(2), urgency=Urgency.HISTORY, name="a")
     books.put(customer(2), name="b")
     books.put(order(5), customer(1))
-    books.run(lambda store: outbox.ready(store, 1, _LATER_MS, Urgency.LIVE, _LIMITS))
+    books.run(lambda store: selection.ready(store, 1, _LATER_MS, Urgency.LIVE, _LIMITS))
 
     promoted, changed = take(books, customer(1)), take(books, customer(2))
     assert (promoted.urgency, promoted.is_backfill) == (Urgency.LIVE, True)

@@ -155,7 +155,7 @@ def test_what_is_deleted_leaves_none_of_its_values(tmp_path: Path) -> None:
             " VALUES ('customer', 1, 'UPSERT', 1, 1, 'INVALID_EMAIL', 'ann@example.com is wrong', '')"
         )
         engine.store.db.execute(
-            "INSERT INTO orphan (kind, id, changed_at, since_ms, reason, detail)"
+            "INSERT INTO waiting_for_parent (kind, id, changed_at, since_ms, reason, detail)"
             " VALUES ('customer', 1, 1, 1, 'MISSING', 'nobody has ann@example.com')"
         )
 

@@ -100,7 +100,7 @@ def test_the_rows_that_make_an_object_are_named_with_their_places(tmp_path: Path
     with engine.store.transaction():
         engine.apply_group([transaction(100, insert("customers", 7, "ann@example.com", None))])
         engine.apply_group([transaction(200, insert("orders", 1, 7, "9.90"), insert("items", 5, 1, "A"))])
-    rows = RowTrail(ReplicaRows(engine.store.db, engine.tables))
+    rows = RowTrail(ReplicaRows(engine.store, engine.tables))
     ToyMapper().render(ObjectRef(Kind.ORDER, 1), rows)
     ledger = engine.renderer.ledger.get(ObjectRef(Kind.CUSTOMER, 7))
 

@@ -1,0 +1,49 @@
+"""Objects whose state the leader has yet to publish to the other members.
+
+Triggers note them in the transaction that changes them, so no code path can forget to. The module alone writes the
+table ``unpublished``. Use inside a store transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from cdc.model import Kind, ObjectRef
+from cdc.state.store import Store
+
+_TRIGGERS: Final = (
+    ("ledger", "UPDATE OF accepted_hash, accepted_at, record_id", "NEW"),
+    ("dead_letter", "INSERT", "NEW"),
+    ("dead_letter", "DELETE", "OLD"),
+    ("waiting_for_parent", "INSERT", "NEW"),
+    ("waiting_for_parent", "DELETE", "OLD"),
+)  # fmt: skip
+
+
+def watch(store: Store, *, on: bool) -> None:
+    """Note from now on what changes (the leader does), or no longer."""
+    for table, event, row in _TRIGGERS:
+        name = f"publish_{table}_{event.split()[0].lower()}"
+        store.db.execute(f"DROP TRIGGER IF EXISTS temp.{name}")
+        if on:
+            store.db.execute(
+                f"CREATE TEMP TRIGGER {name} AFTER {event} ON main.{table} BEGIN"
+                f" INSERT OR REPLACE INTO unpublished (kind, id) VALUES ({row}.kind, {row}.id); END"
+            )
+
+
+def oldest(store: Store, limit: int) -> list[tuple[int, ObjectRef]]:
+    """The objects that changed first, each with the number of its change."""
+    rows = store.db.execute("SELECT seq, kind, id FROM unpublished ORDER BY seq LIMIT ?", (limit,)).fetchall()
+    return [(seq, ObjectRef(Kind(kind), object_id)) for seq, kind, object_id in rows]
+
+
+def published(store: Store, numbers: Iterable[int]) -> None:
+    """These changes are on the topic; what changed since keeps its place."""
+    store.db.executemany("DELETE FROM unpublished WHERE seq = ?", [(number,) for number in numbers])
+
+
+def clear(store: Store) -> None:
+    """Another member led since: what this one did not publish is that one's to say."""
+    store.db.execute("DELETE FROM unpublished")

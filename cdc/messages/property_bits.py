@@ -1,0 +1,50 @@
+"""Bit numbers of property names, for the ledger's bitmaps of properties that ever held a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cdc.state.store import Store
+
+
+class PropertyBits:
+    """The state's table ``property_bit``. A name gets its bit when it is first seen, for good."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._bits: dict[str, int] = {}
+        self.reread()
+
+    def reread(self) -> None:
+        """Forget bits of a transaction that was undone."""
+        self._bits = {name: bit for bit, name in self._store.db.execute("SELECT bit, name FROM property_bit")}
+
+    def mask(self, name: str) -> int:
+        """The property's bit, as a mask."""
+        held = self._bits.get(name)
+        if held is None:
+            held = len(self._bits)
+            self._store.db.execute("INSERT INTO property_bit (bit, name) VALUES (?, ?)", (held, name))
+            self._bits[name] = held
+        return 1 << held
+
+    def masks(self, names: Iterable[str]) -> int:
+        """The bits of all these properties."""
+        bits = 0
+        for name in names:
+            bits |= self.mask(name)
+        return bits
+
+    def names(self, bits: int) -> tuple[str, ...]:
+        """The properties of this bitmap."""
+        return tuple(name for name, bit in self._bits.items() if bits >> bit & 1)
+
+
+def pack(bits: int) -> bytes:
+    """A bitmap as bytes."""
+    return bits.to_bytes((bits.bit_length() + 7) // 8, "little")
+
+
+def unpack(packed: bytes) -> int:
+    """The other way round."""
+    return int.from_bytes(packed, "little")

@@ -1,0 +1,36 @@
+"""Objects as the state's tables name them: the references of a message, and what an entry of the outbox waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import orjson
+
+from cdc.model import Kind, ObjectRef, parse_object_id
+
+HELD_DELETE: Final = "brake:deletes"
+"""``blocked_by`` of a DELETE that the brake holds."""
+
+
+def key_of(ref: ObjectRef) -> str:
+    """The object as it stands in ``blocked_by``: ``customer:7``."""
+    return f"{ref.kind.value}:{ref.id}"
+
+
+def parse_key(text: str) -> ObjectRef | None:
+    """The object that a ``blocked_by`` names; None for the brake."""
+    kind, _, object_id = text.partition(":")
+    if text == HELD_DELETE:
+        return None
+    return ObjectRef(Kind(kind), parse_object_id(Kind(kind), object_id))
+
+
+def parse_refs(text: str) -> tuple[ObjectRef, ...]:
+    """``[["customer", 7]]`` as objects; nothing for an empty text."""
+    return tuple(ObjectRef(Kind(kind), object_id) for kind, object_id in orjson.loads(text)) if text else ()
+
+
+def dump_refs(refs: Iterable[ObjectRef]) -> str:
+    """The other way round."""
+    return orjson.dumps([[ref.kind.value, ref.id] for ref in refs]).decode()

@@ -1,0 +1,206 @@
+"""What of the outbox may be sent now: in order, in batches of one type, nothing before what it refers to.
+
+A look marks the entries that have to wait, so that a backlog of them is never looked through twice. Use inside a store
+transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from cdc.messages import contact_emails, ledger, outbox, render_queue, sent_without_reference, unconfirmed
+from cdc.messages.dependencies import OptionalReferences, Waits
+from cdc.messages.outbox import LONGEST_REST_MS, SUSPECT, Entry
+from cdc.messages.refs import HELD_DELETE, key_of, parse_refs
+from cdc.model import Action, Kind, ObjectRef, ObjectType, Urgency
+from cdc.state.store import Store
+
+PAGE: Final = 400
+"""Entries read at once: two full batches, so that a few waiting ones among them cost no second read."""
+
+MAX_BLOCKED: Final = 250
+"""Entries marked as waiting in one look: some ten ms of the state thread; the next look goes on behind them."""
+
+_COLUMNS = (
+    "seq, kind, id, urgency, action, changed_at, hash, properties, refs, commit_ms, rendered_ms, attempts, position,"
+    " read_ms, email, only_links, is_backfill"
+)
+
+
+@dataclass(slots=True)
+class Ready:
+    """What one look found, oldest first, all of one object type.
+
+    ``is_full``: no more fits, so waiting for company is pointless. ``has_more``: the look was cut short; look again.
+    ``promoted``: entries of other ranks became live. ``looked_for_referrers``: referrers of DELETEs were looked for.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    is_full: bool = False
+    has_more: bool = False
+    promoted: bool = False
+    looked_for_referrers: bool = False
+
+
+class Limits(NamedTuple):
+    """How much a batch holds, and what the sink and the moment allow.
+
+    ``skip``: objects in flight or cooling down. ``referred``: objects that messages in flight refer to, which must not
+    be deleted meanwhile. ``deletes``: whether DELETEs are looked at now. ``holds_deletes``: asked once, at the first
+    DELETE met: whether the brake holds them. ``optional``: the references that the sink takes a message without.
+    """
+
+    messages: int
+    size: int
+    skip: Container[ObjectRef] = frozenset()
+    referred: Container[ObjectRef] = frozenset()
+    deletes: bool = True
+    holds_deletes: Callable[[], bool] = lambda: False
+    optional: OptionalReferences = MappingProxyType({})
+
+
+def ready(store: Store, rank: int, now_ms: int, urgency: Urgency, limits: Limits) -> Ready:
+    """What may be sent now of one rank and class, in order of ``seq``; marks what has to wait.
+
+    The first sendable entry decides the object type. An entry that failed alone too often (``SUSPECT``) comes alone.
+    """
+    look = _Look(store, limits, urgency)
+    last = -1
+    while not look.found.is_full and not look.found.has_more:
+        rows = store.db.execute(
+            f"SELECT {_COLUMNS} FROM outbox WHERE rank = ? AND urgency = ? AND blocked_by IS NULL AND seq > ?"
+            " AND not_before_ms NOT BETWEEN ? AND ? ORDER BY seq LIMIT ?",
+            (rank, int(urgency), last, now_ms + 1, now_ms + LONGEST_REST_MS, PAGE),
+        ).fetchall()
+        for row in rows:
+            last = row[0]
+            look.take(row)
+            if look.found.is_full:
+                break
+        look.settle_page()
+        if len(rows) < PAGE:
+            break
+    look.found.promoted = look.waits.promoted
+    return look.found
+
+
+class _Look:
+    """One walk along the ready entries."""
+
+    def __init__(self, store: Store, limits: Limits, urgency: Urgency) -> None:
+        self._store = store
+        self._limits = limits
+        self._is_live = urgency is Urgency.LIVE
+        self.waits = Waits(store, limits.optional)
+        self.found = Ready()
+        self._type: ObjectType | None = None
+        self._bytes = 0
+        self._blocked = 0
+        self._page_blocked: list[tuple[int, str]] = []
+        self._page_deletes = 0
+        self._holds: bool | None = None
+        self._other_types = 0
+        self._has_unconfirmed = unconfirmed.is_any(store)
+
+    def take(self, row: Sequence[Any]) -> None:
+        """Put an entry into the batch, or note why not."""
+        ref = ObjectRef(Kind(row[1]), row[2])
+        if ref in self._limits.skip:
+            return
+        if self._type is not None and ref.object_type is not self._type:
+            self._other_types += 1
+            if self._other_types >= PAGE:
+                self.found.is_full = True  # a batch holds one type, and its next message stands far behind
+            return
+        attempts = row[11]
+        if attempts >= SUSPECT and self.found.entries:
+            self.found.is_full = True
+            return
+        entry = self._entry_of(row, ref)
+        if entry is None:
+            return
+        if self.found.entries and self._bytes + entry.size > self._limits.size:
+            self.found.is_full = True
+            return
+        self._type = ref.object_type
+        self._bytes += entry.size
+        self.found.entries.append(entry)
+        if len(self.found.entries) >= self._limits.messages or attempts >= SUSPECT:
+            self.found.is_full = True
+
+    def _entry_of(self, row: Sequence[Any], ref: ObjectRef) -> Entry | None:
+        (
+            seq, _, _, urgency, action, changed_at, digest, properties, refs, commit_ms, rendered_ms, attempts,
+            position, read_ms, email, only_links, is_backfill,
+        ) = row  # fmt: skip
+        wanted = parse_refs(refs)
+        missing: tuple[ObjectRef, ...] = ()
+        if action == Action.DELETE.value:
+            if not self._limits.deletes or ref in self._limits.referred:
+                return None
+            if self._holds is None:
+                self._holds = self._limits.holds_deletes()
+            if self._holds:
+                self._wait(seq, HELD_DELETE)
+                return None
+            self._page_deletes += 1
+            wanted = ()
+        elif wanted:
+            checked = self.waits.check(ref.kind, wanted)
+            if checked.blocker is not None:
+                self._wait(seq, key_of(checked.blocker))
+                if self._is_live:
+                    self.waits.promote(checked.blocker)
+                return None
+            wanted, missing = checked.refs, checked.missing
+        sent = ledger.sent_side(self._store, ref)
+        if missing and sent.tried_at >= changed_at:
+            # the same changed_at must mean the same message, and this one would lack what it had before
+            render_queue.mark(self._store, ref, force=True)
+            return None
+        linked = parse_refs(sent.accepted_refs)
+        return Entry(
+            ref, seq, Action(action), changed_at, digest, properties, wanted, Urgency(urgency), commit_ms, rendered_ms,
+            attempts, position, missing, read_ms, email, sent.record_id, sent.accepted_at > 0, linked,
+            self._records((*wanted, *linked)), bool(only_links), bool(is_backfill),
+            self._has_unconfirmed and unconfirmed.is_noted(self._store, ref),
+        )  # fmt: skip
+
+    def _records(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, str]:
+        return {ref: record_id for ref in refs if (record_id := self.waits.record_of(ref))}
+
+    def _wait(self, seq: int, key: str) -> None:
+        self._page_blocked.append((seq, key))
+
+    def settle_page(self) -> None:
+        """Write down who waits, and take back DELETEs that somebody still refers to."""
+        if self._page_deletes:
+            deletes = {entry.ref: entry for entry in self.found.entries if entry.action is Action.DELETE}
+            blockers = self.waits.delete_blockers(deletes)
+            if blockers:
+                self._page_blocked += [(deletes[ref].seq, key_of(by)) for ref, by in blockers.items()]
+                self.found.entries = [entry for entry in self.found.entries if entry.ref not in blockers]
+                self.found.is_full = False
+                self.found.has_more = True
+                self._type = self.found.entries[0].ref.object_type if self.found.entries else None
+            self._page_deletes = 0
+            self.found.looked_for_referrers = True
+        if self._page_blocked:
+            outbox.block(self._store, self._page_blocked)
+            self._blocked += len(self._page_blocked)
+            self._page_blocked = []
+            if self._blocked >= MAX_BLOCKED and not self.found.is_full:
+                self.found.has_more = True
+
+
+def mark_tried(store: Store, entries: Sequence[Entry], now_ms: int = 0) -> None:
+    """Note, before the request leaves, what will have been on the wire and what is sent without a reference."""
+    ledger.on_wire(store, entries, now_ms)
+    contact_emails.sent(store, [(entry.ref, entry.changed_at, entry.email) for entry in entries])
+    for entry in entries:
+        if entry.missing:
+            outbox.replace_refs(store, entry)
+            sent_without_reference.note(store, entry.ref, entry.missing)

@@ -1,0 +1,63 @@
+"""Entries of the outbox that cannot be sent now, and why, in words for operators. Only looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cdc.messages.outbox import SUSPECT
+from cdc.messages.refs import parse_key
+from cdc.model import Action, Kind, ObjectRef
+from cdc.state.objects import has
+from cdc.state.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One entry that cannot be sent now, and why."""
+
+    ref: ObjectRef
+    action: Action
+    cause: str
+    rendered_ms: int
+    attempts: int
+
+
+def waiting(store: Store, limit: int = 100) -> list[Waiting]:
+    """Entries that wait for another object, are held by the brake, or are parked; the oldest first."""
+    rows = store.db.execute(
+        "SELECT kind, id, action, blocked_by, rendered_ms, attempts FROM outbox WHERE blocked_by IS NOT NULL"
+        " ORDER BY seq LIMIT ?",
+        (limit,),
+    ).fetchall()
+    found = [
+        Waiting(ObjectRef(Kind(kind), key), Action(action), cause_of(store, action, blocked_by), rendered_ms, attempts)
+        for kind, key, action, blocked_by, rendered_ms, attempts in rows
+    ]
+    parked = store.db.execute(
+        "SELECT kind, id, action, rendered_ms, attempts FROM outbox WHERE blocked_by IS NULL AND attempts > 0"
+        " ORDER BY seq LIMIT ?",
+        (limit - len(found),),
+    )
+    for kind, key, action, rendered_ms, attempts in parked:
+        cause = f"parked after {attempts} failed attempts" if attempts >= SUSPECT else "to be tried again"
+        found.append(Waiting(ObjectRef(Kind(kind), key), Action(action), cause, rendered_ms, attempts))
+    return found
+
+
+def cause_of(store: Store, action: str, blocked_by: str) -> str:
+    """In words what an entry waits for."""
+    ref = parse_key(blocked_by)
+    if ref is None:
+        return "held by the brake on deletions; `magento-cdc deletes release` lets them go"
+    name = f"{ref.kind.value}-{ref.id}"
+    if action == Action.DELETE.value:
+        return f"{name} still refers to it and has a message pending"
+    for table, text in (
+        ("outbox", "which is not accepted yet"),
+        ("render_queue", "which is to be rendered"),
+        ("waiting_for_parent", "which was refused because of what it refers to"),
+        ("dead_letter", "which is a dead letter"),
+    ):
+        if has(store.db, table, ref):
+            return f"waits for {name}, {text}"
+    return f"waits for {name}, which was never accepted"
