@@ -1,23 +1,22 @@
 """``run --dry-run``: read to the end of the log on a copy of the state, and say what would be sent.
 
-A copy rather than a transaction that is rolled back: the run commits as it reads, loads and pulls from other threads,
+A copy rather than a transaction that is rolled back: the run commits as it reads, loads and fetches in other threads,
 and its memory stays bounded only because it does; and a running daemon keeps its state to itself. The copy lies beside
 the state, on the same disk, and goes with the run.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from cdc.cli.common import say
-from cdc.errors import ConfigError, StateError
+from cdc.errors import ConfigError
+from cdc.messages.held_objects import HeldObjects
 from cdc.model import parse_external_id
 from cdc.settings.config import Settings
-from cdc.state.copies import STATE_FILE, folder_for_copy, make_private
+from cdc.state.copies import STATE_FILE, copy_state, folder_for_copy
 from cdc.state.store import probe_folder
 from sinks.preview import PreviewSink
 from sinks.registry import make_sink
@@ -37,7 +36,9 @@ def dry(settings: Settings) -> Iterator[tuple[Settings, PreviewSink]]:
     folder = settings.state.dir
     probe_folder(folder)
     with folder_for_copy(folder) as copy:
-        known = _copy(folder / STATE_FILE, copy / STATE_FILE)
+        copy_state(folder / STATE_FILE, copy / STATE_FILE)
+        held = HeldObjects(copy / STATE_FILE)
+        known = held.count()
         ours = settings.model_copy(
             update={
                 "state": settings.state.model_copy(update={"dir": copy}),
@@ -45,55 +46,18 @@ def dry(settings: Settings) -> Iterator[tuple[Settings, PreviewSink]]:
                 "source": settings.source.model_copy(update={"server_id": settings.source.server_id ^ OTHER_SERVER_ID}),
             }
         )
-        held = _Held(copy / STATE_FILE, settings.mapping.namespace)
-        sink = PreviewSink(make_sink(settings).traits, is_held=held.has, write=sys.stdout.buffer.write)
+        namespace = settings.mapping.namespace
+        sink = PreviewSink(
+            make_sink(settings).traits,
+            is_held=lambda external_id: held.has(parse_external_id(external_id, namespace)),
+            write=sys.stdout.buffer.write,
+        )
         try:
             yield ours, sink
         finally:
             sys.stdout.flush()
             held.close()
         _say_counts(sink, known)
-
-
-def _copy(source: Path, target: Path) -> int:
-    """Copy the state as it is at one moment, whether a daemon writes it or not; how many objects the receiver holds."""
-    if not source.exists():
-        return 0
-    make_private(target)
-    try:
-        with sqlite3.connect(f"file:{source}?mode=ro", uri=True) as held, sqlite3.connect(target) as copy:
-            held.backup(copy)
-            row = copy.execute("SELECT count(*) FROM ledger WHERE accepted_at > 0 AND accepted_delete = 0").fetchone()
-        held.close()
-        copy.close()
-    except sqlite3.Error as error:
-        raise StateError(f"state file {source}: {error}", hint="is there room for a copy beside it?") from None
-    return int(row[0])
-
-
-class _Held:
-    """Whether the receiver held an object before the dry run: asked before its first message is settled."""
-
-    def __init__(self, path: Path, namespace: str) -> None:
-        self._path, self._namespace = path, namespace
-        self._database: sqlite3.Connection | None = None
-
-    def has(self, external_id: str) -> bool:
-        """Read from the copy, by a connection of its own."""
-        if self._database is None:
-            self._database = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)
-        ref = parse_external_id(external_id, self._namespace)
-        row = self._database.execute(
-            "SELECT accepted_at FROM ledger WHERE kind = ? AND id = ?"
-            " AND (accepted_delete = 0 OR tried_at > accepted_at)",
-            (ref.kind.value, ref.id),
-        ).fetchone()
-        return row is not None and row[0] > 0
-
-    def close(self) -> None:
-        """Let go of the copy."""
-        if self._database is not None:
-            self._database.close()
 
 
 def _say_counts(sink: PreviewSink, known: int) -> None:

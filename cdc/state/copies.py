@@ -9,10 +9,13 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from cdc.errors import StateError
 
 STATE_FILE = "state.sqlite3"
 
@@ -31,6 +34,23 @@ def make_private(path: Path) -> None:
             os.fchmod(made, 0o600)
     finally:
         os.close(made)
+
+
+def copy_state(source: Path, target: Path) -> None:
+    """Copy the state as it is at one moment, whether a daemon writes it or not; nothing if there is none yet.
+
+    Raises StateError if the state cannot be read or the copy cannot be written.
+    """
+    if not source.exists():
+        return
+    make_private(target)
+    try:
+        with sqlite3.connect(f"file:{source}?mode=ro", uri=True) as held, sqlite3.connect(target) as copy:
+            held.backup(copy)
+        held.close()
+        copy.close()
+    except sqlite3.Error as error:
+        raise StateError(f"state file {source}: {error}", hint="is there room for a copy beside it?") from None
 
 
 @contextmanager

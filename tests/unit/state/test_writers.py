@@ -133,6 +133,8 @@ def test_who_works_by_verbs_runs_no_sql(place: str) -> None:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         uses = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "db"]
         assert not uses, f"{path}: {uses}"
+        names = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+        assert "sqlite3" not in names, f"{path} opens the state by itself"
 
 
 def test_values_of_meta_are_spelt_in_one_module() -> None:

@@ -1,0 +1,41 @@
+"""Which objects the receiver holds, read from a state file beside the run that writes it (``run --dry-run``)."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from cdc.model import ObjectRef
+from cdc.state.objects import line
+
+
+class HeldObjects:
+    """A connection of its own that only reads. The file need not be there before the first question."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._database: sqlite3.Connection | None = None
+
+    def count(self) -> int:
+        """How many objects the receiver holds; 0 without a file."""
+        if not self._path.exists():
+            return 0
+        sql = "SELECT count(*) FROM ledger WHERE accepted_at > 0 AND accepted_delete = 0"
+        found: int = self._open().execute(sql).fetchone()[0]
+        return found
+
+    def has(self, ref: ObjectRef) -> bool:
+        """Whether the receiver holds the object as far as receipts say: a DELETE on its way changes nothing."""
+        row = line(self._open(), "ledger", "accepted_at > 0 AND accepted_delete = 0", ref)
+        return row is not None and bool(row[0])
+
+    def _open(self) -> sqlite3.Connection:
+        if self._database is None:
+            self._database = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, check_same_thread=False)
+        return self._database
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
