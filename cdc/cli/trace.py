@@ -109,13 +109,13 @@ def _trace(
     now = trail(engine.store, ref, int(datetime.now(UTC).timestamp() * 1000))
     if now.ledger is None and made is None and not fault and now.pending is None:
         return None
-    places, namespace = engine.positions, settings.mapping.namespace
+    positions, namespace = engine.positions, settings.mapping.namespace
     held = now.ledger
     document: dict[str, Any] = {
         "external_id": ref.external_id(namespace),
         "object_type": ref.object_type.value,
         "rows": [
-            {"table": table, "key": list(key), "position": places.place(lsn)}
+            {"table": table, "key": list(key), "position": positions.text_of(lsn)}
             for (table, key), lsn in sorted(seen.seen.items(), key=lambda item: (item[0][0], str(item[0][1])))
         ],
         "exists": made is not None,
@@ -129,7 +129,7 @@ def _trace(
         document["warnings"] = [*made.warnings, *([_OTHER_EMAIL] if held is not None and held.email_new else [])]
     if held is not None and held.rendered_hash is not None:
         document["rendered"] = {
-            "position": places.place(held.rendered_lsn) if held.rendered_lsn else "",
+            "position": positions.text_of(held.rendered_lsn) if held.rendered_lsn else "",
             "changed_at": held.rendered_at,
             "action": "DELETE" if held.rendered_delete else "UPSERT",
         }

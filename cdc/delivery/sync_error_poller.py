@@ -31,7 +31,7 @@ from cdc.messages.late_rejections import (
     send_whole,
     set_aside,
 )
-from cdc.messages.waiting_for_parent import Orphan
+from cdc.messages.waiting_for_parent import LateRejection
 from cdc.model import ObjectRef, Scope, SyncError, SyncErrorPage, parse_external_id
 from cdc.protocols import LaterVerdicts
 from cdc.state.store import Store
@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 PAGES_A_POLL: Final = 25
 """Pages that one poll reads at most: with 200 errors a page 5,000 errors, and a quarter of the smallest quota."""
 
-ORPHANS_A_POLL: Final = 50
+WAITING_A_POLL: Final = 50
 """Each may cost two calls; at a poll every 15 s this stays under a tenth of the smallest account's quota."""
 
 MAX_RESENDS: Final = 3
@@ -52,7 +52,7 @@ MAX_RESENDS: Final = 3
 class _Written:
     """A verdict that counted. ``waits``: the object waits for a parent or the account; else it is a dead letter."""
 
-    orphan: Orphan
+    rejection: LateRejection
     scope: Scope
     waits: bool
 
@@ -72,7 +72,7 @@ class SyncErrorPoller:
         try:
             if not await self._read_pages() and context.health.judged(context.clock.monotonic()):
                 context.hub.wake()
-            await self._look_after_orphans()
+            await self._look_after_waiting()
         except SendingStoppedError:
             return  # another member asks from now on
         except SinkError as error:
@@ -111,7 +111,7 @@ class SyncErrorPoller:
         written, reasons = await context.state.call(write)
         for name, reason in reasons.items():
             context.health.brake(name, reason)
-        account = Counter(one.orphan.reason for one in written if one.scope is Scope.ACCOUNT)
+        account = Counter(one.rejection.reason for one in written if one.scope is Scope.ACCOUNT)
         if account:
             kind, _ = account.most_common(1)[0]
             advice = context.sink.traits.advice.get(kind, "")
@@ -120,9 +120,9 @@ class SyncErrorPoller:
             if one.scope is Scope.ACCOUNT:
                 continue
             if one.waits:
-                log.info("message_waits_for_parent", object=str(one.orphan.ref), reason=one.orphan.reason)
+                log.info("message_waits_for_parent", object=str(one.rejection.ref), reason=one.rejection.reason)
             else:
-                self._tell(one.orphan)
+                self._tell(one.rejection)
         if written:
             context.hub.wake()
         return written
@@ -134,23 +134,23 @@ class SyncErrorPoller:
             ref = self._ours(error)
             if ref is None or not ledger.is_current(store, ref, error.changed_at):
                 continue
-            orphan = Orphan(
+            rejection = LateRejection(
                 ref, error.changed_at, now_ms, error.kind, error.detail, is_without_record=error.is_without_record
             )
             if error.scope is Scope.ACCOUNT:
-                send_again(store, orphan)
-                written.append(_Written(orphan, error.scope, True))
+                send_again(store, rejection)
+                written.append(_Written(rejection, error.scope, True))
                 continue
             if error.is_without_record and is_missed(store, ref):
                 # the address was left out because the receiver was taken to hold another one, and it holds none
-                send_whole(store, orphan)
+                send_whole(store, rejection)
                 continue
             waits = error.scope is Scope.PARENT and self._resends.get(ref, 0) < MAX_RESENDS
             if waits:
-                let_wait(store, orphan)
+                let_wait(store, rejection)
             else:
-                set_aside(store, orphan, now_ms)
-            written.append(_Written(orphan, error.scope, waits))
+                set_aside(store, rejection, now_ms)
+            written.append(_Written(rejection, error.scope, waits))
         return written
 
     def _ours(self, error: SyncError) -> ObjectRef | None:
@@ -161,37 +161,37 @@ class SyncErrorPoller:
             return None
         return ref if ref.external_id(self.context.namespace) == error.external_id else None
 
-    async def _look_after_orphans(self) -> None:
+    async def _look_after_waiting(self) -> None:
         context = self.context
-        waiting = await context.state.call(lambda store: waiting_for_parent.oldest(store, ORPHANS_A_POLL))
+        waiting = await context.state.call(lambda store: waiting_for_parent.oldest(store, WAITING_A_POLL))
         if not waiting:
             self._resends.clear()
             return
         known: dict[ObjectRef, bool] = {}
         ready, overdue = [], []
-        for orphan in waiting:
-            if await self._has_parents(orphan, known):
-                ready.append(orphan.ref)
-            elif context.clock.now_ms() - orphan.since_ms > context.settings.sink.judge_timeout_s * 1000:
-                overdue.append(orphan)
+        for rejection in waiting:
+            if await self._has_parents(rejection, known):
+                ready.append(rejection.ref)
+            elif context.clock.now_ms() - rejection.since_ms > context.settings.sink.judge_timeout_s * 1000:
+                overdue.append(rejection)
         now_ms = context.clock.now_ms()
 
         def write(store: Store) -> None:
             render_again(store, ready)
-            for orphan in overdue:
-                set_aside(store, orphan, now_ms)
+            for rejection in overdue:
+                set_aside(store, rejection, now_ms)
 
         await context.state.call(write)
         for ref in ready:
             self._resends[ref] = self._resends.get(ref, 0) + 1
-        for orphan in overdue:
-            self._tell(orphan)
+        for rejection in overdue:
+            self._tell(rejection)
 
-    async def _has_parents(self, orphan: Orphan, known: dict[ObjectRef, bool]) -> bool:
+    async def _has_parents(self, rejection: LateRejection, known: dict[ObjectRef, bool]) -> bool:
         context = self.context
         optional = context.sink.traits.optional_references
-        for parent in orphan.parents:
-            if await context.state.call(lambda store, p=parent: can_do_without(store, orphan.ref, p, optional)):  # type: ignore[misc]  # a lambda's default has no type
+        for parent in rejection.parents:
+            if await context.state.call(lambda store, p=parent: can_do_without(store, rejection.ref, p, optional)):  # type: ignore[misc]  # a lambda's default has no type
                 continue
             if parent not in known:
                 external_id = parent.external_id(context.namespace)
@@ -201,6 +201,6 @@ class SyncErrorPoller:
                 return False
         return True
 
-    def _tell(self, orphan: Orphan) -> None:
-        self.context.report.dead_lettered(orphan.reason)
-        log.error("dead_letter", object=str(orphan.ref), reason=orphan.reason)
+    def _tell(self, rejection: LateRejection) -> None:
+        self.context.report.dead_lettered(rejection.reason)
+        log.error("dead_letter", object=str(rejection.ref), reason=rejection.reason)

@@ -1,4 +1,4 @@
-"""Rows read from the server come in here: first loads, stale tables read again, rows fetched by key, rows told in part.
+"""Rows read from the server come in here: first loads, stale tables, rows fetched by key, rows known in part.
 
 Runs in the state thread only, inside its store transactions.
 """
@@ -169,7 +169,7 @@ class SnapshotIngest:
         done = [ref for ref in refs if asked.issuperset(mapper.fetches(ref, rows))]
         render_queue.fetched(self._store, done, lsn)
 
-    # ------------------------------------------------------------------------------------------ rows told in part
+    # ------------------------------------------------------------------------------------------ rows known in part
 
     def unread_rows(self, limit: int) -> tuple[list[UnreadRow], int]:
         """Rows that have to be read, and an LSN: rows read with a lock from now on contain everything before it."""

@@ -83,7 +83,7 @@ class Watcher(Protocol):
     """Hears of what the state thread did; called in that thread."""
 
     def on_commit(self, seconds: float, *, has_news: bool) -> None:
-        """A commit is on disk. ``has_news``: messages or touched objects came, beyond what callers themselves did."""
+        """A commit is on disk. ``has_news``: messages or affected objects came, beyond what callers themselves did."""
         ...
 
     def on_failure(self, error: BaseException) -> None:
@@ -143,7 +143,7 @@ class StateThread(threading.Thread):
     # -------------------------------------------------------------------------------------------------- thread
 
     def run(self) -> None:
-        """Turn until stopped; a failure is told to the watcher."""
+        """Turn until stopped; the watcher hears of a failure."""
         try:
             while not self._ending.is_set() or self._calls:
                 self._beat()

@@ -38,10 +38,10 @@ class ObjectState:
     """What the leader knows of one object. Times are epoch milliseconds.
 
     ``rendered``: hash of what it rendered last, if nothing newer waits there. ``ever``: properties that ever held a
-    value there: a message names these when they are empty. ``bare``: whom it was sent without. ``letter``: its dead
-    letter (action, changed_at, at, reason, detail, position), ``orphan``: its wait for a parent (changed_at, since,
-    reason, detail). ``email``, ``email_at``: what HubSpot holds for good, and since which message (contact_emails.py).
-    ``record_id``: HubSpot's record of the object, "" if none is known.
+    value there: a message names these when they are empty. ``missing``: the objects it was sent without. ``letter``:
+    its dead letter (action, changed_at, at, reason, detail, position). ``waiting``: its wait for a parent (changed_at,
+    since, reason, detail). ``email``, ``email_at``: the address that HubSpot holds for good, and since which message
+    (contact_emails.py). ``record_id``: HubSpot's record of the object, "" if none is known.
     """
 
     ref: ObjectRef
@@ -51,9 +51,9 @@ class ObjectState:
     refs: tuple[ObjectRef, ...] = ()
     rendered: bytes | None = None
     ever: tuple[str, ...] = ()
-    bare: tuple[ObjectRef, ...] = ()
+    missing: tuple[ObjectRef, ...] = ()
     letter: tuple[Any, ...] | None = None
-    orphan: tuple[Any, ...] | None = None
+    waiting: tuple[Any, ...] | None = None
     position: str = ""
     email: bytes = b""
     email_at: int = 0
@@ -226,9 +226,9 @@ def _copy(store: Store, state: ObjectState, side: ledger.AcceptedSide) -> None:
         letter = dead_letters.DeadLetter(ref, Action(action), *rest)
     dead_letters.replace_delivered(store, ref, letter)
     waiting_for_parent.remove(store, ref)
-    if state.orphan is not None:
-        waiting_for_parent.add(store, waiting_for_parent.Orphan(ref, *state.orphan))
-    sent_without_reference.replace(store, ref, state.bare)
+    if state.waiting is not None:
+        waiting_for_parent.add(store, waiting_for_parent.LateRejection(ref, *state.waiting))
+    sent_without_reference.replace(store, ref, state.missing)
 
 
 def _position_text(position: Position | None) -> str:

@@ -8,7 +8,7 @@ in the compacted ``<prefix>.receipts.<account>``, and followers copy that. What 
 * a fence: receipts are written by a transactional producer of one name. Who takes over starts it, which ends every
   transaction of the one before, and reads the receipts to their end only then: none can come after;
 * a wait: who takes over from another waits ``sink.timeout_s`` after the fence. No request of the other is younger;
-* a floor: ``changed_at`` goes on above everything that the other may have sent.
+* a minimum: every later ``changed_at`` is above all that the other may have sent.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 POLL_S: Final = 0.1
 """How often the group is looked at, receipts are read or published."""
 PUBLISH: Final = 1000
-"""Objects told in one Kafka transaction."""
+"""Objects published in one Kafka transaction."""
 DRAIN_S: Final = 5.0
 """How long requests under way may hold back a change of the leader."""
 RETRY_S: Final = 2.0

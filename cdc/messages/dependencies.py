@@ -1,4 +1,4 @@
-"""Who waits for whom: what an entry of the outbox has to wait for, and when it is set free.
+"""What an entry of the outbox has to wait for, and when it is set free.
 
 An entry waits (``outbox.blocked_by``) for the first object it refers to that has no accepted, undeleted version; a
 DELETE waits for a pending object whose accepted version still refers to it. What waits is out of the index that ready

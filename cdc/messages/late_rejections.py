@@ -1,7 +1,7 @@
 """What was accepted and refused afterwards (the bridge judges later): the ledger's side, and the wait for a parent.
 
-An orphan is an object refused because something it refers to was not known yet; it is rendered afresh once that is
-known. Use inside a store transaction.
+An object that was refused because something it refers to was not known yet waits, and is rendered afresh once that
+is known. Use inside a store transaction.
 """
 
 from __future__ import annotations
@@ -10,41 +10,41 @@ from collections.abc import Sequence
 
 from cdc.messages import contact_emails, dead_letters, ledger, outbox, render_queue, waiting_for_parent
 from cdc.messages.dependencies import OptionalReferences, Waits
-from cdc.messages.waiting_for_parent import Orphan
+from cdc.messages.waiting_for_parent import LateRejection
 from cdc.model import Action, ObjectRef
 from cdc.state.store import Store
 
 
-def set_aside(store: Store, orphan: Orphan, now_ms: int) -> None:
+def set_aside(store: Store, rejection: LateRejection, now_ms: int) -> None:
     """Make it a dead letter; what waited for it is looked at anew."""
-    ledger.revoked(store, orphan.ref)
-    contact_emails.refused(store, orphan.ref, orphan.changed_at, is_without_record=orphan.is_without_record)
-    waiting_for_parent.remove(store, orphan.ref)
+    ledger.revoked(store, rejection.ref)
+    contact_emails.refused(store, rejection.ref, rejection.changed_at, is_without_record=rejection.is_without_record)
+    waiting_for_parent.remove(store, rejection.ref)
     letter = dead_letters.DeadLetter(
-        orphan.ref, Action.UPSERT, orphan.changed_at, now_ms, orphan.reason, orphan.detail, position=""
+        rejection.ref, Action.UPSERT, rejection.changed_at, now_ms, rejection.reason, rejection.detail, position=""
     )
     dead_letters.add(store, letter)
-    outbox.free(store, [orphan.ref])
+    outbox.free(store, [rejection.ref])
 
 
-def send_whole(store: Store, orphan: Orphan) -> None:
+def send_whole(store: Store, rejection: LateRejection) -> None:
     """Have a contact sent once more, with its email: the sink does not hold the one it was taken to hold."""
-    ledger.revoked(store, orphan.ref)
-    contact_emails.forget(store, [orphan.ref])
-    render_queue.mark(store, orphan.ref, force=True)
+    ledger.revoked(store, rejection.ref)
+    contact_emails.forget(store, [rejection.ref])
+    render_queue.mark(store, rejection.ref, force=True)
 
 
-def send_again(store: Store, orphan: Orphan) -> None:
+def send_again(store: Store, rejection: LateRejection) -> None:
     """Have it rendered and sent once more: it was refused for no fault of its own."""
-    ledger.revoked(store, orphan.ref)
-    contact_emails.refused(store, orphan.ref, orphan.changed_at, is_without_record=orphan.is_without_record)
-    render_queue.mark(store, orphan.ref, force=True)
+    ledger.revoked(store, rejection.ref)
+    contact_emails.refused(store, rejection.ref, rejection.changed_at, is_without_record=rejection.is_without_record)
+    render_queue.mark(store, rejection.ref, force=True)
 
 
-def let_wait(store: Store, orphan: Orphan) -> None:
+def let_wait(store: Store, rejection: LateRejection) -> None:
     """Have it wait until what it refers to is known."""
-    ledger.revoked(store, orphan.ref)
-    waiting_for_parent.add(store, orphan)
+    ledger.revoked(store, rejection.ref)
+    waiting_for_parent.add(store, rejection)
 
 
 def can_do_without(store: Store, child: ObjectRef, parent: ObjectRef, optional: OptionalReferences) -> bool:

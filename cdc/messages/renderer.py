@@ -1,7 +1,7 @@
 """Render → compare → outbox: one object's rows become a message, if it says something new.
 
-A message equal to what was last rendered is not sent; one equal to what HubSpot already holds, and newer than
-anything on the wire, takes the pending one back. ``changed_at`` = max(commit time, last rendered + 1, floor).
+A message equal to the last rendered one is not sent. A message equal to what HubSpot holds takes the pending one back,
+if no newer version was ever on the wire. ``changed_at`` = max(commit time, last rendered + 1, minimum changed_at).
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Renderer:
         """No ``changed_at`` from now on is lower, in epoch milliseconds."""
         self.minimum_changed_at = self._store.meta.minimum_changed_at = minimum_changed_at
 
-    def render(self, ref: ObjectRef, cause: RenderRequest) -> list[ObjectRef]:
+    def render(self, ref: ObjectRef, request: RenderRequest) -> list[ObjectRef]:
         """Render one object. Returns referred objects that were never rendered (they have to be, too)."""
         if ref.object_type not in self.object_types:
             return []
@@ -95,18 +95,18 @@ class Renderer:
         try:
             made = self._mapper.render(ref, self._rows)
         except RenderError as error:
-            self._set_aside(ref, cause, str(error))
+            self._set_aside(ref, request, str(error))
             return []
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            # one object's odd data must not stop the others; the text of these could hold row values, the place cannot
+            # one object's odd data must not stop the others; the error's text could hold row values, its line cannot
             where = traceback.extract_tb(error.__traceback__)[-1]
-            self._set_aside(ref, cause, f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}")
+            self._set_aside(ref, request, f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}")
             return []
         held = self.ledger.get(ref)
         if self._has_letters:
             dead_letters.rendered(self._store, ref)
         if made is None:
-            self._vanish(ref, held, cause)
+            self._vanish(ref, held, request)
             return []
         for warning in made.warnings:
             log.warning(  # a wrong setting warns with every product: once a minute is enough
@@ -114,34 +114,34 @@ class Renderer:
                 limit=warning,
                 object=f"{ref.kind}-{ref.id}",
                 reason=warning,
-                position=cause.position,
+                position=request.position,
             )
-        self._exist(ref, made, held or _EMPTY, cause)
+        self._exist(ref, made, held or _EMPTY, request)
         return [other for other in made.references if self.ledger.get(other) is None]
 
-    def _exist(self, ref: ObjectRef, made: Rendered, held: LedgerEntry, cause: RenderRequest) -> None:
+    def _exist(self, ref: ObjectRef, made: Rendered, held: LedgerEntry, request: RenderRequest) -> None:
         properties, ever = self._settled(made, held.properties)
-        email = self._email(ref, made, properties, held, cause)
+        email = self._email(ref, made, properties, held, request)
         body = orjson.dumps(properties, option=orjson.OPT_SORT_KEYS)
         refs = orjson.dumps([[other.kind.value, other.id] for other in made.references])
         digest = _hash_of(properties, refs, self.emails.name, email)
-        if digest == held.rendered_hash and not cause.force:
+        if digest == held.rendered_hash and not request.force:
             self.unchanged += 1
             return
-        if not cause.force and digest == held.accepted_hash and held.tried_at == held.accepted_at:
+        if not request.force and digest == held.accepted_hash and held.tried_at == held.accepted_at:
             # what waits was never tried, and HubSpot holds just this: nothing needs to be sent any more
             self._take_back(ref)
-            self.ledger.set_rendered(ref, digest, held.rendered_at, delete=False, properties=ever, lsn=cause.lsn)
+            self.ledger.set_rendered(ref, digest, held.rendered_at, delete=False, properties=ever, lsn=request.lsn)
             self.unchanged += 1
             return
         if self.is_following and digest == held.accepted_hash:
             self._leave(ref)
-            self.ledger.set_rendered(ref, digest, held.accepted_at, delete=False, properties=ever, lsn=cause.lsn)
+            self.ledger.set_rendered(ref, digest, held.accepted_at, delete=False, properties=ever, lsn=request.lsn)
             return
-        changed_at = self._changed_at(held, cause)
+        changed_at = self._changed_at(held, request)
         mark = email if properties.get(self.emails.name) else b""
-        self._enqueue(ref, Action.UPSERT, changed_at, digest, body.decode(), refs.decode(), cause, mark)
-        self.ledger.set_rendered(ref, digest, changed_at, delete=False, properties=ever, lsn=cause.lsn)
+        self._enqueue(ref, Action.UPSERT, changed_at, digest, body.decode(), refs.decode(), request, mark)
+        self.ledger.set_rendered(ref, digest, changed_at, delete=False, properties=ever, lsn=request.lsn)
         self._may_be_tried(ref, changed_at, mark)
 
     def _settled(self, made: Rendered, ever: int) -> tuple[dict[str, str], int]:
@@ -157,7 +157,7 @@ class Renderer:
         return properties, ever
 
     def _email(
-        self, ref: ObjectRef, made: Rendered, properties: dict[str, str], held: LedgerEntry, cause: RenderRequest
+        self, ref: ObjectRef, made: Rendered, properties: dict[str, str], held: LedgerEntry, request: RenderRequest
     ) -> bytes:
         """The mark of the customer's email that the sink has or gets; one that it would not change to is taken out."""
         rule = self.emails
@@ -172,63 +172,63 @@ class Renderer:
             if new and not self.is_following:
                 action = "left_out" if rule.leave_out else "sent"
                 log.warning(
-                    "contact_email_changed", object=f"{ref.kind}-{ref.id}", email=action, position=cause.position
+                    "contact_email_changed", object=f"{ref.kind}-{ref.id}", email=action, position=request.position
                 )
         if not is_other or not rule.leave_out:
             return mark
         properties.pop(rule.name, None)
         return held.email
 
-    def _vanish(self, ref: ObjectRef, held: LedgerEntry | None, cause: RenderRequest) -> None:
+    def _vanish(self, ref: ObjectRef, held: LedgerEntry | None, request: RenderRequest) -> None:
         if held is None or held.rendered_hash is None:
-            if self._may_be_known(ref, cause):
-                self._vanish_unseen(ref, held or _EMPTY, cause)
+            if self._may_be_known(ref, request):
+                self._vanish_unseen(ref, held or _EMPTY, request)
             return
-        if held.rendered_delete and not cause.force:
+        if held.rendered_delete and not request.force:
             self.unchanged += 1
             return
         self._forget(ref)
         if held.tried_at == 0 and held.accepted_at == 0:
             self._take_back(ref)  # nobody outside ever heard of it
-            self._set_deleted(ref, held.rendered_at, held, cause)
+            self._set_deleted(ref, held.rendered_at, held, request)
             return
         if self.is_following and (held.accepted_at == 0 or held.accepted_hash == DELETED):
             self._leave(ref)
-            self._set_deleted(ref, held.accepted_at or max(held.rendered_at, self._clock.now_ms()), held, cause)
+            self._set_deleted(ref, held.accepted_at or max(held.rendered_at, self._clock.now_ms()), held, request)
             return
-        if held.accepted_hash == DELETED and held.tried_at == held.accepted_at and not cause.force:
+        if held.accepted_hash == DELETED and held.tried_at == held.accepted_at and not request.force:
             # it came and went since its last DELETE, and nothing of that was tried: there is nothing to delete
             self._take_back(ref)
-            self._set_deleted(ref, held.rendered_at, held, cause)
+            self._set_deleted(ref, held.rendered_at, held, request)
             self.unchanged += 1
             return
-        self._delete(ref, held, cause)
+        self._delete(ref, held, request)
 
-    def _may_be_known(self, ref: ObjectRef, cause: RenderRequest) -> bool:
+    def _may_be_known(self, ref: ObjectRef, request: RenderRequest) -> bool:
         """Whether another member may have sent this object, which came and went between two looks of this one.
 
         What was left out (filters) still has rows, and what lines or orders name though it is long gone is no news.
         """
-        was_led = self.is_following or 0 < cause.commit_ms <= self.leads_since_ms
-        if not was_led or cause.urgency is not Urgency.LIVE:
+        was_led = self.is_following or 0 < request.commit_ms <= self.leads_since_ms
+        if not was_led or request.urgency is not Urgency.LIVE:
             return False
         return not any(
             self._rows.find(fetch.table, fetch.column, fetch.value) for fetch in self._mapper.fetches(ref, self._rows)
         )
 
-    def _vanish_unseen(self, ref: ObjectRef, held: LedgerEntry, cause: RenderRequest) -> None:
+    def _vanish_unseen(self, ref: ObjectRef, held: LedgerEntry, request: RenderRequest) -> None:
         if not self.is_following:
-            self._delete(ref, held, cause)
+            self._delete(ref, held, request)
             return
         now_ms = self._clock.now_ms()
         unconfirmed.note(self._store, (ref,))
-        self._set_deleted(ref, now_ms, held, cause)
+        self._set_deleted(ref, now_ms, held, request)
         self._may_be_tried(ref, now_ms)
 
-    def _delete(self, ref: ObjectRef, held: LedgerEntry, cause: RenderRequest) -> None:
-        changed_at = self._changed_at(held, cause)
-        self._enqueue(ref, Action.DELETE, changed_at, DELETED, "{}", "[]", cause)
-        self._set_deleted(ref, changed_at, held, cause)
+    def _delete(self, ref: ObjectRef, held: LedgerEntry, request: RenderRequest) -> None:
+        changed_at = self._changed_at(held, request)
+        self._enqueue(ref, Action.DELETE, changed_at, DELETED, "{}", "[]", request)
+        self._set_deleted(ref, changed_at, held, request)
         self._may_be_tried(ref, changed_at)
 
     def _leave(self, ref: ObjectRef) -> None:
@@ -245,16 +245,16 @@ class Renderer:
             contact_emails.sent(self._store, [(ref, changed_at, email)])
             ledger.may_be_on_wire(self._store, ref, changed_at)
 
-    def _set_deleted(self, ref: ObjectRef, changed_at: int, held: LedgerEntry, cause: RenderRequest) -> None:
-        self.ledger.set_rendered(ref, DELETED, changed_at, delete=True, properties=held.properties, lsn=cause.lsn)
+    def _set_deleted(self, ref: ObjectRef, changed_at: int, held: LedgerEntry, request: RenderRequest) -> None:
+        self.ledger.set_rendered(ref, DELETED, changed_at, delete=True, properties=held.properties, lsn=request.lsn)
 
     def _forget(self, ref: ObjectRef) -> None:
         """What the receiver said of an object that is gone may quote its values; the DELETE overwrites its message."""
         dead_letters.forget_detail(self._store, ref)
         waiting_for_parent.forget_detail(self._store, ref)
 
-    def _changed_at(self, held: LedgerEntry, cause: RenderRequest) -> int:
-        commit_ms = cause.commit_ms or self._clock.now_ms()
+    def _changed_at(self, held: LedgerEntry, request: RenderRequest) -> int:
+        commit_ms = request.commit_ms or self._clock.now_ms()
         return max(commit_ms, held.rendered_at + 1, self.minimum_changed_at)
 
     def _take_back(self, ref: ObjectRef) -> None:
@@ -268,23 +268,23 @@ class Renderer:
         digest: bytes,
         properties: str,
         refs: str,
-        cause: RenderRequest,
+        request: RenderRequest,
         email: bytes = b"",
     ) -> None:
         now_ms = self._clock.now_ms()
         message = outbox.NewMessage(
-            ref, action, changed_at, digest, properties, refs, cause.urgency, cause.commit_ms or now_ms, cause.read_ms,
-            now_ms, cause.position, email,
+            ref, action, changed_at, digest, properties, refs, request.urgency, request.commit_ms or now_ms,
+            request.read_ms, now_ms, request.position, email,
         )  # fmt: skip
         outbox.put(self._store, message)
         self.enqueued += 1
 
-    def _set_aside(self, ref: ObjectRef, cause: RenderRequest, reason: str) -> None:
+    def _set_aside(self, ref: ObjectRef, request: RenderRequest, reason: str) -> None:
         """Dead-letter the object: what waits of it is older than what could not be rendered, and stays."""
         held = self.ledger.get(ref) or _EMPTY
         self._has_letters = True
         letter = dead_letters.DeadLetter(
-            ref, Action.UPSERT, held.rendered_at, self._clock.now_ms(), dead_letters.RENDER, reason, cause.position
+            ref, Action.UPSERT, held.rendered_at, self._clock.now_ms(), dead_letters.RENDER, reason, request.position
         )
         dead_letters.not_rendered(self._store, letter)
-        log.error("render_dead_letter", object=f"{ref.kind}-{ref.id}", reason=reason, position=cause.position)
+        log.error("render_dead_letter", object=f"{ref.kind}-{ref.id}", reason=reason, position=request.position)

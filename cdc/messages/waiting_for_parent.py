@@ -15,8 +15,8 @@ from cdc.state.objects import OBJECT, line, pair
 from cdc.state.store import Store
 
 
-class Orphan(NamedTuple):
-    """An object that waits for what it refers to: since when, and the receiver's error type and details.
+class LateRejection(NamedTuple):
+    """A refusal after acceptance: of which version, since when it is known, and the receiver's error type and details.
 
     ``is_without_record``: the receiver said that it holds no record of the object.
     """
@@ -30,17 +30,17 @@ class Orphan(NamedTuple):
     is_without_record: bool = False
 
 
-def add(store: Store, orphan: Orphan) -> None:
+def add(store: Store, rejection: LateRejection) -> None:
     """The object waits from now on; one that waits already goes on since then."""
     store.db.execute(
         "INSERT INTO waiting_for_parent (kind, id, changed_at, since_ms, reason, detail) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (kind, id) DO UPDATE SET changed_at = excluded.changed_at, reason = excluded.reason,"
         " detail = excluded.detail",
-        (*pair(orphan.ref), orphan.changed_at, orphan.since_ms, orphan.reason, orphan.detail),
+        (*pair(rejection.ref), rejection.changed_at, rejection.since_ms, rejection.reason, rejection.detail),
     )
 
 
-def oldest(store: Store, limit: int) -> list[Orphan]:
+def oldest(store: Store, limit: int) -> list[LateRejection]:
     """Those that wait longest, each with the objects it was sent with."""
     rows = store.db.execute(
         "SELECT o.kind, o.id, o.changed_at, o.since_ms, o.reason, o.detail, l.accepted_refs FROM waiting_for_parent o"
@@ -48,7 +48,7 @@ def oldest(store: Store, limit: int) -> list[Orphan]:
         (limit,),
     ).fetchall()
     return [
-        Orphan(ObjectRef(Kind(kind), key), changed_at, since_ms, reason, detail, parse_refs(refs))
+        LateRejection(ObjectRef(Kind(kind), key), changed_at, since_ms, reason, detail, parse_refs(refs))
         for kind, key, changed_at, since_ms, reason, detail, refs in rows
     ]
 

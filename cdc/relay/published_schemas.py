@@ -91,7 +91,7 @@ def as_schema(record: TableRecord) -> TableSchema | None:
 
 
 def _without_defaults(spec: TableSpec, definition: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns that are not mapped are named for the sake of their places; what they default to is nobody's business."""
+    """Columns that are not mapped are named to keep the others in their order; their defaults are left out."""
     mapped = {column.lower() for column in spec.columns}
     columns = [
         column if column["name"].lower() in mapped else {**column, "default": None} for column in definition["columns"]

@@ -32,10 +32,10 @@ class When:
 
 
 class AffectedObjects:
-    """The objects and sweeps that changes bear on, in the order met, with their newest commit time.
+    """The objects and bulk invalidations that changes affect, in the order met, with their newest commit time.
 
     ``on_full`` is called with ``self`` when there are ``most`` of them, and takes them: memory stays flat however much
-    a transaction touches.
+    a transaction affects.
     """
 
     def __init__(self, most: int = 0, on_full: Callable[[AffectedObjects], None] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Applies changes to the replica: LSN rule, merges, primary-key moves, cascades; notes what they touch.
+"""Applies changes to the replica: LSN rule, merges, primary-key moves, cascades; notes which objects they affect.
 
 Pure SQLite work inside the caller's transaction. A change is skipped only if the row already holds it: the row's
 LSN is past the change's transaction (a chunk read later, or a replay).
@@ -47,7 +47,7 @@ class Applier:
         self.tombstones = Tombstones(store)
 
     def take_affected(self) -> AffectedObjects:
-        """What was touched since the last call."""
+        """What was affected since the last call."""
         taken, self.affected_objects = self.affected_objects, AffectedObjects()
         return taken
 
@@ -121,18 +121,18 @@ class Applier:
         is not now.
         """
         row = _row_of(spec, change.after) or {}
-        told = spec.kept_by.intersection(row)
+        known = spec.kept_by.intersection(row)
         if not spec.kept_by or spec.keys_only:
             return False
-        if told == spec.kept_by:
+        if known == spec.kept_by:
             return not self._mapper.keep(spec.name, row, self._rows)
-        is_told_unchanged = not told and change.image is Image.PARTIAL
-        return is_told_unchanged and not self._may_bring_rows and self.unread.can_read
+        is_unchanged = not known and change.image is Image.PARTIAL
+        return is_unchanged and not self._may_bring_rows and self.unread.can_read
 
     def take_read(self, row: UnreadRow, cells: Cells | None, lsn: int) -> None:
         """A row that had to be read, None if the server does not have it; it contains everything before ``lsn``.
 
-        Nothing happens if the log has told of it since: then it is read again, or whole.
+        Nothing happens if the log has spoken of the row since: then the row is read again, or is whole.
         """
         if not self.unread.is_current(row):
             return
@@ -200,7 +200,7 @@ class Applier:
         if held is not None and values == held[:-1]:
             if self._load.is_topic_read_again:  # note the row as met: a row that the topic does not bring is gone
                 table.put(values, when.row_lsn)
-            if before != cells:  # a chunk or pull brought what this change did
+            if before != cells:  # a read brought what this change did
                 self._note_skipped(table, (before, cells), held, when)
             return
         table.put(values, when.row_lsn, held)
@@ -213,8 +213,11 @@ class Applier:
             self._note_before(table, before, held, values, when)
 
     def _note_skipped(self, table: TableRows, images: Sequence[Cells | None], held: Stored | None, when: When) -> None:
-        """The change is in the replica already: a replay, or a pull was ahead of the log. What it bears on is still to
-        be compared with what was sent; whoever else's pull brought the row did not touch it."""
+        """The change is in the replica already: it is replayed, or a read was ahead of the log.
+
+        The objects that it affects are still to be compared with what was sent: the read that brought the row may have
+        been for another object.
+        """
         if not (when.replayed or self._may_bring_rows) or table.spec.keys_only:
             return
         now = table.as_row(held) if held is not None else None
@@ -226,7 +229,7 @@ class Applier:
     def _note_before(
         self, table: TableRows, before: Cells | None, held: Stored | None, after: Sequence[Value] | None, when: When
     ) -> None:
-        """The row held was ahead of the log: what the row bore on before the change is told by the log alone."""
+        """The row held was ahead of the log: only the log says which objects the row affected before the change."""
         if not self._may_bring_rows or held is None or before is None:
             return
         row, image = table.as_row(held), _row_of(table.spec, before) or {}
@@ -299,9 +302,9 @@ class Applier:
     # ------------------------------------------------------------------------------------ chunks and tombstones
 
     def load(self, table: str, rows: Iterable[Cells], lsn: int, commit_ms: int = 0) -> int:
-        """Apply rows read from the server; their ``lsn`` is a place they surely contain. Returns how many.
+        """Apply rows read from the server; they surely contain everything before ``lsn``. Returns how many.
 
-        Nothing is touched: whoever reads chunks decides what is to be rendered, and when.
+        No object is noted as affected: the reader of chunks decides what is to be rendered, and when.
         """
         target = self._rows.tables[table]
         when = When(lsn, False, commit_ms)

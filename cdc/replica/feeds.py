@@ -1,6 +1,6 @@
 """What a member keeps of the topics it reads: offsets, what orders the rows, records set aside.
 
-Rows that do not arrive in the source's order carry LSNs made of the source's own places (``cdc.kafka.row_order``).
+Rows that do not arrive in the source's order carry LSNs made of the source's own positions (``cdc.kafka.row_order``).
 Use inside a store transaction.
 """
 
@@ -39,11 +39,11 @@ class Feeds:
         self._order = RowOrder(self._meta.row_order)
         self.is_whole = self._meta.is_topic_whole
 
-    def lsn(self, told: ReportedPosition) -> int:
+    def lsn(self, reported: ReportedPosition) -> int:
         """The LSN of a record's rows. Raises StateError once LSNs have no room for another log of the source."""
         epochs = self._order.epochs
         try:
-            lsn = self._order.lsn(told)
+            lsn = self._order.lsn(reported)
         except PositionsExhaustedError as error:
             raise StateError(
                 f"{error}: the state has no room for more",
@@ -52,7 +52,7 @@ class Feeds:
             ) from error
         if self._order.epochs > epochs:
             log.warning(
-                "source_log_changed", topic=told.partition, position=str(told.position), logs=self._order.epochs
+                "source_log_changed", topic=reported.partition, position=str(reported.position), logs=self._order.epochs
             )
         if self._order.is_to_be_kept:  # rows of this commit carry LSNs of it
             self._meta.row_order = self._order.dump()

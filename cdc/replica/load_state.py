@@ -9,7 +9,7 @@ READING_REFERENCES_AGAIN,    stale tables, which keep their rows meanwhile      
 READING_AGAIN
 FETCHING_REFERENCES,         reference tables, then only rows by key (``start = "latest"``)  nothing: there is no end
 FETCHING
-COMPLETE                     nothing: the log tells everything
+COMPLETE                     nothing: the log brings everything
 ============================ ============================================================= ======================
 
 Before COMPLETE an object's rows are fetched by key before the object is rendered.
@@ -66,7 +66,7 @@ class LoadState:
         self.covered_lsn = NO_LSN
         self.settled_lsn = NO_LSN
         self.is_topic_read_again = False
-        """Whether a topic that is read from its beginning tells anew which rows there are."""
+        """Whether a topic is read from its beginning: rows that it does not bring are gone."""
         self.reread()
 
     def reread(self) -> None:
@@ -128,12 +128,12 @@ class LoadState:
         self._keep(_RENDERS_ALL.get(self.phase, self.phase))
 
     def topic_begun_again(self) -> None:
-        """A topic is read again from its beginning: it tells all rows, and everything is rendered behind it."""
+        """A topic is read again from its beginning: it holds all rows, and everything is rendered behind them."""
         self.is_topic_read_again = True
         self.render_all_at_end()
 
     def topic_read(self) -> None:
-        """The topic has told all rows that it holds."""
+        """All rows that the topic holds were read."""
         self.is_topic_read_again = False
         self._keep(self.phase)
 

@@ -75,10 +75,10 @@ def _changes(store: Store, transaction: Transaction, lsn: int, *, is_replay: boo
         if not _fits(store, xa.xid, prepared):
             raise _unknown("it was prepared under another mapping of columns", transaction)
         return _parts(store, xa.xid, prepared, lsn)
-    if is_replay:  # its PREPARE lies before the place that is replayed from; applied it was the first time
+    if is_replay:  # its PREPARE lies before the replay's start; its changes were applied the first time
         log.info("xa_replayed_without_prepare", position=str(transaction.end))
         return ()
-    raise _unknown("it was prepared before the place where reading began, or by statements", transaction)
+    raise _unknown("it was prepared before the position where reading began, or by statements", transaction)
 
 
 def is_any(store: Store) -> bool:

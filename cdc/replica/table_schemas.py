@@ -1,6 +1,6 @@
-"""Tables' columns as the log has shown them, each from a place in it on. Text that only the reader reads.
+"""Tables' columns as the log has shown them, each from a position in it on. Only the log's reader reads the text.
 
-Kept with the transaction that brought it, so that whoever begins to read at any place has what held there.
+Kept with the transaction that brought them, so that a reader that begins at any position has the columns of then.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def keep(store: Store, schemas: Iterable[TableSchema], lsn: int) -> None:
 
 
 def at(store: Store, lsn: int) -> list[TableSchema]:
-    """What held at this place, as far as it is known."""
+    """The columns that held at this position, as far as they are known."""
     rows = store.db.execute(  # SQLite gives the row that max() was found in
         "SELECT name, tbl, columns, until, is_present, lost, max(lsn) FROM table_schema WHERE lsn <= ? GROUP BY name",
         (lsn,),
     )
     return [
-        TableSchema(name, table, columns, _place(until), bool(is_present), tuple(json.loads(lost)))
+        TableSchema(name, table, columns, _position(until), bool(is_present), tuple(json.loads(lost)))
         for name, table, columns, until, is_present, lost, _ in rows
     ]
 
@@ -60,9 +60,9 @@ def missing(store: Store) -> list[str]:
 
 
 def forget(store: Store) -> None:
-    """LogPositions so far have nothing to do with those to come."""
+    """Positions so far have nothing to do with those to come."""
     store.db.execute("DELETE FROM table_schema")
 
 
-def _place(text: str) -> Position | None:
+def _position(text: str) -> Position | None:
     return Position(**json.loads(text)) if text else None

@@ -1,4 +1,4 @@
-"""Rows that the log tells only in part, and that have to be read from the server before they can be used.
+"""Rows of which the log holds only a part, and that have to be read from the server before they can be used.
 
 With binlog_row_image MINIMAL or NOBLOB a change may name a row that is not held, or leave open what some columns hold
 (``Image.UNKNOWN``). Such a row stays as it is, and its key is noted here. The loader reads it with a lock: a
@@ -19,7 +19,7 @@ from cdc.state.store import Store
 
 
 class UnreadRow(NamedTuple):
-    """One row to read: ``lsn`` and ``commit_ms`` are those of the last transaction that told of it in part."""
+    """One row to read: ``lsn`` and ``commit_ms`` are those of the last transaction that brought a part of it."""
 
     table: str
     key: tuple[Value, ...]
@@ -65,7 +65,7 @@ class Unread:
         return found.fetchone() is not None
 
     def due(self, limit: int) -> list[UnreadRow]:
-        """Those told of first."""
+        """Those that the log named first."""
         rows = self._store.db.execute("SELECT tbl, key, lsn, commit_ms FROM unread_row ORDER BY lsn LIMIT ?", (limit,))
         return [UnreadRow(table, tuple(json.loads(key)), lsn, ms) for table, key, lsn, ms in rows]
 

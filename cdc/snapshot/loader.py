@@ -1,7 +1,7 @@
-"""Reads from the server what the log does not tell: the first load, tables read again, touched objects by key.
+"""Reads from the server what the log does not hold: the first load, stale tables, rows of changed objects by key.
 
 One thread of its own, for as long as the log is followed. Each chunk is durable before the next is read, so a killed
-load goes on where it was. Objects that a live change touches do not wait for their chunk: their rows are read by key
+load goes on where it was. Objects that a live change affects do not wait for their chunk: their rows are read by key
 (``SnapshotIngest.to_fetch``).
 """
 
@@ -30,9 +30,9 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 FETCH_BATCH = 50  # objects fetched under one snapshot
-READ_BATCH = 100  # rows that the log told only in part, read between two commits
+READ_BATCH = 100  # rows that the log holds only in part, read between two commits
 FETCH_ROUNDS = 5  # an item's order, the order's customer ...: deeper than any object's rows lie
-LOOK_EVERY_S = 1.0  # sweeps and commands ask for fetches without a commit that wakes the loader
+LOOK_EVERY_S = 1.0  # bulk invalidations and commands ask for fetches without a commit that wakes the loader
 PROGRESS_EVERY_S = 10.0
 RETRY_MIN_S, RETRY_MAX_S = 0.5, 30.0
 LAG_WAIT_S = 0.05  # until the engine shows what the log has shown already
@@ -42,7 +42,7 @@ LAG_TRIES = 100
 class Loader(threading.Thread):
     """Loads what is missing and what is to be read again, and serves fetches while the replica is not complete.
 
-    At any time it reads rows that the log tells only in part.
+    At any time it reads rows that the log holds only in part.
 
     Without ``LoadState.reads_whole_tables`` (``start = "latest"``) only reference tables are loaded.
     """
@@ -85,7 +85,7 @@ class Loader(threading.Thread):
         self._work_wanted.set()
 
     def run(self) -> None:
-        """Load, retrying lost connections with back-off; anything else is told to the daemon."""
+        """Load, retrying lost connections with back-off; of anything else the daemon hears."""
         failures = 0
         while not self._ending.is_set():
             try:
@@ -129,7 +129,7 @@ class Loader(threading.Thread):
         return True
 
     def _rest(self) -> None:
-        """Wait to be woken; while objects may be asked for without a commit that is told, look now and then."""
+        """Wait to be woken; look now and then, as commands ask for objects without a commit that wakes the loader."""
         if self._engine.load.is_complete and not self._engine.unread.any:
             self._reader.close()
             self._work_wanted.wait()
@@ -172,7 +172,7 @@ class Loader(threading.Thread):
         snapshot_of: Callable[[T], Snapshot],
         required_positions: Sequence[RequiredPosition | None],
     ) -> T | None:
-        """What ``read`` gives once it contains the required positions; None if it never does, or when told to end."""
+        """What ``read`` gives once it contains the required positions; None when the loader is to end."""
         for _ in range(LAG_TRIES):
             found = read()
             if all(required is None or contains(snapshot_of(found), required) for required in required_positions):
@@ -182,7 +182,7 @@ class Loader(threading.Thread):
         raise SourceDisconnectedError("the server does not show yet what its log has shown")
 
     def _read_unread(self) -> None:
-        """Read the rows that the log told only in part, but for those that the shop holds locked.
+        """Read the rows that the log holds only in part, but for those that the shop holds locked.
 
         Those of a table that was dropped stay as they are held, like its other rows.
         """
@@ -202,7 +202,7 @@ class Loader(threading.Thread):
                 return
 
     def _serve_fetches(self) -> None:
-        """Read the rows of touched objects until none waits."""
+        """Read the rows of objects that wait for them, until none waits."""
         while not self._ending.is_set():
             refs: list[ObjectRef] = self._call(lambda: self._engine.ingest.to_fetch(FETCH_BATCH))
             if not refs:

@@ -61,7 +61,7 @@ class Chunk(NamedTuple):
 
     @property
     def safe(self) -> Position:
-        """A place that the rows surely contain."""
+        """A position that the rows surely contain."""
         return self.snapshot.safe
 
 
@@ -71,7 +71,7 @@ class _Plan(NamedTuple):
     select: str
     key: tuple[str, ...]
     convert: tuple[Callable[[Cell], Value], ...]
-    places: tuple[int, ...]
+    column_indexes: tuple[int, ...]
     width: int
 
 
@@ -107,13 +107,13 @@ class RowLoader:
         return Chunk(rows, snapshot, last, len(rows) < limit)
 
     def by_key(self, fetches: Sequence[FetchByKey]) -> tuple[list[tuple[str, list[Cells]]], Snapshot]:
-        """The rows that these pulls name, all of one moment."""
+        """The rows that these fetches name, all of one moment."""
         reads, tables = [], []
-        for pull in fetches:
-            plan = self._plan(pull.table)
+        for fetch in fetches:
+            plan = self._plan(fetch.table)
             if plan is not None:
-                reads.append((plan, f"{plan.select} WHERE {quoted(pull.column)} = %s", [pull.value]))
-                tables.append(pull.table)
+                reads.append((plan, f"{plan.select} WHERE {quoted(fetch.column)} = %s", [fetch.value]))
+                tables.append(fetch.table)
         snapshot, results = self._read(reads)
         return list(zip(tables, results, strict=True)), snapshot
 
@@ -146,7 +146,7 @@ class RowLoader:
             return current_position(self._open())
 
     def safe_point(self) -> Position:
-        """A place that every SELECT from now on surely contains: where the stream of a first load has to start."""
+        """A position that every SELECT from now on surely contains: where the stream of a first load has to start."""
         return self._read([])[0].safe
 
     def forget(self, table: str) -> None:
@@ -169,15 +169,15 @@ class RowLoader:
 
     def _begin(self, connection: Connection, cursor: Cursor) -> Snapshot:
         if self._identity.flavor == "mysql":
-            place = current_position(connection)
+            position = current_position(connection)
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
-            return Snapshot(Position(place.file, LOG_HEADER_BYTES, "", place.server), place, exact=False)
+            return Snapshot(Position(position.file, LOG_HEADER_BYTES, "", position.server), position, exact=False)
         cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
         cursor.execute("SHOW STATUS LIKE 'binlog_snapshot_%'")
         status = {str(name).lower(): str(value) for name, value in cursor.fetchall()}
         file, offset = status["binlog_snapshot_file"], int(status["binlog_snapshot_position"])
-        place = Position(file, offset, "", self._identity.server)
-        return Snapshot(place, place, exact=True)
+        position = Position(file, offset, "", self._identity.server)
+        return Snapshot(position, position, exact=True)
 
     def _open(self) -> Connection:
         if self._connection is None:
@@ -229,9 +229,9 @@ def _plan_of(spec: TableSpec, full_name: str, held: Sequence[Column]) -> _Plan:
 
 def _cells(plan: _Plan, row: Sequence[Cell]) -> Cells:
     values = tuple(convert(cell) for convert, cell in zip(plan.convert, row, strict=True))
-    if len(plan.places) == plan.width:
+    if len(plan.column_indexes) == plan.width:
         return values
     cells: list[Value | Absent] = [ABSENT] * plan.width
-    for place, value in zip(plan.places, values, strict=True):
-        cells[place] = value
+    for index, value in zip(plan.column_indexes, values, strict=True):
+        cells[index] = value
     return tuple(cells)

@@ -1,8 +1,8 @@
-"""Whether rows read from the server contain a place in its log that was read before. Pure.
+"""Whether rows read from the server contain a position in its log that was read before. Pure.
 
-What a definition changed is in every read after its place was seen in the log: it holds the table exclusively until the
-engine has committed it, and a snapshot from before is refused (error 1412). A statement's rows are not held so: the log
-shows them before the engine does. Then MariaDB's snapshot position tells, which is exact, and MySQL's executed set,
+What a definition changed is in every read after its position was seen in the log: it holds the table exclusively until
+the engine has committed it, and a snapshot from before is refused (error 1412). A statement's rows are not held so: the
+log shows them before the engine does. Then MariaDB's snapshot position tells, which is exact, and MySQL's executed set,
 which gets a transaction only after the engine's commit.
 """
 
@@ -16,7 +16,7 @@ from cdc.replica.table_loads import RequiredPosition
 
 
 class Snapshot(NamedTuple):
-    """``safe``: a place that its rows surely contain; ``exact``: nothing behind it is in them. ``noted``: where the
+    """``safe``: a position that its rows surely contain; ``exact``: nothing behind it is in them. ``noted``: where the
     log ended just before it was taken.
     """
 
@@ -26,7 +26,7 @@ class Snapshot(NamedTuple):
 
 
 def contains(snapshot: Snapshot, required: RequiredPosition) -> bool:
-    """Whether rows read under this snapshot contain the required's place. False too while the server is another one."""
+    """Whether rows read under this snapshot contain the required position; never while the server is another one."""
     if _behind(snapshot.safe, required.position):
         return True
     if snapshot.exact or not _behind(snapshot.noted, required.position):
@@ -38,7 +38,7 @@ def contains(snapshot: Snapshot, required: RequiredPosition) -> bool:
     )
 
 
-def _behind(place: Position, other: Position) -> bool:
-    if place.server and other.server and place.server != other.server:
+def _behind(position: Position, other: Position) -> bool:
+    if position.server and other.server and position.server != other.server:
         return False
-    return (place.file_number, place.offset) >= (other.file_number, other.offset)
+    return (position.file_number, position.offset) >= (other.file_number, other.offset)

@@ -2,7 +2,7 @@
 
 An LSN orders every change the replica has ever seen: ``(base + log file's number) << 38 | offset``. A new epoch
 (another server, a log that was reset, a restored state) gets a base above every LSN used before, so a later epoch
-is always newer. A row's LSN says: everything that happened before that place is in this row.
+is always newer. A row's LSN says: everything that happened before that position is in this row.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from cdc.state.store import Store
 
 
 class LogPositions:
-    """Where the source stands and how places become LSNs. Use inside a store transaction."""
+    """Where the source stands, and how positions become LSNs. Use inside a store transaction."""
 
     def __init__(self, store: Store) -> None:
         self._meta = store.meta
@@ -38,7 +38,7 @@ class LogPositions:
             )
         return number << LSN_OFFSET_BITS | position.offset
 
-    def place(self, lsn: int) -> str:
+    def text_of(self, lsn: int) -> str:
         """An LSN of the present epoch as ``binlog.000123:4567``; of another one as what it is."""
         number = (lsn >> LSN_OFFSET_BITS) - self._base
         if self.position is None or number < 0:

@@ -144,7 +144,7 @@ def test_any_receipt_is_taken_whole_or_refused() -> None:
         except BadRecordError:
             refused += 1
             continue
-        numbers = [found.accepted_at, found.email_at, *(v for v in (*(found.letter or ()), *(found.orphan or ())))]
+        numbers = [found.accepted_at, found.email_at, *(v for v in (*(found.letter or ()), *(found.waiting or ())))]
         assert all(isinstance(v, str) or 0 <= v < 1 << 63 for v in numbers)
     assert refused > 500
     for value in (None, b"", b"[]", b"null"):

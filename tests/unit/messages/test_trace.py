@@ -104,13 +104,13 @@ def test_the_rows_that_make_an_object_are_named_with_their_places(tmp_path: Path
     ToyMapper().render(ObjectRef(Kind.ORDER, 1), rows)
     ledger = engine.renderer.ledger.get(ObjectRef(Kind.CUSTOMER, 7))
 
-    assert {key: engine.positions.place(lsn) for key, lsn in rows.seen.items()} == {
+    assert {key: engine.positions.text_of(lsn) for key, lsn in rows.seen.items()} == {
         ("orders", (1,)): "binlog.000001:200",
         ("items", (5,)): "binlog.000001:200",
     }
     assert ledger is not None
-    assert engine.positions.place(ledger.rendered_lsn) == "binlog.000001:100"
+    assert engine.positions.text_of(ledger.rendered_lsn) == "binlog.000001:100"
     with engine.store.transaction():
         engine.positions.begin_epoch(position(4, number=1))
-    assert engine.positions.place(ledger.rendered_lsn).startswith("an earlier log")
+    assert engine.positions.text_of(ledger.rendered_lsn).startswith("an earlier log")
     engine.close()
