@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from cdc.errors import SinkUnavailableError
+from cdc.delivery.sync_error_poller import PAGES_A_POLL
+from cdc.errors import SinkThrottledError, SinkUnavailableError
 from cdc.messages import dead_letters
-from cdc.model import ObjectType, SyncError
+from cdc.model import ObjectType, SyncError, SyncErrorPage
+from cdc.protocols import Requests
 from tests.kit.clock import simulate
 from tests.kit.delivery_harness import DeliveryHarness, customer, order
+from tests.kit.fakesink import FAMILY, FakeSink
 
 
 def verdict(harness: DeliveryHarness, name: str, kind: str, *, older_by: int = 0) -> SyncError:
@@ -144,5 +147,92 @@ def test_a_failing_poll_stops_nothing(tmp_path: Path) -> None:
             delivery.wake()
             await harness.settle(delivery)
             assert delivery.is_accepting
+
+    simulate(story())
+
+
+class Paged(FakeSink):
+    """Lists its verdicts on pages of ten, from the oldest on, and may fail at a page once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fails_at = -1
+        self.pages: list[int] = []
+
+    async def sync_errors(self, progress: str, requests: Requests) -> SyncErrorPage:
+        """Ten verdicts behind ``progress``."""
+        first = int(progress or 0)
+        async with requests.permit(FAMILY):
+            self.pages.append(first)
+            if len(self.pages) == self.fails_at:
+                raise SinkThrottledError("slow down", retry_after_s=300)
+            errors = tuple(self.verdicts[first : first + 10])
+        return SyncErrorPage(errors, str(first + len(errors)), is_last=first + 10 >= len(self.verdicts))
+
+
+async def accepted(harness: DeliveryHarness, count: int) -> None:
+    """So many customers are accepted and refused later."""
+    for number in range(count):
+        harness.books.put(customer(number))
+    harness.delivery.wake()
+    await harness.settle(harness.delivery)
+    for number in range(count):
+        harness.sink.verdicts.append(verdict(harness, f"customer-{number}", "INVALID_ENUM_PROPERTY"))
+
+
+def test_a_poll_that_fails_at_a_page_goes_on_at_that_page(tmp_path: Path) -> None:
+    """What was read is written down page by page; each page is a call, and the silence asked for holds for all."""
+
+    async def story() -> None:
+        sink = Paged()
+        harness = DeliveryHarness(tmp_path, sink)
+        async with harness.running() as delivery:
+            await accepted(harness, 100)
+            sink.pages, sink.fails_at = [], 4
+            await asyncio.sleep(20)
+            assert len(harness.books.letters()) == 30
+            assert "sending goes on in" in delivery.reason
+            sink.fails_at = -1
+            await asyncio.sleep(320)
+        assert sink.pages[:5] == [0, 10, 20, 30, 30]
+        assert len(harness.books.letters()) == 100
+        assert harness.delivery.status()["requests"]["ok"] >= 11
+
+    simulate(story())
+
+
+def test_the_circuit_breaker_is_looked_at_after_each_page(tmp_path: Path) -> None:
+    """Sending stops within the poll that shows too many dead letters, and the rest is still read."""
+
+    async def story() -> None:
+        sink = Paged()
+        harness = DeliveryHarness(tmp_path, sink, delivery={"max_dead_letters_per_hour": 15})
+        async with harness.running() as delivery:
+            await accepted(harness, 100)
+            await asyncio.sleep(16)
+            assert delivery.reason.startswith("dead_letters")
+            sent = len(sink.requests)
+            harness.books.put(customer(999))
+            delivery.wake()
+            await asyncio.sleep(60)
+            assert len(sink.requests) == sent
+        assert len(harness.books.letters()) == 100
+
+    simulate(story())
+
+
+def test_one_poll_reads_a_bounded_number_of_pages(tmp_path: Path) -> None:
+    """A long list is read over several polls, each going on where the last one ended."""
+
+    async def story() -> None:
+        sink = Paged()
+        harness = DeliveryHarness(tmp_path, sink)
+        async with harness.running():
+            await accepted(harness, 10 * (PAGES_A_POLL + 5))
+            sink.pages = []
+            await asyncio.sleep(16)
+            assert len(sink.pages) == PAGES_A_POLL
+            await asyncio.sleep(15)
+            assert len(sink.pages) >= PAGES_A_POLL + 5
 
     simulate(story())
