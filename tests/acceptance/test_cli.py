@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import cdc
+from tests.kit.canary import API_KEY
 from tests.kit.daemon import COMMAND, Daemon, command, free_environment, wait_until
 
 RECORDING = Path(cdc.__file__).parent / "demo" / "shop-day.000001"
@@ -23,7 +24,7 @@ kind = "files"
 files = ["{RECORDING}"]
 [sink]
 base_url = "{NOBODY}"
-api_key = "a-secret-of-the-tests"
+api_key = "{API_KEY}"
 [web]
 port = 0
 """
@@ -126,7 +127,7 @@ def test_until_end_can_be_stopped_while_the_sink_is_down(number: signal.Signals,
         daemon._process.send_signal(number)
 
         assert daemon.wait(20) == 0
-    assert "a-secret-of-the-tests" not in (tmp_path / "run.log").read_text(encoding="utf-8")
+    assert API_KEY not in (tmp_path / "run.log").read_text(encoding="utf-8")
 
 
 def test_ready_says_why_the_source_is_not_there(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ def test_the_mapping_is_shown_as_a_table_and_as_json(tmp_path: Path) -> None:
 
     assert (shown.returncode, as_json.returncode) == (0, 0)
     lines = {" ".join(line.split()) for line in shown.stdout.splitlines()}
-    assert "object property type from bridge jsonl" in lines
-    assert "DEAL gift_note text sales_order.customer_note shop_note gift_note" in lines
+    assert "object property type from crm bridge jsonl" in lines
+    assert "DEAL gift_note text sales_order.customer_note shop_note shop_note gift_note" in lines
     assert any(line.startswith("CONTACT phone text, hashed") for line in lines)
     assert "a secret of the tests" not in shown.stdout + shown.stderr
     assert len(json.loads(as_json.stdout)) == len(lines) - 1
