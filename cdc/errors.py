@@ -141,7 +141,12 @@ class OutcomeUnknownError(SinkError):
 
 
 class SinkThrottledError(SinkError):
-    """429. ``policy`` is HubSpot's policyName (``SECONDLY``, ``TEN_SECONDLY_ROLLING``, ``DAILY``)."""
+    """429. ``policy`` is HubSpot's policyName (``SECONDLY``, ``TEN_SECONDLY_ROLLING``, ``DAILY``).
+
+    ``time_zone``: where the account's day ends at midnight, an IANA name; "" if the sink does not know it.
+    """
+
+    time_zone = ""
 
     def __init__(self, message: str, *, retry_after_s: float | None = None, policy: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)

@@ -22,10 +22,9 @@ from cdc.errors import (
     SendingStoppedError,
     SinkError,
     SinkThrottledError,
-    bounded_wait,
 )
 from cdc.messages import contact_emails, ledger, unconfirmed
-from cdc.messages.outbox import SUSPECT, Entry
+from cdc.messages.outbox import LONGEST_REST_MS, SUSPECT, Entry
 from cdc.messages.receipts import Settlement, SettleResult, settle
 from cdc.model import Action, Answer, Message, ObjectRef, ObjectType, Outcome, Receipt, Reference
 from cdc.state.store import Store
@@ -154,8 +153,8 @@ class BatchSender:
             receipt = receipts.get(message.external_id, _NO_RECEIPT)
             retry_at_ms = 0
             if receipt.outcome in (Outcome.RETRY, Outcome.WRITTEN):
-                wait_s = message_retry_s(entry.attempts, self._context.random)
-                retry_at_ms = now_ms + int(max(wait_s, bounded_wait(receipt.retry_after_s) or 0.0) * 1000)
+                wait_s = max(message_retry_s(entry.attempts, self._context.random), receipt.retry_after_s)
+                retry_at_ms = now_ms + int(min(wait_s, LONGEST_REST_MS / 1000) * 1000)
             settlement = Settlement(
                 entry,
                 receipt.outcome,
@@ -164,6 +163,7 @@ class BatchSender:
                 retry_at_ms,
                 record_id=receipt.record_id,
                 is_record_gone=receipt.is_record_gone,
+                gone=tuple(ref for ref in entry.refs if ref.external_id(self._context.namespace) in receipt.gone),
             )
             settlements.append(settlement)
         return settlements
@@ -189,10 +189,10 @@ class BatchSender:
             size=len(entries),
             random=context.random,
             streak=health.failures + 1,
-            daily_s=daily_wait_s(context.clock.now_ms(), context.settings.sink.time_zone),
+            daily_s=daily_wait_s(context.clock.now_ms(), self._time_zone(error)),
         )
         if isinstance(error, SinkThrottledError) and error.policy == "DAILY":
-            error.hint = daily_hint(context.settings.sink.time_zone)
+            error.hint = daily_hint(self._time_zone(error))
         now_s = context.clock.monotonic()
         quiet_s = health.quiet_s
         health.failed(error, verdict, now_s, own_fault=is_suspect or watch is not None)
@@ -201,6 +201,11 @@ class BatchSender:
             return False
         await self._carry_out(entries, error, verdict, watch)
         return True
+
+    def _time_zone(self, error: SinkError) -> str:
+        """The account's time zone as the merchant set it, else as the sink learned it; "" if neither is known."""
+        learnt = error.time_zone if isinstance(error, SinkThrottledError) else ""
+        return self._context.settings.sink.time_zone or learnt
 
     async def _carry_out(
         self, entries: Sequence[Entry], error: SinkError, verdict: Verdict, watch: SplitWatch | None

@@ -44,8 +44,8 @@ SETTLE_S: Final = 0.05
 class Delivery:
     """Sends what the outbox holds, by the rules of ARCHITECTURE.md ("Delivering").
 
-    ``run`` is to be called once, in the event loop; everything else from the same loop. Raises nothing of the sink's;
-    StateError when the state fails.
+    ``run`` is to be called once, in the event loop; everything else from the same loop. Raises StateError when the
+    state fails, and of the sink's only SetupError: the account is not set up for it.
     """
 
     def __init__(
@@ -102,14 +102,14 @@ class Delivery:
         try:
             await self._context.state.call(unconfirmed.note_interrupted)
             await silence.take_up(self._context)
-            await start_sink(self._context, self._stopping)
             await self._keep_house(waits=False)  # a brake that was set stays set over a restart
             async with asyncio.TaskGroup() as tasks:
-                for lane in self._lanes:
-                    tasks.create_task(lane.run(), name=f"lane-{lane.rank}")
                 side = [tasks.create_task(self._housekeeping(), name="housekeeping")]
                 if self._poller is not None:
                     side.append(tasks.create_task(self._polling(self._poller), name="sync-errors"))
+                if await start_sink(self._context, self._stopping):
+                    for lane in self._lanes:
+                        tasks.create_task(lane.run(), name=f"lane-{lane.rank}")
                 await self._stopping.wait()
                 for task in side:
                     task.cancel()

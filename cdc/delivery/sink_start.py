@@ -42,15 +42,15 @@ class StateNotes:
         await self._state.call(write)
 
 
-async def start_sink(context: Context, stopping: asyncio.Event) -> None:
-    """Start the sink if it has to be started; returns when that is done, or when ``stopping`` is set.
+async def start_sink(context: Context, stopping: asyncio.Event) -> bool:
+    """Start the sink if it has to be started; True once messages may go, False if ``stopping`` is set first.
 
     While the receiver cannot be asked, this tries again with back-off, and ``/ready`` says why. Raises SetupError if
     the account is not set up for this sink.
     """
     sink = context.sink
     if not isinstance(sink, SinkStart):
-        return
+        return True
     failures = 0
     notes = StateNotes(context.state, sink.traits.name)
     while not stopping.is_set():
@@ -65,8 +65,9 @@ async def start_sink(context: Context, stopping: asyncio.Event) -> None:
             wait_s = max(wait_s, await _failed(context, error, failures))
         else:
             context.health.succeeded(context.clock.monotonic())
-            return
+            return True
         await _sleep_unless(stopping, wait_s)
+    return False
 
 
 async def _failed(context: Context, error: SinkError, failures: int) -> float:

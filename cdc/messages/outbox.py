@@ -18,7 +18,7 @@ from cdc.state.store import Store
 SUSPECT: Final = 3
 """Attempts from which an entry is sent alone: it failed again and again while others were taken."""
 
-LONGEST_REST_MS: Final = 900_000
+LONGEST_REST_MS: Final = 3_600_000
 """No entry is parked for longer: one that seems to be was parked before the clock was set back, and is due."""
 
 OVERHEAD: Final = 160

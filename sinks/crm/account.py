@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import available_timezones
 
 from cdc.errors import SetupError, SinkError, SinkUnauthorizedError, SinkUnavailableError
 from cdc.model import ObjectType
@@ -25,7 +26,6 @@ REFRESH_S: Final = 900.0
 PUSH: Final = "magento-cdc mapping push"
 
 _CURRENCY = re.compile(r"[A-Z]{3}")
-_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+/-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +70,12 @@ def read_details(content: Mapping[str, Any]) -> AccountDetails:
     if not portal_id:
         raise SinkUnavailableError("HubSpot's account details name no portal id", hint="is sink.base_url HubSpot's?")
     zone, kind = content.get("timeZone"), content.get("accountType")
+    zone = zone if isinstance(zone, str) and zone in available_timezones() else ""
     listed = [content.get("companyCurrency"), *_list(content.get("additionalCurrencies"))]
     currencies = frozenset(code for code in listed if isinstance(code, str) and _CURRENCY.fullmatch(code))
     return AccountDetails(
         portal_id,
-        zone if isinstance(zone, str) and _ZONE.fullmatch(zone) else "",
+        zone,
         kind if isinstance(kind, str) and kind.replace("_", "").isalnum() else "",
         currencies or None,
     )
@@ -141,7 +142,9 @@ class Account:
     async def details(self, requests: Requests) -> AccountDetails:
         """Portal id, time zone, kind and currencies."""
         content = await self._api.get(requests, self._api.paths.account("details"), what="the account's details")
-        return read_details(content)
+        found = read_details(content)
+        self._api.time_zone = found.time_zone
+        return found
 
     async def properties(self, requests: Requests, kind: ObjectType) -> Mapping[str, HeldProperty] | None:
         """The type's properties; None if the token may not read them."""

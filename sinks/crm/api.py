@@ -13,6 +13,7 @@ from cdc.errors import (
     OutcomeUnknownError,
     SinkError,
     SinkSwitchedOffError,
+    SinkThrottledError,
     SinkUnauthorizedError,
     SinkUnavailableError,
 )
@@ -58,6 +59,8 @@ class Api:
     def __init__(self, http: HttpClient, paths: Paths) -> None:
         self.http = http
         self.paths = paths
+        self.time_zone = ""
+        """The account's, an IANA name, once it is known."""
 
     async def call(
         self,
@@ -129,7 +132,10 @@ class Api:
             )
         if writes and reply.status >= 500:
             return OutcomeUnknownError(f"{place} answered {reply.status} to {what}: it may have been written")
-        return status_fault(reply, _FAULTS, what=what, place=place, redact=self.http.redact, now_s=time.time())
+        fault = status_fault(reply, _FAULTS, what=what, place=place, redact=self.http.redact, now_s=time.time())
+        if isinstance(fault, SinkThrottledError):
+            fault.time_zone = self.time_zone
+        return fault
 
 
 def missing_scopes(content: Any) -> list[str]:

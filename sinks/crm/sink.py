@@ -33,10 +33,10 @@ from sinks.crm.upserts import Upserts
 from sinks.crm.work import Step, Work
 from sinks.hubspot.http_client import HttpClient
 
-ACCOUNT_NOTE: Final = "crm_account_id"
+ACCOUNT_NOTE: Final = "account_id"
 """The name under which the state keeps the portal that was seen first."""
 
-CONTACTS_NOTE: Final = "crm_contacts"
+CONTACTS_NOTE: Final = "contacts"
 """The name under which the state keeps ``Memory.shared`` and ``Memory.conflicts``."""
 
 ADVICE: Final = {

@@ -152,10 +152,10 @@ async def test_the_first_account_seen_is_kept() -> None:
     held: dict[str, str] = {}
     async with bench() as crm:
         await crm.sink.start(crm.requests, Notes(held))
-        assert held == {"crm_account_id": "1"}
+        assert held == {"account_id": "1"}
         await crm.sink.start(crm.requests, Notes(held))
         with pytest.raises(SetupError, match="account 1"):
-            await crm.sink.start(crm.requests, Notes({"crm_account_id": "2"}))
+            await crm.sink.start(crm.requests, Notes({"account_id": "2"}))
 
 
 async def test_shared_and_contested_addresses_outlive_a_restart() -> None:
