@@ -531,7 +531,8 @@ class Receipt:
     """The outcome of one message. ``reason`` and ``detail`` hold no secrets and no property values.
 
     ``record_id``: the record that now stands for the object; "" if the receiver names none. ``is_record_gone``: the
-    record that stood for the object is no more (archived, say): what is known of it is to be forgotten.
+    record that stood for the object is no more (archived, say): what is known of it is to be forgotten. ``gone``:
+    external ids of references whose records turned out not to be there; these objects are to be sent anew.
     ``retry_after_s``: with ``RETRY``, the shortest wait that the receiver asks for.
     """
 
@@ -542,6 +543,7 @@ class Receipt:
     detail: str = ""
     record_id: str = ""
     is_record_gone: bool = False
+    gone: tuple[str, ...] = ()
     retry_after_s: float = 0.0
 
 

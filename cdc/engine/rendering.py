@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cdc.engine.parts import Parts
-from cdc.messages import ledger, render_queue
+from cdc.messages import ledger, relinks, render_queue
 from cdc.messages.renderer import RenderRequest
 from cdc.model import ObjectRef, Urgency
 from cdc.replica.affected import AffectedObjects
@@ -98,8 +98,9 @@ class Rendering:
             if asked is not None and asked.waits(applied):  # its rows are ahead of the log: rendering waits for it
                 render_queue.mark(self._store, ref, commit_ms=commit_ms)
                 continue
-            is_forced = asked is not None and asked.force
-            self._render(ref, Urgency.LIVE, commit_ms, force=is_forced, read_ms=read_at.get(commit_ms, 0))
+            is_forced, links = (asked.force, asked.links) if asked is not None else (False, False)
+            read_ms = read_at.get(commit_ms, 0)
+            self._render(ref, Urgency.LIVE, commit_ms, force=is_forced, links=links, read_ms=read_ms)
             if asked is not None:
                 render_queue.done(self._store, ref)
 
@@ -117,14 +118,22 @@ class Rendering:
         ready = render_queue.ready(self._store, applied, SLICE_OBJECTS)
         for item in ready:
             render_queue.done(self._store, item.ref)
-            self._render(item.ref, item.urgency, item.commit_ms, force=item.force)
+            self._render(item.ref, item.urgency, item.commit_ms, force=item.force, links=item.links)
         fetch = not self._load.is_complete
         if len(ready) < SLICE_OBJECTS and render_queue.work_invalidation(self._store, applied, SLICE_ROWS, fetch=fetch):
             return True
-        return bool(ready)
+        # links lead nowhere until they are made again, but nothing else may wait behind that
+        return bool(ready) or relinks.work(self._store)
 
     def _render(
-        self, ref: ObjectRef, urgency: Urgency, commit_ms: int, *, force: bool = False, read_ms: int = 0
+        self,
+        ref: ObjectRef,
+        urgency: Urgency,
+        commit_ms: int,
+        *,
+        force: bool = False,
+        links: bool = False,
+        read_ms: int = 0,
     ) -> None:
         """Render an object, and those it refers to that were never rendered: a link must hold."""
         todo = [ref]
@@ -133,7 +142,8 @@ class Rendering:
         position, lsn = str(positions.position or ""), positions.current()
         while todo:
             current = todo.pop()
-            request = RenderRequest(position, commit_ms, urgency, force and current == ref, lsn, read_ms)
+            is_asked = current == ref
+            request = RenderRequest(position, commit_ms, urgency, force and is_asked, lsn, read_ms, links and is_asked)
             for other in self._parts.renderer.render(current, request):
                 if other in seen:
                     continue

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cdc.messages import outbox, render_queue
+from cdc.messages import ledger, outbox, relinks, render_queue
 from cdc.model import Action, Kind, ObjectRef, Urgency
 from cdc.state.objects import OBJECT, line, pair
 from cdc.state.store import Store
@@ -126,9 +126,16 @@ def _cells(letter: DeadLetter) -> tuple[object, ...]:
 
 
 def retry(store: Store, ref: ObjectRef) -> bool:
-    """Have the object rendered afresh and sent, equal or not; False if it has no dead letter."""
+    """Have the object rendered afresh and sent, equal or not; False if it has no dead letter.
+
+    The record that the receiver had of it is looked for anew: people may have deleted or restored it.
+    """
     if not _remove(store, ref):
         return False
+    held = ledger.sent_side(store, ref).record_id
+    if held:
+        ledger.note_records(store, [(ref, "")])
+        relinks.note(store, [ref])
     render_queue.mark(store, ref, urgency=Urgency.LIVE, force=True)
     return True
 

@@ -191,9 +191,9 @@ def note_records(store: Store, records: Iterable[tuple[ObjectRef, str]]) -> None
     )
 
 
-def forget_links(store: Store, ref: ObjectRef) -> None:
-    """What the object's record was linked to is not known any more: its next message makes all of its links."""
-    store.db.execute(f"UPDATE ledger SET accepted_refs = '' WHERE {OBJECT}", pair(ref))
+def set_links(store: Store, ref: ObjectRef, refs: str) -> None:
+    """What the object's record is surely linked to (JSON); whatever else it refers to, its next message links."""
+    store.db.execute(f"UPDATE ledger SET accepted_refs = ? WHERE {OBJECT}", (refs, *pair(ref)))
 
 
 def note_stray(store: Store, ref: ObjectRef, record_id: str, now_ms: int) -> None:

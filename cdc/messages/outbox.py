@@ -73,7 +73,8 @@ class NewMessage(NamedTuple):
     """A message as the renderer made it. ``properties`` and ``refs`` are JSON; ``email``: see contact_emails.py.
 
     ``commit_ms``, ``read_ms``, ``rendered_ms``: when its change was committed, read and rendered, epoch milliseconds
-    (0: unknown). ``position``: text of the log position.
+    (0: unknown). ``position``: text of the log position. ``only_links``: the properties were accepted; only the
+    linking is to be done.
     """
 
     ref: ObjectRef
@@ -88,6 +89,7 @@ class NewMessage(NamedTuple):
     rendered_ms: int
     position: str
     email: bytes = b""
+    only_links: bool = False
 
 
 def put(store: Store, message: NewMessage) -> None:
@@ -95,18 +97,19 @@ def put(store: Store, message: NewMessage) -> None:
     urgency = int(message.urgency)
     store.db.execute(
         "INSERT INTO outbox (kind, id, rank, urgency, action, changed_at, hash, properties, refs, commit_ms,"
-        " rendered_ms, position, read_ms, email, is_backfill)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " rendered_ms, position, read_ms, email, is_backfill, only_links)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (kind, id) DO UPDATE SET urgency = min(urgency, excluded.urgency), action = excluded.action,"
         " changed_at = excluded.changed_at, hash = excluded.hash, properties = excluded.properties,"
         " refs = excluded.refs, commit_ms = excluded.commit_ms, rendered_ms = excluded.rendered_ms,"
         " position = excluded.position, read_ms = excluded.read_ms, email = excluded.email,"
-        " is_backfill = min(is_backfill, excluded.is_backfill), only_links = 0,"
+        " is_backfill = min(is_backfill, excluded.is_backfill), "
+        " only_links = min(only_links, excluded.only_links),"
         " attempts = 0, not_before_ms = 0, blocked_by = NULL",
         (
             *pair(message.ref), RANK[message.ref.object_type], urgency, message.action.value, message.changed_at,
             message.hash, message.properties, message.refs, message.commit_ms, message.rendered_ms, message.position,
-            message.read_ms, message.email, int(message.urgency is Urgency.HISTORY),
+            message.read_ms, message.email, int(message.urgency is Urgency.HISTORY), int(message.only_links),
         ),
     )  # fmt: skip
 

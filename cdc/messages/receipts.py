@@ -15,6 +15,8 @@ from cdc.messages import (
     dead_letters,
     ledger,
     outbox,
+    relinks,
+    render_queue,
     sent_without_reference,
     unconfirmed,
     waiting_for_parent,
@@ -28,7 +30,7 @@ class Settlement(NamedTuple):
     """What became of one entry that was sent.
 
     ``retry_at_ms`` (epoch milliseconds) counts for RETRY and WRITTEN; ``park``: the entry is sent alone from now on.
-    ``record_id`` and ``is_record_gone``: see ``Receipt``.
+    ``record_id``, ``is_record_gone`` and ``gone``: see ``Receipt``.
     """
 
     entry: Entry
@@ -39,6 +41,7 @@ class Settlement(NamedTuple):
     park: bool = False
     record_id: str = ""
     is_record_gone: bool = False
+    gone: tuple[ObjectRef, ...] = ()
 
 
 @dataclass(slots=True)
@@ -85,11 +88,26 @@ def settle(
         [outbox.Retry(s.entry, s.retry_at_ms, s.park, only_links=s.outcome is Outcome.WRITTEN) for s in retried],
     )
     ledger.note_records(store, [(s.entry.ref, s.record_id) for s in settlements if s.record_id or s.is_record_gone])
-    ledger.note_answers(store, [(s.entry.ref, _answer(s)) for s in (*rejected, *retried)], now_ms)
+    for settlement in settlements:
+        entry = settlement.entry
+        if settlement.outcome is Outcome.WRITTEN and settlement.record_id != entry.record_id:
+            ledger.set_links(store, entry.ref, "")  # what the former record was linked to does not count for a new one
+    relinks.note(store, [s.entry.ref for s in settlements if "" != s.entry.record_id != s.record_id != ""])
+    for gone in {ref for s in settlements for ref in s.gone}:
+        _send_anew(store, gone)
+    told = [s for s in settlements if s.outcome is not Outcome.ACCEPTED or s.reason]
+    ledger.note_answers(store, [(s.entry.ref, _answer(s)) for s in told], now_ms)
     done: list[ObjectRef] = [e.ref for e in accepted] + [s.entry.ref for s in rejected]
     outbox.remove(store, accepted + [s.entry for s in rejected])
     result.freed = outbox.free(store, done)
     return result
+
+
+def _send_anew(store: Store, ref: ObjectRef) -> None:
+    """The receiver has no record of an object that others refer to: it is sent, and whatever refers to it is linked."""
+    ledger.note_records(store, [(ref, "")])
+    relinks.note(store, [ref])
+    render_queue.mark(store, ref, force=True)
 
 
 def _answer(settlement: Settlement) -> str:

@@ -29,6 +29,7 @@ class QueuedObject(NamedTuple):
     urgency: Urgency
     commit_ms: int
     force: bool
+    links: bool = False
 
 
 def mark(
@@ -40,20 +41,22 @@ def mark(
     not_before: int = 0,
     commit_ms: int = 0,
     force: bool = False,
+    links: bool = False,
 ) -> None:
     """Ask for an object to be rendered; requests for one object merge into the more urgent one and the later position.
 
     ``fetch``: its rows are read from the server first. ``not_before``: once the log has passed this LSN. ``force``:
-    send the message although it equals the last one.
+    send the message although it equals the last one. ``links``: make its links again, although nothing changed.
     """
     store.db.execute(
-        "INSERT INTO render_queue (kind, id, urgency, needs_fetch, not_before_lsn, commit_ms, is_forced)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)"
+        "INSERT INTO render_queue (kind, id, urgency, needs_fetch, not_before_lsn, commit_ms, is_forced, links_again)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (kind, id) DO UPDATE SET urgency = min(urgency, excluded.urgency),"
         " needs_fetch = max(needs_fetch, excluded.needs_fetch),"
         " not_before_lsn = max(not_before_lsn, excluded.not_before_lsn),"
-        " commit_ms = max(commit_ms, excluded.commit_ms), is_forced = max(is_forced, excluded.is_forced)",
-        (ref.kind.value, ref.id, int(urgency), int(fetch), not_before, commit_ms, int(force)),
+        " commit_ms = max(commit_ms, excluded.commit_ms), is_forced = max(is_forced, excluded.is_forced),"
+        " links_again = max(links_again, excluded.links_again)",
+        (ref.kind.value, ref.id, int(urgency), int(fetch), not_before, commit_ms, int(force), int(links)),
     )
 
 
@@ -68,6 +71,7 @@ class Asked(NamedTuple):
     fetch: bool
     not_before: int
     force: bool
+    links: bool
 
     def waits(self, applied: int) -> bool:
         """Whether it must not be rendered yet: a fetch is due, or a position in the log is not reached."""
@@ -76,8 +80,8 @@ class Asked(NamedTuple):
 
 def get(store: Store, ref: ObjectRef) -> Asked | None:
     """What is asked of the object, if anything is."""
-    row = line(store.db, "render_queue", "needs_fetch, not_before_lsn, is_forced", ref)
-    return Asked(bool(row[0]), row[1], bool(row[2])) if row is not None else None
+    row = line(store.db, "render_queue", "needs_fetch, not_before_lsn, is_forced, links_again", ref)
+    return Asked(bool(row[0]), row[1], bool(row[2]), bool(row[3])) if row is not None else None
 
 
 def done(store: Store, ref: ObjectRef) -> None:
@@ -93,11 +97,11 @@ def promote(store: Store, ref: ObjectRef) -> None:
 def ready(store: Store, applied: int, limit: int) -> list[QueuedObject]:
     """What may be rendered now, most urgent first."""
     rows = store.db.execute(
-        "SELECT kind, id, urgency, commit_ms, is_forced FROM render_queue WHERE needs_fetch = 0"
+        "SELECT kind, id, urgency, commit_ms, is_forced, links_again FROM render_queue WHERE needs_fetch = 0"
         " AND not_before_lsn <= ? ORDER BY urgency LIMIT ?",
         (applied, limit),
     )
-    return [QueuedObject(ObjectRef(Kind(k), i), Urgency(u), ms, bool(f)) for k, i, u, ms, f in rows]
+    return [QueuedObject(ObjectRef(Kind(k), i), Urgency(u), ms, bool(f), bool(n)) for k, i, u, ms, f, n in rows]
 
 
 def to_fetch(store: Store, limit: int) -> list[ObjectRef]:

@@ -43,7 +43,8 @@ def _hash_of(properties: Mapping[str, str], refs: bytes, email_name: str, email:
 class RenderRequest(NamedTuple):
     """Why an object is rendered: where the log stands, when the change was committed and read, how urgent it is.
 
-    ``lsn`` is the position's; ``read_ms`` 0: rendered for another reason than a change just read.
+    ``lsn`` is the position's; ``read_ms`` 0: rendered for another reason than a change just read. ``force``: to be sent
+    though nothing changed; ``links``: to be linked though nothing changed.
     """
 
     position: str
@@ -52,6 +53,7 @@ class RenderRequest(NamedTuple):
     force: bool = False
     lsn: int = 0
     read_ms: int = 0
+    links: bool = False
 
 
 class Renderer:
@@ -125,10 +127,12 @@ class Renderer:
         body = orjson.dumps(properties, option=orjson.OPT_SORT_KEYS)
         refs = orjson.dumps([[other.kind.value, other.id] for other in made.references])
         digest = _hash_of(properties, refs, self.emails.name, email)
-        if digest == held.rendered_hash and not request.force:
+        links_only = request.links and not request.force and digest == held.accepted_hash == held.rendered_hash
+        if digest == held.rendered_hash and not request.force and not links_only:
             self.unchanged += 1
             return
-        if not request.force and digest == held.accepted_hash and held.tried_at == held.accepted_at:
+        is_accepted = digest == held.accepted_hash and held.tried_at == held.accepted_at
+        if is_accepted and not request.force and not links_only:
             # what waits was never tried, and HubSpot holds just this: nothing needs to be sent any more
             self._take_back(ref)
             self.ledger.set_rendered(ref, digest, held.rendered_at, delete=False, properties=ever, lsn=request.lsn)
@@ -140,7 +144,9 @@ class Renderer:
             return
         changed_at = self._changed_at(held, request)
         mark = email if properties.get(self.emails.name) else b""
-        self._enqueue(ref, Action.UPSERT, changed_at, digest, body.decode(), refs.decode(), request, mark)
+        self._enqueue(
+            ref, Action.UPSERT, changed_at, digest, body.decode(), refs.decode(), request, mark, links_only=links_only
+        )
         self.ledger.set_rendered(ref, digest, changed_at, delete=False, properties=ever, lsn=request.lsn)
         self._may_be_tried(ref, changed_at, mark)
 
@@ -270,11 +276,13 @@ class Renderer:
         refs: str,
         request: RenderRequest,
         email: bytes = b"",
+        *,
+        links_only: bool = False,
     ) -> None:
         now_ms = self._clock.now_ms()
         message = outbox.NewMessage(
             ref, action, changed_at, digest, properties, refs, request.urgency, request.commit_ms or now_ms,
-            request.read_ms, now_ms, request.position, email,
+            request.read_ms, now_ms, request.position, email, links_only,
         )  # fmt: skip
         outbox.put(self._store, message)
         self.enqueued += 1

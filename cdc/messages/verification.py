@@ -11,7 +11,7 @@ from random import Random
 from typing import NamedTuple
 
 from cdc.errors import RenderError
-from cdc.messages import ledger, render_queue
+from cdc.messages import ledger, relinks, render_queue
 from cdc.messages.ledger import Ledger
 from cdc.messages.refs import parse_refs
 from cdc.model import (
@@ -133,10 +133,12 @@ def repair(store: Store, namespace: str, comparisons: Sequence[Comparison], now_
         ref = parse_external_id(one.external_id, namespace)
         if one.drift is Drift.MISSING:
             ledger.note_records(store, [(ref, "")])
+            relinks.note(store, [ref])
         elif one.drift is Drift.LINK_MISSING:
-            ledger.forget_links(store, ref)
+            ledger.set_links(store, ref, "")
         elif one.drift is Drift.EXTRA:
             ledger.note_stray(store, ref, one.record_id, now_ms)
-        render_queue.mark(store, ref, urgency=Urgency.HISTORY, force=True)
+        is_link = one.drift is Drift.LINK_MISSING
+        render_queue.mark(store, ref, urgency=Urgency.HISTORY, force=not is_link, links=is_link)
         count += 1
     return count

@@ -54,7 +54,8 @@ CREATE TABLE IF NOT EXISTS resync_found (kind TEXT NOT NULL, id NOT NULL, PRIMAR
 CREATE TABLE IF NOT EXISTS render_queue (
     kind TEXT NOT NULL, id NOT NULL, urgency INTEGER NOT NULL, needs_fetch INTEGER NOT NULL DEFAULT 0,
     not_before_lsn INTEGER NOT NULL DEFAULT 0, commit_ms INTEGER NOT NULL DEFAULT 0,
-    is_forced INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+    is_forced INTEGER NOT NULL DEFAULT 0, links_again INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS render_queue_ready ON render_queue (needs_fetch, urgency, not_before_lsn);
 CREATE TABLE IF NOT EXISTS bulk_invalidation (
     seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, tbl TEXT NOT NULL, id_column TEXT NOT NULL, column_name TEXT NOT NULL,
@@ -86,6 +87,8 @@ CREATE INDEX IF NOT EXISTS outbox_delete ON outbox (rendered_ms) WHERE action = 
 CREATE TABLE IF NOT EXISTS sent_without_reference (
     ref_kind TEXT NOT NULL, ref_id NOT NULL, kind TEXT NOT NULL, id NOT NULL,
     PRIMARY KEY (ref_kind, ref_id, kind, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS relink (
+    kind TEXT NOT NULL, id NOT NULL, is_looked_for INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dead_letter (
     seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, id NOT NULL, action TEXT NOT NULL, changed_at INTEGER NOT NULL,
     at_ms INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, position TEXT NOT NULL,

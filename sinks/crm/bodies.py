@@ -73,12 +73,20 @@ def product_id_of(work: Work) -> str:
     return next(found, "") if work.message.object_type is ObjectType.LINE_ITEM else ""
 
 
+def needs_product(message: Message) -> bool:
+    """Whether a line's product is not among what it was linked to."""
+    wanted = {ref for ref in message.references if ref.object_type is ObjectType.PRODUCT and ref.record_id}
+    return message.object_type is ObjectType.LINE_ITEM and not wanted <= set(message.linked)
+
+
 def update_values(work: Work, table: PropertyTable, facts: Facts) -> dict[str, str]:
     """What is written onto a record that is there: everything but what people own and what it does not take.
 
     An object that lives is not deleted: the mark of an earlier deletion goes.
     """
     kind = work.message.object_type
+    if work.only_product:
+        return _complete(work, {})
     once = table.once(kind)
     if "dealstage" in once:
         once |= {PIPELINE}

@@ -37,7 +37,7 @@ def needed(work: Work) -> list[Reference]:
     message = work.message
     wanted = [ref for ref in work.references if ref.object_type is bodies.ASSOCIATED.get(message.object_type)]
     wanted = [ref for ref in wanted if ref.external_id not in work.inlined]
-    if work.links_all or message.only_links or message.may_repeat or not message.was_accepted:
+    if work.links_all or message.may_repeat or not message.was_accepted:
         return wanted
     # a reference whose record is another one now counts as new
     linked = {(ref.object_type, ref.external_id, ref.record_id) for ref in message.linked}
@@ -113,6 +113,8 @@ def _not_linked(tools: Tools, need: Need) -> None:
     name = need.reference.external_id
     tools.memory.warn("crm_link_target_gone", name)
     need.work.reason, need.work.detail = "link_target_gone", f"HubSpot has no record of {name}"
+    if tools.settings.on_deleted_by_people == "recreate":
+        need.work.gone.append(name)
 
 
 async def associate(tools: Tools, kind: ObjectType, other: ObjectType, pairs: Sequence[Pair]) -> PairAnswer:

@@ -46,7 +46,9 @@ class Upserts:
         work.references = message.references
         work.record_id = message.record_id
         if message.only_links and message.record_id:
-            work.step, work.links_all = Step.WRITTEN, True
+            work.step = Step.WRITTEN
+            if bodies.needs_product(message):  # a line's product is a property, so this link is a write
+                work.step, work.only_product = Step.UPDATE, True
         elif not message.record_id:
             # a first message needs a search only where HubSpot has another way to know the object
             needs_search = work.is_doubtful or bool(self._lookup.natural_value(work))

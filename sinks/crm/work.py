@@ -28,10 +28,13 @@ class Work:
     """One message. ``values``: its properties under HubSpot's names, without the key.
 
     ``record_id``: the record that stands for the object, as far as is known in this send. ``keeps_values``: the record
-    is adopted from somebody else, so empty values stay out of the write. ``left_out``: properties that this record or
-    account does not take. ``links_all``: every reference is to be linked, whatever was linked before.
-    ``references``: the message's, with record ids that were looked up since. ``inlined``: references that the creating
-    call linked. ``gave_way``: the record that stood for the object before, whose deals have to move.
+    is adopted from somebody else, so empty values stay out of the write. ``clears``: it is taken over from another
+    object of ours, whose values must not stay. ``only_product``: of a line's values only its product is written.
+    ``left_out``: properties that this record or account does not take.
+
+    ``links_all``: every reference is to be linked, whatever was linked before. ``references``: the message's, with
+    record ids that were looked up since. ``inlined``: references that the creating call linked. ``gone``: references
+    that turned out to have no record. ``gave_way``: the record that stood for the object before, whose deals move.
     """
 
     message: Message
@@ -39,6 +42,7 @@ class Work:
     step: Step = Step.UPDATE
     record_id: str = ""
     keeps_values: bool = False
+    only_product: bool = False
     clears: bool = False
     left_out: set[str] = field(default_factory=set)
     links_all: bool = False
@@ -46,6 +50,7 @@ class Work:
     inlined: frozenset[str] = frozenset()
     inlines: bool = True
     gave_way: str = ""
+    gone: list[str] = field(default_factory=list)
     looked_up: bool = False
     steps: int = 0
     outcome: Outcome = Outcome.RETRY
@@ -90,5 +95,6 @@ class Work:
             self.detail,
             record_id=self.record_id,
             is_record_gone=self.is_record_gone,
+            gone=tuple(self.gone),
             retry_after_s=self.retry_after_s,
         )

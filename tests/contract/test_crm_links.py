@@ -92,3 +92,18 @@ async def test_links_that_an_answer_leaves_out_are_asked_for_again(crm: Bench) -
     moved = [replace(again(one, got), references=(ref(second, CONTACT),)) for one, got in zip(sent, made, strict=True)]
     await crm.accept(*moved)
     assert len(crm.linked(CONTACT, second.record_id, DEAL)) == 3
+
+
+async def test_a_line_whose_product_got_another_record_writes_that_alone(crm: Bench) -> None:
+    """Linking again costs a write of the one property, as the product of a line is a property."""
+    [order], [goods] = await crm.accept(deal(1)), await crm.accept(product(1))
+    sent = line(1, ref(order, DEAL), ref(goods, PRODUCT))
+    [made] = await crm.accept(sent)
+    crm.crm.people.delete(PRODUCT, goods.record_id)
+    [renewed] = await crm.accept(again(product(1), goods, price="1"))
+    crm.crm.people.edit(LINE_ITEM, made.record_id, {"quantity": "9"})
+    linked = again(sent, made)
+    references = (ref(order, DEAL), ref(renewed, PRODUCT))
+    await crm.accept(replace(linked, references=references, linked=(ref(order, DEAL),), only_links=True))
+    held = crm.record(LINE_ITEM, "magento-item-1").properties
+    assert (held["hs_product_id"], held["quantity"]) == (renewed.record_id, "9")

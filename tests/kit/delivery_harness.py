@@ -119,8 +119,9 @@ class Books:
         with self.store.transaction():
             self._render(ref, urgency, force, commit_ms)
 
-    def _render(self, ref: ObjectRef, urgency: Urgency, force: bool, commit_ms: int) -> None:
-        for other in self.renderer.render(ref, RenderRequest("binlog.000001:4", commit_ms, urgency, force)):
+    def _render(self, ref: ObjectRef, urgency: Urgency, force: bool, commit_ms: int, *, links: bool = False) -> None:
+        request = RenderRequest("binlog.000001:4", commit_ms, urgency, force, links=links)
+        for other in self.renderer.render(ref, request):
             self._render(other, urgency, False, commit_ms)
 
     def work(self) -> int:
@@ -129,7 +130,7 @@ class Books:
             ready = render_queue.ready(self.store, 0, 1000)
             for found in ready:
                 render_queue.done(self.store, found.ref)
-                self._render(found.ref, found.urgency, found.force, found.commit_ms)
+                self._render(found.ref, found.urgency, found.force, found.commit_ms, links=found.links)
         return len(ready)
 
     def run(self, work: Callable[[Store], T]) -> T:

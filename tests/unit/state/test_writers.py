@@ -32,6 +32,7 @@ OWNERS: Final = {
     "ledger": "cdc/messages/ledger.py",
     "property_bit": "cdc/messages/property_bits.py",
     "outbox": "cdc/messages/outbox.py",
+    "relink": "cdc/messages/relinks.py",
     "sent_without_reference": "cdc/messages/sent_without_reference.py",
     "dead_letter": "cdc/messages/dead_letters.py",
     "waiting_for_parent": "cdc/messages/waiting_for_parent.py",
