@@ -142,7 +142,7 @@ def test_a_killed_daemon_makes_no_second_record(tmp_path: Path, sandbox: Sandbox
         assert command("mapping", "push", cwd=tmp_path).returncode == 0
         for calls in (20, 40, 60):
             daemon.start()
-            wait_until(lambda: account(sandbox).records._next_id > 700_001 + calls, 30, "some records")  # noqa: B023
+            wait_until(lambda: account(sandbox).records._next_id > 700_001 + calls, 30, "some records")  # noqa: B023  # asked within this turn of the loop
             daemon.kill()
         daemon.start()
         wait_until(lambda: len(records(sandbox, LINE_ITEM)) >= 20, 60, "the shop's day is there")
