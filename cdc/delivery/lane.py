@@ -151,6 +151,7 @@ class Lane:
         is_live = taken.urgency is Urgency.LIVE
         self._live_in_a_row = self._live_in_a_row + 1 if is_live else 0
         traffic = Traffic.LIVE if is_live else Traffic.HISTORY
+        self._context.permits.use(reserved, traffic)
         self._requests += 1
         self._live_requests += is_live
         self.is_live_busy = self._live_requests > 0

@@ -92,6 +92,10 @@ class Permits:
         self._reserved.add(call)
         return call
 
+    def use(self, reserved: Call, traffic: Traffic) -> None:
+        """A send of this class begins with the reserved place. Said at once: the next look paces history by it."""
+        self.windows.first.began(reserved, self._clock.monotonic(), traffic)
+
     def give_back(self, reserved: Call) -> None:
         """There is nothing to send: the place is free again."""
         self._reserved.remove(reserved)
@@ -125,7 +129,6 @@ class Permits:
         """
         if reserved is not None:
             self._reserved.discard(reserved)
-            self.windows.first.began(reserved, self._clock.monotonic(), traffic)
         calls = _Calls(self, traffic, reserved, is_open)
         with self.busy():
             try:

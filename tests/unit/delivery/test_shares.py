@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,23 @@ def test_a_live_change_does_not_wait_behind_history_for_quota(tmp_path: Path) ->
             delivery.wake()
             await asyncio.sleep(0.2)
             assert "magento-customer-9999" in sink.held
+
+    simulate(story())
+
+
+def test_history_is_spread_evenly(tmp_path: Path) -> None:
+    """A backlog sends one request after the other at the pace of its quota, in no burst that would fill the window."""
+
+    async def story() -> None:
+        sink = FakeSink(max_batch=1)
+        harness = DeliveryHarness(tmp_path, sink, sink={"max_requests_per_10s": 100})
+        for number in range(100):
+            harness.books.put(customer(number), urgency=Urgency.HISTORY)
+        async with harness.running():
+            await asyncio.sleep(5)
+        times = [at for at, _ in sink.requests]
+        assert 45 <= len(times) <= 50
+        assert min(later - earlier for earlier, later in pairwise(times)) >= 0.1
 
     simulate(story())
 
