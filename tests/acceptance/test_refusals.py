@@ -88,7 +88,7 @@ def unreachable(rig: Rig) -> str:
 
 def bad_key(rig: Rig) -> str:
     """A key that the sandbox refuses."""
-    return rig.toml.replace(API_KEY, "not the key")
+    return rig.toml.replace(API_KEY, "not-the-key")
 
 
 @pytest.mark.parametrize("broken", [pytest.param(unreachable, id="unreachable"), pytest.param(bad_key, id="bad key")])
@@ -106,7 +106,7 @@ def test_a_sink_that_does_not_take_leaves_the_daemon_applying(rig: Rig, broken: 
 
         assert daemon.is_running
         assert checked.returncode == 1
-        assert "not the key" not in checked.stdout + checked.stderr + (rig.folder / "run.log").read_text()
+        assert "not-the-key" not in checked.stdout + checked.stderr + (rig.folder / "run.log").read_text()
         assert daemon.stop() == 0
 
 
