@@ -16,7 +16,7 @@ from cdc.state.store import Store
 GATE_LOOK_S: Final = 0.5
 """How often a follower looks whether it leads now."""
 
-MAX_NOTE: Final = 8192
+MAX_NOTE: Final = 32_768
 """Characters of a note: the state file holds what a sink must remember, not what a sink has read."""
 
 

@@ -13,6 +13,7 @@ import pytest
 from cdc.model import ObjectType
 from sinks.sandbox.server import SandboxServer
 from tests.acceptance.test_cli import RECORDING
+from tests.kit.canary import API_KEY
 from tests.kit.daemon import Daemon, command, wait_until
 from tests.kit.sandbox import SandboxThread
 
@@ -35,7 +36,7 @@ files = ["{RECORDING}"]
 [sink]
 kind = "crm"
 base_url = "{sandbox.url}"
-access_token = "sandbox"
+access_token = "{API_KEY}"
 [web]
 port = 0
 """

@@ -21,6 +21,7 @@ def test_a_mass_deletion_waits_for_a_person(rig: Rig) -> None:
         before = len(rig.sandbox.state())
         rig.server.run("DELETE FROM sales_order", database=rig.database)
         wait_until(lambda: not daemon.ask("/ready")["ready"], 30, "/ready turns red")
+        wait_until(lambda: daemon.ask("/status")["waiting"]["objects"] == 0, 30, "every deletion is rendered, so held")
         listed = command("deletes", "list", "--json", cwd=rig.folder)
 
         assert len(rig.sandbox.state()) == before
