@@ -26,9 +26,11 @@ from cdc.source.server import (
     ServerIdentity,
     account,
     connect,
+    is_connection_lost,
     log_files,
     log_status,
     mapped,
+    mapped_errors,
     quoted,
     read_identity,
     rows,
@@ -49,23 +51,28 @@ def findings(
 ) -> list[CheckResult]:
     """One line per thing looked at, in the order in which they would fail. Never raises for what it finds."""
     try:
-        connection = connect(settings, database=False)
+        return _look(settings, tables, attributes)
     except CdcError as error:
         return [CheckResult("server", False, error.message, error.hint)]
+
+
+def _look(settings: SourceSettings, tables: Sequence[TableSpec], attributes: Wanted) -> list[CheckResult]:
+    """The same. Raises SetupError and SourceDisconnectedError as ``connect`` does, also for a connection lost later."""
+    connection = connect(settings, database=False)
     try:
-        return list(_examine(connection, settings, tables, attributes))
-    except (pymysql.err.Error, OSError) as error:
-        fault = mapped(error, settings)
-        return [CheckResult("server", False, fault.message, fault.hint)]
+        with mapped_errors(settings):
+            return list(_examine(connection, settings, tables, attributes))
     finally:
         if connection.open:
             connection.close()
 
 
 def require(settings: SourceSettings, tables: Sequence[TableSpec], attributes: Wanted = NO_ATTRIBUTES) -> None:
-    """Raises SetupError naming everything that does not allow a start; SourceDisconnectedError when unreachable."""
-    connect(settings, database=False).close()
-    faults = [finding for finding in findings(settings, tables, attributes) if not finding.ok]
+    """Raises SetupError naming everything that does not allow a start.
+
+    SourceDisconnectedError when the server cannot be reached, or is lost on the way: that is no fault of the setup.
+    """
+    faults = [finding for finding in _look(settings, tables, attributes) if not finding.ok]
     if len(faults) == 1:
         raise SetupError(faults[0].text, hint=faults[0].fix)
     if faults:
@@ -148,6 +155,8 @@ def _replication_slave(connection: Connection, settings: SourceSettings) -> Chec
     try:
         dump.run_command(connection._sock, dump.register(settings.server_id))  # type: ignore[attr-defined]
     except SourceDisconnectedError as error:
+        if error.errno is None:  # the connection was lost, and nothing was refused
+            raise
         if error.errno not in _DENIED:
             return CheckResult("grant", False, f"the server refuses a replica: {error.message}")
         return _missing_grant(settings, "REPLICATION SLAVE")
@@ -213,6 +222,8 @@ def _tables(connection: Connection, settings: SourceSettings, tables: Sequence[T
     try:
         rows(connection, f"USE {quoted(settings.database)}")
     except pymysql.err.Error as error:
+        if is_connection_lost(error):
+            raise
         if error.args[0] in _DENIED:
             yield _missing_select(settings)
         else:
@@ -322,6 +333,8 @@ def _denied_or_missing(connection: Connection, settings: SourceSettings, table: 
     try:
         rows(connection, f"SELECT 1 FROM {quoted(settings.database)}.{quoted(table)} LIMIT 0")
     except pymysql.err.Error as error:
+        if is_connection_lost(error):  # else a table that was not read would count as readable
+            raise
         return int(error.args[0])
     return None
 

@@ -151,7 +151,7 @@ def mapped(error: BaseException, settings: SourceSettings) -> CdcError:
             f"{place} refused a statement that servers of its version understand: {words}",
             hint="report it as a fault of magento-cdc",
         )
-    if number is not None and not _CLIENT_ERRORS[0] <= number <= _CLIENT_ERRORS[1]:
+    if not is_connection_lost(error):
         return SourceDisconnectedError(f"{place} says: {words}", errno=number, hint="see the server's error log")
     return _disconnected(settings, cause, number)
 
@@ -171,6 +171,13 @@ def _without_certificate(settings: SourceSettings) -> str:
     return ", or the account requires a client certificate" if settings.tls.cert is None else ""
 
 
+def is_connection_lost(error: BaseException) -> bool:
+    """Whether a PyMySQL or socket error says that the connection is gone, not that the server refused a statement."""
+    number = None if isinstance(error, OSError) else _number(error)
+    # PyMySQL's number for a connection that was closed before is 0
+    return not number or _CLIENT_ERRORS[0] <= number <= _CLIENT_ERRORS[1]
+
+
 def _number(error: BaseException) -> int | None:
     return error.args[0] if error.args and isinstance(error.args[0], int) else None
 
@@ -182,7 +189,8 @@ def _reason(error: BaseException) -> str:
         return "timed out"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error.args[1]) if len(error.args) > 1 else str(error) or type(error).__name__
+    words = str(error.args[1]) if len(error.args) > 1 else str(error)
+    return words or type(error).__name__
 
 
 def account(settings: SourceSettings) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -11,6 +13,7 @@ from pydantic import SecretStr
 from cdc.errors import CdcError, SetupError, SourceDisconnectedError
 from cdc.model import DeleteRule, ForeignKey, TableSpec
 from cdc.settings.config import SourceSettings, TlsMode, TlsSettings
+from cdc.source import preflight
 from cdc.source.foreign_keys import foreign_keys
 from cdc.source.preflight import findings, require
 from cdc.source.schemas import ServerSchemas
@@ -68,6 +71,27 @@ def test_a_good_server_has_no_faults(server: Server, shop: SourceSettings) -> No
     assert [finding for finding in found if not finding.ok] == []
     assert all(finding.text for finding in found)
     require(shop, TABLES)
+
+
+@pytest.mark.parametrize(
+    "step", ["read_identity", "log_files", "replication_findings", "_format", "_server_id", "_tables",
+             "_denied_or_missing", "_replication_slave"],
+)  # fmt: skip
+def test_a_connection_that_is_lost_on_the_way_is_no_fault_of_the_setup(
+    shop: SourceSettings, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Wherever the connection goes, ``require`` says that the server was lost, so that the start is tried again."""
+    look = getattr(preflight, step)
+
+    def lost(connection: Any, *arguments: Any) -> Any:
+        connection._sock.shutdown(socket.SHUT_RDWR)
+        return look(connection, *arguments)
+
+    monkeypatch.setattr(preflight, step, lost)
+
+    with pytest.raises(SourceDisconnectedError):
+        require(shop, TABLES)
+    assert [finding.name for finding in findings(shop, TABLES) if not finding.ok] == ["server"]
 
 
 def test_a_wrong_password_names_the_user_and_the_setting(shop: SourceSettings) -> None:
