@@ -98,6 +98,11 @@ def held(store: Store, limit: int = 1000) -> list[ObjectRef]:
     return outbox.list_held_deletes(store, limit)
 
 
+def released_ms(store: Store) -> int:
+    """When DELETEs were last let go, in epoch milliseconds; 0: never."""
+    return store.meta.delete_brake["released_ms"]
+
+
 def release(store: Store, now_ms: int) -> int:
     """Let all DELETEs go that are pending now (``deletes release``); the count begins anew. Returns how many."""
     count = held_deletes(store)

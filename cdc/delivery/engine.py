@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 import structlog
 
-from cdc.delivery import silence
+from cdc.delivery import circuit_breaker, silence
 from cdc.delivery.account import TRY_FIRST_S, AccountWait
 from cdc.delivery.circuit_breaker import CircuitBreaker
 from cdc.delivery.context import Context, State
@@ -77,6 +77,7 @@ class Delivery:
         self._lanes = [Lane(rank, self._context) for rank in sorted(set(RANK.values()))]
         self._poller = SyncErrorPoller(self._context, sink) if isinstance(sink, LaterVerdicts) else None
         self._wait_cursor = ""
+        self._released_ms = 0
         self._stopping = asyncio.Event()
         self._forced = False
         self._work: asyncio.Task[None] | None = None
@@ -134,20 +135,23 @@ class Delivery:
         context = self._context
         now_ms = context.clock.now_ms()
 
-        def look(store: Store) -> tuple[dict[str, str], int]:
+        def look(store: Store) -> tuple[dict[str, str], int, int]:
             freed = 0
             if context.permits.gate.may_send:  # a follower's forced message would get no receipt
                 unconfirmed.send_again(store, now_ms)
             if waits:
                 optional = context.sink.traits.optional_references
                 self._wait_cursor, freed = look_again(store, optional, after=self._wait_cursor)
-            return context.circuit_breaker.reasons(store, now_ms), freed
+            return context.circuit_breaker.reasons(store, now_ms), freed, circuit_breaker.released_ms(store)
 
         before = dict(context.health.circuit_breaker)
-        reasons, freed = await context.state.call(look)
+        reasons, freed, released_ms = await context.state.call(look)
         for name, reason in reasons.items():
             context.health.brake(name, reason)
-        if freed or any(name not in context.health.circuit_breaker for name in before):
+        # a brake that was set and released between two rounds never stood among the known brakes: its stamp tells
+        is_released = released_ms != self._released_ms
+        self._released_ms = released_ms
+        if freed or is_released or any(name not in context.health.circuit_breaker for name in before):
             self.wake()
 
     def wake(self) -> None:

@@ -40,6 +40,29 @@ def test_a_mass_deletion_is_held_until_released(tmp_path: Path) -> None:
     simulate(story())
 
 
+def test_a_release_between_two_looks_at_the_brake_wakes_the_lanes(tmp_path: Path) -> None:
+    """DELETEs go within seconds even if the brake was set and released before housekeeping saw it set."""
+    from cdc.delivery import circuit_breaker
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path, delivery={"max_deletes_per_hour": 10})
+        for number in range(30):
+            harness.books.put(customer(number))
+        async with harness.running() as delivery:
+            assert await harness.settle(delivery) == "empty"
+            for number in range(11):
+                harness.books.remove(customer(number))
+            delivery.wake()
+            await asyncio.sleep(0.2)
+            assert len(harness.books.run(lambda store: circuit_breaker.held(store))) == 11
+            assert not delivery.reason  # no round of housekeeping has seen the brake
+            harness.books.run(lambda store: circuit_breaker.release(store, harness.clock.now_ms()))
+            await asyncio.sleep(3)
+            assert len(harness.sink.held) == 19
+
+    simulate(story())
+
+
 def test_deletions_within_the_limit_go(tmp_path: Path) -> None:
     """An hour's worth of deletions is sent without anybody's leave; the next hour has its own."""
 
