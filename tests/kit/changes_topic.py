@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,23 +75,47 @@ def read_now(broker: Broker, topic: str) -> Read:
     return asyncio.run(read(broker, topic))
 
 
-def replica_rows(state: Path) -> Rows:
-    """The rows of a state folder's replica, whoever has it open."""
-    found: dict[str, dict[tuple[Value, ...], Mapping[str, Value]]] = {}
-    db = sqlite3.connect(f"file:{state / 'state.sqlite3'}?mode=ro", uri=True)
+@contextmanager
+def one_commit(state: Path) -> Iterator[sqlite3.Connection]:
+    """A state folder's database as one commit left it, whoever has it open: all that is read belongs together."""
+    db = sqlite3.connect(f"file:{state / 'state.sqlite3'}?mode=ro", uri=True, isolation_level=None)
     try:
         db.row_factory = sqlite3.Row
-        keys = {row["tbl"]: row["signature"].split("|")[0].split(",") for row in db.execute("SELECT * FROM table_load")}
-        for table, key in keys.items():
-            rows: dict[tuple[Value, ...], Mapping[str, Value]] = {}
-            for row in db.execute(f'SELECT * FROM "r_{table}"'):
-                plain: dict[str, Any] = dict(row)
-                del plain["lsn"]
-                rows[tuple(plain[column] for column in key)] = plain
-            if rows:
-                found[table] = rows
+        db.execute("BEGIN")
+        yield db
     finally:
         db.close()
+
+
+def replica_rows(state: Path) -> Rows:
+    """The rows of a state folder's replica."""
+    with one_commit(state) as db:
+        return _rows(db)
+
+
+def settled_rows(state: Path) -> Rows:
+    """The same, once nothing waits to be read from the server; {} before.
+
+    Not asked of ``/status``, which shows a look into the state that may be a second old, so older than these rows.
+    """
+    with one_commit(state) as db:
+        for table in ("stale_table", "unread_row"):
+            if db.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone():
+                return {}
+        return _rows(db)
+
+
+def _rows(db: sqlite3.Connection) -> Rows:
+    found: dict[str, dict[tuple[Value, ...], Mapping[str, Value]]] = {}
+    keys = {row["tbl"]: row["signature"].split("|")[0].split(",") for row in db.execute("SELECT * FROM table_load")}
+    for table, key in keys.items():
+        rows: dict[tuple[Value, ...], Mapping[str, Value]] = {}
+        for row in db.execute(f'SELECT * FROM "r_{table}"'):
+            plain: dict[str, Any] = dict(row)
+            del plain["lsn"]
+            rows[tuple(plain[column] for column in key)] = plain
+        if rows:
+            found[table] = rows
     return found
 
 

@@ -74,6 +74,12 @@ def settings_of(broker: Broker, kafka: Mapping[str, Any], sandbox: str, **sectio
 
 
 POSITION = "SELECT value FROM meta WHERE key = 'position'"
+WAITING = """
+    SELECT (SELECT value ->> 'phase' FROM meta WHERE key = 'load_state'),
+           (SELECT count(*) FROM outbox) + (SELECT count(*) FROM render_queue)
+           + (SELECT count(*) FROM table_load WHERE done = 0)
+"""
+"""One statement, so one commit: an object that goes from the queue into the outbox is in one of them."""
 
 
 class Member(Daemon):
@@ -139,15 +145,8 @@ class Member(Daemon):
         """Messages in its outbox and objects to be rendered; 1 until it is a whole member."""
         if self.role() not in ("leader", "follower"):
             return 1
-        [(phase,)] = self.rows("SELECT value ->> 'phase' FROM meta WHERE key = 'load_state'")
-        if phase != Phase.COMPLETE:
-            return 1
-        [(outbox,)], [(queued,)] = (
-            self.rows("SELECT count(*) FROM outbox"),
-            self.rows("SELECT count(*) FROM render_queue"),
-        )
-        [(loading,)] = self.rows("SELECT count(*) FROM table_load WHERE done = 0")
-        return int(outbox) + int(queued) + int(loading)
+        [(phase, waiting)] = self.rows(WAITING)
+        return int(waiting) if phase == Phase.COMPLETE else 1
 
 
 def leader_of(members: Sequence[Member], limit_s: float = 40.0) -> Member:
