@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cdc.binlog.schema.agreement import labels_in, sign_in
+from cdc.binlog.schema.agreement import shown_labels, sign_in
 from cdc.binlog.schema.columns import Column
 from cdc.binlog.schema.history import SchemaHistory
 from cdc.binlog.schema.query import read_statement
@@ -86,6 +87,10 @@ class Asking:
         return self._schemas.columns(database, table)
 
 
+_FOUR_BYTES = re.compile("[\U00010000-\U0010ffff]")
+"""Characters that a server's ``column_type`` shows as a question mark; a definition in the log shows them."""
+
+
 def meaning(columns: Sequence[Column] | None) -> list[tuple[Any, ...]]:
     """What row decoding needs of columns."""
     return [
@@ -94,7 +99,7 @@ def meaning(columns: Sequence[Column] | None) -> list[tuple[Any, ...]]:
             c.data_type,
             sign_in(c),
             c.charset,
-            labels_in(c) if c.data_type in ("enum", "set") else (),
+            tuple(_FOUR_BYTES.sub("?", label) for label in shown_labels(c)) if c.data_type in ("enum", "set") else (),
             c.column_type.partition("(")[2].split()[:1]
             if c.data_type in ("decimal", "datetime", "varchar", "bit")
             else 0,

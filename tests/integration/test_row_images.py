@@ -175,6 +175,20 @@ def test_a_default_that_depends_on_the_session_is_not_known(log: Log) -> None:
     assert (change.image, change.after) == (Image.UNKNOWN, (1, ABSENT))
 
 
+def test_a_label_that_the_schema_cannot_show_is_not_known(log: Log) -> None:
+    """A server's schema shows an emoji as a question mark, so a default among such labels makes the row one to read."""
+    log.server.run("SET GLOBAL binlog_row_metadata = 'FULL'")
+    try:
+        log.run("CREATE TABLE d (id int PRIMARY KEY, a enum('🙂', 'x') NOT NULL DEFAULT 'x', b set('🙂') DEFAULT '🙂')")
+        log.begin_here()
+        log.run("INSERT INTO d (id) VALUES (1)", image="MINIMAL")
+        found = log.changes("d")
+    finally:
+        log.server.run("SET GLOBAL binlog_row_metadata = DEFAULT")
+
+    assert [(change.image, change.after) for change in found] == [(Image.UNKNOWN, (1, ABSENT, ABSENT))]
+
+
 def test_what_mariadb_does_not_log_is_not_known(mariadb: Server) -> None:
     """Virtual columns, and what a REPLACE sets back to its default, make the row one that is to be read."""
     with mariadb.database() as database:

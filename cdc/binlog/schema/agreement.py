@@ -80,10 +80,15 @@ def labels_in(column: Column) -> tuple[str, ...]:
     ValueError when they cannot be trusted: the server gives column_type in three bytes a character at most, and a
     question mark for what takes four.
     """
-    labels = tuple(_ESCAPED.sub(_plain, label) for label in _LABEL.findall(column.column_type))
+    labels = shown_labels(column)
     if column.charset in _BEYOND_THREE_BYTES and any("?" in label for label in labels):
         raise ValueError("a label with a question mark, which the schema also gives in place of an emoji")
     return labels
+
+
+def shown_labels(column: Column) -> tuple[str, ...]:
+    """The labels as ``column_type`` shows them: where it is a server's, a question mark may stand for an emoji."""
+    return tuple(_ESCAPED.sub(_plain, label) for label in _LABEL.findall(column.column_type))
 
 
 def _plain(found: re.Match[str]) -> str:

@@ -72,7 +72,7 @@ def _of_text(text: str, column: Column, field: Field) -> Value | Absent:
         found = _HEX.fullmatch(text)
         return _bytes(bytes.fromhex(found[1]), field) if found else ABSENT
     if kind in ("enum", "set"):
-        known = set(labels_in(column))
+        known = set(_known_labels(column))
         return (
             text
             if (not text and kind == "set") or known.issuperset([text] if kind == "enum" else text.split(","))
@@ -84,6 +84,18 @@ def _of_text(text: str, column: Column, field: Field) -> Value | Absent:
     if kind in _ZEROS:
         return _moment(text, kind, field)
     return _number(text, kind, field)
+
+
+def _known_labels(column: Column) -> tuple[str, ...]:
+    """The labels of an ENUM or SET; none if they cannot be trusted, so that no default among them counts as known."""
+    try:
+        return labels_in(column)
+    except ValueError:  # bytes of a row are in order: only what completes the row is not known
+        return ()
+
+
+def _first_label(column: Column) -> Value | Absent:
+    return next(iter(_known_labels(column)), ABSENT)
 
 
 def _number(text: str, kind: str, field: Field) -> Value | Absent:
@@ -130,15 +142,15 @@ def _implicit_moment(kind: str, field: Field) -> str:
     return _ZEROS[kind] + ("" if kind == "date" else _fraction("", field))
 
 
-_IMPLICIT: Final[dict[str, Callable[[Column, Field], Value]]] = {
+_IMPLICIT: Final[dict[str, Callable[[Column, Field], Value | Absent]]] = {
     **dict.fromkeys(_INTEGERS, lambda column, field: 0),
     **dict.fromkeys(_TEXTS, lambda column, field: ""),
     **dict.fromkeys(_BYTES, lambda column, field: _bytes(b"", field)),
     **dict.fromkeys(_ZEROS, lambda column, field: _implicit_moment(column.data_type, field)),
     **dict.fromkeys(("float", "double"), lambda column, field: 0.0),
     "bit": lambda column, field: 0,
-    "decimal": lambda column, field: _decimal("0", field.second),  # type: ignore[dict-item, return-value]  # a number
-    "enum": lambda column, field: labels_in(column)[0],
+    "decimal": lambda column, field: _decimal("0", field.second),
+    "enum": lambda column, field: _first_label(column),
     "set": lambda column, field: "",
 }
 
