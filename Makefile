@@ -9,6 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 ARGS ?=
+SINK ?= bridge
 COVER = $(if $(strip $(ARGS)),,--cov --cov-report=)  # a part of the tests covers a part of the code: no gate
 
 help: ## print this list
@@ -21,8 +22,8 @@ setup: .venv/installed ## make .venv and install everything into it (again only 
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
-demo: setup ## replay a recorded shop's day into the sandbox (LIVE=1: a private MariaDB with shop traffic, until Ctrl-C)
-	@$(BIN)/$(if $(filter-out 0,$(LIVE)),python -m tests.live_demo,magento-cdc demo) $(ARGS)
+demo: setup ## replay a recorded shop's day into the sandbox (SINK=crm: the CRM; LIVE=1: a private MariaDB, until Ctrl-C)
+	@$(BIN)/$(if $(filter-out 0,$(LIVE)),python -m tests.live_demo,magento-cdc demo) --sink $(SINK) $(ARGS)
 
 test: setup ## run all tests, real servers included (ARGS="-k name", WORKERS=1)
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(COVER) $(ARGS)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdc.model import ObjectType
-from cdc.protocols import Sink
+from cdc.protocols import Sink, SinkTraits
 from cdc.settings.config import Settings
 from sinks.bridge import mapping as bridge_mapping
 from sinks.bridge.sink import BridgeSink
 from sinks.crm.paths import record_link
 from sinks.crm.properties import PropertyTable
-from sinks.crm.sink import CrmSink
+from sinks.crm.sink import CrmSink, traits_of
 from sinks.jsonl import STDOUT, JsonlSink
 
 
@@ -37,14 +37,15 @@ def _never(settings: Settings) -> bool:
 class SinkEntry:
     """What commands have to know of one kind of sink.
 
-    ``make``: the sink; opens no connection; ConfigError for settings that cannot work. ``contacts_by_email``: as in its
-    traits, for commands that render without a sink. ``property_name``: (settings, object type, neutral name) → the
-    receiver's name of the property, "" if it gets none. ``record_link``: (object type, record id, account id) → address
-    of the record's page, "" if there is none. ``writes_stdout``: whether messages go to stdout, so that nothing else
-    may be written there.
+    ``make``: the sink; opens no connection; ConfigError for settings that cannot work. ``traits``: its traits, also for
+    settings without a key, for commands that send nothing. ``contacts_by_email``: as in its traits.
+    ``property_name``: (settings, object type, neutral name) → the receiver's name of the property, "" if it gets none.
+    ``record_link``: (object type, record id, account id) → address of the record's page, "" if there is none.
+    ``writes_stdout``: whether messages go to stdout, so that nothing else may be written there.
     """
 
     make: Callable[[Settings], Sink]
+    traits: Callable[[Settings], SinkTraits]
     contacts_by_email: bool = False
     property_name: Callable[[Settings, ObjectType, str], str] = _same_name
     record_link: Callable[[ObjectType, str, str], str] = _no_link
@@ -66,10 +67,13 @@ def _crm_name(settings: Settings, object_type: ObjectType, name: str) -> str:
 
 
 SINKS: Final[Mapping[str, SinkEntry]] = {
-    "crm": SinkEntry(make=CrmSink, contacts_by_email=True, property_name=_crm_name, record_link=record_link),
-    "bridge": SinkEntry(make=_bridge, property_name=_bridge_name),
+    "crm": SinkEntry(
+        make=CrmSink, traits=traits_of, contacts_by_email=True, property_name=_crm_name, record_link=record_link
+    ),
+    "bridge": SinkEntry(make=_bridge, traits=lambda settings: _bridge(settings).traits, property_name=_bridge_name),
     "jsonl": SinkEntry(
         make=lambda settings: JsonlSink(settings.sink),
+        traits=lambda settings: JsonlSink(settings.sink).traits,
         writes_stdout=lambda settings: settings.sink.path == STDOUT,
     ),
 }

@@ -29,7 +29,8 @@ def say(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-def _toml(port: int, database: str, url: str) -> str:
+def _toml(port: int, database: str, url: str, sink: str) -> str:
+    key = "access_token" if sink == "crm" else "api_key"
     return f"""
 [source]
 port = {port}
@@ -37,8 +38,9 @@ user = "magento_cdc"
 password = "{PASSWORD}"
 database = "{database}"
 [sink]
+kind = "{sink}"
 base_url = "{url}"
-api_key = "{API_KEY}"
+{key} = "{API_KEY}"
 [web]
 port = 0
 """
@@ -48,6 +50,7 @@ def main() -> int:
     """Run until Ctrl-C, or for ``--seconds``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=None, help="stop by itself after this long")
+    parser.add_argument("--sink", choices=("bridge", "crm"), default="bridge", help="which HubSpot receives the shop")
     parser.add_argument("--pace", type=float, default=0.4, help="seconds between two things that happen in the shop")
     options = parser.parse_args()
     stop = threading.Event()
@@ -63,7 +66,7 @@ def main() -> int:
         shop.install()
         play(shop)
         sandbox = SandboxThread()
-        with Daemon(Path(folder), _toml(server.port, database, sandbox.url)) as daemon:
+        with Daemon(Path(folder), _toml(server.port, database, sandbox.url, options.sink)) as daemon:
             command("mapping", "push", cwd=Path(folder))
             daemon.start()
             port = daemon.port()

@@ -39,11 +39,11 @@ def _record_fields(record: BadRecord, at_ms: int) -> dict[str, Any]:
 
 def _fields(letter: DeadLetter, settings: Settings) -> dict[str, Any]:
     """All of a letter, with advice where the sink has some for the reason."""
-    from sinks.registry import make_sink
+    from sinks.registry import entry_of
 
     namespace = settings.mapping.namespace
     fields = letter.as_dict(namespace)
-    advice = make_sink(settings).traits.advice.get(letter.reason, "")
+    advice = entry_of(settings).traits(settings).advice.get(letter.reason, "")
     return fields | ({"advice": advice} if advice else {})
 
 

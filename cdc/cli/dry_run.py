@@ -19,7 +19,7 @@ from cdc.settings.config import Settings
 from cdc.state.copies import STATE_FILE, copy_state, folder_for_copy
 from cdc.state.store import probe_folder
 from sinks.preview import PreviewSink
-from sinks.registry import make_sink
+from sinks.registry import entry_of
 
 OTHER_SERVER_ID = 1 << 31
 """Flipped in ``source.server_id``: two readers under one id throw each other out of the server."""
@@ -48,7 +48,7 @@ def dry(settings: Settings) -> Iterator[tuple[Settings, PreviewSink]]:
         )
         namespace = settings.mapping.namespace
         sink = PreviewSink(
-            make_sink(settings).traits,
+            entry_of(settings).traits(settings),
             is_held=lambda external_id: held.has(parse_external_id(external_id, namespace)),
             write=sys.stdout.buffer.write,
         )

@@ -117,8 +117,8 @@ class SourceSettings(SettingsSection):
 class SinkSettings(SettingsSection):
     """Where messages go."""
 
-    kind: Literal["bridge", "crm", "jsonl"] = Field(
-        "bridge",
+    kind: Literal["crm", "bridge", "jsonl"] = Field(
+        "crm",
         description="crm: HubSpot's CRM; bridge: HubSpot's Ecommerce Bridge, removed in 2023; jsonl: lines of JSON",
     )
     api_version: Literal[1, 2] = Field(1, description="bridge: version of its API")

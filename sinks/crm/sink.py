@@ -57,7 +57,7 @@ class CrmSink:
         """Opens nothing yet. ConfigError without a token, or for settings that cannot work."""
         token = settings.sink.access_token.get_secret_value()
         if not token:
-            raise ConfigError(['sink.access_token: is empty; sink.kind = "crm" needs a service key or an app\'s token'])
+            raise ConfigError([_no_token(settings)])
         self._settings = settings.crm
         self.table = PropertyTable(settings.crm, settings.mapping.custom_properties())
         self._http = HttpClient(
@@ -71,23 +71,7 @@ class CrmSink:
         self.account = Account(self.api, pipeline=settings.crm.pipeline)
         self.memory = Memory()
         self._notes: SinkNotes | None = None
-        per_10s = settings.sink.max_requests_per_10s
-        self.traits = SinkTraits(
-            name="crm",
-            max_batch=min(MAX_INPUTS, settings.sink.max_batch),
-            optional_references={
-                ObjectType.DEAL: frozenset({ObjectType.CONTACT}),
-                ObjectType.LINE_ITEM: frozenset({ObjectType.PRODUCT}),
-            },
-            families={
-                OBJECTS: CallFamily(per_10s),
-                ASSOCIATIONS: CallFamily(per_10s),
-                SEARCH: CallFamily(min(per_10s, SEARCHES_PER_10S)),
-            },
-            email_change=EmailChange.IN_PLACE,
-            contacts_by_email=True,
-            advice=ADVICE,
-        )
+        self.traits = traits_of(settings)
 
     async def start(self, requests: Requests, notes: SinkNotes) -> None:
         """See ``SinkStart``: the token belongs to the right account, and the key property is there and unique."""
@@ -163,6 +147,35 @@ class CrmSink:
     async def close(self) -> None:
         """Close the session. May be called twice."""
         await self._http.close()
+
+
+def traits_of(settings: Settings) -> SinkTraits:
+    """What delivery has to know of this sink. Needs no token, so that commands which send nothing work without it."""
+    per_10s = settings.sink.max_requests_per_10s
+    return SinkTraits(
+        name="crm",
+        max_batch=min(MAX_INPUTS, settings.sink.max_batch),
+        optional_references={
+            ObjectType.DEAL: frozenset({ObjectType.CONTACT}),
+            ObjectType.LINE_ITEM: frozenset({ObjectType.PRODUCT}),
+        },
+        families={
+            OBJECTS: CallFamily(per_10s),
+            ASSOCIATIONS: CallFamily(per_10s),
+            SEARCH: CallFamily(min(per_10s, SEARCHES_PER_10S)),
+        },
+        email_change=EmailChange.IN_PLACE,
+        contacts_by_email=True,
+        advice=ADVICE,
+    )
+
+
+def _no_token(settings: Settings) -> str:
+    """What a user without a token is told; a key of the bridge says that the settings are for the bridge."""
+    text = 'sink.access_token: is empty; sink.kind = "crm" (the default) needs a service key or an app\'s token'
+    if settings.sink.api_key.get_secret_value():
+        text += '. sink.api_key is for sink.kind = "bridge" only'
+    return text
 
 
 def read_note(text: str) -> tuple[dict[str, str], dict[str, str]]:

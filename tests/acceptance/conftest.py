@@ -93,6 +93,7 @@ database = "{database}"
 server_id = 990
 heartbeat_s = 1.0
 [sink]
+kind = "bridge"
 base_url = "{sandbox_url}"
 api_key = "{API_KEY}"
 judge_poll_s = 0.5

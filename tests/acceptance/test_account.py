@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.test_cli import FILES, RECORDING
+from tests.acceptance.test_cli import RECORDING
 from tests.kit.canary import API_KEY
 from tests.kit.daemon import Daemon, command, wait_until
 from tests.kit.sandbox import SandboxThread
@@ -40,6 +40,7 @@ def test_settings_that_are_switched_off_are_waited_for(tmp_path: Path, sandbox: 
 kind = "files"
 files = ["{RECORDING}"]
 [sink]
+kind = "bridge"
 base_url = "{sandbox.url}"
 api_key = "{API_KEY}"
 judge_poll_s = 0.5
@@ -54,9 +55,8 @@ port = 0
         assert "magento-cdc mapping push" in json.dumps(said)
         assert [line["state"] for line in daemon.lines() if line["event"] == "sink_takes_nothing"] == ["account"]
         daemon.kill()
-        reach = ("--set", f"sink.base_url={sandbox.url}", "--set", f"sink.api_key={API_KEY}")
-        assert json.loads(command("deadletter", "list", "--json", *FILES, cwd=tmp_path).stdout) == []
-        pushed = command("mapping", "push", *FILES, *reach, cwd=tmp_path)
+        assert json.loads(command("deadletter", "list", "--json", cwd=tmp_path).stdout) == []
+        pushed = command("mapping", "push", cwd=tmp_path)
         assert "enabled: false" in pushed.stderr
         daemon.start()
         wait_until(lambda: len(sandbox.state()) >= 60, 30, "the shop's day is there")

@@ -24,7 +24,7 @@ kind = "files"
 files = ["{RECORDING}"]
 [sink]
 base_url = "{NOBODY}"
-api_key = "{API_KEY}"
+access_token = "{API_KEY}"
 [web]
 port = 0
 """
@@ -41,7 +41,17 @@ port = 0
         (["run", "--start", "yesterday"], 2, ["--start", "'yesterday'", "earliest"]),
         (["run", "--set", "source.kind=files"], 2, ["files is empty"]),
         (
-            ["run", "--set", "source.kind=files", "--set", 'source.files=["no*"]', "--set", "web.port=0"],
+            [
+                "run",
+                "--sink",
+                "jsonl",
+                "--set",
+                "source.kind=files",
+                "--set",
+                'source.files=["no*"]',
+                "--set",
+                "web.port=0",
+            ],
             2,
             ["'no*' names no file", "source.files"],
         ),
@@ -49,7 +59,13 @@ port = 0
         (["position", "set", "garbage"], 2, ["'garbage' is not a position", "latest"]),
         (["deadletter", "list"], 2, ["there is no state yet"]),
         (["status", "--set", "web.port=9"], 2, ["there is no state yet"]),
-        (["mapping", "push", "--set", f"sink.base_url={NOBODY}"], 1, ["Connection refused", "sink.base_url"]),
+        (["mapping", "push"], 2, ["sink.access_token: is empty", "service key"]),
+        (["mapping", "push", "--set", "sink.api_key=x"], 2, ["sink.access_token: is empty", 'sink.kind = "bridge"']),
+        (
+            ["mapping", "push", "--set", "sink.access_token=x", "--set", f"sink.base_url={NOBODY}"],
+            1,
+            ["Connection refused", "sink.base_url"],
+        ),
         (["frobnicate"], 2, ["No such command"]),
     ],
 )
@@ -73,7 +89,7 @@ def test_a_port_in_use_is_named_plainly(tmp_path: Path) -> None:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
-        daemon = command("run", *FILES, "--set", f"web.port={port}", cwd=tmp_path)
+        daemon = command("run", "--sink", "jsonl", *FILES, "--set", f"web.port={port}", cwd=tmp_path)
         sandbox = command("sandbox", "--port", str(port), cwd=tmp_path)
 
     for done, hint in ((daemon, "web.port"), (sandbox, "--port 0")):
@@ -132,7 +148,7 @@ def test_until_end_can_be_stopped_while_the_sink_is_down(number: signal.Signals,
 
 def test_ready_says_why_the_source_is_not_there(tmp_path: Path) -> None:
     """With no database server /ready and status name the address and the reason, not just that it is not reachable."""
-    with Daemon(tmp_path, '[source]\nport = 1\n[web]\nport = 0\n[sink]\napi_key = "x"\n') as daemon:
+    with Daemon(tmp_path, '[source]\nport = 1\n[web]\nport = 0\n[sink]\naccess_token = "x"\n') as daemon:
         daemon.start()
         port = daemon.port()
         wait_until(lambda: "127.0.0.1:1" in str(daemon.ask("/ready")["reasons"]), 15, "the reason is told")
@@ -144,11 +160,11 @@ def test_ready_says_why_the_source_is_not_there(tmp_path: Path) -> None:
         assert daemon.stop() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_demo_ends_quietly(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "sink"), [(signal.SIGTERM, "bridge"), (signal.SIGINT, "crm")])
+def test_the_demo_ends_quietly(number: signal.Signals, sink: str, tmp_path: Path) -> None:
     """demo --serve says what arrived and where to look, ends with 0 on Ctrl-C and leaves nothing behind."""
     process = subprocess.Popen(
-        [str(COMMAND), "demo", "--serve"],
+        [str(COMMAND), "demo", "--serve", "--sink", sink],
         cwd=tmp_path,
         env=free_environment() | {"TMPDIR": str(tmp_path)},
         stderr=subprocess.PIPE,
@@ -164,7 +180,10 @@ def test_the_demo_ends_quietly(number: signal.Signals, tmp_path: Path) -> None:
     rest = process.communicate(timeout=20)[1]
 
     assert process.returncode == 0, rest
-    assert any(line.split()[:1] == ["LINE_ITEM"] for line in said)
+    arrived = [line.split() for line in said]
+    for words in (["DEAL", "17"], ["PRODUCT", "14"], ["LINE_ITEM", "27"], ["shipped", "9"], ["cancelled", "3"]):
+        assert words in arrived
+    assert any(line.endswith(" 0 rules of sending broken\n") for line in said)
     assert rest == ""
     assert list(tmp_path.iterdir()) == []
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.acceptance.test_cli import FILES, NOBODY
 from tests.kit.daemon import command
 
-BRIDGE = (*FILES, "--set", f"sink.base_url={NOBODY}", "--set", "sink.api_key=none")
+BRIDGE = (*FILES, "--set", f"sink.base_url={NOBODY}", "--set", "sink.api_key=none", "--set", "sink.kind=bridge")
 
 
 def state_of(folder: Path) -> dict[str, str]:

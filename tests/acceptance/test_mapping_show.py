@@ -10,6 +10,8 @@ import pytest
 from tests.acceptance.test_cli import FILES
 from tests.kit.daemon import command
 
+LINES = (*FILES, "--set", "sink.kind=jsonl")
+
 
 def test_the_mapping_is_shown_as_a_table_and_as_json(tmp_path: Path) -> None:
     """One line a property; what is treated says so; secrets are in none."""
@@ -32,24 +34,24 @@ def test_the_mapping_is_shown_as_a_table_and_as_json(tmp_path: Path) -> None:
 
 def test_an_object_is_rendered_as_it_was_sent(tmp_path: Path) -> None:
     """From the state alone, with nothing sent: the same properties and associations as its last message."""
-    done = command("run", "--sink", "jsonl", "--until-end", *FILES, cwd=tmp_path)
+    done = command("run", "--until-end", *LINES, cwd=tmp_path)
     sent = {line["external_id"]: line for line in map(json.loads, done.stdout.splitlines())}
     held = [line for line in sent.values() if line["action"] == "UPSERT"]
     chosen = {line["object_type"]: line for line in held}
 
     for line in chosen.values():
         _, kind, identity = line["external_id"].split("-")
-        shown = command("mapping", "show", "--object", kind, identity, "--json", *FILES, cwd=tmp_path)
+        shown = command("mapping", "show", "--object", kind, identity, "--json", *LINES, cwd=tmp_path)
 
         assert shown.returncode == 0, shown.stderr
         found = json.loads(shown.stdout)
         full = {name: value for name, value in found["properties"].items() if value}
         assert full == {name: value for name, value in line["properties"].items() if value}
         assert (found["action"], found["associations"]) == (line["action"], line["associations"])
-        table = command("mapping", "show", "--object", kind, identity, *FILES, cwd=tmp_path)
+        table = command("mapping", "show", "--object", kind, identity, *LINES, cwd=tmp_path)
         assert table.stdout.splitlines()[0].split() == ["property", "value"]
     assert len(chosen) == 4
-    assert command("run", "--sink", "jsonl", "--until-end", *FILES, cwd=tmp_path).stdout == ""
+    assert command("run", "--until-end", *LINES, cwd=tmp_path).stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -64,9 +66,9 @@ def test_an_object_is_rendered_as_it_was_sent(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_shown_is_told(words: list[str], said: str, tmp_path: Path) -> None:
     """An object that does not exist, a wrong name, a state of another mapping: exit 2 with a sentence."""
-    assert command("run", "--sink", "jsonl", "--until-end", *FILES, cwd=tmp_path).returncode == 0
+    assert command("run", "--until-end", *LINES, cwd=tmp_path).returncode == 0
 
-    shown = command("mapping", "show", "--object", *words, *FILES, cwd=tmp_path)
+    shown = command("mapping", "show", "--object", *words, *LINES, cwd=tmp_path)
 
     assert shown.returncode == 2
     assert said in shown.stderr

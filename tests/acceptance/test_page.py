@@ -37,7 +37,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxThread]
     running = SandboxThread()
     (folder / "magento-cdc.toml").write_text(
         f'[source]\nkind = "files"\nfiles = ["{RECORDING}"]\n'
-        f'[sink]\nbase_url = "{running.url}"\napi_key = "{API_KEY}"\n[web]\nport = 0\n',
+        f'[sink]\nkind = "bridge"\nbase_url = "{running.url}"\napi_key = "{API_KEY}"\n[web]\nport = 0\n',
         encoding="utf-8",
     )
     pushed = command("mapping", "push", cwd=folder)

@@ -32,7 +32,8 @@ def settings_of(port: int, database: str, url: str) -> str:
     """A run from this database into this sandbox."""
     return (
         f'[source]\nport = {port}\nuser = "root"\ndatabase = "{database}"\n'
-        f'[sink]\nbase_url = "{url}"\napi_key = "{API_KEY}"\nmax_requests_per_10s = 100000\n[web]\nport = 0\n'
+        f'[sink]\nkind = "bridge"\nbase_url = "{url}"\napi_key = "{API_KEY}"\n'
+        "max_requests_per_10s = 100000\n[web]\nport = 0\n"
     )
 
 

@@ -177,4 +177,4 @@ async def test_bodies_may_be_compressed(sandbox: SandboxServer, version: int) ->
 def test_version_1_knows_only_one_store() -> None:
     """Another store with version 1 is a fault of the settings that names both."""
     with pytest.raises(ValidationError, match="api_version = 2"):
-        SinkSettings(store_id="mg1")
+        SinkSettings(kind="bridge", store_id="mg1")

@@ -71,7 +71,9 @@ async def bridge_v2() -> AsyncIterator[Bench]:
 @asynccontextmanager
 async def _bridge(version: int) -> AsyncIterator[Bench]:
     server = await start()
-    settings = {"base_url": server.url, "api_key": "sandbox", "api_version": version, "store_label": "Custom"}
+    settings = {
+        "kind": "bridge", "base_url": server.url, "api_key": "sandbox", "api_version": version, "store_label": "Custom"
+    }  # fmt: skip
     sink = make_sink(Settings(sink=SinkSettings.model_validate(settings)))
 
     async def received() -> list[tuple[str, str, int, dict[str, str]]]:
@@ -219,8 +221,11 @@ async def test_check_is_all_good_and_there_is_nothing_to_push(bench: Bench) -> N
 
 async def test_settings_lower_the_batch_size_but_never_raise_it() -> None:
     """``sink.max_batch`` is capped by the sink's own limit."""
-    small, big = (make_sink(Settings(sink=SinkSettings(max_batch=size))) for size in (50, 5000))
-    assert (small.traits.max_batch, big.traits.max_batch) == (50, 200)
+    most = {"crm": 100, "bridge": 200}
+    for kind, limit in most.items():
+        given = [{"kind": kind, "access_token": "sandbox", "max_batch": size} for size in (50, 5000)]
+        small, big = (make_sink(Settings(sink=SinkSettings.model_validate(one))) for one in given)
+        assert (small.traits.max_batch, big.traits.max_batch) == (50, limit)
 
 
 async def test_an_object_is_known_once_it_was_taken(bench: Bench) -> None:

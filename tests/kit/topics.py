@@ -61,7 +61,7 @@ def settings_of(broker: Broker, kafka: Mapping[str, Any], sandbox: str, **sectio
     tree: dict[str, dict[str, Any]] = {
         "source": {"kind": "kafka"},
         "kafka": {"brokers": [broker.bootstrap], "session_timeout_s": 3.0, "request_timeout_s": 10.0, **kafka},
-        "sink": {"base_url": sandbox, "api_key": API_KEY, "judge_poll_s": 0.5, "timeout_s": 2.0},
+        "sink": {"kind": "bridge", "base_url": sandbox, "api_key": API_KEY, "judge_poll_s": 0.5, "timeout_s": 2.0},
         "web": {"port": 0},
         "state": {"dir": "./state"},
     }

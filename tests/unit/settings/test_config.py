@@ -282,7 +282,7 @@ start = "import"
 tls = { mode = "preferred" }
 files = []
 [sink]
-kind = "bridge"
+kind = "crm"
 api_version = 1
 base_url = "https://api.hubapi.com"
 api_key = ""

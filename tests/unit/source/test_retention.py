@@ -8,7 +8,7 @@ import pytest
 
 from cdc.daemon import SourceState
 from cdc.engine.state_thread import TransactionQueue
-from cdc.settings.config import Settings, SourceSettings
+from cdc.settings.config import Settings, SinkSettings, SourceSettings
 from cdc.sink_output import SinkOutput
 from cdc.source.retention import Expiry, RetentionWatch, hours_left
 from cdc.status import DaemonView
@@ -53,7 +53,9 @@ def test_a_limit_by_size_is_reached_at_the_rate_of_what_came_since() -> None:
 @pytest.mark.parametrize(("hours", "is_said"), [(None, False), (24.0, False), (23.9, True), (0.0, True)])
 def test_ready_says_so_and_stays_ready(hours: float | None, is_said: bool) -> None:
     """Below source.retention_warning_h the hours are among the reasons of /ready; they change nothing else of it."""
-    view = DaemonView(TransactionQueue(1), SourceState(name="connected"), SinkOutput(Settings()))
+    view = DaemonView(
+        TransactionQueue(1), SourceState(name="connected"), SinkOutput(Settings(sink=SinkSettings(kind="jsonl")))
+    )
     before = view.ready()
     view.retention = RetentionWatch(SourceSettings(), view.applied_file, threading.Event())
     view.retention.hours = hours
