@@ -164,7 +164,7 @@ def merged_settings(
     """
     lines = [] if theirs.get("enabled") is True else ["enabled: false → true"]
     merged = {}
-    for object_type in ObjectType:
+    for object_type in MAPPED:
         ours, held = rows(object_type, custom, version), _held_rows(_section(theirs, object_type, version), version)
         merged[object_type], differences = _merge(ours, held)
         lines += [f"{object_type}: {difference}" for difference in differences]

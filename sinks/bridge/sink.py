@@ -30,7 +30,7 @@ from cdc.settings.mapping import CustomProperties
 from sinks.bridge import error_pages
 from sinks.bridge.account import Account
 from sinks.bridge.error_types import ADVICE, FAULTS
-from sinks.bridge.mapping import source_of
+from sinks.bridge.mapping import MAPPED, source_of
 from sinks.bridge.wire import FAMILY, Form, FormV1, FormV2, millis, read_error, records_of
 from sinks.hubspot.api import Api
 from sinks.hubspot.http_client import HttpClient
@@ -44,6 +44,7 @@ def traits_of(settings: SinkSettings, custom: CustomProperties) -> SinkTraits:
     """What delivery has to know of the bridge."""
     return SinkTraits(
         name="bridge",
+        object_types=frozenset(MAPPED),
         max_batch=min(MAX_BATCH, settings.max_batch),
         # what clients met: a line without its product fails, so it has to wait for the product
         optional_references={ObjectType.DEAL: frozenset({ObjectType.CONTACT})},

@@ -16,7 +16,7 @@ import orjson
 from cdc.model import Action, Message, ObjectType, SyncError, SyncStatus
 from sinks.bridge.error_pages import PAGE
 from sinks.bridge.error_types import ADVICE, UNDOCUMENTED, says_no_record, scope_of
-from sinks.bridge.mapping import ASSOCIATIONS
+from sinks.bridge.mapping import ASSOCIATIONS, MAPPED
 from sinks.hubspot.numbers import text_of, whole
 
 FAMILY: Final = "bridge"
@@ -75,8 +75,8 @@ class FormV1:
 
     def __init__(self, segments: Mapping[ObjectType, str]) -> None:
         """``segments``: path segments that differ from the type's name."""
-        self._segments = {kind: segments.get(kind, kind.value) for kind in ObjectType}
-        self._types = {kind.value: kind for kind in ObjectType} | {text: kind for kind, text in self._segments.items()}
+        self._segments = {kind: segments.get(kind, kind.value) for kind in MAPPED}
+        self._types = {kind.value: kind for kind in MAPPED} | {text: kind for kind, text in self._segments.items()}
 
     def messages(self, messages: Sequence[Message]) -> tuple[str, bytes]:
         """PUT sync-messages/{type}."""
@@ -159,7 +159,7 @@ class FormV2:
 
     def type_of(self, text: str) -> ObjectType | None:
         """By name."""
-        return ObjectType.__members__.get(text)
+        return ObjectType(text) if text in MAPPED else None
 
 
 def message_v1(message: Message) -> dict[str, Any]:

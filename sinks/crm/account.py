@@ -18,6 +18,7 @@ from cdc.model import ObjectType
 from sinks.crm import pipelines
 from sinks.crm.api import Api
 from sinks.crm.faults import FaultKind, read_fault, record_id_of
+from sinks.crm.paths import SEGMENT
 
 if TYPE_CHECKING:
     from cdc.protocols import Requests
@@ -133,7 +134,7 @@ class Account:
         """Everything, now: 6 calls."""
         details = await self.details(requests)
         held: dict[ObjectType, Mapping[str, HeldProperty]] = {}
-        for kind in ObjectType:
+        for kind in SEGMENT:
             properties = await self.properties(requests, kind)
             if properties is not None:
                 held[kind] = properties
@@ -166,7 +167,7 @@ class Account:
 
     async def require_key(self, requests: Requests, facts: Facts, key: str) -> None:
         """SetupError unless every type has the key property, unique."""
-        for kind in ObjectType:
+        for kind in SEGMENT:
             held = facts.properties.get(kind)
             if held is None:
                 await self._probe_key(requests, kind, key)

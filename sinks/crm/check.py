@@ -33,7 +33,7 @@ async def check(
         return [CheckResult("sink", False, error.message, fix=error.hint)]
     findings = [_account(details, settings)]
     held: dict[ObjectType, Mapping[str, HeldProperty]] = {}
-    for kind in ObjectType:
+    for kind in SEGMENT:
         found = await _asked(account.properties(requests, kind), f"sink {SEGMENT[kind]}", findings)
         if found is None:
             text = f"the token may not read the properties of {SEGMENT[kind]}"
@@ -115,7 +115,7 @@ async def _pipelines(api: Api, requests: Requests, settings: CrmSettings) -> lis
 async def _records(api: Api, requests: Requests, table: PropertyTable, facts: Facts) -> list[CheckResult]:
     """Whether the token may read records. Only a write can tell whether it may write, and ``check`` writes nothing."""
     findings: list[CheckResult] = []
-    for kind in ObjectType:
+    for kind in SEGMENT:
         if table.key not in facts.properties.get(kind, {}):
             continue  # told already
         name = f"sink {SEGMENT[kind]}"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from cdc.model import ObjectType
 
-SEGMENT: Final = {
+SEGMENT: Final[Mapping[ObjectType, str]] = {
     ObjectType.CONTACT: "contacts",
     ObjectType.PRODUCT: "products",
     ObjectType.DEAL: "deals",
     ObjectType.LINE_ITEM: "line_items",
 }
-"""What paths call each type."""
+"""What paths call each type that the sink takes; a type without a segment is never sent."""
 
 TYPE_ID: Final = {
     ObjectType.CONTACT: "0-1",

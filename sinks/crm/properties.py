@@ -149,9 +149,9 @@ class PropertyTable:
         self._prefix = settings.property_prefix
         self.deleted_at = self.own("deleted_at")
         self.backfilled = self.own("backfilled")
-        self._targets = {kind: self._of_type(kind, (custom or {}).get(kind, {})) for kind in ObjectType}
+        self._targets = {kind: self._of_type(kind, (custom or {}).get(kind, {})) for kind in STANDARD}
         owned = {ObjectType.CONTACT: settings.owned_by_hubspot.contact, ObjectType.DEAL: settings.owned_by_hubspot.deal}
-        self.written_once = {kind: frozenset(owned.get(kind, ())) for kind in ObjectType}
+        self.written_once = {kind: frozenset(owned.get(kind, ())) for kind in STANDARD}
         unknown = [
             f"crm.owned_by_hubspot.{kind.value.lower()}: {name!r} is no property of ours; `mapping show` lists them"
             for kind, names in self.written_once.items()

@@ -43,7 +43,7 @@ class Push:
         """One line per thing done or to do. Raises SetupError for a key that cannot become unique, and
         SinkUnauthorizedError that names every scope that is missing.
         """
-        steps: list[Callable[[], Awaitable[None]]] = [_bound(self._properties, kind) for kind in ObjectType]
+        steps: list[Callable[[], Awaitable[None]]] = [_bound(self._properties, kind) for kind in SEGMENT]
         for step in (*steps, self._stages):
             try:
                 await step()

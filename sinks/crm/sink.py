@@ -25,7 +25,7 @@ from sinks.crm.compare import compare, keys
 from sinks.crm.deletes import delete
 from sinks.crm.links import link
 from sinks.crm.memory import Memory
-from sinks.crm.paths import Paths
+from sinks.crm.paths import SEGMENT, Paths
 from sinks.crm.properties import PropertyTable
 from sinks.crm.push import Push
 from sinks.crm.tools import Tools
@@ -154,6 +154,7 @@ def traits_of(settings: Settings) -> SinkTraits:
     per_10s = settings.sink.max_requests_per_10s
     return SinkTraits(
         name="crm",
+        object_types=frozenset(SEGMENT),
         max_batch=min(MAX_INPUTS, settings.sink.max_batch),
         optional_references={
             ObjectType.DEAL: frozenset({ObjectType.CONTACT}),

@@ -47,7 +47,7 @@ async def get_objects(request: web.Request) -> web.Response:
     """GET objects?type=&q=&limit=&offset=: newest arrival first; q looks into ids and values."""
     store = request.app[RUNTIME].store
     try:
-        kinds = [object_type_of(request.query["type"])] if "type" in request.query else list(ObjectType)
+        kinds = [object_type_of(request.query["type"])] if "type" in request.query else list(store.objects)
         limit, offset = _whole(request, "limit", DEFAULT_LIMIT), _whole(request, "offset", 0)
     except Refusal as refusal:
         return answer_error(refusal.status, refusal.message)

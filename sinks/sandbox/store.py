@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cdc.model import ObjectType
-from sinks.bridge.mapping import default_settings
+from sinks.bridge.mapping import MAPPED, default_settings
 from sinks.sandbox.judge import Verdict, judge
 from sinks.sandbox.watch import Watch
 from sinks.sandbox.wire import DEFAULT_STORE, LINKS, MAX_BATCH, Accepted, Refusal, SyncSettings, key_in
@@ -115,7 +115,7 @@ class SandboxStore:
 
     def reset(self) -> None:
         """Forget all messages, records, errors and requests. Install and settings stay."""
-        self.objects: dict[ObjectType, dict[str, Object]] = {kind: {} for kind in ObjectType}
+        self.objects: dict[ObjectType, dict[str, Object]] = {kind: {} for kind in MAPPED}
         self.errors: dict[Key, SyncError] = {}  # oldest first
         self.requests: deque[Request] = deque(maxlen=REQUESTS)
         self.counts: Counter[str] = Counter()

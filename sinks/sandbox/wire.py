@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cdc.model import ObjectType
+from sinks.bridge.mapping import MAPPED
 
 MAX_BATCH: Final = 200
 MAX_ID: Final = 100
@@ -120,11 +121,9 @@ class SyncSettings:
 
 def object_type_of(segment: Any) -> ObjectType:
     """The type of that name; Refusal for any other spelling, LINEITEM too."""
-    try:
-        return ObjectType(segment)
-    except ValueError:
-        known = ", ".join(ObjectType)
-        raise Refusal(f"{str(segment)[:40]!r} is not an object type; there are {known}") from None
+    if not isinstance(segment, str) or segment not in MAPPED:
+        raise Refusal(f"{str(segment)[:40]!r} is not an object type; there are {', '.join(MAPPED)}")
+    return ObjectType(segment)
 
 
 def check_count(items: Any, *, most: int = MAX_BATCH, what: str = "messages") -> list[Any]:

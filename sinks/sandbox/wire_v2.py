@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from cdc.model import ObjectType
+from sinks.bridge.mapping import MAPPED
 from sinks.sandbox.wire import (
     Accepted,
     Members,
@@ -70,7 +71,7 @@ def read_settings(body: Any) -> SyncSettings:
         raise Refusal("webhookUri must be text or null")
     rows, others = {}, {}
     for name, section in mappings.items():
-        if name in ObjectType.__members__:
+        if name in MAPPED:
             rows[ObjectType(name)] = _read_rows(section, name)
         else:
             others[name] = section

@@ -55,7 +55,7 @@ class Associations:
 
     def all_of(self, record: Record) -> Iterator[tuple[ObjectType, Pair]]:
         """The same for all object types."""
-        for other in ObjectType:
+        for other in TYPES:
             for pair in self.of(record.kind, record.id, other):
                 yield other, pair
 
@@ -177,7 +177,7 @@ class Associations:
 
     def move_all(self, kind: ObjectType, old_id: str, new_id: str) -> None:
         """Hang everything of one record on another, as a merge does."""
-        for other in ObjectType:
+        for other in TYPES:
             for to_id, types in dict(self._pairs.get((kind, other), {}).get(old_id, {})).items():
                 for type_id in set(types):
                     self._add_one((kind, other), new_id, to_id, type_id, [])
@@ -185,7 +185,7 @@ class Associations:
 
     def drop_all(self, record: Record) -> None:
         """End everything of a record that is deleted for good."""
-        for other in ObjectType:
+        for other in TYPES:
             for to_id, types in dict(self._pairs.get((record.kind, other), {}).get(record.id, {})).items():
                 self._take((record.kind, other), record.id, to_id, set(types))
 

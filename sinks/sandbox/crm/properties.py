@@ -63,7 +63,7 @@ class PropertyBook:
 
     def __init__(self, behaviour: Behaviour, now_ms: int) -> None:
         self._behaviour = behaviour
-        self.all: dict[ObjectType, dict[str, Property]] = {kind: {} for kind in ObjectType}
+        self.all: dict[ObjectType, dict[str, Property]] = {kind: {} for kind in PROPERTIES}
         self.groups: dict[ObjectType, dict[str, Group]] = {}
         self._unique: dict[ObjectType, tuple[str, ...]] = {}
         for kind, definitions in PROPERTIES.items():

@@ -10,6 +10,7 @@ from typing import Final
 from cdc.model import ObjectType
 from sinks.sandbox.crm.behaviour import Behaviour
 from sinks.sandbox.crm.properties import PropertyBook
+from sinks.sandbox.crm.types import TYPES
 
 FIRST_ID: Final = 700_001
 KEPT_CHANGES: Final = 20
@@ -65,9 +66,9 @@ class Records:
     def __init__(self, book: PropertyBook, behaviour: Behaviour) -> None:
         self._book = book
         self._behaviour = behaviour
-        self.live: dict[ObjectType, dict[str, Record]] = {kind: {} for kind in ObjectType}
-        self.bin: dict[ObjectType, dict[str, Record]] = {kind: {} for kind in ObjectType}
-        self.merged_into: dict[ObjectType, dict[str, str]] = {kind: {} for kind in ObjectType}
+        self.live: dict[ObjectType, dict[str, Record]] = {kind: {} for kind in TYPES}
+        self.bin: dict[ObjectType, dict[str, Record]] = {kind: {} for kind in TYPES}
+        self.merged_into: dict[ObjectType, dict[str, str]] = {kind: {} for kind in TYPES}
         self.trail: deque[Trail] = deque()
         self._holders: dict[tuple[ObjectType, str], dict[str, str]] = {}
         self._binned: dict[tuple[ObjectType, str], dict[str, str]] = {}

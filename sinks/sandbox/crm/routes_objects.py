@@ -172,7 +172,7 @@ async def get_one(request: web.Request) -> web.Response:
     found = read_json(account, record, _listed(request, "properties"))
     links = {}
     for text in _listed(request, "associations"):
-        for other in ObjectType:
+        for other in TYPES:
             if text in (TYPES[other].plural, TYPES[other].singular, TYPES[other].type_id):
                 label = f"{TYPES[kind].singular}_to_{TYPES[other].singular}"
                 pairs = account.links.of(kind, record.id, other)
