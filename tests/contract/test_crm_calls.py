@@ -1,4 +1,4 @@
-"""What the CRM sink costs: the exact calls for each kind of work, a hundred objects to a call (crm.md 4)."""
+"""What the CRM sink costs: the exact calls for each kind of work, a hundred objects to a call."""
 
 from __future__ import annotations
 

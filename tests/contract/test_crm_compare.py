@@ -1,4 +1,4 @@
-"""Records read back: each class of drift is told from the others (crm.md 5, verify)."""
+"""Records read back: each class of drift is told from the others."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Contacts: one per address, adopted where HubSpot has them, and one record through guest, customer and change of email
-(crm.md 3.2 to 3.4)."""
+"""Contacts: one per address, adopted where HubSpot has them; one record through guest, customer and a new email."""
 
 from __future__ import annotations
 

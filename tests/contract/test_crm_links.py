@@ -1,4 +1,4 @@
-"""Links: deals to contacts, lines to deals and products; a replaced link of ours goes, people's stay (crm.md 3.5)."""
+"""Links: deals to contacts, lines to deals and products; a replaced link of ours goes, people's stay."""
 
 from __future__ import annotations
 

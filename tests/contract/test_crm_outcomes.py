@@ -1,4 +1,4 @@
-"""An outcome per input: what HubSpot refuses, leaves out or does not mention, and what follows (crm.md 3.8)."""
+"""An outcome per input: what HubSpot refuses, leaves out or does not mention, and what follows."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from cdc.errors import (
     SinkUnavailableError,
 )
 from cdc.model import ObjectType, Outcome
+from sinks.crm.paths import SEGMENT
 from sinks.sandbox.crm.behaviour import ConditionalRule
 from tests.kit.crm import Bench, again, bench, contact, deal, line, outcomes, product, ref
 
@@ -84,7 +85,7 @@ async def test_a_key_property_that_went_away_stops_sending(crm: Bench, is_new: b
 async def test_an_account_that_was_not_pushed_gets_what_it_takes() -> None:
     """Only the key property is needed: everything else of ours that lacks is left out."""
     async with bench(push=False) as crm:
-        for kind in ObjectType:
+        for kind in SEGMENT:
             body = {"name": "magento_key", "label": "Key", "groupName": f"{kind.value.lower()}information",
                     "type": "string", "fieldType": "text", "hasUniqueValue": True}  # fmt: skip
             groups = crm.crm.account.properties.groups[kind]
@@ -163,11 +164,11 @@ async def test_a_lost_state_makes_no_second_record(crm: Bench) -> None:
     [buyer], [goods] = await crm.accept(contact(1)), await crm.accept(product(1))
     [order] = await crm.accept(deal(1, ref(buyer, CONTACT)))
     await crm.accept(line(1, ref(order, DEAL), ref(goods, PRODUCT)))
-    first = {kind: set(crm.crm.account.records.live[kind]) for kind in ObjectType}
+    first = {kind: set(crm.crm.account.records.live[kind]) for kind in SEGMENT}
     [buyer], [goods] = await crm.accept(contact(1, city="Brno")), await crm.accept(product(1, price="8"))
     [order] = await crm.accept(deal(1, ref(buyer, CONTACT), amount="5"))
     await crm.accept(line(1, ref(order, DEAL), ref(goods, PRODUCT), quantity="3"))
-    assert {kind: set(crm.crm.account.records.live[kind]) for kind in ObjectType} == first
+    assert {kind: set(crm.crm.account.records.live[kind]) for kind in SEGMENT} == first
     assert crm.record(LINE_ITEM, "magento-item-1").properties["quantity"] == "3"
 
 

@@ -1,5 +1,5 @@
 """Contacts through any order of registrations, changes of address, deletions, cut answers and lost states, held to a
-model: one record per address, under the key of the one who stands for it, with all deals (crm.md 3.1 to 3.4)."""
+model: one record per address, under the key of the one who stands for it, with all deals."""
 
 from __future__ import annotations
 

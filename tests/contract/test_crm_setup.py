@@ -1,4 +1,4 @@
-"""``mapping push``, ``check`` and the guard at the start, against an account (crm.md 5)."""
+"""``mapping push``, ``check`` and the guard at the start, against an account."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from cdc.errors import ConfigError, SetupError, SinkUnauthorizedError
 from cdc.model import ObjectType
 from sinks.crm.memory import Memory
+from sinks.crm.paths import SEGMENT
 from sinks.crm.sink import CrmSink
 from tests.kit.crm import Bench, again, bench, contact, deal, settings
 
@@ -140,7 +141,7 @@ async def test_the_start_refuses_without_a_unique_key(blank: Bench) -> None:
     """run ends with exit code 2 and names mapping push."""
     with pytest.raises(SetupError, match="mapping push"):
         await blank.sink.start(blank.requests, Notes({}))
-    for kind in ObjectType:
+    for kind in SEGMENT:
         make_property(blank, kind, unique=kind is not DEAL)
     blank.sink.account.forget()
     with pytest.raises(SetupError, match="not unique"):

@@ -1,4 +1,4 @@
-"""The four kinds of work whose cost crm.md bounds, as full batches, and the calls that each of them took."""
+"""The four kinds of work whose cost is bounded, as full batches, and the calls that each of them took."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ def test_an_extension_table_that_needs_shipping_addresses_loads_addresses_again(
     ("change", "said"),
     [
         ({"table": "sales_invoice"}, "is one of Magento's tables that are read anyway"),
-        ({"via": {"table": "quote", "column": "entity_id", "to": "x"}}, "via.table 'quote' is not read"),
+        ({"via": {"table": "wishlist", "column": "entity_id", "to": "x"}}, "via.table 'wishlist' is not read"),
         ({"via": MAGEWORX["via"] | {"column": "parent_id"}}, "via.column must be sales_order_address's primary key"),
         ({"via": MAGEWORX["via"] | {"to": "city"}}, "via.to must be one of sales_order_address's parent_id"),
     ],

@@ -37,7 +37,7 @@ def verdict(
     return judge(message, settings, installed=installed, held=held or {}, is_there=is_there)
 
 
-@pytest.mark.parametrize("object_type", list(ObjectType))
+@pytest.mark.parametrize("object_type", list(GOOD))
 def test_a_message_with_all_that_is_required_is_good(object_type: ObjectType) -> None:
     """The required properties are enough."""
     assert verdict(object_type, GOOD[object_type]).error == ""

@@ -1,4 +1,4 @@
-"""Which pipeline and stage a deal stands in (crm.md 2)."""
+"""Which pipeline and stage a deal stands in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our neutral names and HubSpot's properties (crm.md 2)."""
+"""Our neutral names and HubSpot's properties."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from cdc.errors import ConfigError
 from cdc.model import ObjectType, ValueType
 from cdc.settings.crm import CrmSettings
 from cdc.settings.mapping_columns import PropertyType
+from sinks.crm.paths import SEGMENT
 from sinks.crm.properties import OTHERS, STANDARD, PropertyTable
 
 CONTACT, PRODUCT, DEAL, LINE_ITEM = ObjectType.CONTACT, ObjectType.PRODUCT, ObjectType.DEAL, ObjectType.LINE_ITEM
@@ -47,7 +48,7 @@ def test_a_default_property_from_another_column_keeps_its_place() -> None:
     assert table.values(CONTACT, {"phone": "1"}) == {"phone": "1"}
 
 
-@pytest.mark.parametrize("kind", list(ObjectType))
+@pytest.mark.parametrize("kind", list(SEGMENT))
 def test_what_is_pushed_covers_all_that_is_written(kind: ObjectType) -> None:
     """Every property of ours that a message can write has a definition, and the key is unique."""
     table = PropertyTable(CrmSettings())
@@ -68,7 +69,7 @@ def test_a_bool_has_exactly_hubspots_two_options() -> None:
 def test_no_two_names_write_one_property() -> None:
     """Else the last one of a message would win."""
     table = PropertyTable(CrmSettings())
-    for kind in ObjectType:
+    for kind in SEGMENT:
         targets = [target.name for target in table.targets(kind).values()]
         assert len(targets) == len(set(targets))
 
