@@ -71,7 +71,7 @@ def test_members_end_as_run_does(mariadb: Server, kafka: Broker, tmp_path: Path)
             wait_until(lambda: settled(run) and settled(relay), 60, "all is read again")
             wait_until(lambda: not apart(relays.state, tmp_path / "member" / "state"), 30, "the member follows")
             for daemon in (member, run):  # and a shop may do without newsletters
-                wait_until(lambda: daemon.ask("/status")["missing"] == GONE, 10, f"{GONE} is told")  # noqa: B023
+                wait_until(lambda: daemon.ask("/status")["missing"] == GONE, 10, f"{GONE} is told")  # noqa: B023  # asked at once
             assert [daemon.stop() for daemon in (relay, run, member)] == [0, 0, 0]
         found = relays.read()
 
