@@ -137,7 +137,7 @@ class SinkOutput:
 def email_rule(traits: SinkTraits) -> EmailRule:
     """How to render a changed email for a sink of these traits."""
     if traits.email_change is EmailChange.IN_PLACE:
-        return EmailRule()
+        return EmailRule(address=traits.email_property if traits.contacts_by_email else "")
     return EmailRule(traits.email_property, leave_out=traits.email_change is EmailChange.LEAVE_OUT)
 
 

@@ -42,6 +42,7 @@ class ObjectState:
     its dead letter (action, changed_at, at, reason, detail, position). ``waiting``: its wait for a parent (changed_at,
     since, reason, detail). ``email``, ``email_at``: the address that HubSpot holds for good, and since which message
     (contact_emails.py). ``record_id``: HubSpot's record of the object, "" if none is known.
+    ``address``: mark of the address that a contact's record has.
     """
 
     ref: ObjectRef
@@ -58,6 +59,7 @@ class ObjectState:
     email: bytes = b""
     email_at: int = 0
     record_id: str = ""
+    address: bytes = b""
     seq: int = field(default=0, compare=False)
 
 
@@ -94,6 +96,7 @@ def _state(engine: Engine, ref: ObjectRef, seq: int) -> ObjectState:
         side.email,
         side.email_at,
         side.record_id,
+        side.address,
         seq,
     )
 
@@ -192,6 +195,7 @@ def _take(engine: Engine, state: ObjectState) -> None:
         state.email,
         state.email_at,
         state.record_id,
+        state.address,
     )
     _copy(store, state, side)
     contact_emails.learnt(store, ref, before.email if before else b"", state.email)

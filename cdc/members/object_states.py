@@ -30,6 +30,7 @@ def pack_state(state: ObjectState) -> bytes:
             "email": state.email.hex(),
             "email_at": state.email_at,
             "record_id": state.record_id,
+            "address": state.address.hex(),
         }
     )
 
@@ -53,6 +54,7 @@ def unpack_state(ref: ObjectRef, value: bytes | None) -> ObjectState:
             bytes.fromhex(found["email"]),
             number_of(found["email_at"]),
             text_of(found["record_id"]),
+            bytes.fromhex(found["address"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BadRecordError(f"it tells no state of an object ({type(error).__name__})") from error

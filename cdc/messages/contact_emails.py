@@ -22,16 +22,26 @@ from cdc.state.store import Store
 class EmailRule(NamedTuple):
     """``name``: the property that becomes the contact's email; "": the sink changes emails like all else.
 
-    ``leave_out``: an email other than the one held is not sent.
+    ``leave_out``: an email other than the one held is not sent. ``address``: the property by whose value the receiver
+    tells contacts apart, so that a contact may take another one's record over; "": it does no such thing.
     """
 
     name: str = ""
     leave_out: bool = False
+    address: str = ""
 
 
 def mark_of(ref: ObjectRef, email: str) -> bytes:
     """Tells one object's addresses apart, and says nothing about another object with the same one."""
     return hashlib.blake2b(f"{ref.kind}-{ref.id}\0{email}".encode(), digest_size=16).digest()
+
+
+def address_mark(email: str) -> bytes:
+    """Tells whether two contacts have one address, as a receiver does that has one contact for each; b"" without one.
+
+    What the receiver's record of a contact has is the ledger's ``address``, what a waiting message brings the outbox's.
+    """
+    return hashlib.blake2b(email.strip().lower().encode(), digest_size=12).digest() if email.strip() else b""
 
 
 def note_new(store: Store, ref: ObjectRef, mark: bytes) -> None:

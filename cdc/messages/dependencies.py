@@ -3,21 +3,28 @@
 An entry waits (``outbox.blocked_by``) for the first object it refers to that has no accepted, undeleted version; a
 DELETE waits for a pending object whose accepted version still refers to it. What waits is out of the index that ready
 entries are read from, so a backlog of waiting entries is never looked through twice.
+
+A DELETE also waits for a contact that was never accepted and has the address of the deleted contact's record: that
+contact takes the record over, and a DELETE that came first might have archived it. And a DELETE waits while a bulk
+invalidation is queued that may name objects which still refer to the deleted one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from cdc.messages import ledger, outbox, render_queue
-from cdc.messages.refs import parse_key, parse_refs
+from cdc.messages.refs import bulk_key, key_of, parse_bulk_key, parse_key, parse_refs
 from cdc.model import OBJECT_TYPE, REFERRERS, Action, Kind, ObjectRef, ObjectType, Urgency
-from cdc.state.objects import has
+from cdc.state.objects import has, pair
 from cdc.state.store import Store
 
 OptionalReferences = Mapping[ObjectType, frozenset[ObjectType]]
 """Type of a message → types of references that the sink takes it without."""
+
+_NEVER_ACCEPTED: Final = "(l.kind IS NULL OR l.accepted_at = 0 OR l.accepted_delete = 1)"
+_CONTACTS: Final = ", ".join(f"'{kind.value}'" for kind in Kind if OBJECT_TYPE[kind] is ObjectType.CONTACT)
 
 
 class Checked(NamedTuple):
@@ -94,7 +101,40 @@ class Waits:
             if not self.is_accepted(other):
                 self.promote(other)
 
-    def delete_blockers(self, deleted: Collection[ObjectRef]) -> dict[ObjectRef, ObjectRef]:
+    def delete_blockers(self, deleted: Collection[ObjectRef]) -> dict[ObjectRef, str]:
+        """For each DELETE that has to wait, the key of what it waits for (``outbox.blocked_by``)."""
+        found = {ref: key_of(by) for ref, by in self._referrers(deleted).items()}
+        for ref in deleted:
+            if ref in found:
+                continue
+            bulk = next((kind for kind in REFERRERS[ref.kind] if render_queue.is_invalidated(self._store, kind)), None)
+            if bulk is not None:
+                # which objects it names is known only once it is worked off; one of them may still refer to this one
+                found[ref] = bulk_key(bulk)
+            elif (successor := self._successor(ref)) is not None:
+                found[ref] = key_of(successor)
+        return found
+
+    def _successor(self, deleted: ObjectRef) -> ObjectRef | None:
+        """A contact that was never accepted and takes over, or may take over, the record of the deleted contact."""
+        address = ledger.sent_side(self._store, deleted).address
+        if not address:
+            return None
+        waits = (
+            "SELECT o.kind, o.id FROM outbox o LEFT JOIN ledger l ON l.kind = o.kind AND l.id = o.id WHERE"
+            f" o.address = ? AND o.action = 'UPSERT' AND {_NEVER_ACCEPTED} LIMIT 1"
+        )
+        # the address of a contact that is to be rendered is not known yet; live ones are few, and soon rendered
+        queued = (
+            "SELECT d.kind, d.id FROM render_queue d LEFT JOIN ledger l ON l.kind = d.kind AND l.id = d.id WHERE"
+            f" d.needs_fetch IN (0, 1) AND d.urgency = 0 AND d.kind IN ({_CONTACTS}) AND NOT (d.kind = ? AND d.id = ?)"
+            f" AND {_NEVER_ACCEPTED} LIMIT 1"
+        )
+        row = self._store.db.execute(waits, (address,)).fetchone()
+        row = row or self._store.db.execute(queued, pair(deleted)).fetchone()
+        return ObjectRef(Kind(row[0]), row[1]) if row is not None else None
+
+    def _referrers(self, deleted: Collection[ObjectRef]) -> dict[ObjectRef, ObjectRef]:
         """For each DELETE a pending object whose accepted version still refers to it, where there is one.
 
         Pending is what waits to be sent or to be rendered. One pass over the keys of that, whatever the number of
@@ -140,6 +180,9 @@ def look_again(store: Store, optional: OptionalReferences, *, after: str = "", l
         if row is None:
             return "", freed
         last = row[0]
+        bulk = parse_bulk_key(last)
+        if bulk is not None and not render_queue.is_invalidated(store, bulk):
+            freed += outbox.free_bulk(store, bulk)
         ref = parse_key(last)
         if ref is None:
             continue

@@ -93,6 +93,8 @@ class Ledger:
 class SentSide(NamedTuple):
     """What was sent of an object so far. ``accepted_refs``: JSON of what its last accepted version referred to.
 
+    ``address``: mark of the address that a contact's record has (contact_emails.py), b"" where none is known.
+
     ``stands``: the receiver holds a version, and nothing has deleted it since.
     """
 
@@ -101,6 +103,7 @@ class SentSide(NamedTuple):
     accepted_refs: str = ""
     tried_at: int = 0
     stands: bool = False
+    address: bytes = b""
 
 
 _NEVER_SENT: Final = SentSide()
@@ -109,11 +112,11 @@ _STANDS: Final = "accepted_at > 0 AND accepted_delete = 0 AND delete_on_wire = 0
 
 def sent_side(store: Store, ref: ObjectRef) -> SentSide:
     """What was sent of the object; all of it empty if nothing was."""
-    row = line(store.db, "ledger", f"record_id, accepted_at, accepted_refs, tried_at, {_STANDS}", ref)
+    row = line(store.db, "ledger", f"record_id, accepted_at, accepted_refs, tried_at, {_STANDS}, address", ref)
     if row is None:
         return _NEVER_SENT
-    record_id, accepted_at, accepted_refs, tried_at, stands = row
-    return SentSide(record_id, accepted_at, accepted_refs, tried_at, bool(stands))
+    record_id, accepted_at, accepted_refs, tried_at, stands, address = row
+    return SentSide(record_id, accepted_at, accepted_refs, tried_at, bool(stands), address)
 
 
 def size(store: Store) -> int:
@@ -157,7 +160,7 @@ def accepted(store: Store, entries: Iterable[Entry], now_ms: int) -> None:
     """The receiver took these; a version older than one accepted before changes nothing."""
     store.db.executemany(
         "UPDATE ledger SET accepted_hash = ?, accepted_at = ?, accepted_delete = ?, delete_on_wire = 0,"
-        f" accepted_refs = ?, answered_ms = ?, answer = '' WHERE {OBJECT} AND accepted_at <= ?",
+        f" accepted_refs = ?, answered_ms = ?, answer = '', address = ? WHERE {OBJECT} AND accepted_at <= ?",
         [
             (
                 entry.hash,
@@ -165,6 +168,7 @@ def accepted(store: Store, entries: Iterable[Entry], now_ms: int) -> None:
                 int(entry.action is Action.DELETE),
                 dump_refs(entry.refs) if entry.refs else "",
                 now_ms,
+                entry.address,
                 *pair(entry.ref),
                 entry.changed_at,
             )
@@ -265,6 +269,7 @@ class AcceptedSide(NamedTuple):
     email: bytes
     email_at: int
     record_id: str
+    address: bytes
 
 
 def copy_accepted(store: Store, ref: ObjectRef, side: AcceptedSide) -> None:
@@ -273,10 +278,10 @@ def copy_accepted(store: Store, ref: ObjectRef, side: AcceptedSide) -> None:
     store.db.execute(
         "UPDATE ledger SET accepted_hash = ?, accepted_at = ?, accepted_delete = ?, delete_on_wire = 0,"
         " accepted_refs = ?, email = ?, email_at = ?, email_new = CASE WHEN ? THEN email_new ELSE x'' END,"
-        f" record_id = ? WHERE {OBJECT}",
+        f" record_id = ?, address = ? WHERE {OBJECT}",
         (
             side.hash, side.changed_at, int(side.is_deleted), side.refs, side.email, side.email_at, bool(side.email),
-            side.record_id, *pair(ref),
+            side.record_id, side.address, *pair(ref),
         ),
     )  # fmt: skip
 
@@ -322,11 +327,11 @@ def which_stand(store: Store, refs: Sequence[ObjectRef]) -> list[ObjectRef]:
 
 def accepted_side(store: Store, ref: ObjectRef) -> tuple[AcceptedSide, bytes | None, int]:
     """What others copy of the object; the hash last rendered, and the bitmap of properties that ever held a value."""
-    columns = "accepted_hash, accepted_at, accepted_delete, accepted_refs, email, email_at, record_id"
+    columns = "accepted_hash, accepted_at, accepted_delete, accepted_refs, email, email_at, record_id, address"
     row: tuple[Any, ...] | None = line(store.db, "ledger", f"{columns}, rendered_hash, properties", ref)
     if row is None:
-        return AcceptedSide(None, 0, False, "", b"", 0, ""), None, 0
-    return AcceptedSide(row[0], row[1], bool(row[2]), *row[3:7]), row[7], unpack(row[8])
+        return AcceptedSide(None, 0, False, "", b"", 0, "", b""), None, 0
+    return AcceptedSide(row[0], row[1], bool(row[2]), *row[3:8]), row[8], unpack(row[9])
 
 
 def waiting_though_accepted(store: Store, deleted: bytes) -> list[ObjectRef]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from cdc.messages.refs import HELD_DELETE, dump_refs, key_of
+from cdc.messages.refs import HELD_DELETE, bulk_key, dump_refs, key_of
 from cdc.model import OBJECT_TYPE, RANK, Action, Kind, ObjectRef, Urgency
 from cdc.state.objects import OBJECT, as_refs, has, line, pair
 from cdc.state.store import Store
@@ -30,7 +30,8 @@ class Entry:
     """One message as it waits. ``refs``: the objects it is sent with; ``missing``: those that it is sent without.
 
     ``properties`` is the JSON object as text. Times are epoch milliseconds; ``attempts`` counts those that failed
-    through the message's own fault, as far as one can tell. ``email``: mark of the address in it (contact_emails.py).
+    through the message's own fault, as far as one can tell. ``email``: mark of the address in it, ``address``: mark of
+    the address by which the receiver may find its record (contact_emails.py).
 
     ``record_id``, ``was_accepted``, ``only_links``, ``is_backfill``, ``may_repeat``: as in ``Message``. ``linked``: the
     objects that the last accepted version referred to. ``record_ids``: the records of ``refs`` and ``linked``, where
@@ -59,6 +60,7 @@ class Entry:
     only_links: bool = False
     is_backfill: bool = False
     may_repeat: bool = False
+    address: bytes = b""
 
     @property
     def size(self) -> int:
@@ -70,7 +72,8 @@ class Entry:
 
 
 class NewMessage(NamedTuple):
-    """A message as the renderer made it. ``properties`` and ``refs`` are JSON; ``email``: see contact_emails.py.
+    """A message as the renderer made it. ``properties`` and ``refs`` are JSON; ``email``, ``address``: see
+    contact_emails.py.
 
     ``commit_ms``, ``read_ms``, ``rendered_ms``: when its change was committed, read and rendered, epoch milliseconds
     (0: unknown). ``position``: text of the log position. ``only_links``: the properties were accepted; only the
@@ -90,6 +93,7 @@ class NewMessage(NamedTuple):
     position: str
     email: bytes = b""
     only_links: bool = False
+    address: bytes = b""
 
 
 def put(store: Store, message: NewMessage) -> None:
@@ -97,19 +101,20 @@ def put(store: Store, message: NewMessage) -> None:
     urgency = int(message.urgency)
     store.db.execute(
         "INSERT INTO outbox (kind, id, rank, urgency, action, changed_at, hash, properties, refs, commit_ms,"
-        " rendered_ms, position, read_ms, email, is_backfill, only_links)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " rendered_ms, position, read_ms, email, is_backfill, only_links, address)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (kind, id) DO UPDATE SET urgency = min(urgency, excluded.urgency), action = excluded.action,"
         " changed_at = excluded.changed_at, hash = excluded.hash, properties = excluded.properties,"
         " refs = excluded.refs, commit_ms = excluded.commit_ms, rendered_ms = excluded.rendered_ms,"
         " position = excluded.position, read_ms = excluded.read_ms, email = excluded.email,"
         " is_backfill = min(is_backfill, excluded.is_backfill), "
-        " only_links = min(only_links, excluded.only_links),"
+        " only_links = min(only_links, excluded.only_links), address = excluded.address,"
         " attempts = 0, not_before_ms = 0, blocked_by = NULL",
         (
             *pair(message.ref), RANK[message.ref.object_type], urgency, message.action.value, message.changed_at,
             message.hash, message.properties, message.refs, message.commit_ms, message.rendered_ms, message.position,
             message.read_ms, message.email, int(message.urgency is Urgency.HISTORY), int(message.only_links),
+            message.address,
         ),
     )  # fmt: skip
 
@@ -186,6 +191,12 @@ def free(store: Store, refs: Iterable[ObjectRef]) -> int:
     before = store.db.total_changes
     store.db.executemany("UPDATE outbox SET blocked_by = NULL WHERE blocked_by = ?", [(key_of(ref),) for ref in refs])
     return store.db.total_changes - before
+
+
+def free_bulk(store: Store, kind: Kind) -> int:
+    """Set free the DELETEs that wait for bulk invalidations of this kind. Returns how many that was."""
+    cursor = store.db.execute("UPDATE outbox SET blocked_by = NULL WHERE blocked_by = ?", (bulk_key(kind),))
+    return cursor.rowcount
 
 
 def release_deletes(store: Store) -> None:

@@ -12,6 +12,18 @@ from cdc.model import Kind, ObjectRef, parse_object_id
 HELD_DELETE: Final = "brake:deletes"
 """``blocked_by`` of a DELETE that the brake holds."""
 
+_BULK: Final = "bulk:"
+
+
+def bulk_key(kind: Kind) -> str:
+    """``blocked_by`` of a DELETE that waits for bulk invalidations of this kind."""
+    return f"{_BULK}{kind.value}"
+
+
+def parse_bulk_key(text: str) -> Kind | None:
+    """The kind that a ``bulk_key`` names; None for other texts."""
+    return Kind(text.removeprefix(_BULK)) if text.startswith(_BULK) else None
+
 
 def key_of(ref: ObjectRef) -> str:
     """The object as it stands in ``blocked_by``: ``customer:7``."""
@@ -19,9 +31,9 @@ def key_of(ref: ObjectRef) -> str:
 
 
 def parse_key(text: str) -> ObjectRef | None:
-    """The object that a ``blocked_by`` names; None for the brake."""
+    """The object that a ``blocked_by`` names; None for the brake and for bulk invalidations."""
     kind, _, object_id = text.partition(":")
-    if text == HELD_DELETE:
+    if text == HELD_DELETE or text.startswith(_BULK):
         return None
     return ObjectRef(Kind(kind), parse_object_id(Kind(kind), object_id))
 

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from cdc.messages import outbox
 from cdc.model import BulkInvalidation, Kind, ObjectRef, TableSpec, Urgency
 from cdc.replica.affected import AffectedObjects
 from cdc.state.objects import OBJECT, as_refs, line, pair
@@ -186,6 +187,12 @@ def add_invalidation(store: Store, invalidation: BulkInvalidation, *, urgency: U
     )
 
 
+def is_invalidated(store: Store, kind: Kind) -> bool:
+    """Whether a bulk invalidation of this kind is queued: objects that nobody has named yet are to be rendered."""
+    row = store.db.execute("SELECT 1 FROM bulk_invalidation WHERE kind = ? LIMIT 1", (kind.value,)).fetchone()
+    return row is not None
+
+
 def clear_invalidations(store: Store) -> None:
     """Drop all bulk invalidations: what is to come names every object."""
     store.db.execute("DELETE FROM bulk_invalidation")
@@ -207,14 +214,14 @@ def work_invalidation(store: Store, applied: int, limit: int, *, fetch: bool = F
     invalidation = BulkInvalidation(Kind(kind), table, id_column, column, value, (unless[0], unless[1]))
     spec = store.tables.get(invalidation.table)
     if spec is None:  # the mapping has dropped the table since
-        _finish(store, seq)
+        _finish(store, seq, Kind(kind))
         return True
     slice_of = _by_ids if _is_by_ids(spec, invalidation) else _by_rows
     found = slice_of(store, spec, invalidation, json.loads(str(cursor)), limit)
     asked = [(kind, object_id, urgency, fetch) for _, object_id, counts in found if counts and object_id is not None]
     _mark_many(store, asked)
     if len(found) < limit:
-        _finish(store, seq)
+        _finish(store, seq, invalidation.kind)
     else:  # as JSON: a bare text that looks like a number would become one in this column
         store.db.execute("UPDATE bulk_invalidation SET cursor = ? WHERE seq = ?", (json.dumps(found[-1][0]), seq))
     return True
@@ -228,8 +235,10 @@ def _mark_many(store: Store, asked: Iterable[tuple[str, int | str, int, bool]]) 
     )
 
 
-def _finish(store: Store, seq: int) -> None:
+def _finish(store: Store, seq: int, kind: Kind) -> None:
     store.db.execute("DELETE FROM bulk_invalidation WHERE seq = ?", (seq,))
+    if not is_invalidated(store, kind):
+        outbox.free_bulk(store, kind)
 
 
 Found = list[tuple[int | str, int | str | None, bool]]

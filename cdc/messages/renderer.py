@@ -144,9 +144,13 @@ class Renderer:
             return
         changed_at = self._changed_at(held, request)
         mark = email if properties.get(self.emails.name) else b""
+        address = b""
+        if self.emails.address and ref.object_type is ObjectType.CONTACT:
+            address = contact_emails.address_mark(made.properties.get(self.emails.address, ""))
         self._enqueue(
-            ref, Action.UPSERT, changed_at, digest, body.decode(), refs.decode(), request, mark, links_only=links_only
-        )
+            ref, Action.UPSERT, changed_at, digest, body.decode(), refs.decode(), request, mark, address,
+            links_only=links_only,
+        )  # fmt: skip
         self.ledger.set_rendered(ref, digest, changed_at, delete=False, properties=ever, lsn=request.lsn)
         self._may_be_tried(ref, changed_at, mark)
 
@@ -276,13 +280,14 @@ class Renderer:
         refs: str,
         request: RenderRequest,
         email: bytes = b"",
+        address: bytes = b"",
         *,
         links_only: bool = False,
     ) -> None:
         now_ms = self._clock.now_ms()
         message = outbox.NewMessage(
             ref, action, changed_at, digest, properties, refs, request.urgency, request.commit_ms or now_ms,
-            request.read_ms, now_ms, request.position, email, links_only,
+            request.read_ms, now_ms, request.position, email, links_only, address,
         )  # fmt: skip
         outbox.put(self._store, message)
         self.enqueued += 1

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from cdc.messages import contact_emails, ledger, outbox, render_queue, sent_without_reference, unconfirmed
 from cdc.messages.dependencies import OptionalReferences, Waits
 from cdc.messages.outbox import LONGEST_REST_MS, SUSPECT, Entry
-from cdc.messages.refs import HELD_DELETE, key_of, parse_refs
+from cdc.messages.refs import HELD_DELETE, key_of, parse_key, parse_refs
 from cdc.model import Action, Kind, ObjectRef, ObjectType, Urgency
 from cdc.state.store import Store
 
@@ -26,7 +26,7 @@ MAX_BLOCKED: Final = 250
 
 _COLUMNS = (
     "seq, kind, id, urgency, action, changed_at, hash, properties, refs, commit_ms, rendered_ms, attempts, position,"
-    " read_ms, email, only_links, is_backfill"
+    " read_ms, email, only_links, is_backfill, address"
 )
 
 
@@ -134,7 +134,7 @@ class _Look:
     def _entry_of(self, row: Sequence[Any], ref: ObjectRef) -> Entry | None:
         (
             seq, _, _, urgency, action, changed_at, digest, properties, refs, commit_ms, rendered_ms, attempts,
-            position, read_ms, email, only_links, is_backfill,
+            position, read_ms, email, only_links, is_backfill, address,
         ) = row  # fmt: skip
         wanted = parse_refs(refs)
         missing: tuple[ObjectRef, ...] = ()
@@ -166,7 +166,7 @@ class _Look:
             ref, seq, Action(action), changed_at, digest, properties, wanted, Urgency(urgency), commit_ms, rendered_ms,
             attempts, position, missing, read_ms, email, sent.record_id, sent.accepted_at > 0, linked,
             self._records((*wanted, *linked)), bool(only_links), bool(is_backfill),
-            self._has_unconfirmed and unconfirmed.is_noted(self._store, ref),
+            self._has_unconfirmed and unconfirmed.is_noted(self._store, ref), address,
         )  # fmt: skip
 
     def _records(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, str]:
@@ -176,12 +176,15 @@ class _Look:
         self._page_blocked.append((seq, key))
 
     def settle_page(self) -> None:
-        """Write down who waits, and take back DELETEs that somebody still refers to."""
+        """Write down who waits, and take back DELETEs that somebody still refers to or whose record is taken over."""
         if self._page_deletes:
             deletes = {entry.ref: entry for entry in self.found.entries if entry.action is Action.DELETE}
             blockers = self.waits.delete_blockers(deletes)
             if blockers:
-                self._page_blocked += [(deletes[ref].seq, key_of(by)) for ref, by in blockers.items()]
+                self._page_blocked += [(deletes[ref].seq, key) for ref, key in blockers.items()]
+                for blocker in map(parse_key, blockers.values()) if self._is_live else ():
+                    if blocker is not None:
+                        self.waits.promote(blocker)
                 self.found.entries = [entry for entry in self.found.entries if entry.ref not in blockers]
                 self.found.is_full = False
                 self.found.has_more = True

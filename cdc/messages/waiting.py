@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cdc.messages.outbox import SUSPECT
-from cdc.messages.refs import parse_key
-from cdc.model import Action, Kind, ObjectRef
+from cdc.messages.refs import parse_bulk_key, parse_key
+from cdc.model import OBJECT_TYPE, Action, Kind, ObjectRef, ObjectType
 from cdc.state.objects import has
 from cdc.state.store import Store
 
@@ -46,10 +46,15 @@ def waiting(store: Store, limit: int = 100) -> list[Waiting]:
 
 def cause_of(store: Store, action: str, blocked_by: str) -> str:
     """In words what an entry waits for."""
+    kind = parse_bulk_key(blocked_by)
+    if kind is not None:
+        return f"a bulk invalidation may name objects of kind {kind.value} that still refer to it"
     ref = parse_key(blocked_by)
     if ref is None:
         return "held by the brake on deletions; `magento-cdc deletes release` lets them go"
     name = f"{ref.kind.value}-{ref.id}"
+    if action == Action.DELETE.value and OBJECT_TYPE[ref.kind] is ObjectType.CONTACT:
+        return f"{name} may take its record over and has a message pending"  # contacts refer to nothing
     if action == Action.DELETE.value:
         return f"{name} still refers to it and has a message pending"
     for table, text in (

@@ -70,7 +70,7 @@ CREATE TABLE IF NOT EXISTS ledger (
     rendered_lsn INTEGER NOT NULL DEFAULT 0, sent_ms INTEGER NOT NULL DEFAULT 0,
     answered_ms INTEGER NOT NULL DEFAULT 0, answer TEXT NOT NULL DEFAULT '',
     email BLOB NOT NULL DEFAULT x'', email_at INTEGER NOT NULL DEFAULT 0, email_new BLOB NOT NULL DEFAULT x'',
-    record_id TEXT NOT NULL DEFAULT '',
+    record_id TEXT NOT NULL DEFAULT '', address BLOB NOT NULL DEFAULT x'',
     PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS property_bit (bit INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS outbox (
@@ -79,7 +79,8 @@ CREATE TABLE IF NOT EXISTS outbox (
     commit_ms INTEGER NOT NULL, rendered_ms INTEGER NOT NULL, position TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0, not_before_ms INTEGER NOT NULL DEFAULT 0, blocked_by TEXT,
     read_ms INTEGER NOT NULL DEFAULT 0, email BLOB NOT NULL DEFAULT x'', only_links INTEGER NOT NULL DEFAULT 0,
-    is_backfill INTEGER NOT NULL DEFAULT 0, UNIQUE (kind, id));
+    is_backfill INTEGER NOT NULL DEFAULT 0, address BLOB NOT NULL DEFAULT x'', UNIQUE (kind, id));
+CREATE INDEX IF NOT EXISTS outbox_address ON outbox (address) WHERE address <> x'';
 CREATE INDEX IF NOT EXISTS outbox_ready ON outbox (rank, urgency, seq) WHERE blocked_by IS NULL;
 CREATE INDEX IF NOT EXISTS outbox_blocked ON outbox (blocked_by) WHERE blocked_by IS NOT NULL;
 CREATE INDEX IF NOT EXISTS outbox_kind ON outbox (kind, urgency);

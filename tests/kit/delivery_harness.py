@@ -59,10 +59,10 @@ def item(number: int) -> ObjectRef:
 class ShopMapper:
     """Renders what stands in ``shop``."""
 
-    tables: tuple[TableSpec, ...] = ()
     version = "desk"
 
-    def __init__(self) -> None:
+    def __init__(self, tables: tuple[TableSpec, ...] = ()) -> None:
+        self.tables = tables
         self.shop: dict[ObjectRef, Rendered] = {}
 
     def render(self, ref: ObjectRef, rows: RowReader) -> Rendered | None:
@@ -89,11 +89,11 @@ class ShopMapper:
 class Books:
     """The state file with its renderer. ``put`` and ``remove`` are what the shop does; both commit at once."""
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
-        self.store = Store(folder, ())
+    def __init__(self, folder: Path, clock: Clock, tables: tuple[TableSpec, ...] = ()) -> None:
+        self.store = Store(folder, tables)
         self.store.db.execute("PRAGMA synchronous = OFF")
-        self.mapper = ShopMapper()
-        self.renderer = Renderer(self.store, ReplicaRows(self.store, ()), self.mapper, clock)
+        self.mapper = ShopMapper(tables)
+        self.renderer = Renderer(self.store, ReplicaRows(self.store, tables), self.mapper, clock)
 
     @property
     def shop(self) -> dict[ObjectRef, Rendered]:
