@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 
 from cdc.engine.engine import Engine
 from cdc.model import ForeignKey, Position, Transaction
@@ -26,5 +27,7 @@ class Components:
     counters: Callable[[], Mapping[str, int]]
     unlogged: UnloggedWatch | None = None
     """Looks for rows that the log never told of; None where there is no server."""
+    heard_s: Callable[[], float] = monotonic
+    """When the source last gave a sign of life, in monotonic seconds; files are always there."""
     reasons: Callable[[], Sequence[str]] = tuple
     """What somebody should look at though it works, a sentence each: for ``/ready``."""

@@ -55,6 +55,7 @@ class RunOptions:
     start: Start | None = None
     resend: bool = False
     until_end: bool = False
+    is_relay: bool = False
 
 
 @dataclass
@@ -75,7 +76,7 @@ class Daemon:
         self._settings = settings
         self._options = options
         self._clock = SystemClock()
-        self._metrics = Metrics()
+        self._metrics = Metrics(is_relay=options.is_relay)
         self._stopping = asyncio.Event()
         self._stop_reading = threading.Event()
         self._failure: BaseException | None = None
@@ -147,6 +148,7 @@ class Daemon:
         self._start_loader(parts)
         self._view.attach(self._state)
         self._view.source_reasons = parts.reasons
+        self._view.heard_s = parts.heard_s
         self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
         self._reader.start()
         if self._settings.source.kind == "binlog":

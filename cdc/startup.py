@@ -176,6 +176,7 @@ def _open_binlog(
         end=lambda: _log_end(settings),
         loader=loader,
         counters=lambda: source.counters,
+        heard_s=lambda: source.heard_s,
         unlogged=UnloggedWatch(
             settings.source, engine.tables, RowSamples(row_loader(settings, engine.tables, identity)), stop
         ),

@@ -12,6 +12,7 @@ from cdc.messages import dead_letters, outbox, render_queue
 from cdc.output import Output
 from cdc.replica import table_schemas
 from cdc.replica.feeds import count_bad
+from cdc.state.copies import disk_use
 from cdc.state.store import Store
 from cdc.web.metrics import Metrics
 
@@ -39,6 +40,9 @@ class DaemonView:
         self._source = source
         self._state: StateThread | None = None
         self._output = output
+        began_s = time.monotonic()
+        self.heard_s: Callable[[], float] = lambda: began_s
+        """When the source last gave a sign of life, in monotonic seconds; before it is open, when we began."""
         self.loader: Loader | None = None
         self.retention: RetentionWatch | None = None
         self.unlogged: UnloggedWatch | None = None
@@ -85,12 +89,16 @@ class DaemonView:
     def status(self) -> dict[str, object]:
         """Everything ``magento-cdc status`` prints."""
         ready, reasons = self.ready()
+        silence_s = max(0.0, time.monotonic() - self.heard_s())
+        is_there = self._source.name in ("connected", "finished")
         return {
             "ready": ready,
             "reasons": reasons,
             "source": {
                 "state": self._source.name,
-                "read_lag_s": round(self._source.read_lag_s, 3),
+                "silence_s": round(silence_s, 3),
+                # a source that is away cannot tell how much it has to say: the lag grows with its silence
+                "read_lag_s": round(self._source.read_lag_s + (0.0 if is_there else silence_s), 3),
                 "retention_left_h": self.retention.hours if self.retention else None,
                 "rows_not_in_log": len(self.unlogged.found) if self.unlogged else 0,
             },
@@ -132,7 +140,22 @@ class DaemonView:
             "waiting": render_queue.counts(store),
             "stale": {"tables": len(stale), "reasons": stale},
             "missing": table_schemas.missing(store),
-            "outbox": outbox.counts(store),
+            "outbox": _with_age(outbox.counts(store)),
+            "disk": _disk(store),
             "dead_letters": dead_letters.count(store),
             "bad_records": count_bad(store),
         }
+
+
+def _with_age(counts: dict[str, object]) -> dict[str, object]:
+    """How long the change at the outbox's head has been waiting since its commit, in seconds; 0 if none waits."""
+    oldest_ms = counts["oldest_commit_ms"]
+    age_s = max(0.0, time.time() - oldest_ms / 1000) if isinstance(oldest_ms, int) and oldest_ms else 0.0
+    return counts | {"age_s": round(age_s, 3)}
+
+
+def _disk(store: Store) -> dict[str, int]:
+    try:
+        return disk_use(store.folder)._asdict()
+    except OSError:  # the folder is gone or unreadable: the next commit says so, and the figures stay as they were
+        return {}

@@ -99,7 +99,9 @@ class BatchSender:
             self.release(entries)
             return True
         except SinkError as error:
+            context.report.batch_sent(len(messages))
             return await self._failed(entries, error, watch)
+        context.report.batch_sent(len(messages))
         settlements = self._settlements(entries, messages, answer)
         if watch is None and await self._is_accounts_fault(settlements, successes):
             return True

@@ -21,6 +21,7 @@ from cdc.delivery.permits import Permits, Windows
 from cdc.delivery.report import Report
 from cdc.delivery.sink_start import start_sink
 from cdc.delivery.sync_error_poller import SyncErrorPoller
+from cdc.delivery.verdict import KINDS
 from cdc.errors import StateError, first_of
 from cdc.messages import outbox, render_queue, unconfirmed, waiting
 from cdc.messages.dependencies import look_again
@@ -61,6 +62,8 @@ class Delivery:
     ) -> None:
         health = Health(account=AccountWait(verdict_s=max(TRY_FIRST_S, 3 * settings.sink.judge_poll_s)))
         hub, report = LaneHub(), Report(observer)
+        if observer is not None:
+            observer.expect(outcomes=KINDS, reasons=sink.traits.advice, families=sink.traits.families)
         windows = Windows(sink.traits.families, settings.delivery.history_share, cap=settings.sink.max_requests_per_10s)
         self._context = Context(
             sink=sink,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from cdc.model import Latency, ObjectType
@@ -10,8 +11,18 @@ from cdc.model import Latency, ObjectType
 class Observer(Protocol):
     """Counters and histograms of sending."""
 
-    def requested(self, status: int | str) -> None:
-        """A request ended: ``ok`` or the fault's kind (verdict.kind_of)."""
+    def expect(
+        self, *, outcomes: Iterable[str] = (), reasons: Iterable[str] = (), families: Iterable[str] = ()
+    ) -> None:
+        """What requests may end with, why messages may become dead letters, and which calls share a quota."""
+        ...
+
+    def requested(self, status: str, seconds: float) -> None:
+        """A request ended after ``seconds``: ``ok`` or the fault's kind (verdict.kind_of)."""
+        ...
+
+    def batch_sent(self, messages: int) -> None:
+        """A batch of so many messages was sent, whatever came of it."""
         ...
 
     def accepted(self, object_type: ObjectType, latency: Latency | None) -> None:
@@ -30,7 +41,15 @@ class Observer(Protocol):
 class NullObserver:
     """Counts nothing."""
 
-    def requested(self, status: int | str) -> None:
+    def expect(
+        self, *, outcomes: Iterable[str] = (), reasons: Iterable[str] = (), families: Iterable[str] = ()
+    ) -> None:
+        """Nothing."""
+
+    def requested(self, status: str, seconds: float) -> None:
+        """Nothing."""
+
+    def batch_sent(self, messages: int) -> None:
         """Nothing."""
 
     def accepted(self, object_type: ObjectType, latency: Latency | None) -> None:

@@ -162,13 +162,14 @@ class Permits:
         if not self.gate.may_send:  # asked after any wait, so that a new leader has to wait for one time-out only
             window.cancel(call)
             raise SendingStoppedError("the request was not begun: another member leads")
+        began_s = self._clock.monotonic()
         try:
             yield _Given(window, self._clock)
         except SinkError as error:
-            self._report.requested(kind_of(error))
+            self._report.requested(kind_of(error), self._clock.monotonic() - began_s)
             raise
         else:
-            self._report.requested("ok")
+            self._report.requested("ok", self._clock.monotonic() - began_s)
         finally:
             window.finish(call, self._clock.monotonic())
             self._hub.wake_denied()

@@ -21,10 +21,14 @@ class Report:
         self.messages_retried = 0
         self.dead_letters = 0
 
-    def requested(self, status: str) -> None:
-        """A call ended: ``ok`` or the fault's kind (verdict.kind_of)."""
+    def requested(self, status: str, seconds: float) -> None:
+        """A call ended after ``seconds``: ``ok`` or the fault's kind (verdict.kind_of)."""
         self.by_status[status] += 1
-        self._observer.requested(status)
+        self._observer.requested(status, seconds)
+
+    def batch_sent(self, messages: int) -> None:
+        """A batch of so many messages was sent, whatever came of it."""
+        self._observer.batch_sent(messages)
 
     def accepted(self, object_type: ObjectType, latency: Latency | None) -> None:
         """A message is accepted, and that is on disk; ``latency`` is None for history."""

@@ -103,6 +103,10 @@ def message_retry_s(attempts: int, random: Random) -> float:
     return RETRY_FIRST_S / 2 + jittered_s(attempts + 1, RETRY_FIRST_S, PARK_CAP_S, random)
 
 
+KINDS: Final = ("ok", "throttled", "unauthorized", "switched_off", "refused", "unknown", "unavailable")
+"""How requests may end: well, or with a fault's short name (``kind_of``)."""
+
+
 def kind_of(error: SinkError) -> str:
     """The fault's short name for logs and metrics."""
     match error:

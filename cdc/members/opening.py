@@ -102,6 +102,7 @@ def open_member(
         end=end,
         loader=None,
         counters=lambda: source.counters,
+        heard_s=lambda: source.heard_s,
         reasons=foreign.reasons if foreign else tuple,
     )
 

@@ -189,4 +189,4 @@ class Throttled:
 
 async def run_relay(settings: Settings, *, until_end: bool = False) -> int:
     """Run until SIGTERM or, with ``until_end``, until what is in the log now is published; the exit code."""
-    return await Daemon(settings, RunOptions(until_end=until_end), RelayOutput(settings)).run()
+    return await Daemon(settings, RunOptions(until_end=until_end, is_relay=True), RelayOutput(settings)).run()

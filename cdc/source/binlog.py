@@ -90,6 +90,8 @@ class BinlogSource:
         self._identity: ServerIdentity | None = None
         self._counted: Counter[str] = Counter()
         self._decoder: LogDecoder | None = None
+        self.heard_s = time.monotonic()
+        """When the server last sent anything, an idle one's heartbeats included, in monotonic seconds."""
 
     # ------------------------------------------------------------------------------------------ questions
 
@@ -236,6 +238,7 @@ class BinlogSource:
                 raise SourceDisconnectedError(f"nothing came for {silence_s:g} s, not even a heartbeat") from error
             except OSError as error:
                 raise mapped(error, self._settings) from error
+            self.heard_s = time.monotonic()
             if not count:
                 raise SourceDisconnectedError("the server closed the connection")
             if skim is not None:

@@ -139,6 +139,8 @@ class KafkaSource:
         self.retentions: Mapping[str, Retention] = {}
         """What goes from topics, of those whose settings we may see."""
         self._read: dict[TopicPartition, int] = {}
+        self.heard_s = time.monotonic()
+        """When a broker last sent records or answered, in monotonic seconds."""
         self._fault = ""
         """Why the last look brought nothing, if that was not for want of records."""
         self.counters: dict[str, int] = {"kafka_records": 0}
@@ -259,6 +261,8 @@ class KafkaSource:
                 yield from decoder.pause()
             if batches or self._fault:
                 heard_s = now_s
+            if batches:
+                self.heard_s = now_s
             if not self._fault:
                 self._note_positions()
             if self.missing and now_s - asked_s >= LOOK_S:  # also while other topics never fall silent
@@ -365,6 +369,7 @@ class KafkaSource:
         except SourceDisconnectedError as error:
             self._on_state("unreachable", {"reason": str(error)})
             return False
+        self.heard_s = time.monotonic()
         if not self._fault:
             self._on_state("connected", {})
         return not self._fault

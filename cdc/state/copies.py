@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from cdc.errors import StateError
 
@@ -51,6 +52,26 @@ def copy_state(source: Path, target: Path) -> None:
         copy.close()
     except sqlite3.Error as error:
         raise StateError(f"state file {source}: {error}", hint="is there room for a copy beside it?") from None
+
+
+class DiskUse(NamedTuple):
+    """Bytes: of the state file, of its write-ahead log, and free on their disk."""
+
+    state_bytes: int
+    wal_bytes: int
+    free_bytes: int
+
+
+def disk_use(folder: Path) -> DiskUse:
+    """What the state takes in its folder, and what is left there. Raises OSError if the folder is gone."""
+    path = folder / STATE_FILE
+    log = path.with_name(f"{STATE_FILE}-wal")
+    disk = os.statvfs(folder)
+    return DiskUse(
+        state_bytes=path.stat().st_size,
+        wal_bytes=log.stat().st_size if log.exists() else 0,  # none while nobody has the file open
+        free_bytes=disk.f_bavail * disk.f_frsize,
+    )
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Every metric: name, kind, unit and meaning. The names on /metrics carry ``magento_cdc_`` in front.
 
 A misspelt name fails the type check. Rates (rows a second, requests a second) are the scraper's: rate() of a counter.
-Labels hold object types, urgencies, roles, HTTP statuses and table names only: no ids, no personal data.
+Labels hold object types, urgencies, roles, outcomes, reasons and quota families only: no ids, no personal data.
+Times are in seconds and sizes in bytes, as ``promtool check metrics`` wants it.
 """
 
 from __future__ import annotations
@@ -30,20 +31,25 @@ Counter = Literal[
 Gauge = Literal[
     "info",
     "ready",
+    "source_connected",
+    "source_silence_seconds",
     "member_role",
     "dead_letters_held",
     "bad_records_held",
     "outbox",
     "outbox_blocked",
     "outbox_held",
-    "outbox_oldest_commit_timestamp_seconds",
+    "outbox_age_seconds",
+    "last_accepted_timestamp_seconds",
+    "daily_quota_limit",
+    "daily_quota_left",
     "dirty_objects",
     "invalidations_pending",
     "fetches_pending",
     "queue_bytes",
     "queue_transactions",
     "read_lag_seconds",
-    "retention_left_hours",
+    "retention_left_seconds",
     "rows_not_in_log",
     "load_rows",
     "load_done",
@@ -52,8 +58,13 @@ Gauge = Literal[
     "relay_waiting_pieces",
     "position_file",
     "position_offset",
+    "state_bytes",
+    "state_wal_bytes",
+    "state_free_bytes",
 ]
-Histogram = Literal["delivery_latency_seconds", "delivery_stage_seconds", "state_commit_seconds"]
+Histogram = Literal[
+    "delivery_latency_seconds", "delivery_stage_seconds", "state_commit_seconds", "request_seconds", "batch_messages"
+]
 
 ROLES: Final = ("leader", "follower", "none")
 
@@ -92,6 +103,10 @@ COUNTERS: Final[Mapping[Counter, Meaning]] = {
 GAUGES: Final[Mapping[Gauge, Meaning]] = {
     "info": Meaning("Always 1; the label says which version runs.", ("version",)),
     "ready": Meaning("1 when /ready answers 200."),
+    "source_connected": Meaning("1 while the source is connected, or read to its end where it is files."),
+    "source_silence_seconds": Meaning(
+        "Time since the source last gave a sign of life: an event, or the heartbeat that an idle server sends."
+    ),
     "member_role": Meaning(
         "1 for this daemon's role among the members of its account: leader, follower, or none (alone, or starting).",
         ("role",),
@@ -101,17 +116,30 @@ GAUGES: Final[Mapping[Gauge, Meaning]] = {
     "outbox": Meaning("Messages waiting to be sent.", ("object_type", "urgency")),
     "outbox_blocked": Meaning("Messages of the outbox that wait for an object they refer to."),
     "outbox_held": Meaning("Deletions that the brake holds."),
-    "outbox_oldest_commit_timestamp_seconds": Meaning(
-        "When the change at the head of the outbox was committed, in epoch seconds; NaN while the outbox is empty."
+    "outbox_age_seconds": Meaning(
+        "Age of the change at the head of the outbox, since its commit; 0 while the outbox is empty."
+    ),
+    "last_accepted_timestamp_seconds": Meaning(
+        "When the sink last accepted a message, in epoch seconds; NaN if it has not since the start."
+    ),
+    "daily_quota_limit": Meaning(
+        "Calls a day that the account may make, as HubSpot's last answer said; NaN while that is not known.",
+        ("family",),
+    ),
+    "daily_quota_left": Meaning(
+        "Calls that are left today, as HubSpot's last answer said; NaN while that is not known.", ("family",)
     ),
     "dirty_objects": Meaning("Objects waiting to be rendered."),
     "invalidations_pending": Meaning("Bulk invalidations being worked off."),
     "fetches_pending": Meaning("Objects waiting for their rows to be read from the server."),
     "queue_bytes": Meaning("Transactions read and not yet applied, in bytes of memory."),
     "queue_transactions": Meaning("Transactions read and not yet applied."),
-    "read_lag_seconds": Meaning("Age of the transaction read last, at the moment when it was read, since its commit."),
-    "retention_left_hours": Meaning(
-        "Hours until the server purges the log file that is still needed; +Inf if it is the newest, or none is purged."
+    "read_lag_seconds": Meaning(
+        "How far reading is behind the source: the age of the transaction read last at the moment when it was read,"
+        " and while the source is not connected also the time since it was last heard of."
+    ),
+    "retention_left_seconds": Meaning(
+        "Time until the server purges the log file that is still needed; +Inf if it is the newest, or none is purged."
     ),
     "rows_not_in_log": Meaning(
         "Rows of the sample that the shop has and its log never told of; more than 0 means that changes are lost."
@@ -123,6 +151,9 @@ GAUGES: Final[Mapping[Gauge, Meaning]] = {
     "relay_waiting_pieces": Meaning("Relay: applied and not yet in Kafka, in pieces of source transactions."),
     "position_file": Meaning("Number of the log file that is applied up to position_offset."),
     "position_offset": Meaning("Offset in the log file of position_file."),
+    "state_bytes": Meaning("Size of the state file."),
+    "state_wal_bytes": Meaning("Size of the state file's write-ahead log."),
+    "state_free_bytes": Meaning("Space that is free on the disk of state.dir."),
 }
 HISTOGRAMS: Final[Mapping[Histogram, Meaning]] = {
     "delivery_latency_seconds": Meaning(
@@ -141,4 +172,10 @@ HISTOGRAMS: Final[Mapping[Histogram, Meaning]] = {
         (),
         (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
     ),
+    "request_seconds": Meaning(
+        "One request to the sink, from the permit to its end, whatever came of it.",
+        (),
+        (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0),
+    ),
+    "batch_messages": Meaning("Messages of one batch that was sent.", (), (1, 2, 5, 10, 20, 50, 100, 200)),
 }

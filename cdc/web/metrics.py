@@ -6,7 +6,8 @@ May be called from any thread. Names and meanings are in catalogue.py.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Final
 
@@ -14,6 +15,8 @@ import prometheus_client as prometheus
 
 from cdc.model import Latency, ObjectType
 from cdc.web import catalogue
+
+prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, which nobody reads
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -38,28 +41,37 @@ _LEVELS: Final[Mapping[catalogue.Gauge, tuple[str, ...]]] = {
     "fetches_pending": ("waiting", "fetches"),
     "queue_bytes": ("queue", "bytes"),
     "queue_transactions": ("queue", "transactions"),
+    "source_silence_seconds": ("source", "silence_s"),
     "read_lag_seconds": ("source", "read_lag_s"),
+    "outbox_age_seconds": ("outbox", "age_s"),
+    "state_bytes": ("disk", "state_bytes"),
+    "state_wal_bytes": ("disk", "wal_bytes"),
+    "state_free_bytes": ("disk", "free_bytes"),
     "load_rows": ("load", "rows"),
     "rows_not_in_log": ("source", "rows_not_in_log"),
     "stale_tables": ("stale", "tables"),
     "relay_waiting_bytes": ("delivery", "waiting_bytes"),
     "relay_waiting_pieces": ("delivery", "waiting_pieces"),
 }
+_URGENCIES: Final = ("live", "history")
 
 
 class Metrics:
     """One process's metrics, in a registry of their own, so that two daemons in one process do not meet."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_relay: bool | None = None) -> None:
+        """``is_relay``: whether a relay runs, which alone has the relay's metrics; None: all metrics."""
         self._registry = prometheus.CollectorRegistry()
         prometheus.ProcessCollector(registry=self._registry)  # memory, CPU, open files, start time
         self._counters = {
             name: prometheus.Counter(catalogue.PREFIX + name, meaning.text, meaning.labels, registry=self._registry)
             for name, meaning in catalogue.COUNTERS.items()
+            if is_relay is not False or not name.startswith("relay_")
         }
         self._gauges = {
             name: prometheus.Gauge(catalogue.PREFIX + name, meaning.text, meaning.labels, registry=self._registry)
             for name, meaning in catalogue.GAUGES.items()
+            if is_relay is not False or not name.startswith("relay_")
         }
         self._histograms = {
             name: prometheus.Histogram(
@@ -69,11 +81,32 @@ class Metrics:
         }
         self._seen: dict[tuple[catalogue.Counter, tuple[str, ...]], float] = {}
         self._set("info", 1, version("magento-cdc"))
+        self._set("retention_left_seconds", math.inf)
+        self._set("last_accepted_timestamp_seconds", math.nan)
         for object_type in ObjectType:  # series that exist from the start: rate() sees the first message, too
             self._counters["accepted_total"].labels(object_type)
             self._histograms["delivery_latency_seconds"].labels(object_type)
             for stage in catalogue.STAGES:
                 self._histograms["delivery_stage_seconds"].labels(object_type, stage)
+            for urgency in _URGENCIES:
+                self._set("outbox", 0, object_type.value, urgency)
+        for role in catalogue.ROLES:
+            self._set("member_role", 0, role)
+
+    def expect(
+        self, *, outcomes: Iterable[str] = (), reasons: Iterable[str] = (), families: Iterable[str] = ()
+    ) -> None:
+        """Let series exist before anything is counted in them, so that rate() and increase() see the first event.
+
+        ``outcomes`` of requests, ``reasons`` of dead letters, ``families`` of calls that share a quota.
+        """
+        for outcome in outcomes:
+            self._counters["requests_total"].labels(outcome)
+        for reason in reasons:
+            self._counters["dead_letters_total"].labels(reason)
+        for family in families:
+            self._set("daily_quota_limit", math.nan, family)
+            self._set("daily_quota_left", math.nan, family)
 
     def text(self) -> bytes:
         """The page for Prometheus, in its text format (CONTENT_TYPE)."""
@@ -88,6 +121,7 @@ class Metrics:
     def accepted(self, object_type: ObjectType, latency: Latency | None) -> None:
         """The sink accepted a message; ``latency`` since the source's commit, None for history."""
         self._counters["accepted_total"].labels(object_type).inc()
+        self._set("last_accepted_timestamp_seconds", time.time())
         if latency is None:
             return
         self._histograms["delivery_latency_seconds"].labels(object_type).observe(latency.total)
@@ -96,9 +130,14 @@ class Metrics:
             if seconds is not None:
                 self._histograms["delivery_stage_seconds"].labels(object_type, stage).observe(seconds)
 
-    def requested(self, status: int | str) -> None:
-        """A request ended: ``ok`` or the kind of failure."""
-        self._counters["requests_total"].labels(str(status)).inc()
+    def requested(self, status: str, seconds: float) -> None:
+        """A request ended after ``seconds``: ``ok`` or the kind of failure."""
+        self._counters["requests_total"].labels(status).inc()
+        self._histograms["request_seconds"].observe(seconds)
+
+    def batch_sent(self, messages: int) -> None:
+        """A batch of so many messages was sent, whatever came of it."""
+        self._histograms["batch_messages"].observe(messages)
 
     def retried(self, messages: int = 1) -> None:
         """So many messages will be sent again."""
@@ -133,12 +172,25 @@ class Metrics:
         load = status.get("load")
         if isinstance(load, Mapping):
             self._set("load_done", 1 if load.get("state") == "done" else 0)
-        hours = _number(status, ("source", "retention_left_h"))
-        self._set("retention_left_hours", math.inf if hours is None else hours)
+        source = status.get("source")
+        if isinstance(source, Mapping):
+            self._set("source_connected", 1 if source.get("state") in ("connected", "finished") else 0)
+            hours = _number(source, ("retention_left_h",))
+            self._set("retention_left_seconds", math.inf if hours is None else hours * 3600)
+        self._quota(status)
         self._position(str(status.get("position") or ""))
         outbox = status.get("outbox")
         if isinstance(outbox, Mapping):
             self._outbox(outbox)
+
+    def _quota(self, status: Mapping[str, object]) -> None:
+        """Delivery's ``quota``: family → what its last answer said of the day."""
+        delivery = status.get("delivery")
+        quota = delivery.get("quota") if isinstance(delivery, Mapping) else None
+        for family, said in quota.items() if isinstance(quota, Mapping) else ():
+            limit, left = _number(said, ("daily_limit",)), _number(said, ("daily_remaining",))
+            self._set("daily_quota_limit", math.nan if limit is None else limit, str(family))
+            self._set("daily_quota_left", math.nan if left is None else left, str(family))
 
     def _position(self, text: str) -> None:
         """``binlog.000123:4567``; other positions (none yet) have no number."""
@@ -153,20 +205,22 @@ class Metrics:
         pending = outbox.get("pending")
         for object_type in ObjectType:
             by_urgency = pending.get(object_type.value) if isinstance(pending, Mapping) else None
-            for urgency in ("live", "history"):
+            for urgency in _URGENCIES:
                 count = _number(by_urgency, (urgency,)) if isinstance(by_urgency, Mapping) else None
                 self._set("outbox", count or 0, object_type.value, urgency)
-        oldest_ms = _number(outbox, ("oldest_commit_ms",))
-        self._set("outbox_oldest_commit_timestamp_seconds", oldest_ms / 1000 if oldest_ms else math.nan)
 
     def _set(self, name: catalogue.Gauge, value: float, *labels: str) -> None:
-        gauge = self._gauges[name]
+        gauge = self._gauges.get(name)
+        if gauge is None:  # a relay's, in a run that is none
+            return
         (gauge.labels(*labels) if labels else gauge).set(value)
 
     def _advance(self, name: catalogue.Counter, total: float, *labels: str) -> None:
         """Raise a counter to ``total``; a total that fell began anew at nought (a new connection, a new thread)."""
         seen = self._seen.get((name, labels), 0.0)
-        counter = self._counters[name]
+        counter = self._counters.get(name)
+        if counter is None:  # a relay's, in a run that is none
+            return
         (counter.labels(*labels) if labels else counter).inc(total - seen if total >= seen else total)
         self._seen[(name, labels)] = total
 

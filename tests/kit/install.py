@@ -1,4 +1,4 @@
-"""Find or fetch what tests run: MariaDB and Chromium by apt, MySQL from Debian unstable, Kafka and Debezium by Maven.
+"""Find or fetch what tests run: MariaDB, Chromium, promtool by apt, MySQL from Debian unstable, Kafka by Maven.
 
 Everything is named by package; mirrors come from the machine's own apt configuration. Several test processes may ask
 at once: one installs, the others wait for its lock. What cannot be had raises ``Unavailable`` with the reason, which
@@ -66,6 +66,16 @@ def chromium() -> Path:
     if found is None:
         raise Unavailable("Chromium: not found after installing chromium")
     return Path(found)
+
+
+def promtool() -> Path:
+    """Prometheus' tool for rules and metrics, installed first where there is none. Raises Unavailable."""
+    with lock("install"):
+        if not _which("promtool"):
+            _once("promtool", lambda: _apt_install("prometheus"))
+    if not _which("promtool"):
+        raise Unavailable("promtool: not found after installing prometheus")
+    return _found("promtool")
 
 
 def mysql_root() -> Path:
