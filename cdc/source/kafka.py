@@ -52,8 +52,7 @@ CALL_S: Final = 40.0
 """How long a call into the loop may take at most: the client's own time-outs are shorter."""
 LOOK_S: Final = 5.0
 """How often an idle topic's end is asked for, which shows whether the broker is there."""
-NEWS_S: Final = 60.0
-"""How often an idle member notes in its state that it has missed nothing."""
+NEWS_S: Final = 60.0  # how often an idle member notes in its state that it has missed nothing
 DAY_MS: Final = 86_400_000
 UNREADABLE: Final = (ValueError, EOFError, OSError, struct.error, zlib.error, DecompressionError)
 """What unpacking a damaged batch raises, beside KafkaError."""
@@ -139,8 +138,7 @@ class KafkaSource:
         self.retentions: Mapping[str, Retention] = {}
         """What goes from topics, of those whose settings we may see."""
         self._read: dict[TopicPartition, int] = {}
-        self.heard_s = time.monotonic()
-        """When a broker last sent records or answered, in monotonic seconds."""
+        self.heard_s = time.monotonic()  # when a broker last sent records or answered
         self._fault = ""
         """Why the last look brought nothing, if that was not for want of records."""
         self.counters: dict[str, int] = {"kafka_records": 0}
@@ -261,8 +259,7 @@ class KafkaSource:
                 yield from decoder.pause()
             if batches or self._fault:
                 heard_s = now_s
-            if batches:
-                self.heard_s = now_s
+                self.heard_s = self.heard_s if self._fault else now_s
             if not self._fault:
                 self._note_positions()
             if self.missing and now_s - asked_s >= LOOK_S:  # also while other topics never fall silent
