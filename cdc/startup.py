@@ -34,6 +34,7 @@ from cdc.replica.cascades import core_foreign_keys, in_row_ids, with_between
 from cdc.replica.load_state import Phase
 from cdc.settings.config import Settings
 from cdc.settings.plain import plain_connections
+from cdc.settings.shop_codes import named_codes
 from cdc.snapshot.reader import RowLoader
 from cdc.snapshot.samples import RowSamples
 from cdc.source.binlog import BinlogSource
@@ -137,7 +138,7 @@ def _open_binlog(
             mapping = with_primary_keys(connection, settings.source, settings.mapping)
             mapper = MagentoMapping(mapping, contacts_by_email=output.contacts_by_email)
         # before the state is opened: it would empty a table for the sake of a column that is misspelt
-        require(settings.source, with_between(mapper.tables, keys), mapper.attributes)
+        require(settings.source, with_between(mapper.tables, keys), mapper.attributes, named_codes(settings.mapping))
         engine = Engine(settings.state.dir, output.mapper(mapper), keys, clock)
         try:
             output.prepare(engine)

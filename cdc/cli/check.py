@@ -57,11 +57,12 @@ def _source(settings: Settings) -> Sequence[CheckResult]:
         except CdcError as error:
             return [CheckResult("files", False, error.message, error.hint)]
         return [CheckResult("files", True, f"{len(files)} binlog file(s)")]
+    from cdc.settings.shop_codes import named_codes
     from cdc.source.preflight import findings
     from mappers.mapping import MagentoMapping
 
     mapper = MagentoMapping(_as_the_shop_has_it(settings))
-    return findings(settings.source, mapper.tables, mapper.attributes)
+    return findings(settings.source, mapper.tables, mapper.attributes, named_codes(settings.mapping))
 
 
 def _as_the_shop_has_it(settings: Settings) -> MappingSettings:

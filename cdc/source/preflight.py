@@ -16,6 +16,7 @@ from cdc.binlog.schema.history import versions_refused
 from cdc.errors import CdcError, SetupError, SourceDisconnectedError
 from cdc.model import CheckResult, TableSpec
 from cdc.settings.config import SourceSettings
+from cdc.settings.shop_codes import NamedCodes
 from cdc.source import dump
 from cdc.source.attributes import NO_ATTRIBUTES, Wanted, missing_attributes
 from cdc.source.replication import replication_findings
@@ -36,6 +37,7 @@ from cdc.source.server import (
     rows,
     variable,
 )
+from cdc.source.shop_codes import missing_codes
 from cdc.source.tls import tls_in_use
 
 MYSQL_SINCE: Final = (5, 7)
@@ -47,32 +49,45 @@ _SHOWN_NAMES = 3
 
 
 def findings(
-    settings: SourceSettings, tables: Sequence[TableSpec], attributes: Wanted = NO_ATTRIBUTES
+    settings: SourceSettings,
+    tables: Sequence[TableSpec],
+    attributes: Wanted = NO_ATTRIBUTES,
+    codes: Sequence[NamedCodes] = (),
 ) -> list[CheckResult]:
-    """One line per thing looked at, in the order in which they would fail. Never raises for what it finds."""
+    """One line per thing looked at, in the order in which they would fail. Never raises for what it finds.
+
+    ``attributes``, ``codes``: what the mapping names that the shop must have.
+    """
     try:
-        return _look(settings, tables, attributes)
+        return _look(settings, tables, attributes, codes)
     except CdcError as error:
         return [CheckResult("server", False, error.message, error.hint)]
 
 
-def _look(settings: SourceSettings, tables: Sequence[TableSpec], attributes: Wanted) -> list[CheckResult]:
+def _look(
+    settings: SourceSettings, tables: Sequence[TableSpec], attributes: Wanted, codes: Sequence[NamedCodes]
+) -> list[CheckResult]:
     """The same. Raises SetupError and SourceDisconnectedError as ``connect`` does, also for a connection lost later."""
     connection = connect(settings, database=False)
     try:
         with mapped_errors(settings):
-            return list(_examine(connection, settings, tables, attributes))
+            return list(_examine(connection, settings, tables, attributes, codes))
     finally:
         if connection.open:
             connection.close()
 
 
-def require(settings: SourceSettings, tables: Sequence[TableSpec], attributes: Wanted = NO_ATTRIBUTES) -> None:
+def require(
+    settings: SourceSettings,
+    tables: Sequence[TableSpec],
+    attributes: Wanted = NO_ATTRIBUTES,
+    codes: Sequence[NamedCodes] = (),
+) -> None:
     """Raises SetupError naming everything that does not allow a start.
 
     SourceDisconnectedError when the server cannot be reached, or is lost on the way: that is no fault of the setup.
     """
-    faults = [finding for finding in _look(settings, tables, attributes) if not finding.ok]
+    faults = [finding for finding in _look(settings, tables, attributes, codes) if not finding.ok]
     if len(faults) == 1:
         raise SetupError(faults[0].text, hint=faults[0].fix)
     if faults:
@@ -81,7 +96,11 @@ def require(settings: SourceSettings, tables: Sequence[TableSpec], attributes: W
 
 
 def _examine(
-    connection: Connection, settings: SourceSettings, tables: Sequence[TableSpec], attributes: Wanted
+    connection: Connection,
+    settings: SourceSettings,
+    tables: Sequence[TableSpec],
+    attributes: Wanted,
+    codes: Sequence[NamedCodes],
 ) -> Iterator[CheckResult]:
     identity = read_identity(connection)
     yield _version(identity, settings)
@@ -98,6 +117,7 @@ def _examine(
     yield from of_tables
     if all(finding.ok for finding in of_tables):
         yield from missing_attributes(connection, settings, attributes)
+        yield from missing_codes(connection, settings, codes)
     yield _replication_slave(connection, settings)  # last: it ends the connection's life as an SQL session
 
 
