@@ -196,7 +196,7 @@ class Applier:
             if held is not None:
                 self._delete(table, key, None, when, cascades=False)
             return
-        values = tuple(row.get(c) for c in table.columns)
+        values = tuple(map(row.get, table.columns))
         if held is not None and values == held[:-1]:
             if self._load.is_topic_read_again:  # note the row as met: a row that the topic does not bring is gone
                 table.put(values, when.row_lsn)
@@ -207,9 +207,8 @@ class Applier:
         if spec.reference:
             self._rows.forget_references()
         if not spec.keys_only:
-            self.affected_objects.add(
-                self._mapper.affected(spec.name, old, table.as_row(values), self._rows), when.commit_ms
-            )
+            now = table.as_row(values) if spec.transient else row
+            self.affected_objects.add(self._mapper.affected(spec.name, old, now, self._rows), when.commit_ms)
             self._note_before(table, before, held, values, when)
 
     def _note_skipped(self, table: TableRows, images: Sequence[Cells | None], held: Stored | None, when: When) -> None:
@@ -240,9 +239,11 @@ class Applier:
     def _merged(self, table: TableRows, cells: Cells, held: Stored | None) -> dict[str, Value]:
         """The new row: the image's cells over what is held, derived columns computed anew."""
         row: dict[str, Value] = dict(table.as_row(held)) if held is not None else {}
-        for column, cell in zip(table.spec.columns, cells, strict=True):
-            if cell is not ABSENT:
-                row[column] = cell  # type: ignore[assignment]  # not ABSENT, so a Value
+        if ABSENT in cells:
+            cells_given = zip(table.spec.columns, cells, strict=True)
+            row.update({column: cell for column, cell in cells_given if cell is not ABSENT})  # type: ignore[misc]
+        else:  # nearly every image; a loop over some forty columns in Python would cost more than the statement
+            row.update(zip(table.spec.columns, cells, strict=True))  # type: ignore[arg-type]  # no cell is ABSENT
         if table.spec.name in self._derived:
             row.update(self._mapper.derive(table.spec.name, row))
         return row
@@ -354,4 +355,6 @@ def _key(cells: Cells, width: int) -> tuple[Value, ...]:
 def _row_of(spec: TableSpec, cells: Cells | None) -> Row | None:
     if cells is None:
         return None
-    return {c: v for c, v in zip(spec.columns, cells, strict=True) if v is not ABSENT}  # type: ignore[misc]
+    if ABSENT in cells:
+        return {c: v for c, v in zip(spec.columns, cells, strict=True) if v is not ABSENT}  # type: ignore[misc]
+    return dict(zip(spec.columns, cells, strict=True))  # type: ignore[arg-type]  # no cell is ABSENT
