@@ -27,6 +27,7 @@ from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.errors import CdcError, SourceDisconnectedError
 from cdc.messages import render_queue
 from cdc.model import Position, Start
+from cdc.narration import Activity, tell_start
 from cdc.output import Output, Running
 from cdc.settings.config import Settings
 from cdc.snapshot.loader import Loader
@@ -45,6 +46,7 @@ DRAIN_SHARE = 0.75  # of the grace time for requests in flight; of the rest for 
 JOIN_S = 2.0  # for a thread that waits for the server; it holds nothing that would be lost
 REFRESH_S = 1.0
 SETTLE_S = 0.05  # how often --until-end looks whether everything is applied
+SAME_SIGNAL_S = 0.1  # Ctrl-C reaches a whole group of processes, and one of them may hand it on: that is one signal
 RETRY_START_S = 5.0  # how often a server that is not reachable yet is tried at start
 
 
@@ -90,6 +92,8 @@ class Daemon:
         self._output = output
         self._reader: threading.Thread | None = None
         self._view = DaemonView(self._queue, self.source, output)
+        self._activity = Activity(time.monotonic())
+        self._stopping_since_s = 0.0
 
     # ------------------------------------------------------------------------------------------------ running
 
@@ -140,6 +144,13 @@ class Daemon:
         parts = self._parts
         assert parts is not None
         output = self._output
+        position = parts.engine.positions.position
+        tell_start(
+            self._settings,
+            position=str(position or ""),
+            server=position.server if position else "",
+            is_relay=self._options.is_relay,
+        )
         self._state = StateThread(parts.engine, self._queue, self._settings.apply, self, is_held=lambda: output.is_full)
         output.attach(Running(self._state, parts, self._clock, self._metrics, self._stop_reading))
         self._state.start()
@@ -232,6 +243,7 @@ class Daemon:
             await self._view.refresh(self._metrics)
             if self._parts is not None:
                 self._metrics.events(self._parts.counters())
+                self._activity.look(self._view.status(), time.monotonic())
             await asyncio.sleep(REFRESH_S)
 
     async def _watched(self, work: Coroutine[object, object, None], name: str) -> None:
@@ -277,11 +289,17 @@ class Daemon:
 
     def _on_signal(self, number: signal.Signals) -> None:
         """The first signal drains, the second ends the process at once."""
+        now_s = time.monotonic()
+        if self._stopping.is_set() and now_s - self._stopping_since_s < SAME_SIGNAL_S:
+            return
         if self._stopping.is_set():
             log.warning("ended_at_once", signal=number.name, reason="a second signal; what was sent is sent again")
             logs.drain()  # the end comes without any clean-up, and the line above should be seen
             os._exit(128 + number)  # not the default action: the kernel ignores that for process 1 of a container
-        log.info("stopping", signal=number.name, grace_s=self._settings.shutdown.grace_s)
+        hint = "a second signal ends it at once"
+        log.info("stopping", signal=number.name, grace_s=self._settings.shutdown.grace_s, hint=hint)
+        self._stopping_since_s = now_s
+        self._view.is_stopping = True
         self._stopping.set()
 
     async def _drain(self) -> None:
@@ -315,4 +333,6 @@ class Daemon:
             if thread is not None:
                 await asyncio.to_thread(thread.join, min(JOIN_S, self._grace_left_s() / 2))
         await web.close()
+        if self._state is not None:
+            self._activity.look(self._view.status(), time.monotonic(), is_last=True)
         log.info("stopped", position=str(self._parts.engine.positions.position) if self._parts else "")

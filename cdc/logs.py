@@ -43,7 +43,7 @@ def configure(settings: LogSettings, stream: TextIO, secrets: Iterable[str] = ()
     queue (cdc/log_writer.py): logging never waits for whoever reads the stream.
     """
     renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
-    if settings.format == "console":
+    if shows_console(settings, stream):
         renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty())
     level = getattr(logging, settings.level.upper())
     structlog.configure(
@@ -61,6 +61,16 @@ def configure(settings: LogSettings, stream: TextIO, secrets: Iterable[str] = ()
         cache_logger_on_first_use=False,  # loggers are made at import time, before the settings are known
     )
     _bridge_standard_logging(max(level, logging.WARNING))
+
+
+def shows_console(settings: LogSettings, stream: TextIO) -> bool:
+    """Whether lines on this stream are made for eyes."""
+    return settings.format == "console" or (settings.format == "auto" and stream.isatty())
+
+
+def is_for_eyes() -> bool:
+    """Whether the log as it is configured now is made for eyes."""
+    return isinstance(structlog.get_config()["processors"][-1], structlog.dev.ConsoleRenderer)
 
 
 _writers: dict[int, LogWriter] = {}  # file descriptor → its only writer: two would mix their lines

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cdc.engine.state_thread import StateThread, TransactionQueue
@@ -46,6 +48,9 @@ class DaemonView:
         self.loader: Loader | None = None
         self.retention: RetentionWatch | None = None
         self.unlogged: UnloggedWatch | None = None
+        self.is_stopping = False
+        """Whether a signal came: no longer ready, so that nobody counts on what is about to end."""
+        self._began_ms = int(time.time() * 1000)
         self.source_reasons: Callable[[], Sequence[str]] = tuple
         self._held: dict[str, Any] = {}
 
@@ -63,6 +68,8 @@ class DaemonView:
     def ready(self) -> tuple[bool, list[str]]:
         """Source connected, state writable, sink accepting. Ready with reasons: it works, and somebody should look."""
         reasons = []
+        if self.is_stopping:
+            reasons.append("stopping: a signal came, and what is under way is finished")
         if self._source.name not in ("connected", "finished"):
             why = self._source.details.get("reason", "")
             reasons.append(f"source: {self._source.name}" + (f": {why}" if why else ""))
@@ -92,6 +99,8 @@ class DaemonView:
         silence_s = max(0.0, time.monotonic() - self.heard_s())
         is_there = self._source.name in ("connected", "finished")
         return {
+            "version": version("magento-cdc"),
+            "started_at": datetime.fromtimestamp(self._began_ms / 1000, UTC).isoformat(timespec="seconds"),
             "ready": ready,
             "reasons": reasons,
             "source": {

@@ -8,16 +8,19 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
+import structlog
 import typer
 
 from cdc import logs
-from cdc.errors import ConfigError
-from cdc.settings.config import Settings, load
+from cdc.errors import CdcError, ConfigError
+from cdc.settings.config import LogSettings, Settings, load
 
 if TYPE_CHECKING:
     from cdc.engine.engine import Engine
+
+log = structlog.get_logger(__name__)
 
 Config = Annotated[
     Path | None,
@@ -39,6 +42,34 @@ def settings_of(context: typer.Context, config: Path | None, sets: Sequence[str]
     settings = load(config or shared.get("config"), _flags(pairs))
     logs.configure(settings.log, sys.stderr, logs.secrets_of(settings))  # stdout is for data; ``run`` sets its own
     return settings
+
+
+@contextmanager
+def told_in_log(stream: TextIO = sys.stdout) -> Iterator[None]:
+    """A bad end of a daemon becomes its last line of the log: ``failed`` with reason, hint and exit code.
+
+    Whoever reads the log alone would see an orderly stop otherwise. For a log on a terminal the sentence that ``main``
+    prints is enough. Before the settings are known, the line goes to ``stream`` in the form of the defaults.
+    """
+    try:
+        yield
+    except typer.Exit as end:
+        if end.exit_code:
+            _tell(stream, "not everything was delivered", "the lines not_delivered say what and why", end.exit_code)
+        raise
+    except CdcError as error:
+        _tell(stream, error.message, error.hint, error.exit_code)
+        raise
+    except Exception as error:
+        _tell(stream, f"{type(error).__name__}: {error}", "this is a fault of magento-cdc", 1)
+        raise
+
+
+def _tell(stream: TextIO, reason: str, hint: str, exit_code: int) -> None:
+    if not structlog.is_configured():
+        logs.configure(LogSettings(), stream)
+    if not logs.is_for_eyes():
+        log.error("failed", reason=reason, hint=hint, exit_code=exit_code)
 
 
 def _flags(pairs: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from cdc import logs
 from cdc.cli import (
     check,
     deadletter,
@@ -93,6 +94,7 @@ def _leave(code: str | int | None) -> NoReturn:
     """End the process. A thread that nobody waited for (it may wait for the server for minutes) would be inside C code
     while the interpreter takes itself apart, which ends in a crash: then the process ends without that.
     """
+    logs.drain()  # the last line of a bad end says why
     is_left = any(one.daemon for one in threading.enumerate() if one is not threading.main_thread())
     if is_left and not isinstance(code, str):
         for stream in (sys.stdout, sys.stderr):

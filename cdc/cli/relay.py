@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cdc.cli.common import Config, Sets, settings_of
+from cdc.cli.common import Config, Sets, settings_of, told_in_log
 from cdc.errors import first_of
 
 
@@ -25,6 +26,11 @@ def relay(
     Exit codes: 0 stopped or done, 1 failed or another relay took over, 2 wrong settings, grants, log format, tables or
     topic, 3 position lost.
     """
+    with told_in_log():
+        _relay(context, config, sets, until_end)
+
+
+def _relay(context: typer.Context, config: Path | None, sets: list[str] | None, until_end: bool) -> None:
     settings = settings_of(context, config, sets)
 
     import uvloop

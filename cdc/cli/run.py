@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cdc.cli.common import Config, Sets, settings_of
+from cdc.cli.common import Config, Sets, settings_of, told_in_log
 from cdc.errors import ConfigError, first_of
 from cdc.model import Start, parse_start
 from cdc.protocols import Sink
@@ -42,6 +43,21 @@ def run(
 
     Exit codes: 0 stopped or done, 1 failed, 2 wrong settings, grants, log format or tables, 3 position lost.
     """
+    with told_in_log(sys.stderr if dry_run else sys.stdout):
+        _run(context, config, sets, start, resend=resend, until_end=until_end, dry_run=dry_run, sink=sink)
+
+
+def _run(
+    context: typer.Context,
+    config: Path | None,
+    sets: list[str] | None,
+    start: str | None,
+    *,
+    resend: bool,
+    until_end: bool,
+    dry_run: bool,
+    sink: str | None,
+) -> None:
     overrides = [*(sets or []), *([f"sink.kind={sink}"] if sink else [])]
     settings = settings_of(context, config, overrides)
     first = _parsed(start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -103,6 +104,12 @@ class BatchSender:
             return await self._failed(entries, error, watch)
         context.report.batch_sent(len(messages))
         settlements = self._settlements(entries, messages, answer)
+        log.debug(
+            "batch_answered",
+            object_type=entries[0].ref.object_type.value,
+            first=str(entries[0].ref),
+            outcomes=dict(Counter(one.outcome.value for one in settlements)),
+        )
         if watch is None and await self._is_accounts_fault(settlements, successes):
             return True
         if context.health.succeeded(context.clock.monotonic()):
@@ -199,6 +206,13 @@ class BatchSender:
         quiet_s = health.quiet_s
         health.failed(error, verdict, now_s, own_fault=is_suspect or watch is not None)
         await silence.keep(context, quiet_s)
+        log.debug(
+            "request_decided",
+            step=verdict.step.value,
+            wait_s=round(verdict.wait_s, 3),
+            status=kind_of(error),
+            messages=len(entries),
+        )
         if verdict.step is Step.SPLIT:
             return False
         await self._carry_out(entries, error, verdict, watch)

@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Final
 
+import structlog
+
 from cdc.delivery.health import Health
 from cdc.delivery.lane_hub import LaneHub
 from cdc.delivery.leader_gate import LeaderGate
@@ -22,6 +24,8 @@ from cdc.delivery.verdict import kind_of
 from cdc.errors import SendingStoppedError, SinkError
 from cdc.model import Quota
 from cdc.protocols import CallFamily, Clock, Permit, SinkTraits
+
+log = structlog.get_logger(__name__)
 
 LOOK_AGAIN_S: Final = 0.1  # when only the end of a call under way can make room
 SHORTEST_S: Final = 0.001  # less may not move the clock
@@ -166,13 +170,18 @@ class Permits:
         try:
             yield _Given(window, self._clock)
         except SinkError as error:
-            self._report.requested(kind_of(error), self._clock.monotonic() - began_s)
+            self._ended(kind_of(error), began_s)
             raise
         else:
-            self._report.requested("ok", self._clock.monotonic() - began_s)
+            self._ended("ok", began_s)
         finally:
             window.finish(call, self._clock.monotonic())
             self._hub.wake_denied()
+
+    def _ended(self, outcome: str, began_s: float) -> None:
+        seconds = self._clock.monotonic() - began_s
+        self._report.requested(outcome, seconds)
+        log.debug("request", outcome=outcome, seconds=round(seconds, 3))
 
 
 class _Calls:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, NamedTuple
+
+import structlog
 
 from cdc.engine.log_moves import LogMoves
 from cdc.engine.parts import Parts
@@ -15,6 +17,8 @@ from cdc.engine.stale_tables import StaleTables
 from cdc.model import Change, Op, Position, Transaction
 from cdc.replica import prepared
 from cdc.replica.affected import AffectedObjects, When
+
+log = structlog.get_logger(__name__)
 
 AFFECTED_AT_ONCE: Final = 10_000  # objects and bulk invalidations of one transaction held in memory; more are queued
 BEAT_CHANGES: Final = 1000  # changes between two signs of life
@@ -66,6 +70,7 @@ class GroupApplier:
     def apply(self, group: Iterable[Transaction]) -> None:
         """Apply whole transactions and render what they affect."""
         first_time_from = self._parts.positions.high
+        before = replace(self.progress)
         live, replayed = AffectedObjects(), AffectedObjects()
         end: Position | None = None
         read_at: dict[int, int] = {}  # commit time → when it was read, as far as a group needs to tell them apart
@@ -79,6 +84,13 @@ class GroupApplier:
             self.progress.transactions += 1
             self.progress.changes += count
         if end is not None:
+            log.debug(
+                "group_applied",
+                transactions=self.progress.transactions - before.transactions,
+                changes=self.progress.changes - before.changes,
+                objects=len(live.objects),
+                position=str(end),
+            )
             self._finish(end, first_time_from, live, replayed, read_at)
 
     def _begin(self, transaction: Transaction, first_time_from: int) -> _Applied:

@@ -228,7 +228,9 @@ class LogSettings(SettingsSection):
     level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="lines below this level are not written"
     )
-    format: Literal["json", "console"] = Field("json", description="json: for machines; console: for eyes")
+    format: Literal["auto", "json", "console"] = Field(
+        "auto", description="json: for machines; console: for eyes; auto: console on a terminal, else json"
+    )
 
 
 class HistorySettings(SettingsSection):

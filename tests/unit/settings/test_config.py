@@ -300,7 +300,7 @@ host = "127.0.0.1"
 port = 8080
 [log]
 level = "info"
-format = "json"
+format = "auto"
 [mapping]
 namespace = "magento"
 store_view = ""
