@@ -12,6 +12,7 @@ from cdc.components import Components
 from cdc.delivery.observer import Observer
 from cdc.engine.engine import Engine
 from cdc.engine.state_thread import StateThread
+from cdc.model import ObjectType
 from cdc.protocols import Clock, Mapper
 from cdc.snapshot.reader import RowLoader
 from cdc.state.store import Store
@@ -106,6 +107,10 @@ class Output(Opening, Protocol):
 
     def status(self) -> Mapping[str, object]:
         """For /status."""
+        ...
+
+    def record_link(self, object_type: ObjectType, record_id: str) -> str:
+        """The address of a record's page at the receiver; "" where there is none."""
         ...
 
     def member(self) -> Mapping[str, object]:

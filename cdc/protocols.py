@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol, TypeVar, runtime_checkable
+from types import MappingProxyType
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from cdc.model import (
     Adoption,
@@ -32,6 +33,9 @@ from cdc.model import (
 )
 
 T = TypeVar("T")
+
+NO_NOTES: Final[Mapping[str, str]] = MappingProxyType({})
+"""What a sink has kept in a state that is not there yet."""
 
 
 class Clock(Protocol):
@@ -116,9 +120,13 @@ class EmailChange(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CallFamily:
-    """Calls that share one quota. ``per_10s``: calls in any ten seconds at most; the answers' headers may lower it."""
+    """Calls that share one quota. ``per_10s``: calls in any ten seconds at most; the answers' headers may lower it.
+
+    ``may_grow``: the answers' headers may raise it, too: nobody has set it.
+    """
 
     per_10s: int
+    may_grow: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +266,10 @@ class SinkReader(Protocol):
         """
         ...
 
+    def record_link(self, object_type: ObjectType, record_id: str) -> str:
+        """The address of a record's page for people; "" while the account is not known, or without a record."""
+        ...
+
 
 @runtime_checkable
 class SinkAdopter(Protocol):
@@ -280,8 +292,11 @@ class SinkAdopter(Protocol):
 class SinkSetup(Protocol):
     """For sinks whose receiver has to be set up before it takes messages."""
 
-    async def check(self, requests: Requests) -> Sequence[CheckResult]:
-        """Whether messages would be taken now: reachable, key good, switched on. Sends nothing, raises nothing."""
+    async def check(self, requests: Requests, notes: Mapping[str, str] = NO_NOTES) -> Sequence[CheckResult]:
+        """Whether messages would be taken now: reachable, key good, switched on. Sends nothing, raises nothing.
+
+        ``notes``: what this sink kept in the state (``SinkNotes``); empty without a state.
+        """
         ...
 
     async def push_mapping(self, requests: Requests, *, dry_run: bool) -> Sequence[str]:

@@ -12,8 +12,10 @@ from cdc.engine.engine import Engine
 from cdc.errors import first_of
 from cdc.members.leadership import Leadership
 from cdc.messages.contact_emails import EmailRule
+from cdc.messages.verification import Expected
+from cdc.model import ObjectType
 from cdc.output import Running
-from cdc.protocols import EmailChange, Mapper, Sink, SinkTraits
+from cdc.protocols import EmailChange, Mapper, Sink, SinkReader, SinkTraits
 from cdc.settings.config import Settings
 from cdc.snapshot.reader import RowLoader
 from cdc.state.store import Store
@@ -59,8 +61,15 @@ class SinkOutput:
         state, clock = running.state, running.clock
         if self._settings.source.kind == "kafka":
             self._leadership = Leadership(self._settings, state, clock, running.parts.end)
+        engine = running.parts.engine
         self._delivery = Delivery(
-            self._sink, state, self._settings, clock, observer=running.observer, leader_gate=self._leadership
+            self._sink,
+            state,
+            self._settings,
+            clock,
+            observer=running.observer,
+            leader_gate=self._leadership,
+            expected=Expected(engine.store, engine.mapper, engine.rows, self._settings.mapping.namespace),
         )
         if self._leadership is not None:
             self._leadership.attach(self._delivery)
@@ -128,6 +137,10 @@ class SinkOutput:
     def status(self) -> Mapping[str, object]:
         """Delivery's."""
         return self._delivery.status() if self._delivery is not None else {}
+
+    def record_link(self, object_type: ObjectType, record_id: str) -> str:
+        """The record's page in HubSpot, for a sink that can be read back."""
+        return self._sink.record_link(object_type, record_id) if isinstance(self._sink, SinkReader) else ""
 
     def member(self) -> Mapping[str, object]:
         """Leadership's."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.logs import dropped_lines
-from cdc.messages import dead_letters, outbox, render_queue
+from cdc.messages import dead_letters, ledger, outbox, render_queue
+from cdc.messages.dead_letters import DeadLetter
 from cdc.output import Output
 from cdc.replica import table_schemas
 from cdc.replica.feeds import count_bad
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from cdc.snapshot.loader import Loader
     from cdc.source.retention import RetentionWatch
     from cdc.source.unlogged import UnloggedWatch
+
+SHOWN_LETTERS = 5
+"""Dead letters that the status names; `deadletter list` has all of them."""
 
 HUNG_S = 60.0  # a thread that has not turned for this long hangs; far over the longest commit on a slow disk
 
@@ -134,6 +138,16 @@ class DaemonView:
         self._held = await self._state.call(self._look)
         metrics.refresh(self.status())
 
+    def _letter(self, store: Store, letter: DeadLetter) -> dict[str, str]:
+        """A dead letter for people: no detail, which may quote values; the record's page where HubSpot has a record."""
+        record_id = ledger.sent_side(store, letter.ref).record_id
+        return {
+            "object": f"{letter.ref.kind.value}-{letter.ref.id}",
+            "since": letter.at,
+            "reason": letter.reason,
+            "record": self._output.record_link(letter.ref.object_type, record_id) or record_id,
+        }
+
     def _look(self, store: Store) -> dict[str, Any]:
         assert self._state is not None
         engine = self._state.engine
@@ -152,6 +166,9 @@ class DaemonView:
             "outbox": _with_age(outbox.counts(store)),
             "disk": _disk(store),
             "dead_letters": dead_letters.count(store),
+            "newest_dead_letters": [
+                self._letter(store, letter) for letter in dead_letters.newest(store, SHOWN_LETTERS)
+            ],
             "bad_records": count_bad(store),
         }
 

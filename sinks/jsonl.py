@@ -11,7 +11,7 @@ import asyncio
 import os
 import stat
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ import orjson
 
 from cdc.errors import CdcError, SinkUnavailableError
 from cdc.model import Answer, CheckResult, Message, ObjectType, Outcome, Receipt
-from cdc.protocols import Requests, SinkTraits
+from cdc.protocols import NO_NOTES, Requests, SinkTraits
 from cdc.settings.config import SinkSettings
 
 MAX_BATCH = 10_000
@@ -77,7 +77,7 @@ class JsonlSink:
                 await asyncio.to_thread(self._append, lines)
         return Answer(tuple(Receipt(m.external_id, m.changed_at, Outcome.ACCEPTED) for m in messages))
 
-    async def check(self, requests: Requests) -> Sequence[CheckResult]:
+    async def check(self, requests: Requests, notes: Mapping[str, str] = NO_NOTES) -> Sequence[CheckResult]:
         """Whether the file can be opened for appending (it is made if missing)."""
         try:
             await asyncio.to_thread(self._append, b"")

@@ -17,12 +17,16 @@ from sinks.bridge import mapping as bridge_mapping
 from sinks.bridge.sink import BridgeSink
 from sinks.crm.paths import record_link
 from sinks.crm.properties import PropertyTable
-from sinks.crm.sink import CrmSink, traits_of
+from sinks.crm.sink import ACCOUNT_NOTE, CrmSink, traits_of
 from sinks.jsonl import STDOUT, JsonlSink
 
 
-def _no_link(object_type: ObjectType, record_id: str, account_id: str) -> str:
+def _no_link(object_type: ObjectType, record_id: str, notes: Mapping[str, str]) -> str:
     return ""
+
+
+def _crm_link(object_type: ObjectType, record_id: str, notes: Mapping[str, str]) -> str:
+    return record_link(object_type, record_id, notes.get(ACCOUNT_NOTE, ""))
 
 
 def _same_name(settings: Settings, object_type: ObjectType, name: str) -> str:
@@ -40,7 +44,7 @@ class SinkEntry:
     ``make``: the sink; opens no connection; ConfigError for settings that cannot work. ``traits``: its traits, also for
     settings without a key, for commands that send nothing. ``contacts_by_email``: as in its traits.
     ``property_name``: (settings, object type, neutral name) → the receiver's name of the property, "" if it gets none.
-    ``record_link``: (object type, record id, account id) → address of the record's page, "" if there is none.
+    ``record_link``: (object type, record id, the sink's notes) → address of the record's page, "" if there is none.
     ``writes_stdout``: whether messages go to stdout, so that nothing else may be written there.
     """
 
@@ -48,7 +52,7 @@ class SinkEntry:
     traits: Callable[[Settings], SinkTraits]
     contacts_by_email: bool = False
     property_name: Callable[[Settings, ObjectType, str], str] = _same_name
-    record_link: Callable[[ObjectType, str, str], str] = _no_link
+    record_link: Callable[[ObjectType, str, Mapping[str, str]], str] = _no_link
     writes_stdout: Callable[[Settings], bool] = _never
 
 
@@ -68,7 +72,7 @@ def _crm_name(settings: Settings, object_type: ObjectType, name: str) -> str:
 
 SINKS: Final[Mapping[str, SinkEntry]] = {
     "crm": SinkEntry(
-        make=CrmSink, traits=traits_of, contacts_by_email=True, property_name=_crm_name, record_link=record_link
+        make=CrmSink, traits=traits_of, contacts_by_email=True, property_name=_crm_name, record_link=_crm_link
     ),
     "bridge": SinkEntry(make=_bridge, traits=lambda settings: _bridge(settings).traits, property_name=_bridge_name),
     "jsonl": SinkEntry(

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from cdc.cli.common import AsJson, Config, Sets, print_json, settings_of
+from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, settings_of
 from cdc.errors import CdcError, SetupError
 from cdc.model import CheckResult
 from cdc.settings.config import Settings
@@ -175,8 +175,22 @@ async def _sink(settings: Settings) -> Sequence[CheckResult]:
     try:
         if not isinstance(sink, SinkSetup):
             return [CheckResult("sink", True, f"{sink.traits.name} needs nothing")]
-        return await sink.check(StandaloneRequests(sink.traits, SystemClock()))
+        return await sink.check(StandaloneRequests(sink.traits, SystemClock()), _notes(settings, sink.traits.name))
     except CdcError as error:
         return [CheckResult("sink", False, error.message, error.hint)]
     finally:
         await sink.close()
+
+
+def _notes(settings: Settings, sink: str) -> Mapping[str, str]:
+    """What the sink kept in the state; nothing where there is no state, or none that this release can read."""
+    from cdc.delivery.sink_start import kept_notes
+    from cdc.state.copies import STATE_FILE
+
+    if not (settings.state.dir / STATE_FILE).exists():
+        return {}
+    try:
+        with open_state(settings, exclusive=False) as engine:
+            return kept_notes(engine.store, sink)
+    except CdcError:
+        return {}  # whatever is wrong with the state is told by a finding of its own

@@ -19,6 +19,8 @@ from cdc.settings.config import LogSettings, Settings, load
 
 if TYPE_CHECKING:
     from cdc.engine.engine import Engine
+    from cdc.model import ObjectRef
+    from cdc.state.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -120,6 +122,18 @@ def open_state(settings: Settings, *, exclusive: bool) -> Iterator[Engine]:
         yield engine
     finally:
         engine.close()
+
+
+def record_of(settings: Settings, store: Store, ref: ObjectRef) -> dict[str, str]:
+    """``record_id`` and ``record_link`` of the object's record at the receiver, as far as they are known."""
+    from cdc.delivery.sink_start import kept_notes
+    from cdc.messages import ledger
+    from sinks.registry import entry_of
+
+    record_id = ledger.sent_side(store, ref).record_id
+    link = entry_of(settings).record_link(ref.object_type, record_id, kept_notes(store, settings.sink.kind))
+    found = {"record_id": record_id, "record_link": link}
+    return {name: text for name, text in found.items() if text}
 
 
 def print_json(value: Any) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, say, settings_of
+from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, record_of, say, settings_of
 from cdc.errors import ConfigError
 from cdc.model import BadRecord, ObjectRef, parse_external_id
 from cdc.settings.config import Settings
@@ -37,12 +38,12 @@ def _record_fields(record: BadRecord, at_ms: int) -> dict[str, Any]:
     return {"record": record.name, **record._asdict(), "at": at}
 
 
-def _fields(letter: DeadLetter, settings: Settings) -> dict[str, Any]:
-    """All of a letter, with advice where the sink has some for the reason."""
+def _fields(letter: DeadLetter, settings: Settings, record: Mapping[str, str]) -> dict[str, Any]:
+    """All of a letter, with its record, and with advice where the sink has some for the reason."""
     from sinks.registry import entry_of
 
     namespace = settings.mapping.namespace
-    fields = letter.as_dict(namespace)
+    fields = letter.as_dict(namespace) | dict(record)
     advice = entry_of(settings).traits(settings).advice.get(letter.reason, "")
     return fields | ({"advice": advice} if advice else {})
 
@@ -56,14 +57,19 @@ def list_letters(context: typer.Context, config: Config = None, sets: Sets = Non
     settings = settings_of(context, config, sets)
     with open_state(settings, exclusive=False) as engine:
         letters = dead_letters.list_all(engine.store)
+        links = {letter.ref: record_of(settings, engine.store, letter.ref) for letter in letters}
         records = [_record_fields(record, at_ms) for record, at_ms in feeds.bad_records(engine.store)]
     namespace = settings.mapping.namespace
     if as_json:
-        print_json([*(_fields(letter, settings) for letter in letters), *records])
+        print_json([*(_fields(letter, settings, links[letter.ref]) for letter in letters), *records])
         return
     if letters:
-        rows = [(x.ref.external_id(namespace), x.at, x.action.value, x.reason, x.detail) for x in letters]
-        print_table(("object", "since", "action", "reason", "detail"), rows)
+        shown = [links[x.ref].get("record_link") or links[x.ref].get("record_id", "") for x in letters]
+        rows = [
+            (x.ref.external_id(namespace), x.at, x.action.value, x.reason, record, x.detail)
+            for x, record in zip(letters, shown, strict=True)
+        ]
+        print_table(("object", "since", "action", "reason", "record", "detail"), rows)
     if records:
         print_table(("record", "since", "reason"), [(x["record"], x["at"], x["reason"]) for x in records])
     if not letters and not records:
@@ -80,9 +86,10 @@ def show(
     settings = settings_of(context, config, sets)
     with open_state(settings, exclusive=False) as engine:
         letter = dead_letters.show(engine.store, _ref(settings, name))
+        record = record_of(settings, engine.store, letter.ref) if letter is not None else {}
     if letter is None:
         raise ConfigError([f"{name} has no dead letter; `magento-cdc deadletter list` names the objects that have one"])
-    fields = _fields(letter, settings)
+    fields = _fields(letter, settings, record)
     if as_json:
         print_json(fields)
     else:

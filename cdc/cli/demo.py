@@ -110,7 +110,7 @@ def _report_crm(server: SandboxServer) -> None:
     live, archived = server.crm.account.records.live, server.crm.account.records.bin
     arrived: dict[str, tuple[int, int]] = {}
     stages: Counter[str] = Counter()
-    for kind in ObjectType:
+    for kind in (kind for kind in ObjectType if kind in live):
         held = [record.properties for record in live[kind].values()]
         kept = sum(1 for properties in held if properties.get("magento_deleted_at"))
         arrived[kind.value] = (len(held) - kept, kept + len(archived[kind]))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, say, settings_of
-from cdc.errors import CdcError, ConfigError, RenderError, SinkError
+from cdc.cli.asking import ask_sink, message_for, time_of
+from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, record_of, say, settings_of
+from cdc.errors import CdcError, ConfigError, RenderError
 from cdc.model import ObjectRef, Rendered
 from cdc.settings.config import Settings
 
@@ -52,9 +53,10 @@ def trace(
     settings = settings_of(context, config, sets)
     with open_state(settings, exclusive=False) as engine, engine.store.transaction():
         found = _traces(settings, engine, word, identity, values)
+        messages = {ref: message_for(settings, engine, ref) for _, ref in found} if ask else {}
     if ask:
         for one, ref in found:
-            one["sink"] = asyncio.run(_ask(settings, ref))
+            one["sink"] = asyncio.run(ask_sink(settings, ref, messages[ref]))
     documents = [one for one, _ in found]
     if as_json:
         print_json(documents)
@@ -138,17 +140,19 @@ def _trace(
             "action": now.pending.action.value,
             "changed_at": now.pending.changed_at,
             "position": now.pending.position,
-            "rendered_at": _time(now.pending.rendered_ms),
+            "rendered_at": time_of(now.pending.rendered_ms),
             "attempts": now.pending.attempts,
         }
     if held is not None and held.tried_at:
         answered = held.answered_ms >= held.sent_ms
         document["sent"] = {
-            "at": _time(held.sent_ms),
+            "at": time_of(held.sent_ms),
             "changed_at": held.tried_at,
-            "answered_at": _time(held.answered_ms) if answered else "",
+            "answered_at": time_of(held.answered_ms) if answered else "",
             "answer": (held.answer or "accepted") if answered and held.answered_ms else "none yet",
         }
+    if held is not None and held.record_id:
+        document["record"] = record_of(settings, engine.store, ref)
     if held is not None and held.accepted_at:
         document["accepted"] = {
             "changed_at": held.accepted_at,
@@ -160,37 +164,6 @@ def _trace(
 def _shown(properties: Mapping[str, str], values: bool) -> dict[str, Any]:
     """Name → value, or without ``values`` whether it is set: values are personal data."""
     return {name: value if values else bool(value) for name, value in sorted(properties.items())}
-
-
-async def _ask(settings: Settings, ref: ObjectRef) -> dict[str, Any]:
-    from cdc.clock import SystemClock
-    from cdc.delivery.permits import StandaloneRequests
-    from cdc.protocols import LaterVerdicts
-    from sinks.registry import make_sink
-
-    sink = make_sink(settings)
-    name = sink.traits.name
-    if not isinstance(sink, LaterVerdicts):
-        return {"name": name, "says": "cannot be asked"}
-    try:
-        external_id = ref.external_id(settings.mapping.namespace)
-        status = await sink.sync_status(ref.object_type, external_id, StandaloneRequests(sink.traits, SystemClock()))
-    except SinkError as error:
-        return {"name": name, "error": str(error)}
-    finally:
-        await sink.close()
-    if status is None:
-        return {"name": name, "says": "has processed no such object"}
-    return {
-        "name": name,
-        "hubspot_id": status.hubspot_id,
-        "processed_at": _time(status.processed_at),
-        "failed": "not told" if status.failed is None else status.failed,
-    }
-
-
-def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds") if ms else ""
 
 
 def _lines(document: Mapping[str, Any]) -> list[tuple[str, object]]:
@@ -207,6 +180,6 @@ def _lines(document: Mapping[str, Any]) -> list[tuple[str, object]]:
         lines.append((f"property {name}", shown))
     lines += [("refers to", name) for name in document.get("refers_to", ())]
     lines += [("warning", text) for text in document.get("warnings", ())]
-    for part in ("rendered", "pending", "sent", "accepted", "sink"):
+    for part in ("rendered", "pending", "sent", "accepted", "record", "sink"):
         lines += [(f"{part} {name}", value) for name, value in document.get(part, {}).items() if value != ""]
     return lines

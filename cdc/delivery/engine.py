@@ -12,6 +12,7 @@ from cdc.delivery import circuit_breaker, silence
 from cdc.delivery.account import TRY_FIRST_S, AccountWait
 from cdc.delivery.circuit_breaker import CircuitBreaker
 from cdc.delivery.context import Context, State
+from cdc.delivery.drift_check import DriftCheck
 from cdc.delivery.health import Health
 from cdc.delivery.lane import Lane
 from cdc.delivery.lane_hub import LaneHub
@@ -25,8 +26,9 @@ from cdc.delivery.verdict import KINDS
 from cdc.errors import StateError, first_of
 from cdc.messages import outbox, render_queue, unconfirmed, waiting
 from cdc.messages.dependencies import look_again
+from cdc.messages.verification import Expected
 from cdc.model import RANK, Urgency
-from cdc.protocols import Clock, LaterVerdicts, Sink
+from cdc.protocols import Clock, LaterVerdicts, Sink, SinkReader
 from cdc.settings.config import Settings
 from cdc.state.store import Store
 
@@ -46,7 +48,8 @@ class Delivery:
     """Sends what the outbox holds, by the rules of ARCHITECTURE.md ("Delivering").
 
     ``run`` is to be called once, in the event loop; everything else from the same loop. Raises StateError when the
-    state fails, and of the sink's only SetupError: the account is not set up for it.
+    state fails, and of the sink's only SetupError: the account is not set up for it. ``expected``: what the receiver
+    should hold, for ``verify.every_h``.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Delivery:
         observer: Observer | None = None,
         random: Random | None = None,
         leader_gate: LeaderGate | None = None,
+        expected: Expected | None = None,
     ) -> None:
         health = Health(account=AccountWait(verdict_s=max(TRY_FIRST_S, 3 * settings.sink.judge_poll_s)))
         hub, report = LaneHub(), Report(observer)
@@ -79,6 +83,9 @@ class Delivery:
         )
         self._lanes = [Lane(rank, self._context) for rank in sorted(set(RANK.values()))]
         self._poller = SyncErrorPoller(self._context, sink) if isinstance(sink, LaterVerdicts) else None
+        self._drift_check: DriftCheck | None = None
+        if settings.verify.every_h and expected is not None and isinstance(sink, SinkReader):
+            self._drift_check = DriftCheck(self._context, sink, expected, settings.verify.every_h)
         self._wait_cursor = ""
         self._released_ms = 0
         self._stopping = asyncio.Event()
@@ -114,6 +121,8 @@ class Delivery:
                 if await start_sink(self._context, self._stopping):
                     for lane in self._lanes:
                         tasks.create_task(lane.run(), name=f"lane-{lane.rank}")
+                    if self._drift_check is not None:
+                        side.append(tasks.create_task(self._drift_check.run(), name="drift-check"))
                 await self._stopping.wait()
                 for task in side:
                     task.cancel()
@@ -218,6 +227,7 @@ class Delivery:
             "in_flight": len(context.in_flight_set),
             "quota": {name: window.as_dict(now_s) for name, window in context.permits.windows.items()},
             **context.report.as_dict(),
+            **({"verify": self._drift_check.as_dict()} if self._drift_check is not None else {}),
         }
 
     async def until_empty(self) -> Literal["empty", "stuck"]:

@@ -41,7 +41,11 @@ class Windows:
     def __init__(self, families: Mapping[str, CallFamily], history_share: float, cap: int | None = None) -> None:
         """``cap``: calls per ten seconds of any family at most."""
         self._by_family = {
-            name: Window(family.per_10s if cap is None else min(cap, family.per_10s), history_share)
+            name: Window(
+                family.per_10s if cap is None else min(cap, family.per_10s),
+                history_share,
+                may_grow=family.may_grow and cap is None,
+            )
             for name, family in families.items()
         }
         self._no_quota = Window(None, history_share)

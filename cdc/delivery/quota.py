@@ -24,6 +24,9 @@ SPLIT_MOST: Final = 0.5
 LIVE_RESERVE: Final = 0.03
 """Part of the window that history leaves free: a live change then never waits for the window to move."""
 
+GROWS_TO: Final = 500
+"""Calls per ten seconds that a limit may grow to, whatever an answer says: twice what the largest accounts have."""
+
 
 class Traffic(IntEnum):
     """What a call is for."""
@@ -48,8 +51,10 @@ class Window:
     ``limit``: calls per ten seconds, as set and as the answers say; None: the family has no quota, and nothing waits.
     """
 
-    def __init__(self, max_calls: int | None, history_share: float) -> None:
+    def __init__(self, max_calls: int | None, history_share: float, *, may_grow: bool = False) -> None:
+        """``may_grow``: what the answers say may be more than ``max_calls``, up to ``GROWS_TO``."""
         self._configured = max_calls
+        self._most = GROWS_TO if may_grow else max_calls
         self._history_share = history_share
         self._calls: deque[Call] = deque()
         self._last_history_s = -math.inf
@@ -128,7 +133,7 @@ class Window:
             return
         interval_s = (quota.interval_ms or 10_000) / 1000
         scaled = max(1, int(quota.limit * INTERVAL_S / interval_s)) if interval_s <= INTERVAL_S else quota.limit
-        self.limit = min(self._configured, scaled)
+        self.limit = scaled if self._most is None else min(self._most, scaled)
         if quota.remaining is None or interval_s != INTERVAL_S:
             return
         foreign = (quota.limit - quota.remaining) - self.used(now_s)

@@ -20,6 +20,13 @@ MAX_NOTE: Final = 32_768
 """Characters of a note: the state file holds what a sink must remember, not what a sink has read."""
 
 
+def kept_notes(store: Store, sink: str) -> dict[str, str]:
+    """What the sink of this name kept, by the sink's own names: for commands."""
+    prefix = f"{sink}:"
+    notes = store.meta.sink_notes
+    return {name.removeprefix(prefix): text for name, text in notes.items() if name.startswith(prefix)}
+
+
 class StateNotes:
     """A sink's notes in the state file (``SinkNotes``)."""
 

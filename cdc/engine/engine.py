@@ -43,6 +43,7 @@ class Engine:
             folder, mapper, keys, clock, exclusive=exclusive, create=create, has_server=has_server
         )
         self.tables = parts.tables
+        self.mapper = parts.mapper
         self.store = parts.store
         self.rows = parts.rows
         self.positions = parts.positions

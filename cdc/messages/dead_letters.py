@@ -57,6 +57,12 @@ def _letter(row: Sequence[object]) -> DeadLetter:
     return DeadLetter(ObjectRef(Kind(kind), object_id), Action(action), changed_at, at_ms, reason, detail, position)  # type: ignore[arg-type]  # SQLite's cells have no types
 
 
+def newest(store: Store, limit: int) -> list[DeadLetter]:
+    """The newest dead letters, the newest first."""
+    rows = store.db.execute(f"SELECT {_COLUMNS} FROM dead_letter ORDER BY seq DESC LIMIT ?", (limit,))
+    return [_letter(row) for row in rows]
+
+
 def list_all(store: Store) -> list[DeadLetter]:
     """All of them, the oldest first."""
     return [_letter(row) for row in store.db.execute(f"SELECT {_COLUMNS} FROM dead_letter ORDER BY at_ms, seq")]

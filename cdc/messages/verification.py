@@ -103,15 +103,39 @@ class Expected:
     def _is_pending(self, ref: ObjectRef) -> bool:
         return any(has(self._store.db, table, ref) for table in ("outbox", "render_queue", "dead_letter"))
 
-    def extras(self, keys: Iterable[tuple[str, str]]) -> list[Comparison]:
-        """Of keys and record ids that the receiver listed: those of our namespace that no object of the shop has."""
+    def message_of(self, ref: ObjectRef) -> Message | None:
+        """The message of one object at rest; None for an object that is not at rest, or that the shop does not have."""
+        held = self._ledger.get(ref)
+        if held is None or held.accepted_at == 0 or held.accepted_delete or held.delete_on_wire:
+            return None
+        return self._message(ref)
+
+    def still_at_rest(self, messages: Sequence[Message], compared: Sequence[Comparison]) -> list[Comparison]:
+        """The verdicts without those of objects that changed while their records were read: the two do not belong
+        together, and the object's next message tells.
+        """
+        by_id = {message.external_id: message.changed_at for message in messages}
+        return [one for one in compared if self._is_at_rest(one.external_id, by_id.get(one.external_id, 0))]
+
+    def _is_at_rest(self, external_id: str, changed_at: int) -> bool:
+        ref = parse_external_id(external_id, self._namespace)
+        held = self._ledger.get(ref)
+        return held is not None and held.accepted_at == changed_at and not self._is_pending(ref)
+
+    def extras(self, keys: Iterable[tuple[str, str]], since_ms: int) -> list[Comparison]:
+        """Of keys and record ids that the receiver listed: those of our namespace that no object of the shop has.
+
+        ``since_ms``: when the listing began, epoch milliseconds. An object that was deleted since then may have been
+        listed just before.
+        """
         found = []
         for key, record_id in keys:
             ref = self._ref(key)
             if ref is None:
                 continue
             held = self._ledger.get(ref)
-            if (held is None or held.accepted_at == 0 or held.accepted_delete) and not self._is_pending(ref):
+            is_gone = held is None or held.accepted_at == 0 or (held.accepted_delete and held.answered_ms < since_ms)
+            if is_gone and not self._is_pending(ref):
                 found.append(Comparison(key, Drift.EXTRA, record_id=record_id))
         return found
 

@@ -17,6 +17,7 @@ from cdc.engine.engine import Engine
 from cdc.errors import ConfigError
 from cdc.kafka.connect import client_arguments, login_fault, refusal
 from cdc.kafka.record import KafkaRecord, Mark
+from cdc.model import ObjectType
 from cdc.output import Running
 from cdc.relay.local import prepare
 from cdc.relay.publisher import TROUBLES, Publisher
@@ -157,6 +158,10 @@ class RelayOutput:
     def status(self) -> Mapping[str, object]:
         """The publisher's."""
         return self._publisher.status()
+
+    def record_link(self, object_type: ObjectType, record_id: str) -> str:
+        """A topic has no records."""
+        return ""
 
     def member(self) -> Mapping[str, object]:
         """A relay is no member."""

@@ -29,6 +29,8 @@ from cdc.settings.section import SettingsSection, read_secret, require_one_word
 
 ENV_PREFIX = "MAGENTO_CDC__"
 DEFAULT_FILE = "magento-cdc.toml"
+FIRST_REQUESTS_PER_10S = 100
+"""What every account of HubSpot allows; its answers tell whether this one allows more."""
 
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -150,8 +152,11 @@ class SinkSettings(SettingsSection):
     max_delay_ms: Annotated[int, Field(ge=0)] = Field(
         200, description="how long a message may wait for others to share its request, milliseconds"
     )
-    max_requests_per_10s: Annotated[int, Field(ge=1)] = Field(
-        100, description="requests per 10 s at most; HubSpot's answers may lower it"
+    max_requests_per_10s: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        examples=[100],
+        description="requests per 10 s at most; HubSpot's answers may lower it. Default 100 at first, then as many as"
+        " the answers allow (bridge: 100)",
     )
     time_zone: str = Field(
         "",
@@ -170,6 +175,11 @@ class SinkSettings(SettingsSection):
         description="a request that got no answer may still arrive late. So the object is sent once more this long"
         " after it is next accepted, seconds",
     )
+
+    @property
+    def requests_per_10s(self) -> int:
+        """The upper bound, or what to begin with where none is set."""
+        return self.max_requests_per_10s or FIRST_REQUESTS_PER_10S
 
     @field_validator("base_url")
     @classmethod
@@ -257,6 +267,16 @@ class DeliverySettings(SettingsSection):
     max_dead_letters_per_hour: Annotated[int, Field(ge=1)] = Field(1000, description="over this, sending stops")
 
 
+class VerifySettings(SettingsSection):
+    """The look whether the receiver holds what the shop says."""
+
+    every_h: Annotated[float, Field(ge=0)] = Field(
+        0.0,
+        description="how often the daemon reads a sample of its records back and compares them, hours; 0: never. Each"
+        " sample goes on where the one before ended",
+    )
+
+
 class ShutdownSettings(SettingsSection):
     """How the daemon ends."""
 
@@ -279,6 +299,7 @@ class Settings(BaseSettings):
     history: HistorySettings = HistorySettings()
     apply: ApplySettings = ApplySettings()
     delivery: DeliverySettings = DeliverySettings()
+    verify: VerifySettings = VerifySettings()
     shutdown: ShutdownSettings = ShutdownSettings()
 
     @classmethod

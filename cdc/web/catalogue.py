@@ -58,6 +58,7 @@ Gauge = Literal[
     "relay_waiting_pieces",
     "position_file",
     "position_offset",
+    "drift_objects",
     "state_bytes",
     "state_wal_bytes",
     "state_free_bytes",
@@ -150,6 +151,11 @@ GAUGES: Final[Mapping[Gauge, Meaning]] = {
     "relay_waiting_bytes": Meaning("Relay: applied and not yet in Kafka, in bytes of records."),
     "relay_waiting_pieces": Meaning("Relay: applied and not yet in Kafka, in pieces of source transactions."),
     "position_file": Meaning("Number of the log file that is applied up to position_offset."),
+    "drift_objects": Meaning(
+        "Objects of the newest sample that verify.every_h read back, by what was found: equal, missing, differing,"
+        " link_missing, merged or extra. No series before the first sample.",
+        ("class",),
+    ),
     "position_offset": Meaning("Offset in the log file of position_file."),
     "state_bytes": Meaning("Size of the state file."),
     "state_wal_bytes": Meaning("Size of the state file's write-ahead log."),

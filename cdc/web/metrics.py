@@ -13,7 +13,7 @@ from typing import Final
 
 import prometheus_client as prometheus
 
-from cdc.model import Latency, ObjectType
+from cdc.model import Drift, Latency, ObjectType
 from cdc.web import catalogue
 
 prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, which nobody reads
@@ -178,6 +178,7 @@ class Metrics:
             hours = _number(source, ("retention_left_h",))
             self._set("retention_left_seconds", math.inf if hours is None else hours * 3600)
         self._quota(status)
+        self._drifts(status)
         self._position(str(status.get("position") or ""))
         outbox = status.get("outbox")
         if isinstance(outbox, Mapping):
@@ -191,6 +192,14 @@ class Metrics:
             limit, left = _number(said, ("daily_limit",)), _number(said, ("daily_remaining",))
             self._set("daily_quota_limit", math.nan if limit is None else limit, str(family))
             self._set("daily_quota_left", math.nan if left is None else left, str(family))
+
+    def _drifts(self, status: Mapping[str, object]) -> None:
+        """Counts by class of the newest sample; a daemon that has compared nothing yet says nothing."""
+        tree: object = status
+        for key in ("delivery", "verify", "counts"):
+            tree = tree.get(key) if isinstance(tree, Mapping) else None
+        for drift in Drift if isinstance(tree, Mapping) and tree else ():
+            self._set("drift_objects", _number(tree, (drift.value,)) or 0, drift.value)
 
     def _position(self, text: str) -> None:
         """``binlog.000123:4567``; other positions (none yet) have no number."""

@@ -24,7 +24,7 @@ from cdc.model import (
     SyncErrorPage,
     SyncStatus,
 )
-from cdc.protocols import CallFamily, EmailChange, Requests, SinkTraits
+from cdc.protocols import NO_NOTES, CallFamily, EmailChange, Requests, SinkTraits
 from cdc.settings.config import SinkSettings
 from cdc.settings.mapping import CustomProperties
 from sinks.bridge import error_pages
@@ -48,7 +48,7 @@ def traits_of(settings: SinkSettings, custom: CustomProperties) -> SinkTraits:
         max_batch=min(MAX_BATCH, settings.max_batch),
         # what clients met: a line without its product fails, so it has to wait for the product
         optional_references={ObjectType.DEAL: frozenset({ObjectType.CONTACT})},
-        families={FAMILY: CallFamily(settings.max_requests_per_10s)},
+        families={FAMILY: CallFamily(settings.requests_per_10s)},
         email_change=EmailChange.LEAVE_OUT if settings.on_email_change == "leave_out" else EmailChange.SEND,
         email_property=source_of(ObjectType.CONTACT, "email", custom),
         advice=ADVICE,
@@ -152,7 +152,7 @@ class BridgeSink:
             raise
         return self._form.status(content) if isinstance(content, Mapping) else None
 
-    async def check(self, requests: Requests) -> Sequence[CheckResult]:
+    async def check(self, requests: Requests, notes: Mapping[str, str] = NO_NOTES) -> Sequence[CheckResult]:
         """Reachable and key good; installed and switched on; settings as ours. Raises nothing."""
         try:
             await self._errors(requests, 0, limit=1)

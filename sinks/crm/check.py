@@ -11,6 +11,7 @@ from cdc.settings.crm import CrmSettings
 from sinks.crm import pipelines
 from sinks.crm.account import PUSH, Account, AccountDetails, Facts, HeldProperty, key_fault
 from sinks.crm.api import Api
+from sinks.crm.memory import MERGED
 from sinks.crm.paths import SEGMENT
 from sinks.crm.properties import PropertyTable
 
@@ -46,6 +47,19 @@ async def check(
     findings += await _records(api, requests, table, Facts(details, held))
     findings += await _limits(api, requests)
     return findings
+
+
+def kept_findings(shared: Mapping[str, str], conflicts: Mapping[str, str]) -> Iterator[CheckResult]:
+    """What the daemon met and could not settle by itself. Keys and record ids only, no address."""
+    if conflicts:
+        named = _listed([f"{key} (record {record_id})" for key, record_id in sorted(conflicts.items())])
+        text = f"{len(conflicts)} object(s) go without their address or SKU, as another record has it: {named}"
+        fix = "merge the records in HubSpot or change one of them; or set crm.on_email_conflict"
+        yield CheckResult("sink conflicts", True, text, fix=fix, warning=True)
+    merged = sorted(key for key, how in shared.items() if how == MERGED)
+    if merged:
+        text = f"{len(merged)} contact(s) share a record, as people merged them: {_listed(merged)}"
+        yield CheckResult("sink merged contacts", True, text)
 
 
 async def _asked(question: Awaitable[Any], name: str, findings: list[CheckResult]) -> Any:

@@ -26,6 +26,9 @@ from sinks.crm.work import Work
 READ_LINKS: Final = 1000
 """Records whose associations one call reads."""
 
+MERGED_IDS: Final = ("hs_merged_object_ids", "hs_calculated_merged_vids")
+"""Properties that list the records which were merged into a record."""
+
 KEYS_PAGE: Final = 100
 """Records of a page when all of a type are listed."""
 
@@ -41,7 +44,8 @@ async def compare(tools: Tools, kind: ObjectType, messages: Sequence[Message]) -
     records = {record.properties.get(tools.table.key, ""): record for record in found}
     absent = [work for work in works if work.key not in records]
     shared = await lookup.by_value(absent) if absent else {}
-    links = await _links(tools, kind, [(records[work.key].id, work) for work in works if work.key in records])
+    pairs = [(records[work.key].id, work) for work in works if work.key in records]
+    links = await _with_merged(tools, kind, pairs, await _links(tools, kind, pairs))
     return [_verdict(tools, work, records.get(work.key), shared.get(work.key), links) for work in works]
 
 
@@ -139,6 +143,31 @@ async def _links(tools: Tools, kind: ObjectType, pairs: Sequence[tuple[str, Work
             if isinstance(item, Mapping):
                 found |= _ends(item)
     return found
+
+
+async def _with_merged(
+    tools: Tools, kind: ObjectType, pairs: Sequence[tuple[str, Work]], links: Mapping[str, frozenset[str]]
+) -> Mapping[str, frozenset[str]]:
+    """The links, with the records that were merged into linked ones: a link to the merged record is a link to both.
+
+    The state keeps the id of a record until the next write of its object, so after a merge by people it may name one
+    that is part of another record.
+    """
+    other = bodies.ASSOCIATED.get(kind)
+    lacking = [record_id for record_id, work in pairs if not needed_ids(work) <= links.get(record_id, frozenset())]
+    linked = {end for record_id in lacking for end in links.get(record_id, ())}
+    if other is None or not linked:
+        return links
+    records = await tools.batches.read(other, sorted(linked), MERGED_IDS)
+    parts = {record.id: frozenset(_merged_into(record)) for record in records}
+    return {start: ends.union(*(parts.get(end, frozenset()) for end in ends)) for start, ends in links.items()}
+
+
+def _merged_into(record: Record) -> Iterator[str]:
+    """The ids of records that were merged into this one: ``1;2``, and of older merges ``1:<time>;2:<time>``."""
+    for name in MERGED_IDS:
+        for text in record.properties.get(name, "").split(";"):
+            yield record_id_of(text.partition(":")[0].strip())
 
 
 def _ends(item: Mapping[str, Any]) -> dict[str, frozenset[str]]:

@@ -14,18 +14,18 @@ import orjson
 
 from cdc.errors import ConfigError, SetupError, SinkError
 from cdc.model import Action, Adoption, Answer, CheckResult, Comparison, Message, ObjectType, Outcome
-from cdc.protocols import CallFamily, EmailChange, Requests, SinkNotes, SinkTraits
+from cdc.protocols import NO_NOTES, CallFamily, EmailChange, Requests, SinkNotes, SinkTraits
 from cdc.settings.config import Settings
 from sinks.crm.account import Account
 from sinks.crm.adopt import adopt
 from sinks.crm.api import ASSOCIATIONS, OBJECTS, SEARCH, SEARCHES_PER_10S, Api
 from sinks.crm.batches import MAX_INPUTS, Batches
-from sinks.crm.check import check
+from sinks.crm.check import check, kept_findings
 from sinks.crm.compare import compare, keys
 from sinks.crm.deletes import delete
 from sinks.crm.links import link
 from sinks.crm.memory import Memory
-from sinks.crm.paths import SEGMENT, Paths
+from sinks.crm.paths import SEGMENT, Paths, record_link
 from sinks.crm.properties import PropertyTable
 from sinks.crm.push import Push
 from sinks.crm.tools import Tools
@@ -71,6 +71,7 @@ class CrmSink:
         self.account = Account(self.api, pipeline=settings.crm.pipeline)
         self.memory = Memory()
         self._notes: SinkNotes | None = None
+        self._portal = ""
         self.traits = traits_of(settings)
 
     async def start(self, requests: Requests, notes: SinkNotes) -> None:
@@ -86,7 +87,7 @@ class CrmSink:
             )
         await self.account.require_key(requests, facts, self.table.key)
         await notes.put(ACCOUNT_NOTE, portal)
-        self._notes = notes
+        self._notes, self._portal = notes, portal
         self.memory.shared, self.memory.conflicts = read_note(await notes.get(CONTACTS_NOTE))
 
     async def send(self, messages: Sequence[Message], requests: Requests) -> Answer:
@@ -103,9 +104,10 @@ class CrmSink:
             await self._notes.put(CONTACTS_NOTE, text)
         return Answer(tuple(work.receipt() for work in works))
 
-    async def check(self, requests: Requests) -> Sequence[CheckResult]:
+    async def check(self, requests: Requests, notes: Mapping[str, str] = NO_NOTES) -> Sequence[CheckResult]:
         """See ``SinkSetup``."""
-        return await check(self.api, self.account, requests, self.table, self._settings)
+        findings = await check(self.api, self.account, requests, self.table, self._settings)
+        return [*findings, *kept_findings(*read_note(notes.get(CONTACTS_NOTE, "")))]
 
     async def push_mapping(self, requests: Requests, *, dry_run: bool) -> Sequence[str]:
         """See ``SinkSetup``."""
@@ -125,6 +127,10 @@ class CrmSink:
     ) -> tuple[Sequence[tuple[str, str]], str]:
         """See ``SinkReader``."""
         return await keys(await self._tools(requests), object_type, after)
+
+    def record_link(self, object_type: ObjectType, record_id: str) -> str:
+        """See ``SinkReader``."""
+        return record_link(object_type, record_id, self._portal)
 
     async def adopt(
         self,
@@ -151,7 +157,7 @@ class CrmSink:
 
 def traits_of(settings: Settings) -> SinkTraits:
     """What delivery has to know of this sink. Needs no token, so that commands which send nothing work without it."""
-    per_10s = settings.sink.max_requests_per_10s
+    per_10s, is_open = settings.sink.requests_per_10s, settings.sink.max_requests_per_10s is None
     return SinkTraits(
         name="crm",
         object_types=frozenset(SEGMENT),
@@ -161,8 +167,8 @@ def traits_of(settings: Settings) -> SinkTraits:
             ObjectType.LINE_ITEM: frozenset({ObjectType.PRODUCT}),
         },
         families={
-            OBJECTS: CallFamily(per_10s),
-            ASSOCIATIONS: CallFamily(per_10s),
+            OBJECTS: CallFamily(per_10s, may_grow=is_open),
+            ASSOCIATIONS: CallFamily(per_10s, may_grow=is_open),
             SEARCH: CallFamily(min(per_10s, SEARCHES_PER_10S)),
         },
         email_change=EmailChange.IN_PLACE,

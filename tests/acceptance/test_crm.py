@@ -137,6 +137,46 @@ def test_a_day_arrives_and_verify_finds_and_mends_what_people_did(tmp_path: Path
     sandbox.assert_rules_kept()
 
 
+def test_a_daemon_reads_a_sample_back_and_commands_name_the_record(tmp_path: Path, sandbox: SandboxThread) -> None:
+    """verify.every_h: metric, status and log tell the drift; trace asks HubSpot; each shows the record's page."""
+    settings = toml(sandbox) + "[verify]\nevery_h = 0.0005\n"
+    with Daemon(tmp_path, settings) as daemon:
+        assert command("mapping", "push", cwd=tmp_path).returncode == 0
+        daemon.start()
+        wait_until(lambda: len(records(sandbox, LINE_ITEM)) >= 20, 60, "the shop's day is there")
+        wait_until(lambda: is_at_rest(daemon), 60, "nothing is pending")
+        product = next(iter(records(sandbox, PRODUCT).values()))
+        in_sandbox(sandbox, lambda: sandbox.crm.people.edit(PRODUCT, product.id, {"name": "By hand"}))
+        metric = 'magento_cdc_drift_objects{class="differing"} 1.0'
+        wait_until(lambda: metric in daemon.page("/metrics"), 30, "the metric tells the drift")
+        link = f"https://app.hubspot.com/contacts/1/record/0-7/{product.id}"
+        key = product.properties["magento_key"]
+        told = daemon.ask("/status")["delivery"]["verify"]
+        assert told["drifts"] == [{"object": key, "class": "differing", "record": link}]
+        assert any(line["event"] == "drift_found" and line["objects"] == [key] for line in daemon.lines())
+
+        number = key.rpartition("-")[2]
+        [shown] = json.loads(command("trace", "product", number, "--json", cwd=tmp_path).stdout)
+        assert shown["record"] == {"record_id": product.id, "record_link": link}
+        assert shown["sink"] == {"name": "crm", "says": "differing", "record_id": product.id, "differing": "name"}
+        assert command("verify", "--objects", "products", "--repair", cwd=tmp_path).returncode == 1
+        wait_until(lambda: command("verify", "--objects", "products", cwd=tmp_path).returncode == 0, 30, "it is mended")
+        assert daemon.stop() == 0
+    sandbox.assert_rules_kept()
+
+
+def test_contacts_that_people_merged_are_no_difference(tmp_path: Path, sandbox: SandboxThread) -> None:
+    """verify tells the merged contact and exits 0, before and after a repair."""
+    with Daemon(tmp_path, toml(sandbox), "--until-end") as daemon:
+        assert command("mapping", "push", cwd=tmp_path).returncode == 0
+        assert daemon.start().wait() == 0
+        first, second = list(records(sandbox, CONTACT).values())[:2]
+        in_sandbox(sandbox, lambda: sandbox.crm.people.merge(CONTACT, first.id, second.id))
+        code, counts, drifts = verified(tmp_path)
+        assert (code, counts["merged"]) == (0, 1), drifts
+        assert command("verify", "--all", "--repair", cwd=tmp_path).returncode == 0
+
+
 def test_a_killed_daemon_makes_no_second_record(tmp_path: Path, sandbox: SandboxThread) -> None:
     """kill -9 in the middle, again and again, then a lost state folder: one record per object all the same."""
     with Daemon(tmp_path, toml(sandbox)) as daemon:

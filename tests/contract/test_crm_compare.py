@@ -73,6 +73,17 @@ async def test_merged_contacts_are_told(crm: Bench) -> None:
     assert [one.drift for one in found] == [Drift.EQUAL, Drift.MERGED]
 
 
+async def test_a_link_to_the_record_that_a_contact_was_merged_into_is_no_missing_link(crm: Bench) -> None:
+    """HubSpot moves the deals to the merged record; the state still names the record that is part of it now."""
+    first, second = await crm.accept(contact(1), contact(2))
+    sent = deal(1, ref(second, CONTACT))
+    [receipt] = await crm.accept(sent)
+    crm.crm.people.merge(CONTACT, first.record_id, second.record_id)
+    assert [one.drift for one in await compare(crm, sent)] == [Drift.EQUAL]
+    crm.crm.people.unlink(DEAL, receipt.record_id, CONTACT, first.record_id)
+    assert [one.drift for one in await compare(crm, sent)] == [Drift.LINK_MISSING]
+
+
 async def test_an_address_that_another_record_has_is_no_drift(crm: Bench) -> None:
     """on_email_conflict = keep leaves the old address for good: magento_email shows the new one."""
     crm.crm.people.create(CONTACT, {"email": "taken@example.com"})

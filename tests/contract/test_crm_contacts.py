@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -102,6 +103,11 @@ async def test_keep_leaves_the_old_address(crm: Bench, form: str) -> None:
     assert (held["email"], held["magento_email"], held["city"]) == ("old@example.com", "taken@example.com", "Brno")
     assert crm.sink.memory.counts["contact_email_conflict"] == 1
     assert changed.reason == "contact_email_conflict"  # type: ignore[attr-defined]
+    kept = {"contacts": json.dumps([crm.sink.memory.shared, crm.sink.memory.conflicts])}
+    [told] = [one for one in await crm.sink.check(crm.requests, kept) if one.name == "sink conflicts"]
+    assert told.warning
+    assert "magento-customer-1 (record " in told.text
+    assert "@" not in told.text
 
 
 async def test_move_goes_to_the_record_that_has_the_address() -> None:

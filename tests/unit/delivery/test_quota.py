@@ -42,6 +42,15 @@ def test_the_limit_is_the_lower_of_ours_and_the_accounts() -> None:
     assert window.limit == 100
 
 
+def test_a_limit_that_nobody_set_grows_to_the_accounts() -> None:
+    """Only where no upper bound is set, and never beyond what any account has, whatever an answer says."""
+    open_end = Window(100, 0.1, may_grow=True)
+    assert open_end.limit == 100
+    for told, limit in ((190, 190), (110, 110), (1_000_000, 500), (0, 500), (None, 500)):
+        open_end.learn(Quota(limit=told, interval_ms=10_000), 0.0)
+        assert open_end.limit == limit
+
+
 def test_what_others_use_of_the_account_counts() -> None:
     """Of a limit of 100 with 10 remaining, 90 are in use, whoever sent them."""
     window = Window(100, 0.1)

@@ -291,7 +291,7 @@ store_id = "default"
 path = "-"
 max_batch = 200
 max_delay_ms = 200
-max_requests_per_10s = 100
+
 timeout_s = 30
 [state]
 dir = "./state"
