@@ -234,8 +234,8 @@ class Daemon:
             return False
         if end is None:
             return self.source.is_finished
-        places = self._state.engine.positions
-        return places.current() >= places.lsn(end)
+        positions = self._state.engine.positions
+        return positions.current() >= positions.lsn(end)
 
     async def _refresh(self) -> None:
         """Keep what the web pages show up to date; stop the daemon never."""

@@ -86,11 +86,11 @@ class PositionLostError(CdcError):
 
 
 class SourceStoppedError(CdcError):
-    """The log holds something that must not be skipped. ``place`` is ``file:offset`` of the event."""
+    """The log holds something that must not be skipped. ``position`` is ``file:offset`` of the event."""
 
-    def __init__(self, message: str, *, place: str = "", hint: str = "") -> None:
-        super().__init__(f"{message} at {place}" if place else message, hint=hint)
-        self.place = place
+    def __init__(self, message: str, *, position: str = "", hint: str = "") -> None:
+        super().__init__(f"{message} at {position}" if position else message, hint=hint)
+        self.position = position
 
 
 class LogFormatError(SourceStoppedError):

@@ -50,10 +50,10 @@ LSN_FILE_BITS: Final = 63 - LSN_OFFSET_BITS  # 33 million files over all epochs,
 class Position:
     """A resume point: the next transaction to read. Immutable.
 
-    ``file`` and ``offset`` (bytes) name a place in one server's log. ``gtid`` is the executed set up to that
-    place in the server's own notation ("" where the server has none). ``server`` is the server's identity
+    ``file`` and ``offset`` (bytes) name a position in one server's log. ``gtid`` is the executed set up to that
+    position in the server's own notation ("" where the server has none). ``server`` is the server's identity
     (MySQL's server_uuid, MariaDB's server_id as text). ``born`` is when the file was begun, epoch seconds (0: not
-    known yet): after a RESET another file has its name. It says nothing of the place, so it is not compared.
+    known yet): after a RESET another file has its name. It says nothing of the position, so it is not compared.
     """
 
     file: str
@@ -77,19 +77,19 @@ class StartKind(StrEnum):
     IMPORT = "import"
     EARLIEST = "earliest"
     LATEST = "latest"
-    PLACE = "place"  # file and offset
+    FILE_OFFSET = "file and offset"
     GTID = "gtid"
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where to begin: a keyword, a place, or a GTID set (then ``position.gtid`` holds it)."""
+    """Where to begin: a keyword, a position, or a GTID set (then ``position.gtid`` holds it)."""
 
     kind: StartKind
     position: Position | None = None
 
     def __str__(self) -> str:
-        if self.kind is StartKind.PLACE:
+        if self.kind is StartKind.FILE_OFFSET:
             return str(self.position)
         if self.kind is StartKind.GTID:
             assert self.position is not None
@@ -115,7 +115,7 @@ def parse_start(text: str, *, allow_import: bool = True) -> Start:
         return Start(StartKind.GTID, Position("", 0, gtid=text.removeprefix("gtid:").replace("\n", "")))
     match = _PLACE.match(text)
     if match:
-        return Start(StartKind.PLACE, Position(match["file"], int(match["offset"])))
+        return Start(StartKind.FILE_OFFSET, Position(match["file"], int(match["offset"])))
     forms = "binlog.000123:4567, gtid:<set>, " + ", ".join(keywords)
     raise ValueError(f"{text!r} is not a position; write one of: {forms}")
 
@@ -238,10 +238,10 @@ class StaleTable(NamedTuple):
 
 
 class TableSchema(NamedTuple):
-    """A table's columns from one place in the log on, as ``cdc.binlog.schema.history`` writes them.
+    """A table's columns from one position in the log on, as ``cdc.binlog.schema.history`` writes them.
 
     ``name`` is with the store's prefix, ``table`` the mapped one or "". ``columns`` is "" where they are not known.
-    ``until``: they were read from the server, and are assumed until the log has passed this place. ``lost``: mapped
+    ``until``: they were read from the server, and are assumed until the log has passed this position. ``lost``: mapped
     columns that the table should have and does not. ``change``: the kind of statement that made it so (``ALTER
     TABLE``), "" where none was read; ``other``: the name it was renamed from, or to if it is gone under its own.
     """
@@ -273,7 +273,7 @@ class BadRecord(NamedTuple):
 class ReportedPosition(NamedTuple):
     """Where a record of another tool's topic says that the source's log has its row.
 
-    ``partition``: ``topic/partition`` of the record. ``position``: the place in the log of the server that the tool
+    ``partition``: ``topic/partition`` of the record. ``position``: the position in the log of the server that the tool
     reads, with the transaction's own GTID and the server that the event began on; None where the record tells none.
     ``at_ms``: commit time in epoch milliseconds, 0 if unknown. ``is_snapshot``: ``position`` is where a snapshot was
     taken. ``written_ms``: when the record was written to its topic. What is newer than what: ``cdc.kafka.row_order``.
@@ -289,11 +289,11 @@ class ReportedPosition(NamedTuple):
 class Feed(NamedTuple):
     """What goes with a transaction that came over Kafka, beside its changes.
 
-    ``rows_at``: the source's place of its rows, where they do not arrive in the source's order: newest by place wins.
-    ``offsets``: per ``topic/partition`` where to read on, to be kept in the same local commit; None: as they were.
-    ``topics``: what each topic told so far that later records of it need; None: as it was.
-    ``bad``: records set aside. ``is_loaded``: everything that the topics held at the start is applied with this one.
-    ``is_whole``: whether the relay says that all so far is the whole store; None: as it was.
+    ``rows_at``: the source's position of its rows, where they do not arrive in the source's order: newest by position
+    wins. ``offsets``: per ``topic/partition`` where to read on, to be kept in the same local commit; None: as they
+    were. ``topics``: what each topic told so far that later records of it need; None: as it was. ``bad``: records set
+    aside. ``is_loaded``: everything that the topics held at the start is applied with this one. ``is_whole``: whether
+    the relay says that all so far is the whole store; None: as it was.
     """
 
     rows_at: ReportedPosition | None = None
@@ -311,10 +311,10 @@ class Transaction:
     ``end`` is the resume point after it; ``commit_ms`` is the commit time in epoch milliseconds (0 if unknown);
     ``size`` about what it takes in memory, in bytes, for bounding queues. ``stale``: mapped tables whose rows may
     have changed here without row events. ``xa``: with PREPARE the changes have not happened yet; with COMMIT those of
-    its PREPARE happen here. ``is_new_log``: what lies between the transaction before and this one is lost, and places
-    of the two cannot be compared. ``schemas``: what became known here of tables' columns. ``keys_of``: mapped tables
-    whose foreign keys may be others from here on. ``foreign_keys``: then all keys, as the server has them. ``read_ms``:
-    when it was read, epoch milliseconds (0 if unknown).
+    its PREPARE happen here. ``is_new_log``: what lies between the transaction before and this one is lost, and
+    positions of the two cannot be compared. ``schemas``: what became known here of tables' columns. ``keys_of``: mapped
+    tables whose foreign keys may be others from here on. ``foreign_keys``: then all keys, as the server has them.
+    ``read_ms``: when it was read, epoch milliseconds (0 if unknown).
     """
 
     changes: Sequence[Change]

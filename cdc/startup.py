@@ -1,7 +1,7 @@
 """Opens what a command needs and decides where to begin. Wiring only; daemon.py runs it.
 
 An empty state begins as ``source.start`` says; one with a position goes on there; ``--start`` replays from an earlier
-place of the same log.
+position of the same log.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _open_files(settings: Settings, start: Start | None, clock: Clock, output: O
             engine.moves.rewind(start.position)
             first = start
         else:
-            first = Start(StartKind.PLACE, engine.positions.position)
+            first = Start(StartKind.FILE_OFFSET, engine.positions.position)
         if engine.stale_tables.reopen():
             raise SetupError(
                 f"the mapping asks for columns that state folder {settings.state.dir} does not hold",
@@ -157,7 +157,7 @@ def _open_binlog(
                 except PositionLostError as lost:
                     if not _may_repair(settings, start, engine):
                         raise
-                    position, _ = _place_of_repair(settings, engine.tables, source, lost)
+                    position, _ = _position_of_repair(settings, engine.tables, source, lost)
                     engine.moves.begin_anew(position, _all_stale(engine, lost))
                 engine.stale_tables.keep_schemas(source.know(engine.stale_tables.schemas_at(position)), position)
                 _follow_keys(engine, position)
@@ -218,7 +218,7 @@ def _read(
         except PositionLostError as lost:
             if not _may_repair(settings, None, engine):
                 raise
-            position, told = _place_of_repair(settings, engine.tables, source, lost, stop)
+            position, told = _position_of_repair(settings, engine.tables, source, lost, stop)
             stale = _all_stale(engine, lost)
             yield Transaction((), position, 0, stale=stale, is_new_log=True, schemas=told)
 
@@ -232,14 +232,14 @@ def _all_stale(engine: Engine, lost: PositionLostError) -> tuple[StaleTable, ...
     return tuple(StaleTable(spec.name, f"the position was lost: {lost.message}") for spec in engine.tables)
 
 
-def _place_of_repair(
+def _position_of_repair(
     settings: Settings,
     tables: Sequence[TableSpec],
     source: BinlogSource,
     lost: PositionLostError,
     stop: threading.Event | None = None,
 ) -> tuple[Position, tuple[TableSchema, ...]]:
-    """Where to go on, a place that every read from now on contains, and the tables' columns.
+    """Where to go on, a position that every read from now on contains, and the tables' columns.
 
     With ``stop``, waits for the server.
     """
@@ -247,7 +247,7 @@ def _place_of_repair(
     while True:
         try:
             with contextlib.closing(row_loader(settings, tables, source.identity())) as loader:
-                position = source.resolve(Start(StartKind.PLACE, loader.safe_point()))
+                position = source.resolve(Start(StartKind.FILE_OFFSET, loader.safe_point()))
             return position, tuple(source.know(()))
         except SourceDisconnectedError as error:
             if stop is None or stop.is_set():
@@ -275,7 +275,7 @@ def _decide(
         first = start or parse_start(settings.source.start)
         is_import = first.kind is StartKind.IMPORT
         if is_import:
-            position = source.resolve(Start(StartKind.PLACE, loader.safe_point()))
+            position = source.resolve(Start(StartKind.FILE_OFFSET, loader.safe_point()))
             engine.moves.begin(position, Phase.LOADING_REFERENCES, covered=loader.position())
             loader.close()
         else:
@@ -304,8 +304,10 @@ def _decide(
 
 
 def is_gone(held: Position, source: BinlogSource) -> bool:
-    """Whether the server's log no longer holds the place: then places before and after cannot be compared with it."""
-    asked = Start(StartKind.GTID if held.gtid and source.identity().gtid_enabled else StartKind.PLACE, held)
+    """Whether the server's log no longer holds the position: then positions before and after cannot be compared with
+    it.
+    """
+    asked = Start(StartKind.GTID if held.gtid and source.identity().gtid_enabled else StartKind.FILE_OFFSET, held)
     try:
         source.resolve(asked)
     except (PositionLostError, SetupError):

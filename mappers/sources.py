@@ -24,7 +24,7 @@ class Source(NamedTuple):
     object_type: ObjectType
     name: str
     type: PropertyType
-    place: str
+    origin: str
     options: tuple[str, ...] = ()
 
     @property
@@ -37,32 +37,34 @@ def sources(plan: Plan) -> list[Source]:
     """Every property that may be sent: the default ones, then the merchant's own; a name of theirs wins."""
     found: dict[tuple[ObjectType, str], Source] = {}
     for kind, descriptor in DESCRIPTORS.items():
-        for name, (of_type, place, options) in descriptor.properties.items():
+        for name, (of_type, origin, options) in descriptor.properties.items():
             key = OBJECT_TYPE[kind], name
-            found.setdefault(key, Source(*key, of_type, _paid(place, plan), options))
+            found.setdefault(key, Source(*key, of_type, _paid(origin, plan), options))
     for source in _own(plan):
         found[source.object_type, source.name] = source
     for form in plan.settings.contact_forms:
         for name, made in form.properties.items():
             key = ObjectType.CONTACT, name
-            place = _place(form.table, made)
+            origin = _origin(form.table, made)
             held = found.get(key)
-            found[key] = held._replace(place=f"{held.place}, else {place}") if held else Source(*key, made.type, place)
+            found[key] = (
+                held._replace(origin=f"{held.origin}, else {origin}") if held else Source(*key, made.type, origin)
+            )
     return list(found.values())
 
 
 def _own(plan: Plan) -> Iterator[Source]:
     for object_type, table, properties in plan.settings.sources():
         for name, made in properties.items():
-            yield Source(object_type, name, made.type or PropertyType.TEXT, _place(table, made))
+            yield Source(object_type, name, made.type or PropertyType.TEXT, _origin(table, made))
 
 
-def _place(table: str, made: ColumnProperty | AttributeProperty) -> str:
+def _origin(table: str, made: ColumnProperty | AttributeProperty) -> str:
     if isinstance(made, AttributeProperty):
         return f"{table}: {made.code}"
-    place = f"{table}.{made.column}{f' {made.json_path}' if made.json_path else ''}"
-    return f"{place}, label in {made.lookup.table}.{made.lookup.key}" if made.lookup else place
+    origin = f"{table}.{made.column}{f' {made.json_path}' if made.json_path else ''}"
+    return f"{origin}, label in {made.lookup.table}.{made.lookup.key}" if made.lookup else origin
 
 
-def _paid(place: str, plan: Plan) -> str:
-    return re.sub(r"\{(\w+)\}", lambda column: plan.paid(column[1]), place)
+def _paid(origin: str, plan: Plan) -> str:
+    return re.sub(r"\{(\w+)\}", lambda column: plan.paid(column[1]), origin)

@@ -130,17 +130,17 @@ class Assembly:
 
     def save(self, name: str) -> None:
         """SAVEPOINT."""
-        self._savepoints = [(held, place) for held, place in self._savepoints if held != name]
+        self._savepoints = [(held, kept) for held, kept in self._savepoints if held != name]
         self._savepoints.append((name, self._elsewhere() + len(self.changes)))
 
     def roll_back_to(self, name: str) -> None:
         """ROLLBACK TO: the changes since then did not happen. ValueError for a savepoint that is not set."""
-        for at, (held, place) in enumerate(self._savepoints):
+        for at, (held, kept) in enumerate(self._savepoints):
             if held == name:
                 elsewhere = self._elsewhere()
-                if self._spilled is not None and place < elsewhere:
-                    self._spilled.cut(place)
-                del self.changes[max(0, place - elsewhere) :]
+                if self._spilled is not None and kept < elsewhere:
+                    self._spilled.cut(kept)
+                del self.changes[max(0, kept - elsewhere) :]
                 del self._savepoints[at + 1 :]
                 return
         raise ValueError("a ROLLBACK TO a savepoint that was not set")

@@ -29,7 +29,7 @@ from cdc.binlog.events import (
 )
 from cdc.binlog.framing import LONG_PACKET, PACKET_HEADER_BYTES, check_length, packet_at
 from cdc.binlog.handlers import Handler, Handlers, event_name
-from cdc.binlog.place import Place
+from cdc.binlog.reading_position import ReadingPosition
 from cdc.binlog.schema.columns import SchemaLookup
 from cdc.binlog.schema.tables import MappedTables
 from cdc.errors import CdcError, LogFormatError, SourceStoppedError
@@ -88,14 +88,14 @@ class LogDecoder:
         room: Room | None = None,
     ) -> None:
         try:
-            self._place = Place(start)
+            self._position = ReadingPosition(start)
         except ValueError as error:
             raise LogFormatError(f"the position's GTID set cannot be read: {error}") from error
         self._assembly = Assembly(room)
         mapped = MappedTables(
             tables, database=database, prefix=prefix, schemas=schemas, known=known, case_sensitive=case_sensitive
         )
-        self._handlers = Handlers(mapped, self._place, self._assembly, repair_statements=repair_statements)
+        self._handlers = Handlers(mapped, self._position, self._assembly, repair_statements=repair_statements)
         self._table = self._handlers.table()
         self._verify = verify_checksum
         self._commit_ms = 0
@@ -104,7 +104,7 @@ class LogDecoder:
     @property
     def position(self) -> Position:
         """The resume point after the last completed transaction or mark."""
-        return self._place.resume
+        return self._position.resume
 
     @property
     def counters(self) -> dict[str, int]:
@@ -124,7 +124,7 @@ class LogDecoder:
 
     def feed(self, event: memoryview) -> Transaction | None:
         """Take one whole event. Returns the transaction it completes, or a mark: one without changes that moves the
-        resume point. Raises LogFormatError or UnsupportedEventError, both with the place.
+        resume point. Raises LogFormatError or UnsupportedEventError, both with the position.
         """
         self._handlers.exact = False
         head = self._head(event, 0, len(event))
@@ -147,12 +147,12 @@ class LogDecoder:
 
     def begin_file(self, name: str, offset: int) -> None:
         """The bytes that ``feed_file`` gets next are those of this file, from this offset on."""
-        self._place.move(name, offset)
+        self._position.move(name, offset)
 
     @property
     def reading(self) -> str:
         """``file:offset`` of the event to be fed next."""
-        return str(self._place)
+        return str(self._position)
 
     def read_format(self, event: memoryview) -> None:
         """Take a file's FORMAT_DESCRIPTION without moving: before events from its middle are fed."""
@@ -174,18 +174,18 @@ class LogDecoder:
             if not batch.out and not batch.marked:
                 raise
         if batch.marked:  # the next transaction may be open already: this must not touch it
-            batch.out.append(Transaction((), self._place.resume, self._commit_ms, _EMPTY_BYTES))
+            batch.out.append(Transaction((), self._position.resume, self._commit_ms, _EMPTY_BYTES))
         return batch.out, batch.used
 
     def _file_events(self, buffer: memoryview, length: int, batch: _Batch) -> None:
         """The loop over a file's events.
 
         Most events of a shop's log are of no interest, and this is all they cost: header, checksum, and a look at the
-        table's id or name. The place is brought up to date where somebody may look at it. All other events go through
-        ``_event``.
+        table's id or name. The position is brought up to date where somebody may look at it. All other events go
+        through ``_event``.
         """
         unpack, events, quiet = HEADER.unpack_from, self._events, self._quiet()
-        place, may_pass = self._place, self._handlers.commits_nothing
+        position, may_pass = self._position, self._handlers.commits_nothing
         at = counted = kind = 0
         last = length - HEADER_BYTES
         try:
@@ -201,13 +201,13 @@ class LogDecoder:
                     handler(buffer, at, end - CHECKSUM_BYTES, head)
                     events[kind] += 1
                 elif kind == _XID and may_pass() and crc32(buffer[at:end]) == _CRC_OF_ALL:
-                    place.offset += end - counted
+                    position.offset += end - counted
                     counted = end
                     self._pass(head)
                     events[kind] += 1
                     batch.marked = True
                 else:
-                    place.offset += at - counted
+                    position.offset += at - counted
                     counted = at
                     settles = self._event(buffer, at, end, head)
                     counted = end
@@ -217,11 +217,11 @@ class LogDecoder:
                         quiet = self._quiet()
                 at = end
         except _MALFORMED as error:
-            place.offset += at - counted
+            position.offset += at - counted
             counted = at
             raise self._malformed(kind, error) from error
         finally:
-            place.offset += at - counted
+            position.offset += at - counted
             batch.used = at
 
     def _quiet(self) -> list[Handler | None]:
@@ -232,10 +232,10 @@ class LogDecoder:
     def _packets(self, buffer: memoryview, length: int, batch: _Batch) -> None:
         """The same over network packets; unusual ones are left to framing.py.
 
-        The server leaves out events of no interest to replicas, so that counting bytes does not tell the place.
+        The server leaves out events of no interest to replicas, so that counting bytes does not tell the position.
         """
         unpack, u32, events, quiet = HEADER.unpack_from, _U32, self._events, self._quiet()
-        place, may_pass = self._place, self._handlers.commits_nothing
+        position, may_pass = self._position, self._handlers.commits_nothing
         at = kind = 0
         try:
             while length - at >= PACKET_HEADER_BYTES:
@@ -257,9 +257,9 @@ class LogDecoder:
                 if handler is not None and crc32(view[start:beyond]) == _CRC_OF_ALL:
                     handler(view, start, beyond - CHECKSUM_BYTES, head)
                     events[kind] += 1
-                    place.offset = place.after(head[3], head[4])
+                    position.offset = position.after(head[3], head[4])
                 elif kind == _XID and may_pass() and crc32(view[start:beyond]) == _CRC_OF_ALL:
-                    place.offset = place.after(head[3], head[4])
+                    position.offset = position.after(head[3], head[4])
                     self._pass(head)
                     events[kind] += 1
                     batch.marked = True
@@ -280,9 +280,9 @@ class LogDecoder:
 
     def _mark(self, head: tuple[int, ...]) -> None:
         """A restart would go on right here."""
-        assembly, place = self._assembly, self._place
-        place.settle()
-        place.add(assembly.source, assembly.domain)
+        assembly, position = self._assembly, self._position
+        position.settle()
+        position.add(assembly.source, assembly.domain)
         self._commit_ms = assembly.commit_us // 1000 or head[0] * 1000
 
     def _settled(self, batch: _Batch) -> None:
@@ -301,7 +301,7 @@ class LogDecoder:
         stale, schemas = tuple(assembly.stale), tuple(assembly.schemas.values())
         made = Transaction(
             assembly.take(),
-            self._place.resume,
+            self._position.resume,
             self._commit_ms,
             size,
             stale,
@@ -335,12 +335,12 @@ class LogDecoder:
         if result == STAY:
             return False
         length = end - at
-        place = self._place
+        position = self._position
         if result != MOVED:
             if handlers.exact:
-                place.offset += length
+                position.offset += length
             else:
-                place.offset = place.after(length, head[4])
+                position.offset = position.after(length, head[4])
             if not result:
                 return False
         self._mark(head)
@@ -349,11 +349,11 @@ class LogDecoder:
     def _head(self, view: memoryview, at: int, length: int) -> tuple[int, ...]:
         """The header of a whole event of ``length`` bytes. LogFormatError when it says something else."""
         if length < HEADER_BYTES:
-            raise LogFormatError(f"an event of {length} bytes", place=str(self._place), hint=_ADVICE)
+            raise LogFormatError(f"an event of {length} bytes", position=str(self._position), hint=_ADVICE)
         head = HEADER.unpack_from(view, at)
         if head[3] != length:
             message = f"an event of {head[3]} bytes in a frame of {length}"
-            raise LogFormatError(message, place=str(self._place), hint=_ADVICE)
+            raise LogFormatError(message, position=str(self._position), hint=_ADVICE)
         return head
 
     def _body_end(self, view: memoryview, at: int, end: int, head: tuple[int, ...]) -> int:
@@ -375,14 +375,14 @@ class LogDecoder:
         return body
 
     def _placed(self, error: SourceStoppedError) -> SourceStoppedError:
-        if error.place:
+        if error.position:
             return error
-        return type(error)(error.message, place=str(self._place), hint=error.hint)
+        return type(error)(error.message, position=str(self._position), hint=error.hint)
 
     def _malformed(self, kind: int, error: Exception) -> LogFormatError:
         reason = str(error) if type(error) is ValueError else "it is cut short or damaged"
         return LogFormatError(
-            f"a {event_name(kind)} event cannot be read: {reason}", place=str(self._place), hint=_ADVICE
+            f"a {event_name(kind)} event cannot be read: {reason}", position=str(self._position), hint=_ADVICE
         )
 
 

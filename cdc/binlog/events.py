@@ -25,7 +25,7 @@ FLAG_IGNORABLE: Final = 0x80  # whoever does not know this type may skip it
 # What an event means for the position. Plain numbers, as they are compared for every event of the log.
 GO_ON: Final = 0  # it is part of something, or of no interest
 DONE: Final = 1  # behind it is a resume point
-MOVED: Final = 2  # the same, and the handler has set the place
+MOVED: Final = 2  # the same, and the handler has set the position
 STAY: Final = 3  # it is not in the log's file
 
 

@@ -22,7 +22,7 @@ _MOST: Final = (1 << 31) + (1 << 20)  # no server writes a larger event
 _U32: Final = struct.Struct("<I").unpack_from
 
 Frame = tuple[memoryview, int, int, int]
-"""Buffer, place of the event in it, its length, and the place in the fed buffer behind it."""
+"""Buffer, position of the event in it, its length, and the position in the fed buffer behind it."""
 
 
 def packet_at(buffer: memoryview, at: int, length: int) -> Frame | None:
@@ -83,4 +83,6 @@ def _refusal(status: int, payload: bytes) -> Exception:
 def check_length(size: int) -> None:
     """Refuse a length that no event has (LogFormatError): waiting for its end would be waiting for ever."""
     if not HEADER_BYTES <= size <= _MOST:
-        raise LogFormatError(f"an event of {size} bytes", hint="the file is damaged, or the place is none of an event")
+        raise LogFormatError(
+            f"an event of {size} bytes", hint="the file is damaged, or no event begins at the position"
+        )

@@ -1,8 +1,8 @@
 """What each event type does: one method per type, found in a table by number.
 
-A handler takes (buffer, place of the event, end of its body, header) and answers what that means for the position.
-It raises UnsupportedEventError for what we must not pass over; the decoder adds the place and gives bytes that do not
-fit their one face.
+A handler takes (buffer, offset of the event, end of its body, header) and answers what the event means for the
+position. It raises UnsupportedEventError for an event that must not be passed over. The decoder adds the position to
+the error, and turns every failure on bytes that do not fit into a LogFormatError.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from cdc.binlog.events import (
     EventType,
 )
 from cdc.binlog.gtid import GtidSet
-from cdc.binlog.place import Place
+from cdc.binlog.reading_position import ReadingPosition
 from cdc.binlog.rows import headers
 from cdc.binlog.rows.events import ADVICE_START, RowEvents
 from cdc.binlog.rows.fragments import Fragments
@@ -57,13 +57,13 @@ class Handlers:
     """The handlers and what they share. ``exact``: events come from a file, not from a server's stream."""
 
     def __init__(
-        self, tables: MappedTables, place: Place, assembly: Assembly, *, repair_statements: bool = False
+        self, tables: MappedTables, position: ReadingPosition, assembly: Assembly, *, repair_statements: bool = False
     ) -> None:
         assembly.schemas = tables.history.news
-        self._place = place
+        self._position = position
         self._assembly = assembly
         self.rows = RowEvents(tables, assembly)
-        self.statements = Statements(tables, place, assembly, self.rows, repair=repair_statements)
+        self.statements = Statements(tables, position, assembly, self.rows, repair=repair_statements)
         self._fragments = Fragments()
         self.exact = False
         self.has_checksums = False
@@ -111,7 +111,7 @@ class Handlers:
                 raise ValueError("its checksum does not fit its bytes")
         if found.post_length(_E.TABLE_MAP, _TABLE_MAP_POST) != _TABLE_MAP_POST:
             raise UnsupportedEventError(f"the log of a server of version {found.server_version}, which is too old")
-        self._place.begun(head[0])
+        self._position.begun(head[0])
         self.has_checksums = found.checksum == headers.CHECKSUM_CRC32
         self.rows.format = found
         self.statements.expects_gtid = _always_writes_gtids(found)
@@ -128,14 +128,14 @@ class Handlers:
         if head[5] & FLAG_ARTIFICIAL or not head[4]:
             if self.exact:
                 return GO_ON
-            self._place.move(name, offset)
+            self._position.move(name, offset)
             return STAY
         self._assembly.reset()
-        self._place.move(name, offset)
+        self._position.move(name, offset)
         return MOVED
 
     def _on_mark(self, view: memoryview, at: int, end: int, head: Head) -> int:
-        """STOP, BINLOG_CHECKPOINT: nothing but a place to go on from."""
+        """STOP, BINLOG_CHECKPOINT: nothing but a resume point."""
         if head[5] & FLAG_ARTIFICIAL and not self.exact:
             return STAY
         return GO_ON if self._assembly.is_open else DONE
@@ -143,26 +143,29 @@ class Handlers:
     def _on_previous_gtids(self, view: memoryview, at: int, end: int, head: Head) -> int:
         if head[5] & FLAG_ARTIFICIAL and not self.exact:
             return STAY
-        self._place.learn(GtidSet.decode(bytes(view[at + HEADER_BYTES : end])))
+        self._position.learn(GtidSet.decode(bytes(view[at + HEADER_BYTES : end])))
         return DONE
 
     def _on_gtid_list(self, view: memoryview, at: int, end: int, head: Head) -> int:
         if head[5] & FLAG_ARTIFICIAL and not self.exact:
             return STAY
-        self._place.learn(headers.read_gtid_list(bytes(view[at + HEADER_BYTES : end])))
+        self._position.learn(headers.read_gtid_list(bytes(view[at + HEADER_BYTES : end])))
         return DONE
 
     def _on_heartbeat(self, view: memoryview, at: int, end: int, head: Head) -> int:
-        """The server is at this place and has nothing to send; it may have passed over what we have."""
-        place = self._place
+        """The server is at this position and has nothing to send.
+
+        It may have passed over events that we have already.
+        """
+        position = self._position
         body = bytes(view[at + HEADER_BYTES : end])
         name, offset = headers.read_heartbeat_v2(body) if head[1] == _E.HEARTBEAT_V2 else (body.decode("utf-8"), 0)
-        if self._assembly.is_open or name != place.file:
+        if self._assembly.is_open or name != position.file:
             return STAY
-        offset = offset or place.after(0, head[4])
-        if offset < place.offset or place.is_settled(offset):
-            return STAY  # else events that are no place to go on from may have led up to here
-        place.move(name, offset)
+        offset = offset or position.after(0, head[4])
+        if offset < position.offset or position.is_settled(offset):
+            return STAY  # else events that are no resume point may have led up to here
+        position.move(name, offset)
         return MOVED
 
     def _on_encryption(self, view: memoryview, at: int, end: int, head: Head) -> int:
@@ -230,7 +233,7 @@ class Handlers:
         return self._on_commit(view, at, end, head)
 
     def _on_payload(self, view: memoryview, at: int, end: int, head: Head) -> int:
-        """A whole transaction, compressed. Its inner events have no place of their own."""
+        """A whole transaction, compressed. Its inner events have no position of their own."""
         self._assembly.discard()  # what a try that failed in its middle gathered
         result = GO_ON
         for event in payload_events(view[at + HEADER_BYTES : end]):
@@ -243,7 +246,7 @@ class Handlers:
         return result
 
     def _on_fragment(self, view: memoryview, at: int, end: int, head: Head) -> int:
-        """A piece of a rows event; with the last one the event itself, which has no place of its own."""
+        """A piece of a rows event; with the last one the event itself, which has no position of its own."""
         event = self._fragments.whole(bytes(view[at + HEADER_BYTES : end]))
         if event is None:
             return GO_ON

@@ -11,7 +11,7 @@ from typing import Final
 
 from cdc.binlog.assembly import Assembly
 from cdc.binlog.events import DONE, FLAG_THREAD_SPECIFIC, GO_ON
-from cdc.binlog.place import Place
+from cdc.binlog.reading_position import ReadingPosition
 from cdc.binlog.rows.events import ADVICE_START, FROM_INSIDE, RowEvents
 from cdc.binlog.rows.headers import Query, read_modes
 from cdc.binlog.schema.query import Kind, Statement, TableName, read_statement
@@ -43,10 +43,16 @@ class Statements:
     """
 
     def __init__(
-        self, tables: MappedTables, place: Place, assembly: Assembly, rows: RowEvents, *, repair: bool = False
+        self,
+        tables: MappedTables,
+        position: ReadingPosition,
+        assembly: Assembly,
+        rows: RowEvents,
+        *,
+        repair: bool = False,
     ) -> None:
         self._tables = tables
-        self._place = place
+        self._position = position
         self._assembly = assembly
         self._rows = rows
         self._repair = repair
@@ -154,4 +160,4 @@ class Statements:
     def _can_tell(self) -> bool:
         """Whether a read can tell by this transaction's GTID that it contains it."""
         assembly = self._assembly
-        return assembly.domain is not None or (assembly.source is not None and bool(self._place.resume.gtid))
+        return assembly.domain is not None or (assembly.source is not None and bool(self._position.resume.gtid))

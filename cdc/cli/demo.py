@@ -50,7 +50,7 @@ async def _demo(serve: bool, port: int, kind: DemoSink) -> int:
 
     recording = files("cdc") / "demo" / "shop-day.000001"
     with tempfile.TemporaryDirectory(prefix="magento-cdc-demo-") as folder:
-        server = await start("127.0.0.1", port, api_key=API_KEY, access_token=API_KEY, auto_judge=True)
+        server = await start("127.0.0.1", port, api_key=API_KEY, access_token=API_KEY, auto_validate=True)
         settings = _settings(str(recording), server.url, Path(folder), kind)
         logs.configure(settings.log, sys.stderr, logs.secrets_of(settings))
         say(f"sandbox  {server.url}")
@@ -60,7 +60,7 @@ async def _demo(serve: bool, port: int, kind: DemoSink) -> int:
             await sink.push_mapping(StandaloneRequests(sink.traits, SystemClock()), dry_run=False)
         await sink.close()
         code = await run_daemon(settings, RunOptions(until_end=True))
-        while server.store.waiting:  # noqa: ASYNC110  # judged within milliseconds; plain state announces nothing
+        while server.store.waiting:  # noqa: ASYNC110  # validated within milliseconds; plain state announces nothing
             await asyncio.sleep(0.02)
         if kind == "crm":
             _report_crm(server)

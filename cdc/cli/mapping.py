@@ -54,7 +54,7 @@ def _show_properties(settings: Settings, as_json: bool) -> None:
         treatment = mapper.privacy.treatment(source.object_type, source.name)
         kind = f"{source.type.value}, {treatment}" if treatment else source.type.value
         names = [sink.property_name(settings, source.object_type, source.name) or "-" for sink in SINKS.values()]
-        rows.append((source.object_type.value, source.name, kind, source.place, *names))
+        rows.append((source.object_type.value, source.name, kind, source.origin, *names))
     rows.sort(key=lambda row: row[0])
     if as_json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])

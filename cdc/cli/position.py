@@ -63,15 +63,18 @@ def set_position(
 
 
 def _resolved(start: Start, held: Position | None, settings: Settings) -> tuple[Position, bool]:
-    """The place on the server, and whether the log is not the one that ``held`` is of. A files source has no server."""
+    """The position on the server, and whether the log is not the one that ``held`` is of.
+
+    A files source has no server.
+    """
     import threading
 
     from cdc.source.binlog import BinlogSource
     from cdc.startup import is_gone
 
     if settings.source.kind == "files":
-        if start.position is None or start.kind is not StartKind.PLACE:
-            raise ConfigError(["POSITION: write a place as binlog.000123:4567"], source="command line")
+        if start.position is None or start.kind is not StartKind.FILE_OFFSET:
+            raise ConfigError(["POSITION: write a position as binlog.000123:4567"], source="command line")
         return start.position, False
     source = BinlogSource(settings.source, (), stop=threading.Event())
     try:

@@ -20,9 +20,11 @@ def sandbox(
     port: Annotated[int, typer.Option(help="Port; 0 picks a free one.", min=0, max=65535)] = 8090,
     api_key: Annotated[str, typer.Option(help="The hapikey that the bridge's paths accept.")] = "sandbox",
     manual: Annotated[
-        bool, typer.Option("--manual", help="Judge messages of the bridge only on POST /_sandbox/judge.")
+        bool, typer.Option("--manual", help="Validate messages of the bridge only on POST /_sandbox/validate.")
     ] = False,
-    judge_delay_ms: Annotated[int, typer.Option(help="How long after its arrival a message is judged.", min=0)] = 5,
+    validation_delay_ms: Annotated[
+        int, typer.Option(help="How long after its arrival a message is validated.", min=0)
+    ] = 5,
     strict: Annotated[
         bool, typer.Option("--strict", help="End with 1 if a rule of sending was broken, and say which.")
     ] = False,
@@ -35,7 +37,7 @@ def sandbox(
 ) -> None:
     """Run a local HubSpot look-alike (CRM API and Ecommerce Bridge) with a page, until Ctrl-C or SIGTERM."""
     raise typer.Exit(
-        asyncio.run(_serve(host, port, api_key, manual, judge_delay_ms, strict, record, tuple(allow_host or ())))
+        asyncio.run(_serve(host, port, api_key, manual, validation_delay_ms, strict, record, tuple(allow_host or ())))
     )
 
 
@@ -44,7 +46,7 @@ async def _serve(
     port: int,
     api_key: str,
     manual: bool,
-    judge_delay_ms: int,
+    validation_delay_ms: int,
     strict: bool,
     record: Path | None,
     allow_hosts: tuple[str, ...],
@@ -56,8 +58,8 @@ async def _serve(
         host,
         port,
         api_key=api_key,
-        auto_judge=not manual,
-        judge_delay_ms=judge_delay_ms,
+        auto_validate=not manual,
+        validation_delay_ms=validation_delay_ms,
         strict=strict,
         record=record,
         allow_hosts=allow_hosts,

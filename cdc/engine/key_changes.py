@@ -1,7 +1,8 @@
 """Follows the shop's foreign keys through the log: what a parent's deletion does to its children may change any time.
 
-The server tells its keys as they are now, which may be later than the place that is read. So the children of every key
-that a definition touches are read again: whatever cascaded otherwise than we took it for is then as the shop has it.
+The server tells its keys as they are now, which may be later than the position that is read. So the children of every
+key that a definition touches are read again: whatever cascaded otherwise than we took it for is then as the shop has
+it.
 """
 
 from __future__ import annotations

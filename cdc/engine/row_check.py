@@ -1,4 +1,4 @@
-"""Whether the replica holds rows as the server had them at a place in its log."""
+"""Whether the replica holds rows as the server had them at a position in its log."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from cdc.source.unlogged import SampledRow
 ANSWER_S: Final = 60.0  # the state's thread may be applying one giant transaction
 
 
-def differing(engine: Engine, sampled: Sequence[SampledRow], place: Position) -> list[SampledRow] | None:
-    """Those of these rows, read from the server before ``place``, that the replica holds otherwise, or not at all.
+def differing(engine: Engine, sampled: Sequence[SampledRow], sampled_at: Position) -> list[SampledRow] | None:
+    """Those of these rows, read from the server before ``sampled_at``, that the replica holds otherwise, or not at all.
 
-    None while that cannot be told: the log is not applied up to ``place``, or tables are being read from the server.
-    Rows that the log has changed since are newer, and rows that wait to be read are known to be behind.
+    None while that cannot be told: the log is not applied up to ``sampled_at``, or tables are being read from the
+    server. Rows that the log has changed since are newer, and rows that wait to be read are known to be behind.
     """
     position = engine.positions.position
     if position is None or not engine.load.is_complete or engine.table_loads.required_positions:
         return None
-    if place.server and position.server and place.server != position.server:
+    if sampled_at.server and position.server and sampled_at.server != position.server:
         return None
-    lsn = engine.positions.lsn(place)
+    lsn = engine.positions.lsn(sampled_at)
     if engine.positions.current() < lsn:
         return None
     return [row for row in sampled if _differs(engine, row, lsn)]
 
 
-def compare_rows(state: StateThread, sampled: Sequence[SampledRow], place: Position) -> list[SampledRow] | None:
+def compare_rows(state: StateThread, sampled: Sequence[SampledRow], sampled_at: Position) -> list[SampledRow] | None:
     """``differing``, asked in the state's thread by another one; None when the daemon ends meanwhile."""
     try:
-        return state.submit(lambda _: differing(state.engine, sampled, place)).result(ANSWER_S)
+        return state.submit(lambda _: differing(state.engine, sampled, sampled_at)).result(ANSWER_S)
     except (TimeoutError, CancelledError, CdcError):
         return None
 

@@ -36,24 +36,24 @@ def work(store: Store) -> bool:
             return False
         targets = _targets(store, is_looked_for=True)
     kinds = sorted({referrer for target in targets for referrer in REFERRERS[target.kind]})
-    place = store.meta.relink_place
-    at = Kind(place[0]) if place else None
+    cursor = store.meta.relink_cursor
+    at = Kind(cursor[0]) if cursor else None
     kind = at if at in kinds else next(iter(kinds), None)
     if kind is None:
         _end(store)
         return True
-    after = place[1] if place and at is kind else -1
+    after = cursor[1] if cursor and at is kind else -1
     rows = store.db.execute(
         "SELECT id, accepted_refs FROM ledger WHERE kind = ? AND id > ? ORDER BY id LIMIT ?", (kind.value, after, SLICE)
     ).fetchall()
     for object_id, refs in rows:
         _look(store, ObjectRef(kind, object_id), parse_refs(refs), targets)
     if len(rows) == SLICE:
-        store.meta.relink_place = (kind.value, rows[-1][0])
+        store.meta.relink_cursor = (kind.value, rows[-1][0])
         return True
     following = [other for other in kinds if other > kind]
     if following:
-        store.meta.relink_place = (following[0].value, -1)
+        store.meta.relink_cursor = (following[0].value, -1)
     else:
         _end(store)
     return True
@@ -79,10 +79,10 @@ def _begin(store: Store) -> bool:
         "UPDATE relink SET is_looked_for = 1 WHERE EXISTS (SELECT 1 FROM ledger l WHERE l.kind = relink.kind"
         " AND l.id = relink.id AND l.record_id <> '')"
     )
-    store.meta.relink_place = None
+    store.meta.relink_cursor = None
     return cursor.rowcount > 0
 
 
 def _end(store: Store) -> None:
     store.db.execute("DELETE FROM relink WHERE is_looked_for = 1")
-    store.meta.relink_place = None
+    store.meta.relink_cursor = None

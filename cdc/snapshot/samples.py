@@ -1,4 +1,4 @@
-"""Rows of a sample, with the place in the log by which they were so: what ``cdc/source/unlogged.py`` compares."""
+"""Rows of a sample, with the position in the log by which they were so: what ``cdc/source/unlogged.py`` compares."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class RowSamples:
         self._loader = loader
 
     def read(self, fetches: Sequence[FetchByKey]) -> tuple[Sequence[tuple[str, Sequence[Cells]]], Position]:
-        """The rows that these name, and the snapshot's own place, or where the log ended behind it.
+        """The rows that these name, and the snapshot's own position, or where the log ended behind it.
 
         Raises SourceDisconnectedError, SetupError.
         """

@@ -28,7 +28,7 @@ from cdc.binlog.schema.history import SchemaHistory
 from cdc.errors import CdcError, SourceDisconnectedError
 from cdc.model import Position, Start, TableSchema, TableSpec, Transaction
 from cdc.settings.config import SourceSettings
-from cdc.source import dump, places
+from cdc.source import dump, start_positions
 from cdc.source.buffer import ReceiveBuffer
 from cdc.source.faults import fault_of
 from cdc.source.foreign_keys import ask_foreign_keys
@@ -103,14 +103,14 @@ class BinlogSource:
         return self._identity
 
     def resolve(self, start: Start) -> Position:
-        """The place that ``start`` (all but ``import``) means on this server.
+        """The position that ``start`` (all but ``import``) means on this server.
 
         Raises PositionLostError when the server does not hold it, SetupError when it is inside a transaction or no
         position of this kind of server, SourceDisconnectedError.
         """
         identity = self.identity()
         with self._control() as connection:
-            return places.resolve(connection, identity, start)
+            return start_positions.resolve(connection, identity, start)
 
     def is_other_log(self, position: Position) -> bool:
         """Whether this server's log was begun anew since it held the position, as far as the position tells.
@@ -127,14 +127,14 @@ class BinlogSource:
             link.settimeout(HEARTBEATS_MISSED * self._settings.heartbeat_s)
             for statement in dump.session_statements(self._settings.server_id, self._settings.heartbeat_s):
                 rows(connection, statement)
-            link.sendall(dump.packet(dump.by_place(self._settings.server_id, position.file, 0)))
+            link.sendall(dump.packet(dump.by_position(self._settings.server_id, position.file, 0)))
             try:
                 return _first_format(link) != position.born
             finally:
                 _shut(link)  # else close() would send COM_QUIT into the dump
 
     def know(self, schemas: Iterable[TableSchema]) -> list[TableSchema]:
-        """What is known of tables' columns at the place to read from; mapped ones that are not are asked for.
+        """What is known of tables' columns at the position to read from; mapped ones that are not are asked for.
 
         Returns all that the server told, to be kept. Raises SetupError, SourceDisconnectedError.
         """
@@ -264,7 +264,7 @@ class BinlogSource:
     # ----------------------------------------------------------------------------------------- connecting
 
     def _begin_dump(self, connection: Connection, link: socket.socket, at: Position) -> tuple[Position, Skim | None]:
-        """Find the place, say who we are, ask for the dump. The position to decode from, and what leads up to it."""
+        """Find the position, say who we are, ask for the dump. The position to decode from, and what leads up to it."""
         with mapped_errors(self._settings):
             identity = read_identity(connection)
             self._identity = identity
@@ -278,9 +278,9 @@ class BinlogSource:
         server_id = self._settings.server_id
         skim = Skim(begin) if not by_gtid and begin.offset > dump.LAST_OFFSET else None
         if not by_gtid:
-            command = dump.by_place(server_id, begin.file, 0 if skim else begin.offset)
+            command = dump.by_position(server_id, begin.file, 0 if skim else begin.offset)
         elif identity.flavor == "mariadb":
-            command = dump.by_place(server_id, "", 0)
+            command = dump.by_position(server_id, "", 0)
         else:
             command = dump.by_gtid(server_id, GtidSet.parse(begin.gtid).encode())
         with mapped_errors(self._settings):
@@ -289,11 +289,11 @@ class BinlogSource:
         return begin, skim
 
     def _confirm(self, connection: Connection, identity: ServerIdentity, at: Position) -> Position:
-        """``places.confirm``, patient with a server that has sent a transaction and not yet counted it."""
+        """``start_positions.confirm``, patient with a server that has sent a transaction and not yet counted it."""
         for tries_left in range(BEHIND_TRIES - 1, -1, -1):
             try:
-                return places.confirm(connection, identity, at)
-            except places.NotExecutedError:
+                return start_positions.confirm(connection, identity, at)
+            except start_positions.NotExecutedError:
                 if not tries_left or self._stop.wait(BEHIND_WAIT_S):
                     raise
         raise AssertionError("the last try returns or raises")

@@ -72,10 +72,10 @@ def register(server_id: int) -> bytes:
     return struct.pack("<BIBBBHII", COM_REGISTER_SLAVE, server_id, 0, 0, 0, 0, 0, 0)
 
 
-def by_place(server_id: int, file: str, offset: int) -> bytes:
+def by_position(server_id: int, file: str, offset: int) -> bytes:
     """COM_BINLOG_DUMP from a file (or the oldest, if empty) and offset. ValueError over LAST_OFFSET: see skim.py."""
     if offset > LAST_OFFSET:
-        raise ValueError(f"{file}:{offset} lies beyond 4 GiB, where no dump by place can begin")
+        raise ValueError(f"{file}:{offset} lies beyond 4 GiB, where no dump by position can begin")
     return struct.pack("<BIHI", COM_BINLOG_DUMP, max(offset, _LOG_HEADER_BYTES), 0, server_id) + file.encode()
 
 

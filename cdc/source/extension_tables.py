@@ -52,6 +52,6 @@ def _require_key(connection: Connection, source: SourceSettings, lookup: Lookup)
 
 def _primary_of(connection: Connection, source: SourceSettings, table: str) -> tuple[list[str], list[str]]:
     """The table's columns, and those of its primary key in order; both empty for a table that is not there."""
-    columns = [(str(name), place) for name, place in rows(connection, _COLUMNS, (source.database, table))]
-    primary = [name for name, place in sorted(columns, key=lambda column: column[1] or 0) if place is not None]
+    columns = [(str(name), position) for name, position in rows(connection, _COLUMNS, (source.database, table))]
+    primary = [name for name, position in sorted(columns, key=lambda column: column[1] or 0) if position is not None]
     return [name for name, _ in columns], primary

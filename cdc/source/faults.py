@@ -57,4 +57,4 @@ def fault_of(error: SourceDisconnectedError, at: Position) -> CdcError:
         return SetupError(
             "the server has no server_id of its own", hint="set server_id in its configuration, restart it"
         )
-    return SourceStoppedError(f"the server stopped its dump: {error.message}", place=str(at))
+    return SourceStoppedError(f"the server stopped its dump: {error.message}", position=str(at))

@@ -85,8 +85,10 @@ class FilesSource:
     def _begin(self, start: Start) -> tuple[int, Position]:
         if start.kind is StartKind.EARLIEST:
             return 0, Position(self.first_file(), _FIRST_OFFSET)
-        if start.kind is not StartKind.PLACE or start.position is None:
-            raise SetupError(f"files cannot be read from {start}", hint="start at earliest or at a place: file:offset")
+        if start.kind is not StartKind.FILE_OFFSET or start.position is None:
+            raise SetupError(
+                f"files cannot be read from {start}", hint="start at earliest or at a position: file:offset"
+            )
         names = [log_name(path) for path in self._paths]
         if start.position.file not in names:
             raise PositionLostError(
@@ -122,13 +124,13 @@ def matching_files(patterns: Sequence[str]) -> list[Path]:
 
 
 def _in_order(paths: Iterable[Path]) -> list[Path]:
-    """By the number at the end of the name, which is a file's place in the log. SetupError where that is none."""
+    """By the number at the end of the name, which is a file's position in the log. SetupError where that is none."""
     numbered: dict[int, Path] = {}
     for path in paths:
         number = log_name(path).rpartition(".")[2]
         if not number.isascii() or not number.isdecimal() or "." not in log_name(path) or int(number) > _LAST_NUMBER:
             raise SetupError(
-                f"{path} does not end in the number of a log file, which tells its place in the log",
+                f"{path} does not end in the number of a log file, which tells its position in the log",
                 hint="give the file a name as the server does: binlog.000001",
             )
         other = numbered.setdefault(int(number), path)
@@ -165,7 +167,9 @@ def _read_exactly(file: BinaryIO, count: int, path: Path) -> bytes:
     while count > 0:
         piece = file.read(count)
         if not piece:
-            raise LogFormatError(f"{path} ends before the place to start at", hint="start at a place inside the file")
+            raise LogFormatError(
+                f"{path} ends before the position to start at", hint="start at a position inside the file"
+            )
         pieces.append(piece)
         count -= len(piece)
     return b"".join(pieces)
@@ -193,7 +197,7 @@ def _go_to(file: BinaryIO, offset: int, decoder: LogDecoder, path: Path) -> byte
     says = HEADER.unpack(head) if len(head) == HEADER_BYTES else None
     if skip < 0 or (says is not None and says[4] != (offset + says[3]) & _32_BITS):
         raise LogFormatError(
-            "no event begins", place=f"{log_name(path)}:{offset}", hint="start at the beginning of a transaction"
+            "no event begins", position=f"{log_name(path)}:{offset}", hint="start at the beginning of a transaction"
         )
     return head
 
@@ -224,5 +228,5 @@ def _events(file: BinaryIO, decoder: LogDecoder, path: Path, head: bytes) -> Ite
         view.release()
     if held:
         raise LogFormatError(
-            f"{path} ends inside an event", place=str(decoder.reading), hint="the file is cut off; copy it again"
+            f"{path} ends inside an event", position=str(decoder.reading), hint="the file is cut off; copy it again"
         )

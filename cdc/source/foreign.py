@@ -23,7 +23,7 @@ DAY_MS: Final = 86_400_000
 
 
 class ForeignDecoder:
-    """Records of other tools, one transaction each; rows carry the source's place, offsets are kept per partition.
+    """Records of other tools, one transaction each; rows carry the source's position, offsets are kept per partition.
 
     ``read`` raises BadRecordError for records that make no sense: set aside, or with ``stops`` the end. ``tables``:
     what topics told so far is noted there, and kept with the offsets.

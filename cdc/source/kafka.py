@@ -65,7 +65,8 @@ CUT: Final = (
 class Decoder(Protocol):
     """Makes transactions of records, in the order in which they come.
 
-    ``arrived``: the place behind the last one. ``is_whole``: what was taken is the whole store, as far as anybody says.
+    ``arrived``: the position behind the last one. ``is_whole``: what was taken is the whole store, as far as anybody
+    says.
     """
 
     arrived: Position
@@ -224,7 +225,7 @@ class KafkaSource:
         return self._asked(end()) > 0
 
     def check_offsets(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Raises PositionLostError if a topic no longer holds one of these places."""
+        """Raises PositionLostError if a topic no longer holds one of these positions."""
         first, end = self.beginnings(), self.ends()
         for partition, offset in offsets.items():
             name = f"{partition.topic}/{partition.partition}"
@@ -237,14 +238,14 @@ class KafkaSource:
 
     # --------------------------------------------------------------------------------------------------- reading
 
-    def transactions(self, places: LogPositions, decoder: Decoder) -> Iterator[Transaction]:
-        """What comes from these places on, until stopped.
+    def transactions(self, positions: LogPositions, decoder: Decoder) -> Iterator[Transaction]:
+        """What comes from these positions on, until stopped.
 
         Raises PositionLostError; an unreachable broker is waited for.
         """
-        self._read = dict(places.offsets)
+        self._read = dict(positions.offsets)
         self._loop.call(self._seek())
-        targets = self.ends() if places.is_loading else {}
+        targets = self.ends() if positions.is_loading else {}
         heard_s = asked_s = time.monotonic()
         looked_s = noted_s = -math.inf  # the first quiet moment is news: nothing was missed while we were away
         self._on_state("connected", {})

@@ -36,13 +36,13 @@ def _chunks(
     connection: Connection, settings: SourceSettings, table: str, key: str, column: str, where: str = ""
 ) -> Iterator[tuple[int, Any]]:
     """Pairs of key and text in key order, without those that have no text."""
-    place = f"{quoted(settings.database)}.{quoted(settings.table_prefix + table)}"
+    table_name = f"{quoted(settings.database)}.{quoted(settings.table_prefix + table)}"
     last = -1
     while True:
         # where an id has several rows, each says the same text, so the rest of a cut id need not be read
         found = rows(
             connection,
-            f"SELECT {key}, {column} FROM {place} WHERE {key} > %s {where} ORDER BY {key} LIMIT {CHUNK}",
+            f"SELECT {key}, {column} FROM {table_name} WHERE {key} > %s {where} ORDER BY {key} LIMIT {CHUNK}",
             (last,),
         )
         yield from ((int(number), str(text)) for number, text in found if text)

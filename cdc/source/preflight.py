@@ -304,8 +304,8 @@ def _split(settings: SourceSettings, missing: Sequence[TableSpec]) -> CheckResul
 
 
 def _missing_select(settings: SourceSettings, table: str = "") -> CheckResult:
-    place = f"table {table!r}" if table else f"database {settings.database!r}"
-    text = f"user {settings.user!r} may not read {place}, or it does not exist"
+    wanted = f"table {table!r}" if table else f"database {settings.database!r}"
+    text = f"user {settings.user!r} may not read {wanted}, or it does not exist"
     return CheckResult("grant", False, text, f"GRANT SELECT ON {quoted(settings.database)}.* TO {account(settings)}")
 
 

@@ -1,7 +1,7 @@
 """Assembles the relay's records into the source's transactions. Runs in the reader thread.
 
 A transaction ends at its last mark, or where another one's record comes: then compaction took its end, because a later
-transaction changed that row again. The relay's position is of no use here: a member's places are offsets.
+transaction changed that row again. The relay's position is of no use here: a member's positions are offsets.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class RelayDecoder:
             yield from self._finished()
 
     def _finished(self) -> Iterator[Transaction]:
-        """The transaction at hand, if there is one; its place is behind its last record."""
+        """The transaction at hand, if there is one; its position is behind its last record."""
         self._tx = ""
         if not self._changes:
             return

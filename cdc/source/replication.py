@@ -47,7 +47,7 @@ def _own_log(
     name = "log_slave_updates"
     if identity.flavor == "mysql" and variable(connection, "log_replica_updates") is not None:
         name = "log_replica_updates"
-    place = f"{settings.host}:{settings.port}"
+    address = f"{settings.host}:{settings.port}"
     is_cluster = variable(connection, "wsrep_on") not in _OFF
     if variable(connection, name) not in _OFF:
         text = f"a replica, and {name} is ON" if is_replica else "the server replicates from no other"
@@ -55,10 +55,10 @@ def _own_log(
     fix = f"put {name} = ON into the server's configuration and restart it, or set source.host to the primary server"
     if is_replica or is_cluster:
         what = "a replica" if is_replica else "a node of a Galera cluster"
-        text = f"{place} is {what}, and {name} is OFF: its log has none of the changes that come from other servers"
+        text = f"{address} is {what}, and {name} is OFF: its log has none of the changes that come from other servers"
         return CheckResult("replication", False, text, fix)
     if identity.flavor == "mariadb" and scalar(connection, "SELECT @@GLOBAL.gtid_slave_pos"):
-        text = f"{place} was a replica, and {name} is OFF: if it is one still, its log has none of the shop's changes"
+        text = f"{address} was a replica, and {name} is OFF: if it is one still, its log has none of the shop's changes"
         return CheckResult("replication", True, text, fix, warning=True)
     return CheckResult("replication", True, "the server replicates from no other")
 

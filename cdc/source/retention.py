@@ -100,7 +100,7 @@ def _began(connection: Connection, file: str) -> float:
     for statement in (*dump.checksum_statements(), *dump.mariadb_statements(None)):
         rows(connection, statement)
     link: socket = connection._sock  # type: ignore[attr-defined]
-    link.sendall(dump.packet(dump.by_place(_NO_REPLICA, file, 0)))
+    link.sendall(dump.packet(dump.by_position(_NO_REPLICA, file, 0)))
     buffer = ReceiveBuffer(1 << 16)
     at = 0
     while True:

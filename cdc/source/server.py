@@ -115,44 +115,45 @@ def mapped(error: BaseException, settings: SourceSettings) -> CdcError:
         return _disconnected(settings, error, error.errno)
     number = _number(error)
     words = str(error.args[1]) if len(error.args) > 1 else str(error)
-    place = f"{settings.host}:{settings.port}"
+    address = f"{settings.host}:{settings.port}"
     user = f"{settings.user!r}"
     if number == _WRONG_PASSWORD:
         return SetupError(
-            f"{place} refused user {user}: no such user, or the wrong password{_without_certificate(settings)}",
+            f"{address} refused user {user}: no such user, or the wrong password{_without_certificate(settings)}",
             hint="set source.user and source.password (or MAGENTO_CDC__SOURCE__PASSWORD)",
         )
     if number in _HOST_REFUSED:
         return SetupError(
-            f"{place} refuses connections from this host: {words}",
+            f"{address} refuses connections from this host: {words}",
             hint=f"let the account of user {user} connect from this host",
         )
     if number == _NO_SUCH_DATABASE:
         return SetupError(
-            f"{place} has no database {settings.database!r}", hint="set source.database to Magento's database"
+            f"{address} has no database {settings.database!r}", hint="set source.database to Magento's database"
         )
     if number in _DENIED:
-        return SetupError(f"user {user} at {place} lacks a grant: {words}", hint=all_grants(settings))
+        return SetupError(f"user {user} at {address} lacks a grant: {words}", hint=all_grants(settings))
     if number == _NO_LOG:
         return SetupError(
-            f"{place} writes no binlog", hint="put log_bin = binlog and a server_id into its configuration, restart it"
+            f"{address} writes no binlog",
+            hint="put log_bin = binlog and a server_id into its configuration, restart it",
         )
     if number in _UNKNOWN_AUTH:
         return SetupError(
-            f"{place} asks user {user} to log in by a method that magento-cdc does not support: {words}",
+            f"{address} asks user {user} to log in by a method that magento-cdc does not support: {words}",
             hint="give the account another method with ALTER USER: caching_sha2_password (MySQL), ed25519 or"
             " mysql_native_password (MariaDB)",
         )
     cause = getattr(error, "original_exception", error)
     if number == _NO_TLS or isinstance(cause, ssl.SSLCertVerificationError):
-        return SetupError(f"no TLS connection to {place}: {_reason(cause)}", hint="check source.tls")
+        return SetupError(f"no TLS connection to {address}: {_reason(cause)}", hint="check source.tls")
     if number == _SYNTAX:
         return SetupError(
-            f"{place} refused a statement that servers of its version understand: {words}",
+            f"{address} refused a statement that servers of its version understand: {words}",
             hint="report it as a fault of magento-cdc",
         )
     if not is_connection_lost(error):
-        return SourceDisconnectedError(f"{place} says: {words}", errno=number, hint="see the server's error log")
+        return SourceDisconnectedError(f"{address} says: {words}", errno=number, hint="see the server's error log")
     return _disconnected(settings, cause, number)
 
 
@@ -295,7 +296,7 @@ def log_files(connection: Connection) -> list[tuple[str, int]]:
 
 
 def gtids_before(connection: Connection, identity: ServerIdentity, file: str, offset: int = LOG_HEADER_BYTES) -> str:
-    """The executed set at a place: MySQL only at a file's start; "" where the server does not say.
+    """The executed set at a position: MySQL only at a file's start; "" where the server does not say.
 
     Raises PyMySQL's errors.
     """

@@ -1,6 +1,6 @@
-"""Reads from a log file's head up to a place in it that no dump can begin at: a place beyond 4 GiB, without GTIDs.
+"""Reads a log file from its head up to a position at which no dump can begin: beyond 4 GiB, without GTIDs.
 
-The dump command has 32 bits for the offset. So the dump begins at the file's head, and what lies before the place is
+The dump command has 32 bits for the offset. So the dump begins at the file's head, and what lies before the target is
 passed over: only where transactions end is looked at, no row is decoded and no table mapped.
 """
 
@@ -21,17 +21,17 @@ _ADVICE: Final = "start at the next log file, or remove the state folder to impo
 
 
 class Skim:
-    """Passes over the packets of a dump from the head of ``place.file`` until ``place``."""
+    """Passes over the packets of a dump from the head of ``target.file`` until ``target``."""
 
-    def __init__(self, place: Position) -> None:
-        self._place = place
-        self._decoder = LogDecoder((), database="", schemas=None, start=Position(place.file, LOG_HEADER_BYTES))
+    def __init__(self, target: Position) -> None:
+        self._target = target
+        self._decoder = LogDecoder((), database="", schemas=None, start=Position(target.file, LOG_HEADER_BYTES))
         self._format = b""
 
     def feed(self, buffer: ReceiveBuffer) -> bool:
-        """Take packets off the buffer, none from behind the place; whether the place is reached.
+        """Take packets off the buffer, none from behind the target; whether the target is reached.
 
-        Raises PositionLostError when no transaction ends at the place, and what the decoder raises.
+        Raises PositionLostError when no transaction ends at the target, and what the decoder raises.
         """
         at = 0
         reached = False
@@ -46,13 +46,13 @@ class Skim:
         return reached
 
     def teach(self, decoder: LogDecoder) -> None:
-        """Tell a decoder that begins at the place how the file's events are to be read."""
+        """Tell a decoder that begins at the target how the file's events are to be read."""
         decoder.read_format(memoryview(self._format))
 
     def _is_reached(self) -> bool:
         found = self._decoder.position
-        if found.file == self._place.file and found.offset < self._place.offset:
+        if found.file == self._target.file and found.offset < self._target.offset:
             return False
-        if found.offset != self._place.offset or found.file != self._place.file:
-            raise PositionLostError(f"no transaction of the log ends at {self._place}", hint=_ADVICE)
+        if found.offset != self._target.offset or found.file != self._target.file:
+            raise PositionLostError(f"no transaction of the log ends at {self._target}", hint=_ADVICE)
         return True

@@ -2,7 +2,7 @@
 
 A log can miss changes for reasons that nobody can list: a session with ``sql_log_bin = 0``, a definition that was not
 logged, a filter set while the server runs, a table copied in below the server. So some rows of each main table are
-read (the highest keys, those changed last, a few anywhere). Once the log is applied up to a place noted behind that
+read (the highest keys, those changed last, a few anywhere). Once the log is applied up to a position noted behind that
 read, the replica must hold them as they were, or in a newer version. A row that differs in two looks is told.
 """
 
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 HIGHEST_ROWS: Final = 5  # of each table, those with the highest keys
 NEWEST_ROWS: Final = 5  # those changed last, where an index finds them
 ANY_ROWS: Final = 3  # those behind a key drawn by lot
-STRIKES: Final = 2  # looks in which a row must differ: it may have been deleted between the sample and its place
+STRIKES: Final = 2  # looks in which a row must differ: it may have been deleted between the sample and its position
 SHOWN_ROWS: Final = 3
 _CHANGED_AT: Final = "updated_at"
 _INDEXED: Final = (
@@ -52,11 +52,11 @@ class Sample:
     """Rows of one look, and where the log ended behind it."""
 
     rows: list[SampledRow] = field(default_factory=list)
-    place: Position | None = None
+    position: Position | None = None
 
 
 class SampleReader(Protocol):
-    """Reads rows by key as the replica would hold them, by table, and says by which place in the log they were so.
+    """Reads rows by key as the replica would hold them, by table, and says by which position in the log they were so.
 
     Raises CdcError kinds.
     """
@@ -91,7 +91,7 @@ class UnloggedWatch(threading.Thread):
         self._tables = [spec for spec in tables if spec.name in MAIN_TABLES]
         self._reader = reader
         self._halt = stop
-        self._compare: Compare = lambda sampled, place: None
+        self._compare: Compare = lambda sampled, position: None
         self._sample = Sample()
         self._strikes: Counter[tuple[str, int]] = Counter()
         self.found: list[tuple[str, int]] = []
@@ -114,8 +114,8 @@ class UnloggedWatch(threading.Thread):
     def look(self) -> None:
         """Judge the sample of the last look, once the log has passed it, and take another. Raises CdcError kinds."""
         sample = self._sample
-        if sample.place is not None:
-            differing = self._compare(sample.rows, sample.place)
+        if sample.position is not None:
+            differing = self._compare(sample.rows, sample.position)
             if differing is None:
                 return  # the reader is behind: that is told elsewhere, and the sample keeps
             self._judge(differing)
@@ -154,9 +154,9 @@ class UnloggedWatch(threading.Thread):
             keys.setdefault(table, {})[key] = None
         specs = {spec.name: spec for spec in self._tables}
         fetches = [FetchByKey(table, specs[table].key[0], key) for table, held in keys.items() for key in held]
-        read, place = self._reader.read(fetches)
+        read, position = self._reader.read(fetches)
         sampled = [SampledRow(table, int(str(cells[0])), cells) for table, found in read for cells in found]
-        return Sample(sampled, place)
+        return Sample(sampled, position)
 
     def _keys(self, connection: Connection) -> dict[str, dict[int, None]]:
         database, prefix = self._settings.database, self._settings.table_prefix

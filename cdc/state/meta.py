@@ -124,7 +124,7 @@ class Meta:
 
     minimum_changed_at = Value(0)
     """No ``changed_at`` from now on is lower."""
-    relink_place = Value[tuple[str, int | str] | None](None, lambda held: tuple(held) if held else None)
+    relink_cursor = Value[tuple[str, int | str] | None](None, lambda held: tuple(held) if held else None)
     """Up to where the ledger was looked through for objects to be linked again: kind and id."""
     mapping_version = Value("")
     """The mapping that objects were last rendered with; "" before the first."""

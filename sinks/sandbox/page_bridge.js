@@ -36,7 +36,7 @@ export const bridge = {
   command: origin => `magento-cdc run --set sink.kind=bridge --set sink.base_url=${origin} --set sink.api_key=sandbox`,
 
   line(s) {
-    return `${s.accepted.toLocaleString()} messages in ${s.requests.all.toLocaleString()} requests` + (s.waiting ? `, ${s.waiting.toLocaleString()} not judged yet` : "")
+    return `${s.accepted.toLocaleString()} messages in ${s.requests.all.toLocaleString()} requests` + (s.waiting ? `, ${s.waiting.toLocaleString()} not validated yet` : "")
       + (s.installed && s.enabled ? "" : " · not installed: run magento-cdc mapping push");
   },
 

@@ -1,4 +1,4 @@
-"""The sandbox's HTTP face towards people and tests: look at what arrived, judge, break things, start over.
+"""The sandbox's HTTP face towards people and tests: look at what arrived, validate, break things, start over.
 
 All under ``/_sandbox``, without a key: the sandbox is for the own machine. JSON in and out.
 """
@@ -178,7 +178,7 @@ async def get_request(request: web.Request) -> web.Response:
 
 
 async def get_state(request: web.Request) -> web.Response:
-    """GET state?store=: all objects judged, in one canonical form, for comparing."""
+    """GET state?store=: all objects validated, in one canonical form, for comparing."""
     return answer_json(request.app[RUNTIME].store.state(request.query.get("store")))
 
 
@@ -203,8 +203,8 @@ async def get_report(request: web.Request) -> web.Response:
     return answer_json(body, status=status)
 
 
-async def put_judging(request: web.Request) -> web.Response:
-    """PUT judging {"delay_ms": n}: judge each message so long after it came, from now on."""
+async def put_validation(request: web.Request) -> web.Response:
+    """PUT validation {"delay_ms": n}: validate each message so long after it came, from now on."""
     runtime = request.app[RUNTIME]
     try:
         body = orjson.loads(await request.read())
@@ -213,19 +213,19 @@ async def put_judging(request: web.Request) -> web.Response:
     delay = body.get("delay_ms") if isinstance(body, dict) else None
     if type(delay) is not int or delay < 0:
         return answer_error(400, "delay_ms must be a whole number of milliseconds")
-    runtime.judge_delay_ms = delay
+    runtime.validation_delay_ms = delay
     return answer_json({"delay_ms": delay})
 
 
-async def post_judge(request: web.Request) -> web.Response:
-    """POST judge?limit=: judge what waits."""
+async def post_validate(request: web.Request) -> web.Response:
+    """POST validate?limit=: validate what waits."""
     store = request.app[RUNTIME].store
     try:
         limit = _whole(request, "limit", 0)
     except Refusal as refusal:
         return answer_error(refusal.status, refusal.message)
-    judged = store.judge_next(now_ms(), limit or None)
-    return answer_json({"judged": judged, "waiting": len(store.waiting)})
+    validated = store.validate_next(now_ms(), limit or None)
+    return answer_json({"validated": validated, "waiting": len(store.waiting)})
 
 
 async def post_reset(request: web.Request) -> web.Response:
@@ -250,7 +250,7 @@ async def post_faults(request: web.Request) -> web.Response:
 
 
 async def post_sync_errors(request: web.Request) -> web.Response:
-    """POST sync-errors {"ids": [...], "type": "...", "details": ""}: the next message of each id is judged so."""
+    """POST sync-errors {"ids": [...], "type": "...", "details": ""}: the next message of each id is validated so."""
     store = request.app[RUNTIME].store
     try:
         body = orjson.loads(await request.read())
@@ -290,8 +290,8 @@ def add_api_routes(app: web.Application) -> None:
     app.router.add_get(f"{API}/state", get_state)
     app.router.add_get(f"{API}/violations", get_violations)
     app.router.add_get(f"{API}/report", get_report)
-    app.router.add_put(f"{API}/judging", put_judging)
-    app.router.add_post(f"{API}/judge", post_judge)
+    app.router.add_put(f"{API}/validation", put_validation)
+    app.router.add_post(f"{API}/validate", post_validate)
     app.router.add_post(f"{API}/reset", post_reset)
     app.router.add_post(f"{API}/sync-errors", post_sync_errors)
     app.router.add_post(f"{API}/faults", post_faults)

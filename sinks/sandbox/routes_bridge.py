@@ -34,7 +34,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(slots=True)
 class Runtime:
-    """What the routes share. ``arrived`` wakes the judge; ``closing`` ends requests that hang."""
+    """What the routes share. ``arrived`` wakes the validation; ``closing`` ends requests that hang."""
 
     store: SandboxStore
     api_key: str
@@ -43,7 +43,7 @@ class Runtime:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     in_flight: dict[tuple[str, str], asyncio.Transport | None] = field(default_factory=dict)
-    judge_delay_ms: int = 5
+    validation_delay_ms: int = 5
     strict: bool = False
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from aiohttp import web
 
 from cdc.errors import SetupError
-from sinks.sandbox.app import JUDGE_DELAY_MS, make_app
+from sinks.sandbox.app import VALIDATION_DELAY_MS, make_app
 from sinks.sandbox.crm.account import CrmAccount
 from sinks.sandbox.crm.gate import TOKEN, CrmRuntime, runtime_of
 from sinks.sandbox.store import SandboxStore
@@ -37,8 +37,8 @@ async def start(
     store: SandboxStore | None = None,
     api_key: str = "sandbox",
     token: str = "sandbox-token",  # noqa: S107  # as in make_app
-    auto_judge: bool = True,
-    judge_delay_ms: int = JUDGE_DELAY_MS,
+    auto_validate: bool = True,
+    validation_delay_ms: int = VALIDATION_DELAY_MS,
     strict: bool = False,
     account: CrmAccount | None = None,
     access_token: str = TOKEN,
@@ -58,8 +58,8 @@ async def start(
         held,
         api_key=api_key,
         token=token,
-        auto_judge=auto_judge,
-        judge_delay_ms=judge_delay_ms,
+        auto_validate=auto_validate,
+        validation_delay_ms=validation_delay_ms,
         strict=strict,
         crm=crm,
         allow_hosts=allow_hosts,

@@ -1,6 +1,6 @@
 """What the sandbox holds: accepted messages, records, sync-errors, requests. Pure state; time is passed in.
 
-Two steps, as the bridge had: ``accept`` queues, ``judge_next`` applies in the order of arrival. An *object* is one
+Two steps, as the bridge had: ``accept`` queues, ``validate_next`` applies in the order of arrival. An *object* is one
 external id; a *record* is what HubSpot would hold. Contacts share a record by email, so several objects may have one.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from cdc.model import ObjectType
 from sinks.bridge.mapping import MAPPED, default_settings
-from sinks.sandbox.judge import Verdict, judge
+from sinks.sandbox.validation import Verdict, validate
 from sinks.sandbox.watch import Watch
 from sinks.sandbox.wire import DEFAULT_STORE, LINKS, MAX_BATCH, Accepted, Refusal, SyncSettings, key_in
 from sinks.sandbox.wire_v1 import read_messages, read_settings
@@ -39,7 +39,10 @@ class Record:
 
 @dataclass(slots=True)
 class Object:
-    """One external id. ``properties``: by the sender's names, from messages judged good; empty ones are not there."""
+    """One external id.
+
+    ``properties``: by the sender's names, from messages that passed validation; empty ones are not there.
+    """
 
     object_type: ObjectType
     external_id: str
@@ -209,14 +212,14 @@ class SandboxStore:
         return self.settings.links(object_type) if self.settings is not None else LINKS
 
     def last_accepted(self, object_type: ObjectType, key: str) -> Accepted | None:
-        """The newest accepted message of an object, judged or not."""
+        """The newest accepted message of an object, validated or not."""
         held = self.objects[object_type].get(key)
         return held.history[-1] if held is not None and held.history else None
 
-    # ------------------------------------------------------------------------------------------------- judge
+    # ------------------------------------------------------------------------------------------------ validation
 
-    def judge_next(self, now_ms: int, limit: int | None = None, *, arrived_by_ms: int | None = None) -> int:
-        """Judge up to ``limit`` waiting messages (all, if None) in the order they came; gives how many.
+    def validate_next(self, now_ms: int, limit: int | None = None, *, arrived_by_ms: int | None = None) -> int:
+        """Validate up to ``limit`` waiting messages (all, if None) in the order they came; gives how many.
 
         ``arrived_by_ms``: only those that came no later.
         """
@@ -224,18 +227,18 @@ class SandboxStore:
         while self.waiting and (limit is None or count < limit):
             if arrived_by_ms is not None and self.waiting[0].arrived_ms > arrived_by_ms:
                 break
-            self._judge(self.waiting.popleft(), now_ms)
+            self._validate(self.waiting.popleft(), now_ms)
             count += 1
         return count
 
-    def _judge(self, message: Accepted, now_ms: int) -> None:
+    def _validate(self, message: Accepted, now_ms: int) -> None:
         target = self.objects[message.object_type][message.key]
         record = target.record or self._same_contact(message)
         asked_for = self.to_fail.pop(message.external_id, None)
         verdict = (
             Verdict(*asked_for)
             if asked_for is not None
-            else judge(
+            else validate(
                 message,
                 self.settings,
                 installed=self.installed,
@@ -313,7 +316,7 @@ class SandboxStore:
         return [error for error in reversed(self.errors.values()) if with_resolved or not error.resolved]
 
     def state(self, store_id: str | None = None) -> dict[str, dict[str, Any]]:
-        """Everything judged, in one canonical form: external id → type, deleted, properties, associations.
+        """Everything validated, in one canonical form: external id → type, deleted, properties, associations.
 
         Of one store; without one of all, external ids of another store than the default with ``<store>/`` before them.
         """

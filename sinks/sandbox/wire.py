@@ -1,7 +1,7 @@
 """What both versions of the bridge take, once it is off the wire: messages, settings, refusals. Pure.
 
-A refusal concerns the whole request. Everything about the content of a message is judged later (judge.py). The forms
-on the wire are in wire_v1.py and wire_v2.py.
+A refusal concerns the whole request. Everything about the content of a message is validated later (validation.py). The
+forms on the wire are in wire_v1.py and wire_v2.py.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def key_in(store_id: str, external_id: str) -> str:
 
 @dataclass(slots=True)
 class Accepted:
-    """A message that was taken. ``order``: its place among all; ``verdict``: "" until judged, then "ok" or an error.
+    """A message that was taken. ``order``: its place among all; ``verdict``: "" until validated, then "ok" or an error.
 
     ``associations``: version 2's member, None in version 1, where mapped properties carry them.
     """

@@ -9,7 +9,7 @@ import pytest
 
 from tests.acceptance.conftest import Rig, a_rig, make_toml
 from tests.acceptance.test_starts import started, trade
-from tests.integration.test_live_places import RESET, copy
+from tests.integration.test_live_positions import RESET, copy
 from tests.integration.test_live_source import PASSWORD
 from tests.kit.daemon import command, wait_until
 from tests.kit.servers import MariaDB, MySQL

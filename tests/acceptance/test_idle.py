@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("quiet", ["rotated", "restarted"])
 def test_an_import_of_an_idle_shop_ends(rig: Rig, quiet: str) -> None:
-    """Objects wait for a place in the log; on a server without any traffic that place is reached, too."""
+    """Objects wait for a position in the log; on a server without any traffic that position is reached, too."""
     rig.shop.register()
     if quiet == "rotated":
         rig.server.rotate()

@@ -201,7 +201,7 @@ def test_members_that_start_early_late_and_again(mysql: Server, kafka: Broker, t
 @pytest.mark.skipif("SOAK_SEED" not in os.environ, reason="takes two minutes: part of `make soak`")
 @pytest.mark.parametrize("fields", ["", "op,table,source.db,source.file,source.pos,source.ts_ms,source.snapshot"])
 def test_flattened_and_routed_rows(mysql: Server, kafka: Broker, tmp_path: Path, fields: str) -> None:
-    """ExtractNewRecordState and RegexRouter as people set them up, with and without places in the rows."""
+    """ExtractNewRecordState and RegexRouter as people set them up, with and without positions in the rows."""
     transforms = {
         "transforms": "unwrap,route",
         "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState",

@@ -53,7 +53,7 @@ class Shown:
 @pytest.fixture
 async def shown(browser: Path) -> AsyncIterator[Shown]:
     """A small shop in both worlds; at the end the page must have had no error."""
-    server = await start(auto_judge=False)
+    server = await start(auto_validate=False)
     async with aiohttp.ClientSession() as session, open_page(browser) as page:
         ids = await fill_crm(Client(server, session))
         await fill_bridge(server)
@@ -211,7 +211,7 @@ async def test_a_request_opens_with_its_bodies(shown: Shown, fragment: str, part
 
 async def test_an_empty_page_says_what_fills_it(browser: Path) -> None:
     """The command with this sandbox's own address, per world."""
-    server = await start(auto_judge=False)
+    server = await start(auto_validate=False)
     async with open_page(browser) as page:
         for fragment, kind in (("#crm/deals", "crm"), ("#bridge/DEAL", "bridge")):
             await page.goto(f"{server.url}/{fragment}")

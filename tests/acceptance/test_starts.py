@@ -1,4 +1,4 @@
-"""Other beginnings than an import, replays, and what follows when the place or the server is gone."""
+"""Other beginnings than an import, replays, and what follows when the position or the server is gone."""
 
 from __future__ import annotations
 

@@ -87,9 +87,9 @@ def messages(count: int, *, at: int = 0) -> Iterator[topics.Headed]:
     """Transactions of ten changed customers."""
     for number in range(count):
         transaction = at * count + number // 10 + 1
-        place = Position("binlog.000001", transaction * 100, "", "server-1")
+        position = Position("binlog.000001", transaction * 100, "", "server-1")
         identity = number % CUSTOMERS + 1
-        origin = Origin(place, transaction, 1_770_000_000_000 + transaction)
+        origin = Origin(position, transaction, 1_770_000_000_000 + transaction)
         is_last = number % 10 == 9
         change = RowChange(
             "customer_entity", (identity,), None, customer(identity, f"{at}-{number}"), origin, f"t{transaction}",
@@ -98,7 +98,7 @@ def messages(count: int, *, at: int = 0) -> Iterator[topics.Headed]:
         record = encode(change)
         yield "bench.changes", record.key, record.value, record.headers
         if is_last:
-            mark = encode(Mark(transaction, "relay", place, transaction, is_complete=True))
+            mark = encode(Mark(transaction, "relay", position, transaction, is_complete=True))
             yield "bench.changes", mark.key, mark.value, ()
 
 

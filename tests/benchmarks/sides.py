@@ -190,7 +190,7 @@ def _count_socket(port: str, file: str) -> Callable[[], int]:
         for statement in (*dump.session_statements(settings.server_id, 10), *dump.mariadb_statements(None)):
             rows(connection, statement)
         link = connection._sock  # type: ignore[attr-defined]  # as the source does
-        link.sendall(dump.packet(dump.by_place(settings.server_id, file, 4)))
+        link.sendall(dump.packet(dump.by_position(settings.server_id, file, 4)))
         buffer = memoryview(bytearray(4 * _RECEIVE_BYTES))
         held = count = 0
         is_at_end = False

@@ -57,7 +57,7 @@ def settings_for(sandbox: SandboxServer, **more: object) -> SinkSettings:
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[SandboxServer]:
-    running = await start(auto_judge=False)
+    running = await start(auto_validate=False)
     yield running
     await running.close()
 
@@ -82,7 +82,7 @@ async def test_all_four_types_arrive_and_are_linked(sandbox: SandboxServer, sink
     """Contact, product, deal and line item end as linked records, and no rule is broken."""
     for message in (contact(1), PRODUCT, DEAL, LINE):
         await sink.send([message], FreeRequests())
-    sandbox.store.judge_next(NOW)
+    sandbox.store.validate_next(NOW)
     state = sandbox.store.state()
     assert state["magento-order-1"]["associations"] == {"CONTACT": ["magento-customer-1"]}
     assert state["magento-item-5"]["associations"] == {"DEAL": ["magento-order-1"], "PRODUCT": ["magento-product-9"]}
@@ -129,7 +129,7 @@ async def test_judgements_come_newer_than_asked_oldest_first_and_redacted(
     bad = [replace(contact(n, email="who@example"), external_id=f"magento-customer-{n}") for n in range(4)]
     for n, message in enumerate(bad):
         await sink.send([message], FreeRequests())
-        sandbox.store.judge_next(NOW + n)
+        sandbox.store.validate_next(NOW + n)
     found, _ = await sync_errors_of(sink, read_to(NOW + 1))
     assert [(j.external_id, j.changed_at, j.errored_at, j.kind) for j in found] == [
         (f"magento-customer-{n}", NOW, NOW + n, "INVALID_EMAIL_ADDRESS") for n in (2, 3)
@@ -141,20 +141,20 @@ async def test_judgements_are_read_page_by_page(sandbox: SandboxServer, sink: Br
     """All pages are read until one ends or is not newer; resolved errors are left out."""
     for start_at in range(0, 450, 150):
         await sink.send([contact(n, email="bad") for n in range(start_at, start_at + 150)], FreeRequests())
-        sandbox.store.judge_next(NOW + start_at)
+        sandbox.store.validate_next(NOW + start_at)
     await sink.send([contact(7, changed_at=NOW + 1)], FreeRequests())
-    sandbox.store.judge_next(NOW + 999)
+    sandbox.store.validate_next(NOW + 999)
     assert len((await sync_errors_of(sink))[0]) == 449
     before = sandbox.store.counts["requests"]
     assert len((await sync_errors_of(sink, read_to(NOW + 200)))[0]) == 150
     assert sandbox.store.counts["requests"] - before == 1
 
 
-async def test_an_object_is_not_known_before_it_was_judged_good(sandbox: SandboxServer, sink: BridgeSink) -> None:
+async def test_an_object_is_not_known_before_it_passed_validation(sandbox: SandboxServer, sink: BridgeSink) -> None:
     """sync-status 400 (not processed) and a failed first message both mean: not known."""
     await sink.send([contact(1), contact(2, email="bad")], FreeRequests())
     assert not await sink.is_known(ObjectType.CONTACT, "magento-customer-1", FreeRequests())
-    sandbox.store.judge_next(NOW)
+    sandbox.store.validate_next(NOW)
     assert await sink.is_known(ObjectType.CONTACT, "magento-customer-1", FreeRequests())
     assert not await sink.is_known(ObjectType.CONTACT, "magento-customer-2", FreeRequests())
 

@@ -22,7 +22,7 @@ from tests.kit.requests import FreeRequests, sync_errors_of
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[SandboxServer]:
-    running = await start(auto_judge=False, strict=True)
+    running = await start(auto_validate=False, strict=True)
     yield running
     await running.close()
 
@@ -52,7 +52,7 @@ async def test_all_four_types_arrive_in_the_store_and_are_linked(sandbox: Sandbo
     """What is sent lies in the store of ``sink.store_id``, linked, and no rule is broken."""
     for message in (contact(1), PRODUCT, DEAL, LINE):
         await sink.send([message], FreeRequests())
-    sandbox.store.judge_next(NOW)
+    sandbox.store.validate_next(NOW)
 
     state = sandbox.store.state("mg1")
     assert sandbox.store.state("default") == {}
@@ -66,11 +66,11 @@ async def test_a_link_ends_and_a_deletion_stops_the_id(sandbox: SandboxServer, s
     """An empty list takes the association away; DELETE keeps the record."""
     for message in (contact(1), DEAL, replace(DEAL, changed_at=NOW + 1, associations={})):
         await sink.send([message], FreeRequests())
-    sandbox.store.judge_next(NOW)
+    sandbox.store.validate_next(NOW)
     assert sandbox.store.state("mg1")["magento-order-1"]["associations"] == {}
 
     await sink.send([replace(DEAL, changed_at=NOW + 2, action=Action.DELETE)], FreeRequests())
-    sandbox.store.judge_next(NOW)
+    sandbox.store.validate_next(NOW)
     assert sandbox.store.state("mg1")["magento-order-1"]["deleted"]
 
 
@@ -80,9 +80,9 @@ async def test_sync_errors_are_read_to_the_last_page(sandbox: SandboxServer, sin
     await other.send([contact(1, email="bad")], FreeRequests())
     for first in range(0, 450, 150):
         await sink.send([contact(n, email="bad") for n in range(first, first + 150)], FreeRequests())
-        sandbox.store.judge_next(NOW + first)
+        sandbox.store.validate_next(NOW + first)
     await sink.send([contact(7, changed_at=NOW + 1)], FreeRequests())
-    sandbox.store.judge_next(NOW + 999)
+    sandbox.store.validate_next(NOW + 999)
 
     assert len((await sync_errors_of(sink))[0]) == 449
     before = sandbox.store.counts["requests"]
@@ -96,12 +96,12 @@ async def test_the_status_says_whether_the_last_attempt_failed(sandbox: SandboxS
     await sink.send([contact(1, email="bad")], FreeRequests())
     assert await sink.sync_status(ObjectType.CONTACT, "magento-customer-1", FreeRequests()) is None
 
-    sandbox.store.judge_next(NOW + 5)
+    sandbox.store.validate_next(NOW + 5)
     assert await sink.sync_status(ObjectType.CONTACT, "magento-customer-1", FreeRequests()) == SyncStatus(
         "", NOW + 5, failed=True
     )
     await sink.send([contact(1, changed_at=NOW + 1)], FreeRequests())
-    sandbox.store.judge_next(NOW + 9)
+    sandbox.store.validate_next(NOW + 9)
     assert await sink.sync_status(ObjectType.CONTACT, "magento-customer-1", FreeRequests()) == SyncStatus(
         "1001", NOW + 9, failed=False
     )

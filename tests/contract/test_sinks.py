@@ -229,7 +229,7 @@ async def test_settings_lower_the_batch_size_but_never_raise_it() -> None:
 
 
 async def test_an_object_is_known_once_it_was_taken(bench: Bench) -> None:
-    """``is_known`` says yes when the receiver has the object; a sink that judges at once has nothing to ask."""
+    """``is_known`` says yes when the receiver has the object; a sink that validates at once has nothing to ask."""
     if not isinstance(bench.sink, LaterVerdicts):
         assert bench.sink.traits.name in ("jsonl", "crm")
         return
@@ -237,7 +237,7 @@ async def test_an_object_is_known_once_it_was_taken(bench: Bench) -> None:
     for _ in range(500):
         if await bench.sink.is_known(ObjectType.CONTACT, "magento-customer-1", FreeRequests()):
             return
-        await asyncio.sleep(0.005)  # the sandbox judges a moment later, in its own time
+        await asyncio.sleep(0.005)  # the sandbox validates a moment later, in its own time
     pytest.fail("never known")
 
 

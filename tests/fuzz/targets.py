@@ -45,7 +45,7 @@ def decoder(spec: TableSpec = THINGS) -> LogDecoder:
 
 
 def _says_where(error: SourceStoppedError) -> None:
-    assert ":" in error.place, f"no place: {error}"
+    assert ":" in error.position, f"no position: {error}"
 
 
 # ------------------------------------------------------------------------------------------- streams

@@ -73,7 +73,7 @@ def steps(server: Server, settings: SourceSettings, log: Follower | None = None)
 
 
 def test_rows_read_as_they_come(server: Server, shop: SourceSettings) -> None:
-    """A reader that keeps up reads every row right, and the doubtful places are told."""
+    """A reader that keeps up reads every row right, and the doubtful positions are told."""
     start = end_of_log(shop)
     log = Follower(shop, [T], start)
     log.source.know(())
@@ -84,7 +84,7 @@ def test_rows_read_as_they_come(server: Server, shop: SourceSettings) -> None:
 
 
 def test_rows_read_behind_all_definitions_and_again(server: Server, shop: SourceSettings) -> None:
-    """A reader that comes late has the columns it knew when it stopped, and one that replays those of that place."""
+    """A reader that comes late has the columns it knew when it stopped, and one that replays those of that position."""
     start = end_of_log(shop)
     late = Follower(shop, [T], start)
     known = late.source.know(())

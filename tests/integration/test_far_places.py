@@ -20,7 +20,7 @@ LIMIT = 200
 
 @pytest.fixture(autouse=True)
 def _low_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``dump.by_place`` itself refuses more, so that no test passes without the way around."""
+    """``dump.by_position`` itself refuses more, so that no test passes without the way around."""
     monkeypatch.setattr(dump, "LAST_OFFSET", LIMIT)
 
 
@@ -32,8 +32,8 @@ def plain(request: pytest.FixtureRequest) -> Iterator[Server]:
         yield server
 
 
-def test_reading_goes_on_behind_a_far_place_exactly(plain: Server) -> None:
-    """What lies before the place is not brought, nor does it stop the reader; what lies behind comes once."""
+def test_reading_goes_on_behind_a_far_position_exactly(plain: Server) -> None:
+    """What lies before the position is not brought, nor does it stop the reader; what lies behind comes once."""
     with plain.database() as database:
         make_shop(plain, database)
         settings = settings_for(plain, database)
@@ -41,22 +41,22 @@ def test_reading_goes_on_behind_a_far_place_exactly(plain: Server) -> None:
         statement = "SET SESSION binlog_format = 'STATEMENT'", "INSERT INTO note VALUES (1)"
         plain.run(*statement, database=database)  # would stop whoever looked at it
         write(plain, database, 2)
-        place = end_of_log(settings)
+        position = end_of_log(settings)
         write(plain, database, 3, 4)
-        assert place.offset > LIMIT
-        with Follower(settings, [NOTE], place) as log:
+        assert position.offset > LIMIT
+        with Follower(settings, [NOTE], position) as log:
             log.wait_for_ids([3, 4])
             write(plain, database, 5)
             log.wait_for_ids([3, 4, 5])
             assert str(log.last) == "{}:{}".format(*plain.log_position())
-            assert log.transactions[0].end.offset > place.offset
+            assert log.transactions[0].end.offset > position.offset
             plain.rotate()
             write(plain, database, 6)
             log.wait_for_ids([3, 4, 5, 6])
 
 
-def test_a_far_place_at_the_logs_end_waits_there(plain: Server) -> None:
-    """Nothing behind the place yet: the reader gets there and brings what comes."""
+def test_a_far_position_at_the_logs_end_waits_there(plain: Server) -> None:
+    """Nothing behind the position yet: the reader gets there and brings what comes."""
     with plain.database() as database:
         make_shop(plain, database)
         settings = settings_for(plain, database, heartbeat_s=0.2)
@@ -67,16 +67,16 @@ def test_a_far_place_at_the_logs_end_waits_there(plain: Server) -> None:
             log.wait_for_ids([2])
 
 
-def test_a_far_place_where_nothing_ends_is_lost(plain: Server) -> None:
-    """A place inside a transaction is refused, not rounded."""
+def test_a_far_position_where_nothing_ends_is_lost(plain: Server) -> None:
+    """A position inside a transaction is refused, not rounded."""
     with plain.database() as database:
         make_shop(plain, database)
         settings = settings_for(plain, database)
-        place = end_of_log(settings)
+        position = end_of_log(settings)
         write(plain, database, 1)
-        inside = Position(place.file, place.offset + 20, server=place.server)
+        inside = Position(position.file, position.offset + 20, server=position.server)
         lost = pytest.raises(PositionLostError, match="no transaction of the log ends")
         with Follower(settings, [NOTE], inside) as log, lost:
             log.wait_for_ids([1])
-        with Follower(settings, [NOTE], replace(place, gtid="")) as log:
+        with Follower(settings, [NOTE], replace(position, gtid="")) as log:
             log.wait_for_ids([1])

@@ -21,7 +21,7 @@ _MAPPED = re.compile(r"table_id: (\d+) \((\w+)\.(\w+)\)")
 
 @dataclass
 class Played:
-    """A shop after its day, and the log's place before it."""
+    """A shop after its day, and the log's position before it."""
 
     server: Server
     database: str

@@ -67,8 +67,8 @@ def own(request: pytest.FixtureRequest) -> Iterator[Server]:
         yield server
 
 
-def test_rows_arrive_in_commit_order_with_their_place(server: Server, shop: SourceSettings) -> None:
-    """Every committed row comes once, in order, and each transaction's end is the place behind it."""
+def test_rows_arrive_in_commit_order_with_their_position(server: Server, shop: SourceSettings) -> None:
+    """Every committed row comes once, in order, and each transaction's end is the position behind it."""
     start = end_of_log(shop)
     with Follower(shop, [NOTE], start) as log:
         write(server, shop.database, 1, 2, 3)
@@ -80,15 +80,15 @@ def test_rows_arrive_in_commit_order_with_their_place(server: Server, shop: Sour
         assert log.source.counters
 
 
-def test_a_start_at_a_place_brings_what_lies_behind_it(server: Server, shop: SourceSettings) -> None:
+def test_a_start_at_a_position_brings_what_lies_behind_it(server: Server, shop: SourceSettings) -> None:
     """A position read from one run resumes another at the next transaction, by file and offset alone too."""
     start = end_of_log(shop)
     write(server, shop.database, 1, 2)
     with Follower(shop, [NOTE], start) as log:
         log.wait_for_ids([1, 2])
         first = next(read.end for read in log.transactions if read.changes)
-    for place in (first, Position(first.file, first.offset, "", first.server)):
-        with Follower(shop, [NOTE], place) as log:
+    for position in (first, Position(first.file, first.offset, "", first.server)):
+        with Follower(shop, [NOTE], position) as log:
             log.wait_for_ids([2])
 
 
@@ -101,9 +101,9 @@ def test_gtid_start_brings_what_is_not_in_the_set(server: Server, shop: SourceSe
     server.rotate()
     write(server, shop.database, 3)
     source = BinlogSource(shop, [NOTE], stop=Follower(shop, [NOTE], Position("", 0)).stop)
-    place = source.resolve(parse_start(f"gtid:{gtid}"))
-    assert place.gtid == gtid
-    with Follower(shop, [NOTE], place) as log:
+    position = source.resolve(parse_start(f"gtid:{gtid}"))
+    assert position.gtid == gtid
+    with Follower(shop, [NOTE], position) as log:
         log.wait_for_ids([2, 3])
 
 

@@ -75,7 +75,7 @@ def test_checksums_off(server: Server, database: str) -> None:
 
 
 def test_compressed_transactions(mysql: Server) -> None:
-    """MySQL's TRANSACTION_PAYLOAD holds the same changes, at the payload's place."""
+    """MySQL's TRANSACTION_PAYLOAD holds the same changes, at the payload's position."""
     with mysql.database() as database:
         found = _run(mysql, database, *_WORK, binlog_transaction_compression="ON")
 

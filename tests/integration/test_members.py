@@ -40,7 +40,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> State:
 
 def after_the_day(folder: Path, settings: Settings | None = None) -> State:
     """What a receiver should hold by these settings."""
-    group = (Transaction((change,), place, commit_ms) for change, place, commit_ms in recorded())
+    group = (Transaction((change,), position, commit_ms) for change, position, commit_ms in recorded())
     found: State = {}
     for kind, identity, _, properties, refs in outbox_of(folder, group, unordered=False, settings=settings):
         ref = ObjectRef(Kind(kind), identity)

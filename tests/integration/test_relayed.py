@@ -42,15 +42,15 @@ class Writer:
     ) -> None:
         """One source transaction of (table, key, before, after)."""
         self._at += 1
-        place = Position("binlog.000001", self._at * 100, "", "server-1")
+        position = Position("binlog.000001", self._at * 100, "", "server-1")
         commit_ms = int(time.time() * 1000)
         made: list[KafkaRecord] = []
         for number, (table, key, before, after) in enumerate(changes, 1):
             is_last = ends and number == len(changes)
-            origin = Origin(place, self._at, commit_ms)
+            origin = Origin(position, self._at, commit_ms)
             made.append(encode(RowChange(table, key, before, after, origin, f"tx{self._at}", number, is_last)))
         if ends:
-            made.append(encode(Mark(self._at, "relay-1", place, self._at, is_complete=self.is_complete)))
+            made.append(encode(Mark(self._at, "relay-1", position, self._at, is_complete=self.is_complete)))
         self._held += [(self.topic, one.key, one.value, one.headers) for one in made]
         if flush:
             held, self._held = self._held, []

@@ -207,7 +207,7 @@ def test_what_mariadb_does_not_log_is_not_known(mariadb: Server) -> None:
     assert [change.image for change in replaced] == [Image.WHOLE, Image.UNKNOWN, Image.PARTIAL]
 
 
-def test_a_default_is_the_one_of_its_place_in_the_log(log: Log) -> None:
+def test_a_default_is_the_one_of_its_position_in_the_log(log: Log) -> None:
     """An ALTER between two INSERTs gives each its own default."""
     log.run("CREATE TABLE d (id int PRIMARY KEY, a int DEFAULT 5, b varchar(9) DEFAULT 'x') CHARSET utf8mb4")
     log.run("INSERT INTO d (id) VALUES (1)", image="MINIMAL")

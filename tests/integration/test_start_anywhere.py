@@ -1,4 +1,4 @@
-"""From every place of a log, reading on ends in the same state, or the start is refused: never wrong, never a hang."""
+"""From every position of a log, reading on ends in the same state, or the start is refused: no error, no hang."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from tests.kit.servers import MariaDB, MySQL, Server
 _NO_GTID = {"gtid_mode": "OFF", "enforce_gtid_consistency": "OFF"}
 
 
-def reached(log: Follower, place: tuple[str, int]) -> bool:
+def reached(log: Follower, position: tuple[str, int]) -> bool:
     """Whether the log has been followed to this file and offset."""
-    return (log.last.file, log.last.offset) >= place
+    return (log.last.file, log.last.offset) >= position
 
 
 @pytest.fixture(scope="module", params=["mariadb", "mysql", "mysql without gtid", "mariadb without checksums"])
@@ -40,7 +40,7 @@ def log(request: pytest.FixtureRequest) -> Iterator[tuple[Path, str]]:
 
 def _read(path: Path, database: str, offset: int) -> list[Transaction]:
     source = FilesSource([str(path)], TABLES, database=database)
-    return list(source.transactions(Start(StartKind.PLACE, Position(path.name, offset))))
+    return list(source.transactions(Start(StartKind.FILE_OFFSET, Position(path.name, offset))))
 
 
 def test_every_event_boundary(log: tuple[Path, str]) -> None:
@@ -58,8 +58,8 @@ def test_every_event_boundary(log: tuple[Path, str]) -> None:
     assert len(whole) <= begun <= len(boundaries(path)) - 20
 
 
-def test_places_inside_of_events(log: tuple[Path, str]) -> None:
-    """Next to each boundary and at a thousand other places: refused."""
+def test_positions_inside_of_events(log: tuple[Path, str]) -> None:
+    """Next to each boundary and at a thousand other positions: refused."""
     path, database = log
     edges = boundaries(path)
     near = {edge + step for edge in edges[:-1] for step in (1, 4, 13, 19)}
@@ -72,7 +72,7 @@ def test_places_inside_of_events(log: tuple[Path, str]) -> None:
 def test_a_place_beyond_the_end(log: tuple[Path, str]) -> None:
     """A file does not reach there: refused, not waited for."""
     path, database = log
-    with pytest.raises(LogFormatError, match="ends before the place"):
+    with pytest.raises(LogFormatError, match="ends before the position"):
         _read(path, database, path.stat().st_size + 1)
 
 
@@ -96,7 +96,7 @@ def test_a_cut_file(log: tuple[Path, str], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [MariaDB, MySQL])
-def test_a_sample_of_places_in_a_live_stream(request: pytest.FixtureRequest, kind: type[Server]) -> None:
+def test_a_sample_of_positions_in_a_live_stream(request: pytest.FixtureRequest, kind: type[Server]) -> None:
     """From a server the same holds: the same state, or the start is refused with advice."""
     request.getfixturevalue(kind.flavor)  # skips where there is none
     with kind() as server, server.database() as database:
@@ -118,7 +118,7 @@ def test_a_sample_of_places_in_a_live_stream(request: pytest.FixtureRequest, kin
         source = BinlogSource(settings, TABLES, stop=threading.Event())
         for offset in [*edges[1:-1:8], *(edge + 7 for edge in edges[3:-1:40])]:
             try:
-                start = source.resolve(Start(StartKind.PLACE, Position(path.name, offset)))
+                start = source.resolve(Start(StartKind.FILE_OFFSET, Position(path.name, offset)))
             except SetupError as error:
                 refused.append(error.hint)
                 continue

@@ -54,15 +54,15 @@ class Debezium:
         op: str,
         before: Row | None,
         after: Row | None,
-        place: tuple[str, int],
+        position: tuple[str, int],
         ts_ms: int = 0,
         **told: Any,
     ) -> bytes:
-        """One change's value; ``place``: file and position of its event. ``told``: other fields of ``source``."""
+        """One change's value; ``position``: file and position of its event. ``told``: other fields of ``source``."""
         source = {
             "version": "3.3.0.Final", "connector": self.connector.name, "name": "shop", "ts_ms": ts_ms,
             "snapshot": "true" if op == "r" else "false", "db": self.database, "table": table, "server_id": 4201,
-            "gtid": None, "file": place[0], "pos": place[1], "row": 0, "thread": 7, **told,
+            "gtid": None, "file": position[0], "pos": position[1], "row": 0, "thread": 7, **told,
         }  # fmt: skip
         if self.connector.flatten is not None:
             return self._flattened(table, op, before, after, source)
@@ -185,15 +185,15 @@ class Debezium:
 
 
 def maxwell(
-    table: str, op: str, before: Row | None, after: Row | None, place: tuple[str, int] | None, ts: int,
+    table: str, op: str, before: Row | None, after: Row | None, position: tuple[str, int] | None, ts: int,
     types: Types, database: str = "magento",
 ) -> bytes:  # fmt: skip
     """One change as Maxwell writes it: ``old`` holds what an update changed."""
     data = after if after is not None else before
     assert data is not None
     body: dict[str, Any] = {"database": database, "table": table, "type": op, "ts": ts, "xid": 1, "commit": True}
-    if place is not None:
-        body |= {"position": f"{place[0]}:{place[1]}", "server_id": 4201}
+    if position is not None:
+        body |= {"position": f"{position[0]}:{position[1]}", "server_id": 4201}
     body["data"] = {name: _maxwell(value, types.get(name, "varchar(255)")) for name, value in data.items()}
     if op == "update" and before is not None:
         changed = {name: value for name, value in before.items() if data[name] != value}

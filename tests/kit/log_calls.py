@@ -1,4 +1,4 @@
-"""Every log call of the sources, read from their syntax trees: event, level, fields, place."""
+"""Every log call of the sources, read from their syntax trees: event, level, fields, position."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class LogCall(NamedTuple):
     event: str | None
     level: str
     fields: frozenset[str]
-    place: str
+    position: str
 
 
 def log_calls(root: Path, packages: tuple[str, ...] = ("cdc", "mappers", "sinks")) -> Iterator[LogCall]:

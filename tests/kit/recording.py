@@ -87,8 +87,8 @@ def record(server: Server, *, prefix: str = "", scenes: Sequence[Scene] = SCENES
         render = FullRender(connection, prefix, mapper, row_loader(settings, mapper.tables, read_identity(connection)))
         for scene in (_nothing, *(play for _, play in scenes)):
             scene(world)
-            place = current_position(connection)
-            ends.append((place.file, place.offset))
+            position = current_position(connection)
+            ends.append((position.file, position.offset))
             renders.append(render())
         render.close()
         connection.close()

@@ -50,7 +50,7 @@ class SandboxThread:
         self.loop.close()
 
     def state(self, store_id: str = "default") -> State:
-        """What a store of it holds and has judged."""
+        """What a store of it holds and has validated."""
         return living(fetch(f"{self.url}/_sandbox/state?store={store_id}", 30))
 
     def raw_state(self) -> State:
@@ -96,5 +96,5 @@ class SandboxThread:
         return self._server.store.accepted
 
     def has_accepted(self, object_type: ObjectType, external_id: str) -> bool:
-        """Whether a message of this object has arrived, judged or not. Looks into memory, without a request."""
+        """Whether a message of this object has arrived, validated or not. Looks into memory, without a request."""
         return external_id in self._server.store.objects[object_type]

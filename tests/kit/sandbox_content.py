@@ -68,7 +68,7 @@ async def _upsert(client: Client, kind: str, key: str, properties: dict[str, str
 
 
 async def fill_bridge(server: SandboxServer) -> None:
-    """The same shop by the bridge's messages, judged, and one message that is refused for its content."""
+    """The same shop by the bridge's messages, validated, and one message that is refused for its content."""
     now_ms = time.time_ns() // 1_000_000
     properties: dict[ObjectType, list[tuple[str, dict[str, str]]]] = {
         ObjectType.CONTACT: [
@@ -102,4 +102,4 @@ async def fill_bridge(server: SandboxServer) -> None:
             url = f"{server.url}/extensions/ecomm/v1/sync-messages/{object_type.value}?hapikey=sandbox"
             async with session.put(url, json=body) as answer:
                 assert answer.status == 204
-            server.store.judge_next(now_ms)
+            server.store.validate_next(now_ms)

@@ -117,7 +117,7 @@ class FixedClock:
 
 
 def position(offset: int, number: int = 1) -> Position:
-    """A place in the toy log."""
+    """A position in the toy log."""
     return Position(f"binlog.{number:06d}", offset)
 
 

@@ -201,8 +201,8 @@ def test_every_event_is_listed_with_its_level_and_fields() -> None:
     """docs/events.md has each event that the sources log, with its meaning, and no other."""
     made: dict[str, list[LogCall]] = {}
     for call in log_calls(ROOT):
-        assert call.event is not None, f"{call.place}: the event is no literal"
-        assert re.fullmatch(r"[a-z][a-z0-9_]*", call.event), f"{call.place}: {call.event!r} is not in snake_case"
+        assert call.event is not None, f"{call.position}: the event is no literal"
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", call.event), f"{call.position}: {call.event!r} is not in snake_case"
         made.setdefault(call.event, []).append(call)
     listed = events_listed()
 
@@ -269,13 +269,13 @@ def test_docstrings_name_what_exists() -> None:
     sections = "|".join(Settings.model_fields)
     metrics = {*catalogue.COUNTERS, *catalogue.GAUGES, *catalogue.HISTOGRAMS}
     wrong = []
-    for place, text in docstrings():
+    for position, text in docstrings():
         for path in re.findall(r"\b((?:cdc|mappers|sinks|tests|docs|deploy)/[\w/.-]+\.(?:py|md|tsv|toml))\b", text):
-            wrong += [f"{place} names {path}"] if not (ROOT / path).exists() else []
+            wrong += [f"{position} names {path}"] if not (ROOT / path).exists() else []
         for name in re.findall(rf"``((?:{sections})\.[a-z_]+)``", text):
             if name.split(".")[1] not in ("py", "md", "toml") and name not in SETTINGS:
-                wrong += [f"{place} names {name}"] if not any(s.startswith(f"{name}.") for s in SETTINGS) else []
+                wrong += [f"{position} names {name}"] if not any(s.startswith(f"{name}.") for s in SETTINGS) else []
         for name in re.findall(rf"\b{catalogue.PREFIX}(\w+)", text):
-            wrong += [f"{place} names {catalogue.PREFIX}{name}"] if name not in metrics else []
+            wrong += [f"{position} names {catalogue.PREFIX}{name}"] if name not in metrics else []
 
     assert not wrong, "\n".join(wrong)

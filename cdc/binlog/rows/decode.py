@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cdc.binlog.rows.generic import places_in, read_pair, read_row
+from cdc.binlog.rows.generic import indexes_in, read_pair, read_row
 from cdc.binlog.rows.headers import lenenc
 from cdc.binlog.rows.images import NO_ORIGIN, Filling, Origin, filling, image_of_update, require_key
 from cdc.binlog.rows.plans import PairPlan, PlanMaker, RowPlan
@@ -28,22 +28,22 @@ _MOST_CANDIDATES: Final = 8192
 
 
 class TableReader:
-    """Reads the rows of one shape. Owns its plans."""
+    """Reads the rows of one row layout. Owns its plans."""
 
     def __init__(
         self,
-        shape: RowLayout,
+        row_layout: RowLayout,
         origin: Origin = NO_ORIGIN,
         *,
         most_plans: int = MOST_PLANS,
         plan_after: int = PLAN_AFTER,
     ) -> None:
-        self.shape = shape
+        self.row_layout = row_layout
         self.origin = origin
         self.plans = 0
         self._most_plans = most_plans
         self._plan_after = plan_after
-        self._maker = PlanMaker(shape)
+        self._maker = PlanMaker(row_layout)
         self._seen: dict[object, int] = {}
         self._images: dict[bytes, _Image] = {}
         self._pairs: dict[bytes, _Pair] = {}
@@ -55,33 +55,33 @@ class TableReader:
         bytes that do not fit.
         """
         count, at = lenenc(body, at)
-        if count != self.shape.count:
-            raise ValueError(f"rows of {count} columns after a table map of {self.shape.count}")
-        width = self.shape.bitmap_bytes
+        if count != self.row_layout.count:
+            raise ValueError(f"rows of {count} columns after a table map of {self.row_layout.count}")
+        width = self.row_layout.bitmap_bytes
         if op is not Op.UPDATE:
             return self._image(body[at : at + width]).read(op, body, at + width, cascades, out)
         return self._pair(body[at : at + 2 * width]).read(body, at + 2 * width, cascades, out)
 
     def read_partial(self, body: bytes, at: int, cascades: bool, out: list[Change]) -> int:
         """The same for MySQL's PARTIAL_UPDATE_ROWS, whose after images may hold differences of JSON documents."""
-        shape = self.shape
+        row_layout = self.row_layout
         count, at = lenenc(body, at)
-        if count != shape.count:
-            raise ValueError(f"rows of {count} columns after a table map of {shape.count}")
-        width, end = shape.bitmap_bytes, len(body)
-        present, present_after = places_in(body[at : at + width], count), places_in(body[at + width :], count)
-        image = image_of_update(shape, self.origin, present, present_after)
+        if count != row_layout.count:
+            raise ValueError(f"rows of {count} columns after a table map of {row_layout.count}")
+        width, end = row_layout.bitmap_bytes, len(body)
+        present, present_after = indexes_in(body[at : at + width], count), indexes_in(body[at + width :], count)
+        image = image_of_update(row_layout, self.origin, present, present_after)
         at += 2 * width
         rows = 0
         while at < end:
-            before, after, is_known, beyond = read_partial_pair(shape, body, at, present, present_after)
+            before, after, is_known, beyond = read_partial_pair(row_layout, body, at, present, present_after)
             if not at < beyond <= end:
                 raise _misfit(at, beyond)
             at = beyond
             rows += 1
             if before is not None:
                 out.append(
-                    Change(shape.table, Op.UPDATE, before, after, cascades, image if is_known else Image.UNKNOWN)
+                    Change(row_layout.table, Op.UPDATE, before, after, cascades, image if is_known else Image.UNKNOWN)
                 )
         return rows
 
@@ -102,14 +102,14 @@ class TableReader:
     def _image(self, bitmap: bytes) -> _Image:
         image = self._images.get(bitmap)
         if image is None:
-            image = self._images[bitmap] = _Image(self, self._maker, places_in(bitmap, self.shape.count))
+            image = self._images[bitmap] = _Image(self, self._maker, indexes_in(bitmap, self.row_layout.count))
         return image
 
     def _pair(self, bitmaps: bytes) -> _Pair:
         pair = self._pairs.get(bitmaps)
         if pair is None:
-            width, count = self.shape.bitmap_bytes, self.shape.count
-            present, present_after = places_in(bitmaps[:width], count), places_in(bitmaps[width:], count)
+            width, count = self.row_layout.bitmap_bytes, self.row_layout.count
+            present, present_after = indexes_in(bitmaps[:width], count), indexes_in(bitmaps[width:], count)
             pair = self._pairs[bitmaps] = _Pair(self, self._maker, present, present_after)
         return pair
 
@@ -123,11 +123,11 @@ class _Image:
         self._present = present
         self._null_bytes = (len(present) + 7) // 8
         self._plans: dict[bytes, RowPlan] = {}
-        self._is_whole = all(place is None or place in present for place in table.shape.cells)
+        self._is_whole = all(index is None or index in present for index in table.row_layout.cells)
         self._filling: Filling | None = None
 
     def read(self, op: Op, body: bytes, at: int, cascades: bool, out: list[Change]) -> int:
-        name = self._table.shape.table
+        name = self._table.row_layout.table
         width, plans, end = self._null_bytes, self._plans, len(body)
         is_insert = op is Op.INSERT
         defaults = None if self._is_whole else self._defaults(op)
@@ -148,10 +148,10 @@ class _Image:
     def _defaults(self, op: Op) -> Filling | None:
         """What INSERTs lack; nothing completes the image of a DELETE, and only its key is needed."""
         if op is Op.DELETE:
-            require_key(self._table.shape, op, self._present)
+            require_key(self._table.row_layout, op, self._present)
             return None
         if self._filling is None:
-            self._filling = filling(self._table.shape, self._table.origin, self._present)
+            self._filling = filling(self._table.row_layout, self._table.origin, self._present)
         return self._filling
 
     def _without(self, body: bytes, at: int) -> tuple[Cells, int]:
@@ -159,7 +159,7 @@ class _Image:
         if len(nulls) == self._null_bytes and self._table.may_plan((self._present, nulls)):
             plan = self._plans[nulls] = self._maker.row(self._present, nulls)
             return plan(body, at)
-        return read_row(self._table.shape, body, at, self._present)
+        return read_row(self._table.row_layout, body, at, self._present)
 
 
 class _Pair:
@@ -178,13 +178,13 @@ class _Pair:
         self._present_after = present_after
         self._null_bytes = (len(present) + 7) // 8
         self._null_bytes_after = (len(present_after) + 7) // 8
-        self._image = image_of_update(table.shape, table.origin, present, present_after)
+        self._image = image_of_update(table.row_layout, table.origin, present, present_after)
         self._always = self._image is Image.UNKNOWN
         self._guesses: dict[bytes, PairPlan] = {}
         self._exact: dict[tuple[bytes, bytes], PairPlan] = {}
 
     def read(self, body: bytes, at: int, cascades: bool, out: list[Change]) -> int:
-        name, image = self._table.shape.table, self._image
+        name, image = self._table.row_layout.table, self._image
         width, guesses, end = self._null_bytes, self._guesses, len(body)
         rows = 0
         while at < end:
@@ -226,7 +226,7 @@ class _Pair:
         return self._maker.pair(self._present, nulls, self._present_after, nulls_after, always=self._always)
 
     def _generic(self, body: bytes, at: int) -> tuple[Cells | None, Cells | None, int]:
-        return read_pair(self._table.shape, body, at, self._present, self._present_after, always=self._always)
+        return read_pair(self._table.row_layout, body, at, self._present, self._present_after, always=self._always)
 
 
 def _misfit(at: int, beyond: int) -> ValueError:

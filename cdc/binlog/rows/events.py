@@ -154,7 +154,7 @@ def _weight(reader: TableReader, op: Op, length: int, changes: int) -> int:
     if not changes:
         return 0
     images = 2 if op is Op.UPDATE else 1
-    return length + changes * (_CHANGE_BYTES + images * len(reader.shape.cells) * _CELL_BYTES)
+    return length + changes * (_CHANGE_BYTES + images * len(reader.row_layout.cells) * _CELL_BYTES)
 
 
 def _unpacked(body: bytes, start: int, op: Op) -> bytes:

@@ -1,7 +1,7 @@
 """Reads the bodies of events that are not rows. Pure functions of bytes; layouts in each docstring.
 
-All raise LogFormatError without a place, struct.error, IndexError or ValueError for bytes that do not fit; the decoder
-gives these one face and adds the place.
+Bytes that do not fit raise LogFormatError without a position, struct.error, IndexError or ValueError. The decoder turns
+all of these into a LogFormatError with the position.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def is_no_alter_yet(body: bytes) -> bool:
 
 
 def lenenc(body: bytes, at: int) -> tuple[int, int]:
-    """A length-encoded integer at ``at`` → (value, place behind it). ValueError for the markers 0xFB and 0xFF."""
+    """A length-encoded integer at ``at`` → (value, offset behind it). ValueError for the markers 0xFB and 0xFF."""
     first = body[at]
     if first < 0xFB:
         return first, at + 1
@@ -199,8 +199,8 @@ def read_gtid_list(body: bytes) -> GtidPosition:
     """MariaDB GTID_LIST: 4 count (low 28 bits), each 4 domain, 4 server, 8 sequence; a domain's last one counts."""
     (count,) = struct.unpack_from("<I", body)
     position = GtidPosition()
-    for place in range(count & 0x0FFFFFFF):
-        position.add(*struct.unpack_from("<IIQ", body, 4 + 16 * place))
+    for index in range(count & 0x0FFFFFFF):
+        position.add(*struct.unpack_from("<IIQ", body, 4 + 16 * index))
     return position
 
 

@@ -37,7 +37,7 @@ AgreedColumns = Callable[[], Sequence[Column] | None]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a shape comes from. ``columns`` may ask a server, so it is called only when an image is not whole."""
+    """Where a row layout comes from. ``columns`` may ask a server, so it is called only when an image is not whole."""
 
     columns: AgreedColumns
     fields: tuple[Field, ...] = ()
@@ -46,7 +46,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """What completes the images of INSERTs that lack the same columns: cells by their place, and what is still open."""
+    """What completes the images of INSERTs that lack the same columns: cells by their index, and what is still open."""
 
     cells: tuple[tuple[int, Value], ...]
     image: Image
@@ -60,57 +60,57 @@ class Filling:
         return Change(insert.table, insert.op, None, tuple(cells), insert.cascades, self.image)
 
 
-def filling(shape: RowLayout, origin: Origin, present: tuple[int, ...]) -> Filling:
+def filling(row_layout: RowLayout, origin: Origin, present: tuple[int, ...]) -> Filling:
     """What INSERTs with only these columns present need."""
-    missing = _missing(shape, present)
+    missing = _missing(row_layout, present)
     columns = origin.columns()
     values = {
-        at: default_of(columns[place], origin.fields[place], is_mariadb=origin.is_mariadb)
-        for at, place in missing
+        at: default_of(columns[index], origin.fields[index], is_mariadb=origin.is_mariadb)
+        for at, index in missing
         if columns is not None
     }
     known = tuple((at, value) for at, value in values.items() if not isinstance(value, Absent))
-    if any(at < shape.key_width for at, _ in missing):
-        raise _without_key(shape, Op.INSERT)
+    if any(at < row_layout.key_width for at, _ in missing):
+        raise _without_key(row_layout, Op.INSERT)
     return Filling(known, Image.WHOLE if len(known) == len(missing) else Image.UNKNOWN)
 
 
 def image_of_update(
-    shape: RowLayout, origin: Origin, present: tuple[int, ...], present_after: tuple[int, ...]
+    row_layout: RowLayout, origin: Origin, present: tuple[int, ...], present_after: tuple[int, ...]
 ) -> Image:
     """How much UPDATEs with these columns present carry, once the after image is completed by the before image."""
-    require_key(shape, Op.UPDATE, present)
-    missing = _missing(shape, present_after)
-    if missing and origin.is_mariadb and _knows_only_the_server(shape, origin, present_after, missing):
+    require_key(row_layout, Op.UPDATE, present)
+    missing = _missing(row_layout, present_after)
+    if missing and origin.is_mariadb and _knows_only_the_server(row_layout, origin, present_after, missing):
         return Image.UNKNOWN
-    return Image.PARTIAL if any(place not in present for _, place in missing) else Image.WHOLE
+    return Image.PARTIAL if any(index not in present for _, index in missing) else Image.WHOLE
 
 
-def require_key(shape: RowLayout, op: Op, present: Sequence[int]) -> None:
+def require_key(row_layout: RowLayout, op: Op, present: Sequence[int]) -> None:
     """Raises UnsupportedEventError if the mapped key is not in the before image: whose row it is is not said then."""
-    if any(at < shape.key_width for at, _ in _missing(shape, present)):
-        raise _without_key(shape, op)
+    if any(at < row_layout.key_width for at, _ in _missing(row_layout, present)):
+        raise _without_key(row_layout, op)
 
 
 def _knows_only_the_server(
-    shape: RowLayout, origin: Origin, present_after: tuple[int, ...], missing: Sequence[tuple[int, int]]
+    row_layout: RowLayout, origin: Origin, present_after: tuple[int, ...], missing: Sequence[tuple[int, int]]
 ) -> bool:
     """Whether a column that MariaDB's after image lacks may have changed: the docstring above says which."""
-    if all(place in present_after for place in shape.cells[: shape.key_width]):
+    if all(index in present_after for index in row_layout.cells[: row_layout.key_width]):
         return True
     columns = origin.columns()
-    return columns is None or any("VIRTUAL" in columns[place].extra.upper() for _, place in missing)
+    return columns is None or any("VIRTUAL" in columns[index].extra.upper() for _, index in missing)
 
 
-def _missing(shape: RowLayout, present: Sequence[int]) -> list[tuple[int, int]]:
-    """The wanted columns that the table has and the image lacks: (place among the cells, column in the log)."""
-    return [(at, place) for at, place in enumerate(shape.cells) if place is not None and place not in present]
+def _missing(row_layout: RowLayout, present: Sequence[int]) -> list[tuple[int, int]]:
+    """The wanted columns that the table has and the image lacks: (index among the cells, column in the log)."""
+    return [(at, index) for at, index in enumerate(row_layout.cells) if index is not None and index not in present]
 
 
-def _without_key(shape: RowLayout, op: Op) -> UnsupportedEventError:
+def _without_key(row_layout: RowLayout, op: Op) -> UnsupportedEventError:
     return UnsupportedEventError(
-        f"{op.name} rows of {shape.table} that do not hold its key (binlog_row_image is not FULL, and the primary key"
-        " is another)",
+        f"{op.name} rows of {row_layout.table} that do not hold its key (binlog_row_image is not FULL, and the primary "
+        "key is another)",
         hint=ADVICE,
     )
 

@@ -53,48 +53,48 @@ def read_metadata(raw: bytes, fields: tuple[Field, ...], *, is_mariadb: bool) ->
         value = cut(raw, at, length)
         at += length
         if kind == 1:
-            signs = _bits(value, _places(fields, NUMERIC | {_T.YEAR}))  # YEAR has a bit, which says nothing
-            found.unsigned = {place: bit for place, bit in signs.items() if fields[place].type is not _T.YEAR}
+            signs = _bits(value, _indexes(fields, NUMERIC | {_T.YEAR}))  # YEAR has a bit, which says nothing
+            found.unsigned = {index: bit for index, bit in signs.items() if fields[index].type is not _T.YEAR}
         elif kind in (2, 3, 10, 11):
-            places = _places(fields, LABELLED if kind >= 10 else characters)
+            indexes = _indexes(fields, LABELLED if kind >= 10 else characters)
             read = _default_and_exceptions if kind in (2, 10) else _one_each
-            found.collations.update(read(value, places))
+            found.collations.update(read(value, indexes))
         elif kind == 4:
             found.names = tuple(text.decode("utf-8") for text in _texts(value))
         elif kind in (5, 6):
             labels[_T.SET if kind == 5 else _T.ENUM] = _label_lists(value)
     if found.names is not None and len(found.names) != len(fields):
         raise ValueError(f"{len(found.names)} names for {len(fields)} columns")
-    for place, column in enumerate(fields):
+    for index, column in enumerate(fields):
         lists = labels.get(column.type)
         if lists is not None:
-            found.labels[place] = next(lists, ())
+            found.labels[index] = next(lists, ())
     return found
 
 
-def _places(fields: tuple[Field, ...], kinds: frozenset[ColumnType]) -> list[int]:
-    return [place for place, column in enumerate(fields) if column.type in kinds]
+def _indexes(fields: tuple[Field, ...], kinds: frozenset[ColumnType]) -> list[int]:
+    return [index for index, column in enumerate(fields) if column.type in kinds]
 
 
-def _bits(value: bytes, places: list[int]) -> dict[int, bool]:
-    return {place: bool(value[number // 8] >> (7 - number % 8) & 1) for number, place in enumerate(places)}
+def _bits(value: bytes, indexes: list[int]) -> dict[int, bool]:
+    return {index: bool(value[number // 8] >> (7 - number % 8) & 1) for number, index in enumerate(indexes)}
 
 
-def _default_and_exceptions(value: bytes, places: list[int]) -> dict[int, int]:
+def _default_and_exceptions(value: bytes, indexes: list[int]) -> dict[int, int]:
     default, at = lenenc(value, 0)
-    found = dict.fromkeys(places, default)
+    found = dict.fromkeys(indexes, default)
     while at < len(value):
         number, at = lenenc(value, at)
         collation, at = lenenc(value, at)
-        found[places[number]] = collation
+        found[indexes[number]] = collation
     return found
 
 
-def _one_each(value: bytes, places: list[int]) -> dict[int, int]:
+def _one_each(value: bytes, indexes: list[int]) -> dict[int, int]:
     found = {}
     at = 0
-    for place in places:
-        found[place], at = lenenc(value, at)
+    for index in indexes:
+        found[index], at = lenenc(value, at)
     if at != len(value):
         raise ValueError("more character sets than character columns")
     return found

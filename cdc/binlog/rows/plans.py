@@ -17,7 +17,7 @@ The two images of an UPDATE are mostly the same bytes. A wide row is followed in
 image equals the before image's, it is neither followed nor decoded again.
 
 Nothing of the log's text enters the code, only numbers. generic.py is the oracle. Bytes that are cut short give an
-IndexError, a struct.error, a ValueError, or a place beyond the event's end, which the caller checks.
+IndexError, a struct.error, a ValueError, or a index beyond the event's end, which the caller checks.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from cdc.binlog.values.decode import INLINE_NAMES, Codec, Memo
 from cdc.model import ABSENT, Cells
 
 RowPlan = Callable[[bytes, int], tuple[Cells, int]]
-"""(event, place of the image) → (cells, place behind it)."""
+"""(event, offset of the image) → (cells, offset behind it)."""
 
 PairPlan = Callable[[bytes, int], tuple[Cells | None, Cells | None, int]]
-"""(event, place of the before image) → (before, after, place behind both); None and None: nothing wanted changed.
+"""(event, offset of the before image) → (before, after, offset behind both); None and None: nothing wanted changed.
 
-A negative place -e: the after image, at e, has other NULL columns than this plan is for.
+A negative index -e: the after image, at e, has other NULL columns than this plan is for.
 """
 
 STRETCH: Final = 8
@@ -88,20 +88,20 @@ class _After(NamedTuple):
 
 
 class PlanMaker:
-    """Makes plans for one shape; they share its remembered values."""
+    """Makes plans for one row layout; they share its remembered values."""
 
-    def __init__(self, shape: RowLayout) -> None:
-        self._shape = shape
+    def __init__(self, row_layout: RowLayout) -> None:
+        self._row_layout = row_layout
         self._names: dict[str, object] = dict(_NAMES)
         self._unpackers: dict[str, str] = {}
-        for place, codec in shape.codecs.items():
-            self._names[f"decode_{place}"] = Memo(codec.decode) if codec.repeats else codec.decode
+        for index, codec in row_layout.codecs.items():
+            self._names[f"decode_{index}"] = Memo(codec.decode) if codec.repeats else codec.decode
 
     def row(self, present: tuple[int, ...], nulls: bytes) -> RowPlan:
         """The plan for single images with these columns present and these NULL bits."""
         lines, spans, end = self._walk(_columns(present, nulls), "p", len(nulls), "x")
         decoded = self._decode(spans, "v")
-        lines += [*decoded, f"return {self._tuple({place: _name('v', place, spans) for place in spans})}, {end}"]
+        lines += [*decoded, f"return {self._tuple({index: _name('v', index, spans) for index in spans})}, {end}"]
         return cast(RowPlan, self._compiled(lines))
 
     def pair(
@@ -125,7 +125,7 @@ class PlanMaker:
         self, stretches: Sequence[tuple[Columns, Columns]], null_bytes: int, nulls_after: bytes, always: bool
     ) -> list[str]:
         """Stretch k of the before image lies from s<k> to s<k+1>, of the after image from t<k> to t<k+1>; e<k>: their
-        bytes are equal. Variables x, v are the before image's places and values, y, w the after image's.
+        bytes are equal. Variables x, v are the before image's indexes and values, y, w the after image's.
         """
         lines = [f"s0 = p + {null_bytes}"]
         befores: list[_Spans] = []
@@ -163,25 +163,25 @@ class PlanMaker:
         cells_after: dict[int, str] = {}
         for spans in befores:
             yield from self._decode(spans, "v")
-            cells |= {place: _name("v", place, spans) for place in spans}
+            cells |= {index: _name("v", index, spans) for index in spans}
         for spans, is_equal in afters:
             decoded = self._decode(spans, "w")
             if is_equal and decoded:
                 yield f"if {is_equal}:"
-                yield from (f"    w{place} = v{place}" for place, span in spans.items() if span is not None)
+                yield from (f"    w{index} = v{index}" for index, span in spans.items() if span is not None)
                 yield "else:"
                 yield from _indented(decoded)
             else:
                 yield from decoded
-            cells_after |= {place: _name("w", place, spans) for place in spans}
+            cells_after |= {index: _name("w", index, spans) for index in spans}
         # what the after image lacks is as it was
         yield f"return {self._tuple(cells)}, {self._tuple(cells | cells_after)}, {end}"
 
     def _stretches(self, columns: Columns) -> Iterator[tuple[int, int]]:
         """Cuts the columns so that no stretch has more than STRETCH lengths → (first, behind the last)."""
         first = lengths = 0
-        for number, (place, is_null) in enumerate(columns):
-            lengths += not is_null and self._shape.layouts[place].prefix > 0
+        for number, (index, is_null) in enumerate(columns):
+            lengths += not is_null and self._row_layout.layouts[index].prefix > 0
             if lengths == STRETCH:
                 yield first, number + 1
                 first, lengths = number + 1, 0
@@ -194,22 +194,22 @@ class PlanMaker:
         """
         lines: list[str] = []
         spans: _Spans = {}
-        for place, is_null in columns:
-            wanted = place in self._shape.codecs
+        for index, is_null in columns:
+            wanted = index in self._row_layout.codecs
             if is_null:
                 if wanted:
-                    spans[place] = None
+                    spans[index] = None
                 continue
-            layout = self._shape.layouts[place]
+            layout = self._row_layout.layouts[index]
             held_base, held_offset = base, offset
             start, at = _plus(base, offset), _plus(base, offset + layout.prefix)
             if layout.prefix:
-                lines.append(f"{prefix}{place} = {at} + {_LENGTH[layout.prefix].format(start)}")
-                base, offset = f"{prefix}{place}", 0
+                lines.append(f"{prefix}{index} = {at} + {_LENGTH[layout.prefix].format(start)}")
+                base, offset = f"{prefix}{index}", 0
             else:
                 offset += layout.width
             if wanted:
-                spans[place] = _Span(held_base, held_offset, layout.width, start, at, _plus(base, offset))
+                spans[index] = _Span(held_base, held_offset, layout.width, start, at, _plus(base, offset))
         return lines, spans, _plus(base, offset)
 
     # ------------------------------------------------------------------------------------------ values
@@ -219,82 +219,82 @@ class PlanMaker:
         lines: list[str] = []
         for group in _groups(spans):
             if len(group) == 1:
-                place, span = group[0]
-                lines.append(f"{prefix}{place} = {self._alone(place, span)}")
+                index, span = group[0]
+                lines.append(f"{prefix}{index} = {self._alone(index, span)}")
                 continue
-            names = ", ".join(f"{prefix}{place}" for place, _ in group)
+            names = ", ".join(f"{prefix}{index}" for index, _ in group)
             lines.append(f"{names} = {self._unpacker(group)}(b, {group[0][1].start})")
-            for place, _ in group:
-                codec, name = self._shape.codecs[place], f"{prefix}{place}"
-                expression = _of_bytes(codec, place, name)
+            for index, _ in group:
+                codec, name = self._row_layout.codecs[index], f"{prefix}{index}"
+                expression = _of_bytes(codec, index, name)
                 if not codec.code and expression != name:
                     lines.append(f"{name} = {expression}")
         return lines
 
-    def _alone(self, place: int, span: _Span) -> str:
-        codec = self._shape.codecs[place]
+    def _alone(self, index: int, span: _Span) -> str:
+        codec = self._row_layout.codecs[index]
         if codec.code == "B":
             return f"b[{span.at}]"
         if codec.code:
-            return f"{self._unpacker([(place, span)])}(b, {span.at})[0]"
-        return _of_bytes(codec, place, f"b[{span.at}:{span.end}]")
+            return f"{self._unpacker([(index, span)])}(b, {span.at})[0]"
+        return _of_bytes(codec, index, f"b[{span.at}:{span.end}]")
 
     def _unpacker(self, group: Sequence[tuple[int, _Span]]) -> str:
         """The name of what reads these neighbours in one go; columns that are not wanted lie between them."""
         text = "<"
         at = group[0][1].offset
-        for place, span in group:
+        for index, span in group:
             text += f"{span.offset - at}x" if span.offset > at else ""
-            text += self._shape.codecs[place].code or f"{span.width}s"
+            text += self._row_layout.codecs[index].code or f"{span.width}s"
             at = span.offset + span.width
         name = self._unpackers.setdefault(text, f"unpack_{len(self._unpackers)}")
         self._names.setdefault(name, struct.Struct(text).unpack_from)
         return name
 
     def _tuple(self, names: Mapping[int, str]) -> str:
-        cells = ["ABSENT" if place is None else names.get(place, "ABSENT") for place in self._shape.cells]
+        cells = ["ABSENT" if index is None else names.get(index, "ABSENT") for index in self._row_layout.cells]
         return f"({', '.join(cells)},)" if cells else "()"
 
     def _compiled(self, lines: Sequence[str]) -> object:
         scope = dict(self._names)
         text = "\n".join(["def plan(b, p):", *_indented(lines)])
-        exec(compile(text, f"<plan of {self._shape.table}>", "exec"), scope)  # noqa: S102  # our own text
+        exec(compile(text, f"<plan of {self._row_layout.table}>", "exec"), scope)  # noqa: S102  # our own text
         return scope["plan"]
 
 
 def _columns(present: tuple[int, ...], nulls: bytes) -> Columns:
-    return [(place, bool(nulls[number >> 3] >> (number & 7) & 1)) for number, place in enumerate(present)]
+    return [(index, bool(nulls[number >> 3] >> (number & 7) & 1)) for number, index in enumerate(present)]
 
 
 def _indented(lines: Sequence[str]) -> list[str]:
     return [f"    {line}" for line in lines]
 
 
-def _name(prefix: str, place: int, spans: _Spans) -> str:
-    return f"{prefix}{place}" if spans[place] is not None else "None"
+def _name(prefix: str, index: int, spans: _Spans) -> str:
+    return f"{prefix}{index}" if spans[index] is not None else "None"
 
 
 def _plus(base: str, offset: int) -> str:
     return f"{base} + {offset}" if offset else base
 
 
-def _of_bytes(codec: Codec, place: int, raw: str) -> str:
+def _of_bytes(codec: Codec, index: int, raw: str) -> str:
     """The value as an expression of its bytes."""
     if codec.inline:
         return codec.inline.format(raw=raw)
-    return f"decode_{place}[{raw}]" if codec.repeats else f"decode_{place}({raw})"
+    return f"decode_{index}[{raw}]" if codec.repeats else f"decode_{index}({raw})"
 
 
 def _groups(spans: _Spans) -> Iterator[list[tuple[int, _Span]]]:
     """The values that are not NULL; fixed-width ones that lie close to each other come together."""
     group: list[tuple[int, _Span]] = []
-    for place, span in spans.items():
+    for index, span in spans.items():
         if span is None:
             continue
         if group and not _is_near(group[-1][1], span):
             yield group
             group = []
-        group.append((place, span))
+        group.append((index, span))
     if group:
         yield group
 
@@ -322,10 +322,10 @@ def _equality(before: _Spans, after: _Spans) -> str | None:
     Neighbours are compared in one go, length prefixes and all.
     """
     runs: list[tuple[_Span, _Span, str, str]] = []
-    for place, span in after.items():
-        if place not in before:
+    for index, span in after.items():
+        if index not in before:
             return None
-        was = before[place]
+        was = before[index]
         if span is None or was is None:
             if span is not was:
                 return None

@@ -40,11 +40,11 @@ def disagreement(fields: Sequence[Field], metadata: Metadata, columns: Sequence[
     """The first difference between log and schema in words; "" when none can be seen."""
     if len(fields) != len(columns):
         return f"{len(fields)} columns in the log, {len(columns)} in the schema"
-    for place, (field, column) in enumerate(zip(fields, columns, strict=True)):
+    for index, (field, column) in enumerate(zip(fields, columns, strict=True)):
         expected = _TYPES.get(column.data_type.lower())
         if expected is not None and field.type not in expected:
             return f"column {column.name} is {field.type.name} in the log and {column.column_type} in the schema"
-        unsigned = metadata.unsigned.get(place)
+        unsigned = metadata.unsigned.get(index)
         if unsigned is not None and field.type is not _T.BIT and unsigned != sign_in(column):
             return f"column {column.name} is {'' if unsigned else 'not '}unsigned in the log"
         if not _same_size(field, column):

@@ -27,7 +27,7 @@ class Column:
 class SchemaLookup(Protocol):
     """Names, signs, charsets and labels for logs without full row metadata.
 
-    ``columns`` may ask a server, so it may block and raise; the decoder calls it once per table shape.
+    ``columns`` may ask a server, so it may block and raise; the decoder calls it once per distinct row layout.
     """
 
     def columns(self, database: str, table: str) -> tuple[Column, ...] | None:
@@ -45,11 +45,11 @@ class ForgettingLookup(SchemaLookup, Protocol):
 
 
 class Look(NamedTuple):
-    """A table as the server has it now, with its default character set. ``place``: where the log ended behind it."""
+    """A table as the server has it now, with its default character set. ``position``: where the log ended behind it."""
 
     columns: tuple[Column, ...]
     charset: str | None
-    place: Position
+    position: Position
 
 
 @runtime_checkable

@@ -114,10 +114,10 @@ class _Plan:
             elif not one.after:
                 made.insert(0, one.column)
             else:
-                places = [at for at, column in enumerate(made) if column.name.lower() == one.after.lower()]
-                if not places:
+                indexes = [at for at, column in enumerate(made) if column.name.lower() == one.after.lower()]
+                if not indexes:
                     raise NotUnderstood("a column that is not there")
-                made.insert(places[0] + 1, one.column)
+                made.insert(indexes[0] + 1, one.column)
         if len({column.name.lower() for column in made}) != len(made):
             raise NotUnderstood("a column that is there already")
         return tuple(made)

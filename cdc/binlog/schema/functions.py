@@ -54,8 +54,9 @@ _SYNTAX: Final = frozenset(_WORDS.split())
 
 
 def calls_only_native(tokens: Sequence[Token], names: Iterable[int] = ()) -> bool:
-    """Whether every call in these tokens is one of a function of the server's own. ``names``: places of tokens that are
-    known to name a table although a parenthesis follows them.
+    """Whether every function that these tokens call is the server's own.
+
+    ``names``: indexes of tokens that are known to name a table although a parenthesis follows them.
     """
     tables = frozenset(names)
     for at in range(len(tokens) - 1):

@@ -1,8 +1,8 @@
-"""The columns of tables as they were at the reader's place in the log, followed through its definitions.
+"""The columns of tables as they were at the reader's position in the log, followed through its definitions.
 
-Known from the state (what an earlier run had at this place), from definitions in the log, or asked of the server. An
+Known from the state (what an earlier run had at this position), from definitions in the log, or asked of the server. An
 answer of the server is of now, and the reader may stand long before: what it says is *assumed* until the log has passed
-the place noted with it. Tables that are not mapped are followed too while they may yet become one: gh-ost and pt-osc
+the position noted with it. Tables that are not mapped are followed too while they may yet become one: gh-ost and pt-osc
 build a copy under another name and rename it.
 """
 
@@ -27,7 +27,7 @@ _BEFORE_NAME: Final = frozenset({"IF", "NOT", "EXISTS", "WAIT", "NOWAIT"})
 
 
 class SchemaHistory:
-    """Columns by table, as of the reader's place (a ``SchemaLookup``).
+    """Columns by table, as of the reader's position (a ``SchemaLookup``).
 
     ``news``: what became known in the transaction being read. Whoever ends that takes it.
     """
@@ -226,7 +226,7 @@ class SchemaHistory:
             found = self._schemas.look(self._asked_database, name)
             if found is not None:
                 self._tables[name] = Table(found.columns, found.charset)
-                self._until[name] = found.place
+                self._until[name] = found.position
         elif self._schemas is not None:
             if isinstance(self._schemas, ForgettingLookup):
                 self._schemas.forget(self._asked_database, name)

@@ -204,7 +204,7 @@ def _xid(tokens: Sequence[Token]) -> str:
 
 
 def _subject(tokens: Sequence[Token]) -> tuple[str, int, frozenset[str]]:
-    """What a CREATE, ALTER, DROP or RENAME is about, the place behind that word, and the flags before it."""
+    """What a CREATE, ALTER, DROP or RENAME is about, the index behind that word, and the flags before it."""
     words, flags = Words(tokens), set[str]()
     try:
         words.next()
@@ -241,8 +241,8 @@ def _definition(verb: str, tokens: tuple[Token, ...], database: str) -> Statemen
         dropped = (rest[0].text,) if verb == "DROP" and rest else ()
         return Statement(Kind.DEFINITION, databases=dropped, tokens=tokens, changes_keys=bool(dropped))
     if subject == "INDEX":
-        places = [place for place, token in enumerate(rest) if token.word == "ON"]
-        named = tuple(_names(rest[places[0] + 1 :], database))[:1] if places else ()
+        indexes = [index for index, token in enumerate(rest) if token.word == "ON"]
+        named = tuple(_names(rest[indexes[0] + 1 :], database))[:1] if indexes else ()
         return Statement(Kind.DEFINITION, named, tokens=tokens)
     if subject not in ("TABLE", "TABLES"):
         return Statement(Kind.UNCLEAR, mentioned(tokens, database), changes_keys=True)
@@ -271,13 +271,13 @@ def _altered(rest: Sequence[Token], database: str) -> Iterator[TableName]:
     yield from _name_at(rest, 0, database)
     words = [token.word for token in rest]
     moves = False
-    for place, word in enumerate(words):
-        if word == "RENAME" and words[place + 1 : place + 2] not in (["COLUMN"], ["INDEX"], ["KEY"]):
-            has_word = words[place + 1 : place + 2] in (["TO"], ["AS"]) or _is_equals(rest, place + 1)
-            yield from _name_at(rest, place + (2 if has_word else 1), database)
+    for index, word in enumerate(words):
+        if word == "RENAME" and words[index + 1 : index + 2] not in (["COLUMN"], ["INDEX"], ["KEY"]):
+            has_word = words[index + 1 : index + 2] in (["TO"], ["AS"]) or _is_equals(rest, index + 1)
+            yield from _name_at(rest, index + (2 if has_word else 1), database)
         moves = moves or word in ("EXCHANGE", "CONVERT")
         if moves and word == "TABLE":
-            yield from _name_at(rest, place + 1, database)
+            yield from _name_at(rest, index + 1, database)
 
 
 def _is_equals(tokens: Sequence[Token], at: int) -> bool:

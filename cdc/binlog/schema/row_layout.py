@@ -1,6 +1,6 @@
 """A mapped table as the log has it now: which columns are wanted, where they lie and how to read them.
 
-A shape is made once per distinct TABLE_MAP and kept under that event's bytes.
+A row_layout is made once per distinct TABLE_MAP and kept under that event's bytes.
 """
 
 from __future__ import annotations
@@ -67,18 +67,18 @@ def make_row_layout(
     held = {column.name.lower(): column for column in columns or ()}
     if is_mariadb:
         found = _with_widths(found, names, held)
-    places = {name.lower(): place for place, name in enumerate(names)}
-    cells = tuple(places.get(name.lower()) for name in spec.columns)
+    indexes = {name.lower(): index for index, name in enumerate(names)}
+    cells = tuple(indexes.get(name.lower()) for name in spec.columns)
     codecs = {}
-    for place in cells:
-        if place is not None:
-            column = held.get(names[place].lower())
-            decode = decoder_by_schema(found.fields[place], column)
+    for index in cells:
+        if index is not None:
+            column = held.get(names[index].lower())
+            decode = decoder_by_schema(found.fields[index], column)
             if metadata.names is not None:
                 column = None  # the log says the rest, and says what held when the rows were written
-            codecs[place] = Codec(decode) if decode else _codec(found, names[place], place, metadata, column)
+            codecs[index] = Codec(decode) if decode else _codec(found, names[index], index, metadata, column)
     layouts = tuple(layout_of(field) for field in found.fields)
-    documents = tuple(place for place, field in enumerate(found.fields) if field.type is ColumnType.JSON)
+    documents = tuple(index for index, field in enumerate(found.fields) if field.type is ColumnType.JSON)
     return RowLayout(spec.name, layouts, cells, codecs, len(spec.key), documents)
 
 
@@ -86,13 +86,13 @@ def _with_widths(found: TableMap, names: Sequence[str], held: Mapping[str, Colum
     if not any(field.type in OLD_TIMES for field in found.fields):
         return found
     fields = list(found.fields)
-    for place, field in enumerate(fields):
+    for index, field in enumerate(fields):
         if field.type in OLD_TIMES:
             try:
-                fields[place] = with_decimals(field, held.get(names[place].lower()))
+                fields[index] = with_decimals(field, held.get(names[index].lower()))
             except ValueError as error:
                 raise UnsupportedEventError(
-                    f"column {names[place]} of {found.database}.{found.table} cannot be read: {error}",
+                    f"column {names[index]} of {found.database}.{found.table} cannot be read: {error}",
                     hint=f"ALTER TABLE {found.table} FORCE on the server gives it the form of today",
                 ) from error
     return replace(found, fields=tuple(fields))
@@ -112,35 +112,35 @@ def _names_of_schema(found: TableMap, metadata: Metadata, columns: Sequence[Colu
     return tuple(column.name for column in columns)
 
 
-def _codec(found: TableMap, name: str, place: int, metadata: Metadata, column: Column | None) -> Codec:
-    field = found.fields[place]
+def _codec(found: TableMap, name: str, index: int, metadata: Metadata, column: Column | None) -> Codec:
+    field = found.fields[index]
     try:
-        return codec_of(field, _traits(field, place, metadata, column))
+        return codec_of(field, _traits(field, index, metadata, column))
     except ValueError as error:
         raise UnsupportedEventError(
             f"column {name} of {found.database}.{found.table} cannot be read: {error}", hint=_ADVICE_METADATA
         ) from error
 
 
-def _traits(field: Field, place: int, metadata: Metadata, column: Column | None) -> Traits:
-    unsigned = metadata.unsigned.get(place)
+def _traits(field: Field, index: int, metadata: Metadata, column: Column | None) -> Traits:
+    unsigned = metadata.unsigned.get(index)
     if unsigned is None:
         unsigned = column is not None and sign_in(column)
-    collation = metadata.collations.get(place)
+    collation = metadata.collations.get(index)
     charset = charset_of(collation) if collation is not None else None
     if collation is not None and charset is None and (column is None or column.charset is None):
         raise ValueError(f"its collation has number {collation}, which is not known")
     if charset is None and column is not None:
         charset = column.charset
-    return Traits(unsigned, charset, _labels(field, place, metadata, column, charset))
+    return Traits(unsigned, charset, _labels(field, index, metadata, column, charset))
 
 
 def _labels(
-    field: Field, place: int, metadata: Metadata, column: Column | None, charset: str | None
+    field: Field, index: int, metadata: Metadata, column: Column | None, charset: str | None
 ) -> tuple[str, ...]:
     if field.type not in (ColumnType.ENUM, ColumnType.SET):
         return ()
-    held = metadata.labels.get(place)
+    held = metadata.labels.get(index)
     if held is None:
         return labels_in(column) if column is not None else ()
     decode = text_decoder(charset if charset and charset != BINARY else "latin1")

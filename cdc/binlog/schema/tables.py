@@ -1,7 +1,7 @@
 """Which tables are mapped, and how to read the rows of each TABLE_MAP met.
 
 A reader is kept under its TABLE_MAP's bytes without the id, so neither a repeated event nor a reused id costs a second
-look, and a changed table is never read in its old shape.
+look, and a changed table is never read in its old layout.
 """
 
 from __future__ import annotations
@@ -74,12 +74,15 @@ class MappedTables:
                 held.clear()
             metadata = read_metadata(found.metadata, found.fields, is_mariadb=is_mariadb)
             origin = Origin(lambda: self._agreed(found, metadata), found.fields, is_mariadb)
-            reader = held[body] = TableReader(self._shape(found, metadata, spec, is_mariadb=is_mariadb), origin)
+            reader = held[body] = TableReader(self._row_layout(found, metadata, spec, is_mariadb=is_mariadb), origin)
         self._latest[spec.name] = (body, reader)
         return reader
 
-    def _shape(self, found: TableMap, metadata: Metadata, spec: TableSpec, *, is_mariadb: bool) -> RowLayout:
-        """The shape by the log's own names, or by the history's; what does not fit the log is asked for once more."""
+    def _row_layout(self, found: TableMap, metadata: Metadata, spec: TableSpec, *, is_mariadb: bool) -> RowLayout:
+        """The row layout by the log's own names, or by the history's.
+
+        A schema that does not fit is asked for once more.
+        """
         if metadata.names is not None:
             if is_mariadb and [name.lower() for name in metadata.names[-2:]] == _VERSION_COLUMNS:
                 raise versions_refused(found.table)

@@ -34,13 +34,13 @@ _KINDS: Final = {_T.TIMESTAMP: "timestamp", _T.DATETIME: "datetime", _T.TIME: "t
 
 def asks_for_schema(fields: Sequence[Field], metadata: Metadata, *, is_mariadb: bool) -> bool:
     """Whether a table with these fields has columns that its schema would tell more of."""
-    for place, field in enumerate(fields):
+    for index, field in enumerate(fields):
         if field.type in _FLOATING:
             return True
         if is_mariadb and field.type in OLD_TIMES:
             return True
         may_be_address = field.type is _T.STRING and field.first in _ADDRESS_BYTES
-        if is_mariadb and may_be_address and charset_of(metadata.collations.get(place, 0)) == BINARY:
+        if is_mariadb and may_be_address and charset_of(metadata.collations.get(index, 0)) == BINARY:
             return True
     return False
 

@@ -61,7 +61,7 @@ def mentioned(tokens: Sequence[Token], database: str) -> tuple[TableName, ...]:
 
 
 Targets = tuple[tuple[TableName, ...], Sequence[int]]
-"""The tables written, and the places of tokens that name tables before a parenthesis."""
+"""The tables written, and the indexes of tokens that name tables before a parenthesis."""
 
 
 def _targets(tokens: Sequence[Token], database: str) -> Targets:
@@ -96,7 +96,7 @@ def _pass_over(words: Words, flags: frozenset[str]) -> None:
 
 
 def _pass_with(words: Words) -> list[int]:
-    """WITH [RECURSIVE] name [(columns)] AS (query) [CYCLE …], …; the places of the names."""
+    """WITH [RECURSIVE] name [(columns)] AS (query) [CYCLE …], …; the indexes of the names."""
     names = []
     words.next()
     words.accept("RECURSIVE")

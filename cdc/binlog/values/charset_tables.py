@@ -143,8 +143,8 @@ def _by_codec(name: str, raw: bytes) -> str:
 def _differences(charset: str) -> dict[bytes, str]:
     found = {}
     for word in _DIFFERENCES.get(charset, "").split():
-        places, _, character = word.partition("=")
-        first, _, last = places.partition("-")
+        points, _, character = word.partition("=")
+        first, _, last = points.partition("-")
         numbers = range(int(first, 16), int(last or first, 16) + 1)
         for step, number in enumerate(numbers):
             code = ord(_NONE) if character == _NONE else int(character.rstrip("*"), 16)

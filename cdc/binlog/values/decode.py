@@ -193,7 +193,7 @@ def _set(labels: tuple[str, ...]) -> Decode:
         bits = int.from_bytes(raw, "little")
         if bits >> len(labels):
             raise ValueError(f"bit {bits.bit_length()} of a SET with {len(labels)} labels")
-        return ",".join(label for place, label in enumerate(labels) if bits >> place & 1)
+        return ",".join(label for index, label in enumerate(labels) if bits >> index & 1)
 
     return decode
 

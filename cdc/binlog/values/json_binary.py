@@ -88,15 +88,15 @@ class _Reader:
         values = keys + count * (width + 2) if is_object else keys
         self._spend(count * (width + 1))
         self.out.append("{" if is_object else "[")
-        for place in range(count):
-            if place:
+        for index in range(count):
+            if index:
                 self.out.append(", ")
             if is_object:
-                entry = keys + place * (width + 2)
+                entry = keys + index * (width + 2)
                 start = at + self._number(entry, width)
                 self.out.append(_quoted(self._bytes(start, self._number(entry + width, 2))))
                 self.out.append(": ")
-            entry = values + place * (width + 1)
+            entry = values + index * (width + 1)
             inner = self.raw[entry]
             stands_here = inner in (_LITERAL, _INT16, _UINT16) or (width == 4 and inner in (_INT32, _UINT32))
             self.value(inner, entry + 1 if stands_here else at + self._number(entry + 1, width), depth + 1)
@@ -121,11 +121,11 @@ class _Reader:
     def _length(self, at: int) -> tuple[int, int]:
         """Where the bytes begin, and how many: 7 bits a byte, lowest first, the top bit says that more follow."""
         length = 0
-        for place in range(5):
-            byte = self.raw[at + place]
-            length |= (byte & 0x7F) << 7 * place
+        for index in range(5):
+            byte = self.raw[at + index]
+            length |= (byte & 0x7F) << 7 * index
             if byte < 0x80:
-                return at + place + 1, length
+                return at + index + 1, length
         raise ValueError("JSON with a length of more than 32 bits")
 
     def _bytes(self, at: int, length: int) -> bytes:

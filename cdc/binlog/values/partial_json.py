@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from cdc.binlog.rows.generic import Raw, cells_of, changes, places_in, read_raw
+from cdc.binlog.rows.generic import Raw, cells_of, changes, indexes_in, read_raw
 from cdc.binlog.rows.headers import cut, lenenc
 from cdc.binlog.schema.row_layout import RowLayout
 from cdc.binlog.values.json_binary import json_text
@@ -43,45 +43,45 @@ _Node = None | bool | str | _Number | list["_Node"] | dict[str, "_Node"]
 
 
 def read_partial_pair(
-    shape: RowLayout, body: bytes, at: int, present: tuple[int, ...], present_after: tuple[int, ...]
+    row_layout: RowLayout, body: bytes, at: int, present: tuple[int, ...], present_after: tuple[int, ...]
 ) -> tuple[Cells | None, Cells | None, bool, int]:
-    """One row → (before, after, whether ``after`` tells all that changed, place behind it).
+    """One row → (before, after, whether ``after`` tells all that changed, offset behind it).
 
     None and None when nothing wanted changed. A document that cannot be known is ABSENT. ValueError for differences
     that do not fit the document.
     """
-    before, at = read_raw(shape, body, at, present)
-    partial, at = _partial_places(shape, body, at)
-    after, at = read_raw(shape, body, at, present_after)
+    before, at = read_raw(row_layout, body, at, present)
+    partial, at = _partial_indexes(row_layout, body, at)
+    after, at = read_raw(row_layout, body, at, present_after)
     texts: dict[int, str] = {}
     is_known = True
-    for place in partial.intersection(after):
-        differences = after.pop(place) or b""
-        document = before.get(place)
+    for index in partial.intersection(after):
+        differences = after.pop(index) or b""
+        document = before.get(index)
         if not differences:
             continue
         if document is None:
             is_known = False
         else:
-            texts[place] = patched(json_text(document), differences)
+            texts[index] = patched(json_text(document), differences)
     if is_known and not texts and not changes(before, after):
         return None, None, True, at
-    whole: Raw = {place: raw for place, raw in before.items() if place not in texts} | after
-    cells = list(cells_of(shape, whole))
-    for place, text in texts.items():
-        cells[shape.cells.index(place)] = text
-    return cells_of(shape, before), tuple(cells), is_known, at
+    whole: Raw = {index: raw for index, raw in before.items() if index not in texts} | after
+    cells = list(cells_of(row_layout, whole))
+    for index, text in texts.items():
+        cells[row_layout.cells.index(index)] = text
+    return cells_of(row_layout, before), tuple(cells), is_known, at
 
 
-def _partial_places(shape: RowLayout, body: bytes, at: int) -> tuple[set[int], int]:
+def _partial_indexes(row_layout: RowLayout, body: bytes, at: int) -> tuple[set[int], int]:
     options, at = lenenc(body, at)
     if options & ~_PARTIAL_JSON:
         raise ValueError(f"rows with value options {options}, which are not known")
     if not options:
         return set(), at
-    width = (len(shape.documents) + 7) // 8
-    numbers = places_in(cut(body, at, width), len(shape.documents))
-    return {shape.documents[number] for number in numbers}, at + width
+    width = (len(row_layout.documents) + 7) // 8
+    numbers = indexes_in(cut(body, at, width), len(row_layout.documents))
+    return {row_layout.documents[number] for number in numbers}, at + width
 
 
 def patched(text: str, differences: bytes) -> str:

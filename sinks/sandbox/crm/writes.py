@@ -197,7 +197,7 @@ class Writer:
             texts[item.id_property] = item.id
         if target is None:
             texts = {**self._defaults(call.kind), **texts}
-        # A stage is judged by the pipeline that the record will have.
+        # A stage is validated against the pipeline that the record will have.
         checked = check_values(texts, lambda name: self._rule_of(call.kind, name, {**held, **texts}), self._behaviour)
         product = checked.values.get("hs_product_id", "") if call.kind is ObjectType.LINE_ITEM else ""
         if (

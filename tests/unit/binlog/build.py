@@ -11,7 +11,7 @@ from cdc.binlog.events import EventType
 from cdc.binlog.rows.table_map import ColumnType
 
 SOURCE = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
-STAMP = 1_700_000_000
+COMMIT_S = 1_700_000_000
 MYSQL = "9.7.0"
 MARIADB = "10.11.19-MariaDB-log"
 
@@ -37,13 +37,20 @@ class Log:
         self.events: list[bytes] = []
 
     def put(
-        self, kind: int, body: bytes, *, lsn: int = STAMP, flags: int = 0, end: int | None = None, server_id: int = 1
+        self,
+        kind: int,
+        body: bytes,
+        *,
+        seconds: int = COMMIT_S,
+        flags: int = 0,
+        end: int | None = None,
+        server_id: int = 1,
     ) -> bytes:
         """Append one event; ``end`` overrides the end position in its header."""
         length = 19 + len(body) + (4 if self.checksum or kind == EventType.FORMAT_DESCRIPTION else 0)
         self.offset += length
         shown = self.offset & 0xFFFFFFFF if end is None else end
-        event = struct.pack("<IBIIIH", lsn, kind, server_id, length, shown, flags) + body
+        event = struct.pack("<IBIIIH", seconds, kind, server_id, length, shown, flags) + body
         if len(event) < length:
             event += struct.pack("<I", zlib.crc32(event))
         self.events.append(event)
@@ -52,7 +59,7 @@ class Log:
     def format(self, **options: int) -> bytes:
         lengths = bytearray(42 if "Maria" not in self.server else 172)
         lengths[EventType.TABLE_MAP - 1] = 8
-        body = struct.pack("<H50sIB", 4, self.server.encode(), STAMP, 19) + bytes(lengths) + bytes([self.checksum])
+        body = struct.pack("<H50sIB", 4, self.server.encode(), COMMIT_S, 19) + bytes(lengths) + bytes([self.checksum])
         return self.put(EventType.FORMAT_DESCRIPTION, body, **options)
 
     def gtid(self, number: int, *, commit_us: int = 0) -> bytes:
@@ -87,7 +94,7 @@ class Log:
         before = self.offset
         body = struct.pack("<Q", offset) + name.encode()
         if artificial:
-            event = self.put(EventType.ROTATE, body, lsn=0, flags=0x20, end=0)
+            event = self.put(EventType.ROTATE, body, seconds=0, flags=0x20, end=0)
             self.offset = before
             return event
         return self.put(EventType.ROTATE, body)
@@ -118,7 +125,7 @@ TWO_COLUMNS = table_map_body([(ColumnType.LONG, b""), (ColumnType.VARCHAR, b"\x2
 
 def image(*values: bytes | None) -> bytes:
     """One row image with all columns present."""
-    nulls = sum(1 << place for place, value in enumerate(values) if value is None)
+    nulls = sum(1 << index for index, value in enumerate(values) if value is None)
     return nulls.to_bytes((len(values) + 7) // 8, "little") + b"".join(value for value in values if value is not None)
 
 

@@ -13,9 +13,9 @@ from cdc.binlog.gtid import GtidSet
 from cdc.errors import LogFormatError, PositionLostError, SourceDisconnectedError, UnsupportedEventError
 from cdc.model import Change, Op, Position, TableSpec, Transaction, Xa, XaStep
 from tests.unit.binlog.build import (
+    COMMIT_S,
     MARIADB,
     SOURCE,
-    STAMP,
     TWO_COLUMNS,
     Log,
     packet,
@@ -46,7 +46,7 @@ def feed_all(reader: LogDecoder, log: Log) -> list[Transaction]:
 
 
 def test_a_transaction_comes_whole_with_the_resume_point_behind_it() -> None:
-    """Nothing comes before XID; then all changes, the place behind XID, the executed set and the bytes read."""
+    """Nothing comes before XID; then all changes, the position behind XID, the executed set and the bytes read."""
     log = Log()
     log.format()
     log.gtid(1, commit_us=1_700_000_000_123_456)
@@ -88,7 +88,7 @@ def test_rows_whose_children_the_server_logs_cascade_nothing() -> None:
     ]
 
 
-def test_another_file_of_the_same_name_is_no_place_to_go_on() -> None:
+def test_another_file_of_the_same_name_is_no_position_to_go_on() -> None:
     """A file that was begun at another time than the one the position is of has taken its name."""
     log = Log()
     log.format()
@@ -99,7 +99,7 @@ def test_another_file_of_the_same_name_is_no_place_to_go_on() -> None:
     later = Log(offset=ended.offset)
     later.format(end=0)  # as the server repeats it to whoever begins inside the file
     younger = Log(offset=ended.offset)
-    younger.format(end=0, lsn=ended.born + 1)
+    younger.format(end=0, seconds=ended.born + 1)
 
     assert feed_all(decoder(start=ended), later) == []
     with pytest.raises(PositionLostError, match="begun anew"):
@@ -226,25 +226,25 @@ def test_every_type_of_event_has_one_action() -> None:
 
 
 def test_an_unknown_event_stops_unless_it_may_be_ignored() -> None:
-    """An unknown type stops with its number and place; with the ignorable flag it is counted and passed over."""
+    """An unknown type stops with its number and position; with the ignorable flag it is counted and passed over."""
     log = Log()
     log.format()
     log.put(99, b"new", flags=0x80)
-    place = log.offset
+    position = log.offset
     log.put(99, b"new")
     reader = decoder()
-    with pytest.raises(UnsupportedEventError, match=f"type 99.* at binlog.000001:{place}"):
+    with pytest.raises(UnsupportedEventError, match=f"type 99.* at binlog.000001:{position}"):
         feed_all(reader, log)
 
     assert reader.counters["UNKNOWN_99"] == 1
 
 
 @pytest.mark.parametrize("at", [30, -6])
-def test_a_wrong_checksum_is_an_error_with_its_place(at: int) -> None:
+def test_a_wrong_checksum_is_an_error_with_its_position(at: int) -> None:
     """One flipped bit in an event stops the reader there, and again when it is fed again."""
     log = Log()
     log.format()
-    place = log.offset
+    position = log.offset
     one_insert(log)
     broken = bytearray(log.events[1])
     broken[at] ^= 0x10
@@ -252,7 +252,7 @@ def test_a_wrong_checksum_is_an_error_with_its_place(at: int) -> None:
     reader.feed(memoryview(log.events[0]))
 
     for _ in range(2):
-        with pytest.raises(LogFormatError, match=f"checksum.* at binlog.000001:{place};"):
+        with pytest.raises(LogFormatError, match=f"checksum.* at binlog.000001:{position};"):
             reader.feed(memoryview(broken))
 
 
@@ -266,7 +266,7 @@ def test_a_log_without_checksums_reads_alike() -> None:
 
 
 def test_positions_go_beyond_4_gib() -> None:
-    """Headers hold 32 bits; counted from the start the place is whole."""
+    """Headers hold 32 bits; counted from the start the position is whole."""
     log = Log(offset=(1 << 32) - 300)
     one_insert(log, 1)
     one_insert(log, 2)
@@ -281,7 +281,7 @@ def test_positions_go_beyond_4_gib() -> None:
 
 
 def test_zero_end_positions_inside_a_transaction_are_counted() -> None:
-    """MariaDB from 11.4 on writes 0 as the end of events inside a transaction; lengths give the place."""
+    """MariaDB from 11.4 on writes 0 as the end of events inside a transaction; lengths give the position."""
     log = Log(MARIADB)
     log.format()
     log.maria_gtid(1)
@@ -292,7 +292,7 @@ def test_zero_end_positions_inside_a_transaction_are_counted() -> None:
     made = feed_all(decoder(start=Position("binlog.000001", 4, gtid="0-1-0,1-7-5")), log)[-1]
 
     assert made.end == Position("binlog.000001", log.offset, gtid="0-1-1,1-7-5")
-    assert made.commit_ms == STAMP * 1000
+    assert made.commit_ms == COMMIT_S * 1000
 
 
 def test_a_stream_that_leaves_transactions_out_is_followed() -> None:
@@ -321,17 +321,17 @@ def test_rotation_moves_to_the_next_file() -> None:
 
 
 def test_a_heartbeat_moves_the_resume_point_only_forward() -> None:
-    """At the end of the log a heartbeat says where the server stands; the same place again is no news."""
+    """At the end of the log a heartbeat says where the server stands; the same position again is no news."""
     log = Log()
     log.format()
-    place = log.offset
-    for end in (place, place + 700, place + 700):
-        log.put(EventType.HEARTBEAT, b"binlog.000001", lsn=0, end=end)
+    position = log.offset
+    for end in (position, position + 700, position + 700):
+        log.put(EventType.HEARTBEAT, b"binlog.000001", seconds=0, end=end)
 
-    assert [t.end.offset for t in feed_all(decoder(), log)] == [place, place + 700]
+    assert [t.end.offset for t in feed_all(decoder(), log)] == [position, position + 700]
 
 
-def test_a_checkpoint_at_the_end_of_the_log_is_a_place_to_go_on_from() -> None:
+def test_a_checkpoint_at_the_end_of_the_log_is_a_position_to_go_on_from() -> None:
     """On an idle MariaDB nothing follows it, and whoever waits for the end of the log would wait for ever."""
     log = Log(MARIADB)
     log.format()
@@ -345,11 +345,11 @@ def test_a_heartbeat_settles_what_ignored_events_led_up_to() -> None:
     log = Log()
     log.format()
     log.put(EventType.IGNORABLE, b"anything")
-    place = log.offset
+    position = log.offset
     for _ in range(2):
-        log.put(EventType.HEARTBEAT, b"binlog.000001", lsn=0, end=place)
+        log.put(EventType.HEARTBEAT, b"binlog.000001", seconds=0, end=position)
 
-    assert [t.end.offset for t in feed_all(decoder(), log)][1:] == [place]
+    assert [t.end.offset for t in feed_all(decoder(), log)][1:] == [position]
 
 
 def test_noise_moves_the_position_and_carries_nothing() -> None:
@@ -435,10 +435,12 @@ def test_a_statement_that_changes_rows_of_a_mapped_table_stops() -> None:
     log.gtid(1)
     log.query("BEGIN")
     log.query("INSERT INTO log VALUES ('things')")
-    place = log.offset
+    position = log.offset
     log.query("UPDATE `things` SET note = 'x'")
 
-    with pytest.raises(UnsupportedEventError, match=rf"connection 7 .* at binlog.000001:{place}; a session chose that"):
+    with pytest.raises(
+        UnsupportedEventError, match=rf"connection 7 .* at binlog.000001:{position}; a session chose that"
+    ):
         feed_all(decoder(), log)
 
 

@@ -111,7 +111,7 @@ def test_other_databases_and_temporary_tables_are_none_of_ours() -> None:
 
 
 def test_what_is_not_understood_is_asked_for_at_once_and_assumed() -> None:
-    """The server's answer is of later than the place read: it says until where it is assumed."""
+    """The server's answer is of later than the position read: it says until where it is assumed."""
     server = Server("id", "a", "new")
     history = a_history(server, CREATE)
     history.news.clear()
@@ -132,7 +132,7 @@ def test_what_was_known_is_known_again() -> None:
 
 
 def test_tables_that_are_not_known_yet_are_asked_for_before_reading() -> None:
-    """And only those: what is known at the place to read from is older than the server's answer."""
+    """And only those: what is known at the position to read from is older than the server's answer."""
     known = a_history(None, CREATE).news.values()
     server = Server("id")
     told = SchemaHistory(server, database="shop", specs=SPECS, known=known).ask_for_unknown()

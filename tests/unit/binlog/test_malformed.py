@@ -42,12 +42,12 @@ _DATA = _log().data
 
 
 def _says_where(error: SourceStoppedError) -> None:
-    assert ":" in error.place
+    assert ":" in error.position
 
 
 @settings(max_examples=400, deadline=None)
 @given(st.data())
-def test_a_damaged_file_ends_with_a_typed_error_and_its_place(data: st.DataObject) -> None:
+def test_a_damaged_file_ends_with_a_typed_error_and_its_position(data: st.DataObject) -> None:
     """Bytes changed, cut out or put in: the reader reads on, or says where it stopped."""
     raw = bytearray(_DATA)
     for _ in range(data.draw(st.integers(1, 4))):

@@ -42,7 +42,7 @@ def test_what_is_text_and_what_is_comment(raw: bytes, expected: list[str]) -> No
     ],
 )  # fmt: skip
 def test_what_is_not_closed_or_not_known_is_not_cut(raw: bytes) -> None:
-    """Servers log no such text: it was cut by wrong rules, and nothing after that place is certain."""
+    """Servers log no such text: it was cut by wrong rules, and nothing after that position is certain."""
     assert words(raw) is None
 
 

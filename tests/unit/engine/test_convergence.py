@@ -126,10 +126,10 @@ def test_any_grouping_and_any_replay_ends_the_same(
 def test_chunks_read_at_any_moment_end_the_same(
     transactions: list[list[tuple[str, str, int, int, int]]], data: st.DataObject
 ) -> None:
-    """A load whose chunks show any moment after their safe place, while the log is applied at any pace, loses nothing.
+    """A load loses nothing whose chunks show any moment after their safe position, at whatever pace the log is applied.
 
     The log may be ahead of what a SELECT shows (it is written before InnoDB shows a commit) and the stream anywhere
-    between; only the safe place is known to be contained.
+    between; only the safe position is known to be contained.
     """
     shop = shop_of(transactions)
     if not shop.log:
@@ -146,7 +146,7 @@ def test_chunks_read_at_any_moment_end_the_same(
         ]
         for table, keys in chunks:
             shown = data.draw(st.integers(shown, len(shop.log)), label="SELECT shows")
-            safe = data.draw(st.integers(start, shown), label="safe place")
+            safe = data.draw(st.integers(start, shown), label="safe position")
             applied = data.draw(st.integers(applied, len(shop.log)), label="stream applied")
             _stream(engine, shop, applied)
             rows: list[Cells] = [shop.seen[shown][table][k] for k in keys if k in shop.seen[shown][table]]

@@ -36,13 +36,13 @@ def started(folder: Path, clock: FixedClock | None = None) -> Engine:
 
 
 def waiting(engine: Engine) -> dict[str, tuple[int, int]]:
-    """Object → (pull due, place not before)."""
+    """Object → (pull due, position not before)."""
     rows = engine.store.db.execute("SELECT kind, id, needs_fetch, not_before_lsn FROM render_queue ORDER BY kind, id")
     return {f"{kind}-{key}": (pull, not_before) for kind, key, pull, not_before in rows}
 
 
 def test_a_change_that_another_objects_pull_brought_is_touched_all_the_same(tmp_path: Path) -> None:
-    """Rows read for one object may be past the log's place; when the log gets there, whom they bear on is touched."""
+    """Rows read for one object may be past the log's position; when the log gets there, their objects are affected."""
     engine = started(tmp_path)
     with engine.store.transaction():
         engine.ingest.take_fetched([("orders", [(5, 1, "2.00")])], position(300))
@@ -52,7 +52,7 @@ def test_a_change_that_another_objects_pull_brought_is_touched_all_the_same(tmp_
 
 
 def test_a_change_that_finds_its_row_as_it_leaves_it_is_touched_all_the_same(tmp_path: Path) -> None:
-    """The same where the rows' safe place is coarse: the change is applied, alters nothing, and still touches."""
+    """The same where the rows' safe position is coarse: the change is applied, alters nothing, and still touches."""
     engine = started(tmp_path)
     with engine.store.transaction():
         engine.ingest.take_fetched([("orders", [(5, 1, "2.00")])], position(4))
@@ -122,7 +122,7 @@ def test_a_chunk_read_before_a_truncate_brings_nothing_back(tmp_path: Path) -> N
     assert contents(engine)["orders"] == [(6, 1, "6.00")]
 
 
-def test_after_the_load_live_changes_wait_for_the_place_noted_at_its_end(tmp_path: Path) -> None:
+def test_after_the_load_live_changes_wait_for_the_position_noted_at_its_end(tmp_path: Path) -> None:
     """Chunks show rows ahead of the log; until the log has caught up nothing is rendered of that mixture."""
     engine = started(tmp_path)
     with engine.store.transaction():
@@ -140,7 +140,7 @@ def test_after_the_load_live_changes_wait_for_the_place_noted_at_its_end(tmp_pat
 
 
 def test_rows_of_another_server_are_not_taken(tmp_path: Path) -> None:
-    """Rows and log must come from one server: places of two logs cannot be compared."""
+    """Rows and log must come from one server: positions of two logs cannot be compared."""
     engine = started(tmp_path)
     with engine.store.transaction():
         engine.moves.rewind(Position("binlog.000001", 100, server="one"))

@@ -18,7 +18,7 @@ ORDER = ObjectRef(Kind.ORDER, 5)
 
 
 def on_server(server: str, number: int, offset: int, *changes: Change) -> Transaction:
-    """A transaction that ends at this place of this server's log."""
+    """A transaction that ends at this position of this server's log."""
     return Transaction(changes, Position(f"binlog.{number:06d}", offset, "0-1-7", server), 1_600_000_000_000)
 
 
@@ -125,7 +125,7 @@ def test_a_failover_during_the_first_load_stops(tmp_path: Path) -> None:
 
 
 def test_a_log_begun_anew_is_a_new_epoch(tmp_path: Path) -> None:
-    """Going on in a log that no longer holds the old place: low file numbers are news, not a replay."""
+    """Going on in a log that no longer holds the old position: low file numbers are news, not a replay."""
     engine = toy_engine(tmp_path)
     with engine.store.transaction():
         engine.apply_group([transaction(100, insert("orders", 5, None, "9.00"), number=900)])

@@ -55,7 +55,7 @@ def test_only_what_a_read_finds_changed_is_rendered(tmp_path: Path) -> None:
 
 
 def test_what_a_read_finds_waits_for_the_log(tmp_path: Path) -> None:
-    """Rows may be ahead of the log, so nothing is rendered before it has passed the place noted after the last."""
+    """Rows may be ahead of the log, so nothing is rendered before it has passed the position noted after the last."""
     engine = an_engine(tmp_path)
     with engine.store.transaction():
         read(engine, [(1, None, "9.00")], position(4))
@@ -82,7 +82,7 @@ def test_a_bulk_change_during_the_read_reaches_its_objects(tmp_path: Path) -> No
 
 
 def test_what_the_log_wrote_later_stays(tmp_path: Path) -> None:
-    """A row that the log changed or made after the stale place is newer than what is read, and not dropped."""
+    """A row that the log changed or made after the stale position is newer than what is read, and not dropped."""
     engine = an_engine(tmp_path)
     with engine.store.transaction():
         engine.apply_group(
@@ -99,7 +99,7 @@ def test_what_the_log_wrote_later_stays(tmp_path: Path) -> None:
 
 
 def test_a_chunk_from_before_the_table_became_stale_again_is_not_taken(tmp_path: Path) -> None:
-    """What was read for an older place says nothing of the newer one, and the table begins anew."""
+    """What was read for an older position says nothing of the newer one, and the table begins anew."""
     engine = an_engine(tmp_path)
     older = engine.table_loads.required_positions["orders"]
     with engine.store.transaction():
@@ -163,7 +163,7 @@ def test_a_replay_asks_for_nothing_twice(tmp_path: Path) -> None:
 
 
 def test_a_new_log_reads_everything_again(tmp_path: Path) -> None:
-    """Behind a gap every table is stale, and a place with a lower number is later than all before."""
+    """Behind a gap every table is stale, and a position with a lower number is later than all before."""
     engine = an_engine(tmp_path)
     gap = replace(transaction(4), stale=(StaleTable("orders", "lost"), StaleTable("items", "lost")), is_new_log=True)
     with engine.store.transaction():
@@ -186,7 +186,7 @@ def test_objects_touched_meanwhile_are_pulled(tmp_path: Path) -> None:
 
 
 def test_after_a_failover_a_table_is_read_from_the_new_server(tmp_path: Path) -> None:
-    """What a read must contain is told as a place of the new server's log: no read of its contains the old one's."""
+    """What a read must contain is told as a position of the new server's log: no read of its contains the old one's."""
     engine = toy_engine(tmp_path, phase=Phase.FETCHING_REFERENCES)  # as with start = "latest": nothing ends the doubt
     one, other = replace(position(200), server="one"), replace(position(90), server="other")
     with engine.store.transaction():

@@ -55,7 +55,7 @@ def test_a_row_that_the_log_should_have_told_of_differs(engine: Engine) -> None:
 
 
 def test_a_row_that_the_log_has_changed_since_is_newer(engine: Engine) -> None:
-    """What was read before the place of the replica's version says nothing of it."""
+    """What was read before the position of the replica's version says nothing of it."""
     assert told(engine, cells(1, state=2), at=499) == []
 
 

@@ -50,7 +50,7 @@ def changed(tree: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 
 def mutated(text: bytes, rng: random.Random) -> bytes:
-    """The document with something else in one to three places."""
+    """The document with something else in one to three positions."""
     tree = orjson.loads(text)
     for _ in range(rng.randint(1, 3)):
         tree = changed(tree, rng.choice([*paths(tree)]), rng.choice(SCALARS))
@@ -65,7 +65,7 @@ def readers() -> dict[str, tuple[Read, list[tuple[str, bytes | None, bytes | Non
         "envelopes": (debezium, by_debezium(Connector(schemas=False))),
         "schemas": (debezium, by_debezium(Connector())),
         "flattened": (debezium, by_debezium(Connector(schemas=False, flatten=("op", "source.file", "source.pos")))),
-        "maxwell": (understood(MaxwellReader(tables, types).read), by_maxwell(places=True)),
+        "maxwell": (understood(MaxwellReader(tables, types).read), by_maxwell(positions=True)),
     }
 
 

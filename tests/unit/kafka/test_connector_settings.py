@@ -19,7 +19,7 @@ SPECS = [
     TableSpec("sales_order_item", ("item_id",), ("item_id", "order_id", "row_total")),
 ]
 KNOWN = {"sales_order_item": {"row_total": parse_type("decimal(20,4)")}}
-PLACE = {"db": "magento", "file": "binlog.000007", "pos": 4, "server_id": 1, "ts_ms": 1000, "snapshot": "false"}
+POSITION = {"db": "magento", "file": "binlog.000007", "pos": 4, "server_id": 1, "ts_ms": 1000, "snapshot": "false"}
 
 
 def tables(**by_topic: str) -> Tables:
@@ -35,7 +35,7 @@ def json(value: Any) -> bytes:
 
 
 def envelope(table: str, op: str, before: Any, after: Any) -> bytes:
-    return json({"before": before, "after": after, "op": op, "source": {**PLACE, "table": table}})
+    return json({"before": before, "after": after, "op": op, "source": {**POSITION, "table": table}})
 
 
 ORDER = {"entity_id": 1, "status": "new"}
@@ -107,7 +107,7 @@ def test_records_of_no_mapped_table_are_counted_per_topic() -> None:
         assert reader.read("shop.quote", b"{}", envelope("quote", "c", None, {"entity_id": number})) == []
     reader.read("shop.all", b'{"entity_id":1}', envelope("sales_order", "c", None, ORDER))
     reader.read("shop.all", b"{}", envelope("quote", "c", None, {"entity_id": 1}))
-    source = {**PLACE, "db": "shop2", "table": "sales_order"}
+    source = {**POSITION, "db": "shop2", "table": "sales_order"}
     other = json({"before": None, "after": ORDER, "op": "c", "source": source})
     reader.read("shop2.sales_order", b'{"entity_id":1}', other)
     reader.read("shop.magento.wishlist", b'{"wishlist_id":1}', json({"wishlist_id": 1}))
@@ -184,8 +184,8 @@ def test_keys_that_are_not_the_rows_are_reported_once() -> None:
     ],
 )
 def test_numbers_that_no_source_has_make_a_bad_record(source: dict[str, Any]) -> None:
-    """One record with such a place or time is set aside; it neither ends the member nor blinds it."""
-    message = {"before": None, "after": ORDER, "op": "c", "source": {**PLACE, "table": "sales_order", **source}}
+    """One record with such a position or time is set aside; it neither ends the member nor blinds it."""
+    message = {"before": None, "after": ORDER, "op": "c", "source": {**POSITION, "table": "sales_order", **source}}
 
     with pytest.raises(BadRecordError):
         debezium(tables()).read("shop.magento.sales_order", b'{"entity_id":1}', json(message))

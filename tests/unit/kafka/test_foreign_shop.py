@@ -38,14 +38,14 @@ WORDS = {Op.INSERT: "insert", Op.UPDATE: "update", Op.DELETE: "delete"}
 
 @cache
 def recorded() -> list[tuple[Change, Position, int]]:
-    """Every change of the day, each with a place of its own."""
+    """Every change of the day, each with a position of its own."""
     replica_tables = specs()
     source = FilesSource([str(RECORDING)], list(replica_tables.values()), database="magento")
     found: list[tuple[Change, Position, int]] = []
     for transaction in source.transactions(Start(StartKind.EARLIEST)):
         for change in transaction.changes:
-            place = Position("shop-day.000001", 1000 + len(found), "", "4201")
-            found.append((change, place, transaction.commit_ms))
+            position = Position("shop-day.000001", 1000 + len(found), "", "4201")
+            found.append((change, position, transaction.commit_ms))
     return found
 
 
@@ -83,23 +83,23 @@ def by_debezium(connector: Connector) -> list[Message]:
     """The day as messages, a tombstone after each deletion."""
     writer = Debezium(connector, types=types())
     made: list[Message] = []
-    for change, place, commit_ms in recorded():
+    for change, position, commit_ms in recorded():
         before, after = as_row(change, change.before), as_row(change, change.after)
         row = after if after is not None else before
         spec, topic = specs()[change.table], writer.topic(change.table)
         key = writer.key(change.table, spec.key, row) if row is not None else None
-        at = place.file, place.offset
+        at = position.file, position.offset
         made.append((topic, key, writer.value(change.table, OPS[change.op], before, after, at, commit_ms)))
         if change.op is Op.DELETE:
             made.append((topic, key, None))
     return made
 
 
-def by_maxwell(*, places: bool) -> list[Message]:
+def by_maxwell(*, positions: bool) -> list[Message]:
     made: list[Message] = []
-    for change, place, commit_ms in recorded():
+    for change, position, commit_ms in recorded():
         before, after = as_row(change, change.before), as_row(change, change.after)
-        at = (place.file, place.offset) if places else None
+        at = (position.file, position.offset) if positions else None
         value = maxwell(change.table, WORDS[change.op], before, after, at, commit_ms // 1000, types()[change.table])
         made.append((f"maxwell_{change.table}", None, value))
     return made
@@ -151,7 +151,7 @@ def outbox_of(
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> Outbox:
     """The outbox that the binlog itself makes."""
-    group = (Transaction((change,), place, commit_ms) for change, place, commit_ms in recorded())
+    group = (Transaction((change,), position, commit_ms) for change, position, commit_ms in recorded())
     found = outbox_of(tmp_path_factory.mktemp("binlog"), group, unordered=False)
     assert len(found) > 60
     return found
@@ -186,7 +186,7 @@ def test_debezium_repeats_itself_after_a_crash(expected: Outbox, tmp_path: Path)
     assert outbox_of(tmp_path, transactions(repeated, reader.read), unordered=True) == expected
 
 
-def test_flattened_without_a_place_goes_by_arrival(expected: Outbox, tmp_path: Path) -> None:
+def test_flattened_without_a_position_goes_by_arrival(expected: Outbox, tmp_path: Path) -> None:
     """With nothing but __deleted the order of arrival counts: one topic for all tables ends as the binlog."""
     reader = DebeziumReader(Tables.of([*specs().values()], "magento", ""), known_types({}), ValueModes())
     messages = by_debezium(Connector(schemas=False, flatten=()))
@@ -194,11 +194,11 @@ def test_flattened_without_a_place_goes_by_arrival(expected: Outbox, tmp_path: P
     assert outbox_of(tmp_path, transactions(messages, reader.read), unordered=True) == expected
 
 
-@pytest.mark.parametrize("places", [True, False])
-def test_maxwell_in_its_own_order(places: bool, expected: Outbox, tmp_path: Path) -> None:
-    """Maxwell's messages make the binlog's outbox, over several topics in any order if they tell their place."""
+@pytest.mark.parametrize("positions", [True, False])
+def test_maxwell_in_its_own_order(positions: bool, expected: Outbox, tmp_path: Path) -> None:
+    """Maxwell's messages make the binlog's outbox, over several topics in any order if they tell their position."""
     reader = MaxwellReader(Tables.of([*specs().values()], "magento", ""), known_types({}))
-    messages = by_maxwell(places=places)
-    mixed = shuffled(messages, seed=3) if places else messages
+    messages = by_maxwell(positions=positions)
+    mixed = shuffled(messages, seed=3) if positions else messages
 
     assert outbox_of(tmp_path, transactions(mixed, reader.read), unordered=True) == expected

@@ -43,7 +43,7 @@ SPEC = TableSpec("grid", ("id",), ("id", *GRID), optional=frozenset({"big"}))
 TYPES = {"id": "int", **{name: kind for name, (kind, _) in GRID.items()}}
 TABLES = Tables.of([SPEC], "magento", "")
 KNOWN = {"grid": {name: parse_type(kind) for name, kind in TYPES.items()}}
-PLACE = ("binlog.000007", 1234)
+POSITION = ("binlog.000007", 1234)
 
 CONNECTORS = [
     Connector(schemas, decimal, time, bigint, binary)
@@ -80,10 +80,10 @@ def test_debezium_values_are_what_select_shows(connector: Connector) -> None:
     reader = DebeziumReader(TABLES, KNOWN, modes(connector))
     writer = Debezium(connector, types={"grid": TYPES})
     for row in rows():
-        [found] = reader.read("shop.magento.grid", None, writer.value("grid", "c", None, row, PLACE))
+        [found] = reader.read("shop.magento.grid", None, writer.value("grid", "c", None, row, POSITION))
 
         assert found.change.after == tuple(shown(connector, name, row[name]) for name in SPEC.columns)
-        assert (found.position.file, found.position.offset) == PLACE if found.position else False
+        assert (found.position.file, found.position.offset) == POSITION if found.position else False
 
 
 def test_a_schema_is_enough_without_types() -> None:
@@ -92,7 +92,7 @@ def test_a_schema_is_enough_without_types() -> None:
     writer = Debezium(Connector(), types={"grid": TYPES})
     row = rows()[0] | {"whole": None, "big": 5, "stamp6": "2026-01-31 23:59:58.123456"}
 
-    [found] = reader.read("shop.magento.grid", None, writer.value("grid", "c", None, row, PLACE))
+    [found] = reader.read("shop.magento.grid", None, writer.value("grid", "c", None, row, POSITION))
 
     expected = row | {"moment3": "2026-01-31 23:59:58.12", "clock3": "12:34:56.5"}
     assert found.change.after == tuple(expected[name] for name in SPEC.columns)
@@ -105,7 +105,7 @@ def test_a_double_for_a_decimal_is_told() -> None:
         connector = Connector(schemas=schemas, decimal="double")
         reader = DebeziumReader(TABLES, KNOWN, ValueModes("double", on_double=lambda: told.append("double")))
         row = dict.fromkeys(TYPES) | {"id": 1, "money": "59.9000"}
-        value = Debezium(connector, types={"grid": TYPES}).value("grid", "c", None, row, PLACE)
+        value = Debezium(connector, types={"grid": TYPES}).value("grid", "c", None, row, POSITION)
         [found] = reader.read("shop.magento.grid", None, value)
 
         assert found.change.after is not None
@@ -117,7 +117,7 @@ def test_an_unavailable_value_is_no_value() -> None:
     """The placeholder of a value that the connector did not have leaves the column as it is held."""
     reader = DebeziumReader(TABLES, KNOWN, ValueModes())
     row = dict.fromkeys(TYPES) | {"id": 1, "text": "__debezium_unavailable_value"}
-    value = Debezium(Connector(), types={"grid": TYPES}).value("grid", "u", None, row, PLACE)
+    value = Debezium(Connector(), types={"grid": TYPES}).value("grid", "u", None, row, POSITION)
 
     [found] = reader.read("shop.magento.grid", None, value)
 
@@ -129,7 +129,7 @@ def test_maxwell_values_are_what_select_shows() -> None:
     """Maxwell's JSON reads as SELECT shows it: all digits of a DECIMAL, a SET's labels, bytes."""
     reader = MaxwellReader(TABLES, KNOWN)
     for row in rows():
-        value = maxwell("grid", "insert", None, row, PLACE, 1_770_000_000, TYPES)
+        value = maxwell("grid", "insert", None, row, POSITION, 1_770_000_000, TYPES)
         [found] = reader.read("maxwell", None, value)
 
         assert found.change.after == tuple(row[name] for name in SPEC.columns)
@@ -143,13 +143,13 @@ def test_shapes_of_debezium() -> None:
     row = rows()[0]
     key = writer.key("grid", ("id",), row)
 
-    [read] = reader.read("t.magento.grid", key, writer.value("grid", "r", None, row, PLACE))
-    [gone] = reader.read("t.magento.grid", key, writer.value("grid", "d", None, None, PLACE))
+    [read] = reader.read("t.magento.grid", key, writer.value("grid", "r", None, row, POSITION))
+    [gone] = reader.read("t.magento.grid", key, writer.value("grid", "d", None, None, POSITION))
     [moved] = reader.read(
-        "t.magento.grid", key, writer.value("grid", "d", row, None, PLACE), [("__debezium.newkey", b"{}")]
+        "t.magento.grid", key, writer.value("grid", "d", row, None, POSITION), [("__debezium.newkey", b"{}")]
     )
     [tombstone] = reader.read("t.magento.grid", key, None)
-    [emptied] = reader.read("t.magento.grid", None, writer.value("grid", "t", None, None, PLACE))
+    [emptied] = reader.read("t.magento.grid", None, writer.value("grid", "t", None, None, POSITION))
 
     assert (read.change.op, gone.change.op, emptied.change.op) == (Op.INSERT, Op.DELETE, Op.TRUNCATE)
     assert gone.change.before is not None
@@ -168,8 +168,8 @@ def test_flattened_messages(added: tuple[str, ...], schemas: bool) -> None:
     reader = DebeziumReader(TABLES, KNOWN, ValueModes())
     row = rows()[0]
 
-    [made] = reader.read("shop.magento.grid", None, writer.value("grid", "c", None, row, PLACE, 5))
-    [gone] = reader.read("shop.magento.grid", None, writer.value("grid", "d", row, None, PLACE, 5))
+    [made] = reader.read("shop.magento.grid", None, writer.value("grid", "c", None, row, POSITION, 5))
+    [gone] = reader.read("shop.magento.grid", None, writer.value("grid", "d", row, None, POSITION, 5))
 
     assert (made.change.op, made.change.after) == (Op.INSERT, tuple(row[name] for name in SPEC.columns))
     assert gone.change.op is Op.DELETE

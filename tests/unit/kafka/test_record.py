@@ -88,10 +88,11 @@ def test_a_position_comes_back_exactly(mark: Mark) -> None:
 
 def test_a_table_comes_back_exactly_and_can_end() -> None:
     """What is published of a table; its tombstone says that it is published no more."""
-    place = Position("binlog.000123", 4567, "uuid:1-9", "uuid")
+    position = Position("binlog.000123", 4567, "uuid:1-9", "uuid")
     table = TableRecord(
         "sales_order", ("entity_id",), ("entity_id", "state"), "m2_sales_order", "RENAME TABLE", "_old", False,
-        ("state",), {"charset": "utf8mb4", "columns": [{"name": "entity_id"}]}, place, Origin(place, 77, 1_700_000),
+        ("state",), {"charset": "utf8mb4", "columns": [{"name": "entity_id"}]}, position, Origin(position, 77,
+        1_700_000),
     )  # fmt: skip
     record = encode(table)
 
@@ -158,7 +159,7 @@ GOOD = encode(change(None, {"entity_id": 42}))
         pytest.param(GOOD._replace(headers=()), id="no headers"),
         pytest.param(GOOD._replace(value=None), id="tombstone without source"),
         pytest.param(KafkaRecord(b"#position", None), id="position deleted"),
-        pytest.param(KafkaRecord(b"#position", b'{"sequence": 1}'), id="position without place"),
+        pytest.param(KafkaRecord(b"#position", b'{"sequence": 1}'), id="position without position"),
         pytest.param(KafkaRecord(b"#schema/t", b'{"table": "t", "key": "id", "columns": []}'), id="names as text"),
     ],
 )

@@ -59,12 +59,12 @@ def told(logs: Sequence[Log] = (Log(0, "binlog.000007", 4201),), snapshot_at: in
 
     def add(table: str, op: str, before: Any, after: Any, number: int, ms: int, **source: Any) -> None:
         log = [one for one in logs if one.since <= number][-1]
-        place = log.file, 400 + 10 * (number - log.since)
+        position = log.file, 400 + 10 * (number - log.since)
         row = after if after is not None else before
         key = writer.key(table, specs()[table].key, row) if row is not None else None
         gtid = f"{log.uuid}:{number + 1}" if log.uuid and "server_id" not in source else None
         source = {"server_id": log.server, "gtid": gtid} | source
-        made.append((writer.topic(table), key, writer.value(table, op, before, after, place, ms, **source)))
+        made.append((writer.topic(table), key, writer.value(table, op, before, after, position, ms, **source)))
         if op == "d":
             made.append((writer.topic(table), key, None))
 
@@ -111,7 +111,7 @@ def children_last(messages: Sequence[Message]) -> list[Message]:
 def test_snapshot_rows_are_older_than_changes_whichever_topic_is_read_first(
     seed: int, expected: Outbox, tmp_path: Path
 ) -> None:
-    """Snapshot rows name server 0 and the log's own place: a change read before them stays newer."""
+    """Snapshot rows name server 0 and the log's own position: a change read before them stays newer."""
     messages = told(snapshot_at=len(recorded()) // 2)
     mixed = shuffled(messages, seed) if seed else children_last(messages)
 
@@ -147,7 +147,7 @@ def test_a_failover_is_followed_in_any_order_of_topics(
 
 
 def test_a_connector_made_anew_after_a_reset_snapshots_again(expected: Outbox, tmp_path: Path) -> None:
-    """The second snapshot's places lie before those told so far, and its rows are newer all the same."""
+    """The second snapshot's positions lie before those told so far, and its rows are newer all the same."""
     half = len(recorded()) // 2
     first = [message for message in told((Log(0, "binlog.000500", 1),))[:half] if message[2] is not None]
     again = told((Log(0, "binlog.000001", 1),), snapshot_at=half)
@@ -238,7 +238,7 @@ def test_a_tombstone_is_as_new_as_the_record_before_it() -> None:
 
 
 def test_without_time_and_gtid_the_partition_alone_orders() -> None:
-    """A place that goes back may be a repetition or another server: the record is as new as the one before it."""
+    """A position that goes back may be a repetition or another server: the record is as new as the one before it."""
     order = RowOrder()
     first = order.lsn(at("binlog.000009", 500, 0))
 
@@ -294,11 +294,11 @@ def test_gtids_of_both_servers(text: str, parsed: tuple[str, int] | None) -> Non
     assert parse_gtid(text) == parsed
 
 
-@pytest.mark.parametrize("places", [True, False])
-def test_topics_read_from_their_beginning_again_give_the_same_lsns(places: bool) -> None:
+@pytest.mark.parametrize("positions", [True, False])
+def test_topics_read_from_their_beginning_again_give_the_same_lsns(positions: bool) -> None:
     """A changed mapping reads all topics once more: no row of theirs becomes newer than it was."""
     records = [*reported(shuffled(told(FAILOVERS["lower file"]), 2))]
-    if not places:
+    if not positions:
         records = [record._replace(position=None) for record in records]
     order = RowOrder()
     for record in records:

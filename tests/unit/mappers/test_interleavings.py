@@ -2,7 +2,7 @@
 
 Stories of shoppers and products that have nothing to do with each other are told as transactions, shuffled into each
 other in any way that keeps each story's order, cut into any groups, with the process killed between any two of them
-(what it had not committed is gone) and the log read again from any earlier place.
+(what it had not committed is gone) and the log read again from any earlier position.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ OPENING: Story = [[new(table, row) for table, rows in REFERENCES.items() for row
 
 
 def as_log(harness: ReplicaHarness, told: Sequence[Sequence[Event]]) -> list[Transaction]:
-    """The transactions at places of one log."""
+    """The transactions at positions of one log."""
     made = []
     for number, events in enumerate(told, 1):
         changes = [_change(harness, *event) for event in events]

@@ -16,7 +16,7 @@ from sinks.bridge.mapping import MAPPED, UNMAPPED
 def listed(**settings: Any) -> dict[tuple[ObjectType, str], tuple[PropertyType, str]]:
     """(object type, property) → type and place."""
     mapper = MagentoMapping(MappingSettings(**settings))
-    return {(source.object_type, source.name): (source.type, source.place) for source in mapper.sources}
+    return {(source.object_type, source.name): (source.type, source.origin) for source in mapper.sources}
 
 
 @pytest.mark.parametrize("object_type", list(MAPPED))
@@ -34,7 +34,7 @@ def test_the_columns_named_are_read(currency: str) -> None:
     read = {f"{spec.name}.{column}" for spec in mapper.tables for column in spec.columns}
 
     for source in mapper.sources:
-        for place in source.place.split(", else "):
+        for place in source.origin.split(", else "):
             if "." in place:  # the rest are codes of attributes
                 assert place.split(" ")[0].split(",")[0] in read, source
 

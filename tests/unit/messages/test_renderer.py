@@ -206,7 +206,7 @@ def test_a_renamed_group_reaches_its_customers_behind_live_work(tmp_path: Path) 
     assert urgency == 1
 
 
-def test_a_replay_renders_only_after_the_highest_place_ever_applied(tmp_path: Path) -> None:
+def test_a_replay_renders_only_after_the_highest_position_ever_applied(tmp_path: Path) -> None:
     """While old changes pass by again, nothing old is ever sent."""
     engine = toy_engine(tmp_path)
     first = transaction(100, insert("orders", 5, None, "9.00"))
@@ -227,7 +227,7 @@ def test_a_replay_renders_only_after_the_highest_place_ever_applied(tmp_path: Pa
 
 
 def test_a_live_object_is_pulled_before_it_is_rendered_while_the_load_runs(tmp_path: Path) -> None:
-    """An object whose rows are not known to be complete waits for its pull and for the place noted after it."""
+    """An object whose rows are not known to be complete waits for its pull and for the position noted after it."""
     engine = toy_engine(tmp_path, phase=Phase.FETCHING_REFERENCES)
     order = ObjectRef(Kind.ORDER, 5)
     with engine.store.transaction():
@@ -245,7 +245,7 @@ def test_a_live_object_is_pulled_before_it_is_rendered_while_the_load_runs(tmp_p
 
 
 def test_the_end_of_the_load_renders_everything_as_history(tmp_path: Path) -> None:
-    """When all chunks are in, every object is rendered once the log has passed the place noted then."""
+    """When all chunks are in, every object is rendered once the log has passed the position noted then."""
     engine = toy_engine(tmp_path, phase=Phase.LOADING_REFERENCES)
     with engine.store.transaction():
         engine.ingest.references_read()

@@ -1,4 +1,4 @@
-"""Where an object is: every place that a message can be in has its own word, and says why."""
+"""Where an object is: every position that a message can be in has its own word, and says why."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ def test_a_parked_message_says_when_it_is_tried_again(tmp_path: Path) -> None:
     simulate(story())
 
 
-def test_the_rows_that_make_an_object_are_named_with_their_places(tmp_path: Path) -> None:
-    """A renderer's reads are noted: each row by table and key, with the place of the change that wrote it."""
+def test_the_rows_that_make_an_object_are_named_with_their_position(tmp_path: Path) -> None:
+    """A renderer's reads are noted: each row by table and key, with the position of the change that wrote it."""
     engine = toy_engine(tmp_path)
     with engine.store.transaction():
         engine.apply_group([transaction(100, insert("customers", 7, "ann@example.com", None))])

@@ -111,7 +111,7 @@ def test_truncate_empties_the_table(tmp_path: Path) -> None:
 
 
 def test_an_older_chunk_never_overwrites_what_the_log_brought(tmp_path: Path) -> None:
-    """A chunk's row loses against a row whose LSN is past the chunk's safe place."""
+    """A chunk's row loses against a row whose LSN is past the chunk's safe position."""
     engine = toy_engine(tmp_path, phase=Phase.FETCHING_REFERENCES)
     with engine.store.transaction():
         engine.apply_group([transaction(200, update("orders", (5, 1, "1.00"), (5, 1, "2.00")))])

@@ -1,4 +1,4 @@
-"""Columns in the state: as of a place, and nothing rendered while they are only assumed."""
+"""Columns in the state: as of a position, and nothing rendered while they are only assumed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def a_schema(columns: str, *, exists: bool = True, lost: tuple[str, ...] = (), u
     return TableSchema("m2_orders", "orders", columns, position(until) if until else None, exists, lost)
 
 
-def test_what_held_at_a_place_is_given_back(tmp_path: Path) -> None:
+def test_what_held_at_a_position_is_given_back(tmp_path: Path) -> None:
     """A reader that begins earlier gets the older columns."""
     engine = toy_engine(tmp_path)
     with engine.store.transaction():
@@ -30,7 +30,7 @@ def test_what_held_at_a_place_is_given_back(tmp_path: Path) -> None:
 
 
 def test_nothing_is_rendered_while_columns_are_assumed(tmp_path: Path) -> None:
-    """Rows may bear wrong names until the log has passed the place where the server was asked."""
+    """Rows may bear wrong names until the log has passed the position where the server was asked."""
     engine = toy_engine(tmp_path)
     with engine.store.transaction():
         told = (a_schema("one", until=300),)

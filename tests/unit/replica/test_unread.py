@@ -42,7 +42,7 @@ def part(table: str, key: int, *cells: Value | Absent, image: Image = Image.PART
 
 
 def apply(engine: Engine, *changes: Change, at: int) -> None:
-    """One transaction that ends at this place."""
+    """One transaction that ends at this position."""
     with engine.store.transaction():
         engine.apply_group([transaction(at, *changes)])
 
@@ -352,7 +352,7 @@ def test_a_load_under_partial_images_ends_as_the_database(
         reads = Reads(data, engine, shop)
         for table, keys in [(spec.name, keys) for spec in TABLES for keys in ([1, 2], [3, 4, 11, 12, 13])]:
             shown = data.draw(st.integers(shown, len(shop.log)), label="SELECT shows")
-            safe = data.draw(st.integers(start, shown), label="safe place")
+            safe = data.draw(st.integers(start, shown), label="safe position")
             applied = data.draw(st.integers(applied, len(shop.log)), label="stream applied")
             _stream(engine, shop, applied)
             if data.draw(st.booleans()):

@@ -18,7 +18,7 @@ Ask = Callable[..., Awaitable[tuple[int, Any]]]
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[SandboxServer]:
-    running = await start(auto_judge=False)
+    running = await start(auto_validate=False)
     yield running
     await running.close()
 
@@ -38,7 +38,7 @@ async def ask(sandbox: SandboxServer) -> AsyncIterator[Ask]:
 
 
 async def fill(ask: Ask) -> None:
-    """A contact, a product, a deal and its line, judged."""
+    """A contact, a product, a deal and its line, validated."""
     for object_type, item in (
         ("CONTACT", message("c1", email="ann@example.com", firstname="Ann")),
         ("PRODUCT", message("p1", name="Yoga mat", sku="MAT-1")),
@@ -46,7 +46,7 @@ async def fill(ask: Ask) -> None:
         ("LINE_ITEM", message("l1", name="Yoga mat", hs_assoc__deal_id="d1", hs_assoc__product_id="p1")),
     ):
         assert await ask("PUT", f"{V1}/sync-messages/{object_type}", [item]) == (204, None)
-    assert await ask("POST", "/_sandbox/judge") == (200, {"judged": 4, "waiting": 0})
+    assert await ask("POST", "/_sandbox/validate") == (200, {"validated": 4, "waiting": 0})
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ async def test_errors_violations_and_summary_are_told(ask: Ask) -> None:
     """A line with no deal is one broken rule, one sync-error, and counted."""
     item = message("l9", hs_assoc__deal_id="d9", hs_assoc__product_id="")
     await ask("PUT", f"{V1}/sync-messages/LINE_ITEM", [item])
-    await ask("POST", "/_sandbox/judge")
+    await ask("POST", "/_sandbox/validate")
     assert (await ask("GET", "/_sandbox/errors"))[1]["errors"][0]["kind"] == "MISSING_REQUIRED_PROPERTY"
     assert (await ask("GET", "/_sandbox/violations"))[1]["counts"] == {"line_before_deal": 1}
     summary = (await ask("GET", "/_sandbox/summary"))[1]
@@ -115,9 +115,9 @@ async def test_errors_violations_and_summary_are_told(ask: Ask) -> None:
 async def test_sync_errors_can_be_narrowed_and_paged(ask: Ask) -> None:
     """errorType, objectType, limit and offset, newest first; resolved ones only when asked for."""
     await ask("PUT", f"{V1}/sync-messages/CONTACT", [message(f"c{n}", email="bad") for n in range(3)])
-    await ask("POST", "/_sandbox/judge")
+    await ask("POST", "/_sandbox/validate")
     await ask("PUT", f"{V1}/sync-messages/CONTACT", [message("c2", T + 1, email="ok@example.com")])
-    await ask("POST", "/_sandbox/judge")
+    await ask("POST", "/_sandbox/validate")
 
     async def ids(query: str) -> list[str]:
         return [item["integratorObjectId"] for item in (await ask("GET", f"{V1}/sync-errors{query}"))[1]["results"]]

@@ -16,7 +16,7 @@ JSON = {"Content-Type": "application/json"}
 @pytest.fixture
 async def sandbox() -> AsyncIterator[SandboxServer]:
     """One that also answers for ``sandbox.example.com``."""
-    server = await start(auto_judge=False, allow_hosts=("sandbox.example.com",))
+    server = await start(auto_validate=False, allow_hosts=("sandbox.example.com",))
     yield server
     await server.close()
 

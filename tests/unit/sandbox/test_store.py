@@ -1,4 +1,4 @@
-"""What the sandbox holds after messages were accepted and judged."""
+"""What the sandbox holds after messages were accepted and validated."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def message(external_id: str, at: int = T, action: str = "UPSERT", **properties:
     }
 
 
-def put(store: SandboxStore, object_type: ObjectType, *messages: dict[str, Any], judge_at: int = T) -> None:
-    """Accept and judge."""
+def put(store: SandboxStore, object_type: ObjectType, *messages: dict[str, Any], validated_at_ms: int = T) -> None:
+    """Accept and validate."""
     store.accept(object_type, list(messages), T)
-    store.judge_next(judge_at)
+    store.validate_next(validated_at_ms)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def store() -> SandboxStore:
     return made
 
 
-def test_nothing_is_applied_before_it_is_judged() -> None:
+def test_nothing_is_applied_before_it_is_validated() -> None:
     """Acceptance only queues."""
     store = SandboxStore()
     store.accept(CONTACT, [message("c1", email="ann@example.com")], T)
@@ -74,7 +74,7 @@ def test_contacts_of_one_email_share_a_record_whose_email_never_changes(store: S
 def test_a_line_before_its_deal_fails_and_stays_failed_until_sent_again(store: SandboxStore) -> None:
     """HubSpot does not retry; a later success resolves the error."""
     line = message("l2", name="Ball", hs_assoc__deal_id="d2", hs_assoc__product_id="p1")
-    put(store, LINE, line, judge_at=T + 5)
+    put(store, LINE, line, validated_at_ms=T + 5)
     put(store, DEAL, message("d2", name="#2", stage="processed"))
     assert [(e.kind, e.resolved) for e in store.errors.values()] == [("INVALID_ASSOCIATION_PROPERTY", False)]
     assert "l2" not in store.state()
@@ -117,9 +117,9 @@ def test_an_older_message_is_applied_or_dropped_by_choice(drop_older: bool, stag
 
 def test_only_the_newest_error_of_an_object_is_kept(store: SandboxStore) -> None:
     """The list is newest first, one entry per object."""
-    put(store, CONTACT, message("c8", email="bad"), judge_at=T + 1)
-    put(store, CONTACT, message("c9", email="bad"), judge_at=T + 2)
-    put(store, CONTACT, message("c8", T + 1, email=""), judge_at=T + 3)
+    put(store, CONTACT, message("c8", email="bad"), validated_at_ms=T + 1)
+    put(store, CONTACT, message("c9", email="bad"), validated_at_ms=T + 2)
+    put(store, CONTACT, message("c8", T + 1, email=""), validated_at_ms=T + 3)
     found = [(e.external_id, e.kind, e.errored_at) for e in store.error_list(with_resolved=True)]
     assert found == [("c8", "MISSING_REQUIRED_PROPERTY", T + 3), ("c9", "INVALID_EMAIL_ADDRESS", T + 2)]
 

@@ -47,17 +47,17 @@ async def test_the_report_fails_once_a_rule_was_broken(sandbox: SandboxServer) -
 
 
 async def test_another_email_for_a_known_contact_breaks_a_rule(sandbox: SandboxServer) -> None:
-    """Whether it was judged yet or not; none, the first again, or another after a deletion or a refusal does not."""
+    """Whether it was validated yet or not; none, the first again, or another after a deletion or a refusal does not."""
     store, path = sandbox.store, f"{V1}/sync-messages/CONTACT"
     for at, fields in enumerate(({"email": "ann@example.com"}, {"firstname": "Ann"}, {"email": "Ann@example.com"})):
         await call(sandbox, "PUT", path, [message("c1", T + at, **fields)])
     await call(sandbox, "PUT", path, [message("c2", T, email="no address")])
-    store.judge_next(T)
+    store.validate_next(T)
     await call(sandbox, "PUT", path, [message("c2", T + 1, email="bo@example.com")])
     assert store.watch.counts == {}
     for at in (3, 4):
         await call(sandbox, "PUT", path, [message("c1", T + at, email="lee@example.com")])
-        store.judge_next(T)
+        store.validate_next(T)
     assert store.watch.counts == {"email_changed": 2}
     await call(sandbox, "PUT", path, [message("c1", T + 5, action="DELETE")])
     await call(sandbox, "PUT", path, [message("c1", T + 6, email="kim@example.com")])
@@ -89,10 +89,10 @@ async def test_deleting_what_others_refer_to_breaks_a_rule(sandbox: SandboxServe
     await put("DEAL", "d1", "DELETE")
     await put("CONTACT", "c1", "DELETE")
     await put("CONTACT", "c1", email="ann@example.com")
-    store.judge_next(T)
+    store.validate_next(T)
     store.to_fail["d1"] = ("INVALID_DEAL_STAGE", "")
     await deal("c1")
-    store.judge_next(T)
+    store.validate_next(T)
     await put("CONTACT", "c1", "DELETE")
 
     assert store.watch.counts == {"deleted_under_others": 1}
@@ -206,13 +206,13 @@ async def test_each_path_takes_its_own_kind_of_credential(
 
 
 async def test_any_documented_error_can_be_asked_for(sandbox: SandboxServer) -> None:
-    """The next message of that id is judged so, once; a later success resolves it."""
+    """The next message of that id is validated so, once; a later success resolves it."""
     assert (await call(sandbox, "POST", "/_sandbox/sync-errors", {"ids": ["c1"], "type": "NONE_SUCH"}))[0] == 400
     asked = {"ids": ["c1"], "type": "CREATE_FAIL_NO_INFO"}
     assert (await call(sandbox, "POST", "/_sandbox/sync-errors", asked))[0] == 200
     for at in (T, T + 1):
         await call(sandbox, "PUT", f"{V1}/sync-messages/CONTACT", [message("c1", at, email="ann@example.com")])
-        await call(sandbox, "POST", "/_sandbox/judge")
+        await call(sandbox, "POST", "/_sandbox/validate")
         shown = (await call(sandbox, "GET", "/_sandbox/errors"))[1]["errors"][0]
         assert (shown["kind"], shown["resolved"]) == ("CREATE_FAIL_NO_INFO", at > T)
 
@@ -226,16 +226,16 @@ async def test_an_image_is_for_one_property_of_products(sandbox: SandboxServer) 
     assert (await call(sandbox, "PUT", f"{V2}/settings", body))[0] == 200
 
 
-async def test_the_delay_of_judging_can_be_set(sandbox: SandboxServer) -> None:
-    """Nothing is judged before it; a shorter one counts at once."""
-    assert (await call(sandbox, "PUT", "/_sandbox/judging", {"delay_ms": "x"}))[0] == 400
-    assert (await call(sandbox, "PUT", "/_sandbox/judging", {"delay_ms": 60_000}))[0] == 200
+async def test_the_delay_of_validating_can_be_set(sandbox: SandboxServer) -> None:
+    """Nothing is validated before it; a shorter one counts at once."""
+    assert (await call(sandbox, "PUT", "/_sandbox/validation", {"delay_ms": "x"}))[0] == 400
+    assert (await call(sandbox, "PUT", "/_sandbox/validation", {"delay_ms": 60_000}))[0] == 200
     await call(sandbox, "PUT", f"{V1}/sync-messages/CONTACT", [message("c1", email="ann@example.com")])
     assert (await call(sandbox, "GET", f"{V1}/sync-status/CONTACT/c1"))[0] == 400
 
-    await call(sandbox, "PUT", "/_sandbox/judging", {"delay_ms": 0})
+    await call(sandbox, "PUT", "/_sandbox/validation", {"delay_ms": 0})
     for _ in range(200):
         if (await call(sandbox, "GET", f"{V1}/sync-status/CONTACT/c1"))[0] == 200:
             return
         await asyncio.sleep(0.01)
-    pytest.fail("never judged")
+    pytest.fail("never validated")

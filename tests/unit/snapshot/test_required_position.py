@@ -1,4 +1,4 @@
-"""When a read contains a place of the log that was read before it."""
+"""When a read contains a position of the log that was read before it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.kit.toy import position
 UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 
 
-def a_place(offset: int, gtids: int) -> Position:
+def a_position(offset: int, gtids: int) -> Position:
     return Position("binlog.000001", offset, f"{UUID}:1-{gtids}" if gtids else "")
 
 
@@ -26,25 +26,25 @@ def test_an_exact_snapshot_contains_what_lies_before_it(offset: int, expected: b
 
 def test_a_definition_is_contained_once_the_log_showed_it() -> None:
     """It holds the table until the engine has it; an older snapshot is refused by the server."""
-    floor = RequiredPosition(a_place(500, 0), 501, False)
+    required = RequiredPosition(a_position(500, 0), 501, False)
 
-    assert contains(Snapshot(position(4), a_place(500, 0), exact=False), floor)
-    assert not contains(Snapshot(position(4), a_place(499, 0), exact=False), floor)
+    assert contains(Snapshot(position(4), a_position(500, 0), exact=False), required)
+    assert not contains(Snapshot(position(4), a_position(499, 0), exact=False), required)
 
 
 @pytest.mark.parametrize(("executed", "wanted", "expected"), [(7, 7, True), (6, 7, False), (7, 0, False)])
 def test_a_statement_is_contained_once_it_is_executed(executed: int, wanted: int, expected: bool) -> None:
     """MySQL's log shows a transaction before its engine does, its executed set after."""
-    floor = RequiredPosition(a_place(500, wanted), 501, True)
+    required = RequiredPosition(a_position(500, wanted), 501, True)
 
-    assert contains(Snapshot(position(4), a_place(900, executed), exact=False), floor) is expected
+    assert contains(Snapshot(position(4), a_position(900, executed), exact=False), required) is expected
 
 
 def test_a_rotation_contains_everything_before_it() -> None:
     """A rotation waits for the engine's commits, so the start of a later file needs no GTID."""
     later = position(4, number=2)
 
-    assert contains(Snapshot(later, later, exact=False), RequiredPosition(a_place(500, 0), 501, True))
+    assert contains(Snapshot(later, later, exact=False), RequiredPosition(a_position(500, 0), 501, True))
 
 
 def test_another_server_contains_nothing() -> None:

@@ -14,23 +14,23 @@ from cdc.source import dump
 UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 
 
-def test_a_dump_by_place_has_offset_flags_id_and_name() -> None:
+def test_a_dump_by_position_has_offset_flags_id_and_name() -> None:
     """COM_BINLOG_DUMP: command, 32-bit offset, flags 0, server id, file name to the end."""
-    assert dump.by_place(4211, "binlog.000123", 4567) == (
+    assert dump.by_position(4211, "binlog.000123", 4567) == (
         b"\x12" + struct.pack("<I", 4567) + b"\x00\x00" + struct.pack("<I", 4211) + b"binlog.000123"
     )
 
 
 def test_a_dump_never_begins_inside_the_files_magic() -> None:
     """Offset 0 means the first event, which lies at 4."""
-    assert dump.by_place(1, "b.000001", 0)[1:5] == struct.pack("<I", 4)
+    assert dump.by_position(1, "b.000001", 0)[1:5] == struct.pack("<I", 4)
 
 
 def test_a_place_beyond_four_gib_is_refused_not_cut() -> None:
     """An offset that does not fit 32 bits is refused; the last one that fits is not."""
-    assert dump.by_place(1, "b.000001", 0xFFFFFFFF)[1:5] == b"\xff" * 4
+    assert dump.by_position(1, "b.000001", 0xFFFFFFFF)[1:5] == b"\xff" * 4
     with pytest.raises(ValueError, match="4 GiB"):
-        dump.by_place(1, "b.000001", 0x1_0000_0000)
+        dump.by_position(1, "b.000001", 0x1_0000_0000)
 
 
 def test_a_dump_by_gtid_carries_the_set() -> None:

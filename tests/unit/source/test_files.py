@@ -19,12 +19,12 @@ EARLIEST = Start(StartKind.EARLIEST)
 
 
 def _log(numbers: list[int], following: str = "") -> tuple[Log, list[int]]:
-    """A log with one insert per number, and the place of each transaction."""
+    """A log with one insert per number, and the position of each transaction."""
     log = Log()
     log.format()
-    places = []
+    positions = []
     for number in numbers:
-        places.append(log.offset)
+        positions.append(log.offset)
         log.gtid(number)
         log.query("BEGIN")
         log.table_map(9, TWO_COLUMNS)
@@ -32,7 +32,7 @@ def _log(numbers: list[int], following: str = "") -> tuple[Log, list[int]]:
         log.xid()
     if following:
         log.rotate(following)
-    return log, places
+    return log, positions
 
 
 def _ids(source: FilesSource, start: Start = EARLIEST) -> list[object]:
@@ -56,13 +56,13 @@ def test_files_are_read_in_the_order_of_their_numbers_packed_or_not(tmp_path: Pa
     assert [t.end.file for t in source.transactions(EARLIEST)][-1] == "binlog.000011"
 
 
-def test_reading_goes_on_from_a_place(tmp_path: Path) -> None:
-    """From each transaction's place on come exactly it and what follows, with the same resume points."""
-    log, places = _log([1, 2, 3])
+def test_reading_goes_on_from_a_position(tmp_path: Path) -> None:
+    """From each transaction's position on come exactly it and what follows, with the same resume points."""
+    log, positions = _log([1, 2, 3])
     (tmp_path / "binlog.000001").write_bytes(MAGIC + log.data)
     source = _source(tmp_path / "binlog.000001")
-    for number, place in enumerate(places, 1):
-        start = Start(StartKind.PLACE, Position("binlog.000001", place))
+    for number, position in enumerate(positions, 1):
+        start = Start(StartKind.FILE_OFFSET, Position("binlog.000001", position))
 
         assert _ids(source, start) == list(range(number, 4))
         assert list(source.transactions(start))[-1].end.offset == log.offset
@@ -111,13 +111,13 @@ def test_damaged_packing_is_a_clear_error(tmp_path: Path) -> None:
 
 
 def test_a_start_that_the_files_do_not_hold_is_refused(tmp_path: Path) -> None:
-    """Another file's place is lost; latest and GTID sets are nothing that files know."""
+    """Another file's position is lost; latest and GTID sets are nothing that files know."""
     (tmp_path / "binlog.000001").write_bytes(MAGIC + _log([1])[0].data)
     source = _source(tmp_path / "binlog.000001")
 
     with pytest.raises(PositionLostError, match=r"called binlog\.000007"):
-        _ids(source, Start(StartKind.PLACE, Position("binlog.000007", 4)))
-    with pytest.raises(SetupError, match="start at earliest or at a place"):
+        _ids(source, Start(StartKind.FILE_OFFSET, Position("binlog.000007", 4)))
+    with pytest.raises(SetupError, match="start at earliest or at a position"):
         _ids(source, Start(StartKind.LATEST))
 
 
@@ -135,7 +135,7 @@ def test_patterns_that_name_nothing_are_refused(tmp_path: Path) -> None:
         (["a.000001", "b.1"], "have the same number"), (["a.000001", "a.000001.gz"], "have the same number"),
     ],
 )  # fmt: skip
-def test_files_whose_place_in_the_log_is_not_known_are_refused(tmp_path: Path, names: list[str], words: str) -> None:
+def test_files_whose_position_in_the_log_is_not_known_are_refused(tmp_path: Path, names: list[str], words: str) -> None:
     """A file's number is its place in the log: without one, or with another's, changes would be taken for old."""
     for name in names:
         (tmp_path / name).write_bytes(MAGIC)

@@ -22,7 +22,7 @@ class Watch(UnloggedWatch):
         super().__init__(SourceSettings(), [ORDER], NoReader(), threading.Event())
         self.samples = 0
         self.answer: list[SampledRow] | None = []
-        self._compare = lambda sampled, place: self.answer
+        self._compare = lambda sampled, position: self.answer
 
     def _take(self) -> Sample:
         self.samples += 1

@@ -15,7 +15,7 @@ from tests.kit.sandbox import recording
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
     """A new account."""
-    server = await start(auto_judge=False, record=recording())
+    server = await start(auto_validate=False, record=recording())
     async with aiohttp.ClientSession() as session:
         yield Client(server, session)
     await server.close()

@@ -1,4 +1,4 @@
-"""Where to read from: turns what was asked for into a place the server still holds, or says why it cannot.
+"""Where to read from: turns what was asked for into a position the server still holds, or says why it cannot.
 
 Every function takes an open connection, raises PyMySQL's errors, and PositionLostError with advice.
 """
@@ -27,7 +27,7 @@ from cdc.source.server import (
 _ADVICE: Final = "remove the state folder to import afresh, or start at earliest or latest"
 _WRONG_OFFSET = 1220
 
-# A place is the start of a transaction (or between two) when one of these events begins there.
+# A position is the start of a transaction (or between two) when one of these events begins there.
 _STARTS = frozenset({
     "Format_desc", "Previous_gtids", "Gtid_list", "Binlog_checkpoint", "Start_encryption", "Rotate", "Stop",
     "Gtid", "Anonymous_Gtid", "Gtid_tagged", "Ignorable", "Heartbeat",
@@ -39,7 +39,7 @@ class NotExecutedError(PositionLostError):
 
 
 def resolve(connection: Connection, identity: ServerIdentity, start: Start) -> Position:
-    """The place that ``start`` means on this server. SetupError for a place that is inside a transaction."""
+    """The position that ``start`` means on this server. SetupError for a position that is inside a transaction."""
     match start.kind:
         case StartKind.LATEST:
             return current_position(connection)
@@ -47,18 +47,18 @@ def resolve(connection: Connection, identity: ServerIdentity, start: Start) -> P
             file = log_files(connection)[0][0]
             gtid = gtids_before(connection, identity, file)
             return Position(file, LOG_HEADER_BYTES, gtid, identity.server)
-        case StartKind.PLACE:
+        case StartKind.FILE_OFFSET:
             assert start.position is not None
-            return _resolve_place(connection, identity, start.position)
+            return _resolve_file_offset(connection, identity, start.position)
         case StartKind.GTID:
             assert start.position is not None
             return _resolve_gtid(connection, identity, start.position.gtid)
         case StartKind.IMPORT:
-            raise ValueError("import is no place in the log; take the loader's safe point")
+            raise ValueError("import is no position in the log; take the loader's safe point")
 
 
 def confirm(connection: Connection, identity: ServerIdentity, position: Position) -> Position:
-    """The same position, known to be in this server's log; on another server than before, its place there.
+    """The same position, known to be in this server's log; on another server than before, its position there.
 
     A position without a GTID set gets it where the server can say what was executed up to there.
     """
@@ -71,7 +71,7 @@ def confirm(connection: Connection, identity: ServerIdentity, position: Position
     if not is_same:
         raise PositionLostError(
             f"the position {position} is of server {position.server}, this is server {identity.server}, and there are "
-            "no GTIDs to find the same place here",
+            "no GTIDs to find the same position here",
             hint=f"point source.host at the server it is of, or {_ADVICE}",
         )
     _must_hold(connection, position)
@@ -82,46 +82,46 @@ def confirm(connection: Connection, identity: ServerIdentity, position: Position
 # ---------------------------------------------------------------------------------------- file and offset
 
 
-def _resolve_place(connection: Connection, identity: ServerIdentity, asked: Position) -> Position:
-    place = replace(asked, offset=max(asked.offset, LOG_HEADER_BYTES), server=identity.server)
-    size = _must_hold(connection, place)
-    if LOG_HEADER_BYTES < place.offset < size:
-        _must_begin_transaction(connection, place)
-    return replace(place, gtid=gtids_before(connection, identity, place.file, place.offset))
+def _resolve_file_offset(connection: Connection, identity: ServerIdentity, asked: Position) -> Position:
+    position = replace(asked, offset=max(asked.offset, LOG_HEADER_BYTES), server=identity.server)
+    size = _must_hold(connection, position)
+    if LOG_HEADER_BYTES < position.offset < size:
+        _must_begin_transaction(connection, position)
+    return replace(position, gtid=gtids_before(connection, identity, position.file, position.offset))
 
 
-def _must_hold(connection: Connection, place: Position) -> int:
-    """The size of the place's file, bytes."""
+def _must_hold(connection: Connection, position: Position) -> int:
+    """The size of the position's file, bytes."""
     files = log_files(connection)
     sizes = dict(files)
-    if place.file not in sizes:
+    if position.file not in sizes:
         held = f"{files[0][0]} to {files[-1][0]}" if files else "no files"
         raise PositionLostError(
-            f"the server no longer holds {place.file} (its log has {held})",
+            f"the server no longer holds {position.file} (its log has {held})",
             hint=f"{_ADVICE}; raise the server's log retention so that it outlasts a stop of this daemon",
         )
-    size = sizes[place.file]
-    if place.offset > size:
+    size = sizes[position.file]
+    if position.offset > size:
         raise PositionLostError(
-            f"{place} lies beyond the end of {place.file}, which has {size} bytes: the server lost the end of its log, "
-            "or the log was begun anew",
+            f"{position} lies beyond the end of {position.file}, which has {size} bytes: the server lost the end of "
+            "its log, or the log was begun anew",
             hint=_ADVICE,
         )
     return size
 
 
-def _must_begin_transaction(connection: Connection, place: Position) -> None:
+def _must_begin_transaction(connection: Connection, position: Position) -> None:
     hint = "write the position where its transaction begins (SHOW BINLOG EVENTS lists them)"
     try:
-        events = rows(connection, f"SHOW BINLOG EVENTS IN %s FROM {place.offset} LIMIT 1", (place.file,))
+        events = rows(connection, f"SHOW BINLOG EVENTS IN %s FROM {position.offset} LIMIT 1", (position.file,))
     except pymysql.err.OperationalError as error:
         if error.args[0] != _WRONG_OFFSET:
             raise
-        raise SetupError(f"no event begins at {place}", hint=hint) from error
-    if not events or int(events[0][1]) != place.offset:
-        raise SetupError(f"no event begins at {place}", hint=hint)
+        raise SetupError(f"no event begins at {position}", hint=hint) from error
+    if not events or int(events[0][1]) != position.offset:
+        raise SetupError(f"no event begins at {position}", hint=hint)
     if str(events[0][2]) not in _STARTS:
-        raise SetupError(f"{place} is inside a transaction (a {events[0][2]} event begins there)", hint=hint)
+        raise SetupError(f"{position} is inside a transaction (a {events[0][2]} event begins there)", hint=hint)
 
 
 # --------------------------------------------------------------------------------------------------- GTID

@@ -45,10 +45,10 @@ class Verdict:
     links: Mapping[ObjectType, tuple[str, ...]] = field(default_factory=dict)
 
 
-def judge(
+def validate(
     message: Accepted, settings: SyncSettings | None, *, installed: bool, held: Mapping[str, str], is_there: IsThere
 ) -> Verdict:
-    """Judge one message. ``held``: the record's HubSpot properties so far; ``is_there``: synced and not
+    """Validate one message. ``held``: the record's HubSpot properties so far; ``is_there``: synced and not
     deleted."""
     if not installed:
         return Verdict("PORTAL_NOT_SYNC_ENABLED", "The bridge is not installed.")

@@ -11,7 +11,7 @@ _FORWARD = 1 << 31
 _ADVICE = "remove the state folder to import afresh, or start at earliest or latest"
 
 
-class Place:
+class ReadingPosition:
     """``file`` and ``offset`` of the event being read, and the resume point behind the last whole transaction.
 
     The GTID set is known when the start brought one, or once the log told it at the head of a file; until then
@@ -35,7 +35,7 @@ class Place:
         """The offset behind an event of ``length`` bytes whose header says that it ends at ``end`` (low 32 bits).
 
         For a server's stream: it leaves out what it was told we have, and the header tells. 0 (MariaDB from 11.4 on,
-        inside transactions) and places behind us do not. A file's bytes are all there, and counting is enough.
+        inside transactions) and positions behind us do not. A file's bytes are all there, and counting is enough.
         """
         counted = self.offset + length
         if not end:

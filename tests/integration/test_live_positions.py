@@ -67,7 +67,7 @@ def purge(server: Server) -> None:
 
 
 def test_a_purged_position_is_lost_with_advice(own: Server) -> None:
-    """What the server has purged is no place to start from, whether said by file or by GTID set."""
+    """What the server has purged is no position to start from, whether said by file or by GTID set."""
     with own.database() as database:
         make_shop(own, database)
         settings = settings_for(own, database)
@@ -80,7 +80,7 @@ def test_a_purged_position_is_lost_with_advice(own: Server) -> None:
         plain = Position(early.file, early.offset, "", early.server)
         assert early.file in reading_fails(settings, plain).message
         with pytest.raises(PositionLostError):
-            source_of(settings).resolve(Start(StartKind.PLACE, plain))
+            source_of(settings).resolve(Start(StartKind.FILE_OFFSET, plain))
         if early.gtid:
             with pytest.raises(PositionLostError):
                 source_of(settings).resolve(parse_start(f"gtid:{early.gtid}"))
@@ -92,13 +92,13 @@ def test_a_log_begun_anew_is_noticed(own: Server) -> None:
         make_shop(own, database)
         settings = settings_for(own, database)
         write(own, database, 1, 2, 3)
-        place = end_of_log(settings)
+        position = end_of_log(settings)
         own.run(RESET[own.flavor])
         write(own, database, 4)
-        assert reading_fails(settings, place).exit_code == 3
+        assert reading_fails(settings, position).exit_code == 3
 
 
-def test_a_log_begun_anew_that_has_grown_past_our_place_is_noticed(own: Server) -> None:
+def test_a_log_begun_anew_that_has_grown_past_our_position_is_noticed(own: Server) -> None:
     """The same where the new log has the same file with a transaction at just our offset: its file is a younger one."""
     with own.database() as database:
         make_shop(own, database)
@@ -107,15 +107,15 @@ def test_a_log_begun_anew_that_has_grown_past_our_place_is_noticed(own: Server) 
         write(own, database, 1, 2, 3)
         with Follower(settings, [NOTE], source_of(settings).resolve(parse_start("earliest"))) as follower:
             follower.wait_for_ids([1, 2, 3])
-        place = follower.last
-        assert place.born > 0
-        assert not source_of(settings).is_other_log(place)
+        position = follower.last
+        assert position.born > 0
+        assert not source_of(settings).is_other_log(position)
         time.sleep(1.1)  # a file's age is told in seconds
         own.run(RESET[own.flavor])
         write(own, database, 4, 5, 6, 7, 8, 9)
-        error = reading_fails(settings, place)
+        error = reading_fails(settings, position)
         assert error.exit_code == 3
-        assert source_of(settings).is_other_log(place)
+        assert source_of(settings).is_other_log(position)
 
 
 def test_an_offset_beyond_the_files_end_is_lost(server: Server, shop: SourceSettings) -> None:
@@ -124,7 +124,7 @@ def test_an_offset_beyond_the_files_end_is_lost(server: Server, shop: SourceSett
     beyond = Position(end.file, end.offset + 1000, "", end.server)
     assert "beyond the end" in reading_fails(shop, beyond).message
     with pytest.raises(PositionLostError, match="beyond the end"):
-        source_of(shop).resolve(Start(StartKind.PLACE, beyond))
+        source_of(shop).resolve(Start(StartKind.FILE_OFFSET, beyond))
 
 
 def test_a_place_inside_a_transaction_is_refused(server: Server, shop: SourceSettings) -> None:
@@ -133,15 +133,15 @@ def test_a_place_inside_a_transaction_is_refused(server: Server, shop: SourceSet
     write(server, shop.database, 1)
     events = server.run(f"SHOW BINLOG EVENTS IN '{begin.file}' FROM {begin.offset}")
     source = source_of(shop)
-    assert str(source.resolve(Start(StartKind.PLACE, begin))) == str(begin)
+    assert str(source.resolve(Start(StartKind.FILE_OFFSET, begin))) == str(begin)
     for event in events[1:]:
         with pytest.raises(SetupError, match="inside a transaction"):
-            source.resolve(Start(StartKind.PLACE, Position(begin.file, int(event[1]))))
+            source.resolve(Start(StartKind.FILE_OFFSET, Position(begin.file, int(event[1]))))
     with pytest.raises(SetupError, match="no event begins"):
-        source.resolve(Start(StartKind.PLACE, Position(begin.file, begin.offset + 3)))
+        source.resolve(Start(StartKind.FILE_OFFSET, Position(begin.file, begin.offset + 3)))
 
 
-def test_keywords_are_places(server: Server, shop: SourceSettings) -> None:
+def test_keywords_are_position(server: Server, shop: SourceSettings) -> None:
     """earliest is the first file's first event; latest is the end of the log, with its GTID set."""
     source = source_of(shop)
     earliest = source.resolve(Start(StartKind.EARLIEST))

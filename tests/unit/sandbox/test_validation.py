@@ -9,7 +9,7 @@ import pytest
 
 from cdc.model import ObjectType
 from sinks.bridge.mapping import default_settings
-from sinks.sandbox.judge import Verdict, judge
+from sinks.sandbox.validation import Verdict, validate
 from sinks.sandbox.wire import Accepted, SyncSettings
 from sinks.sandbox.wire_v1 import read_settings
 
@@ -34,7 +34,7 @@ def verdict(
 ) -> Verdict:
     """SyncErrorPoller one message with everything else in order."""
     message = Accepted(1, object_type, "x-1", action, 1_700_000_000_000, properties, 0)
-    return judge(message, settings, installed=installed, held=held or {}, is_there=is_there)
+    return validate(message, settings, installed=installed, held=held or {}, is_there=is_there)
 
 
 @pytest.mark.parametrize("object_type", list(GOOD))
