@@ -65,8 +65,7 @@ CUT: Final = (
 class Decoder(Protocol):
     """Makes transactions of records, in the order in which they come.
 
-    ``arrived``: the position behind the last one. ``is_whole``: what was taken is the whole store, as far as anybody
-    says.
+    ``arrived``: the position behind the last record. ``is_whole``: whether the records so far are the whole store.
     """
 
     arrived: Position
