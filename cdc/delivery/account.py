@@ -12,6 +12,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from cdc.retry_pause import doubled_s
+
 TRY_FIRST_S: Final = 60.0
 TRY_FIRST_AT_ONCE_S: Final = 5.0
 TRY_CAP_S: Final = 900.0
@@ -44,7 +46,7 @@ class AccountWait:
     def wait_s(self) -> float:
         """Seconds between two tries: doubled with each that was in vain."""
         first_s, cap_s = (TRY_FIRST_AT_ONCE_S, TRY_CAP_AT_ONCE_S) if self.is_at_once else (TRY_FIRST_S, TRY_CAP_S)
-        return float(min(cap_s, first_s * 2.0 ** min(self.refusals - 1, 10)))
+        return doubled_s(self.refusals, first_s, cap_s)
 
     def refused(self, reason: str, now_s: float, *, is_at_once: bool = False) -> None:
         """Messages were refused for the account's sake: all of one poll count once."""

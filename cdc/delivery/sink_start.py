@@ -8,9 +8,10 @@ from typing import Final
 from cdc.delivery import silence
 from cdc.delivery.context import Context, State
 from cdc.delivery.quota import Traffic
-from cdc.delivery.verdict import RETRY_CAP_S, RETRY_FIRST_S, Step, Verdict, jittered_s
+from cdc.delivery.verdict import RETRY_CAP_S, RETRY_FIRST_S, Step, Verdict
 from cdc.errors import SendingStoppedError, SinkError
 from cdc.protocols import SinkStart
+from cdc.retry_pause import jittered_s
 from cdc.state.store import Store
 
 GATE_LOOK_S: Final = 0.5

@@ -18,6 +18,7 @@ from cdc.errors import (
     SinkThrottledError,
     SinkUnauthorizedError,
 )
+from cdc.retry_pause import doubled_s, jittered_s
 
 RETRY_FIRST_S: Final = 0.5
 RETRY_CAP_S: Final = 30.0
@@ -52,11 +53,6 @@ class Verdict:
 
     step: Step
     wait_s: float = 0.0
-
-
-def jittered_s(failures: int, first_s: float, cap_s: float, random: Random) -> float:
-    """Full jitter: anything up to ``first_s`` doubled with each failure, at most ``cap_s``."""
-    return random.uniform(0.0, min(cap_s, first_s * 2.0 ** min(failures - 1, 30)))
 
 
 def judge(
@@ -94,7 +90,7 @@ def judge(
 
 def park_s(failures: int, random: Random) -> float:
     """How long a message that fails alone rests: half of it certain, so that it never comes back at once."""
-    rest_s = min(PARK_CAP_S, PARK_FIRST_S * 2.0 ** min(max(failures - TOO_OFTEN, 0), 30))
+    rest_s = doubled_s(failures - TOO_OFTEN + 1, PARK_FIRST_S, PARK_CAP_S)
     return rest_s / 2 + random.uniform(0.0, rest_s / 2)
 
 

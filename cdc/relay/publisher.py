@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -28,6 +27,7 @@ from cdc.relay import journal, local
 from cdc.relay.journal import Piece
 from cdc.relay.topic import Topic
 from cdc.relay.writer import Writer
+from cdc.retry_pause import jittered_s
 from cdc.settings.config import Settings
 from cdc.state.store import Store
 
@@ -39,7 +39,7 @@ _LOOK_S: Final = 0.5
 _DRAIN_S: Final = 3.0  # a transaction that is cut off is no loss: the next start asks the topic what became of it
 _IDLE_MARK_S: Final = 5.0  # how old the topic's position may get while nothing happens that is published
 _IDLE_LOOK_S: Final = 5.0  # how often it is looked whether brokers answer, meanwhile
-_BACKOFF_S: Final = (0.2, 5.0)
+_BACKOFF_S: Final = (0.4, 5.0)
 _SLOW_S: Final = 5.0  # far over what a Kafka transaction takes
 _WHY_S: Final = 3.0  # for asking a broker why it lets us not in
 _QUEUE_BYTES: Final = 256 * _MB  # waiting for brokers on disk; then the log is read no further
@@ -132,7 +132,7 @@ class Publisher:
 
     async def _on_trouble(self, error: Exception) -> None:
         self._failures += 1
-        wait_s = random.uniform(0, min(_BACKOFF_S[1], _BACKOFF_S[0] * 2**self._failures))
+        wait_s = jittered_s(self._failures, *_BACKOFF_S)
         self.is_accepting, self.reason = False, f"Kafka: {type(error).__name__}"
         await self._writer.discard()
         why = await self._why(error)

@@ -7,7 +7,6 @@ load goes on where it was. Objects that a live change affects do not wait for th
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from cdc.errors import SourceDisconnectedError
 from cdc.model import Cells, DeleteRule, FetchByKey, ForeignKey, ObjectRef, TableSpec
 from cdc.replica.table_loads import RequiredPosition, RequiredPositions, TableLoad
 from cdc.replica.unread import UnreadRow
+from cdc.retry_pause import jittered_s
 from cdc.snapshot.reader import Chunk, RowLoader
 from cdc.snapshot.required_position import Snapshot, contains
 
@@ -34,7 +34,7 @@ READ_BATCH = 100  # rows that the log holds only in part, read between two commi
 FETCH_ROUNDS = 5  # an item's order, the order's customer ...: deeper than any object's rows lie
 LOOK_EVERY_S = 1.0  # bulk invalidations and commands ask for fetches without a commit that wakes the loader
 PROGRESS_EVERY_S = 10.0
-RETRY_MIN_S, RETRY_MAX_S = 0.5, 30.0
+RETRY_MIN_S, RETRY_MAX_S = 1.0, 30.0
 LAG_WAIT_S = 0.05  # until the engine shows what the log has shown already
 LAG_TRIES = 100
 
@@ -96,7 +96,7 @@ class Loader(threading.Thread):
                     failures = 0
             except SourceDisconnectedError as error:
                 failures += 1
-                wait_s = random.uniform(0, min(RETRY_MAX_S, RETRY_MIN_S * 2**failures))
+                wait_s = jittered_s(failures, RETRY_MIN_S, RETRY_MAX_S)
                 log.warning("load_disconnected", errno=error.errno, failures=failures, retry_in_s=round(wait_s, 1))
                 self._ending.wait(wait_s)
             except CancelledError:

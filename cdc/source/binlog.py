@@ -7,7 +7,6 @@ decoded by ``cdc.binlog``. One thread reads; ``close`` may be called from any ot
 from __future__ import annotations
 
 import contextlib
-import random
 import socket
 import threading
 import time
@@ -27,6 +26,7 @@ from cdc.binlog.gtid import GtidSet
 from cdc.binlog.schema.history import SchemaHistory
 from cdc.errors import CdcError, SourceDisconnectedError
 from cdc.model import Position, Start, TableSchema, TableSpec, Transaction
+from cdc.retry_pause import jittered_s
 from cdc.settings.config import SourceSettings
 from cdc.source import dump, start_positions
 from cdc.source.buffer import ReceiveBuffer
@@ -50,7 +50,7 @@ log = structlog.get_logger(__name__)
 OnState = Callable[[str, Mapping[str, object]], None]
 
 HEARTBEATS_MISSED: Final = 2.5  # silence for so many heartbeats means that the server or the path is gone
-RETRY_FIRST_S: Final = 0.5
+RETRY_FIRST_S: Final = 1.0
 RETRY_MOST_S: Final = 30.0
 STEADY_S: Final = 60.0  # a connection that held so long was good; the next failure starts a new count
 BEHIND_TRIES: Final = 10  # MySQL shows a transaction in gtid_executed a moment after it sent it
@@ -316,7 +316,7 @@ class BinlogSource:
 
     def _wait_to_retry(self, fault: SourceDisconnectedError, at: Position, failures: int) -> None:
         """Full jitter under a doubling limit."""
-        wait_s = random.uniform(0, min(RETRY_MOST_S, RETRY_FIRST_S * 2**failures))
+        wait_s = jittered_s(failures, RETRY_FIRST_S, RETRY_MOST_S)
         details = {"reason": fault.message, "errno": fault.errno, "retry_in_s": round(wait_s, 2)}
         log.warning("source_disconnected", position=str(at), failures=failures, hint=fault.hint, **details)
         self._on_state("disconnected", details)
