@@ -2,6 +2,10 @@
 
 Pointing the daemon at an empty or wrong database must never empty the CRM. State in ``meta``, so that neither a
 restart nor a crash loop gets around it. Use inside a store transaction.
+
+Deletions have two limits, and the lower one counts: a number per hour, and a share of what the receiver holds. The
+number protects a large shop from a slow leak; the share protects a small shop, all of whose objects are fewer than the
+number. A new cause of deletions needs no brake of its own: this one looks at DELETEs, whatever made them.
 """
 
 from __future__ import annotations
@@ -19,6 +23,9 @@ from cdc.state.store import Store
 HOUR_MS: Final = 3_600_000
 MINUTE_MS: Final = 60_000
 DEFAULT_DELETES: Final = 500
+FEW_DELETES: Final = 20
+"""So many deletions an hour are never a mass deletion, however little the receiver holds."""
+
 SIZE_KEPT_MS: Final = 600_000
 
 
@@ -29,6 +36,8 @@ class CircuitBreaker:
     settings: DeliverySettings
     _ledger_size: int = 0
     _ledger_seen_ms: int = -SIZE_KEPT_MS
+    _held_at_least: int = 0
+    _held_seen_ms: int = -SIZE_KEPT_MS
 
     def holds_deletes(self, store: Store, now_ms: int) -> bool:
         """Whether DELETEs are to be held: the brake is set, or sets itself now.
@@ -40,16 +49,35 @@ class CircuitBreaker:
         if state["held_ms"]:
             return True
         sent = sum(count for minute, count in state["sent"].items() if int(minute) * MINUTE_MS > now_ms - HOUR_MS)
+
+        def deletes(at_most: int) -> int:
+            return sent + outbox.deletes_rendered_since(store, state["released_ms"], at_most + 1)
+
         limit = self.settings.max_deletes_per_hour
         most = DEFAULT_DELETES if limit is None else limit
-        if sent + outbox.deletes_rendered_since(store, state["released_ms"], most + 1) <= most:
-            return False
-        if limit is None:
+        count = deletes(most)
+        if count > most and limit is None:  # the hundredth is looked up only where it can matter
             most = max(most, self._hundredth(store, now_ms))
-            if sent + outbox.deletes_rendered_since(store, state["released_ms"], most + 1) <= most:
-                return False
+            count = deletes(most)
+        if count <= most and not self._is_share(store, count, sent, now_ms):
+            return False
         store.meta.delete_brake = {**state, "held_ms": now_ms}
         return True
+
+    def _is_share(self, store: Store, count: int, sent: int, now_ms: int) -> bool:
+        """Whether ``count`` deletions, ``sent`` of them accepted already, are too great a part of what was held.
+
+        Counts in the ledger no further than the answer needs, and keeps the number for some minutes.
+        """
+        if count <= FEW_DELETES:
+            return False
+        share = self.settings.max_deletes_share
+        if self._held_at_least * share > count and abs(now_ms - self._held_seen_ms) < SIZE_KEPT_MS:
+            return False
+        enough = 2 * int(count / share) + 1  # twice, so that one look serves while the count grows
+        self._held_at_least = sent + ledger.count_held(store, enough)
+        self._held_seen_ms = now_ms
+        return self._held_at_least * share <= count
 
     def _hundredth(self, store: Store, now_ms: int) -> int:
         """One per cent of the objects ever rendered; counting millions takes a second, so the number is kept."""
@@ -78,9 +106,13 @@ class CircuitBreaker:
     def _deletes_reason(self, store: Store) -> str:
         if not store.meta.delete_brake["held_ms"]:
             return ""
+        share = f"{self.settings.max_deletes_share:.0%}"
         return (
-            f"{held_deletes(store)} deletions are held: more than delivery.max_deletes_per_hour; look at `magento-cdc"
-            " deletes list`, then let them go with `magento-cdc deletes release`"
+            f"{held_deletes(store)} deletions are held: within an hour they are more than"
+            f" delivery.max_deletes_per_hour, or over {FEW_DELETES} and at least delivery.max_deletes_share ({share})"
+            " of what HubSpot holds; look at `magento-cdc deletes list`; if they are right, let them go with"
+            " `magento-cdc deletes release`, else mend the cause (a filter, the wrong database): they go away by"
+            " themselves"
         )
 
     def _letters_reason(self, store: Store, now_ms: int) -> str:

@@ -125,6 +125,14 @@ def size(store: Store) -> int:
     return count
 
 
+def count_held(store: Store, at_most: int) -> int:
+    """How many objects the receiver holds, a DELETE on the wire or not, counted up to ``at_most``."""
+    count: int = store.db.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM ledger WHERE accepted_at > 0 AND accepted_delete = 0 LIMIT ?)", (at_most,)
+    ).fetchone()[0]
+    return count
+
+
 def highest_changed_at(store: Store) -> int:
     """The highest ``changed_at`` that was ever on the wire, here or at a leader before; 0 if nothing was."""
     highest: int | None = store.db.execute("SELECT max(max(accepted_at), max(tried_at)) FROM ledger").fetchone()[0]

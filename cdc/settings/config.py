@@ -264,6 +264,9 @@ class DeliverySettings(SettingsSection):
     max_deletes_per_hour: Annotated[int, Field(ge=0)] | None = Field(
         None, examples=[500], description="DELETEs over this are held; default the greater of 500 and 1 % of the ledger"
     )
+    max_deletes_share: float = Field(
+        0.2, gt=0, le=1, description="DELETEs within an hour are held too from this part of what HubSpot holds, if > 20"
+    )
     max_dead_letters_per_hour: Annotated[int, Field(ge=1)] = Field(1000, description="over this, sending stops")
 
 

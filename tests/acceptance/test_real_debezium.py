@@ -62,7 +62,7 @@ class Scene:
         (self.folder / name).mkdir(exist_ok=True)
         toml = topics.settings_of(
             self.broker, self.kafka, self.rig.sandbox.url, source={"database": self.rig.database},
-            delivery={"max_deletes_per_hour": 1000},
+            delivery={"max_deletes_per_hour": 1000, "max_deletes_share": 1},
         )  # fmt: skip
         return Member(self.folder / name, toml)
 

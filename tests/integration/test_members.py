@@ -79,7 +79,9 @@ class Stage:
         names = sorted({topic for topic, _, _ in self.messages})
         topics.make(broker, names, partitions=2)
         self.folder, self.kafka = folder, {"prefix": prefix, "format": "debezium", "topics": names}
-        toml = topics.settings_of(broker, self.kafka, sandbox.url, delivery={"max_deletes_per_hour": 1000})
+        toml = topics.settings_of(
+            broker, self.kafka, sandbox.url, delivery={"max_deletes_per_hour": 1000, "max_deletes_share": 1}
+        )
         self.members = pair(folder, toml)
         asyncio.run(_push(self.members[0]))
 
@@ -87,7 +89,9 @@ class Stage:
         """A member of another account on the same topics."""
         (self.folder / account).mkdir()
         kafka = {**self.kafka, "account": account}
-        toml = topics.settings_of(self.broker, kafka, url, delivery={"max_deletes_per_hour": 1000}, sink=sink)
+        toml = topics.settings_of(
+            self.broker, kafka, url, delivery={"max_deletes_per_hour": 1000, "max_deletes_share": 1}, sink=sink
+        )
         return Member(self.folder / account, toml + mapping)
 
     def close(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from cdc.errors import BatchRefusedError
 from cdc.model import Action
 from tests.kit.clock import simulate
@@ -36,6 +38,56 @@ def test_a_mass_deletion_is_held_until_released(tmp_path: Path) -> None:
             assert await harness.settle(delivery) == "empty"
             assert delivery.is_accepting
         assert len(harness.sink.held) == 19
+
+    simulate(story())
+
+
+@pytest.mark.parametrize(
+    ("held", "deleted", "is_held"),
+    [
+        pytest.param(90, 90, True, id="a wrong filter in a small shop: all of 90"),
+        pytest.param(480, 480, True, id="all of a shop under the number per hour"),
+        pytest.param(200, 40, True, id="exactly a fifth"),
+        pytest.param(200, 39, False, id="less than a fifth"),
+        pytest.param(20, 20, False, id="all of a shop so small that nobody would call it a mass"),
+        pytest.param(21, 21, True, id="one more"),
+    ],
+)
+def test_deletions_of_a_fifth_of_what_is_held_are_held(tmp_path: Path, held: int, deleted: int, is_held: bool) -> None:
+    """Over 20 deletions within an hour are held from a fifth of what the receiver holds, whatever the cause."""
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path)
+        for number in range(held):
+            harness.books.put(customer(number))
+        await harness.deliver()
+        for number in range(deleted):
+            harness.books.remove(customer(number))
+        harness.delivery = harness.make()
+        async with harness.running() as delivery:
+            assert await harness.settle(delivery) == ("stuck" if is_held else "empty")
+            await asyncio.sleep(3)
+            assert len(harness.sink.held) == (held if is_held else held - deleted)
+            for setting in ("max_deletes_per_hour", "max_deletes_share (20%)", "deletes release"):
+                assert (setting in delivery.reason) is is_held
+
+    simulate(story())
+
+
+def test_deletions_that_were_sent_within_the_hour_count_for_the_fifth(tmp_path: Path) -> None:
+    """Deletions that come a few at a time are held once those of an hour are a fifth of what was held before them."""
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path)
+        for number in range(200):
+            harness.books.put(customer(number))
+        async with harness.running() as delivery:
+            await harness.settle(delivery)
+            for number in range(100):
+                harness.books.remove(customer(number))
+                delivery.wake()
+                await harness.settle(delivery)
+            assert len(harness.sink.held) == 161
 
     simulate(story())
 
