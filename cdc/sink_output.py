@@ -55,6 +55,7 @@ class SinkOutput:
         traits = self._sink.traits
         engine.renderer.emails = email_rule(traits)
         engine.renderer.object_types = traits.object_types
+        engine.renderer.delete_grace_ms = int(self._settings.delivery.delete_grace_s * 1000)
 
     def attach(self, running: Running) -> None:
         """Make delivery; where the log comes from topics, members share the sending."""

@@ -89,6 +89,7 @@ def _settings(recording: str, url: str, folder: Path, kind: DemoSink) -> Setting
         "sink": {"kind": kind, "base_url": url, "access_token" if kind == "crm" else "api_key": API_KEY},
         "state": {"dir": str(folder)},
         "web": {"port": 0},
+        "delivery": {"delete_grace_s": 0},  # a recording is not filled again, and nobody wants to wait for that
         "log": {"level": "warning", "format": "console"},
     }
     return load(None, flags)

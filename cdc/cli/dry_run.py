@@ -42,6 +42,7 @@ def dry(settings: Settings) -> Iterator[tuple[Settings, PreviewSink]]:
         ours = settings.model_copy(
             update={
                 "state": settings.state.model_copy(update={"dir": copy}),
+                "delivery": settings.delivery.model_copy(update={"delete_grace_s": 0.0}),  # what goes is said at once
                 "web": settings.web.model_copy(update={"port": 0}),
                 "source": settings.source.model_copy(update={"server_id": settings.source.server_id ^ OTHER_SERVER_ID}),
             }

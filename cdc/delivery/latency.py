@@ -1,8 +1,8 @@
 """How long messages take, stage by stage, from the source's commit to the sink's acceptance.
 
-Only live messages count: history waits on purpose. Exact percentiles of the last messages of each object type for
-``/status``; /metrics keeps histograms of all (``Observer.accepted``). Wall clocks of two machines are compared, and
-either may be set meanwhile: nothing is ever less than nought.
+Only live upserts count: history and deletions wait on purpose. Exact percentiles of the last messages of each object
+type for ``/status``; /metrics keeps histograms of all (``Observer.accepted``). Wall clocks of two machines are
+compared, and either may be set meanwhile: nothing is ever less than nought.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from cdc.messages.outbox import Entry
-from cdc.model import Latency, ObjectType, Urgency
+from cdc.model import Action, Latency, ObjectType, Urgency
 
 KEPT: Final = 500
 """Messages of an object type that the percentiles look back on."""
 
 
 def latency_of(entry: Entry, sent_ms: int, accepted_ms: int) -> Latency | None:
-    """The stages of an accepted message; None for history. Times are epoch milliseconds."""
-    if entry.urgency is not Urgency.LIVE:
+    """The stages of an accepted message; None for history and deletions. Times are epoch milliseconds."""
+    if entry.urgency is not Urgency.LIVE or entry.action is Action.DELETE:
         return None
     read_ms = entry.read_ms
     return Latency(

@@ -77,7 +77,7 @@ class NewMessage(NamedTuple):
 
     ``commit_ms``, ``read_ms``, ``rendered_ms``: when its change was committed, read and rendered, epoch milliseconds
     (0: unknown). ``position``: text of the log position. ``only_links``: the properties were accepted; only the
-    linking is to be done.
+    linking is to be done. ``not_before_ms``: when it may be sent at the earliest, within ``LONGEST_REST_MS``.
     """
 
     ref: ObjectRef
@@ -94,6 +94,7 @@ class NewMessage(NamedTuple):
     email: bytes = b""
     only_links: bool = False
     address: bytes = b""
+    not_before_ms: int = 0
 
 
 def put(store: Store, message: NewMessage) -> None:
@@ -101,20 +102,20 @@ def put(store: Store, message: NewMessage) -> None:
     urgency = int(message.urgency)
     store.db.execute(
         "INSERT INTO outbox (kind, id, rank, urgency, action, changed_at, hash, properties, refs, commit_ms,"
-        " rendered_ms, position, read_ms, email, is_backfill, only_links, address)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " rendered_ms, position, read_ms, email, is_backfill, only_links, address, not_before_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (kind, id) DO UPDATE SET urgency = min(urgency, excluded.urgency), action = excluded.action,"
         " changed_at = excluded.changed_at, hash = excluded.hash, properties = excluded.properties,"
         " refs = excluded.refs, commit_ms = excluded.commit_ms, rendered_ms = excluded.rendered_ms,"
         " position = excluded.position, read_ms = excluded.read_ms, email = excluded.email,"
         " is_backfill = min(is_backfill, excluded.is_backfill), "
         " only_links = min(only_links, excluded.only_links), address = excluded.address,"
-        " attempts = 0, not_before_ms = 0, blocked_by = NULL",
+        " not_before_ms = excluded.not_before_ms, attempts = 0, blocked_by = NULL",
         (
             *pair(message.ref), RANK[message.ref.object_type], urgency, message.action.value, message.changed_at,
             message.hash, message.properties, message.refs, message.commit_ms, message.rendered_ms, message.position,
             message.read_ms, message.email, int(message.urgency is Urgency.HISTORY), int(message.only_links),
-            message.address,
+            message.address, message.not_before_ms,
         ),
     )  # fmt: skip
 
@@ -210,8 +211,15 @@ def promote(store: Store, ref: ObjectRef) -> None:
 
 
 def raise_changed_at(store: Store, changed_at: int) -> None:
-    """Another member sent until now: all entries are newer than what it sent, and are tried at once."""
-    store.db.execute("UPDATE outbox SET changed_at = ?, attempts = 0, not_before_ms = 0", (changed_at,))
+    """Another member sent until now: all entries are newer than what it sent, and what was parked is tried at once.
+
+    A DELETE that was never tried rests until its grace time is over, whoever leads.
+    """
+    store.db.execute(
+        "UPDATE outbox SET changed_at = ?, attempts = 0,"
+        " not_before_ms = CASE WHEN action = 'DELETE' AND attempts = 0 THEN not_before_ms ELSE 0 END",
+        (changed_at,),
+    )
 
 
 # ------------------------------------------------------------------------------------------------------ looking

@@ -76,6 +76,8 @@ class Renderer:
         """What the sink does with a contact's changed email; set before anything is rendered."""
         self.object_types: frozenset[ObjectType] = frozenset(ObjectType)
         """The types that the sink takes; objects of other types are not rendered."""
+        self.delete_grace_ms = 0
+        """How long a DELETE rests in the outbox; set before anything is rendered."""
         self.rendered = 0
         self.enqueued = 0
         self.unchanged = 0
@@ -236,8 +238,13 @@ class Renderer:
         self._may_be_tried(ref, now_ms)
 
     def _delete(self, ref: ObjectRef, held: LedgerEntry, request: RenderRequest) -> None:
+        """The DELETE rests for the grace time: a table emptied and filled again must not delete and make all anew.
+
+        One that was asked for by name (``deadletter retry``, ``verify --repair``) goes at once.
+        """
         changed_at = self._changed_at(held, request)
-        self._enqueue(ref, Action.DELETE, changed_at, DELETED, "{}", "[]", request)
+        rests_ms = 0 if request.force else self.delete_grace_ms
+        self._enqueue(ref, Action.DELETE, changed_at, DELETED, "{}", "[]", request, rests_ms=rests_ms)
         self._set_deleted(ref, changed_at, held, request)
         self._may_be_tried(ref, changed_at)
 
@@ -283,11 +290,13 @@ class Renderer:
         address: bytes = b"",
         *,
         links_only: bool = False,
+        rests_ms: int = 0,
     ) -> None:
         now_ms = self._clock.now_ms()
         message = outbox.NewMessage(
             ref, action, changed_at, digest, properties, refs, request.urgency, request.commit_ms or now_ms,
             request.read_ms, now_ms, request.position, email, links_only, address,
+            now_ms + rests_ms if rests_ms else 0,
         )  # fmt: skip
         outbox.put(self._store, message)
         self.enqueued += 1

@@ -129,6 +129,9 @@ def _pending(store: Store, ref: ObjectRef, pending: Pending, held: LedgerEntry |
     if pending.attempts >= outbox.SUSPECT:
         rest_s = max(0, pending.not_before_ms - now_ms) / 1000
         return Whereabouts("parked", f"after {pending.attempts} failed attempts; again in {rest_s:.0f} s")
+    if not pending.attempts and pending.not_before_ms > now_ms:
+        rest_s = (pending.not_before_ms - now_ms) / 1000
+        return Whereabouts("resting", f"a deletion waits delivery.delete_grace_s; it goes in {rest_s:.0f} s")
     return Whereabouts("ready", "to be tried again" if pending.attempts else "its turn has not come yet")
 
 

@@ -267,6 +267,9 @@ class DeliverySettings(SettingsSection):
     max_deletes_share: float = Field(
         0.2, gt=0, le=1, description="DELETEs within an hour are held too from this part of what HubSpot holds, if > 20"
     )
+    delete_grace_s: float = Field(
+        60.0, ge=0, le=3600, description="DELETEs wait so long; what comes back meanwhile is only compared, seconds"
+    )
     max_dead_letters_per_hour: Annotated[int, Field(ge=1)] = Field(1000, description="over this, sending stops")
 
 

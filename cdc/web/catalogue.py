@@ -163,7 +163,8 @@ GAUGES: Final[Mapping[Gauge, Meaning]] = {
 }
 HISTOGRAMS: Final[Mapping[Histogram, Meaning]] = {
     "delivery_latency_seconds": Meaning(
-        "From the source's commit to the sink's acceptance; the source writes whole seconds on MariaDB.",
+        "Of live upserts, from the source's commit to the sink's acceptance; the source writes whole seconds on"
+        " MariaDB.",
         ("object_type",),
         _LATENCY_BUCKETS[4:],
     ),

@@ -23,8 +23,9 @@ START_LIMIT_S = 30.0
 
 
 def free_environment() -> dict[str, str]:
-    """This environment without settings of ours that a developer may have set."""
-    return {name: value for name, value in os.environ.items() if not name.upper().startswith("MAGENTO_CDC__")}
+    """This environment without settings of ours that a developer may have set; deletions go at once."""
+    others = {name: value for name, value in os.environ.items() if not name.upper().startswith("MAGENTO_CDC__")}
+    return {**others, "MAGENTO_CDC__DELIVERY__DELETE_GRACE_S": "0"}
 
 
 def command(*arguments: str, cwd: Path, limit_s: float = 60.0) -> subprocess.CompletedProcess[str]:
