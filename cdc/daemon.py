@@ -45,6 +45,7 @@ T = TypeVar("T")
 DRAIN_SHARE = 0.75  # of the grace time for requests in flight; of the rest for the state thread's last commits
 JOIN_S = 2.0  # for a thread that waits for the server; it holds nothing that would be lost
 REFRESH_S = 1.0
+REFRESH_SHARE = 0.02  # of the state thread's time at most: with millions of objects waiting a look takes long
 SETTLE_S = 0.05  # how often --until-end looks whether everything is applied
 SAME_SIGNAL_S = 0.1  # Ctrl-C reaches a whole group of processes, and one of them may hand it on: that is one signal
 RETRY_START_S = 5.0  # how often a server that is not reachable yet is tried at start
@@ -244,7 +245,7 @@ class Daemon:
             if self._parts is not None:
                 self._metrics.events(self._parts.counters())
                 self._activity.look(self._view.status(), time.monotonic())
-            await asyncio.sleep(REFRESH_S)
+            await asyncio.sleep(max(REFRESH_S, self._view.look_s / REFRESH_SHARE))
 
     async def _watched(self, work: Coroutine[object, object, None], name: str) -> None:
         """A side task: if it ends while the daemon runs, well or badly, the daemon ends too."""

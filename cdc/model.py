@@ -314,7 +314,8 @@ class Transaction:
     its PREPARE happen here. ``is_new_log``: what lies between the transaction before and this one is lost, and
     positions of the two cannot be compared. ``schemas``: what became known here of tables' columns. ``keys_of``: mapped
     tables whose foreign keys may be others from here on. ``foreign_keys``: then all keys, as the server has them.
-    ``read_ms``: when it was read, epoch milliseconds (0 if unknown).
+    ``read_ms``: when it was read, epoch milliseconds (0 if unknown). ``count``: how many of the source's transactions
+    it stands for.
     """
 
     changes: Sequence[Change]
@@ -329,6 +330,13 @@ class Transaction:
     foreign_keys: tuple[ForeignKey, ...] | None = None
     read_ms: int = 0
     feed: Feed | None = None
+    count: int = 1
+
+    @property
+    def is_only_position(self) -> bool:
+        """Whether it says nothing but how far the log was read."""
+        is_plain = self.xa is None and self.feed is None and self.foreign_keys is None and not self.is_new_log
+        return is_plain and not (self.changes or self.stale or self.schemas or self.keys_of)
 
 
 # ------------------------------------------------------------------------------------------------- objects

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SHOWN_LETTERS = 5
 """Dead letters that the status names; `deadletter list` has all of them."""
 
+RENDER_WAIT_S = 60.0  # a live object that waited longer to be rendered is told: nothing normal takes so long
 HUNG_S = 60.0  # a thread that has not turned for this long hangs; far over the longest commit on a slow disk
 
 
@@ -57,6 +58,8 @@ class DaemonView:
         self._began_ms = int(time.time() * 1000)
         self.source_reasons: Callable[[], Sequence[str]] = tuple
         self._held: dict[str, Any] = {}
+        self.look_s = 0.0
+        """What the last look took of the state thread's time: it counts what waits, however much that is."""
 
     def attach(self, state: StateThread) -> None:
         """The state is open."""
@@ -86,8 +89,19 @@ class DaemonView:
             warnings.append(self.retention.warning)
         if self.unlogged is not None and self.unlogged.warning:
             warnings.append(self.unlogged.warning)
+        if self._waited_s > RENDER_WAIT_S:
+            warnings.append(
+                f"rendering: changed objects have waited to be rendered for {self._waited_s:.0f} s; nothing to do while"
+                " a replay or a first load runs, else look at magento_cdc_state_commit_seconds (a slow disk) and"
+                " magento_cdc_fetches_pending"
+            )
         warnings += [f"kafka: {reason}" for reason in self.source_reasons()]
         return not reasons, [*reasons, *warnings]
+
+    @property
+    def _waited_s(self) -> float:
+        """How long the live object at the head of the render queue has waited, at the last look."""
+        return float(self._held.get("oldest_render_s", 0.0))
 
     def role(self) -> str:
         """See ``Output.role``."""
@@ -150,9 +164,10 @@ class DaemonView:
 
     def _look(self, store: Store) -> dict[str, Any]:
         assert self._state is not None
+        started = time.monotonic()
         engine = self._state.engine
         stale = engine.table_loads.reasons()
-        return {
+        found = {
             "position": str(engine.positions.position or ""),
             "gtid": engine.positions.position.gtid if engine.positions.position else "",
             "transactions": engine.progress.transactions,
@@ -161,6 +176,7 @@ class DaemonView:
             "enqueued": engine.renderer.enqueued,
             "unchanged": engine.renderer.unchanged,
             "waiting": render_queue.counts(store),
+            "oldest_render_s": round(render_queue.oldest_live_s(store), 1),
             "stale": {"tables": len(stale), "reasons": stale},
             "missing": table_schemas.missing(store),
             "outbox": _with_age(outbox.counts(store)),
@@ -171,6 +187,8 @@ class DaemonView:
             ],
             "bad_records": count_bad(store),
         }
+        self.look_s = time.monotonic() - started
+        return found
 
 
 def _with_age(counts: dict[str, object]) -> dict[str, object]:

@@ -81,7 +81,7 @@ class GroupApplier:
             count = self._apply_changes(applied, first_time_from)
             if count and not applied.is_covered:
                 self._collect(replayed if applied.is_replay else live)
-            self.progress.transactions += 1
+            self.progress.transactions += transaction.count
             self.progress.changes += count
         if end is not None:
             log.debug(

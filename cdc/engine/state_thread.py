@@ -3,6 +3,10 @@
 It takes three kinds of work, in this order: calls from the event loop and the loader (receipts, batches to send,
 chunks), groups of transactions from the reader, slices of what waits to be rendered. Everything done in one turn is
 one durable commit; callers hear of it only then.
+
+Work of a later kind must get its share however much of an earlier kind there is, as a busy log never pauses: while a
+commit waits for the disk, the next transactions arrive. So every few groups a slice is rendered with the group, and
+transactions that only move the position are applied together (``TransactionQueue.is_pressing``).
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -27,7 +32,9 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 IDLE_WAIT_S = 0.5  # how long the thread sleeps at most; also how fast /live notices that it hangs
+HELD_WAIT_S = 0.05  # the same while transactions wait for company, or for an output that is full
 RECHECK_S = 1.0  # how often requests that a command left in the state (deadletter retry) are looked for
+GROUPS_PER_SLICE = 4  # groups after which waiting objects get a turn, though the log never pauses
 
 
 class TransactionQueue:
@@ -37,6 +44,7 @@ class TransactionQueue:
         self._max_bytes = max_bytes
         self._items: deque[Transaction] = deque()
         self._changed = threading.Condition()
+        self._with_content = 0
         self.bytes = 0
         self.closed = False
         self.on_put: Callable[[], None] = lambda: None
@@ -48,10 +56,23 @@ class TransactionQueue:
                 self._changed.wait()
             if self.closed:
                 return False
-            self._items.append(transaction)
             self.bytes += transaction.size
+            if transaction.is_only_position:
+                last = self._items[-1] if self._items else None
+                if last is not None and last.is_only_position and last.end.server == transaction.end.server:
+                    self.bytes -= last.size  # the later position says all that the earlier one did
+                    self._items[-1] = replace(transaction, count=last.count + transaction.count)
+                    return True
+            else:
+                self._with_content += 1
+            self._items.append(transaction)
         self.on_put()
         return True
+
+    @property
+    def is_pressing(self) -> bool:
+        """Whether anything waits that does more than move the position."""
+        return self._with_content > 0
 
     def drain(self, max_rows: int, seconds: float) -> Iterator[Transaction]:
         """Whole transactions until about ``max_rows`` changes, ``seconds`` or the queue's end are reached."""
@@ -62,6 +83,7 @@ class TransactionQueue:
                 if not self._items:
                     return
                 transaction = self._items.popleft()
+                self._with_content -= not transaction.is_only_position
                 self.bytes -= transaction.size
                 self._changed.notify_all()
             rows += len(transaction.changes) or 1
@@ -116,6 +138,8 @@ class StateThread(threading.Thread):
         self._look_again = 0.0
         self.turned_at = time.monotonic()
         self._more_to_render = True
+        self._groups_since_slice = 0
+        self._grouped_at = 0.0
         self._is_held = is_held
         queue.on_put = self._wake.set
         engine.on_beat = self._beat
@@ -149,7 +173,7 @@ class StateThread(threading.Thread):
                 self._beat()
                 self._wake.clear()
                 if not self._turn():
-                    self._wake.wait(IDLE_WAIT_S)
+                    self._wake.wait(HELD_WAIT_S if len(self.queue) else IDLE_WAIT_S)
         except BaseException as error:  # noqa: BLE001  # the thread's top: whatever it is, the daemon must hear of it
             self._ending.set()
             self.queue.close()
@@ -166,9 +190,10 @@ class StateThread(threading.Thread):
         calls = [self._calls.popleft() for _ in range(len(self._calls))]
         # from here on a caller can no longer withdraw: setting the result of a withdrawn call would end this thread
         calls = [(work, future) for work, future in calls if future.set_running_or_notify_cancel()]
-        has_group = len(self.queue) > 0 and not self._ending.is_set() and not self._is_held()
         now = time.monotonic()
-        slice_due = not has_group and (self._more_to_render or now >= self._look_again)
+        has_group = self._is_group_due(now)
+        is_share = self._groups_since_slice >= GROUPS_PER_SLICE
+        slice_due = (not has_group or is_share) and (self._more_to_render or now >= self._look_again)
         if not calls and not has_group and not slice_due:
             return False
         started = time.monotonic()
@@ -184,9 +209,12 @@ class StateThread(threading.Thread):
                     limit_s = self._settings.max_delay_ms / 1000
                     self.engine.apply_group(self.queue.drain(self._settings.max_rows, limit_s))
                     self._more_to_render = True
-                elif slice_due:
+                    self._grouped_at = now
+                    self._groups_since_slice += 1
+                if slice_due:
                     self._more_to_render = self.engine.work()
                     self._look_again = now + RECHECK_S
+                    self._groups_since_slice = 0
         except BaseException as error:
             self.engine.reread()
             for _, future in calls:
@@ -201,6 +229,12 @@ class StateThread(threading.Thread):
             else:
                 future.set_result(value)
         return bool(calls or has_group or self._more_to_render)
+
+    def _is_group_due(self, now: float) -> bool:
+        """Whether to apply from the queue now. Positions alone wait for company: each commit costs a sync."""
+        if not len(self.queue) or self._ending.is_set() or self._is_held():
+            return False
+        return self.queue.is_pressing or now >= self._grouped_at + self._settings.max_delay_ms / 1000
 
     def _one_call(self, work: Callable[[Store], Any]) -> tuple[Any, BaseException | None]:
         """Run one call so that its failure undoes only itself."""

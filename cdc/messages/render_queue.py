@@ -23,6 +23,10 @@ NEVER: Final = (1 << 63) - 1
 """The position of a bulk invalidation that waits until stale tables are read."""
 
 
+_NOW_MS: Final = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+"""SQLite's clock, which also gives ``since_ms`` its default: since when the object has waited in its urgency."""
+
+
 class QueuedObject(NamedTuple):
     """One object to render, and how urgently."""
 
@@ -52,7 +56,8 @@ def mark(
     store.db.execute(
         "INSERT INTO render_queue (kind, id, urgency, needs_fetch, not_before_lsn, commit_ms, is_forced, links_again)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (kind, id) DO UPDATE SET urgency = min(urgency, excluded.urgency),"
+        " ON CONFLICT (kind, id) DO UPDATE SET since_ms = CASE WHEN excluded.urgency < urgency THEN excluded.since_ms"
+        " ELSE since_ms END, urgency = min(urgency, excluded.urgency),"
         " needs_fetch = max(needs_fetch, excluded.needs_fetch),"
         " not_before_lsn = max(not_before_lsn, excluded.not_before_lsn),"
         " commit_ms = max(commit_ms, excluded.commit_ms), is_forced = max(is_forced, excluded.is_forced),"
@@ -92,7 +97,9 @@ def done(store: Store, ref: ObjectRef) -> None:
 
 def promote(store: Store, ref: ObjectRef) -> None:
     """A live message waits for this object: render it before history."""
-    store.db.execute(f"UPDATE render_queue SET urgency = 0 WHERE {OBJECT} AND urgency > 0", pair(ref))
+    store.db.execute(
+        f"UPDATE render_queue SET urgency = 0, since_ms = {_NOW_MS} WHERE {OBJECT} AND urgency > 0", pair(ref)
+    )
 
 
 def ready(store: Store, applied: int, limit: int) -> list[QueuedObject]:
@@ -281,6 +288,17 @@ def _not_elsewhere(store: Store, invalidation: BulkInvalidation, identity: str) 
     if table not in store.tables:
         return "1"
     return f"NOT EXISTS (SELECT 1 FROM {table_name(table)} AS other WHERE other.{quoted(column)} = {identity})"
+
+
+def oldest_live_s(store: Store) -> float:
+    """For how many seconds the live object that waits longest has waited to be rendered; 0 if none waits.
+
+    History is left out: millions of its objects may wait for hours, as they should.
+    """
+    (seconds,) = store.db.execute(
+        f"SELECT max(0, {_NOW_MS} - min(since_ms)) / 1000.0 FROM render_queue WHERE urgency = 0"
+    ).fetchone()
+    return float(seconds or 0.0)
 
 
 def counts(store: Store) -> dict[str, int]:

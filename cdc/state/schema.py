@@ -55,7 +55,9 @@ CREATE TABLE IF NOT EXISTS render_queue (
     kind TEXT NOT NULL, id NOT NULL, urgency INTEGER NOT NULL, needs_fetch INTEGER NOT NULL DEFAULT 0,
     not_before_lsn INTEGER NOT NULL DEFAULT 0, commit_ms INTEGER NOT NULL DEFAULT 0,
     is_forced INTEGER NOT NULL DEFAULT 0, links_again INTEGER NOT NULL DEFAULT 0,
+    since_ms INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
     PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS render_queue_live ON render_queue (since_ms) WHERE urgency = 0;
 CREATE INDEX IF NOT EXISTS render_queue_ready ON render_queue (needs_fetch, urgency, not_before_lsn);
 CREATE TABLE IF NOT EXISTS bulk_invalidation (
     seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, tbl TEXT NOT NULL, id_column TEXT NOT NULL, column_name TEXT NOT NULL,

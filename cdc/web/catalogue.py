@@ -44,6 +44,7 @@ Gauge = Literal[
     "daily_quota_limit",
     "daily_quota_left",
     "dirty_objects",
+    "dirty_oldest_seconds",
     "invalidations_pending",
     "fetches_pending",
     "queue_bytes",
@@ -131,6 +132,9 @@ GAUGES: Final[Mapping[Gauge, Meaning]] = {
         "Calls that are left today, as HubSpot's last answer said; NaN while that is not known.", ("family",)
     ),
     "dirty_objects": Meaning("Objects waiting to be rendered."),
+    "dirty_oldest_seconds": Meaning(
+        "How long the live object that waits longest has waited to be rendered; 0 if none waits. History is left out."
+    ),
     "invalidations_pending": Meaning("Bulk invalidations being worked off."),
     "fetches_pending": Meaning("Objects waiting for their rows to be read from the server."),
     "queue_bytes": Meaning("Transactions read and not yet applied, in bytes of memory."),

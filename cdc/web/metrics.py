@@ -37,6 +37,7 @@ _LEVELS: Final[Mapping[catalogue.Gauge, tuple[str, ...]]] = {
     "outbox_blocked": ("outbox", "blocked"),
     "outbox_held": ("outbox", "held"),
     "dirty_objects": ("waiting", "objects"),
+    "dirty_oldest_seconds": ("oldest_render_s",),
     "invalidations_pending": ("waiting", "bulk_invalidations"),
     "fetches_pending": ("waiting", "fetches"),
     "queue_bytes": ("queue", "bytes"),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from pathlib import Path
 from queue import Queue
 
 import pytest
 
 from cdc.engine.state_thread import StateThread, TransactionQueue
+from cdc.messages import render_queue
+from cdc.model import Kind, ObjectRef, Transaction, Urgency
 from cdc.settings.config import ApplySettings
 from cdc.state.store import Store
-from tests.kit.toy import insert, toy_engine, transaction
+from tests.kit.toy import insert, position, toy_engine, transaction
 
 
 class Listener:
@@ -106,3 +110,65 @@ def test_a_full_queue_makes_the_reader_wait() -> None:
     assert queue.put(large)
     queue.close()
     assert not queue.put(large)
+
+
+def test_what_waits_is_rendered_though_the_log_never_pauses(tmp_path: Path) -> None:
+    """Every few groups a slice is rendered: on a slow disk the next transaction always arrives during a commit."""
+    queue = TransactionQueue(1 << 20)
+    thread = StateThread(toy_engine(tmp_path), queue, ApplySettings(max_delay_ms=0), Listener())
+    engine = thread.engine
+    with engine.store.transaction():
+        engine.apply_group([transaction(100 + n, insert("customers", n, f"c{n}@example.com", 1)) for n in range(600)])
+        for number in range(600):
+            render_queue.mark(engine.store, ObjectRef(Kind.CUSTOMER, number), force=True)
+    assert render_queue.oldest_live_s(engine.store) >= 0
+    for turn in range(20):
+        assert queue.put(transaction(1000 + turn, insert("orders", turn, None, "1.00")))
+        assert thread._turn()
+    assert len(queue) == 0
+    assert render_queue.counts(engine.store)["objects"] == 0
+    engine.close()
+
+
+def test_transactions_that_only_move_the_position_share_a_commit(tmp_path: Path) -> None:
+    """A log of other databases costs a commit now and then, not one each; their number and the last place are kept."""
+    queue = TransactionQueue(1 << 20)
+    thread = StateThread(toy_engine(tmp_path), queue, ApplySettings(max_delay_ms=60_000), Listener())
+    thread._grouped_at = time.monotonic()
+    for offset in range(100, 1100, 10):
+        queue.put(transaction(offset))
+        thread._turn()
+    assert (len(queue), queue.is_pressing, thread.engine.progress.transactions) == (1, False, 0)
+    queue.put(transaction(2000, insert("orders", 1, None, "1.00")))
+    thread._turn()
+    assert (len(queue), thread.engine.progress.transactions) == (0, 101)
+    assert thread.engine.positions.position == position(2000)
+    thread.engine.close()
+
+
+def test_a_position_of_another_server_is_not_merged_into_the_one_before() -> None:
+    """A failover is seen by comparing servers: the last position of the old server must be applied by itself."""
+    queue = TransactionQueue(1 << 20)
+    for server in ("1", "1", "2"):
+        queue.put(Transaction((), replace(position(100), server=server), 0))
+    assert [(one.end.server, one.count) for one in queue.drain(10, 1.0)] == [("1", 2), ("2", 1)]
+
+
+def test_age_of_what_waits_begins_when_it_becomes_urgent(tmp_path: Path) -> None:
+    """History may wait for hours; an object counts from when a live message began to wait for it."""
+    engine = toy_engine(tmp_path)
+    ref = ObjectRef(Kind.CUSTOMER, 1)
+    with engine.store.transaction():
+        render_queue.mark(engine.store, ref, urgency=Urgency.HISTORY)
+        engine.store.db.execute("UPDATE render_queue SET since_ms = since_ms - 3600000")
+    assert render_queue.oldest_live_s(engine.store) == 0
+    with engine.store.transaction():
+        render_queue.promote(engine.store, ref)
+    assert render_queue.oldest_live_s(engine.store) < 60
+    with engine.store.transaction():
+        engine.store.db.execute("UPDATE render_queue SET since_ms = since_ms - 3600000, urgency = 1")
+        render_queue.mark(engine.store, ref)
+    assert render_queue.oldest_live_s(engine.store) < 60
+    engine.store.db.execute("UPDATE render_queue SET since_ms = since_ms - 120000")
+    assert 60 < render_queue.oldest_live_s(engine.store) < 3600
+    engine.close()

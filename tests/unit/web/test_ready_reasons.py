@@ -1,0 +1,23 @@
+"""What the daemon's view says beside what works and what does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from cdc.daemon import SourceState
+from cdc.engine.state_thread import TransactionQueue
+from cdc.settings.config import Settings, SinkSettings
+from cdc.sink_output import SinkOutput
+from cdc.status import DaemonView
+
+
+@pytest.mark.parametrize(("waited_s", "is_told"), [(0.0, False), (60.0, False), (61.0, True)])
+def test_changed_objects_that_wait_long_to_be_rendered_are_a_reason(waited_s: float, is_told: bool) -> None:
+    """A live change that is not rendered within a minute is told with where to look."""
+    view = DaemonView(
+        TransactionQueue(1), SourceState(name="connected"), SinkOutput(Settings(sink=SinkSettings(kind="jsonl")))
+    )
+    view._held = {"oldest_render_s": waited_s}
+    told = [reason for reason in view.ready()[1] if reason.startswith("rendering:")]
+    assert bool(told) is is_told
+    assert all("61 s" in reason and "magento_cdc_state_commit_seconds" in reason for reason in told)
