@@ -27,7 +27,7 @@ from cdc.errors import StateError, first_of
 from cdc.messages import outbox, render_queue, unconfirmed, waiting
 from cdc.messages.dependencies import look_again
 from cdc.messages.verification import Expected
-from cdc.model import RANK, Urgency
+from cdc.model import RANK
 from cdc.protocols import Clock, LaterVerdicts, Sink, SinkReader
 from cdc.settings.config import Settings
 from cdc.state.store import Store
@@ -252,7 +252,7 @@ class Delivery:
             return "empty"
         if "dead_letters" in self._context.health.circuit_breaker:
             return "stuck"
-        if any(outbox.is_going(store, lane.rank, urgency) for lane in self._lanes for urgency in Urgency):
+        if any(outbox.is_going(store, lane.rank) for lane in self._lanes):
             return "going"
         _, freed = look_again(store, self._context.sink.traits.optional_references, limit=1_000_000)
         return "freed" if freed else "stuck"

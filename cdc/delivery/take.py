@@ -97,7 +97,7 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
         break
     taken.has_history = outbox.has_unblocked(store, ask.rank, Urgency.HISTORY)
     if not taken.entries and taken.wait_s > 0:
-        due_ms = outbox.next_due_ms(store, ask.rank, now_ms)
+        due_ms = outbox.next_due_ms(store, ask.rank)
         if due_ms is not None:
             taken.wait_s = min(taken.wait_s, max(0.001, (due_ms - now_ms) / 1000))
     seconds = time.perf_counter() - started

@@ -12,6 +12,7 @@ from cdc.engine.rendering import Rendering
 from cdc.errors import SourceDisconnectedError
 from cdc.messages import render_queue
 from cdc.model import Cells, FetchByKey, ObjectRef, Position, Urgency
+from cdc.replica.load_state import Phase
 from cdc.replica.table_loads import NOTHING_REQUIRED, RequiredPosition, RequiredPositions
 from cdc.replica.unread import UnreadRow
 
@@ -137,6 +138,7 @@ class SnapshotIngest:
                 self._fetch_replaced(table, rows, lsn)
             else:
                 parts.applier.load(table, rows, lsn)
+        self._forget_before(lsn)
         return True
 
     def _fetch_replaced(self, table: str, rows: Sequence[Cells], lsn: int) -> None:
@@ -210,6 +212,14 @@ class SnapshotIngest:
         """Tombstones are for rows that may still arrive."""
         if not self._parts.unread.any and not self._parts.applier.is_unordered:
             self._parts.applier.tombstones.clear()
+
+    def _forget_before(self, lsn: int) -> None:
+        """A fetch contained everything up to ``lsn``. Fetches come one after the other, so later ones contain that too.
+
+        While tables are loaded, chunks read before may still be on their way; rows known in part are read with a lock.
+        """
+        if self._load.phase is Phase.FETCHING and not self._parts.unread.any and not self._parts.applier.is_unordered:
+            self._parts.applier.tombstones.forget_until(lsn)
 
     def _lsn_here(self, position: Position) -> int:
         """The LSN of a position that the server was asked for, if it is the server whose log is read.

@@ -122,7 +122,7 @@ class Waits:
             return None
         waits = (
             "SELECT o.kind, o.id FROM outbox o LEFT JOIN ledger l ON l.kind = o.kind AND l.id = o.id WHERE"
-            f" o.address = ? AND o.action = 'UPSERT' AND {_NEVER_ACCEPTED} LIMIT 1"
+            f" o.address = ? AND o.address <> x'' AND o.action = 'UPSERT' AND {_NEVER_ACCEPTED} LIMIT 1"
         )
         # the address of a contact that is to be rendered is not known yet; live ones are few, and soon rendered
         queued = (
@@ -137,24 +137,16 @@ class Waits:
     def _referrers(self, deleted: Collection[ObjectRef]) -> dict[ObjectRef, ObjectRef]:
         """For each DELETE a pending object whose accepted version still refers to it, where there is one.
 
-        Pending is what waits to be sent or to be rendered. One pass over the keys of that, whatever the number of
-        DELETEs. A pending object that itself waits for the deleted one does not count: the two would wait for each
-        other for ever.
+        Pending is what waits to be sent or to be rendered. Looks up who refers to each deleted object, so the time
+        hangs on their number and not on the backlog. A pending object that itself waits for the deleted one does not
+        count: the two would wait for each other for ever.
         """
         found: dict[ObjectRef, ObjectRef] = {}
-        wanted = set(deleted)
-        for kind in sorted({referrer for ref in wanted for referrer in REFERRERS[ref.kind]}):
-            rows = self._store.db.execute(
-                "SELECT o.id, l.accepted_refs FROM outbox o JOIN ledger l ON l.kind = o.kind AND l.id = o.id"
-                " WHERE o.kind = ?1 AND length(l.accepted_refs) > 2 UNION ALL"
-                " SELECT d.id, l.accepted_refs FROM render_queue d JOIN ledger l ON l.kind = d.kind AND l.id = d.id"
-                " WHERE d.kind = ?1 AND length(l.accepted_refs) > 2",
-                (kind.value,),
-            )
-            for object_id, refs in rows.fetchall():
-                for ref in parse_refs(refs):
-                    if ref in wanted and ref not in found and not self._waits_for(ObjectRef(kind, object_id), ref):
-                        found[ref] = ObjectRef(kind, object_id)
+        for ref in deleted:
+            for referrer in ledger.pending_referrers(self._store, ref):
+                if not self._waits_for(referrer, ref):
+                    found[ref] = referrer
+                    break
         return found
 
     def _waits_for(self, pending: ObjectRef, ref: ObjectRef) -> bool:

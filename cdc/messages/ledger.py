@@ -6,17 +6,20 @@ transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cdc.messages.property_bits import PropertyBits, pack, unpack
-from cdc.messages.refs import dump_refs
-from cdc.model import Action, ObjectRef
+from cdc.messages.refs import dump_refs, parse_refs
+from cdc.model import Action, Kind, ObjectRef
 from cdc.state.objects import OBJECT, as_refs, line, pair
 from cdc.state.store import Store
 
 if TYPE_CHECKING:
     from cdc.messages.outbox import Entry
+
+MOST_REFERENCES: Final = 2
+"""References of one object that the ledger's indexes find referrers by."""
 
 MAX_ANSWER: Final = 200
 """Characters kept of an answer: the ledger has a line per object, for ever."""
@@ -123,6 +126,27 @@ def size(store: Store) -> int:
     """How many objects were ever rendered; takes a second for millions."""
     count: int = store.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
     return count
+
+
+_REFERRERS: Final = tuple(
+    f"SELECT l.kind, l.id, l.accepted_refs FROM ledger l WHERE {place} = ? AND"
+    " (EXISTS (SELECT 1 FROM outbox o WHERE o.kind = l.kind AND o.id = l.id)"
+    " OR EXISTS (SELECT 1 FROM render_queue d WHERE d.kind = l.kind AND d.id = l.id))"
+    for place in (
+        "length(l.accepted_refs) > 2 AND json_extract(l.accepted_refs, '$[0][1]')",
+        "length(l.accepted_refs) > 2 AND json_array_length(l.accepted_refs) > 1"
+        " AND json_extract(l.accepted_refs, '$[1][1]')",
+    )
+)
+"""By the place of a reference in the list: an index each. No object has more references (MOST_REFERENCES)."""
+
+
+def pending_referrers(store: Store, ref: ObjectRef) -> Iterator[ObjectRef]:
+    """Objects that wait to be sent or to be rendered and whose accepted version refers to ``ref``; read lazily."""
+    for sql in _REFERRERS:
+        for kind, object_id, refs in store.db.execute(sql, (ref.id,)):
+            if ref in parse_refs(refs):  # the indexes know ids, and an order and a customer may have the same
+                yield ObjectRef(Kind(kind), object_id)
 
 
 def count_held(store: Store, at_most: int) -> int:
@@ -322,8 +346,7 @@ def take_back_rendered(store: Store, refs: Iterable[ObjectRef]) -> None:
 def raise_rendered_at(store: Store, changed_at: int) -> None:
     """All messages that wait have this ``changed_at`` from now on (``outbox.raise_changed_at``)."""
     store.db.execute(
-        "UPDATE ledger SET rendered_at = ? WHERE EXISTS"
-        " (SELECT 1 FROM outbox o WHERE o.kind = ledger.kind AND o.id = ledger.id)",
+        "UPDATE ledger SET rendered_at = ? WHERE (kind, id) IN (SELECT kind, id FROM outbox)",
         (changed_at,),
     )
 

@@ -21,6 +21,11 @@ SUSPECT: Final = 3
 LONGEST_REST_MS: Final = 3_600_000
 """No entry is parked for longer: one that seems to be was parked before the clock was set back, and is due."""
 
+READY: Final = "blocked_by IS NULL AND not_before_ms = 0"
+"""SQL: the entry waits for nothing but its turn. The index of ready entries holds just these: what waits or rests is
+never looked through, however much that is.
+"""
+
 OVERHEAD: Final = 160
 """Bytes a message takes beside its properties: ids, action, time, punctuation."""
 
@@ -240,31 +245,45 @@ def pending(store: Store, ref: ObjectRef, columns: str) -> tuple[Any, ...] | Non
     return line(store.db, "outbox", columns, ref)
 
 
-def next_due_ms(store: Store, rank: int, now_ms: int) -> int | None:
-    """When the earliest parked entry of a rank may be tried again. Cheap only for a rank without ready entries."""
+def next_due_ms(store: Store, rank: int) -> int | None:
+    """When the earliest entry of a rank that rests may be tried; it may have been due for a while already."""
     row = store.db.execute(
-        "SELECT min(not_before_ms) FROM outbox WHERE rank = ? AND blocked_by IS NULL AND not_before_ms > ?",
-        (rank, now_ms),
+        "SELECT min(not_before_ms) FROM outbox WHERE rank = ? AND not_before_ms > 0", (rank,)
     ).fetchone()
     due: int | None = row[0]
     return due
 
 
+def end_rests(store: Store, rank: int, now_ms: int, limit: int) -> bool:
+    """Entries of a rank whose rest is over are ready from now on, ``limit`` at once. Returns whether there are more.
+
+    One that seems to rest for longer than ``LONGEST_REST_MS`` began before the clock was set back, and is due too.
+    """
+    ended = store.db.execute(
+        "UPDATE outbox SET not_before_ms = 0 WHERE seq IN (SELECT seq FROM outbox WHERE rank = ?1 AND not_before_ms > 0"
+        " AND not_before_ms <= ?2 ORDER BY not_before_ms LIMIT ?4) OR seq IN (SELECT seq FROM outbox WHERE rank = ?1"
+        " AND not_before_ms > 0 AND not_before_ms > ?3 LIMIT ?4)",
+        (rank, now_ms, now_ms + LONGEST_REST_MS, limit),
+    )
+    return ended.rowcount >= limit
+
+
 def has_unblocked(store: Store, rank: int, urgency: Urgency) -> bool:
     """Whether anything of this rank and class waits for nothing but its turn."""
     row = store.db.execute(
-        "SELECT 1 FROM outbox WHERE rank = ? AND urgency = ? AND blocked_by IS NULL LIMIT 1", (rank, int(urgency))
+        f"SELECT 1 FROM outbox WHERE rank = ? AND urgency = ? AND {READY} LIMIT 1", (rank, int(urgency))
     ).fetchone()
     return row is not None
 
 
-def is_going(store: Store, rank: int, urgency: Urgency) -> bool:
-    """Whether anything of this rank and class waits for its turn only and is not parked."""
-    row = store.db.execute(
-        "SELECT 1 FROM outbox WHERE rank = ? AND urgency = ? AND blocked_by IS NULL AND attempts < ? LIMIT 1",
-        (rank, int(urgency), SUSPECT),
-    ).fetchone()
-    return row is not None
+def is_going(store: Store, rank: int) -> bool:
+    """Whether anything of this rank waits for its turn only, or rests, and is not parked."""
+    asked = (rank, SUSPECT)
+    ready = f"SELECT 1 FROM outbox WHERE rank = ? AND urgency IN (0, 1) AND {READY} AND attempts < ? LIMIT 1"
+    resting = (
+        "SELECT 1 FROM outbox WHERE rank = ? AND not_before_ms > 0 AND blocked_by IS NULL AND attempts < ? LIMIT 1"
+    )
+    return any(store.db.execute(sql, asked).fetchone() is not None for sql in (ready, resting))
 
 
 def counts(store: Store) -> dict[str, object]:
@@ -307,7 +326,8 @@ def deletes_rendered_since(store: Store, rendered_ms: int, at_most: int) -> int:
 def list_held_deletes(store: Store, limit: int) -> list[ObjectRef]:
     """The objects whose deletion the circuit breaker holds, the oldest first."""
     rows = store.db.execute(
-        "SELECT kind, id FROM outbox WHERE blocked_by = ? ORDER BY seq LIMIT ?", (HELD_DELETE, limit)
+        "SELECT kind, id FROM outbox WHERE blocked_by = ? AND action = 'DELETE' ORDER BY seq LIMIT ?",
+        (HELD_DELETE, limit),
     )
     return as_refs(rows)
 

@@ -13,13 +13,16 @@ from typing import Any, Final, NamedTuple
 
 from cdc.messages import contact_emails, ledger, outbox, render_queue, sent_without_reference, unconfirmed
 from cdc.messages.dependencies import OptionalReferences, Waits
-from cdc.messages.outbox import LONGEST_REST_MS, SUSPECT, Entry
+from cdc.messages.outbox import READY, SUSPECT, Entry
 from cdc.messages.refs import HELD_DELETE, key_of, parse_key, parse_refs
 from cdc.model import Action, Kind, ObjectRef, ObjectType, Urgency
 from cdc.state.store import Store
 
 PAGE: Final = 400
 """Entries read at once: two full batches, so that a few waiting ones among them cost no second read."""
+
+RESTS_ENDED: Final = 1000
+"""Entries whose rest ends in one look, for the same reason as MAX_BLOCKED."""
 
 MAX_BLOCKED: Final = 250
 """Entries marked as waiting in one look: some ten ms of the state thread; the next look goes on behind them."""
@@ -67,13 +70,14 @@ def ready(store: Store, rank: int, now_ms: int, urgency: Urgency, limits: Limits
 
     The first sendable entry decides the object type. An entry that failed alone too often (``SUSPECT``) comes alone.
     """
+    has_more_rested = outbox.end_rests(store, rank, now_ms, RESTS_ENDED)
     look = _Look(store, limits, urgency)
     last = -1
     while not look.found.is_full and not look.found.has_more:
         rows = store.db.execute(
-            f"SELECT {_COLUMNS} FROM outbox WHERE rank = ? AND urgency = ? AND blocked_by IS NULL AND seq > ?"
-            " AND not_before_ms NOT BETWEEN ? AND ? ORDER BY seq LIMIT ?",
-            (rank, int(urgency), last, now_ms + 1, now_ms + LONGEST_REST_MS, PAGE),
+            f"SELECT {_COLUMNS} FROM outbox WHERE rank = ? AND urgency = ? AND {READY} AND seq > ?"
+            " ORDER BY seq LIMIT ?",
+            (rank, int(urgency), last, PAGE),
         ).fetchall()
         for row in rows:
             last = row[0]
@@ -84,6 +88,7 @@ def ready(store: Store, rank: int, now_ms: int, urgency: Urgency, limits: Limits
         if len(rows) < PAGE:
             break
     look.found.promoted = look.waits.promoted
+    look.found.has_more |= has_more_rested
     return look.found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cdc.messages import render_queue
-from cdc.model import ObjectRef
+from cdc.model import Kind, ObjectRef
 from cdc.state.objects import OBJECT, as_refs, pair
 from cdc.state.store import Store
 
@@ -47,8 +47,8 @@ def link_again(store: Store, refs: Iterable[ObjectRef]) -> int:
         rows = store.db.execute(
             "SELECT kind, id FROM sent_without_reference WHERE ref_kind = ? AND ref_id = ?", pair(ref)
         )
-        for waiting in as_refs(rows.fetchall()):
-            render_queue.mark(store, waiting, force=True)
+        for kind, object_id in rows:  # one by one: very many may refer to one object
+            render_queue.mark(store, ObjectRef(Kind(kind), object_id), force=True)
             count += 1
         store.db.execute("DELETE FROM sent_without_reference WHERE ref_kind = ? AND ref_id = ?", pair(ref))
     return count

@@ -7,11 +7,15 @@ after its next acceptance. The module alone writes the table ``unconfirmed``. Us
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from cdc.messages import render_queue
-from cdc.model import ObjectRef, Urgency
+from cdc.model import Kind, ObjectRef, Urgency
 from cdc.state.objects import OBJECT, as_refs, has, pair
 from cdc.state.store import Store
+
+AT_ONCE: Final = 2000
+"""Objects that one call of ``send_again`` takes: a receipt may have to wait behind them."""
 
 
 def note(store: Store, refs: Iterable[ObjectRef]) -> None:
@@ -36,7 +40,7 @@ def note_interrupted(store: Store) -> None:
     """At start: an entry that waits though it was tried may have been on the wire when the last run ended."""
     store.db.execute(
         "INSERT INTO unconfirmed (kind, id) SELECT o.kind, o.id FROM outbox o"
-        " JOIN ledger l ON l.kind = o.kind AND l.id = o.id WHERE l.tried_at > l.accepted_at"
+        " CROSS JOIN ledger l ON l.kind = o.kind AND l.id = o.id WHERE l.tried_at > l.accepted_at"
         " ON CONFLICT (kind, id) DO UPDATE SET due_ms = 0"
     )
 
@@ -69,19 +73,24 @@ def send_what_is_not_pending(store: Store, since_ms: int) -> None:
         "SELECT kind, id FROM unconfirmed u WHERE due_ms = 0"
         " AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.kind = u.kind AND o.id = u.id)"
         " AND NOT EXISTS (SELECT 1 FROM dead_letter d WHERE d.kind = u.kind AND d.id = u.id)"
-    ).fetchall()
-    _send(store, as_refs(rows))
+    )
+    for kind, object_id in rows:  # one by one, as there may be very many; none of these tables is written meanwhile
+        _send(store, ObjectRef(Kind(kind), object_id))
 
 
 def send_again(store: Store, now_ms: int) -> int:
-    """Have what is due rendered and sent once more, behind live work. Returns how many objects that is."""
-    rows = store.db.execute("SELECT kind, id FROM unconfirmed WHERE due_ms > 0 AND due_ms <= ?", (now_ms,)).fetchall()
-    _send(store, as_refs(rows))
-    if rows:
-        store.db.execute("DELETE FROM unconfirmed WHERE due_ms > 0 AND due_ms <= ?", (now_ms,))
+    """Have what is due rendered and sent once more, behind live work. Returns how many objects that is.
+
+    Takes ``AT_ONCE`` in one call: after a long outage a great many are due together.
+    """
+    rows = store.db.execute(
+        "SELECT kind, id FROM unconfirmed WHERE due_ms > 0 AND due_ms <= ? ORDER BY due_ms LIMIT ?", (now_ms, AT_ONCE)
+    ).fetchall()
+    for ref in as_refs(rows):
+        _send(store, ref)
+        forget(store, ref)
     return len(rows)
 
 
-def _send(store: Store, refs: Iterable[ObjectRef]) -> None:
-    for ref in refs:
-        render_queue.mark(store, ref, urgency=Urgency.HISTORY, force=True)
+def _send(store: Store, ref: ObjectRef) -> None:
+    render_queue.mark(store, ref, urgency=Urgency.HISTORY, force=True)

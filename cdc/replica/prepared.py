@@ -111,9 +111,7 @@ def _fits(store: Store, xid: str, prepared: int) -> bool:
     """Whether the changes held are those of the columns mapped now."""
     asked = store.db.execute("SELECT columns FROM prepared_change WHERE xid = ? AND lsn = ?", (xid, prepared))
     return all(
-        names == _columns(store.tables, table)
-        for (columns,) in asked.fetchall()
-        for table, names in json.loads(columns).items()
+        names == _columns(store.tables, table) for (columns,) in asked for table, names in json.loads(columns).items()
     )
 
 

@@ -1,4 +1,9 @@
-"""Deleted rows that an older read may still bring: the LSN of each key's deletion, kept while rows may arrive late."""
+"""Deleted rows that an older read may still bring: the LSN of each key's deletion, kept while rows may arrive late.
+
+Whatever brings rows has to let tombstones go again, or the table grows for ever: the end of a load clears it, and where
+rows are fetched for good (``start = "latest"``) each fetch drops those that no later fetch can need. Only for topics in
+another order than the source's they stay: a connector may send an old row at any time.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +48,10 @@ class Tombstones:
             " SET lsn = max(lsn, excluded.lsn), cascaded = max(cascaded, excluded.cascaded)",
             (table, json.dumps(list(key)), lsn, lsn if cascades else -1),
         )
+
+    def forget_until(self, lsn: int) -> None:
+        """Whatever arrives from now on contains everything up to this LSN, so older deletions cannot be missed."""
+        self._store.db.execute("DELETE FROM tombstone WHERE lsn <= ?", (lsn,))
 
     def clear(self) -> None:
         """No row can arrive late any more."""

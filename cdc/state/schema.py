@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITH
 CREATE TABLE IF NOT EXISTS tombstone (
     tbl TEXT NOT NULL, key TEXT NOT NULL, lsn INTEGER NOT NULL, cascaded INTEGER NOT NULL DEFAULT -1,
     PRIMARY KEY (tbl, key)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS tombstone_lsn ON tombstone (lsn);
 CREATE TABLE IF NOT EXISTS mapped_table (tbl TEXT PRIMARY KEY, signature TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS table_load (
     tbl TEXT PRIMARY KEY, signature TEXT NOT NULL, cursor TEXT, done INTEGER NOT NULL DEFAULT 0,
@@ -74,6 +75,10 @@ CREATE TABLE IF NOT EXISTS ledger (
     email BLOB NOT NULL DEFAULT x'', email_at INTEGER NOT NULL DEFAULT 0, email_new BLOB NOT NULL DEFAULT x'',
     record_id TEXT NOT NULL DEFAULT '', address BLOB NOT NULL DEFAULT x'',
     PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS ledger_first_ref ON ledger (json_extract(accepted_refs, '$[0][1]'))
+    WHERE length(accepted_refs) > 2;
+CREATE INDEX IF NOT EXISTS ledger_second_ref ON ledger (json_extract(accepted_refs, '$[1][1]'))
+    WHERE length(accepted_refs) > 2 AND json_array_length(accepted_refs) > 1;
 CREATE TABLE IF NOT EXISTS property_bit (bit INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS outbox (
     seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, id NOT NULL, rank INTEGER NOT NULL, urgency INTEGER NOT NULL,
@@ -83,15 +88,18 @@ CREATE TABLE IF NOT EXISTS outbox (
     read_ms INTEGER NOT NULL DEFAULT 0, email BLOB NOT NULL DEFAULT x'', only_links INTEGER NOT NULL DEFAULT 0,
     is_backfill INTEGER NOT NULL DEFAULT 0, address BLOB NOT NULL DEFAULT x'', UNIQUE (kind, id));
 CREATE INDEX IF NOT EXISTS outbox_address ON outbox (address) WHERE address <> x'';
-CREATE INDEX IF NOT EXISTS outbox_ready ON outbox (rank, urgency, seq) WHERE blocked_by IS NULL;
-CREATE INDEX IF NOT EXISTS outbox_blocked ON outbox (blocked_by) WHERE blocked_by IS NOT NULL;
+CREATE INDEX IF NOT EXISTS outbox_ready ON outbox (rank, urgency, seq) WHERE blocked_by IS NULL AND not_before_ms = 0;
+CREATE INDEX IF NOT EXISTS outbox_resting ON outbox (rank, not_before_ms) WHERE not_before_ms > 0;
+CREATE INDEX IF NOT EXISTS outbox_blocked ON outbox (blocked_by, action) WHERE blocked_by IS NOT NULL;
 CREATE INDEX IF NOT EXISTS outbox_kind ON outbox (kind, urgency);
 CREATE INDEX IF NOT EXISTS outbox_delete ON outbox (rendered_ms) WHERE action = 'DELETE';
 CREATE TABLE IF NOT EXISTS sent_without_reference (
     ref_kind TEXT NOT NULL, ref_id NOT NULL, kind TEXT NOT NULL, id NOT NULL,
     PRIMARY KEY (ref_kind, ref_id, kind, id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS sent_without_reference_object ON sent_without_reference (kind, id);
 CREATE TABLE IF NOT EXISTS relink (
     kind TEXT NOT NULL, id NOT NULL, is_looked_for INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS relink_looked_for ON relink (is_looked_for);
 CREATE TABLE IF NOT EXISTS dead_letter (
     seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, id NOT NULL, action TEXT NOT NULL, changed_at INTEGER NOT NULL,
     at_ms INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, position TEXT NOT NULL,
@@ -102,8 +110,10 @@ CREATE TABLE IF NOT EXISTS prepared_change (
     PRIMARY KEY (xid, lsn, part)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unread_row (
     tbl TEXT NOT NULL, key TEXT NOT NULL, lsn INTEGER NOT NULL, commit_ms INTEGER NOT NULL, PRIMARY KEY (tbl, key));
+CREATE INDEX IF NOT EXISTS unread_row_lsn ON unread_row (lsn);
 CREATE TABLE IF NOT EXISTS unconfirmed (
     kind TEXT NOT NULL, id NOT NULL, due_ms INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS unconfirmed_due ON unconfirmed (due_ms);
 CREATE TABLE IF NOT EXISTS unpublished (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id NOT NULL, UNIQUE (kind, id));
 CREATE TABLE IF NOT EXISTS bad_record (
@@ -115,6 +125,7 @@ CREATE TABLE IF NOT EXISTS relay_queue (
 CREATE TABLE IF NOT EXISTS waiting_for_parent (
     kind TEXT NOT NULL, id NOT NULL, changed_at INTEGER NOT NULL, since_ms INTEGER NOT NULL, reason TEXT NOT NULL,
     detail TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS waiting_for_parent_since ON waiting_for_parent (since_ms);
 """
 
 

@@ -184,3 +184,33 @@ def test_a_changed_mapping_renders_what_was_rendered_though_nothing_is_loaded(tm
         engine.rendering.resume_mapping()
 
     assert waiting(engine)["order-5"][0] == 1
+
+
+def test_deletions_are_forgotten_once_no_fetch_can_bring_their_rows(tmp_path: Path) -> None:
+    """With start = "latest" nothing is ever complete; each fetch drops the tombstones that later fetches contain."""
+    engine = started(tmp_path)
+    with engine.store.transaction():
+        for number in range(10):
+            engine.apply_group([transaction(100 + number, delete("orders", number, 1, "1.00"))])
+
+    def tombstones() -> list[str]:
+        return [key for (key,) in engine.store.db.execute("SELECT key FROM tombstone ORDER BY lsn")]
+
+    assert len(tombstones()) == 10
+    with engine.store.transaction():
+        engine.ingest.take_fetched([("customers", [(1, "a@example.com", None)])], position(107))
+    assert tombstones() == ["[8]", "[9]"]
+    with engine.store.transaction():  # a row read before its deletion is still kept out
+        engine.ingest.take_fetched([("orders", [(9, 1, "1.00")])], position(107))
+    assert contents(engine)["orders"] == []
+
+
+def test_deletions_are_kept_while_tables_are_loaded(tmp_path: Path) -> None:
+    """A chunk that was read before a fetch may arrive behind it."""
+    engine = toy_engine(tmp_path, phase=Phase.LOADING_REFERENCES)
+    with engine.store.transaction():
+        engine.ingest.references_read()
+        engine.apply_group([transaction(100, delete("orders", 1, 1, "1.00"))])
+        engine.ingest.take_fetched([("customers", [(1, "a@example.com", None)])], position(200))
+        engine.ingest.load_chunk("orders", [(1, 1, "1.00")], position(50), None, done=False)
+    assert contents(engine)["orders"] == []
