@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+import structlog
+
 from cdc.collector import tune_collector
 from cdc.daemon import Daemon, RunOptions
 from cdc.delivery.engine import Delivery
 from cdc.engine.engine import Engine
-from cdc.errors import first_of
+from cdc.engine.state_thread import StateThread
+from cdc.errors import StateError, first_of
 from cdc.members.leadership import Leadership
 from cdc.messages.contact_emails import EmailRule
 from cdc.messages.verification import Expected
@@ -18,9 +21,14 @@ from cdc.output import Running
 from cdc.protocols import EmailChange, Mapper, Sink, SinkReader, SinkTraits
 from cdc.settings.config import Settings
 from cdc.snapshot.reader import RowLoader
+from cdc.state.run_mark import MarkFile
 from cdc.state.store import Store
 from mappers.mapping import MagentoMapping
 from sinks.registry import make_sink
+
+log = structlog.get_logger(__name__)
+
+MARK_S = 10.0  # how often it is noted beside the state how far the log was applied
 
 
 class SinkOutput:
@@ -30,9 +38,15 @@ class SinkOutput:
     """The outbox holds the newest message of each object at most, so it may always grow."""
 
     def __init__(self, settings: Settings, sink: Sink | None = None) -> None:
-        """``sink``: instead of the sink that the settings name. ConfigError for settings that cannot work."""
+        """``sink``: instead of the sink that the settings name, in a dry run, which works on a copy of the state.
+
+        ConfigError for settings that cannot work.
+        """
         self._settings = settings
         self._sink = sink or make_sink(settings)
+        self._is_copy = sink is not None
+        self._mark: MarkFile | None = None
+        self._state: StateThread | None = None
         self._delivery: Delivery | None = None
         self._leadership: Leadership | None = None
 
@@ -56,10 +70,16 @@ class SinkOutput:
         engine.renderer.emails = email_rule(traits)
         engine.renderer.object_types = traits.object_types
         engine.renderer.delete_grace_ms = int(self._settings.delivery.delete_grace_s * 1000)
+        if not self._is_copy:
+            with engine.store.transaction():
+                engine.moves.take_up()
+            self._mark = MarkFile(engine.store)
+            self._mark.write(engine.positions.high)
 
     def attach(self, running: Running) -> None:
         """Make delivery; where the log comes from topics, members share the sending."""
-        state, clock = running.state, running.clock
+        self._state = state = running.state
+        clock = running.clock
         if self._settings.source.kind == "kafka":
             self._leadership = Leadership(self._settings, state, clock, running.parts.end)
         engine = running.parts.engine
@@ -86,11 +106,24 @@ class SinkOutput:
         assert self._delivery is not None
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._delivery.run(), name="delivery")
+                marking = tasks.create_task(self._keep_mark(), name="run-mark")
+                delivery = tasks.create_task(self._delivery.run(), name="delivery")
+                delivery.add_done_callback(lambda _: marking.cancel())
                 if self._leadership is not None:
                     tasks.create_task(self._leadership.run(), name="leadership")
         except BaseExceptionGroup as group:
             raise first_of(group) from group
+
+    async def _keep_mark(self) -> None:
+        """Note beside the state now and then how far the log was applied: a later look tells an older copy by it."""
+        assert self._state is not None
+        while self._mark is not None:
+            await asyncio.sleep(MARK_S)
+            applied = await self._state.call(lambda store: store.meta.applied_lsn)
+            try:
+                await asyncio.to_thread(self._mark.write, applied)
+            except StateError as error:  # what lies there stays true, and is only older
+                log.warning("run_mark_not_written", limit="run_mark", reason=str(error))
 
     def wake(self) -> None:
         """There may be new messages."""

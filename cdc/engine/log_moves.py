@@ -12,6 +12,7 @@ from cdc.errors import PositionLostError, StateError
 from cdc.model import Position, StaleTable
 from cdc.replica import table_schemas
 from cdc.replica.load_state import NO_LSN, Phase
+from cdc.state import run_mark
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +76,29 @@ class LogMoves:
         self.must_not_be_loading(end.server)
         log.warning("server_changed", old=held.server, new=end.server, position=str(end))
         self.begin_epoch(end)
+
+    def take_up(self) -> None:
+        """A run begins. An older copy of the state is noticed: what was sent since it was made, it does not know.
+
+        The log is read once more from the copy's position. What it changes goes to HubSpot whether it equals the
+        copy's ledger or not, objects that came and went among it, with times above all that were sent.
+        """
+        parts = self._parts
+        position, why = parts.positions.position, run_mark.why_restored(parts.store)
+        if why and position is not None:
+            if parts.load.is_complete:
+                self.begin_epoch(position)
+            now_ms = parts.clock.now_ms()
+            parts.renderer.raise_minimum_changed_at(now_ms)
+            parts.renderer.note_restored(now_ms)
+            log.error(
+                "state_restored",
+                reason=why,
+                position=str(position),
+                action="what the log changes from here on is sent, equal or not",
+                hint="objects that changed without the log are found by `magento-cdc verify --all --repair`",
+            )
+        run_mark.renew(parts.store)
 
     def must_not_be_loading(self, server: str) -> None:
         """Raises PositionLostError if whole tables are being read and ``server`` is not the server they are read from.

@@ -76,6 +76,7 @@ class Renderer:
         """What the sink does with a contact's changed email; set before anything is rendered."""
         self.object_types: frozenset[ObjectType] = frozenset(ObjectType)
         """The types that the sink takes; objects of other types are not rendered."""
+        self._restored_ms = store.meta.restored_ms
         self.delete_grace_ms = 0
         """How long a DELETE rests in the outbox; set before anything is rendered."""
         self.rendered = 0
@@ -86,15 +87,26 @@ class Renderer:
         """A transaction was undone: forget what memory holds of it."""
         self.ledger.bits.reread()
         self.minimum_changed_at = self._store.meta.minimum_changed_at
+        self._restored_ms = self._store.meta.restored_ms
 
     def raise_minimum_changed_at(self, minimum_changed_at: int) -> None:
         """No ``changed_at`` from now on is lower, in epoch milliseconds."""
         self.minimum_changed_at = self._store.meta.minimum_changed_at = minimum_changed_at
 
+    def note_restored(self, now_ms: int) -> None:
+        """An older copy of the state was put back: what HubSpot holds of changes committed before now is not known."""
+        self._restored_ms = self._store.meta.restored_ms = now_ms
+
+    def _is_sent_before(self, request: RenderRequest) -> bool:
+        """Whether the state may have sent this change before an older copy of it was put back."""
+        return 0 < request.commit_ms <= self._restored_ms
+
     def render(self, ref: ObjectRef, request: RenderRequest) -> list[ObjectRef]:
         """Render one object. Returns referred objects that were never rendered (they have to be, too)."""
         if ref.object_type not in self.object_types:
             return []
+        if self._is_sent_before(request):
+            request = request._replace(force=True)
         self.rendered += 1
         try:
             made = self._mapper.render(ref, self._rows)
@@ -221,7 +233,7 @@ class Renderer:
 
         What was left out (filters) still has rows, and what lines or orders name though it is long gone is no news.
         """
-        was_led = self.is_following or 0 < request.commit_ms <= self.leads_since_ms
+        was_led = self.is_following or 0 < request.commit_ms <= max(self.leads_since_ms, self._restored_ms)
         if not was_led or request.urgency is not Urgency.LIVE:
             return False
         return not any(

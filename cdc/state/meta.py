@@ -129,6 +129,11 @@ class Meta:
     mapping_version = Value("")
     """The mapping that objects were last rendered with; "" before the first."""
 
+    restored_ms = Value(0)
+    """When an older copy of the state was last put back: of changes committed before, all is sent, equal or not."""
+    run_mark = Value[Any](None)
+    """The newest run's mark: see cdc/state/run_mark.py; None before the first."""
+
     # ---------------------------------------------------------------------------------------------------- delivery
 
     quiet_until_ms = Value(0)
