@@ -2,7 +2,7 @@
 
 Beside the data path: every module logs through ``structlog.get_logger``; ``configure`` decides once where lines go.
 Event names are snake_case and stable, details are fields. Known secrets and fields that hold them are blanked, repeats
-are limited (``limit=``), and what libraries say through ``logging`` comes in the same form from warning upwards.
+are limited, and what libraries say through ``logging`` comes in the same form from warning upwards.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO, cast
 from urllib.parse import quote
@@ -28,6 +29,8 @@ from cdc.settings.config import LogSettings, Settings
 
 HIDDEN = "***"
 LIMIT_S = 60.0
+BURST = 20  # like lines that pass in LIMIT_S
+HELD_BACK = "lines_held_back"
 LIMIT_KEYS = 1000  # about 100 kB; the key seen longest ago is forgotten first
 SECRET_FIELDS = frozenset({"password", "passwd", "api_key", "access_token", "hapikey", "authorization", "token"})
 WITHIN_FROM = 6  # characters; a shorter secret is blanked only where it is the whole value, else it would eat words
@@ -126,34 +129,74 @@ def _secrets(value: object) -> Iterator[str]:
 
 
 class RepeatLimit:
-    """Lets a line with ``limit=<key>`` pass once in ``every_s`` per event and key.
+    """Keeps a fault that meets thousands of objects from writing thousands of lines.
 
-    The next one that passes says in ``repeats`` how many were held back. Lines without ``limit`` always pass.
+    Like lines are those of one event, or of one event and ``limit=<key>`` where a line has that. In ``every_s`` seconds
+    ``BURST`` of an event's lines pass, of those with a key one. The next that passes says in ``repeats`` how many were
+    held back; if none comes, a line ``lines_held_back`` says so once the time is over and anything is logged. Lines of
+    level debug always pass.
     """
 
     def __init__(self, every_s: float = LIMIT_S, clock: Callable[[], float] = time.monotonic) -> None:
         self._every_s = every_s
         self._clock = clock
-        self._seen: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, str], _Burst] = OrderedDict()
+        self._looked_at = clock()
         self._lock = threading.Lock()  # three threads log
 
-    def __call__(self, _logger: object, _method: str, line: EventDict) -> EventDict:
-        if "limit" not in line:
+    def __call__(self, _logger: object, method: str, line: EventDict) -> EventDict:
+        if method == "debug":
             return line
-        key = (str(line.get("event")), str(line.pop("limit")))
+        most = 1 if "limit" in line else BURST
+        event = str(line.get("event"))
         now = self._clock()
         with self._lock:
-            passed_at, held_back = self._seen.get(key, (now - self._every_s, 0))
-            if now - passed_at < self._every_s:
-                self._seen[key] = (passed_at, held_back + 1)
-                raise structlog.DropEvent
-            self._seen[key] = (now, 0)
-            self._seen.move_to_end(key)
-            while len(self._seen) > LIMIT_KEYS:
-                self._seen.popitem(last=False)
-        if held_back:
-            line["repeats"] = held_back
+            ended = self._ended(now)
+            repeats = self._count((event, str(line.pop("limit", ""))), now, most)
+        for name, lines in ended.items():
+            if name != HELD_BACK and (name != event or repeats is None):
+                structlog.get_logger().warning("lines_held_back", of=name, lines=lines, within_s=round(self._every_s))
+        if repeats is None:
+            raise structlog.DropEvent
+        if repeats or ended.get(event):
+            line["repeats"] = repeats or ended[event]
         return line
+
+    def _count(self, key: tuple[str, str], now: float, most: int) -> int | None:
+        """How many like lines were held back before this one, which passes; None: it is held back, too."""
+        burst = self._seen.get(key)
+        if burst is not None and now - burst.began_at < self._every_s:
+            if burst.passed >= most:
+                burst.held_back += 1
+                return None
+            burst.passed += 1
+            return 0
+        self._seen[key] = _Burst(now)
+        self._seen.move_to_end(key)
+        while len(self._seen) > LIMIT_KEYS:
+            self._seen.popitem(last=False)
+        return burst.held_back if burst is not None else 0
+
+    def _ended(self, now: float) -> dict[str, int]:
+        """Events of which lines were held back in a time that is over, and how many; looked for once in that time."""
+        if now - self._looked_at < self._every_s:
+            return {}
+        self._looked_at = now
+        ended: dict[str, int] = {}
+        for (event, _), burst in self._seen.items():
+            if burst.held_back and now - burst.began_at >= self._every_s:
+                ended[event] = ended.get(event, 0) + burst.held_back
+                burst.held_back = 0
+        return ended
+
+
+@dataclass(slots=True)
+class _Burst:
+    """Like lines since ``began_at``, monotonic seconds: those that passed, and those held back."""
+
+    began_at: float
+    passed: int = 1
+    held_back: int = 0
 
 
 class Redactor:

@@ -15,6 +15,7 @@ from cdc.delivery.blame import SplitWatch, alike, words_of
 from cdc.delivery.context import Context
 from cdc.delivery.daily_reset import daily_hint, daily_wait_s
 from cdc.delivery.latency import latency_of
+from cdc.delivery.public_text import public_text
 from cdc.delivery.quota import Call, Traffic
 from cdc.delivery.verdict import Step, Verdict, judge, kind_of, message_retry_s
 from cdc.errors import (
@@ -234,7 +235,10 @@ class BatchSender:
         elif verdict.step is Step.PARK:
             retry_at_ms = context.clock.now_ms() + int(verdict.wait_s * 1000)
             log.warning(
-                "message_parked", object=str(entries[0].ref), retry_s=round(verdict.wait_s, 1), reason=error.message
+                "message_parked",
+                object=str(entries[0].ref),
+                retry_s=round(verdict.wait_s, 1),
+                reason=public_text(error.message),
             )
             park = Settlement(entries[0], Outcome.RETRY, kind_of(error), error.message, retry_at_ms, park=True)
             await self._settle([park])
@@ -242,7 +246,7 @@ class BatchSender:
             if verdict.step is Step.RETRY:
                 until_s = context.clock.monotonic() + verdict.wait_s
                 self.back_off.note(entries, until_s, context.health.successes)
-            await self._give_back(entries, f"{kind_of(error)}: {error.message}")
+            await self._give_back(entries, f"{kind_of(error)}: {public_text(error.message)}")
 
     async def _refused(self, entry: Entry, error: SinkError, watch: SplitWatch | None) -> None:
         """One message was refused alone: a dead letter, unless the account may be to blame."""

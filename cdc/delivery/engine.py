@@ -67,7 +67,7 @@ class Delivery:
         health = Health(account=AccountWait(verdict_s=max(TRY_FIRST_S, 3 * settings.sink.judge_poll_s)))
         hub, report = LaneHub(), Report(observer)
         if observer is not None:
-            observer.expect(outcomes=KINDS, reasons=sink.traits.advice, families=sink.traits.families)
+            observer.expect(outcomes=KINDS, reasons=(*sink.traits.advice, *KINDS[1:]), families=sink.traits.families)
         windows = Windows(sink.traits.families, settings.delivery.history_share, cap=settings.sink.max_requests_per_10s)
         self._context = Context(
             sink=sink,

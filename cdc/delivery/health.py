@@ -16,6 +16,7 @@ from typing import Any, Final
 import structlog
 
 from cdc.delivery.account import AccountWait
+from cdc.delivery.public_text import public_error, public_text
 from cdc.delivery.verdict import Step, Verdict, kind_of
 from cdc.errors import SinkError, SinkThrottledError, SinkUnavailableError
 
@@ -117,15 +118,15 @@ class Health:
 
     def failed(self, error: SinkError, verdict: Verdict, now_s: float, *, own_fault: bool) -> None:
         """A request was not taken. ``own_fault``: its message failed alone before, so it says nothing of the sink."""
-        self.last_error = str(error)
+        self.last_error = public_error(error)
         if isinstance(error, SinkUnavailableError):  # Retry-After is meant for every request, whatever becomes of these
             self.be_quiet(now_s, error.retry_after_s or 0.0)
         match verdict.step:
             case Step.WAIT:
                 if self.state == "ok":
-                    log.warning("sink_throttled", reason=error.message, wait_s=round(verdict.wait_s, 1))
+                    log.warning("sink_throttled", reason=public_text(error.message), wait_s=round(verdict.wait_s, 1))
                 if self.state in ("ok", "throttled"):
-                    self.state, self.reason = "throttled", error.message
+                    self.state, self.reason = "throttled", public_text(error.message)
                 self.be_quiet(now_s, verdict.wait_s)
             case Step.STOP:
                 self.failures += 1
@@ -134,7 +135,7 @@ class Health:
             case Step.RETRY if not own_fault:
                 self.failures += 1
                 if self.failures == 1:
-                    log.warning("sink_request_failed", status=kind_of(error), reason=error.message)
+                    log.warning("sink_request_failed", status=kind_of(error), reason=public_text(error.message))
                 if self.failures >= GATE_AT:
                     self._close("unreachable", error, now_s, now_s + verdict.wait_s)
 
@@ -142,8 +143,8 @@ class Health:
         if self.state != state:
             if self.state in ("ok", "throttled"):
                 self.since_s = now_s
-            log.error("sink_takes_nothing", state=state, reason=str(error), retry_s=round(next_s - now_s, 1))
-        self.state, self.reason = state, str(error)
+            log.error("sink_takes_nothing", state=state, reason=public_error(error), retry_s=round(next_s - now_s, 1))
+        self.state, self.reason = state, public_error(error)
         self.next_s = next_s
 
     def polled(self, error: SinkError | None, now_s: float) -> None:
@@ -155,16 +156,17 @@ class Health:
             self._poll = None
             return
         if self._poll is None:
-            log.warning("judgements_not_read", status=kind_of(error), reason=str(error))
-        self.last_error = str(error)
+            log.warning("judgements_not_read", status=kind_of(error), reason=public_error(error))
+        self.last_error = public_error(error)
         if isinstance(error, SinkUnavailableError | SinkThrottledError):
             self.be_quiet(now_s, error.retry_after_s or 0.0)
-        self._poll = (kind_of(error), str(error), self.successes)
+        self._poll = (kind_of(error), public_error(error), self.successes)
 
     def account_refused_at_once(self, text: str, words: str, now_s: float) -> None:
         """Every message of a batch was refused in the same words: ``text`` is one of the refusals."""
         self.account.words = words
-        reason = f"{text}; every message is refused in these words, so none is set aside: mend the cause in the account"
+        advice = "every message is refused in these words, so none is set aside: mend the cause in the account"
+        reason = f"{public_text(text)}; {advice}"
         self.account_refused(reason, now_s, is_at_once=True)
 
     def account_refused(self, reason: str, now_s: float, *, is_at_once: bool = False) -> None:

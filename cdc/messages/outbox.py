@@ -26,8 +26,14 @@ READY: Final = "blocked_by IS NULL AND not_before_ms = 0"
 never looked through, however much that is.
 """
 
-OVERHEAD: Final = 160
-"""Bytes a message takes beside its properties: ids, action, time, punctuation."""
+OVERHEAD: Final = 300
+"""Bytes a message takes beside its properties and references: ids, action, time, mark, names, punctuation."""
+
+PER_PROPERTY: Final = 24
+"""Bytes that a property may take beside its name and value: a prefix, a longer name in HubSpot."""
+
+PER_REFERENCE: Final = 48
+"""Bytes of a reference: an external id, its quotes, its part of what is named around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +75,9 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """About how many bytes it adds to a request."""
-        return len(self.properties) + len(self.refs) * 40 + OVERHEAD
+        """How many bytes it adds to a request's body at most: the body is UTF-8, where a letter takes up to four."""
+        names = self.properties.count('":"')  # within a value quotes are escaped, so this stands only between
+        return len(self.properties.encode()) + names * PER_PROPERTY + len(self.refs) * PER_REFERENCE + OVERHEAD
 
 
 # ---------------------------------------------------------------------------------------------------- rendering

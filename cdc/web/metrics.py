@@ -20,6 +20,9 @@ prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]  # a serie
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
+OTHER: Final = "other"
+"""Label of what has no name of its own."""
+
 _TOTALS: Final[Mapping[catalogue.Counter, tuple[str, ...]]] = {
     "transactions_total": ("transactions",),
     "changes_total": ("changes",),
@@ -80,6 +83,7 @@ class Metrics:
             )
             for name, meaning in catalogue.HISTOGRAMS.items()
         }
+        self._reasons: set[str] = set()
         self._seen: dict[tuple[catalogue.Counter, tuple[str, ...]], float] = {}
         self._set("info", 1, version("magento-cdc"))
         self._set("retention_left_seconds", math.inf)
@@ -104,6 +108,7 @@ class Metrics:
         for outcome in outcomes:
             self._counters["requests_total"].labels(outcome)
         for reason in reasons:
+            self._reasons.add(reason)
             self._counters["dead_letters_total"].labels(reason)
         for family in families:
             self._set("daily_quota_limit", math.nan, family)
@@ -145,8 +150,12 @@ class Metrics:
         self._counters["retries_total"].inc(messages)
 
     def dead_lettered(self, reason: str) -> None:
-        """A message was set aside for good. ``reason``: our word or HubSpot's error type, never a text."""
-        self._counters["dead_letters_total"].labels(reason).inc()
+        """A message was set aside for good. ``reason``: our word or HubSpot's error type.
+
+        A label is one of the reasons that were expected: whatever else a receiver may call its errors is ``other``, so
+        that no text of somebody else becomes a label, and labels never grow in number.
+        """
+        self._counters["dead_letters_total"].labels(reason if reason in self._reasons else OTHER).inc()
 
     def events(self, totals: Mapping[str, int]) -> None:
         """What the reader counted since the process started, by event type."""

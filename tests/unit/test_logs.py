@@ -154,6 +154,37 @@ def test_repeats_are_counted_and_held_back() -> None:
     assert said(event="failed", limit="a") is None
 
 
+def test_a_burst_of_like_lines_is_summed_up() -> None:
+    """A fault that meets thousands of objects writes 20 lines a minute, and then how many were held back."""
+    out = io.StringIO()
+    logs.configure(LogSettings(format="json"), out)
+    now = [0.0]
+    structlog.configure(processors=[logs.RepeatLimit(60, clock=lambda: now[0]), structlog.processors.JSONRenderer()])
+    log = structlog.get_logger()
+    for number in range(5000):
+        log.error("dead_letter", object=f"order-{number}")
+    assert len(out.getvalue().splitlines()) == logs.BURST
+    now[0] = 61.0
+    log.info("activity")
+    said = [json.loads(line) for line in out.getvalue().splitlines()[logs.BURST :]]
+    assert said == [
+        {"event": "lines_held_back", "of": "dead_letter", "lines": 4980, "within_s": 60},
+        {"event": "activity"},
+    ]
+    for number in range(25):
+        log.error("dead_letter", object=f"order-{number}")
+    now[0] = 122.0
+    log.error("dead_letter", object="order-1")
+    last = json.loads(out.getvalue().splitlines()[-1])
+    assert last == {"object": "order-1", "event": "dead_letter", "repeats": 5}
+
+
+def test_lines_for_debugging_are_never_held_back() -> None:
+    """Who asks for level debug wants all of them."""
+    limit = logs.RepeatLimit(10, clock=lambda: 0.0)
+    assert all(limit(None, "debug", {"event": "request"}) for _ in range(100))
+
+
 def test_the_limiter_forgets_rather_than_grows() -> None:
     """Its memory is bounded, whatever keys come."""
     limit = logs.RepeatLimit(10, clock=lambda: 0.0)

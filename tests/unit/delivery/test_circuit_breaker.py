@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from cdc.errors import BatchRefusedError
+from cdc.messages.dead_letters import RENDER, DeadLetter, not_rendered
 from cdc.model import Action
 from tests.kit.clock import simulate
 from tests.kit.delivery_harness import DeliveryHarness, customer, product
@@ -147,6 +149,22 @@ def test_too_many_dead_letters_stop_sending(tmp_path: Path) -> None:
             assert await harness.settle(delivery) == "stuck"
             assert delivery.reason.startswith("dead_letters")
             assert 10 < len(harness.books.letters()) < 40
+
+    simulate(story())
+
+
+def test_objects_that_cannot_be_rendered_count_for_the_brake(tmp_path: Path) -> None:
+    """A wrong mapping makes dead letters by the thousand before anything is sent: that stops sending, too."""
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path, delivery={"max_dead_letters_per_hour": 10})
+        now_ms = harness.clock.now_ms()
+        for number in range(11):
+            letter = DeadLetter(customer(number), Action.UPSERT, 1, now_ms + 1, RENDER, "the total is no number", "")
+            harness.books.run(partial(not_rendered, letter=letter))
+        async with harness.running() as delivery:
+            await asyncio.sleep(3)
+            assert delivery.reason.startswith("dead_letters")
 
     simulate(story())
 

@@ -11,6 +11,7 @@ import pytest
 from cdc.errors import SinkUnavailableError
 from cdc.messages import dead_letters, render_queue
 from cdc.model import ObjectType, Urgency
+from sinks.bridge.wire import FormV1, FormV2
 from tests.kit.clock import START_MS, simulate
 from tests.kit.delivery_harness import DeliveryHarness, as_json, customer, item, order, product, reject
 from tests.kit.fakesink import FakeSink, Plan
@@ -267,6 +268,24 @@ def test_messages_wait_for_company_behind_a_busy_lane_only(tmp_path: Path) -> No
             await harness.settle(delivery)
         assert harness.sent() == [("customer-0",), ("customer-1", "customer-2", "customer-3", "customer-4")]
         assert harness.sink.requests[1][0] == pytest.approx(0.22, abs=0.01)
+
+    simulate(story())
+
+
+@pytest.mark.parametrize("letter", ["x", "я", "字", "😀"])
+@pytest.mark.parametrize("form", [FormV1({}), FormV2("store")], ids=["v1", "v2"])
+def test_bytes_of_a_batch_are_those_of_its_encoded_body(tmp_path: Path, letter: str, form: FormV1 | FormV2) -> None:
+    """Letters that take several bytes count as such: no body is over max_batch_kb, and bodies are not half empty."""
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path, sink={"max_batch_kb": 64})
+        for number in range(400):
+            text = letter * 40
+            harness.books.put(customer(number), firstname=text, lastname=text, street=text, city=text, company=text)
+        await harness.deliver()
+        sizes = [len(form.messages(messages)[1]) for _, messages in harness.sink.requests]
+        assert max(sizes) <= 64 * 1024
+        assert sorted(sizes)[1] > 24 * 1024
 
     simulate(story())
 

@@ -137,6 +137,7 @@ def test_delivery_feeds_its_counters() -> None:
     metrics.requested("unavailable", 30.0)
     metrics.batch_sent(100)
     metrics.retried(7)
+    metrics.expect(reasons=["refused"])
     metrics.dead_lettered("refused")
     metrics.state_commit(0.004)
 
@@ -157,6 +158,17 @@ def test_delivery_feeds_its_counters() -> None:
     assert abs(seen["last_accepted_timestamp_seconds", ""] - time.time()) < 60
     assert (seen["retries_total", ""], seen["dead_letters_total", "refused"]) == (7, 1)
     assert seen["state_commit_seconds_count", ""] == 1
+
+
+def test_a_label_is_never_what_somebody_else_calls_an_error() -> None:
+    """Reasons that were not expected are counted together: labels come from a closed list."""
+    metrics = Metrics()
+    metrics.expect(reasons=["refused"])
+    for reason in ("refused", "Aurelia Quill was not found", "x" * 5000):
+        metrics.dead_lettered(reason)
+    seen = samples(metrics)
+    assert (seen["dead_letters_total", "refused"], seen["dead_letters_total", "other"]) == (1, 2)
+    assert len([key for key in seen if key[0] == "dead_letters_total"]) == 2
 
 
 def test_series_exist_before_anything_is_counted() -> None:
