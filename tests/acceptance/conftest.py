@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,8 +18,9 @@ from cdc.settings.config import Settings, load
 from sinks.registry import make_sink
 from tests.kit import schema
 from tests.kit.canary import API_KEY, PASSWORD
+from tests.kit.crm_state import crm_difference
 from tests.kit.daemon import Daemon, wait_until
-from tests.kit.full_render import difference, full_render
+from tests.kit.full_render import State, difference, full_render
 from tests.kit.requests import FreeRequests
 from tests.kit.sandbox import SandboxThread
 from tests.kit.servers import Server
@@ -38,6 +41,7 @@ class Rig:
     sandbox: SandboxThread
     folder: Path
     toml: str
+    sink: str = "bridge"
 
     def daemon(self, *arguments: str) -> Daemon:
         """The command with this rig's settings."""
@@ -56,7 +60,23 @@ class Rig:
     def differences(self) -> list[str]:
         """Where the sandbox differs from a full render of the database."""
         settings = self.settings()
-        return difference(full_render(settings), self.sandbox.state(settings.sink.store_id))
+        return self._against(full_render(settings), settings)
+
+    def _against(self, expected: State, settings: Settings) -> list[str]:
+        if self.sink == "crm":
+            return crm_difference(expected, self.sandbox.crm_state(), settings)
+        return difference(expected, self.sandbox.state(settings.sink.store_id))
+
+    def objects(self) -> set[str]:
+        """The external ids of what the receiver holds and has not marked as deleted."""
+        if self.sink == "bridge":
+            return {*self.sandbox.state()}
+        held = [one for by_key in self.sandbox.crm_state().values() for one in by_key.items()]
+        return {key for key, one in held if not one["properties"].get("magento_deleted_at")}
+
+    def everything(self) -> Any:
+        """All that the receiver holds, deleted objects and stamps too: equal when nothing was written in between."""
+        return self.sandbox.crm_state() if self.sink == "crm" else self.sandbox.raw_state()
 
     def wait_for_equality(self, limit_s: float = 60.0) -> None:
         """Wait until the sandbox equals a full render; the differences if it never does.
@@ -72,7 +92,7 @@ class Rig:
             nonlocal expected, until
             if time.monotonic() > until:
                 expected, until = full_render(settings), time.monotonic() + RENDER_EVERY_S
-            found[:] = difference(expected, self.sandbox.state(settings.sink.store_id))
+            found[:] = self._against(expected, settings)
             return not found
 
         try:
@@ -81,8 +101,11 @@ class Rig:
             raise AssertionError("\n".join([str(late), *found[:20]])) from None
 
 
-def make_toml(server: Server, database: str, sandbox_url: str, *, user: str = USER, password: str = PASSWORD) -> str:
+def make_toml(
+    server: Server, database: str, sandbox_url: str, *, user: str = USER, password: str = PASSWORD, sink: str = "bridge"
+) -> str:
     """Settings for a run between this server and this sandbox."""
+    key = "access_token" if sink == "crm" else "api_key"
     return f"""
 [source]
 host = "127.0.0.1"
@@ -93,9 +116,9 @@ database = "{database}"
 server_id = 990
 heartbeat_s = 1.0
 [sink]
-kind = "bridge"
+kind = "{sink}"
 base_url = "{sandbox_url}"
-api_key = "{API_KEY}"
+{key} = "{API_KEY}"
 judge_poll_s = 0.5
 [web]
 port = 0
@@ -107,7 +130,7 @@ chunk_rows = 50
 
 
 @contextmanager
-def a_rig(server: Server, folder: Path, *, prefix: str = "") -> Iterator[Rig]:
+def a_rig(server: Server, folder: Path, *, prefix: str = "", sink: str = "bridge") -> Iterator[Rig]:
     """A rig on this server, with an installed shop, its tables named with this prefix."""
     with server.database("shop") as database:
         server.create_user(USER, PASSWORD, [*GRANTS, f"SELECT ON `{database}`.*"])
@@ -116,10 +139,10 @@ def a_rig(server: Server, folder: Path, *, prefix: str = "") -> Iterator[Rig]:
         shop = Shop(connection, prefix)
         shop.install()
         sandbox = SandboxThread()
-        toml = make_toml(server, database, sandbox.url)
+        toml = make_toml(server, database, sandbox.url, sink=sink)
         if prefix:
             toml = toml.replace("[source]\n", f'[source]\ntable_prefix = "{prefix}"\n')
-        rig = Rig(server, database, shop, sandbox, folder, toml)
+        rig = Rig(server, database, shop, sandbox, folder, toml, sink)
         rig.push()
         try:
             yield rig
@@ -137,7 +160,25 @@ async def _push(settings: Settings) -> None:
 
 
 @pytest.fixture
-def rig(server: Server, tmp_path: Path) -> Iterator[Rig]:
+def sink(request: pytest.FixtureRequest) -> str:
+    """The sink that a rig sends to; a test of the matrix names it."""
+    return str(getattr(request, "param", "bridge"))
+
+
+@pytest.fixture
+def rig(server: Server, tmp_path: Path, sink: str) -> Iterator[Rig]:
     """A rig on each kind of server in turn."""
-    with a_rig(server, tmp_path) as made:
+    with a_rig(server, tmp_path, sink=sink) as made:
         yield made
+
+
+PAIRS = [("mariadb", "bridge"), ("mysql", "bridge"), ("mariadb", "crm")]
+if "SOAK_SEED" in os.environ:
+    PAIRS.append(("mysql", "crm"))
+matrix = pytest.mark.parametrize(("server", "sink"), PAIRS, indirect=True)
+"""Each server with the bridge, and the CRM on one of them: a sink never sees which server the rows came from, so the
+second server would only add minutes to the CRM's tests. ``make soak`` takes the fourth pair too.
+"""
+
+both_sinks = pytest.mark.parametrize("sink", ["bridge", "crm"], indirect=True)
+"""For tests on one server: the bridge and the CRM in turn."""

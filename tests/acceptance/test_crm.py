@@ -137,6 +137,21 @@ def test_a_day_arrives_and_verify_finds_and_mends_what_people_did(tmp_path: Path
     sandbox.assert_rules_kept()
 
 
+def test_a_dry_run_says_what_a_run_makes(tmp_path: Path, sandbox: SandboxThread) -> None:
+    """It needs no account that is set up, calls nobody, and names as many new objects as then arrive; then none."""
+    (tmp_path / "magento-cdc.toml").write_text(toml(sandbox), encoding="utf-8")
+    told = command("run", "--dry-run", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert account(sandbox).records.live[CONTACT] == {}
+    assert command("mapping", "push", cwd=tmp_path).returncode == 0
+    assert command("run", "--until-end", cwd=tmp_path).returncode == 0
+    for kind in (CONTACT, PRODUCT, DEAL, LINE_ITEM):
+        living = [one for one in records(sandbox, kind).values() if not one.properties.get("magento_deleted_at")]
+        assert f"{kind.value}: {len(living)} new, 0 changed, 0 deleted" in told.stderr
+    again = command("run", "--dry-run", cwd=tmp_path)
+    assert (again.returncode, again.stdout) == (0, ""), again.stderr
+
+
 def test_a_daemon_reads_a_sample_back_and_commands_name_the_record(tmp_path: Path, sandbox: SandboxThread) -> None:
     """verify.every_h: metric, status and log tell the drift; trace asks HubSpot; each shows the record's page."""
     settings = toml(sandbox) + "[verify]\nevery_h = 0.0005\n"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.acceptance.conftest import Rig
+from tests.acceptance.conftest import Rig, matrix
 from tests.kit.daemon import wait_until
 from tests.kit.shop import Shop
 from tests.kit.shop_day import play, random_ops
@@ -39,6 +39,7 @@ class Traffic(threading.Thread):
             raise self._error
 
 
+@matrix
 def test_a_day_while_the_daemon_runs(rig: Rig) -> None:
     """After the day the sandbox equals a full render of the database, and no rule of sending was ever broken."""
     with rig.daemon() as daemon:
@@ -66,6 +67,7 @@ def test_a_day_over_version_2_of_the_bridge(rig: Rig) -> None:
     assert rig.sandbox.state() == {}
 
 
+@matrix
 def test_history_first_then_the_day(rig: Rig) -> None:
     """A shop that lived before the daemon came is imported while its day goes on."""
     play(rig.shop, seed=4)
@@ -80,6 +82,7 @@ def test_history_first_then_the_day(rig: Rig) -> None:
     assert rig.sandbox.violations() == {}
 
 
+@matrix
 def test_ten_kills_and_two_restarts_change_nothing_in_the_end(rig: Rig) -> None:
     """kill -9 at ten random moments, SIGTERM twice, under traffic: nothing lost, nothing reordered."""
     rng = random.Random(11)
@@ -100,6 +103,7 @@ def test_ten_kills_and_two_restarts_change_nothing_in_the_end(rig: Rig) -> None:
     assert rig.sandbox.violations() == {}
 
 
+@matrix
 def test_the_server_restarts_under_the_daemon(rig: Rig) -> None:
     """A server that goes away and comes back is read on, without a restart of the daemon."""
     with rig.daemon() as daemon:
@@ -109,7 +113,7 @@ def test_the_server_restarts_under_the_daemon(rig: Rig) -> None:
         rig.server.restart()
         shop = Shop(rig.server.connect(database=rig.database), seed=2)
         customer = shop.register()
-        wait_until(lambda: f"magento-customer-{customer}" in rig.sandbox.state(), 60, "the new customer arrives")
+        wait_until(lambda: f"magento-customer-{customer}" in rig.objects(), 60, "the new customer arrives")
 
         shop.db.connection.close()
 

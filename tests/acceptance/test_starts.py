@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.acceptance.conftest import Rig
+from tests.acceptance.conftest import Rig, matrix
 from tests.acceptance.test_shop_day import Traffic
 from tests.kit.daemon import wait_until
 from tests.kit.shop import Shop
@@ -32,6 +32,7 @@ def started(toml: str, start: str) -> str:
 
 
 @pytest.mark.parametrize("start", ["latest", "earliest"])
+@matrix
 def test_without_an_import_every_touched_object_is_pulled_and_right(rig: Rig, start: str) -> None:
     """Nothing is loaded but what changes touch; kills and restarts on the way change nothing in the end."""
     rig.toml = started(rig.toml, start)
@@ -50,6 +51,7 @@ def test_without_an_import_every_touched_object_is_pulled_and_right(rig: Rig, st
     assert rig.sandbox.violations() == {}
 
 
+@matrix
 def test_a_replay_under_traffic_sends_only_what_differs(rig: Rig) -> None:
     """``run --start earliest`` reads everything again: nothing is sent for what is known, and the end is right."""
     with rig.daemon() as daemon:
@@ -57,10 +59,10 @@ def test_a_replay_under_traffic_sends_only_what_differs(rig: Rig) -> None:
         play(rig.shop, seed=SEED)
         rig.wait_for_equality()
         assert daemon.stop() == 0
-    before = rig.sandbox.raw_state()
+    before = rig.everything()
     with rig.daemon("--start", "earliest", "--until-end") as daemon:
         assert daemon.start().wait() == 0
-    assert rig.sandbox.raw_state() == before
+    assert rig.everything() == before
     traffic = Traffic(lambda: trade(rig.shop, random.Random(SEED), 60))
     with rig.daemon("--start", "earliest") as daemon:
         daemon.start()

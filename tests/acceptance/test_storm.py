@@ -13,7 +13,7 @@ import time
 import pymysql
 import pytest
 
-from tests.acceptance.conftest import Rig
+from tests.acceptance.conftest import Rig, matrix
 from tests.acceptance.test_shop_day import Traffic
 from tests.acceptance.test_starts import started
 from tests.kit.assortment import stock_up
@@ -35,8 +35,21 @@ FAULTS: tuple[dict[str, object], ...] = (
     {"hang": 1},
     {"delay_ms": 300, "count": 5},
 )
+CRM_FAULTS: tuple[dict[str, object], ...] = (
+    {"status": 503, "count": 3},
+    {"status": 500, "count": 2},
+    {"status": 429, "count": 1, "retry_after": 1},
+    {"cut": "before", "count": 2},
+    {"cut": "after", "count": 2},
+    {"hang": True},
+    {"hang": "after"},
+    {"html": True},
+    {"empty": True, "path": "/batch/"},
+    {"delay_ms": 300, "count": 5},
+)
 
 
+@matrix
 def test_a_storm_ends_in_equality(rig: Rig) -> None:
     """Whatever happens on the way, the sandbox ends equal to the shop, and no rule of sending is broken."""
     rng = random.Random(SEED)
@@ -91,6 +104,9 @@ def _something(rig: Rig, daemon: Daemon, rng: random.Random) -> None:
     elif what == "rotate":
         rig.server.rotate()
     elif what == "fault":
-        rig.sandbox.set_fault(rng.choice(FAULTS))
+        if rig.sink == "crm":
+            rig.sandbox.set_crm_fault(rng.choice(CRM_FAULTS))
+        else:
+            rig.sandbox.set_fault(rng.choice(FAULTS))
     else:
         rig.server.restart()

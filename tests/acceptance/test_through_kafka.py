@@ -13,26 +13,31 @@ from tests.acceptance.conftest import a_rig
 from tests.acceptance.test_shop_day import Traffic
 from tests.kit import topics
 from tests.kit.broker import Broker
+from tests.kit.canary import API_KEY
 from tests.kit.daemon import Daemon, wait_until
 from tests.kit.servers import Server
 from tests.kit.shop_day import play
 from tests.kit.topics import pair
 
 pytestmark = pytest.mark.slow
+LONG = pytest.mark.skipif("SOAK_SEED" not in os.environ, reason="members with the CRM: part of `make soak`")
+"""tests/integration/test_members.py has members with the CRM in every run; this adds the relay, which no sink meets."""
 
 SEED = int(os.environ.get("SOAK_SEED", "8"))
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "30" if "SOAK_SEED" in os.environ else "5"))
 
 
-def test_a_day_through_relay_broker_and_two_members(mariadb: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sink", ["bridge", pytest.param("crm", marks=LONG)])
+def test_a_day_through_relay_broker_and_two_members(mariadb: Server, tmp_path: Path, sink: str) -> None:
     """kill -9 of relay, members and, in soak, broker: sandbox = render, no rule broken, members alike."""
     rng = random.Random(SEED)
     (tmp_path / "relay").mkdir()
-    with Broker() as broker, a_rig(mariadb, tmp_path) as rig:
+    with Broker() as broker, a_rig(mariadb, tmp_path, sink=sink) as rig:
         kafka = {"prefix": "day"}
         relay_toml = f'{rig.toml}[kafka]\nbrokers = ["{broker.bootstrap}"]\nprefix = "day"\n'
         relay = Daemon(tmp_path / "relay", relay_toml, verb="relay")
-        toml = topics.settings_of(broker, kafka, rig.sandbox.url, source={"database": rig.database})
+        key = {"kind": sink, "access_token": API_KEY} if sink == "crm" else {}
+        toml = topics.settings_of(broker, kafka, rig.sandbox.url, source={"database": rig.database}, sink=key)
         members = pair(tmp_path, toml)
         traffic = Traffic(lambda: play(rig.shop, seed=6, pace=0.3))
         try:

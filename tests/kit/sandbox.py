@@ -9,9 +9,11 @@ import os
 import threading
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from cdc.model import ObjectType
 from sinks.sandbox.crm.gate import CrmRuntime
+from sinks.sandbox.crm.routes_sandbox import state_of
 from sinks.sandbox.server import SandboxServer, start
 from tests.kit.canary import API_KEY
 from tests.kit.daemon import fetch
@@ -58,6 +60,14 @@ class SandboxThread:
         document: State = fetch(f"{self.url}/_sandbox/state", 30)
         return document
 
+    def crm_state(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """The records of the CRM's account in use: object type → key → record."""
+
+        async def looked() -> dict[str, dict[str, dict[str, Any]]]:
+            return state_of(self._server.crm)
+
+        return asyncio.run_coroutine_threadsafe(looked(), self.loop).result(30)
+
     def violations(self) -> object:
         """Rules that the sender broke."""
         return fetch(f"{self.url}/_sandbox/violations")["counts"]
@@ -80,15 +90,20 @@ class SandboxThread:
 
     def set_fault(self, fault: dict[str, object]) -> None:
         """What /_sandbox/faults takes, e.g. ``{"hang": 3}``."""
-        self._faults("POST", json.dumps(fault).encode())
+        self._faults("/_sandbox/faults", "POST", json.dumps(fault).encode())
+
+    def set_crm_fault(self, fault: dict[str, object]) -> None:
+        """What /_sandbox/crm/faults takes, e.g. ``{"cut": "after"}``."""
+        self._faults("/_sandbox/crm/faults", "POST", json.dumps(fault).encode())
 
     def clear_faults(self) -> None:
-        """Behave again."""
-        self._faults("DELETE", None)
+        """Behave again, in both worlds."""
+        for path in ("/_sandbox/faults", "/_sandbox/crm/faults"):
+            self._faults(path, "DELETE", None)
 
-    def _faults(self, method: str, body: bytes | None) -> None:
+    def _faults(self, path: str, method: str, body: bytes | None) -> None:
         headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.url}/_sandbox/faults", body, headers, method=method)
+        request = urllib.request.Request(f"{self.url}{path}", body, headers, method=method)
         urllib.request.urlopen(request, timeout=5).close()
 
     def accepted(self) -> int:

@@ -112,7 +112,7 @@ class Member(Daemon):
         """What it knows of every object that HubSpot ever heard of."""
         return self.rows(
             "SELECT kind, id, rendered_hash, rendered_at, rendered_delete, accepted_hash, accepted_at, accepted_delete,"
-            " accepted_refs FROM ledger WHERE accepted_at > 0 ORDER BY kind, id"
+            " accepted_refs, record_id, address FROM ledger WHERE accepted_at > 0 ORDER BY kind, id"
         )
 
     def engine(self) -> dict[str, list[tuple[Any, ...]]]:

@@ -24,6 +24,7 @@ from cdc.replica.load_state import Phase
 from cdc.settings.config import Settings
 from cdc.source.files import FilesSource
 from mappers.mapping import MagentoMapping
+from sinks.registry import entry_of
 from tests.kit import schema
 from tests.kit.foreign import Connector, Debezium, maxwell
 
@@ -134,7 +135,8 @@ def outbox_of(
     folder: Path, group: Iterator[Transaction], *, unordered: bool, settings: Settings | None = None
 ) -> Outbox:
     """What is to be sent once all of it is applied."""
-    mapping = MagentoMapping((settings or Settings()).mapping)
+    by_email = settings is not None and entry_of(settings).contacts_by_email
+    mapping = MagentoMapping((settings or Settings()).mapping, contacts_by_email=by_email)
     engine = Engine(folder, mapping, core_foreign_keys(), SystemClock(), has_server=False)
     engine.applier.is_unordered = unordered
     with engine.store.transaction():
