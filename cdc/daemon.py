@@ -110,6 +110,9 @@ class Daemon:
             if not self._stopping.is_set():
                 async with asyncio.TaskGroup() as tasks:
                     stuck = await self._work(tasks)
+        except BaseException:  # also a call cancelled by a state that has ended: told as what it is, not as a traceback
+            if self._failure is None:
+                raise
         finally:
             await self._shut_down(web)
         if self._failure is not None:

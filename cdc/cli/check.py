@@ -190,7 +190,7 @@ def _notes(settings: Settings, sink: str) -> Mapping[str, str]:
     if not (settings.state.dir / STATE_FILE).exists():
         return {}
     try:
-        with open_state(settings, exclusive=False) as engine:
+        with open_state(settings, exclusive=False, only_looks=True) as engine:
             return kept_notes(engine.store, sink)
     except CdcError:
         return {}  # whatever is wrong with the state is told by a finding of its own

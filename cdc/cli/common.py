@@ -103,8 +103,12 @@ def _value(text: str) -> Any:
 
 
 @contextmanager
-def open_state(settings: Settings, *, exclusive: bool) -> Iterator[Engine]:
-    """The state folder, for commands that look or leave a request. Raises SetupError, StateError, ConfigError."""
+def open_state(settings: Settings, *, exclusive: bool, only_looks: bool = False) -> Iterator[Engine]:
+    """The state folder, for commands that look or leave a request. Raises SetupError, StateError, ConfigError.
+
+    ``only_looks``: for a verb that writes nothing. It waits for nobody: while a daemon writes one long transaction, the
+    verb shows what was committed before. A verb without it fails after some seconds then.
+    """
     from cdc.clock import SystemClock
     from cdc.engine.engine import Engine
     from cdc.replica.cascades import core_foreign_keys
@@ -117,7 +121,9 @@ def open_state(settings: Settings, *, exclusive: bool) -> Iterator[Engine]:
         raise ConfigError([f"state.dir = {str(settings.state.dir)!r}: there is no state yet; start `magento-cdc run`"])
     mapper = MagentoMapping(settings.mapping, contacts_by_email=entry_of(settings).contacts_by_email)
     folder = settings.state.dir
-    engine = Engine(folder, mapper, core_foreign_keys(), SystemClock(), exclusive=exclusive, create=False)
+    engine = Engine(
+        folder, mapper, core_foreign_keys(), SystemClock(), exclusive=exclusive, create=False, only_looks=only_looks
+    )
     try:
         yield engine
     finally:

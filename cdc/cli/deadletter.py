@@ -55,7 +55,7 @@ def list_letters(context: typer.Context, config: Config = None, sets: Sets = Non
     from cdc.replica import feeds
 
     settings = settings_of(context, config, sets)
-    with open_state(settings, exclusive=False) as engine:
+    with open_state(settings, exclusive=False, only_looks=True) as engine:
         letters = dead_letters.list_all(engine.store)
         links = {letter.ref: record_of(settings, engine.store, letter.ref) for letter in letters}
         records = [_record_fields(record, at_ms) for record, at_ms in feeds.bad_records(engine.store)]
@@ -84,7 +84,7 @@ def show(
     from cdc.messages import dead_letters
 
     settings = settings_of(context, config, sets)
-    with open_state(settings, exclusive=False) as engine:
+    with open_state(settings, exclusive=False, only_looks=True) as engine:
         letter = dead_letters.show(engine.store, _ref(settings, name))
         record = record_of(settings, engine.store, letter.ref) if letter is not None else {}
     if letter is None:

@@ -15,7 +15,7 @@ def list_held(context: typer.Context, config: Config = None, sets: Sets = None, 
     from cdc.delivery import circuit_breaker
 
     settings = settings_of(context, config, sets)
-    with open_state(settings, exclusive=False) as engine:
+    with open_state(settings, exclusive=False, only_looks=True) as engine:
         names = [ref.external_id(settings.mapping.namespace) for ref in circuit_breaker.held(engine.store)]
     if as_json:
         print_json(names)

@@ -64,7 +64,7 @@ def _show_properties(settings: Settings, as_json: bool) -> None:
 
 def _show_object(settings: Settings, kind: str, identity: str, as_json: bool) -> None:
     ref = _ref(kind, identity, settings.mapping.namespace)
-    with open_state(settings, exclusive=False) as engine:
+    with open_state(settings, exclusive=False, only_looks=True) as engine:
         if not engine.load.is_complete:
             say("the first load is not finished: rows that this object is made of may still be missing")
         made = _render(settings, engine, ref)

@@ -20,7 +20,7 @@ app = typer.Typer(help="Show or move the position in the log.", no_args_is_help=
 def show(context: typer.Context, config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
     """Print the next transaction to read."""
     settings = settings_of(context, config, sets)
-    with open_state(settings, exclusive=False) as engine:
+    with open_state(settings, exclusive=False, only_looks=True) as engine:
         position = engine.positions.position
     if position is None:
         raise ConfigError(["the state has no position yet; start `magento-cdc run`"], source=str(settings.state.dir))

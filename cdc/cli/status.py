@@ -41,7 +41,7 @@ def _of_daemon(settings: Settings) -> dict[str, Any] | None:
 def _of_state(settings: Settings) -> dict[str, Any]:
     from cdc.messages import dead_letters, outbox, render_queue
 
-    with open_state(settings, exclusive=False) as engine:
+    with open_state(settings, exclusive=False, only_looks=True) as engine:
         return {
             "position": str(engine.positions.position or ""),
             "complete": engine.load.is_complete,

@@ -51,7 +51,7 @@ def trace(
 ) -> None:
     """Follow one object: its rows, what was rendered of them, sent and answered, and where it is now."""
     settings = settings_of(context, config, sets)
-    with open_state(settings, exclusive=False) as engine, engine.store.transaction():
+    with open_state(settings, exclusive=False, only_looks=True) as engine, engine.store.transaction():
         found = _traces(settings, engine, word, identity, values)
         messages = {ref: message_for(settings, engine, ref) for _, ref in found} if ask else {}
     if ask:

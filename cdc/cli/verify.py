@@ -57,7 +57,7 @@ def verify(
     """
     settings = settings_of(context, config, sets)
     kinds = _types(objects)
-    with open_state(settings, exclusive=False) as engine:
+    with open_state(settings, exclusive=False, only_looks=not repair) as engine:
         found = asyncio.run(_verify(settings, engine, kinds, None if everything else sample))
         drifts = [one for one in found if one.drift is not Drift.EQUAL]
         repaired = _repair(settings, engine, drifts) if repair else 0

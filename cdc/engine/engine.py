@@ -38,9 +38,17 @@ class Engine:
         exclusive: bool = True,
         create: bool = True,
         has_server: bool = True,
+        only_looks: bool = False,
     ) -> None:
         self._parts = parts = Parts(
-            folder, mapper, keys, clock, exclusive=exclusive, create=create, has_server=has_server
+            folder,
+            mapper,
+            keys,
+            clock,
+            exclusive=exclusive,
+            create=create,
+            has_server=has_server,
+            only_looks=only_looks,
         )
         self.tables = parts.tables
         self.mapper = parts.mapper

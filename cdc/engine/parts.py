@@ -26,7 +26,8 @@ class Parts:
     """The open state and the objects that read and write it; each stays the same object for the engine's life.
 
     ``create``: lay out the tables; only the daemon may, because it knows the server's foreign keys. ``has_server``:
-    rows can be read from a server. Raises StateError or SetupError when the folder cannot be used.
+    rows can be read from a server. ``only_looks``: see ``Store``. Raises StateError or SetupError when the folder
+    cannot be used.
     """
 
     def __init__(
@@ -39,13 +40,16 @@ class Parts:
         exclusive: bool,
         create: bool,
         has_server: bool,
+        only_looks: bool = False,
     ) -> None:
         self.mapper = mapper
         self.clock = clock
         self.tables = with_between(mapper.tables, keys)
         self.cascades = Cascades(self.tables, keys)
         indexes = self.cascades.indexes()
-        self.store = Store(folder, self.tables, indexes=indexes, exclusive=exclusive, create=create)
+        self.store = Store(
+            folder, self.tables, indexes=indexes, exclusive=exclusive, create=create, only_looks=only_looks
+        )
         self.rows = ReplicaRows(self.store, self.tables)
         self.positions = LogPositions(self.store)
         self.load = LoadState(self.store.meta)

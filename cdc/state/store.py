@@ -20,6 +20,8 @@ from cdc.state.copies import STATE_FILE, make_private, remove_abandoned_copies
 from cdc.state.meta import Meta
 
 LOCK_FILE = "lock"
+BUSY_MS = 10_000
+"""How long a command waits for a daemon's transaction to end, if it has to write itself."""
 
 
 def probe_folder(folder: Path) -> None:
@@ -48,8 +50,9 @@ class Store:
 
     ``exclusive`` takes the folder's lock, so that two daemons never share a state; commands that only look or that
     leave a request (``deadletter retry``) open it without, and with ``create`` False: only the daemon, which knows the
-    server's foreign keys, may lay out tables. Raises SetupError if the folder cannot be written or is
-    locked, StateError if the file is damaged.
+    server's foreign keys, may lay out tables. ``only_looks``: nothing is written, so that nobody is waited for: what is
+    seen is what was committed last, while a daemon writes however much. Raises SetupError if the folder cannot be
+    written or is locked, StateError if the file is damaged.
     """
 
     def __init__(
@@ -60,18 +63,22 @@ class Store:
         indexes: dict[str, set[tuple[str, ...]]] | None = None,
         exclusive: bool = True,
         create: bool = True,
+        only_looks: bool = False,
     ) -> None:
         self.folder = folder
+        self._only_looks = only_looks
         self.tables = {spec.name: spec for spec in tables}
         self._indexes = indexes or {}
         self._lock: int | None = None
-        probe_folder(folder)
+        if not only_looks:
+            probe_folder(folder)
         if exclusive:
             self._take_lock()
             remove_abandoned_copies(folder)
         path = folder / STATE_FILE
         try:
-            make_private(path)
+            if not only_looks:
+                make_private(path)
             self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
             self.meta = Meta(self.db)
             self._set_up(create=create)
@@ -91,7 +98,7 @@ class Store:
             ) from None
 
     def _set_up(self, *, create: bool) -> None:
-        self.db.execute("PRAGMA busy_timeout = 10000")
+        self.db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = FULL")  # a group is on disk before anything in it is sent
         self.db.execute("PRAGMA cache_size = -32000")  # 32 MB: the memory target is 150 MB for everything
@@ -101,6 +108,8 @@ class Store:
         )  # what was deleted people's is overwritten, as not every SQLite does
         self.db.execute("PRAGMA wal_autocheckpoint = 2000")
         self.db.execute("PRAGMA journal_size_limit = 67108864")  # after a giant commit the WAL gives its disk back
+        if self._only_looks:
+            self.db.execute("PRAGMA query_only = ON")
         with self.transaction():
             migrations.migrate(self.db, self.folder, may_write=create)
             if create:
@@ -110,13 +119,19 @@ class Store:
     def transaction(self) -> Iterator[None]:
         """One atomic change of the state: on disk when the block ends, undone when it raises."""
         try:
-            self.db.execute("BEGIN IMMEDIATE")
+            self.db.execute("BEGIN" if self._only_looks else "BEGIN IMMEDIATE")
             yield
             self.db.execute("COMMIT")
         except BaseException as error:
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error):
+                if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                    raise StateError(
+                        f"state folder {self.folder}: a running daemon has been writing one transaction for over"
+                        f" {BUSY_MS // 1000} s",
+                        hint="try again when that is through; `magento-cdc status` shows the position",
+                    ) from error
                 raise StateError(
                     f"state folder {self.folder}: {error}",
                     hint="free some disk space or mend the volume; nothing is lost",
