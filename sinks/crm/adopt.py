@@ -27,7 +27,7 @@ async def adopt(
     holders = await _holders(tools, kind, list(keys), order_property)
     ambiguous = sorted(value for value, found in holders.items() if len(found) > 1 or len(keys[value]) > 1)
     ours = taken = 0
-    wanted: list[tuple[str, str]] = []
+    wanted: dict[str, str] = {}
     for value, found in holders.items():
         if value in ambiguous:
             continue
@@ -36,10 +36,20 @@ async def adopt(
             ours += 1
         elif holder.key:
             taken += 1
+        elif holder.id in wanted:
+            # people merged two of the shop's customers: the record stands for both, under the key of the lowest one
+            taken += 1
+            wanted[holder.id] = _first_of(wanted[holder.id], key)
         else:
-            wanted.append((holder.id, key))
-    failed = [] if dry_run else await _write(tools, kind, wanted)
+            wanted[holder.id] = key
+    failed = [] if dry_run else await _write(tools, kind, list(wanted.items()))
     return Adoption(kind, len(holders), len(wanted) - len(failed), ours, taken, tuple(ambiguous), tuple(failed))
+
+
+def _first_of(one: str, other: str) -> str:
+    """The key under which two contacts share a record."""
+    rank, other_rank = identity.rank_of(one, one), identity.rank_of(other, one)
+    return other if rank is not None and other_rank is not None and other_rank < rank else one
 
 
 async def _holders(

@@ -127,9 +127,12 @@ class Upserts:
             work.inlined = frozenset(ref.external_id for ref in inlined)
             return bodies.create(work, tools.table, tools.facts, inlined)
 
-        for work, record in await self._call("create", works, body):
+        made = await self._call("create", works, body)
+        for work, record in made:
             work.links_all = True
             work.written(record.id)
+        for work in {*works} - {work for work, _ in made}:
+            work.inlined = frozenset()  # this call linked nothing for it; a record that is there is linked like others
 
     async def _call(
         self, verb: str, works: Sequence[Work], body: Callable[[Work], dict[str, Any]], *, by_key: bool = True

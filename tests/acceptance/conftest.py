@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,8 +78,8 @@ class Rig:
         """All that the receiver holds, deleted objects and stamps too: equal when nothing was written in between."""
         return self.sandbox.crm_state() if self.sink == "crm" else self.sandbox.raw_state()
 
-    def wait_for_equality(self, limit_s: float = 60.0) -> None:
-        """Wait until the sandbox equals a full render; the differences if it never does.
+    def wait_for_equality(self, limit_s: float = 60.0, keep: Callable[[str], bool] = lambda _: True) -> None:
+        """Wait until the sandbox equals a full render; the differences if it never does. ``keep``: those that count.
 
         Rendering takes what the daemon could use, so it is done once, and again now and then should the shop not be
         quiet.
@@ -92,7 +92,7 @@ class Rig:
             nonlocal expected, until
             if time.monotonic() > until:
                 expected, until = full_render(settings), time.monotonic() + RENDER_EVERY_S
-            found[:] = self._against(expected, settings)
+            found[:] = filter(keep, self._against(expected, settings))
             return not found
 
         try:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 
 from cdc.model import Adoption, ObjectType
-from tests.kit.crm import Bench, bench, contact, deal, product
+from tests.kit.crm import Bench, bench, contact, deal, product, ref
 
 CONTACT, PRODUCT, DEAL = ObjectType.CONTACT, ObjectType.PRODUCT, ObjectType.DEAL
 NUMBER = "order_no"
@@ -67,3 +67,29 @@ async def test_contacts_and_products_are_found_by_address_and_sku(crm: Bench) ->
     assert crm.record(CONTACT, "magento-customer-1").id == first.id
     await crm.accept(product(1, "MUG"))
     assert len(crm.crm.account.records.live[PRODUCT]) == 1
+
+
+async def test_a_record_that_has_the_addresses_of_two_customers_gets_one_key(crm: Bench) -> None:
+    """The record stands for both customers, under the key of the lowest one; HubSpot takes an id once a call."""
+    held = crm.crm.people.create(CONTACT, {"email": "second@example.com"})
+    crm.crm.people.add_email(held.id, "first@example.com")
+    keys = {
+        "second@example.com": ("magento-customer-10",),
+        "first@example.com": ("magento-customer-9",),
+    }
+    told = await adopt(crm, CONTACT, keys, dry_run=True)
+    done = await adopt(crm, CONTACT, keys)
+    assert told == done == Adoption(CONTACT, 2, 1, 0, 1)
+    assert crm.keys(CONTACT) == ["magento-customer-9"]
+    again = await adopt(crm, CONTACT, keys)
+    assert (again.adopted, again.ours, again.taken) == (0, 1, 1)
+
+
+async def test_an_adopted_deal_is_linked_to_its_contact(crm: Bench) -> None:
+    """The call that would have made the deal would have linked it; the record that was there is linked afterwards."""
+    [buyer] = await crm.accept(contact(1))
+    held = crm.crm.people.create(DEAL, {"dealname": "Order", NUMBER: "1"})
+    await adopt(crm, DEAL, {"1": ("magento-order-1",)})
+    [order] = await crm.accept(deal(1, ref(buyer, CONTACT)))
+    assert order.record_id == held.id
+    assert crm.linked(DEAL, held.id, CONTACT) == [buyer.record_id]
