@@ -163,7 +163,7 @@ def test_a_daemon_reads_a_sample_back_and_commands_name_the_record(tmp_path: Pat
         product = next(iter(records(sandbox, PRODUCT).values()))
         in_sandbox(sandbox, lambda: sandbox.crm.people.edit(PRODUCT, product.id, {"name": "By hand"}))
         metric = 'magento_cdc_drift_objects{class="differing"} 1.0'
-        wait_until(lambda: metric in daemon.page("/metrics"), 30, "the metric tells the drift")
+        wait_until(lambda: metric in daemon.page("/metrics"), 90, "the metric tells the drift")
         link = f"https://app.hubspot.com/contacts/1/record/0-7/{product.id}"
         key = product.properties["magento_key"]
         told = daemon.ask("/status")["delivery"]["verify"]
@@ -175,7 +175,7 @@ def test_a_daemon_reads_a_sample_back_and_commands_name_the_record(tmp_path: Pat
         assert shown["record"] == {"record_id": product.id, "record_link": link}
         assert shown["sink"] == {"name": "crm", "says": "differing", "record_id": product.id, "differing": "name"}
         assert command("verify", "--objects", "products", "--repair", cwd=tmp_path).returncode == 1
-        wait_until(lambda: command("verify", "--objects", "products", cwd=tmp_path).returncode == 0, 30, "it is mended")
+        wait_until(lambda: command("verify", "--objects", "products", cwd=tmp_path).returncode == 0, 90, "it is mended")
         assert daemon.stop() == 0
     sandbox.assert_rules_kept()
 
