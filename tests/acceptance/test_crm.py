@@ -66,9 +66,8 @@ def verified(folder: Path, *options: str) -> tuple[int, dict[str, int], list[dic
 
 
 def is_at_rest(daemon: Daemon) -> bool:
-    """Whether nothing waits to be sent."""
-    pending: int = daemon.ask("/status").get("outbox", {}).get("total", 1)
-    return pending == 0
+    """Whether nothing waits to be rendered or sent."""
+    return not daemon.rows("SELECT 1 FROM render_queue UNION ALL SELECT 1 FROM outbox")
 
 
 def records(sandbox: SandboxThread, kind: ObjectType) -> dict[str, Any]:

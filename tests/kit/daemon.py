@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -150,6 +151,15 @@ class Daemon:
     def ask(self, path: str) -> Any:
         """A page of the daemon's web server as JSON."""
         return fetch(f"http://127.0.0.1:{self.port()}{path}")
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """What its state holds now; ``/status`` shows a look into it that may be a second old."""
+        path = self.folder / "state" / "state.sqlite3"
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        try:
+            return connection.execute(sql).fetchall()
+        finally:
+            connection.close()
 
     def page(self, path: str) -> str:
         """A page of the daemon's web server as text."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import sqlite3
 import time
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
@@ -98,15 +97,6 @@ class Member(Daemon):
             page = answer.read().decode()
         found = re.search(r'^magento_cdc_member_role\{role="(\w+)"\} 1\.0$', page, re.MULTILINE)
         return found[1] if found else ""
-
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """What its state holds."""
-        path = self.folder / "state" / "state.sqlite3"
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-        try:
-            return connection.execute(sql).fetchall()
-        finally:
-            connection.close()
 
     def ledger(self) -> list[tuple[Any, ...]]:
         """What it knows of every object that HubSpot ever heard of."""
