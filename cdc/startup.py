@@ -115,7 +115,7 @@ def _open_files(settings: Settings, start: Start | None, clock: Clock, output: O
     return Components(
         engine=engine,
         keys=keys,
-        read=lambda: _without_repairs(source.transactions(first)),
+        read=lambda: without_repairs(source.transactions(first)),
         close_source=lambda: None,
         end=lambda: None,
         loader=None,
@@ -192,8 +192,9 @@ def _follow_keys(engine: Engine, position: Position) -> None:
         engine.stale_tables.read_again(stale, position)
 
 
-def _without_repairs(transactions: Iterator[Transaction]) -> Iterator[Transaction]:
+def without_repairs(transactions: Iterator[Transaction]) -> Iterator[Transaction]:
     """Files have no server that could tell what a definition did to rows: said, and gone on."""
+    has_said_keys = False
     for transaction in transactions:
         for stale_table in transaction.stale:
             log.warning(
@@ -202,8 +203,14 @@ def _without_repairs(transactions: Iterator[Transaction]) -> Iterator[Transactio
                 reason=stale_table.reason,
                 position=str(transaction.end),
             )
-        if transaction.keys_of:
-            log.warning("foreign_keys_not_followed", tables=transaction.keys_of, position=str(transaction.end))
+        if transaction.keys_of and not has_said_keys:  # files of a shop's first day have a CREATE TABLE for each table
+            has_said_keys = True
+            log.warning(
+                "foreign_keys_not_followed",
+                tables=transaction.keys_of,
+                position=str(transaction.end),
+                reason="files do not tell foreign keys: Magento's own are followed, here and for all tables behind",
+            )
         yield replace(transaction, stale=()) if transaction.stale else transaction
 
 
