@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
@@ -94,4 +95,7 @@ def _value(part: str) -> Value:
         return unquote(part[1:], errors="strict")
     if part.startswith("0x"):
         return bytes.fromhex(part[2:])
-    return int(part) if part.lstrip("-").isdecimal() else float(part)
+    value = int(part) if part.lstrip("-").isdecimal() else float(part)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a primary key holds a finite number")
+    return value

@@ -11,7 +11,7 @@ as Debezium's::
 
     {"before": {…} | null, "after": {…}, "op": "c" | "u" | "r", "ts_ms": 1700000000000,
      "source": {"connector": "magento-cdc", "table": "sales_order", "server": "<server_uuid>", "file": "binlog.000123",
-                "pos": 4567, "gtid": "<executed set>", "LSN": 33776997205282775, "row": 3, "ts_ms": …,
+                "pos": 4567, "gtid": "<executed set>", "lsn": 33776997205282775, "row": 3, "ts_ms": …,
                 "snapshot": false}}
 
 ``c`` is an insert, ``u`` an update, ``r`` a row that was read from the server (history, or a row that the log told in
@@ -61,6 +61,9 @@ from cdc.model import Position, Row, Value
 POSITION_KEY: Final = b"#position"
 SCHEMA_KEY: Final = b"#schema/"
 _OPS: Final = ("c", "u", "r", "d")
+_PLACE: Final = {"file": "file", "offset": "pos", "gtid": "gtid", "server": "server"}
+_MOST: Final = 1 << 63
+"""What the state's integers hold: a number beyond would end the member or relay that keeps it."""
 
 
 class BadRecordError(CdcError):
@@ -196,7 +199,11 @@ def mark_text(mark: Mark) -> bytes:
 def read_mark(text: bytes | str) -> Mark:
     """What ``mark_text`` wrote. KeyError, TypeError or ValueError for anything else."""
     held = _object(orjson.loads(text))
-    return Mark(**{**held, "position": Position(**_object(held["position"]))})
+    mark = Mark(**{**held, "position": _position(_object(held["position"]))})
+    for number in (mark.sequence, mark.lsn, mark.rows, mark.row, mark.ends_at, mark.at_ms):
+        _number(number)
+    _text(mark.relay)
+    return mark
 
 
 def decode(record: KafkaRecord) -> Item | None:
@@ -207,7 +214,7 @@ def decode(record: KafkaRecord) -> Item | None:
         if record.key.startswith(SCHEMA_KEY):
             return _decode_table(record)
         return _decode_change(record)
-    except (KeyError, TypeError, ValueError) as error:  # orjson's own is a ValueError
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # orjson's own is a ValueError
         what = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)
         raise BadRecordError(f"a record of the topic is none that magento-cdc relay wrote ({what})") from None
 
@@ -245,8 +252,8 @@ def _source(table: str, origin: Origin) -> dict[str, Any]:
 
 
 def _origin(source: Mapping[str, Any]) -> Origin:
-    position = Position(source["file"], source["pos"], source["gtid"], source["server"])
-    return Origin(position, source["lsn"], source["ts_ms"], source["snapshot"])
+    position = _position({name: source[at] for name, at in _PLACE.items()})
+    return Origin(position, _number(source["lsn"]), _number(source["ts_ms"]), bool(source["snapshot"]))
 
 
 def _encode_table(table: TableRecord) -> KafkaRecord:
@@ -272,7 +279,7 @@ def _decode_change(record: KafkaRecord) -> RowChange:
         source = _object(value["source"])
         after = from_json(_object(value["after"]))
         before = from_json(_object(value["before"])) if value["before"] is not None else None
-    tx, row, is_last = headers["tx"].decode(), int(headers["row"]), headers["last"] == b"1"
+    tx, row, is_last = headers["tx"].decode(), _number(int(headers["row"])), headers["last"] == b"1"
     return RowChange(table, key, before, after, _origin(source), tx, row, is_last)
 
 
@@ -282,13 +289,17 @@ def _decode_table(record: KafkaRecord) -> TableRecord | None:
     held = {**_object(orjson.loads(record.value))}
     source, until = held.pop("source", None), held.get("assumed_until")
     table = TableRecord(**held)
+    for text in (table.table, table.name, table.change, table.other):
+        _text(text)
+    if table.exists not in (True, False):
+        raise ValueError("whether the table exists was expected")
     return replace(
         table,
         key=_names(table.key),
         columns=_names(table.columns),
         lost=_names(table.lost),
         definition=_object(table.definition) if table.definition else None,
-        assumed_until=Position(**_object(until)) if until is not None else None,
+        assumed_until=_position(_object(until)) if until is not None else None,
         origin=_origin(_object(source)) if source is not None else None,
     )
 
@@ -297,6 +308,26 @@ def _decode_mark(record: KafkaRecord) -> Mark:
     if record.value is None:
         raise ValueError("the position was deleted")
     return read_mark(record.value)
+
+
+def _position(held: Mapping[str, Any]) -> Position:
+    position = Position(**held)
+    _number(position.offset)
+    for text in (position.file, position.gtid, position.server):
+        _text(text)
+    return position
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not -1 <= value < _MOST:
+        raise ValueError("a number that the state can hold was expected")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("text was expected")
+    return value
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -27,6 +27,7 @@ from cdc.replica.load_state import Phase
 from cdc.settings.config import Settings
 from cdc.source.kafka import DAY_MS, Decoder, KafkaSource, LogPositions, must_be_whole
 from cdc.source.relayed import RelayDecoder
+from cdc.source.spill import room_in
 from mappers.mapping import MagentoMapping
 
 log = structlog.get_logger(__name__)
@@ -158,4 +159,10 @@ def _relay_decoder(settings: Settings, engine: Engine) -> RelayDecoder:
     position = engine.positions.position
     assert position is not None
     specs = {spec.name: spec for spec in engine.tables}
-    return RelayDecoder(specs, position, stops=settings.kafka.on_bad_record == "stop", is_whole=engine.feeds.is_whole)
+    return RelayDecoder(
+        specs,
+        position,
+        stops=settings.kafka.on_bad_record == "stop",
+        is_whole=engine.feeds.is_whole,
+        room=room_in(settings.state.dir, settings.source.max_transaction_mb),
+    )

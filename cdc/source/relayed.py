@@ -2,6 +2,9 @@
 
 A transaction ends at its last mark, or where another one's record comes: then compaction took its end, because a later
 transaction changed that row again. The relay's position is of no use here: a member's positions are offsets.
+
+Whoever may write to the topic can write anything: what is no row of a published table is a bad record, before the state
+sees it. A transaction that is too large for memory goes into a file, as one that is read from the log.
 """
 
 from __future__ import annotations
@@ -10,7 +13,9 @@ from collections.abc import Iterator, Mapping
 
 from aiokafka.structs import ConsumerRecord
 
+from cdc.binlog.assembly import Assembly, Room
 from cdc.errors import SetupError
+from cdc.kafka.foreign import MOST_KEY
 from cdc.kafka.record import BadRecordError, KafkaRecord, Mark, RowChange, TableRecord, decode
 from cdc.model import ABSENT, BadRecord, Cells, Change, Feed, Op, Position, TableSchema, TableSpec, Transaction
 
@@ -20,24 +25,32 @@ OVERHEAD = 300  # bytes that a change takes in memory beside its values
 class RelayDecoder:
     """See ``cdc.source.kafka.Decoder``. ``stops``: a record that cannot be read ends the reading.
 
-    ``is_whole``: what the relay said of all before ``arrived``.
+    ``is_whole``: what the relay said of all before ``arrived``. ``room``: what a transaction may take in memory.
     """
 
-    def __init__(self, specs: Mapping[str, TableSpec], arrived: Position, *, stops: bool, is_whole: bool) -> None:
+    def __init__(
+        self,
+        specs: Mapping[str, TableSpec],
+        arrived: Position,
+        *,
+        stops: bool,
+        is_whole: bool,
+        room: Room | None = None,
+    ) -> None:
         self.arrived = arrived
         self.is_whole = is_whole
         self._specs = specs
         self._stops = stops
         self._tx = ""
-        self._changes: list[Change] = []
-        self._size = 0
+        self._gathered = Assembly(room)
         self._commit_ms = 0
         self._end = arrived.offset
 
     def take(self, record: ConsumerRecord) -> Iterator[Transaction]:
-        """The transactions that this record completes."""
+        """The transactions that this record completes. StateError where a large one does not fit on the disk."""
         try:
             item = decode(KafkaRecord(record.key, record.value, tuple(record.headers)))
+            change = self._change_of(item) if isinstance(item, RowChange) else None
         except (BadRecordError, AttributeError) as error:
             yield from self._finished()
             yield self._bad(record, str(error))
@@ -45,21 +58,26 @@ class RelayDecoder:
         if isinstance(item, Mark):
             self.is_whole = item.is_complete
         if isinstance(item, RowChange):
-            yield from self._row(item, record)
+            yield from self._row(item, change, record)
         elif isinstance(item, TableRecord):
             yield from self._finished()
             yield from self._table(item, record.offset)
-        elif isinstance(item, Mark) and not self._changes:
+        elif isinstance(item, Mark) and not self._gathered.has_changes:
             self._end = record.offset + 1
 
-    def _row(self, row: RowChange, record: ConsumerRecord) -> Iterator[Transaction]:
+    def _change_of(self, row: RowChange) -> Change | None:
+        """The change of a mapped table's row, None of another table's. Raises BadRecordError."""
+        spec = self._specs.get(row.table)
+        return _change(spec, row) if spec is not None else None
+
+    def _row(self, row: RowChange, change: Change | None, record: ConsumerRecord) -> Iterator[Transaction]:
         if row.tx != self._tx:
             yield from self._finished()
             self._tx = row.tx
-        spec = self._specs.get(row.table)
-        if spec is not None:
-            self._changes.append(_change(spec, row))
-            self._size += OVERHEAD + len(record.value or b"")
+        if change is not None:
+            self._gathered.make_room()
+            self._gathered.changes.append(change)
+            self._gathered.weight += OVERHEAD + len(record.value or b"")
         self._commit_ms = row.origin.commit_ms
         self._end = record.offset + 1
         if row.is_last:
@@ -68,10 +86,11 @@ class RelayDecoder:
     def _finished(self) -> Iterator[Transaction]:
         """The transaction at hand, if there is one; its position is behind its last record."""
         self._tx = ""
-        if not self._changes:
+        gathered = self._gathered
+        if not gathered.has_changes:
             return
-        changes, self._changes = self._changes, []
-        size, self._size = self._size, 0
+        changes, size = gathered.take(), gathered.weight
+        gathered.reset()
         self.arrived = self._at(self._end)
         yield Transaction(changes, self.arrived, self._commit_ms, size, feed=self._feed())
 
@@ -106,7 +125,7 @@ class RelayDecoder:
 
     def idle(self, offset: int) -> Iterator[Transaction]:
         """Nothing is there before ``offset`` but what was taken: the end of a Kafka transaction, or a gap."""
-        if not self._changes and offset > self.arrived.offset:
+        if not self._gathered.has_changes and offset > self.arrived.offset:
             self.arrived = self._at(offset)
             yield Transaction((), self.arrived, 0, feed=self._feed())
 
@@ -121,6 +140,10 @@ def _change(spec: TableSpec, row: RowChange) -> Change:
     def cells(values: Mapping[str, object]) -> Cells:
         return tuple(values.get(column, ABSENT) for column in spec.columns)  # type: ignore[misc]  # they are Values
 
+    if len(row.key) != len(spec.key):
+        raise BadRecordError(f"its key has {len(row.key)} parts, and the primary key of {spec.name} {len(spec.key)}")
+    if any(isinstance(part, int) and not -MOST_KEY <= part < MOST_KEY for part in row.key):
+        raise BadRecordError(f"the primary key of {spec.name} is beyond 64 bits")
     key = dict(zip(spec.key, row.key, strict=True))
     if row.after is None:
         return Change(spec.name, Op.DELETE, cells(key), None, cascades=False)
