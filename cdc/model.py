@@ -277,6 +277,7 @@ class ReportedPosition(NamedTuple):
     reads, with the transaction's own GTID and the server that the event began on; None where the record tells none.
     ``at_ms``: commit time in epoch milliseconds, 0 if unknown. ``is_snapshot``: ``position`` is where a snapshot was
     taken. ``written_ms``: when the record was written to its topic. What is newer than what: ``cdc.kafka.row_order``.
+    ``is_created``: the record tells an INSERT, so the row was not there before.
     """
 
     partition: str
@@ -284,6 +285,7 @@ class ReportedPosition(NamedTuple):
     at_ms: int = 0
     is_snapshot: bool = False
     written_ms: int = 0
+    is_created: bool = False
 
 
 class Feed(NamedTuple):

@@ -14,6 +14,7 @@ from cdc.engine.parts import Parts
 from cdc.engine.rendering import Rendering
 from cdc.engine.snapshot_ingest import SnapshotIngest
 from cdc.engine.stale_tables import StaleTables
+from cdc.engine.untold_deletions import UntoldDeletions
 from cdc.model import Change, Op, Position, Transaction
 from cdc.replica import prepared
 from cdc.replica.affected import AffectedObjects, When
@@ -65,6 +66,7 @@ class GroupApplier:
         self._moves = moves
         self._ingest = ingest
         self._on_beat = on_beat
+        self._untold_deletions = UntoldDeletions(parts)
         self.progress = Progress()
 
     def apply(self, group: Iterable[Transaction]) -> None:
@@ -113,7 +115,9 @@ class GroupApplier:
         if transaction.schemas:
             self._stale_tables.keep_schemas(transaction.schemas, transaction.end)
         due = prepared.due(parts.store, transaction, applied.lsn, is_replay=applied.is_replay)
-        count = self._apply_all(due.changes, self._when(applied), first)
+        when = self._when(applied)
+        self._untold_deletions.look(transaction, when)
+        count = self._apply_all(due.changes, when, first)
         stale = [*due.stale, *parts.key_changes.follow(transaction, parts.mapper.tables)]
         if stale and not applied.is_replay:  # a replay's were read again the first time
             self._stale_tables.read_again(stale, transaction.end)

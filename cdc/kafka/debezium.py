@@ -99,7 +99,8 @@ class DebeziumReader:
             before = self._key_cells(spec, key)
         change = Change(spec.name, kind, before, after, cascades=kind is Op.DELETE and NEW_KEY not in headers)
         position = position_of(source.get("file"), source.get("pos"), source.get("server_id"), source.get("gtid"))
-        return [SourceChange(change, position, milliseconds(source.get("ts_ms")), _is_snapshot(source.get("snapshot")))]
+        commit_ms, is_snapshot = milliseconds(source.get("ts_ms")), _is_snapshot(source.get("snapshot"))
+        return [SourceChange(change, position, commit_ms, is_snapshot, is_created=op == "c" and not is_snapshot)]
 
     def _flattened(
         self, topic: str, row: Mapping[str, Any], schema: Mapping[str, Any] | None, key: bytes | None
@@ -133,7 +134,7 @@ class DebeziumReader:
             change = Change(spec.name, Op.UPDATE if op == "u" else Op.INSERT, None, cells)
             self._tables.look(spec, row)
             self._look_at_key(topic, spec, key)
-        return [SourceChange(change, position, commit_ms, is_snapshot)]
+        return [SourceChange(change, position, commit_ms, is_snapshot, is_created=op == "c" and not is_snapshot)]
 
     def _tombstone(self, topic: str, key: bytes | None) -> list[SourceChange]:
         """The row is gone; usually its deletion stood right before, unless compaction took that away.

@@ -23,12 +23,14 @@ class SourceChange(NamedTuple):
 
     ``position``: where the source's log has it; None where the message does not tell. ``commit_ms``: epoch
     milliseconds, 0 if unknown. ``is_snapshot``: the row was read by a snapshot that was taken at ``position``.
+    ``is_created``: the message tells an INSERT of the log, so the row was not there before.
     """
 
     change: Change
     position: Position | None
     commit_ms: int
     is_snapshot: bool = False
+    is_created: bool = False
 
 
 Reader = Callable[[Any], "Value | Absent"]

@@ -80,7 +80,8 @@ class MaxwellReader:
         change = Change(spec.name, op, cells, None) if op is Op.DELETE else Change(spec.name, op, before, cells)
         file, _, offset = str(message.get("position") or "").rpartition(":")
         position = position_of(file, _number(offset), message.get("server_id"), message.get("gtid"))
-        return [SourceChange(change, position, milliseconds(message.get("ts"), per_s=1))]
+        commit_ms = milliseconds(message.get("ts"), per_s=1)
+        return [SourceChange(change, position, commit_ms, is_created=kind == "insert")]
 
     def _tombstone(self, topic: str, key: bytes | None) -> list[SourceChange]:
         """The row is gone. Its deletion has a record of its own, so a key without the primary key tells nothing new."""

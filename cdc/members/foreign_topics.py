@@ -23,6 +23,7 @@ from cdc.members.held_topics import LAST_OFFSET, belongs_here, keep_ids, not_awa
 from cdc.members.records import receipts_topic
 from cdc.model import Position, TableSpec
 from cdc.protocols import Clock, Mapper
+from cdc.replica.feeds import Feeds
 from cdc.replica.load_state import Phase
 from cdc.settings.config import Settings
 from cdc.source.foreign import ForeignDecoder
@@ -41,6 +42,7 @@ class ForeignTopics:
         self._settings = settings
         self._entity_tables = {one.table for one in mapper.everything()}
         self._source: KafkaSource | None = None
+        self._feeds: Feeds | None = None
         self._foreign_keys: list[str] = []
         try:
             self.tables = Tables.of(
@@ -74,7 +76,7 @@ class ForeignTopics:
 
         Raises PositionLostError, SetupError.
         """
-        self._source = source
+        self._source, self._feeds = source, engine.feeds
         engine.applier.is_unordered = True
         same_topics(engine, source)
         belongs_here(engine, ARRIVAL)
@@ -113,6 +115,16 @@ class ForeignTopics:
             *(f"topic {topic} is not there yet: {self.tables.of_topic(topic)} counts as empty" for topic in missing),
             *self.tables.outsiders(),
             *self._foreign_keys,
+            *self._untold_deletions(),
+        ]
+
+    def _untold_deletions(self) -> list[str]:
+        """Tables whose rows came anew: what else was deleted, and did not come again, is still held and in HubSpot."""
+        found = self._feeds.untold_deletions if self._feeds is not None else {}
+        return [
+            f"table {table}: {count} rows were inserted anew whose deletion no topic told: set the connector's"
+            " skipped.operations to none and keep tombstones, then make its topics and the state folders anew"
+            for table, count in sorted(found.items())
         ]
 
     # ---------------------------------------------------------------------------------------- what has to be right

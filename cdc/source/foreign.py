@@ -76,7 +76,7 @@ class ForeignDecoder:
         told = None
         if found:
             last = found[-1]
-            told = ReportedPosition(name, last.position, at_ms, last.is_snapshot, written_ms)
+            told = ReportedPosition(name, last.position, at_ms, last.is_snapshot, written_ms, last.is_created)
         yield Transaction(changes, self.arrived, at_ms, record_size(record), feed=Feed(told, bad=bad))
 
     def pause(self) -> Iterator[Transaction]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -124,11 +125,12 @@ def shuffled(messages: list[Message], seed: int) -> list[Message]:
 
 
 def transactions(messages: list[Message], read: Callable[..., list[SourceChange]]) -> Iterator[Transaction]:
-    """As the source makes them, of records that were written in this order."""
+    """As the source makes them, of records that were written in this order, lately."""
+    now_ms = int(time.time() * 1000)
     for number, (topic, key, value) in enumerate(messages, 1):
-        for change, position, commit_ms, is_snapshot in read(topic, key, value):
-            at = ReportedPosition(topic, position, commit_ms, is_snapshot, number)
-            yield Transaction((change,), Position("arrival.0", number), commit_ms, feed=Feed(rows_at=at))
+        for one in read(topic, key, value):
+            at = ReportedPosition(topic, one.position, one.commit_ms, one.is_snapshot, now_ms + number, one.is_created)
+            yield Transaction((one.change,), Position("arrival.0", number), one.commit_ms, feed=Feed(rows_at=at))
 
 
 def outbox_of(
@@ -146,6 +148,7 @@ def outbox_of(
             pass
         rows = engine.store.db.execute("SELECT kind, id, action, properties, refs FROM outbox ORDER BY kind, id")
         found = rows.fetchall()
+        assert engine.feeds.untold_deletions == {}
     engine.close()
     return found
 

@@ -1,0 +1,66 @@
+"""Notices in topics of other tools that deletions are not told: a row is inserted whose key the replica still holds.
+
+Debezium's ``skipped.operations`` leaves TRUNCATE out by default, and may leave DELETE out; a transformation may drop
+tombstones. No record tells of such a setting. What shows it is the next INSERT of the same key: after a TRUNCATE, keys
+begin at 1 again. Rows that never come again stay unnoticed, which docs/kafka.md says.
+
+What looks alike, and is no sign of that:
+
+* a record that comes again (its place is not behind that of the row held, or its values are the same);
+* a deletion that compaction took from the topic before it was read: only records written lately are looked at, as
+  compaction leaves a topic's newest segment alone;
+* records without a place in the log, which are ordered by the moment of writing, so that a repetition looks newer.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+
+from cdc.engine.parts import Parts
+from cdc.model import ABSENT, Change, Op, Transaction
+from cdc.replica.affected import When
+
+log = structlog.get_logger(__name__)
+
+LATELY_MS: Final = 10 * 60 * 1000
+
+
+class UntoldDeletions:
+    """Looks at each transaction of a topic before it is applied. Use inside a store transaction."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def look(self, transaction: Transaction, when: When) -> None:
+        """Note the rows that are inserted although the replica holds an older version of them."""
+        told = transaction.feed.rows_at if transaction.feed is not None else None
+        if told is None or not told.is_created or told.position is None:
+            return
+        if told.written_ms < self._parts.clock.now_ms() - LATELY_MS:
+            return
+        for change in transaction.changes:
+            if change.op is Op.INSERT and self._replaces(change, when):
+                count = self._parts.feeds.note_untold_deletion(change.table)
+                log.warning(
+                    "deletion_not_told",
+                    limit=change.table,
+                    table=change.table,
+                    rows=count,
+                    topic=told.partition,
+                    reason="a row was inserted that the topics had not deleted: set the connector's skipped.operations"
+                    " to none, and let no transformation drop tombstones",
+                )
+
+    def _replaces(self, change: Change, when: When) -> bool:
+        """Whether the row held is an older one with other values."""
+        table = self._parts.rows.tables[change.table]
+        after = change.after
+        assert after is not None
+        held = table.get(after[: table.key_width])  # type: ignore[arg-type]  # key columns come first, always there
+        if held is None or when.is_in(held):
+            return False
+        row = table.as_row(held)
+        pairs = zip(table.spec.columns, after, strict=True)
+        return any(column in row and cell is not ABSENT and row[column] != cell for column, cell in pairs)
