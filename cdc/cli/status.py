@@ -31,7 +31,9 @@ def status(context: typer.Context, config: Config = None, sets: Sets = None, as_
 def _of_daemon(settings: Settings) -> dict[str, Any] | None:
     host = "127.0.0.1" if settings.web.host in ("0.0.0.0", "::") else settings.web.host  # noqa: S104  # compared
     try:
-        with urllib.request.urlopen(f"http://{host}:{settings.web.port}/status", timeout=TIMEOUT_S) as answer:
+        # HTTP_PROXY leads to HubSpot, and cannot lead to the daemon beside us
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(f"http://{host}:{settings.web.port}/status", timeout=TIMEOUT_S) as answer:
             document: dict[str, Any] = json.loads(answer.read())
             return document
     except (urllib.error.URLError, OSError, ValueError):

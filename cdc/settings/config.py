@@ -125,6 +125,13 @@ class SinkSettings(SettingsSection):
     )
     api_version: Literal[1, 2] = Field(1, description="bridge: version of its API")
     base_url: str = Field("https://api.hubapi.com", description="scheme, host and port of the API")
+    proxy: SecretStr = Field(
+        SecretStr(""),
+        examples=["http://proxy.internal:3128"],
+        description="HTTP proxy that leads to the API, http://[user:password@]host:port; direct: none. Empty: what"
+        " HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment say",
+    )
+    proxy_file: Path | None = Field(None, description="file that holds it, instead of proxy")
     api_key: SecretStr = Field(SecretStr(""), description="bridge: hapikey")
     api_key_file: Path | None = Field(None, description="file that holds it, instead of api_key")
     access_token: SecretStr = Field(
@@ -211,9 +218,10 @@ class SinkSettings(SettingsSection):
     def _complete(self) -> SinkSettings:
         if self.kind == "bridge" and self.api_version == 1 and self.store_id != "default":
             raise ValueError(f'store_id = "{self.store_id}" needs api_version = 2; version 1 knows only "default"')
+        object.__setattr__(self, "proxy", read_secret(self.proxy, self.proxy_file, "proxy"))
         object.__setattr__(self, "api_key", read_secret(self.api_key, self.api_key_file, "api_key"))
         object.__setattr__(self, "access_token", read_secret(self.access_token, self.access_token_file, "access_token"))
-        for name, secret in (("api_key", self.api_key), ("access_token", self.access_token)):
+        for name, secret in (("api_key", self.api_key), ("access_token", self.access_token), ("proxy", self.proxy)):
             require_one_word(secret, name)
         return self
 

@@ -85,6 +85,7 @@ class BridgeSink:
             access_token=settings.access_token.get_secret_value(),
             timeout_s=settings.timeout_s,
             gzip=settings.gzip,
+            proxy=settings.proxy.get_secret_value(),
         )
         self._api = Api(self._http, FAULTS)
         self._account = Account(self._api, settings, self._form.root, custom or {})

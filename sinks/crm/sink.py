@@ -66,6 +66,7 @@ class CrmSink:
             access_token=token,
             timeout_s=settings.sink.timeout_s,
             gzip=settings.sink.gzip,
+            proxy=settings.sink.proxy.get_secret_value(),
         )
         self.api = Api(self._http, Paths(settings.crm.api_version))
         self.account = Account(self.api, pipeline=settings.crm.pipeline)

@@ -31,6 +31,7 @@ from cdc.errors import (
 )
 from cdc.model import Quota
 from sinks.hubspot.numbers import MAX_LIMIT, whole
+from sinks.hubspot.proxy import Proxy
 
 MAX_DETAIL = 500
 """Characters of an answer's text that an error keeps."""
@@ -45,6 +46,7 @@ _AGAIN_LATER = frozenset({408, 423, 425, 477})  # request time-out, locked, too 
 _WAY = frozenset({402, 405, 406, 411, 414, 415, 417, 421, 426, 428, 431, 451})
 """These speak of the account's payment, or of the request's form and way: no message is at fault."""
 
+_OF_PROXY = (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError, aiohttp.ClientConnectorDNSError)
 _OTHER_NAME = frozenset({62, 64})  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 
 
@@ -160,7 +162,8 @@ def status_fault(
     if status >= 500 or status in _AGAIN_LATER:
         return SinkUnavailableError(text, retry_after_s=wait)
     if status == 407:
-        return SinkUnavailableError(text, retry_after_s=wait, hint="a proxy on the way wants a login")
+        hint = "a proxy on the way wants a login: sink.proxy = http://user:password@host:port"
+        return SinkUnavailableError(text, retry_after_s=wait, hint=hint)
     if status in _WAY:
         hint = "if sink.gzip is on, turn it off: this service does not take it" if status == 415 else _WAY_HINT
         return SinkUnavailableError(text, retry_after_s=wait, hint=hint)
@@ -169,17 +172,25 @@ def status_fault(
     return BatchRefusedError(text, status=status)
 
 
-def transport_fault(error: BaseException, *, began: bool, what: str, place: str, timeout_s: float) -> SinkError:
+def transport_fault(
+    error: BaseException, *, began: bool, what: str, place: str, timeout_s: float, proxy: Proxy | None = None
+) -> SinkError:
     """The error for a request that brought no answer.
 
-    ``began``: the request's head had gone out, so that the receiver may have taken it.
+    ``began``: the request's head had gone out, so that the receiver may have taken it. ``proxy``: what leads to
+    ``place``; then nothing but the proxy's own address was looked up and connected to from here.
     """
     if began:
         if isinstance(error, asyncio.TimeoutError):
             return OutcomeUnknownError(f"{place} gave no answer to {what} within {timeout_s:g} s")
         return OutcomeUnknownError(f"the connection to {place} was cut before it answered {what}")
+    if proxy is not None and isinstance(error, _OF_PROXY):
+        return _proxy_fault(error, place, proxy)
     if isinstance(error, asyncio.TimeoutError):
-        return SinkUnavailableError(f"no connection to {place} within the time allowed", hint="is the host reachable?")
+        by_way = f" through proxy {proxy.place} ({proxy.setting})" if proxy is not None else ""
+        return SinkUnavailableError(
+            f"no connection to {place}{by_way} within the time allowed", hint="is the host reachable?"
+        )
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         if getattr(error.certificate_error, "verify_code", 0) in _OTHER_NAME:
             return SinkUnavailableError(
@@ -195,7 +206,26 @@ def transport_fault(error: BaseException, *, began: bool, what: str, place: str,
         return SinkUnavailableError(f"the name of {place} cannot be resolved", hint="check sink.base_url and DNS")
     if isinstance(error, aiohttp.InvalidURL):
         return SinkUnavailableError(f"{place} is no usable address", hint="check sink.base_url")
+    return SinkUnavailableError(
+        f"no connection to {place}: {_reason(error)}", hint="is it running, and sink.base_url right?"
+    )
+
+
+def _proxy_fault(error: BaseException, place: str, proxy: Proxy) -> SinkError:
+    """The proxy cannot be reached, or does not lead on: no message is at fault."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        text = f"proxy {proxy.place} answered {error.status} instead of leading to {place}"
+        if error.status == 407:
+            return SinkUnavailableError(text, hint=f"the proxy wants a login: {proxy.setting} = http://user:password@…")
+        return SinkUnavailableError(text, hint=f"may the proxy of {proxy.setting} lead there, and can it?")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        text = f"the name of proxy {proxy.place} cannot be resolved"
+    else:
+        text = f"no connection to proxy {proxy.place}: {_reason(error)}"
+    return SinkUnavailableError(text, hint=f'check {proxy.setting}; sink.proxy = "direct" goes without a proxy')
+
+
+def _reason(error: BaseException) -> str:
     number = getattr(error, "errno", None)  # asyncio puts a sentence of its own around the system's words
     words = os.strerror(number) if isinstance(number, int) and number > 0 else getattr(error, "strerror", None)
-    reason = words or type(error).__name__
-    return SinkUnavailableError(f"no connection to {place}: {reason}", hint="is it running, and sink.base_url right?")
+    return words or type(error).__name__

@@ -8,6 +8,7 @@ import json
 import os
 import threading
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,21 @@ def recording() -> Path | None:
 
 
 class SandboxThread:
-    """A sandbox with an event loop of its own, so that the test and the daemon's process can both talk to it."""
+    """A sandbox with an event loop of its own, so that the test and the daemon's process can both talk to it.
 
-    def __init__(self) -> None:
+    ``hosts``: names that it answers for, beside this machine's own.
+    """
+
+    def __init__(self, hosts: Sequence[str] = ()) -> None:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, name="sandbox", daemon=True)
         self._thread.start()
-        self._server: SandboxServer = asyncio.run_coroutine_threadsafe(self._start(), self.loop).result(10)
+        self._server: SandboxServer = asyncio.run_coroutine_threadsafe(self._start(hosts), self.loop).result(10)
         self.url = self._server.url
 
     @staticmethod
-    async def _start() -> SandboxServer:
-        return await start(api_key=API_KEY, access_token=API_KEY, strict=True, record=recording())
+    async def _start(hosts: Sequence[str]) -> SandboxServer:
+        return await start(api_key=API_KEY, access_token=API_KEY, strict=True, record=recording(), allow_hosts=hosts)
 
     @property
     def crm(self) -> CrmRuntime:
