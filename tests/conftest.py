@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from tests.kit.broker import Broker
 from tests.kit.certs import Authority
-from tests.kit.servers import MariaDB, MySQL, Server, Unavailable
+from tests.kit.servers import MariaDB, MariaDB11, MySQL, Server, Unavailable
 
 # `make test` draws the same cases every time, so that what fails was broken by the change; `make soak` draws new ones.
 # No deadline: on a busy machine a test takes long for no fault of its own.
@@ -36,9 +36,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("no_cover")
         asked = set(getattr(item, "fixturenames", ()))
         parameter = getattr(getattr(item, "callspec", None), "params", {}).get("server")
-        for name in ("mariadb", "mysql", "kafka"):
-            if name in asked or parameter == name:
+        for name, fixture in (
+            ("mariadb", "mariadb"),
+            ("mariadb", "mariadb_11"),
+            ("mysql", "mysql"),
+            ("kafka", "kafka"),
+        ):
+            if fixture in asked or parameter == fixture:
                 item.add_marker(name)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that asks for ``server`` runs on one of each kind, or on those that its module names as ``SERVERS``."""
+    is_chosen = any("server" in mark.args[:1] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "server" in metafunc.fixturenames and not is_chosen:
+        names = getattr(metafunc.module, "SERVERS", ("mariadb", "mysql"))
+        metafunc.parametrize("server", names, indirect=True, scope="session")
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +74,13 @@ def mysql() -> Iterator[Server]:
     yield from _running(MySQL())
 
 
-@pytest.fixture(scope="session", params=["mariadb", "mysql"])
+@pytest.fixture(scope="session")
+def mariadb_11() -> Iterator[Server]:
+    """The same with MariaDB 11.8, for tests of what differs between releases (``ALL_SERVERS``)."""
+    yield from _running(MariaDB11())
+
+
+@pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest) -> Server:
     """Each kind of server in turn."""
     chosen: Server = request.getfixturevalue(request.param)

@@ -12,7 +12,9 @@ from cdc.binlog.schema.history import SchemaHistory
 from cdc.binlog.schema.query import read_statement
 from cdc.model import TableSpec
 from cdc.source.schemas import ServerSchemas
-from tests.kit.servers import Server
+from tests.kit.servers import ALL_SERVERS, Server
+
+SERVERS = ALL_SERVERS
 
 T = TableSpec("t", ("id",), ("id", "a", "b"), optional=frozenset({"a", "b"}))
 

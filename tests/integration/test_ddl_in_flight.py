@@ -11,7 +11,9 @@ from cdc.settings.config import SourceSettings
 from tests.integration.test_live_source import end_of_log, make_shop, settings_for
 from tests.integration.test_log_events import _globals
 from tests.kit.follow import Follower
-from tests.kit.servers import Server
+from tests.kit.servers import ALL_SERVERS, Server
+
+SERVERS = ALL_SERVERS
 
 T = TableSpec("t", ("id",), ("id", "a", "b"), optional=frozenset({"a", "b"}))
 CREATE = "CREATE TABLE t (id INT NOT NULL PRIMARY KEY, a VARCHAR(20), b VARCHAR(20)) DEFAULT CHARSET=utf8mb4"

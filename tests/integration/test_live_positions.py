@@ -23,16 +23,18 @@ from tests.integration.test_live_source import (
     write,
 )
 from tests.kit.follow import Follower
-from tests.kit.servers import MariaDB, MySQL, Server
+from tests.kit.servers import ALL_SERVERS, MariaDB, MariaDB11, MySQL, Server
 
+KINDS: dict[str, type[Server]] = {"mariadb": MariaDB, "mariadb_11": MariaDB11, "mysql": MySQL}
+SERVERS = ALL_SERVERS
 RESET = {"mariadb": "RESET MASTER", "mysql": "RESET BINARY LOGS AND GTIDS"}
 
 
-@pytest.fixture(params=["mariadb", "mysql", "mysql without gtid"])
+@pytest.fixture(params=[*ALL_SERVERS, "mysql without gtid"])
 def own(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A server that the test may break."""
     request.getfixturevalue(request.param.split()[0])  # skips where there is none
-    kind = MariaDB if request.param == "mariadb" else MySQL
+    kind = KINDS[request.param.split()[0]]
     with kind(NO_GTID if "without" in request.param else {}) as server:
         yield server
 
@@ -173,11 +175,11 @@ def test_another_server_needs_gtids(server: Server, shop: SourceSettings) -> Non
     assert "another server" in error.message
 
 
-@pytest.mark.parametrize("flavor", ["mariadb", "mysql"])
-def test_a_failover_goes_on_by_gtid(request: pytest.FixtureRequest, flavor: str) -> None:
+@pytest.mark.parametrize("name", ALL_SERVERS)
+def test_a_failover_goes_on_by_gtid(request: pytest.FixtureRequest, name: str) -> None:
     """On a replica that took over, reading goes on behind the last transaction, under the new server's name."""
-    request.getfixturevalue(flavor)
-    kind = MariaDB if flavor == "mariadb" else MySQL
+    request.getfixturevalue(name)
+    kind, flavor = KINDS[name], KINDS[name].flavor
     logs_copies = {"log_slave_updates" if flavor == "mariadb" else "log_replica_updates": True}
     with kind() as old, kind(logs_copies) as new, old.database("moved") as database:
         old.create_user("copier", PASSWORD, ["REPLICATION SLAVE ON *.*"])

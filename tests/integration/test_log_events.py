@@ -11,7 +11,9 @@ from cdc.binlog.gtid import GtidSet
 from cdc.errors import UnsupportedEventError
 from cdc.model import ABSENT, Change, Op, Start, StartKind, TableSpec, Transaction, XaStep
 from cdc.source.files import FilesSource
-from tests.kit.servers import MariaDB, Server
+from tests.kit.servers import ALL_SERVERS, MariaDB, Server
+
+SERVERS = ALL_SERVERS
 
 THINGS = TableSpec("things", ("id",), ("id", "note", "price"))
 _TABLE = "CREATE TABLE things (id INT PRIMARY KEY, note TEXT, price DECIMAL(12,4), big TEXT, other INT DEFAULT 7)"

@@ -20,7 +20,9 @@ from cdc.model import Position, TableSpec, Transaction
 from cdc.source.schemas import ServerSchemas
 from tests.integration.test_ddl import meaning
 from tests.kit import statements
-from tests.kit.servers import Server
+from tests.kit.servers import ALL_SERVERS, Server
+
+SERVERS = ALL_SERVERS
 
 SPECS = [TableSpec(name, ("id",), ("id", "a", "b"), optional=frozenset({"a", "b"})) for name in ("t", "u")]
 IS_SOAK = "SOAK_SEED" in os.environ

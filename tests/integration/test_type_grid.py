@@ -15,7 +15,9 @@ from cdc.source.schemas import read_columns
 from tests.kit.grid import SESSION, GridColumn, ServerSchema, create_table, grid, inserts, selected
 from tests.kit.odd_types import odd_columns
 from tests.kit.reference_reader import inserted, is_same
-from tests.kit.servers import Server
+from tests.kit.servers import ALL_SERVERS, Server
+
+SERVERS = ALL_SERVERS
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +107,8 @@ def test_the_log_says_what_python_mysql_replication_says(
     server: Server, database: str, columns: Callable[[str], list[GridColumn]]
 ) -> None:
     """Both readings are equal, but for the columns listed above, each of which does differ."""
+    if server.version.startswith("11."):
+        pytest.skip("python-mysql-replication takes text of MariaDB 11 for another character set's, and raises")
     chosen = [column for column in columns(server.flavor) if column.name not in _RAISES]
     connection = _fill(server, database, "FULL", chosen)
     info = read_columns(connection, database, "grid")

@@ -19,6 +19,7 @@ from pathlib import Path
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 MYSQL_ROOT = CACHE / "mysql" / "root"
+MARIADB_11_ROOT = CACHE / "mariadb-11" / "root"
 
 KAFKA_POM = Path(__file__).with_name("kafka") / "pom.xml"
 DEBEZIUM_POM = Path(__file__).with_name("debezium") / "pom.xml"
@@ -82,8 +83,16 @@ def mysql_root() -> Path:
     """The folder that holds Debian unstable's MySQL with the libraries it needs. Raises Unavailable."""
     with lock("install"):
         if not (MYSQL_ROOT / "usr/sbin/mysqld").exists():
-            _once("mysql", _unpack_mysql)
+            _once("mysql", lambda: _unpack(MYSQL_ROOT, "sid", "mysql-server-core", "usr/sbin/mysqld"))
     return MYSQL_ROOT
+
+
+def mariadb_11_root() -> Path:
+    """The folder that holds MariaDB 11.8 of Debian trixie with the libraries it needs. Raises Unavailable."""
+    with lock("install"):
+        if not (MARIADB_11_ROOT / "usr/sbin/mariadbd").exists():
+            _once("mariadb-11", lambda: _unpack(MARIADB_11_ROOT, "trixie", "mariadb-server-core", "usr/sbin/mariadbd"))
+    return MARIADB_11_ROOT
 
 
 def kafka_jars() -> Path:
@@ -194,30 +203,32 @@ def _debian_mirror() -> str:
     try:
         listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     except (OSError, subprocess.SubprocessError) as error:
-        raise Unavailable(f"MySQL: apt-get does not say which mirror it uses ({error})") from None
+        raise Unavailable(f"apt-get does not say which Debian mirror it uses ({error})") from None
     for line in listed.splitlines():
         mirror, _, label = line.partition(" ")
         if label == "Debian":  # not Debian-Security
             return mirror
-    raise Unavailable("MySQL: this machine's apt knows no Debian mirror, so Debian unstable's MySQL cannot be had")
+    raise Unavailable("this machine's apt knows no Debian mirror, so another release's server cannot be had")
 
 
-def _unpack_mysql() -> None:
-    _need_root("MySQL")
+def _unpack(root: Path, suite: str, package: str, program: str) -> None:
+    """Fetch a package of another Debian release with all it needs, and unpack it into ``root``."""
+    what = f"{package} of Debian {suite}"
+    _need_root(what)
     mirror = _debian_mirror()
     if _which("debootstrap") is None:
         _apt_install("debootstrap")
-    fetched, folder = MYSQL_ROOT.with_name("packages"), MYSQL_ROOT.with_name("unpacking")
+    fetched, folder = root.with_name("packages"), root.with_name("unpacking")
     for old in (fetched, folder):
         shutil.rmtree(old, ignore_errors=True)
         old.mkdir(parents=True)
     # Fetched and unpacked but not configured: nothing is run in the folder, so no mounts and no chroot are needed.
-    command = ["debootstrap", "--download-only", "--variant=minbase", "--include=mysql-server-core", "sid"]
-    _run("MySQL from Debian unstable", [*command, str(fetched), mirror], 900)
+    command = ["debootstrap", "--download-only", "--variant=minbase", f"--include={package}", suite]
+    _run(what, [*command, str(fetched), mirror], 900)
     packages = sorted((fetched / "var/cache/apt/archives").glob("*.deb"))
-    for package in packages:
-        _run("MySQL from Debian unstable", ["dpkg-deb", "--extract", str(package), str(folder)], 120)
+    for one in packages:
+        _run(what, ["dpkg-deb", "--extract", str(one), str(folder)], 120)
     shutil.rmtree(fetched)
-    if not (folder / "usr/sbin/mysqld").exists():
-        raise Unavailable(f"MySQL from Debian unstable: no mysqld in the {len(packages)} packages fetched")
-    folder.rename(MYSQL_ROOT)
+    if not (folder / program).exists():
+        raise Unavailable(f"{what}: no {program} in the {len(packages)} packages fetched")
+    folder.rename(root)

@@ -26,9 +26,12 @@ from typing import Any, Self
 import pymysql
 from pymysql.connections import Connection
 
-from tests.kit.install import CACHE, Unavailable, lock, mariadb_programs, mysql_root
+from tests.kit.install import CACHE, Unavailable, lock, mariadb_11_root, mariadb_programs, mysql_root
 
-__all__ = ["MariaDB", "MySQL", "Option", "Server", "Unavailable"]
+__all__ = ["ALL_SERVERS", "MariaDB", "MariaDB11", "MySQL", "Option", "Server", "Unavailable"]
+
+ALL_SERVERS = ("mariadb", "mariadb_11", "mysql")
+"""Fixtures of every server that tests can have: ``SERVERS = ALL_SERVERS`` in a module runs its tests on all of them."""
 
 Option = str | int | bool
 """A server option's value: text or number as is; True sets a switch, False sets its ``skip-`` form."""
@@ -301,6 +304,27 @@ class MariaDB(Server):
         return _cached_template(f"mariadb-{version}", make)
 
 
+class MariaDB11(MariaDB):
+    """MariaDB 11.8 from Debian trixie, unpacked into the cache and run with the libraries it came with."""
+
+    def _program(self) -> list[str]:
+        return _mariadb_11_program()
+
+    def _template(self) -> Path:
+        program = _mariadb_11_program()
+        share = mariadb_11_root() / "usr/share/mariadb"
+        scripts = ("mariadb_system_tables.sql", "mariadb_performance_tables.sql", "mariadb_system_tables_data.sql")
+
+        def make(folder: Path) -> None:
+            folder.mkdir()
+            tables = "".join((share / name).read_text(encoding="utf-8") for name in scripts)
+            text = f"CREATE DATABASE mysql;\nUSE mysql;\n{tables}\nFLUSH PRIVILEGES;\n{_ROOT_BY_TCP}"
+            options = [f"--datadir={folder}", "--innodb-log-file-size=32M", "--bootstrap"]
+            _must_run([*program, *_as_root(), *options], text=text)
+
+        return _cached_template(f"mariadb-{_version_of(program)}", make)
+
+
 class MySQL(Server):
     """MySQL 9 from Debian unstable, unpacked into the cache and run with the libraries it came with."""
 
@@ -335,13 +359,28 @@ class MySQL(Server):
         return _cached_template(f"mysql-{_version_of(program)}", make)
 
 
-def _mysql_program() -> list[str]:
-    root = mysql_root()
+def _loaded(root: Path, program: str) -> list[str]:
+    """A program of another Debian release, run with that release's own libraries."""
     loader = next(iter(sorted(root.glob("usr/lib*/ld-linux*.so.*")) + sorted(root.glob("usr/lib/*/ld-linux*.so.*"))))
     libraries = ":".join(str(path) for path in sorted(root.glob("usr/lib/*-linux-gnu*")))
+    return [str(loader), "--library-path", libraries, str(root / program)]
+
+
+def _mariadb_11_program() -> list[str]:
+    root = mariadb_11_root()
+    share = root / "usr/share/mariadb"
+    return [
+        *_loaded(root, "usr/sbin/mariadbd"),
+        *("--no-defaults", f"--basedir={root / 'usr'}", f"--lc-messages-dir={share}"),
+        *(f"--character-sets-dir={share / 'charsets'}", f"--plugin-dir={root / 'usr/lib/mysql/plugin'}"),
+    ]  # fmt: skip
+
+
+def _mysql_program() -> list[str]:
+    root = mysql_root()
     share = root / "usr/share/mysql"
     return [
-        str(loader), "--library-path", libraries, str(root / "usr/sbin/mysqld"),
+        *_loaded(root, "usr/sbin/mysqld"),
         *("--no-defaults", f"--basedir={root / 'usr'}", f"--lc-messages-dir={share}"),
         *(f"--character-sets-dir={share / 'charsets'}", f"--plugin-dir={root / 'usr/lib/mysql/plugin'}"),
     ]  # fmt: skip
