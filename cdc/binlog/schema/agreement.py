@@ -24,7 +24,7 @@ _TYPES: Final = {
     "char": {_T.STRING}, "binary": {_T.STRING},
     "varchar": {_T.VARCHAR, _T.VAR_STRING, _T.MARIADB_VARCHAR_COMPRESSED},
     "varbinary": {_T.VARCHAR, _T.VAR_STRING, _T.MARIADB_VARCHAR_COMPRESSED},
-    "enum": {_T.ENUM}, "set": {_T.SET}, "json": {_T.JSON, _T.BLOB},
+    "enum": {_T.ENUM}, "set": {_T.SET}, "vector": {_T.VECTOR, _T.VARCHAR}, "json": {_T.JSON, _T.BLOB},
     **{prefix + kind: {_T.BLOB, _T.MARIADB_BLOB_COMPRESSED}
        for prefix in ("tiny", "", "medium", "long") for kind in ("text", "blob")},
 }  # fmt: skip
@@ -62,6 +62,8 @@ def _same_size(field: Field, column: Column) -> bool:
         return (field.first, field.second) == (first, int(match[2] or 0))
     if field.type in (_T.TIMESTAMP2, _T.DATETIME2, _T.TIME2):
         return field.first == first
+    if field.type is _T.VARCHAR and kind == "vector":  # MariaDB's: a number of four bytes per dimension
+        return field.first == first * 4
     if field.type is _T.VARCHAR and match:
         width = BYTES_PER_CHARACTER.get(column.charset or "binary")
         return width is None or field.first == first * width

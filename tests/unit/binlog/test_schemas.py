@@ -74,6 +74,8 @@ def test_names_and_signs_come_from_the_schema_when_the_log_has_none() -> None:
         ((_column("id", "int"),), "2 columns in the log, 1 in the schema"),
         ((_column("id", "bigint"), _column("note", "varchar(10)", "utf8mb4")), "id is LONG in the log and bigint"),
         ((_column("id", "int"), _column("note", "varchar(11)", "utf8mb4")), "note has another size"),
+        ((_column("id", "int"), _column("note", "vector(11)")), "note has another size"),
+        ((_column("id", "vector(4)"), _column("note", "vector(10)")), "id is LONG in the log and vector"),
     ],
 )
 def test_a_schema_that_does_not_fit_is_refused(columns: tuple[Column, ...], words: str) -> None:
