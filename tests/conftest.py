@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -48,10 +48,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that asks for ``server`` runs on one of each kind, or on those that its module names as ``SERVERS``."""
-    is_chosen = any("server" in mark.args[:1] for mark in metafunc.definition.iter_markers("parametrize"))
+    is_chosen = any("server" in _names(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize"))
     if "server" in metafunc.fixturenames and not is_chosen:
         names = getattr(metafunc.module, "SERVERS", ("mariadb", "mysql"))
         metafunc.parametrize("server", names, indirect=True, scope="session")
+
+
+def _names(named: str | Sequence[str]) -> list[str]:
+    """The arguments that a mark gives, which may be one text with commas."""
+    return [name.strip() for name in named.split(",")] if isinstance(named, str) else list(named)
 
 
 @pytest.fixture(autouse=True)

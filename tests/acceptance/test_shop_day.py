@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from itertools import islice
 
 import pytest
 
@@ -51,6 +53,28 @@ def test_a_day_while_the_daemon_runs(rig: Rig) -> None:
         assert daemon.stop() == 0
     assert rig.sandbox.violations() == {}
     assert [line for line in daemon.lines() if line["level"] in ("error", "critical")] == []
+
+
+@pytest.mark.parametrize("server", ["mariadb_11"], indirect=True)
+def test_a_day_with_history_and_kills_on_mariadb_11(rig: Rig) -> None:
+    """A shop that lived before is imported from MariaDB 11.8 while its day goes on and the daemon is killed."""
+    rng = random.Random(13)
+    play(rig.shop, seed=4)
+    operations = random_ops(rig.shop, random.Random(5))
+    traffic = Traffic(lambda: deque(islice(operations, 80), maxlen=0))
+    with rig.daemon() as daemon:
+        daemon.start()
+        traffic.start()
+        for _ in range(3):
+            time.sleep(rng.uniform(0.3, 1.2))  # a moment that has nothing to do with what the daemon does
+            daemon.kill()
+            daemon.start()
+        traffic.finish()
+        rig.wait_for_equality()
+
+        assert daemon.ask("/ready") == {"ready": True, "role": "alone", "reasons": []}
+        assert daemon.stop() == 0
+    assert rig.sandbox.violations() == {}
 
 
 def test_a_day_over_version_2_of_the_bridge(rig: Rig) -> None:

@@ -1,4 +1,4 @@
-"""Private database servers on free ports with data folders of their own: ``MariaDB`` and ``MySQL``.
+"""Private database servers on free ports with data folders of their own: ``MariaDB``, ``MariaDB11`` and ``MySQL``.
 
     with MariaDB({"binlog_row_metadata": "FULL"}) as server:
         name = server.create_database()
