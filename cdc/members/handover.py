@@ -126,6 +126,22 @@ def last_leader(store: Store) -> Leader | None:
     return Leader(*held) if held else None
 
 
+def receipts_are(store: Store, topic: str, identity: str) -> bool:
+    """Note which receipts topic this is: Kafka's own id, "" from a broker that gives none.
+
+    False if the topic is another than the one that this state knows: made anew, it is read from its beginning, and who
+    leads next tells again what this state knows of each object.
+    """
+    held = store.meta.topic_ids.get(topic, "")
+    if identity:
+        store.meta.topic_ids = {**store.meta.topic_ids, topic: identity}
+    if not held or not identity or held == identity:
+        return True
+    store.meta.receipts_offset, store.meta.last_leader = None, None
+    unpublished.note_all(store)
+    return False
+
+
 def led_generation(store: Store) -> int:
     """In which generation this state led last, 0 if it never did: a copy of it may have led since."""
     return store.meta.led_generation

@@ -22,18 +22,19 @@ from typing import Any, Final, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError, ProducerFenced, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError, ProducerFenced
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from cdc.engine.state_thread import StateThread
 from cdc.errors import SetupError, SourceDisconnectedError
 from cdc.kafka.connect import client_arguments
 from cdc.kafka.foreign import BadRecordError
+from cdc.kafka.topic_id import topic_ids
 from cdc.members import handover
 from cdc.members.object_states import pack_state, unpack_state
 from cdc.members.records import LEADER, Leader, leader_value, object_key, read_key, read_leader, receipts_topic
+from cdc.members.shared_topics import make_shared_topics
 from cdc.model import Position
 from cdc.protocols import Clock
 from cdc.settings.config import Settings
@@ -158,8 +159,9 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         await asyncio.sleep(RETRY_S)
 
     async def _open(self) -> None:
-        await self._make_topics()
+        await make_shared_topics(self._connect, self._lock.topic, self._receipts.topic, self._kafka.replication)
         self._member = await self._state.call(lambda store: store.meta.member_id())
+        await self._know_receipts()
         self.leader = await self._state.call(handover.last_leader)
         self._reader = AIOKafkaConsumer(
             **self._connect, group_id=None, auto_offset_reset="none", isolation_level="read_committed",
@@ -188,24 +190,12 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         self._group.subscribe([self._lock.topic], listener=self)
         await self._group.start()
 
-    async def _make_topics(self) -> None:
-        admin = AIOKafkaAdminClient(**self._connect)
-        await admin.start()
-        try:
-            compacted = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1"}
-            brokers = (await admin.describe_cluster())["brokers"]
-            replicas = min(self._kafka.replication, len(brokers))
-            wanted = [
-                NewTopic(self._lock.topic, 1, replicas),
-                NewTopic(self._receipts.topic, 1, replicas, topic_configs=compacted),
-            ]
-            answer = await admin.create_topics(wanted)
-            for _, code, *rest in answer.topic_errors:
-                error = for_code(code)
-                if code and error is not TopicAlreadyExistsError:
-                    raise error(*rest)
-        finally:
-            await admin.close()
+    async def _know_receipts(self) -> None:
+        """A topic made anew lacks what became of objects, and its offsets are not those that the state holds."""
+        topic, found = self._receipts.topic, await topic_ids([self._receipts.topic], self._connect)
+        identity = found.get(topic, "")
+        if not await self._state.call(lambda store: handover.receipts_are(store, topic, identity)):
+            log.warning("receipts_made_anew", topic=topic, action="who leads tells again what became of each object")
 
     # ---------------------------------------------------------------------------------------------------- following
 

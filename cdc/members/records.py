@@ -41,7 +41,9 @@ def read_leader(value: bytes) -> Leader:
     """Raises BadRecordError."""
     found = parse_json(value, "value")
     try:
-        return Leader(text_of(found["member"]), number_of(found["generation"]), text_of(found["mapping"]))
+        leader = Leader(text_of(found["member"]), number_of(found["generation"]), text_of(found["mapping"]))
+        number_of(leader.generation + 1)  # the next leader's
+        return leader
     except (KeyError, TypeError, ValueError) as error:
         raise BadRecordError("it names no leader") from error
 

@@ -33,6 +33,13 @@ def watch(store: Store, *, on: bool) -> None:
             )
 
 
+def note_all(store: Store) -> None:
+    """Note every object that HubSpot was ever told of: the topic that held what became of them is gone."""
+    for table in ("ledger", "dead_letter", "waiting_for_parent"):
+        is_told = " WHERE accepted_at > 0" if table == "ledger" else ""
+        store.db.execute(f"INSERT OR REPLACE INTO unpublished (kind, id) SELECT kind, id FROM {table}{is_told}")
+
+
 def oldest(store: Store, limit: int) -> list[tuple[int, ObjectRef]]:
     """The objects that changed first, each with the number of its change."""
     rows = store.db.execute("SELECT seq, kind, id FROM unpublished ORDER BY seq LIMIT ?", (limit,)).fetchall()

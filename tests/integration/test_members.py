@@ -201,6 +201,34 @@ def test_one_sends_and_the_other_knows(stage: Stage, expected: State) -> None:
     assert other.stop() == 0
 
 
+def test_a_receipts_topic_made_anew_is_filled_again(stage: Stage, expected: State) -> None:
+    """An operator removed it: the next leader tells again all that it knows; a member without a state sends nothing."""
+    first, second = stage.members
+    for member in (first, second):
+        member.start()
+    topics.fill(stage.broker, stage.messages)
+    stage.settle(expected)
+    for member in (first, second):
+        assert member.stop() == 0
+    topics.remove(stage.broker, [f"{stage.kafka['prefix']}.receipts.bridge"])
+    sent = stage.sandbox.accepted()
+    (stage.folder / "c").mkdir()
+    third = Member(stage.folder / "c", (first.folder / "magento-cdc.toml").read_text())
+    first.start()
+    leader_of([first])
+    with third:
+        for member in (second, third):
+            member.start()
+        stage.settle(expected)
+        topics.until_nothing_waits([third], 60.0)
+        stage.until(
+            lambda: [pair for pair in zip_longest(first.ledger(), third.ledger()) if pair[0] != pair[1]], "alike"
+        )
+
+        assert stage.sandbox.accepted() == sent
+        assert "receipts_made_anew" in (first.folder / "run.log").read_text()
+
+
 @both_sinks
 def test_kills_under_load(stage: Stage, expected: State) -> None:
     """Leader and follower are killed, frozen out and stopped while topics fill: each object ends right, in order."""

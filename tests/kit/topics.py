@@ -37,6 +37,18 @@ def make(broker: Broker, topics: Iterable[str], partitions: int = 1, settings: M
     asyncio.run(work())
 
 
+def remove(broker: Broker, topics: Sequence[str]) -> None:
+    """Remove topics, as an operator does."""
+
+    async def work() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+        await admin.start()
+        await admin.delete_topics(list(topics))
+        await admin.close()
+
+    asyncio.run(work())
+
+
 def fill(broker: Broker, messages: Iterable[Message | Headed], since_ms: int | None = None) -> None:
     """Write messages, each to the partition of its key. ``since_ms``: the time stamp of the first record, which the
     others follow a millisecond apart; None: that of the moment.
