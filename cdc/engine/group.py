@@ -167,7 +167,7 @@ class GroupApplier:
         self._parts.feeds.take(feed, self._parts.clock.now_ms())
         if feed.is_loaded and not self._parts.load.is_complete:
             self._parts.positions.advance(transaction.end)
-            self._ingest.topic_read(transaction.end)
+            self._ingest.topic_read(transaction.end, self._on_beat)
 
     def _collect(self, into: AffectedObjects) -> None:
         affected = self._parts.applier.take_affected()

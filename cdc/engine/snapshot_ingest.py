@@ -5,7 +5,7 @@ Runs in the state thread only, inside its store transactions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from cdc.engine.parts import Parts
 from cdc.engine.rendering import Rendering
@@ -88,15 +88,17 @@ class SnapshotIngest:
         self._load.completed(lsn)
         self._forget_deletions()
 
-    def topic_read(self, at: Position) -> None:
+    def topic_read(self, at: Position, on_beat: Callable[[], None]) -> None:
         """Everything there is was read from a topic up to ``at``, not from a server: render it.
 
-        What a topic that is read again did not bring is not there any more.
+        What a topic that is read again did not bring is not there any more. ``on_beat`` is called now and then
+        meanwhile: dropping millions of rows takes minutes, and the topic's reader brings nothing more that could be
+        taken in between.
         """
         parts = self._parts
         for table, required in parts.table_loads.required_positions.items():
             while not self._drop_unseen(table, required):
-                pass
+                on_beat()
         self._load.topic_read()
         parts.table_loads.set_done(spec.name for spec in parts.tables)
         self._load.references_read()

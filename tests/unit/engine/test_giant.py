@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cdc.engine import group as module
 from cdc.engine.engine import Engine
-from cdc.model import Transaction
+from cdc.model import Feed, StaleTable, Transaction
+from cdc.replica import resync
 from tests.kit.toy import contents, delete, insert, outbox_rows, position, toy_engine, transaction, update
 
 
@@ -60,3 +62,23 @@ def test_a_giant_transaction_gives_signs_of_life(tmp_path: Path) -> None:
         engine.apply_group([giant(module.BEAT_CHANGES)])
 
     assert len(beats) == 2
+
+
+def test_dropping_what_a_topic_no_longer_has_gives_signs_of_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A topic read again brings one of 40 orders: the others go in one turn, which takes long for millions of them."""
+    monkeypatch.setattr(resync, "DROP_AT_ONCE", 10)
+    engine = toy_engine(tmp_path)
+    orders = [insert("orders", number, None, "1.00") for number in range(40)]
+    with engine.store.transaction():
+        engine.apply_group([transaction(100, *orders)])
+        engine.stale_tables.read_topic_again([StaleTable("orders", "lost")], position(200), position(300))
+    beats = []
+    engine.on_beat = lambda: beats.append(1)
+    with engine.store.transaction():
+        engine.apply_group([transaction(250, orders[7])])
+        engine.apply_group([replace(transaction(300), feed=Feed(is_loaded=True))])
+
+    assert [row[0] for row in contents(engine)["orders"]] == [7]
+    assert len(beats) == 3
