@@ -47,10 +47,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for ``server`` runs on one of each kind, or on those that its module names as ``SERVERS``."""
+    """A test that asks for ``server`` runs on the servers that its module names as ``SERVERS``, if it names any."""
+    names = getattr(metafunc.module, "SERVERS", ())
     is_chosen = any("server" in _names(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize"))
-    if "server" in metafunc.fixturenames and not is_chosen:
-        names = getattr(metafunc.module, "SERVERS", ("mariadb", "mysql"))
+    if names and "server" in metafunc.fixturenames and not is_chosen:
         metafunc.parametrize("server", names, indirect=True, scope="session")
 
 
@@ -85,7 +85,7 @@ def mariadb_11() -> Iterator[Server]:
     yield from _running(MariaDB11())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", params=["mariadb", "mysql"])
 def server(request: pytest.FixtureRequest) -> Server:
     """Each kind of server in turn."""
     chosen: Server = request.getfixturevalue(request.param)
