@@ -46,12 +46,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(name)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that asks for ``server`` runs on the servers that its module names as ``SERVERS``, if it names any."""
     names = getattr(metafunc.module, "SERVERS", ())
     is_chosen = any("server" in _names(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize"))
     if names and "server" in metafunc.fixturenames and not is_chosen:
-        metafunc.parametrize("server", names, indirect=True, scope="session")
+        # as a mark, which goes before the fixture's own parameters
+        metafunc.definition.add_marker(pytest.mark.parametrize("server", names, indirect=True, scope="session"))
 
 
 def _names(named: str | Sequence[str]) -> list[str]:
