@@ -35,9 +35,10 @@ def watch(store: Store, *, on: bool) -> None:
 
 def note_all(store: Store) -> None:
     """Note every object that HubSpot was ever told of: the topic that held what became of them is gone."""
-    for table in ("ledger", "dead_letter", "waiting_for_parent"):
-        is_told = " WHERE accepted_at > 0" if table == "ledger" else ""
-        store.db.execute(f"INSERT OR REPLACE INTO unpublished (kind, id) SELECT kind, id FROM {table}{is_told}")
+    store.db.execute(
+        "INSERT OR REPLACE INTO unpublished (kind, id) SELECT kind, id FROM ledger WHERE accepted_at > 0"
+        " UNION SELECT kind, id FROM dead_letter UNION SELECT kind, id FROM waiting_for_parent"
+    )
 
 
 def oldest(store: Store, limit: int) -> list[tuple[int, ObjectRef]]:

@@ -67,6 +67,7 @@ FRAGMENTS: Final = frozenset({"UPDATE OF accepted_hash", "SELECT min(customer_id
 """Beginnings of texts that are parts of a statement; the whole statements are looked at."""
 
 SCANS: Final = {
+    ("cdc/members/unpublished.py", "INSERT OR REPLACE INTO unpublished"): "all is told again: the topic was made anew",
     ("cdc/members/unpublished.py", "SELECT seq, kind, id FROM unpublished ORDER BY seq LIMIT"): "the first by key",
     ("cdc/messages/dead_letters.py", "SELECT kind, id, action"): "`deadletter list` shows all, in the index's order",
     ("cdc/messages/dead_letters.py", "SELECT 1 FROM dead_letter WHERE reason"): "once, at the start",
