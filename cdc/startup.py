@@ -111,6 +111,7 @@ def _open_files(settings: Settings, start: Start | None, clock: Clock, output: O
                 f"the mapping asks for columns that state folder {settings.state.dir} does not hold",
                 hint='with source.kind = "files" there is no server to load from; remove the folder, read again',
             )
+        engine.rendering.review.max_share = settings.delivery.max_change_share
         engine.rendering.resume_mapping()
     return Components(
         engine=engine,
@@ -162,6 +163,7 @@ def _open_binlog(
                 engine.stale_tables.keep_schemas(source.know(engine.stale_tables.schemas_at(position)), position)
                 _follow_keys(engine, position)
                 engine.stale_tables.reopen()
+                engine.rendering.review.max_share = settings.delivery.max_change_share
                 engine.rendering.resume_mapping()
         except BaseException:
             engine.close()

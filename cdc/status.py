@@ -84,6 +84,8 @@ class DaemonView:
             reasons.append("state: not open")
         if not self._output.is_accepting:
             reasons.append(f"sink: {self._output.reason}")
+        if why := self._held.get("mapping", {}).get("reason"):
+            reasons.append(f"mapping: {why}")
         warnings = [f"shop: {what}, its last values stay" for what in self._held.get("missing", ())]
         if self.retention is not None and self.retention.warning:
             warnings.append(self.retention.warning)
@@ -179,6 +181,7 @@ class DaemonView:
             "oldest_render_s": round(render_queue.oldest_live_s(store), 1),
             "stale": {"tables": len(stale), "reasons": stale},
             "missing": table_schemas.missing(store),
+            "mapping": engine.rendering.review.status(),
             "outbox": _with_age(outbox.counts(store)),
             "disk": _disk(store),
             "dead_letters": dead_letters.count(store),

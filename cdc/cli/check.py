@@ -25,6 +25,7 @@ def check(context: typer.Context, config: Config = None, sets: Sets = None, as_j
         *_plain(settings),
         *_source(settings),
         _state(settings),
+        *_mapping(settings),
         *asyncio.run(_sink(settings)),
         *asyncio.run(_kafka(settings)),
     ]
@@ -89,6 +90,19 @@ def _state(settings: Settings) -> CheckResult:
     except CdcError as error:
         return CheckResult("state", False, error.message, error.hint)
     return CheckResult("state", True, f"{settings.state.dir} can be written")
+
+
+def _mapping(settings: Settings) -> Sequence[CheckResult]:
+    """Whether a changed mapping waits for an operator; nothing is said of a state that does not exist or is broken."""
+    from cdc.messages.mapping_review import COMMAND, Step, plan_text
+    from cdc.state.copies import STATE_FILE
+    from cdc.state.meta import read_only_meta
+
+    with read_only_meta(settings.state.dir / STATE_FILE) as meta:
+        review = meta.mapping_review if meta is not None else {}
+    if review.get("step") != Step.WAITING:
+        return []
+    return [CheckResult("mapping", False, plan_text(review), f"{COMMAND}, or put the old mapping back")]
 
 
 async def _kafka(settings: Settings) -> Sequence[CheckResult]:

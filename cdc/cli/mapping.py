@@ -113,6 +113,37 @@ def _fields(ref: ObjectRef, made: Rendered, namespace: str) -> dict[str, Any]:
     }
 
 
+@app.command("accept")
+def accept(
+    context: typer.Context,
+    config: Config = None,
+    sets: Sets = None,
+    as_json: AsJson = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what the mapping does, accept nothing.")] = False,
+) -> None:
+    """Let a changed mapping go on that would delete or change much of what HubSpot holds."""
+    settings = settings_of(context, config, sets)
+
+    from cdc.messages import mapping_review
+
+    with open_state(settings, exclusive=False) as engine, engine.store.transaction():
+        review = engine.store.meta.mapping_review
+        if not review:
+            say("no changed mapping waits; nothing to do")
+            return
+        plan = mapping_review.plan_rows(review)
+        if not dry_run:
+            mapping_review.accept(engine.store)
+    if as_json:
+        print_json(plan)
+    else:
+        effects = ("same", "changed", "deleted", "failed")
+        print_table(("object", *effects), [(kind, *(found[one] for one in effects)) for kind, found in plan.items()])
+    say(mapping_review.plan_text(review))
+    if not dry_run:
+        say("accepted; a running daemon goes on within a second, otherwise the next run does")
+
+
 @app.command("push")
 def push(
     context: typer.Context,

@@ -37,6 +37,9 @@ def run(
             help="Read to the end of the log on a copy of the state, print what would be sent, send nothing.",
         ),
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Take a changed mapping, however much of HubSpot it deletes or changes.")
+    ] = False,
     sink: Annotated[str | None, typer.Option(help="sink.kind", metavar="KIND")] = None,
 ) -> None:
     """Follow the log and keep HubSpot in step, until SIGTERM.
@@ -59,6 +62,7 @@ def _run(
     sink: str | None,
 ) -> None:
     overrides = [*(sets or []), *([f"sink.kind={sink}"] if sink else [])]
+    overrides += ["delivery.max_change_share=1"] if yes else []
     settings = settings_of(context, config, overrides)
     first = _parsed(start)
 

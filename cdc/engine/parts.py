@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cdc.engine.journal import Journal
 from cdc.engine.key_changes import KeyChanges
+from cdc.messages.mapping_review import MappingReview
 from cdc.messages.renderer import Renderer
 from cdc.model import ForeignKey
 from cdc.protocols import Clock, Mapper
@@ -63,6 +64,7 @@ class Parts:
         self.resync = Resync(self.rows, self.applier, mapper)
         self.feeds = Feeds(self.store)
         self.renderer = Renderer(self.store, self.rows, mapper, clock)
+        self.mapping_review = MappingReview(self.store, self.renderer)
         self.journal: Journal | None = None
         """Hears of every effective change (the relay)."""
         self.published_rows = self.store.meta.published_rows
@@ -72,6 +74,7 @@ class Parts:
         self.applier.reread()
         self.rows.forget_references()
         self.renderer.reread()
+        self.mapping_review.reread()
         self.positions.reread()
         self.feeds.reread()
         self.load.reread()

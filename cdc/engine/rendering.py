@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from cdc.engine.parts import Parts
 from cdc.messages import ledger, relinks, render_queue
+from cdc.messages.mapping_review import Step
 from cdc.messages.renderer import RenderRequest
 from cdc.model import ObjectRef, Urgency
 from cdc.replica.affected import AffectedObjects
@@ -29,6 +30,7 @@ class Rendering:
         self._parts = parts
         self._store = parts.store
         self._load = parts.load
+        self.review = parts.mapping_review
 
     # --------------------------------------------------------------------------------------------------- later
 
@@ -61,15 +63,46 @@ class Rendering:
             render_queue.add_invalidation(self._store, invalidation, urgency=Urgency.HISTORY, not_before=not_before)
 
     def resume_mapping(self) -> bool:
-        """Render everything afresh if mapping or renderers changed since the last run; True if they did."""
-        meta, version = self._store.meta, self.mapping_version
-        held = meta.mapping_version
+        """Render everything afresh if mapping or renderers changed since the last run; True if they did.
+
+        A changed mapping is reviewed first, if HubSpot holds something (``cdc/messages/mapping_review.py``).
+        """
+        held, version = self._store.meta.mapping_version, self.mapping_version
         if held == version:
+            self.review.end()
             return False
-        meta.mapping_version = version
-        if held:
-            self.render_all_again()
+        if held and self._is_reviewed(held, version):
+            self.review.begin(version)
+        else:
+            self._take_mapping()
         return bool(held)
+
+    def _is_reviewed(self, held: str, version: str) -> bool:
+        """A new program's renderers are no change of the settings. Where rows are only fetched by key, an object's
+        rows may be missing, so nothing could be counted.
+        """
+        is_by_settings = held.partition("-")[2] != version.partition("-")[2]
+        return is_by_settings and not self._load.fetches_only and self.review.has_to_ask
+
+    def _take_mapping(self) -> None:
+        """Render by the mapping that is set, from now on."""
+        meta = self._store.meta
+        is_first = not meta.mapping_version
+        meta.mapping_version = self.mapping_version
+        self.review.end()
+        if not is_first:
+            self.render_all_again()
+
+    def _work_review(self) -> bool:
+        """Count one slice, or look whether the mapping was accepted; False when only an operator can go on."""
+        if not self._load.is_complete:
+            return False  # columns that the mapping newly asks for are being read
+        if self.review.step is Step.COUNTING and not self.review.count():
+            return True
+        if not self.review.is_accepted():
+            return False
+        self._take_mapping()
+        return True
 
     @property
     def mapping_version(self) -> str:
@@ -86,7 +119,7 @@ class Rendering:
     def render_live(self, affected: AffectedObjects, read_at: Mapping[int, int]) -> None:
         """Render what a group of live changes affects. ``read_at``: commit time → when that was read, both in ms."""
         applied = self._parts.positions.current()
-        if not self._load.is_complete or applied < self._load.settled_lsn:
+        if not self._load.is_complete or applied < self._load.settled_lsn or self.review.is_open:
             self._defer_live(affected, self._load.settled_lsn if applied < self._load.settled_lsn else 0)
             return
         has_queued = render_queue.is_any(self._store)
@@ -115,6 +148,8 @@ class Rendering:
         applied = positions.current()
         if not self._load.are_references_loaded or applied < max(positions.high, self._load.settled_lsn):
             return False  # during a replay, and while the log is behind what was loaded, rows are of several moments
+        if self.review.is_open:
+            return self._work_review()
         ready = render_queue.ready(self._store, applied, SLICE_OBJECTS)
         for item in ready:
             render_queue.done(self._store, item.ref)

@@ -93,6 +93,7 @@ class ForeignTopics:
                 engine.stale_tables.cover(Position(ARRIVAL, LAST_OFFSET))
                 engine.feeds.forget_offsets()
         keep_ids(engine, source)
+        engine.rendering.review.max_share = self._settings.delivery.max_change_share
         engine.rendering.resume_mapping()
         kept, first = engine.feeds.offsets(), source.beginnings()
         resumed = {p: kept[name] for p in source.partitions if (name := f"{p.topic}/{p.partition}") in kept}

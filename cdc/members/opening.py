@@ -149,6 +149,7 @@ def _begin_relayed(engine: Engine, source: KafkaSource, clock: Clock, settings: 
                 engine.moves.rewind(beginning, is_new_log=True)
                 engine.stale_tables.cover(whole)
     keep_ids(engine, source)
+    engine.rendering.review.max_share = settings.delivery.max_change_share
     engine.rendering.resume_mapping()
     position = engine.positions.position
     assert position is not None

@@ -122,6 +122,16 @@ def sent_side(store: Store, ref: ObjectRef) -> SentSide:
     return SentSide(record_id, accepted_at, accepted_refs, tried_at, bool(stands), address)
 
 
+def standing_after(store: Store, after: ObjectRef | None, limit: int) -> list[ObjectRef]:
+    """The next objects that the receiver holds, in the ledger's order; ``after`` None: from the first one."""
+    place = pair(after) if after is not None else ("", 0)
+    rows = store.db.execute(
+        f"SELECT kind, id FROM ledger WHERE (kind, id) > (?, ?) AND {_STANDS} ORDER BY kind, id LIMIT ?",
+        (*place, limit),
+    )
+    return as_refs(rows)
+
+
 def size(store: Store) -> int:
     """How many objects were ever rendered; takes a second for millions."""
     count: int = store.db.execute("SELECT count(*) FROM ledger").fetchone()[0]

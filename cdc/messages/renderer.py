@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import traceback
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ from cdc.state.store import Store
 log = structlog.get_logger(__name__)
 
 _EMPTY = LedgerEntry()
+ODD_DATA = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What rows that make no sense raise in a mapper, besides RenderError."""
 DELETED = hashlib.blake2b(b"DELETE", digest_size=16).digest()
 """The hash of every DELETE."""
 
@@ -38,6 +41,15 @@ def _hash_of(properties: Mapping[str, str], refs: bytes, email_name: str, email:
     held = {name: value for name, value in properties.items() if value and not (email and name == email_name)}
     body = orjson.dumps(held, option=orjson.OPT_SORT_KEYS)
     return hashlib.blake2b(body + b"\0" + refs + (b"\0" + email if email else b""), digest_size=16).digest()
+
+
+class Effect(StrEnum):
+    """What rendering an object now would change in HubSpot. FAILED: it cannot be rendered, so HubSpot keeps it."""
+
+    SAME = "same"
+    CHANGED = "changed"
+    DELETED = "deleted"
+    FAILED = "failed"
 
 
 class RenderRequest(NamedTuple):
@@ -113,7 +125,7 @@ class Renderer:
         except RenderError as error:
             self._set_aside(ref, request, str(error))
             return []
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        except ODD_DATA as error:
             # one object's odd data must not stop the others; the error's text could hold row values, its line cannot
             where = traceback.extract_tb(error.__traceback__)[-1]
             self._set_aside(ref, request, f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}")
@@ -134,6 +146,23 @@ class Renderer:
             )
         self._exist(ref, made, held or _EMPTY, request)
         return [other for other in made.references if self.ledger.get(other) is None]
+
+    def effect(self, ref: ObjectRef) -> Effect:
+        """What rendering this object, which HubSpot holds, would change there. Nothing is written."""
+        if ref.object_type not in self.object_types:
+            return Effect.SAME
+        try:
+            made = self._mapper.render(ref, self._rows)
+        except (RenderError, *ODD_DATA):
+            return Effect.FAILED
+        if made is None:
+            return Effect.DELETED
+        held = self.ledger.get(ref) or _EMPTY
+        mark, is_other = self._email_mark(ref, made, held)
+        email = held.email if is_other and self.emails.leave_out else mark
+        refs = orjson.dumps([[other.kind.value, other.id] for other in made.references])
+        digest = _hash_of(made.properties, refs, self.emails.name, email)
+        return Effect.SAME if digest == held.accepted_hash else Effect.CHANGED
 
     def _exist(self, ref: ObjectRef, made: Rendered, held: LedgerEntry, request: RenderRequest) -> None:
         properties, ever = self._settled(made, held.properties)
@@ -185,11 +214,9 @@ class Renderer:
     ) -> bytes:
         """The mark of the customer's email that the sink has or gets; one that it would not change to is taken out."""
         rule = self.emails
-        value = made.properties.get(rule.name)
-        if ref.kind is not Kind.CUSTOMER or value is None:
+        if ref.kind is not Kind.CUSTOMER or made.properties.get(rule.name) is None:
             return b""
-        mark = mark_of(ref, value) if value else b""
-        is_other = held.email not in (b"", mark)
+        mark, is_other = self._email_mark(ref, made, held)
         new = mark if is_other else b""
         if new != held.email_new:
             contact_emails.note_new(self._store, ref, new)
@@ -202,6 +229,14 @@ class Renderer:
             return mark
         properties.pop(rule.name, None)
         return held.email
+
+    def _email_mark(self, ref: ObjectRef, made: Rendered, held: LedgerEntry) -> tuple[bytes, bool]:
+        """The mark of the customer's email as rendered, and whether the sink holds another one."""
+        value = made.properties.get(self.emails.name)
+        if ref.kind is not Kind.CUSTOMER or value is None:
+            return b"", False
+        mark = mark_of(ref, value) if value else b""
+        return mark, held.email not in (b"", mark)
 
     def _vanish(self, ref: ObjectRef, held: LedgerEntry | None, request: RenderRequest) -> None:
         if held is None or held.rendered_hash is None:

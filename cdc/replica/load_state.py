@@ -99,6 +99,11 @@ class LoadState:
         """Whether all tables are read that have to be read as a whole."""
         return self.phase in (Phase.FETCHING, Phase.COMPLETE)
 
+    @property
+    def fetches_only(self) -> bool:
+        """Whether other than reference tables are never read as a whole, so objects' rows may be missing."""
+        return self.phase in (Phase.FETCHING_REFERENCES, Phase.FETCHING)
+
     def covers(self, lsn: int) -> bool:
         """Whether a change at this LSN is rendered by the end of the load, and not by itself."""
         return lsn <= self.covered_lsn and not self.is_complete

@@ -279,6 +279,11 @@ class DeliverySettings(SettingsSection):
         60.0, ge=0, le=3600, description="DELETEs wait so long; what comes back meanwhile is only compared, seconds"
     )
     max_dead_letters_per_hour: Annotated[int, Field(ge=1)] = Field(1000, description="over this, sending stops")
+    max_change_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.2,
+        description="a changed [mapping] that would delete or change more than this part of what HubSpot holds waits"
+        " for `magento-cdc mapping accept`; 1: it never waits",
+    )
 
 
 class VerifySettings(SettingsSection):

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Final, Generic, TypedDict, TypeVar, overload
 from uuid import uuid4
 
@@ -80,6 +82,20 @@ def _published_rows(value: Any) -> Mapping[int, tuple[int, int]]:
     return {int(lsn): (int(rows), int(row)) for lsn, (rows, row) in value.items()}
 
 
+@contextmanager
+def read_only_meta(path: Path) -> Iterator[Meta | None]:
+    """The values of a state file, beside the run that writes it; None if there is no such file, or none to read."""
+    if not path.exists():
+        yield None
+        return
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        is_there = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
+        yield Meta(db) if is_there else None
+    finally:
+        db.close()
+
+
 class Meta:
     """All single values of one state file. Times are epoch milliseconds."""
 
@@ -130,6 +146,10 @@ class Meta:
     """Up to where the ledger was looked through for objects to be linked again: kind and id."""
     mapping_version = Value("")
     """The mapping that objects were last rendered with; "" before the first."""
+    mapping_review = Value[Mapping[str, Any]]({})
+    """The changed mapping that nothing is rendered with yet: see cdc/messages/mapping_review.py."""
+    mapping_accepted = Value("")
+    """The version of the changed mapping that an operator accepted."""
 
     restored_ms = Value(0)
     """When an older copy of the state was last put back: of changes committed before, all is sent, equal or not."""

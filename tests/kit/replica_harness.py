@@ -84,7 +84,8 @@ class ReplicaHarness:
                 self.engine.moves.begin(FIRST, Phase.COMPLETE)
         self._columns = {spec.name: spec.columns for spec in self.engine.tables}
         self._keys = {spec.name: spec.key for spec in self.engine.tables}
-        self._offset = 1000
+        held = self.engine.positions.position
+        self._offset = max(1000, held.offset if held is not None else 0)  # a state that is opened again goes on
         self.messages = 0
 
     def counts(self) -> Counter[str]:
