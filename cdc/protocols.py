@@ -106,6 +106,14 @@ class Mapper(Protocol):
         """The server rows the object is made of, as far as they can be named from the rows held now."""
         ...
 
+    def placed_ms(self, ref: ObjectRef, rows: RowReader) -> int | None:
+        """When the order that the object belongs to was placed, epoch milliseconds; None for what belongs to none."""
+        ...
+
+    def parts(self, ref: ObjectRef, rows: RowReader) -> tuple[ObjectRef, ...]:
+        """The objects that are parts of this one: an order's lines."""
+        ...
+
 
 # --------------------------------------------------------------------------------------------------------- sinks
 

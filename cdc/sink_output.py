@@ -75,6 +75,7 @@ class SinkOutput:
                 engine.moves.take_up()
             self._mark = MarkFile(engine.store)
             self._mark.write(engine.positions.high)
+        engine.renderer.withheld_before_ms = self._settings.history.withheld_before_ms
 
     def attach(self, running: Running) -> None:
         """Make delivery; where the log comes from topics, members share the sending."""

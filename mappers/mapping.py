@@ -19,7 +19,7 @@ from cdc.errors import RenderError
 from cdc.model import OBJECTS, BulkInvalidation, FetchByKey, ObjectRef, Rendered, Row, TableSpec, Value
 from cdc.protocols import RowReader
 from cdc.settings.mapping import MappingSettings
-from mappers import money, shop_tables
+from mappers import history, money, shop_tables
 from mappers.eav import EavEntity
 from mappers.objects.descriptor import Derive, Keep
 from mappers.objects.registry import DESCRIPTORS
@@ -127,6 +127,14 @@ class MagentoMapping:
         """
         own = DESCRIPTORS[ref.kind].fetches(ref.id, rows, self.plan)
         return (*own, *self.plan.extension_tables.fetches(ref, rows))
+
+    def placed_ms(self, ref: ObjectRef, rows: RowReader) -> int | None:
+        """See ``mappers/history.py``."""
+        return history.placed_ms(ref, rows)
+
+    def parts(self, ref: ObjectRef, rows: RowReader) -> tuple[ObjectRef, ...]:
+        """See ``mappers/history.py``."""
+        return history.parts(ref, rows)
 
 
 def plan_of(settings: MappingSettings, *, contacts_by_email: bool = False) -> Plan:

@@ -47,7 +47,7 @@ def run(
     Exit codes: 0 stopped or done, 1 failed, 2 wrong settings, grants, log format or tables, 3 position lost.
     """
     with told_in_log(sys.stderr if dry_run else sys.stdout):
-        _run(context, config, sets, start, resend=resend, until_end=until_end, dry_run=dry_run, sink=sink)
+        _run(context, config, sets, start, resend=resend, until_end=until_end, dry_run=dry_run, yes=yes, sink=sink)
 
 
 def _run(
@@ -59,6 +59,7 @@ def _run(
     resend: bool,
     until_end: bool,
     dry_run: bool,
+    yes: bool,
     sink: str | None,
 ) -> None:
     overrides = [*(sets or []), *([f"sink.kind={sink}"] if sink else [])]

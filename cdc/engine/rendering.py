@@ -178,7 +178,9 @@ class Rendering:
         while todo:
             current = todo.pop()
             is_asked = current == ref
-            request = RenderRequest(position, commit_ms, urgency, force and is_asked, lsn, read_ms, links and is_asked)
+            request = RenderRequest(
+                position, commit_ms, urgency, force and is_asked, lsn, read_ms, links and is_asked, not is_asked
+            )
             for other in self._parts.renderer.render(current, request):
                 if other in seen:
                     continue
@@ -186,4 +188,7 @@ class Rendering:
                 if self._load.is_complete:
                     todo.append(other)
                 else:
-                    render_queue.mark(self._store, other, commit_ms=commit_ms, urgency=urgency, fetch=True)
+                    is_released = urgency is Urgency.HISTORY or self._parts.renderer.is_withheld(other)
+                    render_queue.mark(
+                        self._store, other, commit_ms=commit_ms, urgency=urgency, fetch=True, force=is_released
+                    )

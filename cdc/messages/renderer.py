@@ -56,7 +56,8 @@ class RenderRequest(NamedTuple):
     """Why an object is rendered: where the log stands, when the change was committed and read, how urgent it is.
 
     ``lsn`` is the position's; ``read_ms`` 0: rendered for another reason than a change just read. ``force``: to be sent
-    though nothing changed; ``links``: to be linked though nothing changed.
+    though nothing changed; ``links``: to be linked though nothing changed. ``release``: an object that goes refers to
+    it, so it goes too if it was withheld.
     """
 
     position: str
@@ -66,6 +67,7 @@ class RenderRequest(NamedTuple):
     lsn: int = 0
     read_ms: int = 0
     links: bool = False
+    release: bool = False
 
 
 class Renderer:
@@ -91,6 +93,9 @@ class Renderer:
         self._restored_ms = store.meta.restored_ms
         self.delete_grace_ms = 0
         """How long a DELETE rests in the outbox; set before anything is rendered."""
+        self.withheld_before_ms: float | None = None
+        """Orders of the history placed before are withheld (``history.send``), epoch milliseconds; None: none are."""
+        self._has_withheld = store.meta.has_withheld
         self.rendered = 0
         self.enqueued = 0
         self.unchanged = 0
@@ -98,6 +103,7 @@ class Renderer:
     def reread(self) -> None:
         """A transaction was undone: forget what memory holds of it."""
         self.ledger.bits.reread()
+        self._has_withheld = self._store.meta.has_withheld
         self.minimum_changed_at = self._store.meta.minimum_changed_at
         self._restored_ms = self._store.meta.restored_ms
 
@@ -114,7 +120,9 @@ class Renderer:
         return 0 < request.commit_ms <= self._restored_ms
 
     def render(self, ref: ObjectRef, request: RenderRequest) -> list[ObjectRef]:
-        """Render one object. Returns referred objects that were never rendered (they have to be, too)."""
+        """Render one object. Returns the objects that have to be rendered too: those that it refers to and that were
+        never rendered, or are withheld while it goes; its parts if it was withheld.
+        """
         if ref.object_type not in self.object_types:
             return []
         if self._is_sent_before(request):
@@ -144,8 +152,13 @@ class Renderer:
                 reason=warning,
                 position=request.position,
             )
-        self._exist(ref, made, held or _EMPTY, request)
-        return [other for other in made.references if self.ledger.get(other) is None]
+        held = held or _EMPTY
+        if not self._exist(ref, made, held, request):
+            return []  # withheld: what it refers to needs not go for its sake
+        others = [other for other in made.references if self._is_missing(other)]
+        if self._has_withheld and not held.tried_at:
+            others += [part for part in self._mapper.parts(ref, self._rows) if self.is_withheld(part)]
+        return others
 
     def effect(self, ref: ObjectRef) -> Effect:
         """What rendering this object, which HubSpot holds, would change there. Nothing is written."""
@@ -164,27 +177,65 @@ class Renderer:
         digest = _hash_of(made.properties, refs, self.emails.name, email)
         return Effect.SAME if digest == held.accepted_hash else Effect.CHANGED
 
-    def _exist(self, ref: ObjectRef, made: Rendered, held: LedgerEntry, request: RenderRequest) -> None:
+    def _is_missing(self, ref: ObjectRef) -> bool:
+        held = self.ledger.get(ref)
+        return held is None or self._stands_back(ref, held)
+
+    def is_withheld(self, ref: ObjectRef) -> bool:
+        """Whether the object was rendered and withheld by ``history.send``."""
+        return self._stands_back(ref, self.ledger.get(ref) or _EMPTY)
+
+    def _stands_back(self, ref: ObjectRef, held: LedgerEntry) -> bool:
+        """Only what is withheld was rendered, was never on the wire, and neither waits nor was set aside."""
+        if not self._has_withheld or held.rendered_hash is None or held.rendered_delete:
+            return False
+        if held.tried_at or held.accepted_at or outbox.is_pending(self._store, ref):
+            return False
+        return dead_letters.show(self._store, ref) is None
+
+    def _is_to_withhold(self, ref: ObjectRef, held: LedgerEntry, request: RenderRequest) -> bool:
+        """History that was never sent and is older than ``history.send`` asks for, and that nothing sent refers to."""
+        before = self.withheld_before_ms
+        if before is None or request.urgency is not Urgency.HISTORY or request.force or request.release:
+            return False
+        if held.tried_at or held.accepted_at or outbox.is_pending(self._store, ref):
+            return False
+        placed = self._mapper.placed_ms(ref, self._rows)
+        return placed is None or placed < before
+
+    def _withhold(self, ref: ObjectRef, digest: bytes, held: LedgerEntry, ever: int, request: RenderRequest) -> None:
+        if not self._has_withheld:
+            self._has_withheld = self._store.meta.has_withheld = True
+        if digest != held.rendered_hash:
+            self.ledger.set_rendered(ref, digest, held.rendered_at, delete=False, properties=ever, lsn=request.lsn)
+
+    def _exist(self, ref: ObjectRef, made: Rendered, held: LedgerEntry, request: RenderRequest) -> bool:
+        """Put the message into the outbox if it says something new; False if the object is withheld."""
         properties, ever = self._settled(made, held.properties)
         email = self._email(ref, made, properties, held, request)
         body = orjson.dumps(properties, option=orjson.OPT_SORT_KEYS)
         refs = orjson.dumps([[other.kind.value, other.id] for other in made.references])
         digest = _hash_of(properties, refs, self.emails.name, email)
+        if self._is_to_withhold(ref, held, request):
+            self._withhold(ref, digest, held, ever, request)
+            return False
         links_only = request.links and not request.force and digest == held.accepted_hash == held.rendered_hash
         if digest == held.rendered_hash and not request.force and not links_only:
-            self.unchanged += 1
-            return
+            stands_back = self._stands_back(ref, held)
+            if not (stands_back and request.release):
+                self.unchanged += 1
+                return not stands_back
         is_accepted = digest == held.accepted_hash and held.tried_at == held.accepted_at
         if is_accepted and not request.force and not links_only:
             # what waits was never tried, and HubSpot holds just this: nothing needs to be sent any more
             self._take_back(ref)
             self.ledger.set_rendered(ref, digest, held.rendered_at, delete=False, properties=ever, lsn=request.lsn)
             self.unchanged += 1
-            return
+            return True
         if self.is_following and digest == held.accepted_hash:
             self._leave(ref)
             self.ledger.set_rendered(ref, digest, held.accepted_at, delete=False, properties=ever, lsn=request.lsn)
-            return
+            return True
         changed_at = self._changed_at(held, request)
         mark = email if properties.get(self.emails.name) else b""
         address = b""
@@ -196,6 +247,7 @@ class Renderer:
         )  # fmt: skip
         self.ledger.set_rendered(ref, digest, changed_at, delete=False, properties=ever, lsn=request.lsn)
         self._may_be_tried(ref, changed_at, mark)
+        return True
 
     def _settled(self, made: Rendered, ever: int) -> tuple[dict[str, str], int]:
         """Values as sent: an empty one goes along only if that property ever held something."""

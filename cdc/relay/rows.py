@@ -39,6 +39,14 @@ class RowsOnly:
         """Nothing."""
         return ()
 
+    def placed_ms(self, ref: ObjectRef, rows: RowReader) -> int | None:
+        """No object."""
+        return None
+
+    def parts(self, ref: ObjectRef, rows: RowReader) -> tuple[ObjectRef, ...]:
+        """No object."""
+        return ()
+
     def fetches(self, ref: ObjectRef, rows: RowReader) -> tuple[FetchByKey, ...]:
         """Nothing."""
         return ()

@@ -10,6 +10,7 @@ import json
 import sys
 import types
 from collections.abc import Iterator, Mapping
+from datetime import date
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -21,7 +22,15 @@ from cdc.settings.config import DEFAULT_FILE, ENV_PREFIX, Settings
 
 COLUMNS = ("name", "type", "default", "meaning")
 
-_PLAIN = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "path", SecretStr: "secret"}
+_PLAIN = {
+    date: "date",
+    str: "text",
+    int: "integer",
+    float: "number",
+    bool: "true or false",
+    Path: "path",
+    SecretStr: "secret",
+}
 _LIMITS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 
 

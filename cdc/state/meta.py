@@ -142,6 +142,8 @@ class Meta:
 
     minimum_changed_at = Value(0)
     """No ``changed_at`` from now on is lower."""
+    has_withheld = Value(False)
+    """Whether ``history.send`` ever withheld an object."""
     relink_cursor = Value[tuple[str, int | str] | None](None, lambda held: tuple(held) if held else None)
     """Up to where the ledger was looked through for objects to be linked again: kind and id."""
     mapping_version = Value("")

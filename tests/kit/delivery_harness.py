@@ -82,6 +82,14 @@ class ShopMapper:
     def everything(self) -> tuple[BulkInvalidation, ...]:
         return ()
 
+    def placed_ms(self, ref: ObjectRef, rows: RowReader) -> int | None:
+        """Nothing has a place in time."""
+        return None
+
+    def parts(self, ref: ObjectRef, rows: RowReader) -> tuple[ObjectRef, ...]:
+        """Nothing has parts."""
+        return ()
+
     def fetches(self, ref: ObjectRef, rows: RowReader) -> tuple[FetchByKey, ...]:
         return ()
 

@@ -95,6 +95,14 @@ class ToyMapper:
             BulkInvalidation(Kind.ITEM, "items", "id"),
         )
 
+    def placed_ms(self, ref: ObjectRef, rows: RowReader) -> int | None:
+        """Nothing has a place in time."""
+        return None
+
+    def parts(self, ref: ObjectRef, rows: RowReader) -> tuple[ObjectRef, ...]:
+        """Nothing has parts."""
+        return ()
+
     def fetches(self, ref: ObjectRef, rows: RowReader) -> tuple[FetchByKey, ...]:
         if ref.kind is Kind.CUSTOMER:
             return (FetchByKey("customers", "id", ref.id),)
