@@ -25,6 +25,7 @@ from cdc.components import Components
 from cdc.engine.row_check import compare_rows
 from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.errors import CdcError, SourceDisconnectedError
+from cdc.first_load import FirstLoadWatch
 from cdc.messages import render_queue
 from cdc.model import Position, Start
 from cdc.narration import Activity, tell_start
@@ -90,6 +91,7 @@ class Daemon:
         self._parts: Components | None = None
         self._state: StateThread | None = None
         self._loader: Loader | None = None
+        self._first_load: FirstLoadWatch | None = None
         self._output = output
         self._reader: threading.Thread | None = None
         self._view = DaemonView(self._queue, self.source, output)
@@ -160,6 +162,7 @@ class Daemon:
         self._state.start()
         if self._options.resend:
             await self._state.call(lambda _: parts.engine.rendering.resend_everything())
+        self._first_load = FirstLoadWatch(self._settings, self._state, is_relay=self._options.is_relay)
         self._start_loader(parts)
         self._view.attach(self._state)
         self._view.source_reasons = parts.reasons
@@ -175,6 +178,7 @@ class Daemon:
         side = [
             tasks.create_task(self._watched(output.run(), "delivery")),
             tasks.create_task(self._watched(self._refresh(), "refresh")),
+            tasks.create_task(self._first_load.plan(self._stopping)),
         ]
         stuck: list[str] = []
         if self._options.until_end:
@@ -184,6 +188,7 @@ class Daemon:
         await self._drain()
         for task in side:
             task.cancel()
+        self._first_load.close()
         await asyncio.gather(*side, return_exceptions=True)
         await output.close()
         return stuck
@@ -228,6 +233,10 @@ class Daemon:
                 return [refusal]
             if self._has_read_to(end) and (self._loader is None or self._loader.is_done):
                 waiting = await self._state.call(render_queue.counts)
+                is_asked = await self._state.call(lambda _: parts.engine.is_asked_for_more)
+                if is_asked:
+                    await asyncio.sleep(SETTLE_S)
+                    continue
                 if not waiting["objects"] and not waiting["bulk_invalidations"] and self._has_read_to(end):
                     result = await unless(self._stopping, self._output.until_empty())
                     return await self._state.call(self._output.causes) if result == "stuck" else []
@@ -248,6 +257,8 @@ class Daemon:
         """Keep what the web pages show up to date; stop the daemon never."""
         while True:
             await self._view.refresh(self._metrics)
+            if self._first_load is not None:
+                await self._first_load.look(self._view.status(), time.monotonic(), self._clock.now_ms())
             if self._parts is not None:
                 self._metrics.events(self._parts.counters())
                 self._activity.look(self._view.status(), time.monotonic())

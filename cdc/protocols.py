@@ -114,6 +114,10 @@ class Mapper(Protocol):
         """The objects that are parts of this one: an order's lines."""
         ...
 
+    def main_row(self, ref: ObjectRef, rows: RowReader) -> Row | None:
+        """The row that the object is, first of all; None for objects that no single row stands for."""
+        ...
+
 
 # --------------------------------------------------------------------------------------------------------- sinks
 

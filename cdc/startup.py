@@ -154,7 +154,7 @@ def _open_binlog(
             loader = row_loader(settings, engine.tables, identity)
             with engine.store.transaction():
                 try:
-                    position = _decide(settings, start, engine, source, loader, identity)
+                    position = _decide(settings, start, engine, source, loader, identity, clock)
                 except PositionLostError as lost:
                     if not _may_repair(settings, start, engine):
                         raise
@@ -277,6 +277,7 @@ def _decide(
     source: BinlogSource,
     loader: RowLoader,
     identity: ServerIdentity,
+    clock: Clock,
 ) -> Position:
     """Where to read from; begins a fresh state."""
     held = engine.positions.position
@@ -286,6 +287,7 @@ def _decide(
         if is_import:
             position = source.resolve(Start(StartKind.FILE_OFFSET, loader.safe_point()))
             engine.moves.begin(position, Phase.LOADING_REFERENCES, covered=loader.position())
+            engine.first_load.begin(clock.now_ms())
             loader.close()
         else:
             position = source.resolve(first)

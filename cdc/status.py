@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cdc.engine import import_job, load_progress
 from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.logs import dropped_lines
 from cdc.messages import dead_letters, ledger, outbox, render_queue
@@ -181,6 +182,8 @@ class DaemonView:
             "oldest_render_s": round(render_queue.oldest_live_s(store), 1),
             "stale": {"tables": len(stale), "reasons": stale},
             "missing": table_schemas.missing(store),
+            "import": import_job.status(store),
+            "first_load": load_progress.progress(engine),
             "mapping": engine.rendering.review.status(),
             "outbox": _with_age(outbox.counts(store)),
             "disk": _disk(store),

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from cdc.model import Kind, ObjectRef
+from collections.abc import Mapping
+from typing import Final
+
+from cdc.model import Kind, ObjectRef, Row
 from cdc.protocols import RowReader
 from mappers import times
+
+MAIN_TABLE: Final[Mapping[Kind, str]] = {
+    Kind.CUSTOMER: "customer_entity",
+    Kind.PRODUCT: "catalog_product_entity",
+    Kind.ORDER: "sales_order",
+    Kind.ITEM: "sales_order_item",
+}
+"""The table whose row an object is, first of all. A guest has none."""
+
+
+def main_row(ref: ObjectRef, rows: RowReader) -> Row | None:
+    """The row of the object's main table; None for a guest, and for an object whose row is gone."""
+    table = MAIN_TABLE.get(ref.kind)
+    return rows.get(table, ref.id) if table else None
 
 
 def placed_ms(ref: ObjectRef, rows: RowReader) -> int | None:

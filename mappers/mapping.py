@@ -136,6 +136,10 @@ class MagentoMapping:
         """See ``mappers/history.py``."""
         return history.parts(ref, rows)
 
+    def main_row(self, ref: ObjectRef, rows: RowReader) -> Row | None:
+        """See ``mappers/history.py``."""
+        return history.main_row(ref, rows)
+
 
 def plan_of(settings: MappingSettings, *, contacts_by_email: bool = False) -> Plan:
     """The settings worked out over the tables of all objects. ConfigError for settings that do not fit."""

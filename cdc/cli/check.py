@@ -26,6 +26,7 @@ def check(context: typer.Context, config: Config = None, sets: Sets = None, as_j
         *_source(settings),
         _state(settings),
         *_mapping(settings),
+        *_first_load(settings),
         *asyncio.run(_sink(settings)),
         *asyncio.run(_kafka(settings)),
     ]
@@ -103,6 +104,21 @@ def _mapping(settings: Settings) -> Sequence[CheckResult]:
     if review.get("step") != Step.WAITING:
         return []
     return [CheckResult("mapping", False, plan_text(review), f"{COMMAND}, or put the old mapping back")]
+
+
+def _first_load(settings: Settings) -> Sequence[CheckResult]:
+    """What a first load would take, where there is no state yet; the findings tell why it cannot be counted."""
+    from cdc.first_load import plan_of
+    from cdc.state.copies import STATE_FILE
+
+    is_import = settings.source.kind == "binlog" and settings.source.start == "import"
+    if not is_import or (settings.state.dir / STATE_FILE).exists():
+        return []
+    try:
+        plan = plan_of(settings)
+    except CdcError:
+        return []
+    return [CheckResult("first load", True, "; ".join(plan.lines()))]
 
 
 async def _kafka(settings: Settings) -> Sequence[CheckResult]:

@@ -42,10 +42,9 @@ def dry(settings: Settings) -> Iterator[tuple[Settings, PreviewSink]]:
         ours = settings.model_copy(
             update={
                 "state": settings.state.model_copy(update={"dir": copy}),
-                "delivery": settings.delivery.model_copy(update={"delete_grace_s": 0.0}),  # what goes is said at once
                 "web": settings.web.model_copy(update={"port": 0}),
-                # a dry run shows what a changed mapping does, so nobody is asked first
-                "delivery": settings.delivery.model_copy(update={"max_change_share": 1.0}),
+                # what goes is said at once, and a changed mapping is shown without asking first
+                "delivery": settings.delivery.model_copy(update={"delete_grace_s": 0.0, "max_change_share": 1.0}),
                 "source": settings.source.model_copy(update={"server_id": settings.source.server_id ^ OTHER_SERVER_ID}),
             }
         )

@@ -17,6 +17,7 @@ from cdc.cli import (
     deadletter,
     deletes,
     demo,
+    imports,
     mapping,
     position,
     relay,
@@ -72,6 +73,7 @@ app.add_typer(position.app, name="position")
 app.add_typer(deadletter.app, name="deadletter")
 app.add_typer(deletes.app, name="deletes")
 app.add_typer(mapping.app, name="mapping")
+app.add_typer(imports.app, name="import")
 
 
 def main() -> None:

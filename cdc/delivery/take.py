@@ -73,7 +73,10 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
     )
     taken = Taken()
     looked_for_referrers = False
+    is_paused = store.meta.is_import_paused
     for urgency in ask.urgencies:
+        if is_paused and urgency is Urgency.HISTORY:
+            continue
         found = selection.ready(store, ask.rank, now_ms, urgency, limits)
         taken.promoted |= found.promoted
         looked_for_referrers |= found.looked_for_referrers
@@ -95,7 +98,7 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
         context.in_flight_set.add(found.entries)
         taken.entries, taken.urgency = found.entries, urgency
         break
-    taken.has_history = outbox.has_unblocked(store, ask.rank, Urgency.HISTORY)
+    taken.has_history = not is_paused and outbox.has_unblocked(store, ask.rank, Urgency.HISTORY)
     if not taken.entries and taken.wait_s > 0:
         due_ms = outbox.next_due_ms(store, ask.rank)
         if due_ms is not None:

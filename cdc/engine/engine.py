@@ -15,7 +15,7 @@ from cdc.engine.parts import Parts
 from cdc.engine.rendering import Rendering
 from cdc.engine.snapshot_ingest import SnapshotIngest
 from cdc.engine.stale_tables import StaleTables
-from cdc.model import ForeignKey, Transaction
+from cdc.model import ForeignKey, StaleTable, Transaction
 from cdc.protocols import Clock, Mapper
 from cdc.replica import prepared
 
@@ -40,7 +40,7 @@ class Engine:
         has_server: bool = True,
         only_looks: bool = False,
     ) -> None:
-        self._parts = parts = Parts(
+        self.parts = self._parts = parts = Parts(
             folder,
             mapper,
             keys,
@@ -62,6 +62,7 @@ class Engine:
         self.applier = parts.applier
         self.feeds = parts.feeds
         self.renderer = parts.renderer
+        self.first_load = parts.first_load
         self.rendering = Rendering(parts)
         self.stale_tables = StaleTables(parts, self.rendering)
         self.moves = LogMoves(parts, self.stale_tables)
@@ -80,7 +81,24 @@ class Engine:
 
     def work(self) -> bool:
         """Render one slice of what waits, inside the caller's store transaction; False when nothing is ready."""
+        if self.store.meta.is_repair_asked:
+            self._repair()
         return self.rendering.work()
+
+    @property
+    def is_asked_for_more(self) -> bool:
+        """Whether an import that a command asked for is not through; a paused one is not waited for."""
+        meta = self.store.meta
+        return not meta.is_import_paused and (meta.is_repair_asked or bool(meta.import_job.get("is_open")))
+
+    def _repair(self) -> None:
+        """``import --repair``: read all tables again, and render what that changes."""
+        position = self.positions.position
+        if position is None or not self.load.is_complete:
+            return  # a load is under way, which reads everything anyway: after it, the request is taken up
+        self.store.meta.is_repair_asked = False
+        stale = [StaleTable(spec.name, "asked for by `magento-cdc import --repair`") for spec in self.tables]
+        self.stale_tables.read_again(stale, position)
 
     def reread(self) -> None:
         """A transaction was rolled back, or the state written by others: take from it what memory holds."""

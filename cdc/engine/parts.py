@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cdc.engine.journal import Journal
 from cdc.engine.key_changes import KeyChanges
+from cdc.messages.first_load import FirstLoad
 from cdc.messages.mapping_review import MappingReview
 from cdc.messages.renderer import Renderer
 from cdc.model import ForeignKey
@@ -64,6 +65,7 @@ class Parts:
         self.resync = Resync(self.rows, self.applier, mapper)
         self.feeds = Feeds(self.store)
         self.renderer = Renderer(self.store, self.rows, mapper, clock)
+        self.first_load = FirstLoad(self.store)
         self.mapping_review = MappingReview(self.store, self.renderer)
         self.journal: Journal | None = None
         """Hears of every effective change (the relay)."""
@@ -75,6 +77,7 @@ class Parts:
         self.rows.forget_references()
         self.renderer.reread()
         self.mapping_review.reread()
+        self.first_load.reread()
         self.positions.reread()
         self.feeds.reread()
         self.load.reread()

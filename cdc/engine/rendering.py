@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cdc.engine.import_job import ImportJob
 from cdc.engine.parts import Parts
 from cdc.messages import ledger, relinks, render_queue
 from cdc.messages.mapping_review import Step
@@ -31,6 +32,7 @@ class Rendering:
         self._store = parts.store
         self._load = parts.load
         self.review = parts.mapping_review
+        self._import_job = ImportJob(parts, self.render_history)
 
     # --------------------------------------------------------------------------------------------------- later
 
@@ -154,11 +156,17 @@ class Rendering:
         for item in ready:
             render_queue.done(self._store, item.ref)
             self._render(item.ref, item.urgency, item.commit_ms, force=item.force, links=item.links)
+        if ready:
+            self._parts.first_load.count(*self._parts.renderer.take_first())
         fetch = not self._load.is_complete
         if len(ready) < SLICE_OBJECTS and render_queue.work_invalidation(self._store, applied, SLICE_ROWS, fetch=fetch):
             return True
         # links lead nowhere until they are made again, but nothing else may wait behind that
-        return bool(ready) or relinks.work(self._store)
+        return bool(ready) or relinks.work(self._store) or self._import_job.work()
+
+    def render_history(self, ref: ObjectRef, force: bool) -> None:
+        """Render an object that an operator asked for: it goes although it was withheld. ``force``: equal or not."""
+        self._render(ref, Urgency.HISTORY, 0, force=force, release=True)
 
     def _render(
         self,
@@ -169,6 +177,7 @@ class Rendering:
         force: bool = False,
         links: bool = False,
         read_ms: int = 0,
+        release: bool = False,
     ) -> None:
         """Render an object, and those it refers to that were never rendered: a link must hold."""
         todo = [ref]
@@ -179,7 +188,14 @@ class Rendering:
             current = todo.pop()
             is_asked = current == ref
             request = RenderRequest(
-                position, commit_ms, urgency, force and is_asked, lsn, read_ms, links and is_asked, not is_asked
+                position,
+                commit_ms,
+                urgency,
+                force and is_asked,
+                lsn,
+                read_ms,
+                links and is_asked,
+                release or not is_asked,
             )
             for other in self._parts.renderer.render(current, request):
                 if other in seen:

@@ -18,7 +18,8 @@ from typing import Any, Final
 import structlog
 
 from cdc.messages import ledger
-from cdc.messages.renderer import Effect, Renderer
+from cdc.messages.digests import Effect
+from cdc.messages.renderer import Renderer
 from cdc.model import OBJECT_TYPE, Kind, ObjectRef
 from cdc.state.store import Store
 

@@ -248,6 +248,27 @@ def _finish(store: Store, seq: int, kind: Kind) -> None:
         outbox.free_bulk(store, kind)
 
 
+class Members(NamedTuple):
+    """Objects that one slice of a bulk invalidation names; ``cursor``: where the next slice begins."""
+
+    refs: list[ObjectRef]
+    cursor: int | str
+    is_last: bool
+
+
+def members(store: Store, invalidation: BulkInvalidation, cursor: int | str, limit: int) -> Members:
+    """The objects that the next ``limit`` rows or ids name, without asking for anything; ``cursor`` -1: the first."""
+    spec = store.tables.get(invalidation.table)
+    if spec is None:  # the mapping has dropped the table since
+        return Members([], cursor, True)
+    slice_of = _by_ids if _is_by_ids(spec, invalidation) else _by_rows
+    found = slice_of(store, spec, invalidation, cursor, limit)
+    refs = [
+        ObjectRef(invalidation.kind, object_id) for _, object_id, counts in found if counts and object_id is not None
+    ]
+    return Members(refs, found[-1][0] if found else cursor, len(found) < limit)
+
+
 Found = list[tuple[int | str, int | str | None, bool]]
 """Where a slice has come to with this row, the object's id there, and whether it is one of those asked for."""
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import traceback
-from collections.abc import Mapping
-from enum import StrEnum
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ import structlog
 from cdc.errors import RenderError
 from cdc.messages import contact_emails, dead_letters, ledger, outbox, unconfirmed, waiting_for_parent
 from cdc.messages.contact_emails import EmailRule, mark_of
+from cdc.messages.digests import Effect, message_digest
 from cdc.messages.ledger import Ledger, LedgerEntry
 from cdc.model import Action, Kind, ObjectRef, ObjectType, Rendered, Urgency
 from cdc.protocols import Clock, Mapper, RowReader
@@ -31,25 +31,6 @@ ODD_DATA = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What rows that make no sense raise in a mapper, besides RenderError."""
 DELETED = hashlib.blake2b(b"DELETE", digest_size=16).digest()
 """The hash of every DELETE."""
-
-
-def _hash_of(properties: Mapping[str, str], refs: bytes, email_name: str, email: bytes) -> bytes:
-    """What the object is to be, as 16 bytes. Emptied properties are left out: which ones a message has to name hangs on
-    what was sent before, and that members of one account need not have seen alike. ``email``: mark of the address that
-    the sink has or gets, whether it is sent now or not, so that leaving one out is no change; b"" without one.
-    """
-    held = {name: value for name, value in properties.items() if value and not (email and name == email_name)}
-    body = orjson.dumps(held, option=orjson.OPT_SORT_KEYS)
-    return hashlib.blake2b(body + b"\0" + refs + (b"\0" + email if email else b""), digest_size=16).digest()
-
-
-class Effect(StrEnum):
-    """What rendering an object now would change in HubSpot. FAILED: it cannot be rendered, so HubSpot keeps it."""
-
-    SAME = "same"
-    CHANGED = "changed"
-    DELETED = "deleted"
-    FAILED = "failed"
 
 
 class RenderRequest(NamedTuple):
@@ -96,6 +77,9 @@ class Renderer:
         self.withheld_before_ms: float | None = None
         """Orders of the history placed before are withheld (``history.send``), epoch milliseconds; None: none are."""
         self._has_withheld = store.meta.has_withheld
+        self.first_rendered: Counter[ObjectType] = Counter()
+        self.first_withheld: Counter[ObjectType] = Counter()
+        """Objects rendered for the first time, and those of them that were withheld, since ``take_first``."""
         self.rendered = 0
         self.enqueued = 0
         self.unchanged = 0
@@ -174,7 +158,7 @@ class Renderer:
         mark, is_other = self._email_mark(ref, made, held)
         email = held.email if is_other and self.emails.leave_out else mark
         refs = orjson.dumps([[other.kind.value, other.id] for other in made.references])
-        digest = _hash_of(made.properties, refs, self.emails.name, email)
+        digest = message_digest(made.properties, refs, self.emails.name, email)
         return Effect.SAME if digest == held.accepted_hash else Effect.CHANGED
 
     def _is_missing(self, ref: ObjectRef) -> bool:
@@ -203,9 +187,17 @@ class Renderer:
         placed = self._mapper.placed_ms(ref, self._rows)
         return placed is None or placed < before
 
+    def take_first(self) -> tuple[Counter[ObjectType], Counter[ObjectType]]:
+        """Objects rendered for the first time since the last call, and those of them that were withheld."""
+        taken = self.first_rendered, self.first_withheld
+        self.first_rendered, self.first_withheld = Counter(), Counter()
+        return taken
+
     def _withhold(self, ref: ObjectRef, digest: bytes, held: LedgerEntry, ever: int, request: RenderRequest) -> None:
         if not self._has_withheld:
             self._has_withheld = self._store.meta.has_withheld = True
+        if held.rendered_hash is None:
+            self.first_withheld[ref.object_type] += 1
         if digest != held.rendered_hash:
             self.ledger.set_rendered(ref, digest, held.rendered_at, delete=False, properties=ever, lsn=request.lsn)
 
@@ -215,7 +207,9 @@ class Renderer:
         email = self._email(ref, made, properties, held, request)
         body = orjson.dumps(properties, option=orjson.OPT_SORT_KEYS)
         refs = orjson.dumps([[other.kind.value, other.id] for other in made.references])
-        digest = _hash_of(properties, refs, self.emails.name, email)
+        digest = message_digest(properties, refs, self.emails.name, email)
+        if held.rendered_hash is None:
+            self.first_rendered[ref.object_type] += 1
         if self._is_to_withhold(ref, held, request):
             self._withhold(ref, digest, held, ever, request)
             return False

@@ -47,6 +47,10 @@ class RowsOnly:
         """No object."""
         return ()
 
+    def main_row(self, ref: ObjectRef, rows: RowReader) -> Row | None:
+        """No row stands for an object."""
+        return None
+
     def fetches(self, ref: ObjectRef, rows: RowReader) -> tuple[FetchByKey, ...]:
         """Nothing."""
         return ()

@@ -7,11 +7,9 @@ value (secrets hidden). A leaf of the import graph.
 
 from __future__ import annotations
 
-import math
 import os
 import tomllib
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,6 +23,7 @@ from cdc.errors import ConfigError
 from cdc.model import ObjectType, parse_start
 from cdc.settings.crm import CrmSettings
 from cdc.settings.faults import fault_lines, nearest
+from cdc.settings.history import HistorySettings
 from cdc.settings.kafka import KafkaSettings
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.section import SettingsSection, read_secret, require_one_word
@@ -251,25 +250,6 @@ class LogSettings(SettingsSection):
     format: Literal["auto", "json", "console"] = Field(
         "auto", description="json: for machines; console: for eyes; auto: console on a terminal, else json"
     )
-
-
-class HistorySettings(SettingsSection):
-    """The first load."""
-
-    send: Literal["all", "none"] | date = Field(
-        "all",
-        description="what of the shop's history is sent. all; none; or a date: orders placed since (UTC), with the"
-        " customers and products they refer to. What is withheld goes when it changes, or when an order that goes"
-        " refers to it",
-    )
-    chunk_rows: Annotated[int, Field(ge=1, le=100_000)] = Field(2000, description="rows a chunk")
-
-    @property
-    def withheld_before_ms(self) -> float | None:
-        """Orders placed before this moment are withheld, epoch milliseconds; infinite: all; None: nothing is."""
-        if isinstance(self.send, date):
-            return datetime(self.send.year, self.send.month, self.send.day, tzinfo=UTC).timestamp() * 1000
-        return math.inf if self.send == "none" else None
 
 
 class ApplySettings(SettingsSection):

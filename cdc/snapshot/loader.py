@@ -113,6 +113,9 @@ class Loader(threading.Thread):
         if self._engine.load.is_complete:
             return False
         self._serve_fetches()  # first: a killed run may have left some, and then nobody wakes us
+        if self._call(lambda: self._engine.store.meta.is_import_paused):
+            self.table = ""
+            return False  # rows of changed objects are fetched all the same
         task = self._call(self._next)
         if task is not None:
             self._load(*task)

@@ -142,6 +142,14 @@ class Meta:
 
     minimum_changed_at = Value(0)
     """No ``changed_at`` from now on is lower."""
+    import_job = Value[Mapping[str, Any]]({})
+    """The import that was asked for, and how far it has come: see cdc/engine/import_job.py."""
+    is_import_paused = Value(False)
+    """Whether no table is read and no history is sent, as an operator asked."""
+    is_repair_asked = Value(False)
+    """Whether all tables are to be read again, as an operator asked."""
+    first_load = Value[Mapping[str, Any]]({})
+    """How far the first load has come: see cdc/messages/first_load.py."""
     has_withheld = Value(False)
     """Whether ``history.send`` ever withheld an object."""
     relink_cursor = Value[tuple[str, int | str] | None](None, lambda held: tuple(held) if held else None)

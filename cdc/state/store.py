@@ -38,6 +38,21 @@ def probe_folder(folder: Path) -> None:
         ) from None
 
 
+def is_in_use(folder: Path) -> bool:
+    """Whether another process holds the folder's lock: a daemon runs."""
+    try:
+        lock = os.open(folder / LOCK_FILE, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 class HeldColumns(NamedTuple):
     """A mapped table's columns as the state file holds them, and those of its primary key in order."""
 

@@ -54,6 +54,10 @@ Gauge = Literal[
     "rows_not_in_log",
     "load_rows",
     "load_done",
+    "import_rows_expected",
+    "import_rows_done",
+    "import_objects_left",
+    "import_phase",
     "stale_tables",
     "relay_waiting_bytes",
     "relay_waiting_pieces",
@@ -69,6 +73,8 @@ Histogram = Literal[
 ]
 
 ROLES: Final = ("leader", "follower", "none")
+
+IMPORT_PHASES: Final = ("load", "render", "send")
 
 STAGES: Final = ("read", "rendered", "sent", "accepted")
 """The stages of a live message, each timed from the stage before, the first from the source's commit (``Latency``)."""
@@ -151,6 +157,12 @@ GAUGES: Final[Mapping[Gauge, Meaning]] = {
     ),
     "load_rows": Meaning("Rows that loads of whole tables have read since the start."),
     "load_done": Meaning("1 when the replica is complete."),
+    "import_rows_expected": Meaning(
+        "First load: rows of the table that are to be read, as counted before.", ("table",)
+    ),
+    "import_rows_done": Meaning("First load: rows of the table that were read.", ("table",)),
+    "import_objects_left": Meaning("First load: objects that the sink has not accepted yet.", ("object_type",)),
+    "import_phase": Meaning("First load: 1 for the phase that it is in: load, render or send.", ("phase",)),
     "stale_tables": Meaning("Tables being read again, because rows may have changed without row events."),
     "relay_waiting_bytes": Meaning("Relay: applied and not yet in Kafka, in bytes of records."),
     "relay_waiting_pieces": Meaning("Relay: applied and not yet in Kafka, in pieces of source transactions."),

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 import prometheus_client as prometheus
 
@@ -187,6 +187,9 @@ class Metrics:
             self._set("source_connected", 1 if source.get("state") in ("connected", "finished") else 0)
             hours = _number(source, ("retention_left_h",))
             self._set("retention_left_seconds", math.inf if hours is None else hours * 3600)
+        first_load = status.get("first_load")
+        if isinstance(first_load, Mapping):
+            self._first_load(first_load)
         self._quota(status)
         self._drifts(status)
         self._position(str(status.get("position") or ""))
@@ -210,6 +213,17 @@ class Metrics:
             tree = tree.get(key) if isinstance(tree, Mapping) else None
         for drift in Drift if isinstance(tree, Mapping) and tree else ():
             self._set("drift_objects", _number(tree, (drift.value,)) or 0, drift.value)
+
+    def _first_load(self, progress: Mapping[str, Any]) -> None:
+        """Series of a first load appear with it, and end at nothing left."""
+        for phase in catalogue.IMPORT_PHASES:
+            self._set("import_phase", 1 if progress.get("phase") == phase else 0, phase)
+        for table, of_table in progress.get("tables", {}).items():
+            self._set("import_rows_expected", of_table["expected"], table)
+            self._set("import_rows_done", of_table["done"], table)
+        for object_type in ObjectType:
+            of_type = progress.get("objects", {}).get(object_type.value, {"expected": 0, "done": 0})
+            self._set("import_objects_left", of_type["expected"] - of_type["done"], object_type.value)
 
     def _position(self, text: str) -> None:
         """``binlog.000123:4567``; other positions (none yet) have no number."""

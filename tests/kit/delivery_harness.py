@@ -90,6 +90,10 @@ class ShopMapper:
         """Nothing has parts."""
         return ()
 
+    def main_row(self, ref: ObjectRef, rows: RowReader) -> Row | None:
+        """No row stands for an object."""
+        return None
+
     def fetches(self, ref: ObjectRef, rows: RowReader) -> tuple[FetchByKey, ...]:
         return ()
 

@@ -103,6 +103,10 @@ class ToyMapper:
         """Nothing has parts."""
         return ()
 
+    def main_row(self, ref: ObjectRef, rows: RowReader) -> Row | None:
+        """No row stands for an object."""
+        return None
+
     def fetches(self, ref: ObjectRef, rows: RowReader) -> tuple[FetchByKey, ...]:
         if ref.kind is Kind.CUSTOMER:
             return (FetchByKey("customers", "id", ref.id),)

@@ -13,7 +13,7 @@ from cdc.engine.engine import Engine
 from cdc.messages.trace import trail
 from cdc.model import Kind, ObjectRef, Op, Value
 from cdc.replica.load_state import Phase
-from cdc.settings.config import HistorySettings
+from cdc.settings.history import HistorySettings
 from cdc.settings.mapping import MappingSettings
 from mappers.mapping import MagentoMapping
 from tests.kit.replica_harness import FIRST, ReplicaHarness

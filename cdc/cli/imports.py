@@ -1,0 +1,258 @@
+"""``import``: the shop's history, for the first time or again, beside a running daemon or alone."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, say, settings_of
+from cdc.errors import ConfigError, first_of
+from cdc.model import OBJECT_TYPE, parse_external_id
+from cdc.settings.config import Settings
+
+if TYPE_CHECKING:
+    from cdc.engine.engine import Engine
+    from cdc.engine.import_job import Selection
+
+app = typer.Typer(help="Send the shop's history, or parts of it again, while live changes go on.")
+
+Objects = Annotated[str, typer.Option(help="Which types, parted by commas: contacts, products, deals.")]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        help="Orders placed since this day (UTC), with the customers and products they refer to.", metavar="DATE"
+    ),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(help="A condition on a mapped column of the main table, e.g. status=complete. May be repeated."),
+]
+Ids = Annotated[list[str] | None, typer.Option("--ids", help="These objects, e.g. order-42. May be repeated.")]
+
+
+@app.callback(invoke_without_command=True)
+def import_(
+    context: typer.Context,
+    config: Config = None,
+    sets: Sets = None,
+    as_json: AsJson = False,
+    objects: Objects = "contacts,products,deals",
+    since: Since = None,
+    where: Where = None,
+    ids: Ids = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Read all tables again, and send what differs, deletions included.")
+    ] = False,
+    resend: Annotated[bool, typer.Option("--resend", help="Send also what equals what HubSpot holds.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, do nothing.")] = False,
+) -> None:
+    """Render the chosen objects from the shop's rows and send what HubSpot does not hold.
+
+    A running daemon takes the request up within a second. Without one the import runs here, until all is sent.
+    """
+    if context.invoked_subcommand is not None:
+        context.obj = {**(context.find_root().obj or {}), **({"config": config} if config else {})}
+        return
+    settings = settings_of(context, config, sets)
+    selection = _selection(settings, objects, since, where, ids, resend=resend)
+    is_narrowed = since is not None or where or ids or resend
+    if repair and is_narrowed:
+        raise ConfigError(["--repair reads everything again; it goes with none of --since, --where, --ids, --resend"],
+                          source="command line")  # fmt: skip
+    if not _has_state(settings):
+        _first_load(settings, dry_run=dry_run, as_json=as_json)
+        return
+    if dry_run:
+        _say_selected(settings, selection, as_json)
+        return
+    _ask(settings, selection, repair=repair)
+    if _is_running(settings):
+        say("asked for; the running daemon begins within a second. `magento-cdc import status` tells how far it is")
+        return
+    _run(settings)
+
+
+def _selection(
+    settings: Settings, objects: str, since: str | None, where: list[str] | None, ids: list[str] | None, *, resend: bool
+) -> Selection:
+    from cdc.engine.import_job import Selection, parse_condition, types_of
+
+    try:
+        types = types_of([word.strip() for word in objects.split(",") if word.strip()])
+        since_ms = int(datetime.fromisoformat(since).replace(tzinfo=UTC).timestamp() * 1000) if since else None
+        conditions = tuple(parse_condition(text) for text in where or ())
+        names = tuple(
+            parse_external_id(text, settings.mapping.namespace).external_id(settings.mapping.namespace)
+            for text in ids or ()
+        )
+    except ValueError as error:
+        raise ConfigError([str(error)], source="command line") from None
+    _require_columns(settings, types, [one.column for one in conditions])
+    return Selection(types, since_ms, conditions, names, resend)
+
+
+def _require_columns(settings: Settings, types: tuple[str, ...], columns: list[str]) -> None:
+    """A column that no chosen type's main table has would choose nothing, without a word."""
+    from cdc.settings.faults import nearest
+    from mappers.history import MAIN_TABLE
+    from mappers.mapping import MagentoMapping
+
+    if not columns:
+        return
+    specs = {spec.name: spec for spec in MagentoMapping(settings.mapping).tables}
+    tables = {table for kind, table in MAIN_TABLE.items() if OBJECT_TYPE[kind].value in types}
+    known = {column for table in tables for column in specs[table].columns}
+    for column in columns:
+        if column not in known:
+            raise ConfigError([f"--where: {column} is no mapped column of {', '.join(sorted(tables))}"
+                               f"{nearest(column, known)}"], source="command line")  # fmt: skip
+
+
+def _has_state(settings: Settings) -> bool:
+    from cdc.state.copies import STATE_FILE
+
+    return (settings.state.dir / STATE_FILE).exists()
+
+
+def _is_running(settings: Settings) -> bool:
+    from cdc.state.store import is_in_use
+
+    return is_in_use(settings.state.dir)
+
+
+def _first_load(settings: Settings, *, dry_run: bool, as_json: bool) -> None:
+    """There is no state yet: the import is the first load."""
+    from cdc.first_load import plan_of
+
+    plan = plan_of(settings)
+    if as_json:
+        print_json(plan.as_dict())
+    else:
+        for line in plan.lines():
+            say(line)
+    if not dry_run:
+        _run(settings)
+
+
+def _say_selected(settings: Settings, selection: Selection, as_json: bool) -> None:
+    from cdc.messages.digests import Effect
+
+    counts: dict[str, dict[str, int]] = {}
+    with open_state(settings, exclusive=False) as engine:
+        for kind, effect in _effects(settings, engine, selection):
+            by_effect = counts.setdefault(kind, {"new": 0, **dict.fromkeys((one.value for one in Effect), 0)})
+            by_effect[effect] += 1
+    if as_json:
+        print_json(counts)
+        return
+    columns = ("new", "changed", "deleted", "same", "failed")
+    print_table(("object", *columns), [(kind, *(found[one] for one in columns)) for kind, found in counts.items()])
+    say(
+        "this was a dry run: nothing was asked for"
+        + ("; --resend sends what is the same, too" if selection.resend else "")
+    )
+
+
+def _effects(settings: Settings, engine: Engine, selection: Selection) -> list[tuple[str, str]]:
+    """(type, effect) of each chosen object; ``new`` for what HubSpot was never sent."""
+    from cdc.engine.import_job import refs_of
+    from cdc.messages import ledger
+    from cdc.messages.digests import Effect
+    from cdc.sink_output import email_rule
+    from sinks.registry import entry_of
+
+    traits = entry_of(settings).traits(settings)
+    engine.renderer.emails, engine.renderer.object_types = email_rule(traits), traits.object_types
+    found = []
+    for ref in refs_of(engine.parts, selection, settings.mapping.namespace):
+        effect = engine.renderer.effect(ref)
+        is_known = ledger.sent_side(engine.store, ref).stands
+        if is_known or effect is Effect.CHANGED:
+            found.append((ref.object_type.value, effect.value if is_known else "new"))
+    return found
+
+
+def _ask(settings: Settings, selection: Selection, *, repair: bool) -> None:
+    from cdc.engine import import_job
+
+    with open_state(settings, exclusive=False) as engine, engine.store.transaction():
+        if repair:
+            engine.store.meta.is_repair_asked = True
+        elif not import_job.ask(engine.store, selection, settings.mapping.namespace):
+            raise ConfigError(
+                ["another import is under way; `magento-cdc import status` tells how far, `import stop` ends it"],
+                source="command line",
+            )
+
+
+def _run(settings: Settings) -> None:
+    """No daemon runs: do it here."""
+    import uvloop
+
+    from cdc.daemon import RunOptions
+    from cdc.sink_output import run_daemon
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            code = runner.run(run_daemon(settings, RunOptions(until_end=True)))
+    except BaseExceptionGroup as group:
+        raise first_of(group) from None
+    raise typer.Exit(code)
+
+
+# --------------------------------------------------------------------------------------------- while it runs
+
+
+@app.command("pause")
+def pause(context: typer.Context, config: Config = None, sets: Sets = None) -> None:
+    """Read no table and send no history until `import resume`; live changes go on. Holds over restarts."""
+    _set_paused(context, config, sets, is_paused=True)
+    say("paused; live changes go on")
+
+
+@app.command("resume")
+def resume(context: typer.Context, config: Config = None, sets: Sets = None) -> None:
+    """Go on where `import pause` stopped it."""
+    _set_paused(context, config, sets, is_paused=False)
+    say("a running daemon goes on within a second")
+
+
+def _set_paused(context: typer.Context, config: Any, sets: Any, *, is_paused: bool) -> None:
+    from cdc.engine import import_job
+
+    with open_state(settings_of(context, config, sets), exclusive=False) as engine, engine.store.transaction():
+        import_job.pause(engine.store, is_paused=is_paused)
+
+
+@app.command("stop")
+def stop(context: typer.Context, config: Config = None, sets: Sets = None) -> None:
+    """Give up the import at the place it has come to. A first load or a repair can only be paused."""
+    from cdc.engine import import_job
+
+    with open_state(settings_of(context, config, sets), exclusive=False) as engine, engine.store.transaction():
+        is_stopped = import_job.stop(engine.store)
+    say("stopped; what was rendered is sent" if is_stopped else "no import is under way; nothing to do")
+
+
+@app.command("status")
+def status(context: typer.Context, config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
+    """How far the import is, and the first load."""
+    from cdc.engine import import_job, load_progress
+
+    with open_state(settings_of(context, config, sets), exclusive=False) as engine:
+        found = {**import_job.status(engine.store), "first_load": load_progress.progress(engine)}
+    if as_json:
+        print_json(found)
+        return
+    first_load: Any = found["first_load"]
+    rows = [("import", "under way" if found["is_open"] else "none"), ("paused", "yes" if found["is_paused"] else "no")]
+    rendered: Any = found["rendered"]
+    rows += [(f"rendered {kind}", f"{count:,}") for kind, count in rendered.items()]
+    if first_load["phase"]:
+        rows.append(("first load", first_load["phase"]))
+        rows += [(name, f"{one['done']:,} of {one['expected']:,}") for name, one in first_load["tables"].items()]
+        rows += [(name, f"{one['done']:,} of {one['expected']:,}") for name, one in first_load["objects"].items()]
+    print_table(("what", "value"), rows)

@@ -1,0 +1,66 @@
+"""A first load's progress with totals: phase, and done and expected per table and per object type.
+
+``load`` reads tables, ``render`` makes messages of their rows, ``send`` waits for the receiver. Expected numbers are
+those of the plan, and 0 until the plan is counted. Use inside a store transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from cdc.engine.engine import Engine
+from cdc.messages import outbox, render_queue
+
+
+class LoadPhase(StrEnum):
+    """See the module. NONE: no first load was seen, or it is through."""
+
+    NONE = ""
+    LOAD = "load"
+    RENDER = "render"
+    SEND = "send"
+
+
+def phase_of(engine: Engine) -> LoadPhase:
+    """Where the first load stands now."""
+    if not engine.first_load.is_open:
+        return LoadPhase.NONE
+    if not engine.load.is_complete:
+        return LoadPhase.LOAD
+    waiting = render_queue.counts(engine.store)
+    if waiting["bulk_invalidations"] or waiting["objects"]:
+        return LoadPhase.RENDER
+    return LoadPhase.SEND
+
+
+def progress(engine: Engine) -> dict[str, Any]:
+    """For /status, log lines and metrics.
+
+    ``tables`` and ``objects``: name → ``done`` and ``expected``. ``is_sent``: nothing of it waits any more.
+    """
+    phase, record = phase_of(engine), engine.first_load.record
+    plan: Mapping[str, Any] = record.get("plan") or {}
+    if phase is LoadPhase.NONE:
+        return {"phase": "", "tables": {}, "objects": {}, "is_sent": False}
+    expected = plan.get("tables", {})
+    tables = {
+        name: {"done": state.rows, "expected": max(expected.get(name, 0), state.rows)}
+        for name, state in engine.table_loads.states().items()
+        if state.rows or expected.get(name)
+    }
+    pending: Any = outbox.counts(engine.store)["pending"]
+    objects = {}
+    for kind in {**plan.get("messages", {}), **record["rendered"]}:
+        left = pending.get(kind, {}).get("history", 0)
+        made = record["rendered"].get(kind, 0) - record["withheld"].get(kind, 0)
+        objects[kind] = {
+            "rendered": record["rendered"].get(kind, 0),
+            "done": max(0, made - left),
+            # what is rendered counts more than what was expected
+            "expected": max(plan.get("messages", {}).get(kind, 0), made) if phase is not LoadPhase.SEND else made,
+        }
+    is_sent = phase is LoadPhase.SEND and not any(one["history"] for one in pending.values())
+    return {"phase": phase.value, "tables": tables, "objects": objects, "is_sent": is_sent,
+            "started_ms": record["started_ms"], "calls": record.get("calls", 0)}  # fmt: skip

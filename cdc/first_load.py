@@ -1,0 +1,202 @@
+"""The first load for people: its plan before it begins, and lines of progress while it runs.
+
+A line comes each ten seconds in the first minute and each minute later; a bar is drawn instead where the log is on a
+terminal. At its end ``first_load_sent`` says totals, rates, calls and how long it took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from cdc.engine.state_thread import StateThread
+from cdc.errors import CdcError
+from cdc.model import TableSpec
+from cdc.settings.config import Settings
+from cdc.snapshot.load_plan import LoadPlan, count_load, duration
+from cdc.source.extension_tables import with_primary_keys
+from cdc.source.server import connect, mapped_errors
+from cdc.stopping import in_thread
+from mappers.mapping import MagentoMapping
+from mappers.object_counts import statements
+from sinks.registry import entry_of
+
+log = structlog.get_logger(__name__)
+
+FIRST_LINES_S: Final = 10.0
+LATER_LINES_S: Final = 60.0
+UNTIL_LATER_S: Final = 60.0
+
+
+def plan_of(settings: Settings) -> LoadPlan:
+    """What a first load with these settings takes, counted on the server.
+
+    Raises SetupError, SourceDisconnectedError.
+    """
+    source, entry = settings.source, entry_of(settings)
+    traits = entry.traits(settings)
+    with mapped_errors(source):
+        connection = connect(source)
+        try:
+            mapping = with_primary_keys(connection, source, settings.mapping)
+        finally:
+            connection.close()
+    by_email = traits.contacts_by_email
+    tables: tuple[TableSpec, ...] = MagentoMapping(mapping, contacts_by_email=by_email).tables
+    before = settings.history.withheld_before_ms
+    every = statements(mapping, source.table_prefix, contacts_by_email=by_email, since_ms=None)
+    if before is None:
+        sent = every
+    elif math.isinf(before):
+        sent = None
+    else:
+        sent = statements(mapping, source.table_prefix, contacts_by_email=by_email, since_ms=before)
+    sink = settings.sink
+    return count_load(source, tables, every, sent, traits, sink.max_batch, sink.requests_per_10s)
+
+
+def totals(progress: Mapping[str, Any]) -> tuple[int, int]:
+    """(done, expected) of the phase: rows while tables are read, rendered objects, then messages accepted."""
+    if progress["phase"] == "load":
+        parts = progress["tables"].values()
+        return sum(one["done"] for one in parts), sum(one["expected"] for one in parts)
+    parts = progress["objects"].values()
+    key = "rendered" if progress["phase"] == "render" else "done"
+    return sum(one[key] for one in parts), sum(one["expected"] for one in parts)
+
+
+class ProgressReport:
+    """Says how far the first load is. ``look`` is called about once a second with what /status has of it.
+
+    ``is_bar``: draw a bar on standard error instead of log lines.
+    """
+
+    def __init__(self, *, is_bar: bool | None = None) -> None:
+        self._is_bar = sys.stderr.isatty() and sys.stdout.isatty() if is_bar is None else is_bar
+        self._began_s: float | None = None
+        self._said_s = -math.inf
+        self._phase = ""
+        self._phase_began: tuple[float, int] = (0.0, 0)
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def look(self, progress: Mapping[str, Any], now_s: float) -> None:
+        """Say something if it is time; nothing while no first load runs."""
+        phase = progress.get("phase", "")
+        if not phase:
+            self.close()
+            return
+        done, expected = totals(progress)
+        if self._began_s is None:
+            self._began_s = now_s
+        if phase != self._phase:
+            self._phase, self._phase_began, self._said_s = phase, (now_s, done), -math.inf
+        if self._is_bar:
+            self._draw(phase, done, expected)
+            return
+        every_s = FIRST_LINES_S if now_s - self._began_s < UNTIL_LATER_S else LATER_LINES_S
+        if now_s - self._said_s < every_s:
+            return
+        self._said_s = now_s
+        per_s, left = self._pace(done, expected, now_s)
+        log.info("first_load_progress", phase=phase, done=done, expected=expected, per_s=per_s, left=left)
+
+    def _pace(self, done: int, expected: int, now_s: float) -> tuple[float, str]:
+        """Rate since the phase began, and the time left at that rate; 0 and "" where nothing was done yet."""
+        began_s, before = self._phase_began
+        took_s = now_s - began_s
+        if took_s <= 0 or done <= before:
+            return 0.0, ""
+        rate = (done - before) / took_s
+        return round(rate, 1), duration(max(0, expected - done) / rate)
+
+    def _draw(self, phase: str, done: int, expected: int) -> None:
+        if self._bar is None:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(phase, total=expected or None)
+        assert self._task is not None
+        self._bar.update(self._task, description=f"first load: {phase}", completed=done, total=expected or None)
+
+    def close(self) -> None:
+        """Take the bar away. May be called twice."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = self._task = None
+
+
+def say_sent(progress: Mapping[str, Any], now_ms: int) -> None:
+    """The line at the end of a first load."""
+    seconds = max(0.001, (now_ms - progress["started_ms"]) / 1000)
+    rows = sum(one["done"] for one in progress["tables"].values())
+    messages = {kind: one["done"] for kind, one in progress["objects"].items()}
+    log.info(
+        "first_load_sent", rows=rows, objects=sum(one["rendered"] for one in progress["objects"].values()),
+        messages=messages, calls=progress["calls"], seconds=round(seconds, 1), rows_per_s=round(rows / seconds, 1),
+        messages_per_s=round(sum(messages.values()) / seconds, 1),
+    )  # fmt: skip
+
+
+class FirstLoadWatch:
+    """One run's view of its first load: counts the plan, reports progress, and ends it once all is sent.
+
+    Use in the event loop. Does nothing where no first load is under way.
+    """
+
+    def __init__(self, settings: Settings, state: StateThread, *, is_relay: bool) -> None:
+        self._settings = settings
+        self._state = state
+        self._is_relay = is_relay
+        self._report = ProgressReport()
+        self._calls = 0
+        self._noted_s = -math.inf
+
+    async def plan(self, stopping: asyncio.Event) -> None:
+        """Count on the server what is to come, and say it; a failure is said, and the load goes on without."""
+        first_load = self._state.engine.first_load
+        is_counted = self._is_relay or self._settings.source.kind != "binlog" or bool(first_load.record.get("plan"))
+        if not first_load.is_open or is_counted:
+            return
+        try:
+            found = await in_thread(stopping, lambda: plan_of(self._settings))
+        except CdcError as error:
+            log.warning("first_load_plan_failed", reason=error.message)
+            return
+        if found is None:
+            return  # told to stop
+        told = found.as_dict()
+        await self._state.call(lambda _: first_load.keep_plan(told))
+        log.info(
+            "first_load_plan", rows=told["rows"], objects=told["objects"], messages=told["messages"],
+            calls=told["calls"], hours=told["hours"], days_of_quota=told["days_of_quota"], state_mb=told["state_mb"],
+            estimated=told["estimated"],
+        )  # fmt: skip
+
+    async def look(self, status: Mapping[str, Any], now_s: float, now_ms: int) -> None:
+        """About once a second, with what /status says."""
+        progress = status.get("first_load") or {}
+        self._report.look(progress, now_s)
+        if not progress.get("phase"):
+            return
+        is_sent = bool(progress["is_sent"])
+        made = sum((status.get("delivery") or {}).get("requests", {}).values())
+        if is_sent or now_s - self._noted_s >= FIRST_LINES_S:
+            more, self._calls, self._noted_s = made - self._calls, made, now_s
+            progress = {**progress, "calls": progress["calls"] + more}
+            await self._state.call(lambda _: self._state.engine.first_load.add_calls(more))
+        if is_sent:
+            await self._state.call(lambda _: self._state.engine.first_load.finish(now_ms))
+            self._report.close()
+            say_sent(progress, now_ms)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._report.close()

@@ -1,0 +1,68 @@
+"""How far a first load has come beyond reading: what was rendered for the first time, and when it was through.
+
+Kept in the state file, so totals, rates and the time that it took hold over restarts. Use inside a store transaction.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from cdc.model import ObjectType
+from cdc.state.store import Store
+
+
+class FirstLoad:
+    """The record of one state's first load; ``reread`` after an undo."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.is_open = False
+        self.reread()
+
+    def reread(self) -> None:
+        """Take from the state whether a first load is under way."""
+        self.is_open = bool(self.record) and not self.record.get("done_ms")
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """``started_ms``, ``done_ms`` (epoch ms); ``rendered``, ``withheld`` by type; ``plan``; ``calls``."""
+        return self._store.meta.first_load
+
+    def begin(self, now_ms: int) -> None:
+        """A fresh state starts to load."""
+        self._keep({"started_ms": now_ms, "rendered": {}, "withheld": {}})
+
+    def keep_plan(self, plan: Mapping[str, Any]) -> None:
+        """What was counted on the server before."""
+        self._keep({**self.record, "plan": plan})
+
+    def count(self, rendered: Counter[ObjectType], withheld: Counter[ObjectType]) -> None:
+        """So many objects were rendered for the first time, and so many of them withheld."""
+        if not self.is_open or not rendered:
+            return
+        record = self.record
+        self._keep({
+            **record,
+            "rendered": _added(record["rendered"], rendered),
+            "withheld": _added(record["withheld"], withheld),
+        })  # fmt: skip
+
+    def add_calls(self, calls: int) -> None:
+        """So many more calls were made since the last time."""
+        self._keep({**self.record, "calls": self.record.get("calls", 0) + calls})
+
+    def finish(self, now_ms: int) -> None:
+        """All of it was sent."""
+        self._keep({**self.record, "done_ms": now_ms})
+
+    def _keep(self, record: Mapping[str, Any]) -> None:
+        self._store.meta.first_load = record
+        self.reread()
+
+
+def _added(held: Mapping[str, int], more: Counter[ObjectType]) -> dict[str, int]:
+    return {
+        kind.value: held.get(kind.value, 0) + more[kind] for kind in ObjectType if held.get(kind.value) or more[kind]
+    }

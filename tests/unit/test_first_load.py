@@ -1,0 +1,72 @@
+"""Progress of a first load is said at its times, with rates and what is left; a bar takes the place of lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from structlog.testing import capture_logs
+
+from cdc.first_load import ProgressReport, say_sent, totals
+
+
+def progress(phase: str, done: int, expected: int = 1000) -> dict[str, Any]:
+    """What /status has while 200 messages of 500 are through."""
+    return {
+        "phase": phase,
+        "tables": {"sales_order": {"done": done, "expected": expected}},
+        "objects": {"DEAL": {"rendered": done, "done": done, "expected": expected}},
+        "is_sent": False, "started_ms": 1_000, "calls": 7,
+    }  # fmt: skip
+
+
+def told(*looks: tuple[float, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lines of these looks: (monotonic seconds, progress)."""
+    report = ProgressReport(is_bar=False)
+    with capture_logs() as lines:
+        for now_s, seen in looks:
+            report.look(seen, now_s)
+    return [dict(line) for line in lines]
+
+
+def test_a_line_comes_each_ten_seconds_and_later_each_minute() -> None:
+    """A load of hours does not fill the log."""
+    seconds = [float(second) for second in range(600)]
+    lines = told(*((second, progress("load", int(second))) for second in seconds))
+    assert len(lines) == 6 + 9
+
+
+def test_a_line_says_rate_and_time_left() -> None:
+    """The rate is that of the phase."""
+    lines = told((0.0, progress("load", 0)), (10.0, progress("load", 200)))
+    assert lines[1]["per_s"] == 20.0
+    assert lines[1]["left"] == "40 s"
+
+
+def test_a_new_phase_is_said_at_once_with_a_rate_of_its_own() -> None:
+    """Rows a second say nothing of messages a second."""
+    lines = told((0.0, progress("load", 900)), (1.0, progress("send", 10)), (11.0, progress("send", 20)))
+    assert [line["phase"] for line in lines] == ["load", "send", "send"]
+    assert lines[2]["per_s"] == 1.0
+
+
+def test_nothing_is_said_where_no_first_load_runs() -> None:
+    """A daemon that has been through for years is quiet."""
+    assert told((0.0, {"phase": ""}), (100.0, {"phase": ""})) == []
+
+
+def test_each_phase_counts_its_own_things() -> None:
+    """Rows, then objects rendered, then messages accepted."""
+    seen = progress("load", 5)
+    seen["objects"] = {"DEAL": {"rendered": 30, "done": 20, "expected": 40}}
+    assert totals(seen) == (5, 1000)
+    assert totals({**seen, "phase": "render"}) == (30, 40)
+    assert totals({**seen, "phase": "send"}) == (20, 40)
+
+
+def test_the_end_says_totals_and_rates() -> None:
+    """Rows, messages and calls over all restarts, and how long it took."""
+    with capture_logs() as lines:
+        say_sent(progress("send", 1000), 11_000)
+    assert lines[0]["event"] == "first_load_sent"
+    assert (lines[0]["rows"], lines[0]["calls"], lines[0]["seconds"]) == (1000, 7, 10.0)
+    assert lines[0]["messages_per_s"] == 100.0
