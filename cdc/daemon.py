@@ -201,7 +201,7 @@ class Daemon:
             self._output.paced(parts.loader),
             self._state,
             parts.keys,
-            chunk_rows=self._settings.history.chunk_rows,
+            history=self._settings.history,
             on_failure=self.on_failure,
         )
         self._view.loader = self._loader

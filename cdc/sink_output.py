@@ -70,12 +70,12 @@ class SinkOutput:
         engine.renderer.emails = email_rule(traits)
         engine.renderer.object_types = traits.object_types
         engine.renderer.delete_grace_ms = int(self._settings.delivery.delete_grace_s * 1000)
+        engine.renderer.withheld_before_ms = self._settings.history.withheld_before_ms
         if not self._is_copy:
             with engine.store.transaction():
                 engine.moves.take_up()
             self._mark = MarkFile(engine.store)
             self._mark.write(engine.positions.high)
-        engine.renderer.withheld_before_ms = self._settings.history.withheld_before_ms
 
     def attach(self, running: Running) -> None:
         """Make delivery; where the log comes from topics, members share the sending."""

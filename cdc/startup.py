@@ -267,7 +267,13 @@ def _position_of_repair(
 
 def row_loader(settings: Settings, tables: Sequence[TableSpec], identity: ServerIdentity) -> RowLoader:
     """A reader of the server's rows for these tables."""
-    return RowLoader(settings.source, tables, identity, ServerSchemas(lambda: connect(settings.source)))
+    return RowLoader(
+        settings.source,
+        tables,
+        identity,
+        ServerSchemas(lambda: connect(settings.source)),
+        statement_timeout_s=settings.history.statement_timeout_s,
+    )
 
 
 def _decide(

@@ -141,7 +141,7 @@ def _say_selected(settings: Settings, selection: Selection, as_json: bool) -> No
     from cdc.messages.digests import Effect
 
     counts: dict[str, dict[str, int]] = {}
-    with open_state(settings, exclusive=False) as engine:
+    with open_state(settings, exclusive=False, only_looks=True) as engine:
         for kind, effect in _effects(settings, engine, selection):
             by_effect = counts.setdefault(kind, {"new": 0, **dict.fromkeys((one.value for one in Effect), 0)})
             by_effect[effect] += 1
@@ -242,7 +242,7 @@ def status(context: typer.Context, config: Config = None, sets: Sets = None, as_
     """How far the import is, and the first load."""
     from cdc.engine import import_job, load_progress
 
-    with open_state(settings_of(context, config, sets), exclusive=False) as engine:
+    with open_state(settings_of(context, config, sets), exclusive=False, only_looks=True) as engine:
         found = {**import_job.status(engine.store), "first_load": load_progress.progress(engine)}
     if as_json:
         print_json(found)

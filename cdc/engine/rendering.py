@@ -157,7 +157,7 @@ class Rendering:
             render_queue.done(self._store, item.ref)
             self._render(item.ref, item.urgency, item.commit_ms, force=item.force, links=item.links)
         if ready:
-            self._parts.first_load.count(*self._parts.renderer.take_first())
+            self._parts.first_load.count(*self._parts.renderer.first.take())
         fetch = not self._load.is_complete
         if len(ready) < SLICE_OBJECTS and render_queue.work_invalidation(self._store, applied, SLICE_ROWS, fetch=fetch):
             return True

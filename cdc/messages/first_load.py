@@ -13,6 +13,20 @@ from cdc.model import ObjectType
 from cdc.state.store import Store
 
 
+class FirstCounts:
+    """Objects rendered for the first time, and those of them that were withheld, by type, since ``take``."""
+
+    def __init__(self) -> None:
+        self.rendered: Counter[ObjectType] = Counter()
+        self.withheld: Counter[ObjectType] = Counter()
+
+    def take(self) -> tuple[Counter[ObjectType], Counter[ObjectType]]:
+        """Both counts, which begin anew."""
+        taken = self.rendered, self.withheld
+        self.rendered, self.withheld = Counter(), Counter()
+        return taken
+
+
 class FirstLoad:
     """The record of one state's first load; ``reread`` after an undo."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import traceback
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from cdc.errors import RenderError
 from cdc.messages import contact_emails, dead_letters, ledger, outbox, unconfirmed, waiting_for_parent
 from cdc.messages.contact_emails import EmailRule, mark_of
 from cdc.messages.digests import Effect, message_digest
+from cdc.messages.first_load import FirstCounts
 from cdc.messages.ledger import Ledger, LedgerEntry
 from cdc.model import Action, Kind, ObjectRef, ObjectType, Rendered, Urgency
 from cdc.protocols import Clock, Mapper, RowReader
@@ -77,9 +77,7 @@ class Renderer:
         self.withheld_before_ms: float | None = None
         """Orders of the history placed before are withheld (``history.send``), epoch milliseconds; None: none are."""
         self._has_withheld = store.meta.has_withheld
-        self.first_rendered: Counter[ObjectType] = Counter()
-        self.first_withheld: Counter[ObjectType] = Counter()
-        """Objects rendered for the first time, and those of them that were withheld, since ``take_first``."""
+        self.first = FirstCounts()
         self.rendered = 0
         self.enqueued = 0
         self.unchanged = 0
@@ -187,17 +185,11 @@ class Renderer:
         placed = self._mapper.placed_ms(ref, self._rows)
         return placed is None or placed < before
 
-    def take_first(self) -> tuple[Counter[ObjectType], Counter[ObjectType]]:
-        """Objects rendered for the first time since the last call, and those of them that were withheld."""
-        taken = self.first_rendered, self.first_withheld
-        self.first_rendered, self.first_withheld = Counter(), Counter()
-        return taken
-
     def _withhold(self, ref: ObjectRef, digest: bytes, held: LedgerEntry, ever: int, request: RenderRequest) -> None:
         if not self._has_withheld:
             self._has_withheld = self._store.meta.has_withheld = True
         if held.rendered_hash is None:
-            self.first_withheld[ref.object_type] += 1
+            self.first.withheld[ref.object_type] += 1
         if digest != held.rendered_hash:
             self.ledger.set_rendered(ref, digest, held.rendered_at, delete=False, properties=ever, lsn=request.lsn)
 
@@ -209,7 +201,7 @@ class Renderer:
         refs = orjson.dumps([[other.kind.value, other.id] for other in made.references])
         digest = message_digest(properties, refs, self.emails.name, email)
         if held.rendered_hash is None:
-            self.first_rendered[ref.object_type] += 1
+            self.first.rendered[ref.object_type] += 1
         if self._is_to_withhold(ref, held, request):
             self._withhold(ref, digest, held, ever, request)
             return False

@@ -20,7 +20,19 @@ class HistorySettings(SettingsSection):
         " customers and products they refer to. What is withheld goes when it changes, or when an order that goes"
         " refers to it",
     )
-    chunk_rows: Annotated[int, Field(ge=1, le=100_000)] = Field(2000, description="rows a chunk")
+    chunk_rows: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        2000, description="rows of a table's first chunk; later chunks follow chunk_s"
+    )
+    chunk_s: Annotated[float, Field(ge=0)] = Field(
+        0.5, description="time that reading a chunk is to take, seconds; 0: all chunks have chunk_rows"
+    )
+    statement_timeout_s: Annotated[float, Field(ge=0)] = Field(
+        60.0,
+        description="the server ends a SELECT of the load after this, and a smaller one follows, seconds; 0: never",
+    )
+    max_threads_running: Annotated[int, Field(ge=0)] = Field(
+        0, description="read no chunk while the server has more running threads than this (Threads_running); 0: any"
+    )
 
     @property
     def withheld_before_ms(self) -> float | None:

@@ -22,7 +22,9 @@ from cdc.model import Cells, DeleteRule, FetchByKey, ForeignKey, ObjectRef, Tabl
 from cdc.replica.table_loads import RequiredPosition, RequiredPositions, TableLoad
 from cdc.replica.unread import UnreadRow
 from cdc.retry_pause import jittered_s
-from cdc.snapshot.reader import Chunk, RowLoader
+from cdc.settings.history import HistorySettings
+from cdc.snapshot.pace import ChunkSizes
+from cdc.snapshot.reader import TIMED_OUT, Chunk, RowLoader
 from cdc.snapshot.required_position import Snapshot, contains
 
 log = structlog.get_logger(__name__)
@@ -53,7 +55,7 @@ class Loader(threading.Thread):
         state: StateThread,
         keys: Sequence[ForeignKey],
         *,
-        chunk_rows: int,
+        history: HistorySettings,
         on_failure: Callable[[BaseException], None],
     ) -> None:
         super().__init__(name="loader", daemon=True)
@@ -61,7 +63,8 @@ class Loader(threading.Thread):
         self._state = state
         self._engine: Engine = state.engine
         self._order = load_order(self._engine.tables, keys)
-        self._chunk_rows = chunk_rows
+        self._sizes = ChunkSizes(history.chunk_rows, history.chunk_s)
+        self._max_threads = history.max_threads_running
         self._on_failure = on_failure
         self._ending = threading.Event()
         self._work_wanted = threading.Event()
@@ -116,6 +119,8 @@ class Loader(threading.Thread):
         if self._call(lambda: self._engine.store.meta.is_import_paused):
             self.table = ""
             return False  # rows of changed objects are fetched all the same
+        if not self._engine.load.is_loaded and self._is_server_busy():
+            return False  # asked again within a second
         task = self._call(self._next)
         if task is not None:
             self._load(*task)
@@ -156,7 +161,7 @@ class Loader(threading.Thread):
         self.table = spec.name
         if held.cursor is None:
             self._reader.forget(spec.name)
-        chunk = self._read(lambda: self._reader.chunk(spec.name, held.cursor, self._chunk_rows), _snapshot, [required])
+        chunk = self._read(lambda: self._chunk(spec.name, held.cursor), _snapshot, [required])
         if chunk is None:
             return
         is_taken = self._call(
@@ -168,6 +173,28 @@ class Loader(threading.Thread):
         if time.monotonic() - self._said > PROGRESS_EVERY_S:
             self._said = time.monotonic()
             log.info("load_progress", table=spec.name, rows=self.rows)
+
+    def _chunk(self, table: str, cursor: str | None) -> Chunk:
+        """One chunk, of a size that follows the time that chunks of the table take."""
+        began_s = time.monotonic()
+        try:
+            chunk = self._reader.chunk(table, cursor, self._sizes.of(table))
+        except SourceDisconnectedError as error:
+            if error.errno in TIMED_OUT:
+                self._sizes.timed_out(table)
+            raise
+        self._sizes.took(table, len(chunk.rows), time.monotonic() - began_s)
+        return chunk
+
+    def _is_server_busy(self) -> bool:
+        """Whether the server has too much to do to be asked for a chunk."""
+        if not self._max_threads:
+            return False
+        running = self._reader.threads_running()
+        if running <= self._max_threads:
+            return False
+        log.info("load_waits", limit="load_waits", threads_running=running, most=self._max_threads)
+        return True
 
     def _read(
         self,

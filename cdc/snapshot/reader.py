@@ -41,6 +41,9 @@ _CHANGED = frozenset({1054, 1146, 1412})  # no such column, no such table, the s
 
 _LOCKED = frozenset({1205, 1213})  # the shop holds the row, or has won a deadlock
 
+TIMED_OUT = frozenset({1969, 3024})
+"""Error numbers of a SELECT that took longer than ``statement_timeout_s``."""
+
 _SESSION = (
     "SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = ''",
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
@@ -82,13 +85,21 @@ class RowLoader:
     """
 
     def __init__(
-        self, settings: SourceSettings, specs: Sequence[TableSpec], identity: ServerIdentity, schemas: ForgettingLookup
+        self,
+        settings: SourceSettings,
+        specs: Sequence[TableSpec],
+        identity: ServerIdentity,
+        schemas: ForgettingLookup,
+        *,
+        statement_timeout_s: float = 0.0,
     ) -> None:
+        """``statement_timeout_s``: the server ends a SELECT after this (``TIMED_OUT``); 0: never."""
         self._settings = settings
         self._specs = {spec.name: spec for spec in specs}
         self._identity = identity
         self._schemas = schemas
         self._plans: dict[str, _Plan | None] = {}
+        self._statement_timeout_s = statement_timeout_s
         self._connection: Connection | None = None
 
     def chunk(self, table: str, cursor: str | None, limit: int) -> Chunk:
@@ -145,6 +156,13 @@ class RowLoader:
         with self._mapped():
             return current_position(self._open())
 
+    def threads_running(self) -> int:
+        """How many threads the server is running, ours among them."""
+        with self._mapped(), self._open().cursor() as cursor:
+            cursor.execute("SHOW GLOBAL STATUS LIKE 'Threads_running'")
+            found = cursor.fetchone()
+            return int(found[1]) if found else 0
+
     def safe_point(self) -> Position:
         """A position that every SELECT from now on surely contains: where the stream of a first load has to start."""
         return self._read([])[0].safe
@@ -185,7 +203,7 @@ class RowLoader:
             self._identity = read_identity(connection)  # another server may stand behind the name by now
             connection.decoders = {}
             with connection.cursor() as cursor:
-                for statement in _SESSION:
+                for statement in (*_SESSION, *_time_limit(self._statement_timeout_s)):
                     cursor.execute(statement)
             self._connection = connection
         return self._connection
@@ -216,6 +234,17 @@ class RowLoader:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _time_limit(seconds: float) -> tuple[str, ...]:
+    """MariaDB passes over what is for MySQL 5.7 and newer, MySQL over what is for MariaDB."""
+    if not seconds:
+        return ()
+    in_ms = max(1, int(seconds * 1000))
+    return (
+        "SET SESSION sql_mode = ''"
+        f" /*M!100101 , max_statement_time = {seconds:.3f} */ /*!50708 , max_execution_time = {in_ms} */",
+    )
 
 
 def _plan_of(spec: TableSpec, full_name: str, held: Sequence[Column]) -> _Plan:

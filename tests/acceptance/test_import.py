@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["mariadb"], i
 
 def test_withheld_history_is_imported_beside_the_daemon_and_a_lost_row_repaired(rig: Rig) -> None:
     """Nothing of the history goes at first; an import brings all of it; a row that went without a log event too."""
-    rig.toml = rig.toml.replace("[history]\n", '[history]\nsend = "none"\n')
+    rig.toml = rig.toml.replace("[history]\n", '[history]\nsend = "none"\n') + "[delivery]\ndelete_grace_s = 0\n"
     play(rig.shop, seed=3)
     with rig.daemon() as daemon:
         daemon.start()
@@ -39,7 +39,9 @@ def test_withheld_history_is_imported_beside_the_daemon_and_a_lost_row_repaired(
         assert command("import", "resume", cwd=rig.folder).returncode == 0
         rig.wait_for_equality()
 
-        rig.server.run("SET sql_log_bin = 0; DELETE FROM sales_order ORDER BY entity_id LIMIT 1", database=rig.database)
+        rig.server.run(
+            "SET sql_log_bin = 0", "DELETE FROM sales_order ORDER BY entity_id LIMIT 1", database=rig.database
+        )
         assert difference(full_render(rig.settings()), rig.sandbox.state())
         assert command("import", "--repair", cwd=rig.folder).returncode == 0
         rig.wait_for_equality()

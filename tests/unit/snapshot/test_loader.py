@@ -15,6 +15,7 @@ from cdc.messages import render_queue
 from cdc.model import ABSENT, Cells, Change, FetchByKey, Image, Kind, ObjectRef, Op, Position, Value
 from cdc.replica.load_state import Phase
 from cdc.settings.config import ApplySettings
+from cdc.settings.history import HistorySettings
 from cdc.snapshot.loader import Loader
 from cdc.snapshot.reader import Chunk, RowLoader
 from cdc.snapshot.required_position import Snapshot
@@ -68,7 +69,9 @@ def test_a_pull_is_served_though_nobody_wakes_the_loader(tmp_path: Path, when: s
             ask_for_a_pull(engine)
     state = StateThread(engine, TransactionQueue(1 << 20), ApplySettings(), Listener())
     rows = Rows()
-    loader = Loader(cast(RowLoader, rows), state, KEYS, chunk_rows=10, on_failure=lambda error: None)
+    loader = Loader(
+        cast(RowLoader, rows), state, KEYS, history=HistorySettings(chunk_rows=10), on_failure=lambda error: None
+    )
     state.start()
     loader.start()
     if when == "while it waits":
@@ -90,7 +93,9 @@ def test_a_row_of_a_table_that_was_dropped_keeps_what_is_held(tmp_path: Path) ->
         engine.apply_group([transaction(100, insert("orders", 5, None, "1.00")), transaction(200, part)])
     assert engine.unread.any
     state = StateThread(engine, TransactionQueue(1 << 20), ApplySettings(), Listener())
-    loader = Loader(cast(RowLoader, Rows()), state, KEYS, chunk_rows=10, on_failure=lambda error: None)
+    loader = Loader(
+        cast(RowLoader, Rows()), state, KEYS, history=HistorySettings(chunk_rows=10), on_failure=lambda error: None
+    )
     state.start()
     loader.start()
     while engine.unread.any:
