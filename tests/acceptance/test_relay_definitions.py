@@ -51,7 +51,7 @@ def beside(relays: RelayRig, folder: Path) -> tuple[Daemon, Member]:
     for name in ("run", "member"):
         (folder / name).mkdir()
     lines = {"kind": "jsonl", "path": "out.jsonl"}
-    toml = relays.rig.toml.replace("[sink]\n", '[sink]\nkind = "jsonl"\npath = "out.jsonl"\n')
+    toml = relays.rig.toml.replace('kind = "bridge"\n', 'kind = "jsonl"\npath = "out.jsonl"\n')
     member = topics.settings_of(relays.broker, {"prefix": relays.prefix}, "http://127.0.0.1:1", sink=lines)
     return Daemon(folder / "run", toml.replace("990", "991")), Member(folder / "member", member)
 

@@ -24,7 +24,7 @@ def test_minimal_images_are_published_whole(mariadb: Server, kafka: Broker, tmp_
             relays.traffic(80, seed=5)
             found = relays.must_hold()
             (tmp_path / "run").mkdir()
-            lines = relays.rig.toml.replace("[sink]\n", '[sink]\nkind = "jsonl"\npath = "out.jsonl"\n')
+            lines = relays.rig.toml.replace('kind = "bridge"\n', 'kind = "jsonl"\npath = "out.jsonl"\n')
             with Daemon(tmp_path / "run", lines, "--until-end") as run:
                 assert run.start().wait() == 0
     finally:
