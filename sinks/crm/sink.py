@@ -169,7 +169,8 @@ def traits_of(settings: Settings) -> SinkTraits:
         },
         families={
             OBJECTS: CallFamily(per_10s, may_grow=is_open),
-            ASSOCIATIONS: CallFamily(per_10s, may_grow=is_open),
+            # the headers of these calls may tell the account's other limit, which is higher than that of associations
+            ASSOCIATIONS: CallFamily(per_10s),
             SEARCH: CallFamily(min(per_10s, SEARCHES_PER_10S)),
         },
         email_change=EmailChange.IN_PLACE,

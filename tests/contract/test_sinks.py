@@ -228,6 +228,19 @@ async def test_settings_lower_the_batch_size_but_never_raise_it() -> None:
         assert (small.traits.max_batch, big.traits.max_batch) == (50, limit)
 
 
+def test_limits_grow_only_where_nobody_set_them() -> None:
+    """Without ``sink.max_requests_per_10s`` the CRM's calls to objects may grow beyond 100; what is set is the most."""
+    token = {"kind": "crm", "access_token": "sandbox"}
+    free, capped = (
+        make_sink(Settings(sink=SinkSettings.model_validate({**token, **more}))).traits.families
+        for more in ({}, {"max_requests_per_10s": 150})
+    )
+    assert {name for name, family in free.items() if family.may_grow} == {"objects"}
+    assert free["objects"].per_10s == 100
+    assert not any(family.may_grow for family in capped.values())
+    assert capped["objects"].per_10s == 150
+
+
 async def test_an_object_is_known_once_it_was_taken(bench: Bench) -> None:
     """``is_known`` says yes when the receiver has the object; a sink that validates at once has nothing to ask."""
     if not isinstance(bench.sink, LaterVerdicts):
