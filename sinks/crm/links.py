@@ -121,23 +121,31 @@ async def associate(tools: Tools, kind: ObjectType, other: ObjectType, pairs: Se
     """Link pairs by HubSpot's default association, which is harmless to repeat. What no answer names is sent alone."""
     answer = PairAnswer(set(), {})
     for chunk in chunks(list(dict.fromkeys(pairs)), MAX_PAIRS):
-        made, faults = await _associate(tools, kind, other, chunk)
-        answer.made |= made
-        answer.faults |= faults
-        if len(chunk) == 1:
-            continue
-        for pair in chunk:
-            if pair not in answer.made:
-                # errors of association batches may name no pair: alone, the pair is what the error is about
-                made, faults = await _associate(tools, kind, other, [pair])
-                answer.made |= made
-                answer.faults |= faults
+        await _associate_all(tools, kind, other, chunk, answer)
     return answer
+
+
+async def _associate_all(
+    tools: Tools, kind: ObjectType, other: ObjectType, pairs: Sequence[Pair], answer: PairAnswer
+) -> None:
+    made, faults, is_refused = await _associate(tools, kind, other, pairs)
+    answer.made |= made
+    answer.faults |= faults
+    rest = [pair for pair in pairs if pair not in made]
+    if len(pairs) == 1 or not rest:
+        return
+    half = (len(rest) + 1) // 2
+    # errors of association batches may name no pair: alone, the pair is what the error is about; a call that is
+    # refused as a whole says nothing of most of its pairs, so it is halved
+    pieces = [rest[:half], rest[half:]] if is_refused else [[pair] for pair in rest]
+    for piece in pieces:
+        await _associate_all(tools, kind, other, piece, answer)
 
 
 async def _associate(
     tools: Tools, kind: ObjectType, other: ObjectType, pairs: Sequence[Pair]
-) -> tuple[set[Pair], dict[Pair, Fault]]:
+) -> tuple[set[Pair], dict[Pair, Fault], bool]:
+    """The pairs made, the fault of a pair that was sent alone, and whether the call was refused as a whole."""
     api = tools.batches.api
     what = f"{len(pairs)} link(s) of {kind.value} to {other.value}"
     path = api.paths.associations(kind, other, "batch/associate/default")
@@ -146,12 +154,12 @@ async def _associate(
     content = reply.content()
     content = content if isinstance(content, Mapping) else {}
     if not reply.is_ok:
-        return set(), {pairs[0]: read_fault(content, reply.status)} if len(pairs) == 1 else {}
+        return set(), {pairs[0]: read_fault(content, reply.status)} if len(pairs) == 1 else {}, True
     seen = set(_pairs_of(content))
     made = {pair for pair in pairs if pair in seen or pair[::-1] in seen}
     errors = errors_of(content)
     faults = {pairs[0]: read_fault(errors[0])} if len(pairs) == 1 and errors else {}
-    return made - faults.keys(), faults
+    return made - faults.keys(), faults, False
 
 
 def _pairs_of(content: Mapping[str, Any]) -> Iterator[Pair]:

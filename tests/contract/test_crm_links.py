@@ -107,3 +107,18 @@ async def test_a_line_whose_product_got_another_record_writes_that_alone(crm: Be
     await crm.accept(replace(linked, references=references, linked=(ref(order, DEAL),), only_links=True))
     held = crm.record(LINE_ITEM, "magento-item-1").properties
     assert (held["hs_product_id"], held["quantity"]) == (renewed.record_id, "9")
+
+
+async def test_a_refused_call_of_many_links_is_halved(crm: Bench) -> None:
+    """Whichever link is the bad one, the good ones cost a few calls more, not one call each."""
+    buyers = await crm.accept(*[contact(n) for n in range(2)])
+    first, second = (ref(buyer, CONTACT) for buyer in buyers)
+    sent = [deal(n, first) for n in range(40)]
+    receipts = await crm.accept(*sent)
+    crm.calls()
+    crm.add_fault(status=400, path="associate/default")
+    moved = [replace(again(one, got), references=(second,)) for one, got in zip(sent, receipts, strict=True)]
+    await crm.accept(*moved)
+    made = [path for path in crm.calls() if "associate/default" in path]
+    assert len(made) == 3
+    assert all(crm.linked(DEAL, got.record_id, CONTACT) == [second.record_id] for got in receipts)
