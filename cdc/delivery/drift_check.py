@@ -24,7 +24,7 @@ from cdc.delivery.sink_start import StateNotes
 from cdc.errors import SinkError
 from cdc.messages.verification import Expected
 from cdc.model import OBJECT_TYPE, Comparison, Drift, Kind, ObjectType, parse_external_id
-from cdc.protocols import Requests, SinkReader
+from cdc.protocols import SinkReader
 
 log = structlog.get_logger(__name__)
 
@@ -86,8 +86,7 @@ class DriftCheck:
         if not context.permits.gate.may_send or context.health.fault(context.clock.monotonic()) is not None:
             return False
         try:
-            with context.permits.requests(Traffic.HISTORY) as requests:
-                found = await self._round(requests)
+            found = await self._round()
         except SinkError as error:
             # whatever is wrong with the receiver, delivery meets it too and says so: a round just comes later
             log.info("drift_check_put_off", reason=type(error).__name__.removesuffix("Error"))
@@ -97,29 +96,31 @@ class DriftCheck:
         self._tell(found)
         return True
 
-    async def _round(self, requests: Requests) -> Round:
+    async def _round(self) -> Round:
         now_ms = self._context.clock.now_ms()
         text = await self._notes.get("cursors")
         cursors: dict[str, Any] = orjson.loads(text) if text else {}
         found: list[Comparison] = []
         for kind in Kind:
             if OBJECT_TYPE[kind] in self._context.sink.traits.object_types:
-                found += await self._of_kind(kind, cursors, requests)
+                found += await self._of_kind(kind, cursors)
         for object_type in ObjectType:
             if object_type in self._context.sink.traits.object_types:
-                found += await self._extras(object_type, cursors, requests, now_ms)
+                found += await self._extras(object_type, cursors, now_ms)
         await self._notes.put("cursors", orjson.dumps(cursors).decode())
         counts = Counter(one.drift for one in found)
         drifts = [one for one in found if one.drift is not Drift.EQUAL]
         return Round(now_ms, {drift: counts[drift] for drift in Drift}, drifts)
 
-    async def _of_kind(self, kind: Kind, cursors: dict[str, Any], requests: Requests) -> list[Comparison]:
+    async def _of_kind(self, kind: Kind, cursors: dict[str, Any]) -> list[Comparison]:
         found: list[Comparison] = []
         last = cursors.get(kind.value)
         for _ in range(SAMPLE // PAGE):
             after = last
             page = await self._context.state.call(lambda _: self._expected.page(kind, after, PAGE))  # noqa: B023  # called within this turn of the loop
-            compared = await self._sink.compare(page.messages, requests)
+            # asked for page by page: what is under way keeps an account that fails from being tried by others
+            with self._context.permits.requests(Traffic.HISTORY) as requests:
+                compared = await self._sink.compare(page.messages, requests)
             at_rest = await self._context.state.call(
                 lambda _: self._expected.still_at_rest(page.messages, compared)  # noqa: B023  # called within this turn
             )
@@ -130,13 +131,12 @@ class DriftCheck:
         cursors[kind.value] = last
         return found
 
-    async def _extras(
-        self, object_type: ObjectType, cursors: dict[str, Any], requests: Requests, since_ms: int
-    ) -> list[Comparison]:
+    async def _extras(self, object_type: ObjectType, cursors: dict[str, Any], since_ms: int) -> list[Comparison]:
         found: list[Comparison] = []
         after = str(cursors.get(object_type.value) or "")
         for _ in range(KEY_PAGES):
-            keys, after = await self._sink.keys(object_type, after, requests)
+            with self._context.permits.requests(Traffic.HISTORY) as requests:
+                keys, after = await self._sink.keys(object_type, after, requests)
             found += await self._context.state.call(lambda _: self._expected.extras(keys, since_ms))  # noqa: B023  # called within this turn of the loop
             if not after:
                 break
