@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -24,13 +24,14 @@ from cdc.clock import SystemClock
 from cdc.components import Components
 from cdc.engine.row_check import compare_rows
 from cdc.engine.state_thread import StateThread, TransactionQueue
-from cdc.errors import CdcError, SourceDisconnectedError
+from cdc.errors import CdcError, ConfigError, SourceDisconnectedError
 from cdc.first_load import FirstLoadWatch
 from cdc.messages import render_queue
 from cdc.model import Position, Start
 from cdc.narration import Activity, tell_start
 from cdc.output import Output, Running
 from cdc.settings.config import Settings
+from cdc.settings.reload import merge
 from cdc.snapshot.loader import Loader
 from cdc.source.retention import RetentionWatch
 from cdc.startup import open_parts
@@ -60,6 +61,8 @@ class RunOptions:
     resend: bool = False
     until_end: bool = False
     is_relay: bool = False
+    reload: Callable[[], Settings] | None = None
+    """Reads the settings again (SIGHUP); ConfigError."""
 
 
 @dataclass
@@ -97,6 +100,7 @@ class Daemon:
         self._view = DaemonView(self._queue, self.source, output)
         self._activity = Activity(time.monotonic())
         self._stopping_since_s = 0.0
+        self._reloading: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------------------------------------------ running
 
@@ -302,8 +306,31 @@ class Daemon:
     # ------------------------------------------------------------------------------------------------ stopping
 
     def _listen_to_signals(self) -> None:
+        self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._on_signal, number)
+
+    def _on_hangup(self) -> None:
+        """SIGHUP: read the settings and the keys again."""
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.create_task(self._reload(), name="reload")
+
+    async def _reload(self) -> None:
+        if self._options.reload is None:
+            return
+        try:
+            asked = await asyncio.to_thread(self._options.reload)
+        except ConfigError as error:
+            log.error("settings_refused", reason=str(error), action="the settings of before hold")
+            return
+        settings, changed, need_restart = merge(self._settings, asked)
+        self._settings = settings
+        if "log.level" in changed or "log.format" in changed:
+            logs.reconfigure(settings.log)
+        await self._output.reload(settings)
+        log.info("settings_reloaded", changed=[*changed])
+        if need_restart:
+            log.warning("settings_need_restart", settings=[*need_restart])
 
     def _on_signal(self, number: signal.Signals) -> None:
         """The first signal drains, the second ends the process at once."""

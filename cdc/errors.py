@@ -79,6 +79,10 @@ class SetupError(CdcError):
     exit_code = 2
 
 
+class LoginRefusedError(SetupError):
+    """The server refuses user or password. At the start a wrong setting; later a password that is being replaced."""
+
+
 class PositionLostError(CdcError):
     """The log no longer holds the position we need, or it is another server's log."""
 

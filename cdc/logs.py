@@ -15,16 +15,17 @@ import threading
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, NamedTuple, TextIO, cast
 from urllib.parse import quote
 
 import structlog
 from pydantic import BaseModel, SecretStr
 
 from cdc.log_writer import LogWriter, to_descriptor
+from cdc.settings import secret_files
 from cdc.settings.config import LogSettings, Settings
 
 HIDDEN = "***"
@@ -45,10 +46,14 @@ def configure(settings: LogSettings, stream: TextIO, secrets: Iterable[str] = ()
     ``secrets``: values that must never be shown (``secrets_of``). Lines for a file descriptor go through a bounded
     queue (cdc/log_writer.py): logging never waits for whoever reads the stream.
     """
+    global _held
+    _held = _Held(stream, tuple(secrets))
     renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
     if shows_console(settings, stream):
         renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty())
     level = getattr(logging, settings.level.upper())
+    redactor = Redactor(_held.secrets)
+    secret_files.on_new[:] = [redactor.add]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -56,7 +61,7 @@ def configure(settings: LogSettings, stream: TextIO, secrets: Iterable[str] = ()
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _Exceptions(is_verbose=level <= logging.DEBUG),
-            Redactor(secrets),
+            redactor,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -64,6 +69,21 @@ def configure(settings: LogSettings, stream: TextIO, secrets: Iterable[str] = ()
         cache_logger_on_first_use=False,  # loggers are made at import time, before the settings are known
     )
     _bridge_standard_logging(max(level, logging.WARNING))
+
+
+def reconfigure(settings: LogSettings) -> None:
+    """Another level or form, on the stream and with the secrets of before."""
+    assert _held is not None
+    configure(settings, _held.stream, _held.secrets)
+
+
+class _Held(NamedTuple):
+    stream: TextIO
+    secrets: tuple[str, ...]
+
+
+_held: _Held | None = None
+"""What the last ``configure`` was given."""
 
 
 def shows_console(settings: LogSettings, stream: TextIO) -> bool:
@@ -203,11 +223,19 @@ class Redactor:
     """Makes every value plain (text, number, list, mapping) and blanks secrets in it."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        known = {secret for secret in secrets if secret}
-        self._whole = known
+        self._whole: frozenset[str] = frozenset()
+        self._within: re.Pattern[str] | None = None
+        self._hide({secret for secret in secrets if secret})
+
+    def add(self, secret: str) -> None:
+        """Hide this one, too, from now on: its file was replaced. Called in any thread."""
+        self._hide({*self._whole, secret})
+
+    def _hide(self, known: Collection[str]) -> None:
         spelled = {form for secret in known for form in (secret, quote(secret, safe=""), repr(secret)[1:-1])}
         longest_first = sorted((form for form in spelled if len(form) >= WITHIN_FROM), key=len, reverse=True)
         self._within = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        self._whole = frozenset(known)
 
     def __call__(self, _logger: object, _method: str, line: EventDict) -> EventDict:
         return {str(key): self._field(str(key), value) for key, value in line.items()}

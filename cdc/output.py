@@ -14,6 +14,7 @@ from cdc.engine.engine import Engine
 from cdc.engine.state_thread import StateThread
 from cdc.model import ObjectType
 from cdc.protocols import Clock, Mapper
+from cdc.settings.config import Settings
 from cdc.snapshot.reader import RowLoader
 from cdc.state.store import Store
 from mappers.mapping import MagentoMapping
@@ -115,6 +116,10 @@ class Output(Opening, Protocol):
 
     def member(self) -> Mapping[str, object]:
         """For /status: this process among the members, ``role`` at least."""
+        ...
+
+    async def reload(self, settings: Settings) -> None:
+        """Other settings hold from now on (SIGHUP): those of ``CHANGEABLE`` (cdc/settings/reload.py) may differ."""
         ...
 
     async def close(self) -> None:

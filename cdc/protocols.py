@@ -241,6 +241,15 @@ class SinkStart(Protocol):
 
 
 @runtime_checkable
+class RenewsKeys(Protocol):
+    """For sinks whose keys can be replaced while they are used."""
+
+    def renew_keys(self) -> bool:
+        """Read the keys again; whether they are others than before."""
+        ...
+
+
+@runtime_checkable
 class LaterVerdicts(Protocol):
     """For sinks whose receiver accepts first and says later what was wrong with a message."""
 

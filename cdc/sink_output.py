@@ -24,7 +24,7 @@ from cdc.snapshot.reader import RowLoader
 from cdc.state.run_mark import MarkFile
 from cdc.state.store import Store
 from mappers.mapping import MagentoMapping
-from sinks.registry import make_sink
+from sinks.registry import entry_of, make_sink
 
 log = structlog.get_logger(__name__)
 
@@ -145,6 +145,11 @@ class SinkOutput:
         """One line per message that cannot be sent."""
         assert self._delivery is not None
         return self._delivery.causes(store)
+
+    async def reload(self, settings: Settings) -> None:
+        """Hand them on to delivery."""
+        if self._delivery is not None:
+            await self._delivery.reload(settings, entry_of(settings).traits(settings))
 
     async def close(self) -> None:
         """Leave the members, then the sink."""

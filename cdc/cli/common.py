@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,9 @@ import typer
 
 from cdc import logs
 from cdc.errors import CdcError, ConfigError
-from cdc.settings.config import LogSettings, Settings, load
+from cdc.settings import documentation
+from cdc.settings.config import DEFAULT_FILE, ENV_PREFIX, Loaded, LogSettings, Settings, load_with_origins
+from cdc.settings.layers import misspelt_variables
 
 if TYPE_CHECKING:
     from cdc.engine.engine import Engine
@@ -39,11 +42,26 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")
 
 def settings_of(context: typer.Context, config: Path | None, sets: Sequence[str] | None) -> Settings:
     """The settings for a verb; options may stand before or behind the verb. Raises ConfigError."""
+    return loaded_for(context, config, sets).settings
+
+
+def loaded_for(context: typer.Context, config: Path | None, sets: Sequence[str] | None) -> Loaded:
+    """As ``settings_of``, and where each setting was written. Says what looks like a setting and is not read."""
+    for variable, meant in misspelt_variables(os.environ, ENV_PREFIX, [name for name, _ in documentation.fields()]):
+        say(f"{variable} is not read" + (f"; did you mean {meant}?" if meant else f"; ours begin with {ENV_PREFIX}"))
+    loaded = load_again(context, config, sets)
+    settings = loaded.settings
+    logs.configure(settings.log, sys.stderr, logs.secrets_of(settings))  # stdout is for data; ``run`` sets its own
+    if loaded.file is None and not loaded.origins:
+        say(f"no {DEFAULT_FILE} in {Path.cwd()}, no --config and no variable {ENV_PREFIX}...: the defaults hold")
+    return loaded
+
+
+def load_again(context: typer.Context, config: Path | None, sets: Sequence[str] | None) -> Loaded:
+    """Read the settings, and nothing else; also for a reload. Raises ConfigError."""
     shared = context.find_root().obj or {}
     pairs = [*(shared.get("sets") or []), *(sets or [])]
-    settings = load(config or shared.get("config"), _flags(pairs))
-    logs.configure(settings.log, sys.stderr, logs.secrets_of(settings))  # stdout is for data; ``run`` sets its own
-    return settings
+    return load_with_origins(config or shared.get("config"), _flags(pairs))
 
 
 @contextmanager

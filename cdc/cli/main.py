@@ -14,6 +14,7 @@ import typer
 from cdc import logs
 from cdc.cli import (
     check,
+    config,
     deadletter,
     deletes,
     demo,
@@ -51,13 +52,13 @@ def _show_version(asked: bool) -> None:
 @app.callback()
 def _root(
     context: typer.Context,
-    config: Config = None,
+    file: Config = None,
     sets: Sets = None,
     show_version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    context.obj = {"config": config, "sets": sets}
+    context.obj = {"config": file, "sets": sets}
 
 
 app.command("run")(run.run)
@@ -69,6 +70,7 @@ app.command("verify")(verify.verify)
 app.command("settings")(settings.settings)
 app.command("sandbox")(sandbox.sandbox)
 app.command("demo")(demo.demo)
+app.add_typer(config.app, name="config")
 app.add_typer(position.app, name="position")
 app.add_typer(deadletter.app, name="deadletter")
 app.add_typer(deletes.app, name="deletes")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cdc.cli.common import Config, Sets, settings_of, told_in_log
+from cdc.cli.common import Config, Sets, load_again, settings_of, told_in_log
 from cdc.errors import first_of
 
 
@@ -41,7 +41,9 @@ def _relay(context: typer.Context, config: Path | None, sets: list[str] | None, 
     logs.configure(settings.log, sys.stdout, logs.secrets_of(settings))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            code = runner.run(run_relay(settings, until_end=until_end))
+            code = runner.run(
+                run_relay(settings, until_end=until_end, reload=lambda: load_again(context, config, sets).settings)
+            )
     except BaseExceptionGroup as group:  # a task group wraps what its tasks raise
         raise first_of(group) from None
     raise typer.Exit(code)

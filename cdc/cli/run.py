@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cdc.cli.common import Config, Sets, settings_of, told_in_log
+from cdc.cli.common import Config, Sets, load_again, settings_of, told_in_log
 from cdc.errors import ConfigError, first_of
 from cdc.model import Start, parse_start
 from cdc.protocols import Sink
@@ -77,7 +77,12 @@ def _run(
     is_data = dry_run or entry_of(settings).writes_stdout(settings)
     stream = sys.stderr if is_data else sys.stdout
     logs.configure(settings.log, stream, logs.secrets_of(settings))
-    options = RunOptions(start=first, resend=resend, until_end=until_end or dry_run)
+    options = RunOptions(
+        start=first,
+        resend=resend,
+        until_end=until_end or dry_run,
+        reload=lambda: load_again(context, config, overrides).settings,
+    )
     preview: Sink | None = None
     try:
         with ExitStack() as stack:

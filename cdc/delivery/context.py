@@ -71,9 +71,11 @@ class InFlight:
         return self._referred
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
-    """One delivery's shared parts. ``hub`` wakes the lanes, ``permits`` hands out calls, ``report`` counts."""
+    """One delivery's shared parts; ``settings`` alone may be replaced while it runs (SIGHUP).
+
+    ``hub`` wakes the lanes, ``permits`` hands out calls, ``report`` counts."""
 
     sink: Sink
     state: State

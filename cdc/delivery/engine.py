@@ -28,7 +28,7 @@ from cdc.messages import outbox, render_queue, unconfirmed, waiting
 from cdc.messages.dependencies import look_again
 from cdc.messages.verification import Expected
 from cdc.model import RANK
-from cdc.protocols import Clock, LaterVerdicts, Sink, SinkReader
+from cdc.protocols import Clock, LaterVerdicts, RenewsKeys, Sink, SinkReader, SinkTraits
 from cdc.settings.config import Settings
 from cdc.state.store import Store
 
@@ -169,6 +169,22 @@ class Delivery:
     def wake(self) -> None:
         """New outbox rows are on disk (or something else changed that lanes look at)."""
         self._context.hub.wake()
+
+    async def reload(self, settings: Settings, traits: SinkTraits) -> None:
+        """Other settings hold from now on, as far as they are looked up when they are used; keys are read again.
+
+        ``traits``: those of a sink with these settings.
+        """
+        context = self._context
+        context.settings = settings
+        context.circuit_breaker.settings = settings.delivery
+        context.permits.windows.reconfigure(
+            traits.families, settings.delivery.history_share, settings.sink.max_requests_per_10s
+        )
+        if isinstance(context.sink, RenewsKeys) and context.sink.renew_keys():
+            context.health.try_now(context.clock.monotonic())
+        await self._keep_house(waits=False)
+        self.wake()
 
     # ---------------------------------------------------------------------------------------------------- stop
 

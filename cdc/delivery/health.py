@@ -97,6 +97,11 @@ class Health:
         """Seconds that the sink still asked everybody to be silent for."""
         return max(0.0, self.quiet_s - now_s)
 
+    def try_now(self, now_s: float) -> None:
+        """There is another key: a refused one is no reason to wait."""
+        if self.state == "unauthorized":
+            self.next_s = now_s
+
     def succeeded(self, now_s: float) -> bool:
         """A request was taken. True if that ends a time in which none was."""
         self.successes += 1

@@ -50,6 +50,11 @@ class Windows:
         }
         self._no_quota = Window(None, history_share)
 
+    def reconfigure(self, families: Mapping[str, CallFamily], history_share: float, cap: int) -> None:
+        """Other settings hold from now on; calls that are in the windows stay there."""
+        for name, window in self._by_family.items():
+            window.reconfigure(min(cap, families[name].per_10s), history_share)
+
     def of(self, family: str) -> Window:
         """The family's window. KeyError for a family that the sink's traits do not name."""
         return self._by_family[family] if self._by_family else self._no_quota

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import structlog
@@ -118,6 +118,9 @@ class RelayOutput:
         """Publish until cancelled."""
         await self._publisher.run()
 
+    async def reload(self, settings: Settings) -> None:
+        """A relay looks up none of the settings that can change."""
+
     def wake(self) -> None:
         """Something was committed."""
         self._publisher.wake()
@@ -192,6 +195,10 @@ class Throttled:
         return getattr(self._loader, name)
 
 
-async def run_relay(settings: Settings, *, until_end: bool = False) -> int:
+async def run_relay(
+    settings: Settings, *, until_end: bool = False, reload: Callable[[], Settings] | None = None
+) -> int:
     """Run until SIGTERM or, with ``until_end``, until what is in the log now is published; the exit code."""
-    return await Daemon(settings, RunOptions(until_end=until_end, is_relay=True), RelayOutput(settings)).run()
+    return await Daemon(
+        settings, RunOptions(until_end=until_end, is_relay=True, reload=reload), RelayOutput(settings)
+    ).run()

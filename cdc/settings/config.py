@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
@@ -25,7 +25,9 @@ from cdc.settings.crm import CrmSettings
 from cdc.settings.faults import fault_lines, nearest
 from cdc.settings.history import HistorySettings
 from cdc.settings.kafka import KafkaSettings
+from cdc.settings.layers import laid_over
 from cdc.settings.mapping import MappingSettings
+from cdc.settings.origins import Origins, in_file, leaves
 from cdc.settings.section import SettingsSection, read_secret, require_one_word
 
 ENV_PREFIX = "MAGENTO_CDC__"
@@ -328,52 +330,60 @@ class Settings(BaseSettings):
         return (init_settings,)
 
 
+class Loaded(NamedTuple):
+    """Settings, and where each was written (``origin_of`` in origins.py). ``file``: the file read; None: none was."""
+
+    settings: Settings
+    origins: Origins
+    file: Path | None
+
+
 def load(file: Path | None, flags: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
     """Read the settings. ``flags``: section → key → value, as given on the command line.
 
     Without ``file`` the default one is read if it exists. Raises ConfigError with every fault.
     """
+    return load_with_origins(file, flags).settings
+
+
+def load_with_origins(file: Path | None, flags: Mapping[str, Mapping[str, Any]] | None = None) -> Loaded:
+    """As ``load``, and where each setting was written."""
     path = file or Path(DEFAULT_FILE)
-    name = str(path) if file or path.exists() else "settings"
-    tree: dict[str, Any] = _read_toml(path) if file or path.exists() else {}
+    is_there = bool(file) or path.exists()
+    name = str(path) if is_there else "settings"
+    text = _read(path) if is_there else ""
+    try:
+        tree: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"is not valid TOML: {error}"], source=name) from None
     environment = EnvSettingsSource(
         Settings, env_prefix=ENV_PREFIX, env_nested_delimiter="__", case_sensitive=False, env_parse_none_str="none"
     )
     try:
         overlay: dict[str, Any] = environment()
     except SettingsError as error:
-        raise ConfigError([f"environment: {error}"], source=name) from None
-    for layer in (overlay, flags or {}):
-        for section, values in layer.items():
-            if isinstance(values, Mapping) and isinstance(tree.get(section), dict):
-                tree[section] = _merge(tree[section], values)
-            else:
-                tree[section] = values
+        raise ConfigError([f"environment: {error}"], source="settings") from None
+    origins = in_file(text, tree, name)
+    origins |= {leaf: f"{ENV_PREFIX}{leaf.replace('.', '__').upper()}" for leaf in leaves(overlay) if leaf}
+    origins |= {leaf: f"--set {leaf}" for leaf in leaves(flags or {}) if leaf}
+    tree = laid_over(laid_over(tree, overlay), flags or {})
     faults = _unknown_environment()
     try:
         settings = Settings(**tree)
     except ValidationError as error:
-        faults.extend(fault_lines(error, Settings))
+        faults.extend(fault_lines(error, Settings, origins))
     if faults:
-        raise ConfigError(faults, source=name)
-    return settings
+        raise ConfigError(faults, source="settings")
+    return Loaded(settings, origins, path if is_there else None)
 
 
-def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        under = merged.get(key)
-        merged[key] = _merge(under, value) if isinstance(value, Mapping) and isinstance(under, dict) else value
-    return merged
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> str:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         hint = f"name a settings file with --config, or run in a folder that holds {DEFAULT_FILE}"
         raise ConfigError([f"cannot be read: {error.strerror}; {hint}"], source=str(path)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigError([f"is not valid TOML: {error}"], source=str(path)) from None
 
 

@@ -103,7 +103,7 @@ def _spelled(kind: Any) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    return _toml(field.get_default(call_default_factory=True, validated_data={}))
+    return as_toml(field.get_default(call_default_factory=True, validated_data={}))
 
 
 def _example(field: FieldInfo) -> str:
@@ -111,10 +111,11 @@ def _example(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True, validated_data={})
     if value is None:
         value = field.examples[0] if field.examples else "/path/to/file"
-    return _toml(value)
+    return as_toml(value)
 
 
-def _toml(value: object) -> str:
+def as_toml(value: object) -> str:
+    """The value as a settings file would spell it; none for nothing."""
     if isinstance(value, Enum):
         value = value.value
     if value is None:
@@ -122,9 +123,9 @@ def _toml(value: object) -> str:
     if isinstance(value, SecretStr):
         return '""'
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key} = {_toml(below)}" for key, below in value.items()) + "}"
+        return "{" + ", ".join(f"{key} = {as_toml(below)}" for key, below in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(below) for below in value) + "]"
+        return "[" + ", ".join(as_toml(below) for below in value) + "]"
     return json.dumps(value if isinstance(value, bool | int | float) else str(value), ensure_ascii=False)
 
 

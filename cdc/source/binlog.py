@@ -24,7 +24,7 @@ from cdc.binlog.events import HEADER, EventType
 from cdc.binlog.framing import packet_at
 from cdc.binlog.gtid import GtidSet
 from cdc.binlog.schema.history import SchemaHistory
-from cdc.errors import CdcError, SourceDisconnectedError
+from cdc.errors import CdcError, LoginRefusedError, SourceDisconnectedError
 from cdc.model import Position, Start, TableSchema, TableSpec, Transaction
 from cdc.retry_pause import jittered_s
 from cdc.settings.config import SourceSettings
@@ -184,6 +184,12 @@ class BinlogSource:
                     raise fault from error
                 failures = 1 if time.monotonic() - began > STEADY_S else failures + 1
                 self._wait_to_retry(fault, at, failures)
+            except LoginRefusedError as refused:
+                if self._settings.password_file is None:
+                    raise
+                failures += 1  # we were let in before: the password is being replaced, and its file follows
+                hint = "put the new password into source.password_file; it is read at each try"
+                self._wait_to_retry(SourceDisconnectedError(refused.message, hint=hint), at, failures)
             except CdcError:
                 if self._is_stopping():  # closing the socket under a statement looks like many things
                     return

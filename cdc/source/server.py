@@ -17,9 +17,10 @@ import pymysql
 from pymysql.connections import Connection as PyMySQLConnection
 from pymysql.cursors import Cursor
 
-from cdc.errors import CdcError, SetupError, SourceDisconnectedError
+from cdc.errors import CdcError, LoginRefusedError, SetupError, SourceDisconnectedError
 from cdc.model import Position
 from cdc.settings.config import SourceSettings, TlsMode
+from cdc.settings.secret_files import fresh
 from cdc.source.tls import CANNOT_LOAD, LOGIN_HANDLERS, tls_arguments
 
 Connection: TypeAlias = "PyMySQLConnection[Cursor]"  # generic in the stubs only
@@ -80,7 +81,7 @@ def connect(settings: SourceSettings, *, database: bool = True) -> Connection:
             host=settings.host,
             port=settings.port,
             user=settings.user,
-            password=settings.password.get_secret_value(),
+            password=fresh(settings.password, settings.password_file),  # whoever rotates it replaces the file
             database=settings.database if database else None,
             charset="utf8mb4",
             autocommit=True,
@@ -118,7 +119,7 @@ def mapped(error: BaseException, settings: SourceSettings) -> CdcError:
     address = f"{settings.host}:{settings.port}"
     user = f"{settings.user!r}"
     if number == _WRONG_PASSWORD:
-        return SetupError(
+        return LoginRefusedError(
             f"{address} refused user {user}: no such user, or the wrong password{_without_certificate(settings)}",
             hint="set source.user and source.password (or MAGENTO_CDC__SOURCE__PASSWORD)",
         )

@@ -33,7 +33,7 @@ from sinks.bridge.error_types import ADVICE, FAULTS
 from sinks.bridge.mapping import MAPPED, source_of
 from sinks.bridge.wire import FAMILY, Form, FormV1, FormV2, millis, read_error, records_of
 from sinks.hubspot.api import Api
-from sinks.hubspot.http_client import HttpClient
+from sinks.hubspot.http_client import HttpClient, keys_of
 from sinks.hubspot.numbers import text_of
 
 MAX_BATCH = 200
@@ -81,8 +81,7 @@ class BridgeSink:
         self._now_ms = now_ms
         self._http = HttpClient(
             settings.base_url,
-            api_key=settings.api_key.get_secret_value(),
-            access_token=settings.access_token.get_secret_value(),
+            keys=lambda: keys_of(settings),
             timeout_s=settings.timeout_s,
             gzip=settings.gzip,
             proxy=settings.proxy.get_secret_value(),
@@ -167,6 +166,10 @@ class BridgeSink:
     async def push_mapping(self, requests: Requests, *, dry_run: bool) -> Sequence[str]:
         """Install or make the store, and put the settings, where needed; one line per thing done or to do."""
         return await self._account.push(requests, dry_run=dry_run)
+
+    def renew_keys(self) -> bool:
+        """See ``RenewsKeys``."""
+        return self._http.renew()
 
     async def close(self) -> None:
         """Close the session. May be called twice."""

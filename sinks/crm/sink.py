@@ -31,7 +31,7 @@ from sinks.crm.push import Push
 from sinks.crm.tools import Tools
 from sinks.crm.upserts import Upserts
 from sinks.crm.work import Step, Work
-from sinks.hubspot.http_client import HttpClient
+from sinks.hubspot.http_client import HttpClient, keys_of
 
 ACCOUNT_NOTE: Final = "account_id"
 """The name under which the state keeps the portal that was seen first."""
@@ -62,8 +62,7 @@ class CrmSink:
         self.table = PropertyTable(settings.crm, settings.mapping.custom_properties())
         self._http = HttpClient(
             settings.sink.base_url,
-            api_key="",
-            access_token=token,
+            keys=lambda: keys_of(settings.sink, token_only=True),
             timeout_s=settings.sink.timeout_s,
             gzip=settings.sink.gzip,
             proxy=settings.sink.proxy.get_secret_value(),
@@ -150,6 +149,10 @@ class CrmSink:
         facts = await self.account.facts(requests)
         batches = Batches(self.api, requests)
         return Tools(batches, self.table, self._settings, self.account, facts, self.memory)
+
+    def renew_keys(self) -> bool:
+        """See ``RenewsKeys``."""
+        return self._http.renew()
 
     async def close(self) -> None:
         """Close the session. May be called twice."""

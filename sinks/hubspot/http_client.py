@@ -10,14 +10,16 @@ import asyncio
 import contextlib
 import gzip as gzip_format
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 from yarl import URL
 
 from cdc.errors import ConfigError, SinkError
+from cdc.settings.config import SinkSettings
+from cdc.settings.secret_files import fresh
 from sinks.hubspot.http_faults import Redactor, Reply, transport_fault
 from sinks.hubspot.proxy import find_proxy
 
@@ -29,6 +31,8 @@ MAX_CONTENT = 16 * 1024 * 1024
 
 GZIP_FROM = 1024
 """Bytes of a body from which compressing pays: below, it fits one packet anyway."""
+
+UNAUTHORIZED: Final = 401
 
 CONNECT_S = 10.0
 """Seconds for the TCP connection; the whole request's time-out caps it."""
@@ -52,16 +56,41 @@ async def _mark_begun(_session: aiohttp.ClientSession, context: SimpleNamespace,
     context.trace_request_ctx.began = True
 
 
+class Keys(NamedTuple):
+    """What requests are authorised by; a token wins over a key."""
+
+    api_key: str
+    access_token: str
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The key, as the address holds it."""
+        return {"hapikey": self.api_key} if self.api_key and not self.access_token else {}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The token, as the head holds it."""
+        return {"Authorization": f"Bearer {self.access_token}"} if self.access_token else {}
+
+
+def keys_of(settings: SinkSettings, *, token_only: bool = False) -> Keys:
+    """The keys as they stand now, files read again. ``token_only``: the API takes no key."""
+    key = "" if token_only else fresh(settings.api_key, settings.api_key_file)
+    return Keys(key, fresh(settings.access_token, settings.access_token_file))
+
+
 class HttpClient:
     """Calls one API. The session is made at the first call, in the loop that runs then."""
 
     def __init__(
-        self, base_url: str, *, api_key: str, access_token: str, timeout_s: float, gzip: bool = False, proxy: str = ""
+        self, base_url: str, *, keys: Callable[[], Keys], timeout_s: float, gzip: bool = False, proxy: str = ""
     ) -> None:
-        """A token wins over a key; ``timeout_s`` runs from connect to the last byte; ``gzip`` compresses bodies.
+        """``timeout_s`` runs from connect to the last byte; ``gzip`` compresses bodies.
+
         ``proxy``: see ``sink.proxy``; where it is empty the environment of now says which proxy leads to the API.
 
-        ConfigError for a bad URL.
+        ``keys`` is asked again when the API refuses the ones that it gave (401), and by ``renew``. ConfigError for a
+        bad URL.
         """
         try:
             self._base = URL(base_url)
@@ -71,13 +100,12 @@ class HttpClient:
         if not self._base.host:
             raise ConfigError(["sink.base_url: names no host"])
         self._proxy = find_proxy(self._base, proxy, os.environ)
-        secrets = self._proxy.secrets if self._proxy is not None else ()
-        self.redact = Redactor((api_key, access_token, self._base.password or "", *secrets))
-        self.has_token = bool(access_token)
-        self._query = {"hapikey": api_key} if api_key and not access_token else {}
+        self._ask_keys = keys
+        self._keys = Keys("", "")
+        self._seen: set[str] = {self._base.password or "", *(self._proxy.secrets if self._proxy is not None else ())}
+        self.redact = Redactor(self._seen)
+        self.renew()
         self._headers = {"User-Agent": "magento-cdc"}
-        if access_token:
-            self._headers["Authorization"] = f"Bearer {access_token}"
         self._way: dict[str, Any] = {}
         if self._proxy is not None:
             self._way = {"proxy": self._proxy.url}
@@ -88,6 +116,20 @@ class HttpClient:
         self._timeout_s = timeout_s
         self._gzip = gzip
         self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def has_token(self) -> bool:
+        """Whether a token is used, and not a key."""
+        return bool(self._keys.access_token)
+
+    def renew(self) -> bool:
+        """Ask for the keys again; whether they are others than before. Old ones stay hidden in errors."""
+        keys = self._ask_keys()
+        is_new = keys != self._keys
+        self._keys = keys
+        self._seen |= {*keys}
+        self.redact = Redactor(self._seen)
+        return is_new
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
@@ -111,17 +153,26 @@ class HttpClient:
     ) -> Reply:
         """One request; any status is an answer. ``what`` names the request in errors.
 
+        A refused key (401) is asked for again; with another key the request is sent once more, as nothing came of it.
         Raises SinkUnavailableError before the request's head went out, OutcomeUnknownError after it.
         """
+        reply = await self._call(method, path, what=what, query=query, body=body)
+        if reply.status == UNAUTHORIZED and self.renew():
+            reply = await self._call(method, path, what=what, query=query, body=body)
+        return reply
+
+    async def _call(
+        self, method: str, path: str, *, what: str, query: Mapping[str, str | int] | None, body: bytes
+    ) -> Reply:
         progress = SimpleNamespace(began=False)
         body, form = self._packed(body)
         try:
             async with self._open().request(
                 method,
                 self._base.with_path(self._base.path.rstrip("/") + path),
-                params={**(query or {}), **self._query},
+                params={**(query or {}), **self._keys.query},
                 data=body or None,
-                headers={**self._headers, **form},
+                headers={**self._headers, **self._keys.headers, **form},
                 allow_redirects=False,
                 trace_request_ctx=progress,
                 **self._way,

@@ -21,6 +21,7 @@ from cdc.delivery.verdict import kind_of
 from cdc.errors import CdcError, SinkError
 from cdc.settings import documentation
 from cdc.settings.config import ENV_PREFIX, DeliverySettings, Settings
+from cdc.settings.reload import CHANGEABLE
 from cdc.state.store import Store
 from cdc.web import catalogue
 from cdc.web.app import make_app
@@ -279,3 +280,11 @@ def test_docstrings_name_what_exists() -> None:
             wrong += [f"{position} names {catalogue.PREFIX}{name}"] if name not in metrics else []
 
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_settings_that_can_change_while_running_are_listed() -> None:
+    """docs/operate.md names each of them, and no other."""
+    text = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    listed = text.partition("<!-- list of changeable settings -->\n")[2].partition("\n\n")[0]
+
+    assert set(re.findall(r"`([\w.]+)`", listed)) == CHANGEABLE

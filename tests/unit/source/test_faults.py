@@ -5,7 +5,14 @@ from __future__ import annotations
 import pymysql
 import pytest
 
-from cdc.errors import CdcError, PositionLostError, SetupError, SourceDisconnectedError, SourceStoppedError
+from cdc.errors import (
+    CdcError,
+    LoginRefusedError,
+    PositionLostError,
+    SetupError,
+    SourceDisconnectedError,
+    SourceStoppedError,
+)
 from cdc.model import Position
 from cdc.settings.config import SourceSettings
 from cdc.source.faults import fault_of
@@ -48,7 +55,7 @@ def test_a_servers_words_decide_what_is_done(number: int | None, words: str, kin
 @pytest.mark.parametrize(
     ("number", "kind"),
     [
-        (1045, SetupError),
+        (1045, LoginRefusedError),
         (1044, SetupError),
         (1049, SetupError),
         (1130, SetupError),

@@ -1,0 +1,65 @@
+"""Which settings a running daemon can take over, and what a changed file asks for. Pure; a leaf of the import graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from cdc.settings import documentation
+from cdc.settings.config import Settings
+
+CHANGEABLE: Final = frozenset(
+    {
+        "log.level",
+        "log.format",
+        "delivery.history_share",
+        "delivery.max_deletes_per_hour",
+        "delivery.max_dead_letters_per_hour",
+        "sink.max_requests_per_10s",
+        "sink.max_batch_kb",
+        "sink.max_delay_ms",
+        "sink.judge_poll_s",
+        "sink.judge_timeout_s",
+        "sink.unknown_resend_s",
+        "sink.time_zone",
+        "shutdown.grace_s",
+    }
+)
+"""Settings that are looked up each time they are used. All others shape what was opened at the start."""
+
+_FOLLOWED: Final = frozenset({"source.password", "sink.access_token", "sink.api_key"})
+"""Secrets that are read again from their files when they are used or refused (secret_files.py)."""
+
+
+class Reload(NamedTuple):
+    """``settings`` as they hold from now on; the names that ``changed``, and those that ``need_restart``."""
+
+    settings: Settings
+    changed: Sequence[str]
+    need_restart: Sequence[str]
+
+
+def merge(held: Settings, asked: Settings) -> Reload:
+    """Take over what can change while the daemon runs; name the rest."""
+    differing = [name for name, _ in documentation.fields() if _value(held, name) != _value(asked, name)]
+    changed = [name for name in differing if name in CHANGEABLE]
+    rest = [name for name in differing if name not in CHANGEABLE and not _is_followed(name, held, asked)]
+    settings = held
+    for name in changed:
+        section, key = name.split(".")
+        part = getattr(settings, section).model_copy(update={key: _value(asked, name)})
+        settings = settings.model_copy(update={section: part})
+    return Reload(settings, changed, rest)
+
+
+def _is_followed(name: str, held: Settings, asked: Settings) -> bool:
+    """Whether the secret's new value comes from the same file as the old one."""
+    path = _value(asked, f"{name}_file") if name in _FOLLOWED else None
+    return path is not None and path == _value(held, f"{name}_file")
+
+
+def _value(settings: Settings, name: str) -> Any:
+    found: Any = settings
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
