@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from cdc.cli.common import iso
 from cdc.errors import SinkError
 from cdc.model import Message, ObjectRef
 from cdc.settings.config import Settings
@@ -53,7 +53,7 @@ async def _verdict(sink: LaterVerdicts, settings: Settings, ref: ObjectRef, requ
         return {"says": "has processed no such object"}
     return {
         "hubspot_id": status.hubspot_id,
-        "processed_at": time_of(status.processed_at),
+        "processed_at": iso(status.processed_at),
         "failed": "not told" if status.failed is None else status.failed,
     }
 
@@ -63,8 +63,3 @@ async def _comparison(sink: SinkReader, message: Message | None, requests: Reque
         return {"says": "not asked: nothing is accepted, or a message is pending"}
     [found] = await sink.compare([message], requests)
     return {"says": found.drift.value, "record_id": found.record_id, "differing": ", ".join(sorted(found.values))}
-
-
-def time_of(ms: int) -> str:
-    """Epoch milliseconds as ISO 8601 in UTC; "" for 0."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds") if ms else ""

@@ -8,6 +8,7 @@ import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -37,6 +38,7 @@ Sets = Annotated[
         "--set", help="Set one setting, over file and environment: section.key=value. May be repeated.", metavar="K=V"
     ),
 ]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -158,6 +160,16 @@ def record_of(settings: Settings, store: Store, ref: ObjectRef) -> dict[str, str
     link = entry_of(settings).record_link(ref.object_type, record_id, kept_notes(store, settings.sink.kind))
     found = {"record_id": record_id, "record_link": link}
     return {name: text for name, text in found.items() if text}
+
+
+def iso(ms: int | None) -> str:
+    """A time in epoch milliseconds as people read it (ISO 8601, UTC); "" for none."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds") if ms else ""
+
+
+def confirmed(question: str, *, yes: bool) -> bool:
+    """Ask on a terminal; a script is taken at its word."""
+    return yes or not sys.stdin.isatty() or typer.confirm(question)
 
 
 def print_json(value: Any) -> None:

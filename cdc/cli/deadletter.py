@@ -8,29 +8,38 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, record_of, say, settings_of
-from cdc.errors import ConfigError
-from cdc.model import BadRecord, ObjectRef, parse_external_id
+from cdc.cli.common import (
+    AsJson,
+    Config,
+    Sets,
+    Yes,
+    confirmed,
+    iso,
+    open_state,
+    print_json,
+    print_table,
+    record_of,
+    say,
+    settings_of,
+)
+from cdc.cli.objects import Objects, OneObject, one_named, those_in
+from cdc.errors import CdcError, ConfigError
+from cdc.model import BadRecord, ObjectRef
 from cdc.settings.config import Settings
 
 if TYPE_CHECKING:
+    from cdc.engine.engine import Engine
     from cdc.messages.dead_letters import DeadLetter
 
 app = typer.Typer(help="Messages set aside for good: why, and what to do with them.", no_args_is_help=True)
 
-Object = Annotated[str, typer.Argument(help="Object, e.g. magento-order-42 or order-42.", metavar="OBJECT")]
-Objects = Annotated[list[str] | None, typer.Argument(help="Objects.", metavar="OBJECT...")]
 Names = Annotated[
     list[str] | None, typer.Argument(help="Objects, or records as TOPIC/PARTITION/OFFSET.", metavar="NAME...")
 ]
+Reason = Annotated[
+    str | None, typer.Option(help="Those with this reason, as `deadletter list` shows it.", metavar="REASON")
+]
 Everything = Annotated[bool, typer.Option("--all", help="All of them.")]
-
-
-def _ref(settings: Settings, text: str) -> ObjectRef:
-    try:
-        return parse_external_id(text, settings.mapping.namespace)
-    except ValueError as error:
-        raise ConfigError([str(error)], source="command line") from None
 
 
 def _record_fields(record: BadRecord, at_ms: int) -> dict[str, Any]:
@@ -78,22 +87,26 @@ def list_letters(context: typer.Context, config: Config = None, sets: Sets = Non
 
 @app.command("show")
 def show(
-    context: typer.Context, name: Object, config: Config = None, sets: Sets = None, as_json: AsJson = False
+    context: typer.Context, words: OneObject, config: Config = None, sets: Sets = None, as_json: AsJson = False
 ) -> None:
     """All that is known of one."""
     from cdc.messages import dead_letters
 
     settings = settings_of(context, config, sets)
     with open_state(settings, exclusive=False, only_looks=True) as engine:
-        letter = dead_letters.show(engine.store, _ref(settings, name))
+        name, refs = one_named(settings, engine, words)
+        letter = next(filter(None, (dead_letters.show(engine.store, ref) for ref in refs)), None)
         record = record_of(settings, engine.store, letter.ref) if letter is not None else {}
     if letter is None:
-        raise ConfigError([f"{name} has no dead letter; `magento-cdc deadletter list` names the objects that have one"])
+        raise CdcError(
+            f"{name} has no dead letter", hint="`magento-cdc deadletter list` names the objects that have one"
+        )
     fields = _fields(letter, settings, record)
     if as_json:
         print_json(fields)
     else:
-        print_table(("what", "value"), list(fields.items()))
+        shown = fields | {"changed_at": iso(letter.changed_at)}
+        print_table(("what", "value"), list(shown.items()))
 
 
 @app.command("retry")
@@ -101,6 +114,7 @@ def retry(
     context: typer.Context,
     names: Objects = None,
     everything: Everything = False,
+    reason: Reason = None,
     config: Config = None,
     sets: Sets = None,
 ) -> None:
@@ -109,7 +123,7 @@ def retry(
 
     settings = settings_of(context, config, sets)
     with open_state(settings, exclusive=False) as engine, engine.store.transaction():
-        refs = _chosen(settings, names, everything, [x.ref for x in dead_letters.list_all(engine.store)])
+        refs = _chosen(settings, engine, names, everything, reason)
         done = [ref for ref in refs if dead_letters.retry(engine.store, ref)]
     if done:
         say(f"{len(done)} will be rendered and sent again; a running daemon begins within a second")
@@ -122,6 +136,8 @@ def drop(
     context: typer.Context,
     names: Names = None,
     everything: Everything = False,
+    reason: Reason = None,
+    yes: Yes = False,
     config: Config = None,
     sets: Sets = None,
 ) -> None:
@@ -136,26 +152,34 @@ def drop(
         named = [name for name in names or () if "/" in name]
         missing = [name for name in named if name not in held]
         if missing:
-            raise ConfigError([f"no record {name} was set aside" for name in missing], source="command line")
+            raise CdcError(f"no record {', '.join(missing)} was set aside")
         objects = [name for name in names or () if "/" not in name]
         refs: list[ObjectRef] = []
-        if everything or objects or not named:
-            refs = _chosen(settings, objects, everything, [x.ref for x in dead_letters.list_all(store)])
+        if everything or objects or reason or not named:
+            refs = _chosen(settings, engine, objects, everything, reason)
+        records = [*held] if everything else named
+        if everything and not confirmed(f"forget {len(refs)} dead letters and {len(records)} records?", yes=yes):
+            raise typer.Abort
         lines = [dead_letters.drop(store, ref, settings.mapping.namespace) for ref in refs]
-        for name in held if everything else named:
+        for name in records:
             feeds.drop_bad(store, held[name])
             lines.append(f"{name}: forgotten; its row stays as it was before this record until the row changes again")
     for line in lines or ["no dead letters; nothing to do"]:
         say(line)
 
 
-def _chosen(settings: Settings, names: list[str] | None, everything: bool, held: list[ObjectRef]) -> list[ObjectRef]:
-    if everything:
-        return held
-    if not names:
-        raise ConfigError(["name the objects, or give --all"], source="command line")
-    refs = [_ref(settings, name) for name in names]
-    missing = [ref.external_id(settings.mapping.namespace) for ref in refs if ref not in held]
-    if missing:
-        raise ConfigError([f"{name} has no dead letter" for name in missing], source="command line")
-    return refs
+def _chosen(
+    settings: Settings, engine: Engine, names: list[str] | None, everything: bool, reason: str | None
+) -> list[ObjectRef]:
+    """The objects whose letters are meant: all, those with a reason, or those named; one way at a time."""
+    from cdc.messages import dead_letters
+
+    letters = dead_letters.list_all(engine.store)
+    if sum((everything, reason is not None, bool(names))) != 1:
+        raise ConfigError(["name the objects, or give --reason or --all"], source="command line")
+    if names:
+        return those_in(settings, engine, names, [x.ref for x in letters], "has no dead letter")
+    found = [x.ref for x in letters if everything or x.reason == reason]
+    if reason is not None and not found:
+        raise CdcError(f"no dead letter has the reason {reason}", hint="`magento-cdc deadletter list` shows reasons")
+    return found

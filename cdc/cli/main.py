@@ -19,7 +19,9 @@ from cdc.cli import (
     deletes,
     demo,
     imports,
+    init,
     mapping,
+    outbox,
     position,
     relay,
     run,
@@ -36,7 +38,6 @@ app = typer.Typer(
     name="magento-cdc",
     help="Keeps HubSpot in step with a Magento store from the store's binlog.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -62,6 +63,7 @@ def _root(
 
 
 app.command("run")(run.run)
+app.command("init")(init.init)
 app.command("relay")(relay.relay)
 app.command("check")(check.check)
 app.command("status")(status.status)
@@ -72,6 +74,7 @@ app.command("sandbox")(sandbox.sandbox)
 app.command("demo")(demo.demo)
 app.add_typer(config.app, name="config")
 app.add_typer(position.app, name="position")
+app.add_typer(outbox.app, name="outbox")
 app.add_typer(deadletter.app, name="deadletter")
 app.add_typer(deletes.app, name="deletes")
 app.add_typer(mapping.app, name="mapping")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cdc.cli.adopt import adopt
 from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, say, settings_of
-from cdc.errors import ConfigError
-from cdc.model import Action, Kind, ObjectRef, Rendered, parse_external_id
+from cdc.cli.objects import Objects, one_named
+from cdc.errors import CdcError
+from cdc.model import Action, ObjectRef, Rendered
 from cdc.settings.config import Settings
 
 if TYPE_CHECKING:
@@ -23,24 +25,20 @@ app.command("adopt")(adopt)
 @app.command("show")
 def show(
     context: typer.Context,
+    words: Objects = None,
     config: Config = None,
     sets: Sets = None,
     as_json: AsJson = False,
-    chosen: Annotated[
-        tuple[str, str] | None,
-        typer.Option(
-            "--object",
-            help="Render this object from the state, e.g. order 42, guest ann@example.com; nothing is sent.",
-            metavar="KIND ID",
-        ),
-    ] = None,
 ) -> None:
-    """Every property: its type, what it is made from, and its name in each sink."""
+    """Every property: its type, what it is made from, and its name in each sink.
+
+    With an OBJECT: render that object from the state; nothing is sent.
+    """
     settings = settings_of(context, config, sets)
-    if chosen is None:
-        _show_properties(settings, as_json)
+    if words:
+        _show_object(settings, words, as_json)
     else:
-        _show_object(settings, *chosen, as_json)
+        _show_properties(settings, as_json)
 
 
 def _show_properties(settings: Settings, as_json: bool) -> None:
@@ -62,15 +60,15 @@ def _show_properties(settings: Settings, as_json: bool) -> None:
         print_table(columns, rows)
 
 
-def _show_object(settings: Settings, kind: str, identity: str, as_json: bool) -> None:
-    ref = _ref(kind, identity, settings.mapping.namespace)
+def _show_object(settings: Settings, words: Sequence[str], as_json: bool) -> None:
     with open_state(settings, exclusive=False, only_looks=True) as engine:
+        name, refs = one_named(settings, engine, words)
         if not engine.load.is_complete:
             say("the first load is not finished: rows that this object is made of may still be missing")
-        made = _render(settings, engine, ref)
-    name = ref.external_id(settings.mapping.namespace)
-    if made is None:
-        raise ConfigError([f"{name} does not exist: the state has no rows for it, or mapping.filter leaves it out"])
+        rendered = [(ref, made) for ref in refs if (made := _render(settings, engine, ref)) is not None]
+    if not rendered:
+        raise CdcError(f"{name} does not exist: the state has no rows for it, or mapping.filter leaves it out")
+    ref, made = rendered[0]
     for warning in made.warnings:
         say(f"warning: {warning}")
     fields = _fields(ref, made, settings.mapping.namespace)
@@ -79,17 +77,6 @@ def _show_object(settings: Settings, kind: str, identity: str, as_json: bool) ->
         return
     links = [(kind, " ".join(names)) for kind, names in fields["associations"].items()]
     print_table(("property", "value"), [*fields["properties"].items(), *links])
-
-
-def _ref(kind: str, identity: str, namespace: str) -> ObjectRef:
-    from mappers.guests import guest_id
-
-    if kind == Kind.GUEST.value and "@" in identity:
-        identity = guest_id(identity) or identity
-    try:
-        return parse_external_id(f"{kind}-{identity}", namespace)
-    except ValueError as error:
-        raise ConfigError([f"--object: {error}"], source="command line") from None
 
 
 def _render(settings: Settings, engine: Engine, ref: ObjectRef) -> Rendered | None:

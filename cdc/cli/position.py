@@ -11,6 +11,7 @@ from cdc.errors import ConfigError
 from cdc.model import Position, Start, StartKind, parse_start
 
 if TYPE_CHECKING:
+    from cdc.engine.engine import Engine
     from cdc.settings.config import Settings
 
 app = typer.Typer(help="Show or move the position in the log.", no_args_is_help=True)
@@ -38,6 +39,7 @@ def set_position(
     position: Annotated[str, typer.Argument(help="binlog.000123:4567, gtid:<set>, earliest or latest")],
     config: Config = None,
     sets: Sets = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say where it would move, move nothing.")] = False,
 ) -> None:
     """Move the position by hand; the daemon must be stopped, the server reachable.
 
@@ -54,12 +56,25 @@ def set_position(
     with open_state(settings, exclusive=True) as engine:
         held = engine.positions.position
         target, is_new_log = _resolved(start, held, settings)
+        if dry_run:
+            way = "another log" if is_new_log else _way(engine, held, target)
+            say(f"the position would move from {held or 'nowhere'} to {target} ({way}); nothing was moved")
+            return
         with engine.store.transaction():
             if held is None:
                 engine.moves.begin(target, Phase.FETCHING_REFERENCES)
             else:
                 engine.moves.rewind(target, is_new_log=is_new_log, by_gtid=start.kind is StartKind.GTID)
         say(f"position moved from {held} to {target}")
+
+
+def _way(engine: Engine, held: Position | None, target: Position) -> str:
+    if held is None:
+        return "the state has none yet"
+    here, there = engine.positions.lsn(held), engine.positions.lsn(target)
+    if here == there:
+        return "the same place"
+    return "back: a replay" if there < here else "forward: the changes between are never read"
 
 
 def _resolved(start: Start, held: Position | None, settings: Settings) -> tuple[Position, bool]:

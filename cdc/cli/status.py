@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 import urllib.error
 import urllib.request
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 import typer
 
@@ -13,12 +16,47 @@ from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_t
 from cdc.settings.config import Settings
 
 TIMEOUT_S = 3.0
+WATCH_S = 2.0
 
 
-def status(context: typer.Context, config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
+def status(
+    context: typer.Context,
+    config: Config = None,
+    sets: Sets = None,
+    as_json: AsJson = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds, until Ctrl-C.")] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="End with 1 if no daemon answers, or it is not ready; for scripts.")
+    ] = False,
+) -> None:
     """Show lag, position, queue, outbox and what delivery is doing."""
     settings = settings_of(context, config, sets)
-    held = _of_daemon(settings)
+    if watch:
+        _watch(settings)
+        return
+    daemon = _show(settings, as_json)
+    if exit_code and not (daemon and daemon.get("ready") is True):
+        raise typer.Exit(1)
+
+
+def _watch(settings: Settings) -> None:
+    from rich.live import Live
+    from rich.table import Table
+
+    with contextlib.suppress(KeyboardInterrupt), Live(refresh_per_second=4) as live:
+        while True:
+            held = _of_daemon(settings)
+            table = Table("what", "value", title=f"{datetime.now(UTC):%H:%M:%S} UTC", title_justify="left", box=None)
+            for name, value in _flat("", held) if held else [("daemon", "none answers on web.host and web.port")]:
+                table.add_row(name, str(value))
+            live.update(table)
+            time.sleep(WATCH_S)
+
+
+def _show(settings: Settings, as_json: bool) -> dict[str, Any] | None:
+    """Print it; what the daemon says, None if none answers."""
+    daemon = _of_daemon(settings)
+    held = daemon
     if held is None:
         say("no daemon answers on web.host and web.port; this is what the state folder holds")
         held = _of_state(settings)
@@ -26,6 +64,7 @@ def status(context: typer.Context, config: Config = None, sets: Sets = None, as_
         print_json(held)
     else:
         print_table(("what", "value"), list(_flat("", held)))
+    return daemon
 
 
 def _of_daemon(settings: Settings) -> dict[str, Any] | None:

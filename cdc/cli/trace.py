@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cdc.cli.asking import ask_sink, message_for, time_of
-from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, record_of, say, settings_of
-from cdc.errors import CdcError, ConfigError, RenderError
+from cdc.cli.asking import ask_sink, message_for
+from cdc.cli.common import AsJson, Config, Sets, iso, open_state, print_json, print_table, record_of, say, settings_of
+from cdc.cli.objects import OneObject, one_named
+from cdc.errors import CdcError, RenderError
 from cdc.model import ObjectRef, Rendered
 from cdc.settings.config import Settings
 
@@ -29,18 +30,7 @@ _OTHER_EMAIL = (
 
 def trace(
     context: typer.Context,
-    word: Annotated[
-        str,
-        typer.Argument(
-            metavar="OBJECT",
-            help="contact, customer, guest, product, deal, order, line_item or item",
-            show_default=False,
-        ),
-    ],
-    identity: Annotated[
-        str,
-        typer.Argument(metavar="ID", help="our id, an order's number, a SKU or an email address", show_default=False),
-    ],
+    words: OneObject,
     config: Config = None,
     sets: Sets = None,
     as_json: AsJson = False,
@@ -52,7 +42,7 @@ def trace(
     """Follow one object: its rows, what was rendered of them, sent and answered, and where it is now."""
     settings = settings_of(context, config, sets)
     with open_state(settings, exclusive=False, only_looks=True) as engine, engine.store.transaction():
-        found = _traces(settings, engine, word, identity, values)
+        found = _traces(settings, engine, words, values)
         messages = {ref: message_for(settings, engine, ref) for _, ref in found} if ask else {}
     if ask:
         for one, ref in found:
@@ -68,19 +58,16 @@ def trace(
 
 
 def _traces(
-    settings: Settings, engine: Engine, word: str, identity: str, values: bool
+    settings: Settings, engine: Engine, words: Sequence[str], values: bool
 ) -> list[tuple[dict[str, Any], ObjectRef]]:
     from cdc.cli.rendering import mapper_of
     from cdc.replica.rows import ReplicaRows
-    from mappers.finding import WORDS, find_objects
 
-    if word not in WORDS:
-        raise ConfigError([f"{word} is no object; write one of {', '.join(WORDS)}"], source="command line")
     if not engine.load.is_complete:
         say("the first load is not finished: rows that this object is made of may still be missing")
     mapper = mapper_of(settings, engine)
     rows = ReplicaRows(engine.store, mapper.tables)
-    refs = find_objects(word, identity, rows, settings.mapping.namespace)
+    name, refs = one_named(settings, engine, words)
     found = []
     for ref in refs[: MOST * 2]:
         document = _trace(settings, engine, mapper, rows, ref, values)
@@ -88,7 +75,7 @@ def _traces(
             found.append((document, ref))
     if not found:
         raise CdcError(
-            f"nothing is known of {word} {identity}: the state has no rows of it, and nothing was ever sent for it",
+            f"nothing is known of {name}: the state has no rows of it, and nothing was ever sent for it",
             hint="mapping.filter may leave it out, or it is newer than `magento-cdc position show`",
         )
     if len(refs) > MOST:
@@ -140,15 +127,15 @@ def _trace(
             "action": now.pending.action.value,
             "changed_at": now.pending.changed_at,
             "position": now.pending.position,
-            "rendered_at": time_of(now.pending.rendered_ms),
+            "rendered_at": iso(now.pending.rendered_ms),
             "attempts": now.pending.attempts,
         }
     if held is not None and held.tried_at:
         answered = held.answered_ms >= held.sent_ms
         document["sent"] = {
-            "at": time_of(held.sent_ms),
+            "at": iso(held.sent_ms),
             "changed_at": held.tried_at,
-            "answered_at": time_of(held.answered_ms) if answered else "",
+            "answered_at": iso(held.answered_ms) if answered else "",
             "answer": (held.answer or "accepted") if answered and held.answered_ms else "none yet",
         }
     if held is not None and held.record_id:
@@ -181,5 +168,7 @@ def _lines(document: Mapping[str, Any]) -> list[tuple[str, object]]:
     lines += [("refers to", name) for name in document.get("refers_to", ())]
     lines += [("warning", text) for text in document.get("warnings", ())]
     for part in ("rendered", "pending", "sent", "accepted", "record", "sink"):
-        lines += [(f"{part} {name}", value) for name, value in document.get(part, {}).items() if value != ""]
+        for name, value in document.get(part, {}).items():
+            shown = iso(value) if name == "changed_at" else value
+            lines += [(f"{part} {name}", shown)] if value != "" else []
     return lines

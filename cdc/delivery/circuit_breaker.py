@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdc.messages import dead_letters, ledger, outbox
-from cdc.messages.outbox import Entry, held_deletes
-from cdc.model import Action, ObjectRef
+from cdc.messages.outbox import Entry, HeldDelete, held_deletes
+from cdc.model import Action
 from cdc.settings.config import DeliverySettings
 from cdc.state.store import Store
 
@@ -125,9 +125,9 @@ class CircuitBreaker:
         )
 
 
-def held(store: Store, limit: int = 1000) -> list[ObjectRef]:
-    """The objects whose deletion is held, the oldest first (``deletes list``)."""
-    return outbox.list_held_deletes(store, limit)
+def held(store: Store) -> list[HeldDelete]:
+    """All deletions that are held, the oldest first (``deletes list``)."""
+    return outbox.list_held_deletes(store)
 
 
 def released_ms(store: Store) -> int:

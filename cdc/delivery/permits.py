@@ -41,19 +41,16 @@ class Windows:
     def __init__(self, families: Mapping[str, CallFamily], history_share: float, cap: int | None = None) -> None:
         """``cap``: calls per ten seconds of any family at most."""
         self._by_family = {
-            name: Window(
-                family.per_10s if cap is None else min(cap, family.per_10s),
-                history_share,
-                may_grow=family.may_grow and cap is None,
-            )
+            name: Window(_most(family, cap), history_share, may_grow=family.may_grow and cap is None)
             for name, family in families.items()
         }
         self._no_quota = Window(None, history_share)
 
-    def reconfigure(self, families: Mapping[str, CallFamily], history_share: float, cap: int) -> None:
+    def reconfigure(self, families: Mapping[str, CallFamily], history_share: float, cap: int | None) -> None:
         """Other settings hold from now on; calls that are in the windows stay there."""
         for name, window in self._by_family.items():
-            window.reconfigure(min(cap, families[name].per_10s), history_share)
+            family = families[name]
+            window.reconfigure(_most(family, cap), history_share, may_grow=family.may_grow and cap is None)
 
     def of(self, family: str) -> Window:
         """The family's window. KeyError for a family that the sink's traits do not name."""
@@ -67,6 +64,10 @@ class Windows:
     def items(self) -> Iterator[tuple[str, Window]]:
         """Family and window, for ``/status``; nothing for a sink without families."""
         return iter(self._by_family.items())
+
+
+def _most(family: CallFamily, cap: int | None) -> int:
+    return family.per_10s if cap is None else min(cap, family.per_10s)
 
 
 class _Given:

@@ -63,11 +63,12 @@ class Window:
         self.daily: tuple[int | None, int | None] = (None, None)
         """The daily limit and what is left of it, as the last answer said."""
 
-    def reconfigure(self, max_calls: int, history_share: float) -> None:
+    def reconfigure(self, max_calls: int, history_share: float, *, may_grow: bool) -> None:
         """Other settings hold from now on; what the answers said of the limit is learnt again from the next one."""
         self._history_share = history_share
         if self._configured is not None:
             self._configured = self.limit = max_calls
+            self._most = GROWS_TO if may_grow else max_calls
 
     def as_dict(self, now_s: float) -> dict[str, int | None]:
         """For ``/status``."""

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from cdc.messages.refs import HELD_DELETE, bulk_key, dump_refs, key_of
 from cdc.model import OBJECT_TYPE, RANK, Action, Kind, ObjectRef, Urgency
-from cdc.state.objects import OBJECT, as_refs, has, line, pair
+from cdc.state.objects import OBJECT, has, line, pair
 from cdc.state.store import Store
 
 SUSPECT: Final = 3
@@ -330,13 +330,21 @@ def deletes_rendered_since(store: Store, rendered_ms: int, at_most: int) -> int:
     return count
 
 
-def list_held_deletes(store: Store, limit: int) -> list[ObjectRef]:
-    """The objects whose deletion the circuit breaker holds, the oldest first."""
+class HeldDelete(NamedTuple):
+    """A DELETE that the circuit breaker holds: since when (epoch milliseconds), and the change's place in the log."""
+
+    ref: ObjectRef
+    rendered_ms: int
+    position: str
+
+
+def list_held_deletes(store: Store) -> list[HeldDelete]:
+    """All DELETEs that the circuit breaker holds, the oldest first."""
     rows = store.db.execute(
-        "SELECT kind, id FROM outbox WHERE blocked_by = ? AND action = 'DELETE' ORDER BY seq LIMIT ?",
-        (HELD_DELETE, limit),
+        "SELECT kind, id, rendered_ms, position FROM outbox WHERE blocked_by = ? AND action = 'DELETE' ORDER BY seq",
+        (HELD_DELETE,),
     )
-    return as_refs(rows)
+    return [HeldDelete(ObjectRef(Kind(kind), key), rendered_ms, at) for kind, key, rendered_ms, at in rows]
 
 
 def count_waiting_for(store: Store, ref: ObjectRef) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cdc.messages.outbox import SUSPECT
@@ -40,6 +41,28 @@ def waiting(store: Store, limit: int = 100) -> list[Waiting]:
     )
     for kind, key, action, rendered_ms, attempts in parked:
         cause = f"parked after {attempts} failed attempts" if attempts >= SUSPECT else "to be tried again"
+        found.append(Waiting(ObjectRef(Kind(kind), key), Action(action), cause, rendered_ms, attempts))
+    return found
+
+
+TURN = "its turn"
+
+
+def listed(store: Store, limit: int, kinds: Sequence[Kind] = ()) -> list[Waiting]:
+    """Entries of the outbox, the oldest first, each with what it waits for; ``kinds``: of these kinds only."""
+    chosen = f" WHERE kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
+    rows = store.db.execute(
+        "SELECT kind, id, action, blocked_by, rendered_ms, attempts FROM outbox" + chosen + " ORDER BY seq LIMIT ?",
+        (*(kind.value for kind in kinds), limit),
+    ).fetchall()
+    found = []
+    for kind, key, action, blocked_by, rendered_ms, attempts in rows:
+        if blocked_by is not None:
+            cause = cause_of(store, action, blocked_by)
+        elif attempts >= SUSPECT:
+            cause = f"parked after {attempts} failed attempts"
+        else:
+            cause = "to be tried again" if attempts else TURN
         found.append(Waiting(ObjectRef(Kind(kind), key), Action(action), cause, rendered_ms, attempts))
     return found
 

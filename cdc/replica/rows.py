@@ -45,6 +45,7 @@ class TableRows:
         order = ", ".join(quoted(c) for c in spec.key)
         self._get = f"SELECT {columns}, lsn FROM {name} WHERE {where}"
         self._find = f"SELECT {columns}, lsn FROM {name} WHERE {{column}} = ? ORDER BY {order}"
+        self._find_any_case = f"SELECT {columns}, lsn FROM {name} WHERE {{column}} = ? COLLATE NOCASE ORDER BY {order}"
         self._descending = f"SELECT {columns}, lsn FROM {name} WHERE {{column}} = ? ORDER BY {{order}}"
         self._put = f"INSERT OR REPLACE INTO {name} ({columns}, lsn) VALUES ({', '.join('?' * len(self.columns))}, ?)"
         self._delete = f"DELETE FROM {name} WHERE {where}"
@@ -60,6 +61,13 @@ class TableRows:
     def find(self, column: str, value: Value) -> list[Stored]:
         """The stored rows with this value, in key order."""
         return self._db.execute(self._find.format(column=quoted(column)), (value,)).fetchall()
+
+    def find_any_case(self, column: str, value: str) -> list[Stored]:
+        """As ``find``, and where nothing is written just so, what differs in the case of ASCII letters alone."""
+        return (
+            self.find(column, value)
+            or self._db.execute(self._find_any_case.format(column=quoted(column)), (value,)).fetchall()
+        )
 
     def descending(self, column: str, value: Value, order: tuple[str, ...]) -> Iterator[Stored]:
         """The stored rows with this value, highest first, read lazily."""
@@ -137,6 +145,11 @@ class ReplicaRows:
         """See ``RowReader``."""
         rows = self.tables.get(table)
         return [rows.as_row(stored) for stored in rows.find(column, value)] if rows else []
+
+    def find_any_case(self, table: str, column: str, value: str) -> Sequence[Row]:
+        """Rows by what people type. Reads through the whole table where nothing is written just so."""
+        rows = self.tables.get(table)
+        return [rows.as_row(stored) for stored in rows.find_any_case(column, value)] if rows else []
 
     def descending(self, table: str, column: str, value: Value, order: tuple[str, ...]) -> Iterator[Row]:
         """See ``RowReader``."""

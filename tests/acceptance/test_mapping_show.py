@@ -41,14 +41,14 @@ def test_an_object_is_rendered_as_it_was_sent(tmp_path: Path) -> None:
 
     for line in chosen.values():
         _, kind, identity = line["external_id"].split("-")
-        shown = command("mapping", "show", "--object", kind, identity, "--json", *LINES, cwd=tmp_path)
+        shown = command("mapping", "show", kind, identity, "--json", *LINES, cwd=tmp_path)
 
         assert shown.returncode == 0, shown.stderr
         found = json.loads(shown.stdout)
         full = {name: value for name, value in found["properties"].items() if value}
         assert full == {name: value for name, value in line["properties"].items() if value}
         assert (found["action"], found["associations"]) == (line["action"], line["associations"])
-        table = command("mapping", "show", "--object", kind, identity, *LINES, cwd=tmp_path)
+        table = command("mapping", "show", kind, identity, *LINES, cwd=tmp_path)
         assert table.stdout.splitlines()[0].split() == ["property", "value"]
     assert len(chosen) == 4
     assert command("run", "--until-end", *LINES, cwd=tmp_path).stdout == ""
@@ -68,7 +68,7 @@ def test_what_cannot_be_shown_is_told(words: list[str], said: str, tmp_path: Pat
     """An object that does not exist, a wrong name, a state of another mapping: exit 2 with a sentence."""
     assert command("run", "--until-end", *LINES, cwd=tmp_path).returncode == 0
 
-    shown = command("mapping", "show", "--object", *words, *LINES, cwd=tmp_path)
+    shown = command("mapping", "show", *words, *LINES, cwd=tmp_path)
 
     assert shown.returncode == 2
     assert said in shown.stderr

@@ -177,7 +177,7 @@ def test_modules_tables_from_import_to_live_change(rig: Rig) -> None:
         rig.wait_for_equality()
         assert held(rig, "order", second)["starts"] == "09:00"
 
-        shown = command("mapping", "show", "--object", "order", str(second), cwd=rig.folder)
+        shown = command("mapping", "show", "order", str(second), cwd=rig.folder)
         assert "2026-03-06" in shown.stdout, shown.stderr
 
         shop.db.delete("sales_order", entity_id=second)

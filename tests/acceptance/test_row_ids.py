@@ -82,7 +82,7 @@ def test_trap_19_adobe_commerce_keys_the_catalogue_by_rows(rig: Rig) -> None:
         wait_until(lambda: price() == "7.50", 30, "the sale is live")
         rig.wait_for_equality()
 
-        shown = command("mapping", "show", "--object", "product", str(mug), cwd=rig.folder)
+        shown = command("mapping", "show", "product", str(mug), cwd=rig.folder)
         assert "7.50" in shown.stdout, shown.stderr
 
         shop.apply(END)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from cdc.cli.main import app
 from cdc.clock import SystemClock
 from cdc.engine.engine import Engine
-from cdc.errors import ConfigError
+from cdc.errors import CdcError
 from cdc.messages import dead_letters
 from cdc.model import Action, BadRecord, Feed, Kind, ObjectRef
 from cdc.settings.config import load
@@ -79,6 +79,6 @@ def test_an_unknown_record_drops_nothing(settings: Path) -> None:
     """One name that is not held: the others stay, too."""
     done = run(settings, "drop", "m/0/2", "m/0/3")
 
-    assert isinstance(done.exception, ConfigError)
+    assert isinstance(done.exception, CdcError)
     assert "m/0/3" in str(done.exception)
     assert len(names(settings)) == 3
