@@ -46,6 +46,13 @@ def first_of(error: BaseException) -> BaseException:
     return error
 
 
+REPAIR: Final = (
+    'set source.on_lost_position = "repair": all tables are read again, and what differs is sent, deletions included'
+    " (without the state folder nobody would know what was sent, and what was deleted meanwhile would stay in HubSpot)"
+)
+"""What to do about a lost position, first of all."""
+
+
 class CdcError(Exception):
     """Something this project found wrong. ``hint`` says what to do next."""
 

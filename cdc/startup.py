@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -50,6 +51,7 @@ from mappers.mapping import MagentoMapping
 
 log = structlog.get_logger(__name__)
 
+TWIN_TOLD_S = 120.0
 REPAIR_RETRY_S = 5.0  # how often a server that does not answer is asked where its log is now
 
 
@@ -180,10 +182,19 @@ def _open_binlog(
         loader=loader,
         counters=lambda: source.counters,
         heard_s=lambda: source.heard_s,
+        reasons=lambda: _twin_reasons(source, settings),
         unlogged=UnloggedWatch(
             settings.source, engine.tables, RowSamples(row_loader(settings, engine.tables, identity)), stop
         ),
     )
+
+
+def _twin_reasons(source: BinlogSource, settings: Settings) -> list[str]:
+    """Thrown out, connected again, thrown out: between two times the source looks well, so it is told for a while."""
+    if time.monotonic() - source.twin_s > TWIN_TOLD_S:
+        return []
+    server_id = settings.source.server_id
+    return [f"source: another reader uses server_id {server_id}, and each ends the other's; give each its own"]
 
 
 def _follow_keys(engine: Engine, position: Position) -> None:

@@ -98,7 +98,7 @@ class DaemonView:
                 " a replay or a first load runs, else look at magento_cdc_state_commit_seconds (a slow disk) and"
                 " magento_cdc_fetches_pending"
             )
-        warnings += [f"kafka: {reason}" for reason in self.source_reasons()]
+        warnings += self.source_reasons()
         return not reasons, [*reasons, *warnings]
 
     @property

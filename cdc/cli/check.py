@@ -3,43 +3,81 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
 
 import typer
 
-from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, settings_of
+from cdc.cli.check_here import here, position_in_log, twin
+from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, say, settings_of
 from cdc.errors import CdcError, SetupError
 from cdc.model import CheckResult
 from cdc.settings.config import Settings
 from cdc.settings.mapping import MappingSettings
 
+WATCH_S: Final = 10.0
 
-def check(context: typer.Context, config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
+
+def check(
+    context: typer.Context,
+    config: Config = None,
+    sets: Sets = None,
+    as_json: AsJson = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again every ten seconds until nothing fails; print what changes.")
+    ] = False,
+) -> None:
     """Look at everything a run needs, and say what mends it.
 
     Exits 1 if something would keep a run from working.
     """
     settings = settings_of(context, config, sets)
-    findings = [
+    findings = _all(settings)
+    if watch and not as_json:
+        findings = _until_well(settings, findings)
+    if as_json:
+        print_json([{"name": f.name, "ok": f.ok, "warning": f.warning, "text": f.text, "fix": f.fix} for f in findings])
+    else:
+        _print(findings)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+def _until_well(settings: Settings, findings: list[CheckResult]) -> list[CheckResult]:
+    """Look again until nothing fails; what is found in between is printed whenever it changes."""
+    shown: list[CheckResult] = []
+    while not all(finding.ok for finding in findings):
+        if findings != shown:
+            _print(findings)
+            say(f"--- {datetime.now(UTC):%H:%M:%S} UTC; looking again every {WATCH_S:.0f} s, Ctrl-C ends")
+            shown = findings
+        time.sleep(WATCH_S)
+        findings = _all(settings)
+    return findings
+
+
+def _all(settings: Settings) -> list[CheckResult]:
+    return [
         *_plain(settings),
         *_source(settings),
-        _state(settings),
+        *twin(settings),
+        *position_in_log(settings),
+        *here(settings),
         *_mapping(settings),
         *_first_load(settings),
         *asyncio.run(_sink(settings)),
         *asyncio.run(_kafka(settings)),
     ]
-    if as_json:
-        print_json([{"name": f.name, "ok": f.ok, "warning": f.warning, "text": f.text, "fix": f.fix} for f in findings])
-    else:
-        for finding in findings:
-            mark = "FAIL" if not finding.ok else "warn" if finding.warning else "ok"
-            typer.echo(f"{mark:<5} {finding.name}: {finding.text}")
-            if finding.fix and (finding.warning or not finding.ok):
-                typer.echo(f"      {finding.fix}")
-    if not all(finding.ok for finding in findings):
-        raise typer.Exit(1)
+
+
+def _print(findings: Sequence[CheckResult]) -> None:
+    for finding in findings:
+        mark = "FAIL" if not finding.ok else "warn" if finding.warning else "ok"
+        typer.echo(f"{mark:<5} {finding.name}: {finding.text}")
+        if finding.fix and (finding.warning or not finding.ok):
+            typer.echo(f"      {finding.fix}")
 
 
 def _plain(settings: Settings) -> Sequence[CheckResult]:
@@ -81,16 +119,6 @@ def _as_the_shop_has_it(settings: Settings) -> MappingSettings:
                 connection.close()
     except CdcError:
         return settings.mapping
-
-
-def _state(settings: Settings) -> CheckResult:
-    from cdc.state.store import probe_folder
-
-    try:
-        probe_folder(settings.state.dir)
-    except CdcError as error:
-        return CheckResult("state", False, error.message, error.hint)
-    return CheckResult("state", True, f"{settings.state.dir} can be written")
 
 
 def _mapping(settings: Settings) -> Sequence[CheckResult]:

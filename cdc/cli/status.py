@@ -45,7 +45,7 @@ def _watch(settings: Settings) -> None:
 
     with contextlib.suppress(KeyboardInterrupt), Live(refresh_per_second=4) as live:
         while True:
-            held = _of_daemon(settings)
+            held = of_daemon(settings)
             table = Table("what", "value", title=f"{datetime.now(UTC):%H:%M:%S} UTC", title_justify="left", box=None)
             for name, value in _flat("", held) if held else [("daemon", "none answers on web.host and web.port")]:
                 table.add_row(name, str(value))
@@ -55,7 +55,7 @@ def _watch(settings: Settings) -> None:
 
 def _show(settings: Settings, as_json: bool) -> dict[str, Any] | None:
     """Print it; what the daemon says, None if none answers."""
-    daemon = _of_daemon(settings)
+    daemon = of_daemon(settings)
     held = daemon
     if held is None:
         say("no daemon answers on web.host and web.port; this is what the state folder holds")
@@ -67,7 +67,8 @@ def _show(settings: Settings, as_json: bool) -> dict[str, Any] | None:
     return daemon
 
 
-def _of_daemon(settings: Settings) -> dict[str, Any] | None:
+def of_daemon(settings: Settings) -> dict[str, Any] | None:
+    """What the daemon on ``web.host`` and ``web.port`` says of itself; None if none answers."""
     host = "127.0.0.1" if settings.web.host in ("0.0.0.0", "::") else settings.web.host  # noqa: S104  # compared
     try:
         # HTTP_PROXY leads to HubSpot, and cannot lead to the daemon beside us

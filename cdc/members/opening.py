@@ -104,7 +104,7 @@ def open_member(
         loader=None,
         counters=lambda: source.counters,
         heard_s=lambda: source.heard_s,
-        reasons=foreign.reasons if foreign else tuple,
+        reasons=(lambda: [f"kafka: {reason}" for reason in foreign.reasons()]) if foreign else tuple,
     )
 
 

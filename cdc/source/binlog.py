@@ -7,6 +7,7 @@ decoded by ``cdc.binlog``. One thread reads; ``close`` may be called from any ot
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import threading
 import time
@@ -30,7 +31,7 @@ from cdc.retry_pause import jittered_s
 from cdc.settings.config import SourceSettings
 from cdc.source import dump, start_positions
 from cdc.source.buffer import ReceiveBuffer
-from cdc.source.faults import fault_of
+from cdc.source.faults import TWIN, fault_of
 from cdc.source.foreign_keys import ask_foreign_keys
 from cdc.source.schemas import ServerSchemas
 from cdc.source.server import (
@@ -90,6 +91,8 @@ class BinlogSource:
         self._identity: ServerIdentity | None = None
         self._counted: Counter[str] = Counter()
         self._decoder: LogDecoder | None = None
+        self.twin_s = -math.inf
+        """When another reader with our server_id last threw us out, in monotonic seconds."""
         self.heard_s = time.monotonic()
         """When the server last sent anything, an idle one's heartbeats included, in monotonic seconds."""
 
@@ -323,6 +326,8 @@ class BinlogSource:
     def _wait_to_retry(self, fault: SourceDisconnectedError, at: Position, failures: int) -> None:
         """Full jitter under a doubling limit."""
         wait_s = jittered_s(failures, RETRY_FIRST_S, RETRY_MOST_S)
+        if fault.message == TWIN:
+            self.twin_s = time.monotonic()
         details = {"reason": fault.message, "errno": fault.errno, "retry_in_s": round(wait_s, 2)}
         log.warning("source_disconnected", position=str(at), failures=failures, hint=fault.hint, **details)
         self._on_state("disconnected", details)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cdc.errors import CdcError, PositionLostError, SetupError, SourceDisconnectedError, SourceStoppedError
+from cdc.errors import REPAIR, CdcError, PositionLostError, SetupError, SourceDisconnectedError, SourceStoppedError
 from cdc.model import Position
 
 FATAL_READ: Final = 1236
@@ -27,6 +27,8 @@ _LOST: Final = (
     "does not contain all the transactions",
     "does not exist in the",
 )
+TWIN: Final = "another replica with our server_id connected"
+
 _TWIN: Final = ("same server_uuid", "same server_id", "same server uuid", "same server id")
 
 
@@ -38,15 +40,13 @@ def fault_of(error: SourceDisconnectedError, at: Position) -> CdcError:
             f"the server refuses the dump: {error.message}", hint="GRANT REPLICATION SLAVE ON *.* to the user"
         )
     if any(sign in words for sign in _TWIN):  # 1236, on MariaDB 4052
-        return SourceDisconnectedError(
-            "another replica with our server_id connected", errno=error.errno, hint="give each its own source.server_id"
-        )
+        return SourceDisconnectedError(TWIN, errno=error.errno, hint="give each its own source.server_id")
     if error.errno != FATAL_READ:
         return error
     if any(sign in words for sign in _LOST):
         return PositionLostError(
             f"the server cannot read on from {at}: {error.message}",
-            hint="remove the state folder to import afresh; raise the server's log retention",
+            hint=f"{REPAIR}; and raise the server's log retention",
         )
     if "max_allowed_packet" in words:
         return SetupError(

@@ -11,7 +11,7 @@ from typing import Final
 import pymysql
 
 from cdc.binlog.gtid import GtidPosition, GtidSet
-from cdc.errors import PositionLostError, SetupError
+from cdc.errors import REPAIR, PositionLostError, SetupError
 from cdc.model import Position, Start, StartKind
 from cdc.source.server import (
     LOG_HEADER_BYTES,
@@ -24,7 +24,7 @@ from cdc.source.server import (
     rows,
 )
 
-_ADVICE: Final = "remove the state folder to import afresh, or start at earliest or latest"
+_ADVICE: Final = f"{REPAIR}; or start at earliest or latest"
 _WRONG_OFFSET = 1220
 
 # A position is the start of a transaction (or between two) when one of these events begins there.
