@@ -27,6 +27,7 @@ from cdc.cli import (
     run,
     sandbox,
     settings,
+    state,
     status,
     trace,
     verify,
@@ -76,6 +77,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(position.app, name="position")
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(deadletter.app, name="deadletter")
+app.add_typer(state.app, name="state")
 app.add_typer(deletes.app, name="deletes")
 app.add_typer(mapping.app, name="mapping")
 app.add_typer(imports.app, name="import")

@@ -134,7 +134,7 @@ def test_settings_exist(document: Path) -> None:
     sections = "|".join(Settings.model_fields)
     for text in code(document):
         for name in re.findall(rf"(?<![\w./-])((?:{sections})\.[a-z_0-9]+(?:\.[a-z_0-9]+)?)\b(?!/)", text):
-            if name.split(".")[1] in ("py", "md", "toml") or name.startswith(SCOPES):
+            if name.split(".")[1] in ("py", "md", "toml", "sqlite3") or name.startswith(SCOPES):
                 continue
             is_section = any(setting.startswith(f"{name}.") for setting in SETTINGS)
             assert name in SETTINGS or is_section, f"{document.name} names {name}"
