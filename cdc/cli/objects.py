@@ -21,7 +21,7 @@ OneObject = Annotated[list[str], typer.Argument(metavar="OBJECT", help=f"The obj
 
 
 def named(settings: Settings, engine: Engine, words: Sequence[str]) -> list[tuple[str, list[ObjectRef]]]:
-    """(name as it was typed, objects it may stand for) of each name; ConfigError for words that name nothing."""
+    """(name as it was typed, without an email address; objects it may stand for) of each name; ConfigError for words that name nothing."""
     from cdc.cli.rendering import mapper_of
     from cdc.replica.rows import ReplicaRows
     from mappers.finding import find_objects, split_names
@@ -34,7 +34,8 @@ def named(settings: Settings, engine: Engine, words: Sequence[str]) -> list[tupl
     found = []
     for word, text in names:
         refs = find_objects(word, text, rows, settings.mapping.namespace)
-        found.append((f"{word} {text}".strip(), refs))
+        shown = "<email>" if "@" in text else text  # an address is somebody's, and errors are kept and passed on
+        found.append((f"{word} {shown}".strip(), refs))
     return found
 
 

@@ -55,22 +55,22 @@ def test_an_object_is_rendered_as_it_was_sent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "code", "said"),
     [
-        (["order", "4000000"], "magento-order-4000000 does not exist"),
-        (["guest", "nobody@example.com"], "does not exist"),
-        (["order", "x"], "order's id is a number"),
-        (["invoice", "1"], "names no object"),
-        (["order", "1", "--set", 'mapping.deal.properties={x = "customer_note"}'], "was made with another mapping"),
+        (["order", "4000000"], 1, "order 4000000 does not exist"),
+        (["guest", "nobody@example.com"], 1, "does not exist"),
+        (["order", "x"], 1, "nothing goes by the name order x"),
+        (["invoice", "1"], 2, "name one object"),
+        (["order", "1", "--set", 'mapping.deal.properties={x = "customer_note"}'], 2, "was made with another mapping"),
     ],
 )
-def test_what_cannot_be_shown_is_told(words: list[str], said: str, tmp_path: Path) -> None:
-    """An object that does not exist, a wrong name, a state of another mapping: exit 2 with a sentence."""
+def test_what_cannot_be_shown_is_told(words: list[str], code: int, said: str, tmp_path: Path) -> None:
+    """Exit 1 for an object that does not exist, exit 2 for wrong words and a state of another mapping."""
     assert command("run", "--until-end", *LINES, cwd=tmp_path).returncode == 0
 
     shown = command("mapping", "show", *words, *LINES, cwd=tmp_path)
 
-    assert shown.returncode == 2
+    assert shown.returncode == code
     assert said in shown.stderr
     assert "Traceback" not in shown.stderr
     assert shown.stdout == ""

@@ -62,5 +62,5 @@ def test_values_are_shown_only_when_asked_for(tmp_path: Path) -> None:
     assert email in full.stdout
     assert any(line.split() == ["property", "email", "set"] for line in plain.stdout.splitlines())
     assert (nothing.returncode, wrong.returncode) == (1, 2)
-    assert "nothing is known of order no such number" in nothing.stderr
-    assert "contact, customer, guest" in wrong.stderr
+    assert "nothing goes by the name order no such number" in nothing.stderr
+    assert "name one object, as order 42" in wrong.stderr

@@ -101,6 +101,14 @@ def test_what_is_not_found_ends_with_1(settings: Path, words: tuple[str, ...]) -
     assert error.exit_code == 1
 
 
+def test_an_email_address_is_not_repeated(settings: Path) -> None:
+    """It is a person's, and what a command says of an error may be kept and passed on."""
+    error = run(settings, "deadletter", "show", "nobody@example.com").exception
+
+    assert "nobody" not in str(error)
+    assert "<email>" in str(error)
+
+
 def test_names_of_one_and_of_two_words_can_be_mixed() -> None:
     """A word for a kind takes the next word as its name."""
     assert split_names(["order", "42", "product-7", "SKU", "deal", "1"]) == [
