@@ -84,7 +84,7 @@ def position_in_log(settings: Settings) -> Sequence[CheckResult]:
     if settings.source.kind != "binlog":
         return []
     try:
-        with open_state(settings, exclusive=False) as engine:
+        with open_state(settings, exclusive=False, only_looks=True) as engine:
             held = engine.positions.position
     except ConfigError:  # there is no state yet
         return []

@@ -21,7 +21,7 @@ OneObject = Annotated[list[str], typer.Argument(metavar="OBJECT", help=f"The obj
 
 
 def named(settings: Settings, engine: Engine, words: Sequence[str]) -> list[tuple[str, list[ObjectRef]]]:
-    """(name as it was typed, without an email address; objects it may stand for) of each name; ConfigError for words that name nothing."""
+    """(name as it was typed, an email address left out; objects it may stand for) of each; ConfigError for no name."""
     from cdc.cli.rendering import mapper_of
     from cdc.replica.rows import ReplicaRows
     from mappers.finding import find_objects, split_names

@@ -53,7 +53,7 @@ def check(context: typer.Context, config: Config = None, sets: Sets = None, as_j
     from cdc.state.migrations import SCHEMA_VERSION
 
     settings = settings_of(context, config, sets)
-    with open_state(settings, exclusive=False) as engine:
+    with open_state(settings, exclusive=False, only_looks=True) as engine:
         try:
             found = [row[0] for row in engine.store.db.execute("PRAGMA integrity_check(20)")]
         except sqlite3.Error as error:
