@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -51,14 +48,12 @@ def check(context: typer.Context, config: Config = None, sets: Sets = None, as_j
     from cdc.messages import dead_letters, ledger, outbox
     from cdc.state.copies import disk_use
     from cdc.state.migrations import SCHEMA_VERSION
+    from cdc.state.upkeep import damage
 
     settings = settings_of(context, config, sets)
     with open_state(settings, exclusive=False, only_looks=True) as engine:
-        try:
-            found = [row[0] for row in engine.store.db.execute("PRAGMA integrity_check(20)")]
-        except sqlite3.Error as error:
-            found = [str(error)]
-        if found != ["ok"]:
+        found = damage(engine.store)
+        if found:
             raise StateError(
                 f"state folder {settings.state.dir} is damaged: {'; '.join(found)}",
                 hint="put a backup in its place, or remove it to import the store afresh",
@@ -83,6 +78,7 @@ def check(context: typer.Context, config: Config = None, sets: Sets = None, as_j
 def compact(context: typer.Context, config: Config = None, sets: Sets = None) -> None:
     """Rewrite the state file without its empty pages. The daemon must be stopped; needs as much free disk again."""
     from cdc.state.copies import disk_use
+    from cdc.state.upkeep import compact as rewrite
 
     settings = settings_of(context, config, sets)
     with open_state(settings, exclusive=True) as engine:
@@ -94,16 +90,6 @@ def compact(context: typer.Context, config: Config = None, sets: Sets = None) ->
                 f" {size / 1e6:.0f} MB may need {2 * size / 1e6:.0f} MB",
                 hint="free some disk space, or give the state a bigger volume",
             )
-        with _as_state_errors(settings.state.dir):
-            engine.store.db.execute("VACUUM")
-            engine.store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        rewrite(engine.store)
     after = disk_use(settings.state.dir)
     say(f"{size / 1e6:.1f} MB before, {(after.state_bytes + after.wal_bytes) / 1e6:.1f} MB now")
-
-
-@contextlib.contextmanager
-def _as_state_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StateError(f"state folder {folder}: {error}", hint="nothing is lost; free some disk space") from error

@@ -99,6 +99,8 @@ SCANS: Final = {
     ("cdc/messages/waiting_for_parent.py", "SELECT o.kind, o.id"): "the first in the index's order",
     ("cdc/replica/unread.py", "SELECT tbl, key, lsn, commit_ms FROM unread_row ORDER BY lsn LIMIT"):
         "the first in the index's order",
+    ("cdc/replica/rows.py", "SELECT id, customer_id, total, lsn FROM r_orders WHERE customer_id = ? COLLATE NOCASE"):
+        "a command, for a name that somebody typed in another case than the shop has it",
     ("cdc/replica/rows.py", "SELECT id, customer_id, total, lsn FROM r_orders WHERE lsn < ?"):
         "at the end of a resync, in pieces: an index by LSN would cost every change of a row",
 }  # fmt: skip
@@ -106,6 +108,7 @@ SCANS: Final = {
 
 FETCHED_WHOLE: Final = {
     ("cdc/messages/relinks.py", "_targets"): "records that people merged or deleted, noted one by one",
+    ("cdc/replica/rows.py", "find_any_case"): "rows that go by one name, looked for by a command",
     ("cdc/replica/rows.py", "find"): "the children of one row, which are rendered together",
     ("cdc/state/store.py", "held_columns"): "the columns of one table",
     ("cdc/state/store.py", "start_over"): "the names of the tables",
