@@ -15,7 +15,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from cdc.protocols import Clock
-from sinks.hubspot.http_client import HttpClient
+from sinks.hubspot.http_client import HttpClient, Keys
 from sinks.hubspot.http_faults import Reply
 from sinks.sandbox.app import make_app
 from sinks.sandbox.crm.account import CrmAccount
@@ -57,7 +57,7 @@ class MemoryHttp(HttpClient):
     """An HTTP client whose calls go into a ``MemorySandbox`` and take ``answer_s`` of the loop's time."""
 
     def __init__(self, sandbox: MemorySandbox, clock: Clock, answer_s: float) -> None:
-        super().__init__("http://sandbox.example.com", api_key="", access_token=TOKEN, timeout_s=30.0)
+        super().__init__("http://sandbox.example.com", keys=lambda: Keys("", TOKEN), timeout_s=30.0)
         self._sandbox, self._clock, self._answer_s = sandbox, clock, answer_s
         self.calls: list[str] = []
 
