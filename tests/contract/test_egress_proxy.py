@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from cdc.errors import SinkError, SinkUnavailableError
-from sinks.hubspot.http_client import HttpClient
+from sinks.hubspot.http_client import HttpClient, Keys
 from tests.kit.canary import API_KEY
 from tests.kit.egress import EgressProxy
 from tests.kit.sandbox import SandboxThread
@@ -29,7 +29,7 @@ def ask(base_url: str, proxy: str = "") -> int:
     """The status of one question."""
 
     async def work() -> int:
-        client = HttpClient(base_url, api_key="", access_token=API_KEY, timeout_s=5.0, proxy=proxy)
+        client = HttpClient(base_url, keys=lambda: Keys("", API_KEY), timeout_s=5.0, proxy=proxy)
         try:
             return (await client.call("GET", DETAILS, what="the account")).status
         finally:
