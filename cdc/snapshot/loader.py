@@ -137,12 +137,10 @@ class Loader(threading.Thread):
         return True
 
     def _rest(self) -> None:
-        """Wait to be woken; look now and then, as commands ask for objects without a commit that wakes the loader."""
+        """Wait to be woken; look now and then, as commands ask for reads without a commit that wakes the loader."""
         if self._engine.load.is_complete and not self._engine.unread.any:
             self._reader.close()
-            self._work_wanted.wait()
-        else:
-            self._work_wanted.wait(LOOK_EVERY_S)
+        self._work_wanted.wait(LOOK_EVERY_S)
 
     def _next(self) -> tuple[TableSpec, TableLoad, RequiredPosition | None] | None:
         """The table to read on in: reference tables before all others."""

@@ -31,8 +31,10 @@ class Rows:
 
     def __init__(self) -> None:
         self.asked = threading.Event()
+        self.read = threading.Event()
 
     def chunk(self, table: str, cursor: str | None, limit: int) -> Chunk:
+        self.read.set()
         return Chunk([], HERE, None, True)
 
     def by_key(self, fetches: Sequence[FetchByKey]) -> tuple[list[tuple[str, list[Cells]]], Snapshot]:
@@ -107,3 +109,29 @@ def test_a_row_of_a_table_that_was_dropped_keeps_what_is_held(tmp_path: Path) ->
     state.join(5)
 
     assert held == [(5, None, "1.00")]
+
+
+def test_a_repair_that_a_command_asks_for_is_begun_in_a_quiet_shop(tmp_path: Path) -> None:
+    """``import --repair`` reads all tables again within a second or two, though no transaction wakes the loader."""
+    engine = toy_engine(tmp_path)
+    with engine.store.transaction():
+        engine.apply_group([transaction(100, insert("orders", 5, None, "1.00"))])
+    state = StateThread(engine, TransactionQueue(1 << 20), ApplySettings(), Listener())
+    rows = Rows()
+    loader = Loader(
+        cast(RowLoader, rows), state, KEYS, history=HistorySettings(chunk_rows=10), on_failure=lambda error: None
+    )
+    state.start()
+    loader.start()
+
+    def ask_for_a_repair() -> None:
+        engine.store.meta.is_repair_asked = True
+
+    state.submit(lambda _: ask_for_a_repair()).result(5)
+    begun = rows.read.wait(5)
+    loader.stop()
+    loader.join(5)
+    state.stop()
+    state.join(5)
+
+    assert begun
