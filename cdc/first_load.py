@@ -18,10 +18,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from cdc.engine.state_thread import StateThread
 from cdc.errors import CdcError
-from cdc.model import TableSpec
+from cdc.replica.cascades import with_between
 from cdc.settings.config import Settings
 from cdc.snapshot.load_plan import LoadPlan, count_load, duration
 from cdc.source.extension_tables import with_primary_keys
+from cdc.source.foreign_keys import foreign_keys
 from cdc.source.server import connect, mapped_errors
 from cdc.stopping import in_thread
 from mappers.mapping import MagentoMapping
@@ -46,10 +47,12 @@ def plan_of(settings: Settings) -> LoadPlan:
         connection = connect(source)
         try:
             mapping = with_primary_keys(connection, source, settings.mapping)
+            keys = foreign_keys(connection, source.database, source.table_prefix)
         finally:
             connection.close()
     by_email = traits.contacts_by_email
-    tables: tuple[TableSpec, ...] = MagentoMapping(mapping, contacts_by_email=by_email).tables
+    # tables between two mapped ones are read as well, for their keys
+    tables = with_between(MagentoMapping(mapping, contacts_by_email=by_email).tables, keys)
     before = settings.history.withheld_before_ms
     every = statements(mapping, source.table_prefix, contacts_by_email=by_email, since_ms=None)
     if before is None:
