@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+import structlog
+
 from cdc.engine.parts import Parts
 from cdc.engine.rendering import Rendering
 from cdc.errors import SourceDisconnectedError
@@ -15,6 +17,8 @@ from cdc.model import Cells, FetchByKey, ObjectRef, Position, Urgency
 from cdc.replica.load_state import Phase
 from cdc.replica.table_loads import NOTHING_REQUIRED, RequiredPosition, RequiredPositions
 from cdc.replica.unread import UnreadRow
+
+log = structlog.get_logger(__name__)
 
 
 class SnapshotIngest:
@@ -80,6 +84,9 @@ class SnapshotIngest:
         lsn = self._lsn_here(seen)
         if self._load.renders_all_at_end:
             self._rendering.invalidate_everything(lsn)
+        reasons = sorted(set(parts.table_loads.reasons().values()))
+        if reasons:  # what an operator who asked for a repair wants to know
+            log.info("tables_read_again", objects=render_queue.count_found(self._store), reasons=reasons)
         render_queue.release_found(self._store, lsn)
         render_queue.rows_complete(self._store, lsn)
         parts.table_loads.finish()

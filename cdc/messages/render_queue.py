@@ -160,6 +160,11 @@ def hold_found(store: Store, changed: AffectedObjects) -> None:
         add_invalidation(store, invalidation, urgency=Urgency.HISTORY, not_before=NEVER)
 
 
+def count_found(store: Store) -> dict[str, int]:
+    """How many objects the reads of stale tables changed, by kind."""
+    return dict(store.db.execute("SELECT kind, count(*) FROM resync_found GROUP BY kind"))
+
+
 def release_found(store: Store, not_before: int) -> None:
     """All stale tables are read: render what that changed once the log has passed ``not_before``."""
     store.db.execute(

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from structlog.testing import capture_logs
+
 from cdc.engine.engine import Engine
 from cdc.messages import render_queue
 from cdc.model import Cells, Kind, ObjectRef, Position, StaleTable
@@ -199,3 +201,14 @@ def test_after_a_failover_a_table_is_read_from_the_new_server(tmp_path: Path) ->
     assert contains(Snapshot(replace(now, offset=4), now, exact=False), required)
     engine.reread()
     assert engine.table_loads.required_positions["orders"] == required
+
+
+def test_what_reads_found_and_why_they_were_made_is_told(tmp_path: Path) -> None:
+    """An operator who asked for a repair sees how many objects differed, by kind, and the reason of each read."""
+    engine = an_engine(tmp_path)
+    with capture_logs() as lines, engine.store.transaction():
+        read(engine, [(1, None, "1.00"), (2, None, "2.50")], position(4))
+        finish(engine, position(200))
+
+    told = [line for line in lines if line["event"] == "tables_read_again"]
+    assert [(line["objects"], line["reasons"]) for line in told] == [({"order": 2}, ["ALTER TABLE orders"])]

@@ -86,6 +86,7 @@ SCANS: Final = {
         "asked for by hand or by a new mapping: all are rendered anew",
     ("cdc/messages/render_queue.py", "INSERT INTO render_queue (kind, id, urgency, not_before_lsn) SELECT"):
         "once, at the end of a resync: what it found, all of it",
+    ("cdc/messages/render_queue.py", "SELECT kind, count(*) FROM resync_found"): "once, at the end of a resync",
     ("cdc/messages/render_queue.py", "SELECT count(*), coalesce(sum(needs_fetch)"):
         "a look of the status page, held to a share",
     ("cdc/messages/sent_without_reference.py", "SELECT DISTINCT ref_kind"): "once, when a member comes to lead",
