@@ -49,7 +49,7 @@ JOIN_S = 2.0  # for a thread that waits for the server; it holds nothing that wo
 REFRESH_S = 1.0
 REFRESH_SHARE = 0.02  # of the state thread's time at most: with millions of objects waiting a look takes long
 SETTLE_S = 0.05  # how often --until-end looks whether everything is applied
-SAME_SIGNAL_S = 0.1  # Ctrl-C reaches a whole group of processes, and one of them may hand it on: that is one signal
+SAME_SIGNAL_S = 0.01  # Ctrl-C reaches a whole group of processes, and one of them may hand it on: that is one signal
 RETRY_START_S = 5.0  # how often a server that is not reachable yet is tried at start
 
 
