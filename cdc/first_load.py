@@ -90,6 +90,11 @@ class ProgressReport:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether a bar stands on the terminal."""
+        return self._bar is not None
+
     def look(self, progress: Mapping[str, Any], now_s: float) -> None:
         """Say something if it is time; nothing while no first load runs."""
         phase = progress.get("phase", "")

@@ -70,3 +70,15 @@ def test_the_end_says_totals_and_rates() -> None:
     assert lines[0]["event"] == "first_load_sent"
     assert (lines[0]["rows"], lines[0]["calls"], lines[0]["seconds"]) == (1000, 7, 10.0)
     assert lines[0]["messages_per_s"] == 100.0
+
+
+def test_a_bar_takes_the_place_of_lines_and_goes_at_the_end() -> None:
+    """On a terminal the log stays free of progress, and the bar is closed when the load is through."""
+    report = ProgressReport(is_bar=True)
+    with capture_logs() as lines:
+        for second, phase in enumerate(("load", "load", "render", "send")):
+            report.look(progress(phase, second), float(second))
+        assert report.is_drawn
+        report.look({"phase": ""}, 10.0)
+    assert not report.is_drawn
+    assert lines == []
