@@ -80,15 +80,20 @@ class Assembly:
     def make_room(self) -> None:
         """Before more is gathered: what is too much for memory goes elsewhere. StateError; then nothing has changed."""
         room = self._room
+        # Once a pack was spilled, each further pack goes as soon as it is full: the limit in memory holds for
+        # the rest too.
         if room is None or self.weight < (room.most_bytes if self._spilled is None else room.pack_bytes):
             return
         spilled = self._spilled if self._spilled is not None else room.overflow()
+        # Packs of about equal bytes; at least one change each, or a single huge row would make an endless loop.
         size = max(1, len(self.changes) * room.pack_bytes // self.weight)
         before = len(spilled)
         try:
             for at in range(0, len(self.changes), size):
                 spilled.add(self.changes[at : at + size])
         except BaseException:
+            # Whatever fails, the overflow is as long as before: a second try would otherwise write the same
+            # changes twice.
             spilled.cut(before)
             raise
         self._spilled = spilled
@@ -96,6 +101,7 @@ class Assembly:
 
     def take(self) -> Sequence[Change]:
         """The whole transaction's changes, handed over: ``reset`` comes next."""
+        # The usual case: nothing was spilled, and no copy is made.
         if self._spilled is None:
             return self.changes
         self._spilled.finish(self.changes)
@@ -110,6 +116,7 @@ class Assembly:
 
     def close_empty(self) -> None:
         """Ready for the next transaction, behind one that gathered nothing."""
+        # Clearing costs a call per transaction, and most transactions set no savepoint.
         if self._savepoints:
             self._savepoints.clear()
         self.weight = 0
@@ -130,6 +137,7 @@ class Assembly:
 
     def save(self, name: str) -> None:
         """SAVEPOINT."""
+        # A second SAVEPOINT of the same name replaces the first, as in the servers.
         self._savepoints = [(held, kept) for held, kept in self._savepoints if held != name]
         self._savepoints.append((name, self._elsewhere() + len(self.changes)))
 
@@ -138,11 +146,17 @@ class Assembly:
         for at, (held, kept) in enumerate(self._savepoints):
             if held == name:
                 elsewhere = self._elsewhere()
+                # The savepoint lies among the spilled changes: those behind it go, and all in memory go with
+                # them.
                 if self._spilled is not None and kept < elsewhere:
                     self._spilled.cut(kept)
                 del self.changes[max(0, kept - elsewhere) :]
+                # Savepoints set after this one are gone for the server too; the one named stays and can be used
+                # again.
                 del self._savepoints[at + 1 :]
                 return
+        # Without the savepoint it is not known which changes were undone. Going on would apply rows that never
+        # were.
         raise ValueError("a ROLLBACK TO a savepoint that was not set")
 
     def _elsewhere(self) -> int:

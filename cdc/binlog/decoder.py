@@ -89,7 +89,7 @@ class LogDecoder:
     ) -> None:
         try:
             self._position = ReadingPosition(start)
-        except ValueError as error:
+        except ValueError as error:  # a GTID set from the settings or an older state may be damaged
             raise LogFormatError(f"the position's GTID set cannot be read: {error}") from error
         self._assembly = Assembly(room)
         mapped = MappedTables(
@@ -126,7 +126,7 @@ class LogDecoder:
         """Take one whole event. Returns the transaction it completes, or a mark: one without changes that moves the
         resume point. Raises LogFormatError or UnsupportedEventError, both with the position.
         """
-        self._handlers.exact = False
+        self._handlers.exact = False  # the caller of ``feed`` holds events of a stream
         head = self._head(event, 0, len(event))
         return self._transaction() if self._event(event, 0, len(event), head) else None
 
@@ -187,13 +187,13 @@ class LogDecoder:
         unpack, events, quiet = HEADER.unpack_from, self._events, self._quiet()
         position, may_pass = self._position, self._handlers.commits_nothing
         at = counted = kind = 0
-        last = length - HEADER_BYTES
+        last = length - HEADER_BYTES  # without a whole header the length cannot be known
         try:
             while at <= last:
                 head = unpack(buffer, at)
                 kind, size = head[1], head[3]
                 end = at + size
-                if end > length or size < HEADER_BYTES:
+                if end > length or size < HEADER_BYTES:  # the event is not all here: keep it for the next call
                     check_length(size)
                     return
                 handler = quiet[kind]
@@ -213,7 +213,7 @@ class LogDecoder:
                     counted = end
                     if settles:
                         self._settled(batch)
-                    if kind == _FORMAT:
+                    if kind == _FORMAT:  # a file may begin with or without checksums
                         quiet = self._quiet()
                 at = end
         except _MALFORMED as error:
@@ -244,12 +244,12 @@ class LogDecoder:
                 view = buffer
                 if size < LONG_PACKET and size > HEADER_BYTES and end <= length and not buffer[start - 1]:
                     head = unpack(buffer, start)
-                    if head[3] != size - 1:
+                    if head[3] != size - 1:  # a packet holds exactly one event, or framing is lost
                         raise LogFormatError(f"an event of {head[3]} bytes in a packet of {size - 1}")
                 else:
                     frame = packet_at(buffer, at, length)
                     if frame is None:
-                        return
+                        return  # the packet is not all here
                     view, start, size, end = frame
                     head = self._head(view, start, size)
                 kind, beyond = head[1], start + head[3]
@@ -309,7 +309,7 @@ class LogDecoder:
             schemas=schemas,
             keys_of=tuple(assembly.keys_of),
         )
-        assembly.schemas.clear()
+        assembly.schemas.clear()  # they outlive ``reset``: the transaction carries them now
         assembly.reset()
         return made
 
@@ -332,7 +332,7 @@ class LogDecoder:
         except _MALFORMED as error:
             raise self._malformed(kind, error) from error
         self._events[kind] += 1
-        if result == STAY:
+        if result == STAY:  # it is no part of the file: counting it would shift every later offset
             return False
         length = end - at
         position = self._position
@@ -341,7 +341,7 @@ class LogDecoder:
                 position.offset += length
             else:
                 position.offset = position.after(length, head[4])
-            if not result:
+            if not result:  # GO_ON: no resume point here
                 return False
         self._mark(head)
         return True
@@ -366,7 +366,7 @@ class LogDecoder:
             return end
         body = end - CHECKSUM_BYTES
         fits = body >= at + HEADER_BYTES and crc32(view[at:body]) == _U32(view, body)[0]
-        if head[5] & FLAG_ARTIFICIAL or not head[4]:
+        if head[5] & FLAG_ARTIFICIAL or not head[4]:  # servers send it with a checksum or without
             return body if fits else end
         if not self._handlers.has_checksums:
             return end
@@ -375,7 +375,7 @@ class LogDecoder:
         return body
 
     def _placed(self, error: SourceStoppedError) -> SourceStoppedError:
-        if error.position:
+        if error.position:  # raised further inside, with a better position
             return error
         return type(error)(error.message, position=str(self._position), hint=error.hint)
 

@@ -30,17 +30,20 @@ def packet_at(buffer: memoryview, at: int, length: int) -> Frame | None:
 
     Raises SourceDisconnectedError for an error or end packet, LogFormatError for anything else.
     """
+    # Even the length is not there yet.
     if length - at < PACKET_HEADER_BYTES:
         return None
     size = _U32(buffer, at)[0] & LONG_PACKET
     end = at + PACKET_HEADER_BYTES + size
     if end > length:
         return None
+    # A status byte is always there. Zero bytes mean that framing is lost.
     if size == 0:
         raise LogFormatError("an empty packet in the stream of events")
     status = buffer[at + PACKET_HEADER_BYTES]
     if status:
         raise _refusal(status, bytes(buffer[at + PACKET_HEADER_BYTES : end]))
+    # Exactly 2^24 - 1 bytes: the event goes on in the next packet, even if that one is empty.
     if size == LONG_PACKET:
         return _long_packet(buffer, at, length)
     return buffer, at + PACKET_HEADER_BYTES + 1, size - 1, end
@@ -51,6 +54,7 @@ def _long_packet(buffer: memoryview, at: int, length: int) -> Frame | None:
     pieces: list[tuple[int, int]] = []
     total = 0
     while True:
+        # Nothing is taken until all pieces are there: the caller keeps the bytes and comes again.
         if length - at < PACKET_HEADER_BYTES:
             return None
         size = _U32(buffer, at)[0] & LONG_PACKET
@@ -60,6 +64,7 @@ def _long_packet(buffer: memoryview, at: int, length: int) -> Frame | None:
         pieces.append((at, at + size))
         total += size
         at += size
+        # The pieces come without a total. Without a limit a broken stream would fill the memory.
         if total > _MOST:
             raise LogFormatError(f"a packet of more than {_MOST} bytes")
         if size < LONG_PACKET:
@@ -71,10 +76,12 @@ def _long_packet(buffer: memoryview, at: int, length: int) -> Frame | None:
 def _refusal(status: int, payload: bytes) -> Exception:
     if status == 0xFF and len(payload) >= 3:
         words = payload[3:].decode("utf-8", "replace")
+        # Since MySQL 4.1 a state of five letters stands before the words. It helps nobody who reads the error.
         if words.startswith("#"):
             words = words[6:]
         number = int.from_bytes(payload[1:3], "little")
         return SourceDisconnectedError(f"the server ended the stream with error {number}: {words}", errno=number)
+    # An end packet has at most 5 bytes. A longer one that starts with 0xFE is something else.
     if status == 0xFE and len(payload) < 9:
         return SourceDisconnectedError("the server ended the stream: there is no more to read")
     return LogFormatError(f"a packet that begins with 0x{status:02x} in the stream of events")

@@ -50,6 +50,7 @@ class GtidSet:
                 source = name = str(uuid.UUID(first))
             except ValueError:
                 raise ValueError(f"{first!r} in a GTID set is no uuid") from None
+            # A source without numbers says nothing. Taking it for "all" or for "none" would both be guesses.
             if not rest:
                 raise ValueError(f"{part!r} in a GTID set has no interval")
             for word in rest:
@@ -57,6 +58,7 @@ class GtidSet:
                 if match:
                     made.add_interval(source, int(match[1]), int(match[2] or match[1]))
                 elif _TAG.match(word.lower()):
+                    # A tag applies to the intervals behind it, until the next tag or the next source.
                     source = f"{name}:{word.lower()}"
                 else:
                     raise ValueError(f"{word!r} in a GTID set is neither an interval nor a tag")
@@ -71,6 +73,7 @@ class GtidSet:
             tagged = count >> 56 == 1
             if count >> 56 > 1:
                 raise ValueError(f"a GTID set in format {count >> 56}, which is not known")
+            # The byte at the top is the format; the lowest byte repeats it, and the count lies between.
             if tagged:
                 count = count >> 8 & 0xFFFFFFFFFFFF
             at = 8
@@ -109,6 +112,7 @@ class GtidSet:
     def add(self, source: str, number: int) -> None:
         """Put one GTID in; ``source`` in lower case."""
         intervals = self._sources.get(source)
+        # Numbers of one source mostly rise by one: the last interval grows, and nothing is searched.
         if intervals and intervals[-1][1] + 1 == number:
             intervals[-1] = (intervals[-1][0], number)
             self._texts.pop(source, None)
@@ -122,6 +126,7 @@ class GtidSet:
         held = self._sources.setdefault(source, [])
         low = bisect_right(held, first - 1, key=lambda interval: interval[1] + 1)
         high = low
+        # Intervals that overlap or touch become one. Else two notations of the same set would not be equal.
         while high < len(held) and held[high][0] <= last + 1:
             first, last = min(first, held[high][0]), max(last, held[high][1])
             high += 1
@@ -158,6 +163,8 @@ class GtidSet:
             if text is None:
                 text = ":".join(str(a) if a == b else f"{a}-{b}" for a, b in self._sources[source])
                 self._texts[source] = text
+            # Tags of one source come behind its name, as the server writes it; a repeated name is not what
+            # servers accept.
             if name == last_name:
                 parts[-1] += f":{tag}:{text}"
             else:
@@ -191,6 +198,7 @@ class GtidPosition:
             if len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
                 raise ValueError(f"{part!r} is no MariaDB GTID (domain-server-sequence)")
             domain, server, sequence = map(int, numbers)
+            # A list may name a domain twice, with different servers. The higher sequence is the newer one.
             if sequence >= made._domains.get(domain, (0, 0))[1]:
                 made.add(domain, server, sequence)
         return made
@@ -202,7 +210,9 @@ class GtidPosition:
     def contains(self, other: GtidPosition) -> bool:
         """Whether no domain of ``other`` is further on than here."""
         return all(
-            sequence <= self._domains.get(domain, (0, -1))[1] for domain, (_, sequence) in other._domains.items()
+            # A domain that is missing here counts as before its first transaction.
+            sequence <= self._domains.get(domain, (0, -1))[1]
+            for domain, (_, sequence) in other._domains.items()
         )
 
     def __str__(self) -> str:

@@ -87,6 +87,7 @@ class Handlers:
             _E.MARIADB_START_ENCRYPTION: self._on_encryption, _E.TRANSACTION_PAYLOAD: self._on_payload,
             _E.MARIADB_PARTIAL_ROW_DATA: self._on_fragment,
         }  # fmt: skip
+        # A type that no table names stops the reader: a newer server may write rows in it.
         table: list[Handler] = [self._on_unknown] * 256
         for kind, action in ACTIONS.items():
             if action is Action.DECODE:
@@ -104,32 +105,45 @@ class Handlers:
     def on_format(self, view: memoryview, at: int, end: int, head: Head) -> int:
         """FORMAT_DESCRIPTION: how the events after it are to be read. A transaction that a crash cut off ends here."""
         found = headers.read_format(bytes(view[at + HEADER_BYTES : end]))
+        # The event's own checksum is computed as if the file was not in use, whatever its flag says now.
         if found.checksum == headers.CHECKSUM_CRC32:
             whole = bytearray(view[at : end - CHECKSUM_BYTES])
             whole[17] &= ~FLAG_IN_USE & 0xFF
             if zlib.crc32(whole) != struct.unpack_from("<I", view, end - CHECKSUM_BYTES)[0]:
                 raise ValueError("its checksum does not fit its bytes")
+        # Before MySQL 5.1.15 table ids had 4 bytes. Reading them as 6 would take flags for a part of the id.
         if found.post_length(_E.TABLE_MAP, _TABLE_MAP_POST) != _TABLE_MAP_POST:
             raise UnsupportedEventError(f"the log of a server of version {found.server_version}, which is too old")
+        # First of all: if the log was begun anew, nothing of this file may be decoded.
         self._position.begun(head[0])
         self.has_checksums = found.checksum == headers.CHECKSUM_CRC32
         self.rows.format = found
         self.statements.expects_gtid = _always_writes_gtids(found)
+        # Temporary tables end with their connections. A restart without this would take names of dead ones for
+        # harmless.
         if found.begins_server:
             self.statements.temporary.clear()
+        # A crash leaves the file in the middle of a transaction, which the server has rolled back.
         self._assembly.reset()
         self._fragments.clear()
         self.rows.end_transaction()
+        # In a stream an artificial one (end position 0) only teaches how to read: the file is then read from
+        # its middle.
         return DONE if self.exact or head[4] else STAY
 
     def _on_rotate(self, view: memoryview, at: int, end: int, head: Head) -> int:
         """The next file. An artificial one says where the stream begins, or repeats what the real one said."""
         name, offset = headers.read_rotate(bytes(view[at + HEADER_BYTES : end]))
+        # A server's first event. It comes again with every reconnect, so it must not count as a transaction's
+        # end.
         if head[5] & FLAG_ARTIFICIAL or not head[4]:
+            # Files read from disk are named by their reader; the event's name is that of a server we do not
+            # ask.
             if self.exact:
                 return GO_ON
             self._position.move(name, offset)
             return STAY
+        # The server rotates between transactions only, so whatever is open was cut off.
         self._assembly.reset()
         self._position.move(name, offset)
         return MOVED
@@ -138,6 +152,7 @@ class Handlers:
         """STOP, BINLOG_CHECKPOINT: nothing but a resume point."""
         if head[5] & FLAG_ARTIFICIAL and not self.exact:
             return STAY
+        # Within a transaction a checkpoint is no resume point: a restart there would lose the rows before it.
         return GO_ON if self._assembly.is_open else DONE
 
     def _on_previous_gtids(self, view: memoryview, at: int, end: int, head: Head) -> int:
@@ -160,6 +175,8 @@ class Handlers:
         position = self._position
         body = bytes(view[at + HEADER_BYTES : end])
         name, offset = headers.read_heartbeat_v2(body) if head[1] == _E.HEARTBEAT_V2 else (body.decode("utf-8"), 0)
+        # The heartbeat may come between the events of a transaction, or be of a file whose ROTATE is still
+        # under way.
         if self._assembly.is_open or name != position.file:
             return STAY
         offset = offset or position.after(0, head[4])
@@ -169,6 +186,7 @@ class Handlers:
         return MOVED
 
     def _on_encryption(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        # Without the server's key the bytes behind this event are noise.
         if self.exact:
             raise UnsupportedEventError(
                 "the binlog file is encrypted from here on", hint="read it through the server (source.kind = binlog)"
@@ -182,11 +200,13 @@ class Handlers:
         found = headers.read_gtid_tagged(body) if head[1] == _E.GTID_TAGGED else headers.read_gtid(body)
         self._open(has_begun=False)
         self._assembly.commit_us = found.commit_us
+        # An anonymous group has no GTID to note; a source without its number would spoil the set.
         if head[1] != _E.ANONYMOUS_GTID and found.number:
             self._assembly.source = (found.source, found.number)
         return GO_ON
 
     def _on_mariadb_gtid(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        # Checked by hand: the struct would read into the checksum and give a wrong sequence without an error.
         if end - at < HEADER_BYTES + headers.MARIADB_GTID.size:
             raise IndexError("a GTID event that is too short")
         sequence, domain, flags = _MARIADB_GTID(view, at + HEADER_BYTES)
@@ -194,8 +214,12 @@ class Handlers:
         if assembly.is_open:
             self._give_up_open()
         assembly.is_open = True
+        # A standalone group (DDL) is one statement without COMMIT; waiting for its end would swallow the next
+        # group.
         assembly.has_begun = not flags & headers.MARIADB_STANDALONE
         assembly.domain = (domain, head[2], sequence)
+        # MariaDB logs a long ALTER twice: when it starts and when it commits. Only the second one changes the
+        # table.
         if flags & headers.MARIADB_DDL:
             assembly.is_void = headers.is_no_alter_yet(bytes(view[at + HEADER_BYTES : end]))
         return GO_ON
@@ -207,13 +231,17 @@ class Handlers:
 
     def _give_up_open(self) -> None:
         """A GTID event that nothing followed."""
+        # Two transactions cannot be open at once. Something is missing between, and half a transaction would be
+        # applied.
         if self._assembly.has_changes or self._assembly.has_begun:
             raise UnsupportedEventError("a transaction begins inside another", hint=ADVICE_START)
         self._assembly.reset()
 
     def _on_commit(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        # Reading began in the middle: the first half of this transaction was never seen.
         if not self._assembly.is_open:
             raise UnsupportedEventError("a transaction ends that did not begin", hint=ADVICE_START)
+        # Fragments of one event never cross a transaction, so some are missing.
         if not self._fragments.is_empty:
             raise ValueError("the transaction ends inside a rows event that came in pieces")
         self.rows.end_transaction()
@@ -228,6 +256,7 @@ class Handlers:
 
     def _on_xa_prepare(self, view: memoryview, at: int, end: int, head: Head) -> int:
         one_phase, xid = headers.read_xa_prepare(bytes(view[at + HEADER_BYTES : end]))
+        # One-phase is a plain commit. Two-phase rows are held until XA COMMIT, maybe far behind, under this id.
         if not one_phase:
             self._assembly.xa = Xa(xid, XaStep.PREPARE)
         return self._on_commit(view, at, end, head)
@@ -239,6 +268,8 @@ class Handlers:
         for event in payload_events(view[at + HEADER_BYTES : end]):
             inner = HEADER.unpack_from(event)
             kind = inner[1]
+            # A nested payload could be made to expand without end; the other two would move the position to
+            # nowhere.
             if kind in (_E.TRANSACTION_PAYLOAD, _E.FORMAT_DESCRIPTION, _E.ROTATE):
                 raise ValueError(f"it holds an event {event_name(kind)}")
             result = self._table[kind](memoryview(event), 0, len(event), inner)
@@ -252,8 +283,11 @@ class Handlers:
             return GO_ON
         inner = HEADER.unpack_from(event)
         kind = inner[1]
+        # Fragments are made of rows events only; another type is damage that happens to have a valid header.
         if ACTIONS.get(EventType(kind)) is not Action.DECODE:
             raise ValueError(f"its pieces make an event {event_name(kind)}")
+        # The checksum of the original event is kept inside the pieces, depending on the server's setting at
+        # that time.
         has_checksum = (
             zlib.crc32(event[:-CHECKSUM_BYTES]) == struct.unpack_from("<I", event, len(event) - CHECKSUM_BYTES)[0]
         )
@@ -277,6 +311,7 @@ class Handlers:
     # ------------------------------------------------------------------------------------------ the rest
 
     def _on_unknown(self, view: memoryview, at: int, end: int, head: Head) -> int:
+        # The server marks events that a replica may skip without losing rows.
         if head[5] & FLAG_IGNORABLE:
             return GO_ON
         raise UnsupportedEventError(

@@ -38,13 +38,17 @@ class ReadingPosition:
         inside transactions) and positions behind us do not. A file's bytes are all there, and counting is enough.
         """
         counted = self.offset + length
+        # MariaDB from 11.4 on writes 0 inside transactions.
         if not end:
             return counted
         ahead = (end - counted) & _32_BITS
+        # The header has only the low 32 bits. A jump back is an event that was moved, never a file over 4 GiB
+        # shrunk.
         return counted + ahead if ahead < _FORWARD else counted
 
     def move(self, file: str, offset: int) -> None:
         """The next event stands there."""
+        # The new file's own FORMAT_DESCRIPTION will say when it was begun.
         if file != self.file:
             self._born = 0
         self.file = file
@@ -56,8 +60,10 @@ class ReadingPosition:
         PositionLostError if it is not the file that the start is of, or an earlier one: then the log was begun anew,
         and its GTIDs may be those of the old one once more.
         """
+        # 0 where the time is not known: then there is nothing to compare.
         if self._start.born:
             number = int(self.file.rpartition(".")[2])
+            # The same file must be the very same; an earlier number means that numbering began anew.
             is_other = (
                 seconds != self._start.born if self.file == self._start.file else number < self._start.file_number
             )
@@ -80,15 +86,18 @@ class ReadingPosition:
 
     def learn(self, executed: GtidSet | GtidPosition) -> None:
         """The head of a file: everything executed before it."""
+        # The head of a file lists what is executed. A union, as the start may know more of other sources.
         if isinstance(executed, GtidSet) and isinstance(self._gtids, GtidSet):
             self._gtids.update(executed)
         elif self._gtids is None or not self._gtids:
+            # What the start brought, or what was read since, is at least as new as the head of the file.
             self._gtids = executed
         self._made = None
 
     def add(self, source: tuple[str, int] | None, domain: tuple[int, int, int] | None) -> None:
         """A transaction with this GTID is complete."""
         gtids = self._gtids
+        # A transaction without GTID (anonymous) leaves the set as it is.
         if source is not None and isinstance(gtids, GtidSet):
             gtids.add(*source)
         elif domain is not None and isinstance(gtids, GtidPosition):
@@ -99,6 +108,7 @@ class ReadingPosition:
         """The resume point: the next transaction to read, with the executed set before it."""
         if self._made is None:
             gtid = str(self._gtids) if self._gtids is not None else ""
+            # The resume point may still be in the file before, whose time of birth is not the current one.
             born = self._born if self._resume[0] == self.file else 0
             self._made = Position(*self._resume, gtid=gtid, server=self._server, born=born)
         return self._made

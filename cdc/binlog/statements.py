@@ -65,16 +65,20 @@ class Statements:
 
         Raises UnsupportedEventError for one that changed rows which nothing else tells of.
         """
+        # Statement and columns stay as they are until COMMIT ALTER brings the same text again.
         if self._assembly.is_void:  # an ALTER TABLE that only begins, or is given up
             statement = Statement(Kind.OTHER)
         else:
+            # BEGIN and COMMIT read the same in every dialect, and they are half of all statements.
             dialect = self._dialect(query.variables if query.text not in _BOUNDS else _NO_VARIABLES)
             statement = read_statement(query.database, query.text, dialect)
+            # The flag is the connection's: only then can a name mean a temporary table.
             uses_temporary = bool(head[5] & FLAG_THREAD_SPECIFIC)
             statement = self.temporary.resolve(statement, (head[2], query.thread), uses_temporary=uses_temporary)
         self._bound(statement)
         self._change(statement, query)
         assembly = self._assembly
+        # A statement outside BEGIN is a transaction of its own.
         if statement.kind in (Kind.COMMIT, Kind.ROLLBACK) or not assembly.has_begun:
             self._rows.end_transaction()
             return DONE
@@ -90,6 +94,8 @@ class Statements:
         assembly = self._assembly
         kind = statement.kind
         if not assembly.is_open:
+            # With GTIDs each group starts with an event. A statement without it means that reading began behind
+            # that event.
             if kind in (Kind.COMMIT, Kind.ROLLBACK) or (self.expects_gtid and kind is not Kind.OTHER):
                 raise UnsupportedEventError(FROM_INSIDE, hint=ADVICE_START)
             assembly.open(has_begun=False)
@@ -109,6 +115,7 @@ class Statements:
         """What it does to mapped tables."""
         assembly, tables = self._assembly, self._tables
         kind = statement.kind
+        # A definition may turn a name into a view, so what was learned about names is no longer certain.
         if kind not in (Kind.ROWS, Kind.BEGIN, Kind.COMMIT):
             self._plain.clear()
         if kind is Kind.ROWS:
@@ -117,6 +124,7 @@ class Statements:
             named = tables.mapped(statement.tables)
             assembly.changes += [Change(name, Op.TRUNCATE, None, None) for name in named]
         elif kind in (Kind.DEFINITION, Kind.DEFINITION_BEGIN):
+            # The columns are followed, and tables whose stored rows may differ now are read again.
             assembly.stale += tables.define(statement, is_mariadb=self._rows.format.is_mariadb)
         elif kind is Kind.UNCLEAR:
             # It may have changed rows as well, without the lock that a definition holds.
@@ -130,11 +138,14 @@ class Statements:
     def _on_rows(self, statement: Statement, query: Query) -> None:
         """Rows changed by statement: to be read again, if a read can tell by a GTID that it contains them."""
         named = self._tables.touched(statement, query.database)
+        # A view hides which tables it writes, and neither log nor session says.
         if not named and any(map(self._is_view, statement.tables)):
             statement = replace(statement, everything=True)  # the tables below a view are not ours to guess
             named = self._tables.touched(statement, query.database)
         if not named:
             return
+        # Without a GTID a read cannot tell if it contains the statement; rows read too early would stay wrong
+        # for ever.
         if not self._may_repair():
             what = "any table" if statement.everything else named[0]
             why = ", through a view or a function," if statement.everything else ""
@@ -146,10 +157,12 @@ class Statements:
         self._assembly.stale += [StaleTable(name, _REASON_ROWS, by_statement=True) for name in named]
 
     def _is_view(self, name: TableName) -> bool:
+        # Looked up once per name: such statements come by the thousand.
         if name in self._plain:
             return False
         if self._tables.is_view(name):
             return True
+        # Bounded, as names come from the log.
         if len(self._plain) < _MOST_PLAIN:
             self._plain.add(name)
         return False
@@ -160,4 +173,5 @@ class Statements:
     def _can_tell(self) -> bool:
         """Whether a read can tell by this transaction's GTID that it contains it."""
         assembly = self._assembly
+        # MySQL needs the whole executed set to compare with; a single GTID says nothing about those before it.
         return assembly.domain is not None or (assembly.source is not None and bool(self._position.resume.gtid))

@@ -55,6 +55,7 @@ class TableReader:
         bytes that do not fit.
         """
         count, at = lenenc(body, at)
+        # The table map and the rows disagree: the id was reused, or events are missing.
         if count != self.row_layout.count:
             raise ValueError(f"rows of {count} columns after a table map of {self.row_layout.count}")
         width = self.row_layout.bitmap_bytes
@@ -75,6 +76,8 @@ class TableReader:
         rows = 0
         while at < end:
             before, after, is_known, beyond = read_partial_pair(row_layout, body, at, present, present_after)
+            # A row must advance and stay within the event: else the loop would never end, or read the next
+            # event's bytes.
             if not at < beyond <= end:
                 raise _misfit(at, beyond)
             at = beyond
@@ -87,8 +90,10 @@ class TableReader:
 
     def may_plan(self, kind: object) -> bool:
         """Whether a plan is due for this kind of row, which has none."""
+        # Each plan is compiled code that stays. A table with wild NULL patterns would fill the memory.
         if self.plans >= self._most_plans:
             return False
+        # Counting starts over when the list is full: rare kinds stay rare.
         if len(self._seen) >= _MOST_CANDIDATES:
             self._seen.clear()
         seen = self._seen.get(kind, 0) + 1
@@ -130,6 +135,7 @@ class _Image:
         name = self._table.row_layout.table
         width, plans, end = self._null_bytes, self._plans, len(body)
         is_insert = op is Op.INSERT
+        # Whole images are the default of servers, and need no look at the schema.
         defaults = None if self._is_whole else self._defaults(op)
         first, append = len(out), out.append
         rows = 0
@@ -150,12 +156,14 @@ class _Image:
         if op is Op.DELETE:
             require_key(self._table.row_layout, op, self._present)
             return None
+        # The schema is asked for once per set of columns, and only when a row needs it.
         if self._filling is None:
             self._filling = filling(self._table.row_layout, self._table.origin, self._present)
         return self._filling
 
     def _without(self, body: bytes, at: int) -> tuple[Cells, int]:
         nulls = body[at : at + self._null_bytes]
+        # A cut bitmap would be kept as a key of its own. The generic reader reports it with its own words.
         if len(nulls) == self._null_bytes and self._table.may_plan((self._present, nulls)):
             plan = self._plans[nulls] = self._maker.row(self._present, nulls)
             return plan(body, at)
@@ -190,12 +198,14 @@ class _Pair:
         while at < end:
             plan = guesses.get(body[at : at + width])
             before, after, beyond = plan(body, at) if plan is not None else self._without(body, at)
+            # The plan guessed the after image's NULLs wrong; -beyond is where that image begins.
             if beyond < 0:
                 before, after, beyond = self._other(body, at, -beyond)
             if not at < beyond <= end:
                 raise _misfit(at, beyond)
             at = beyond
             rows += 1
+            # None: the log says that no wanted column changed. Logins and stock updates end here.
             if before is not None:
                 out.append(Change(name, Op.UPDATE, before, after, cascades, image))
         return rows
@@ -207,6 +217,7 @@ class _Pair:
             guess = nulls if self._present == self._present_after else bytes(self._null_bytes_after)
             plan = self._guesses[nulls] = self._plan(nulls, guess)
             before, after, beyond = plan(body, at)
+            # A wrong guess costs this one row the generic way, and the plan stays for the next rows.
             if beyond >= 0:
                 return before, after, beyond
         return self._generic(body, at)
@@ -217,6 +228,7 @@ class _Pair:
         key = (nulls, nulls_after)
         plan = self._exact.get(key)
         if plan is None:
+            # A cut bitmap must not become a key, and plans are bounded.
             if len(nulls_after) < self._null_bytes_after or not self._table.may_plan((self._present_after, *key)):
                 return self._generic(body, at)
             plan = self._exact[key] = self._plan(nulls, nulls_after)

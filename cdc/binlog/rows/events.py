@@ -65,16 +65,19 @@ class RowEvents:
 
     def on_table_map(self, view: memoryview, at: int, end: int, head: Sequence[int]) -> int:
         """Remember what this id stands for until the transaction ends."""
+        # A table map before any BEGIN or GTID: its transaction's beginning lies before the start.
         if not self._assembly.is_open:
             raise UnsupportedEventError(FROM_INSIDE, hint=ADVICE_START)
         body = bytes(view[at + HEADER_BYTES : end])
         table_id = self._unwanted.get(body)
+        # The same event as before for a table that nobody wants: one look-up instead of parsing names.
         if table_id is not None:
             self._open[table_id] = None
             return 0
         table_id = _U64(body)[0] & _ID
         table_at = _FIXED + body[_FIXED] + 2
         name_end = table_at + 1 + body[table_at]
+        # The length byte of a name is damaged, or this is no table map.
         if name_end > len(body):
             raise IndexError("names that end beyond their event")
         spec = self._tables.spec_of(body[_FIXED:name_end])
@@ -82,6 +85,7 @@ class RowEvents:
         if spec is not None:
             reader = self._tables.reader(spec, body[_FIXED:], is_mariadb=self.format.is_mariadb)
         else:
+            # Bounded: a server with many schemas names more tables than are worth remembering.
             if len(self._unwanted) >= _MOST_UNWANTED:
                 self._unwanted.clear()
             self._unwanted[body] = table_id
@@ -90,13 +94,16 @@ class RowEvents:
 
     def on_rows(self, view: memoryview, at: int, end: int, head: Sequence[int]) -> int:
         """WRITE, UPDATE and DELETE rows of all versions, MariaDB's compressed ones too."""
+        # The fast path reads the id without slicing, so the length is checked here.
         if end - at < HEADER_BYTES + _FIXED:
             raise IndexError("a rows event without its fixed fields")
         word = _U64(view, at + HEADER_BYTES)[0]
         try:
             reader = self._open[word & _ID]
         except KeyError:
+            # An id that no table map named.
             return self._on_unnamed(word & _ID)
+        # The table is not mapped.
         if reader is None:
             self.skipped += 1
             return 0
@@ -104,12 +111,16 @@ class RowEvents:
         body = bytes(view[at + HEADER_BYTES + _FIXED : end])
         start = int.from_bytes(body[:2], "little") if kind in _WITH_EXTRA else 0
         op = _OPS[kind]
+        # Only the images are compressed, so bitmaps are read before unpacking.
         if kind >= _FIRST_COMPRESSED:
             body, start = _unpacked(body, start, op), 0
         assembly = self._assembly
+        # Before decoding: a transaction that is too large for memory goes to disk piece by piece.
         assembly.make_room()
         changes = assembly.changes
         before = len(changes)
+        # Without foreign-key checks the server cascades nothing, and with keys in SQL the children's rows are
+        # in the log: in both cases a cascade of ours would change rows that the server left alone.
         silent = _NO_FOREIGN_KEY_CHECKS if op is not Op.DELETE else _NO_FOREIGN_KEY_CHECKS | _KEYS_IN_SQL
         rows = reader.read(op, body, start, not word >> 48 & silent, changes)
         gathered = len(changes) - before
@@ -143,6 +154,7 @@ class RowEvents:
         self.unchanged += rows - changed
 
     def _on_unnamed(self, table_id: int) -> int:
+        # MySQL ends a statement with an event of this id that has no rows. Any other id means lost events.
         if table_id != _DUMMY_TABLE:
             raise UnsupportedEventError("rows of a table that the log has not named", hint=ADVICE_START)
         self.skipped += 1
@@ -151,6 +163,7 @@ class RowEvents:
 
 def _weight(reader: TableReader, op: Op, length: int, changes: int) -> int:
     """About what ``changes`` of an event of ``length`` bytes take in memory."""
+    # Nothing was kept, so nothing is weighed.
     if not changes:
         return 0
     images = 2 if op is Op.UPDATE else 1

@@ -25,15 +25,18 @@ def read_raw(row_layout: RowLayout, body: bytes, at: int, present: tuple[int, ..
     found: Raw = {}
     for index in present:
         is_null, nulls = nulls & 1, nulls >> 1
+        # NULL values take no bytes.
         if is_null:
             if index in row_layout.codecs:
                 found[index] = None
             continue
         layout = row_layout.layouts[index]
         length = layout.width
+        # Variable width: the length stands before the value.
         if layout.prefix:
             length = int.from_bytes(body[at : at + layout.prefix], "little")
             at += layout.prefix
+        # Python slices give fewer bytes silently; the row would end with a short text.
         if at + length > len(body):
             raise IndexError("a row that ends beyond its event")
         if index in row_layout.codecs:
@@ -46,6 +49,7 @@ def cells_of(row_layout: RowLayout, raw: Raw) -> Cells:
     """Decode a cut image. ValueError for bytes that are no value of their column."""
     cells: list[Value | Absent] = []
     for index in row_layout.cells:
+        # The table does not have this column, or the image does not hold it.
         if index is None or index not in raw:
             cells.append(ABSENT)
             continue
@@ -80,6 +84,7 @@ def read_pair(
     """
     before, at = read_raw(row_layout, body, at, present)
     after, at = read_raw(row_layout, body, at, present_after)
+    # Compared as bytes, before decoding: most updates of a shop touch no mapped column.
     if not always and not changes(before, after):
         return None, None, at
     return cells_of(row_layout, before), cells_of(row_layout, {**before, **after}), at

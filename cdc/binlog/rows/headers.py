@@ -42,6 +42,7 @@ def lenenc(body: bytes, at: int) -> tuple[int, int]:
     if first < 0xFB:
         return first, at + 1
     width = {0xFC: 2, 0xFD: 3, 0xFE: 8}.get(first)
+    # 0xFB means NULL and 0xFF an error packet: neither is a length.
     if width is None or at + 1 + width > len(body):
         raise ValueError("a length that is none")
     return int.from_bytes(body[at + 1 : at + 1 + width], "little"), at + 1 + width
@@ -49,6 +50,7 @@ def lenenc(body: bytes, at: int) -> tuple[int, int]:
 
 def cut(body: bytes, at: int, length: int) -> bytes:
     """``length`` bytes at ``at``. ValueError when there are fewer."""
+    # Slicing would give fewer bytes without a word.
     if at + length > len(body):
         raise ValueError("a field that ends beyond its event")
     return body[at : at + length]
@@ -88,9 +90,11 @@ def read_format(body: bytes) -> Format:
     if len(body) < _FORMAT_FIXED + _CHECKSUM_TRAILER:
         raise ValueError("a format description that is too short")
     version, name, created, header = struct.unpack_from("<H50sIB", body)
+    # Version 3 (MySQL 4.0) has other headers; reading on would take lengths for types.
     if version != 4 or header != 19:
         raise ValueError(f"a log of version {version} with headers of {header} bytes; version 4 with 19 is known")
     algorithm = body[-_CHECKSUM_TRAILER]
+    # With an algorithm that is not known the four bytes at the end cannot be told from the body.
     if algorithm not in (CHECKSUM_OFF, CHECKSUM_CRC32):
         raise ValueError(f"checksum algorithm {algorithm}, which is not known")
     text = name.rstrip(b"\0").decode("ascii", "replace")
@@ -137,8 +141,10 @@ def read_gtid(body: bytes) -> GtidHead:
     source = str(uuid.UUID(bytes=cut(body, 1, 16)))
     (number,) = struct.unpack_from("<q", body, 17)
     commit_us = 0
+    # Older servers end here, without times.
     if len(body) >= 49:
         commit_us = int.from_bytes(body[42:49], "little")
+        # The top bit: a replica repeats the source's own commit time, which is the one that orders changes.
         if commit_us >> 55:
             commit_us = int.from_bytes(cut(body, 49, 7), "little")
     return GtidHead(source, number, commit_us)
@@ -152,13 +158,17 @@ def read_gtid_tagged(body: bytes) -> GtidHead:
     """
     at = 0
     for _ in range(3):
+        # Version, size and the last field that must be understood. All known fields are read below by their
+        # numbers.
         _, at = _varint(body, at)
     name, tag, number, immediate, original = "", "", 0, 0, 0
     while at < len(body):
         field, at = _varint(body, at)
+        # Flags are one plain byte, not a varint.
         if field == 0:
             at += 1
         elif field == 1:
+            # Each byte of the uuid is a varint of its own, since values over 0x7F take two bytes.
             raw = bytearray()
             for _ in range(16):
                 byte, at = _varint(body, at)
@@ -169,6 +179,7 @@ def read_gtid_tagged(body: bytes) -> GtidHead:
             tag = cut(body, at, length).decode("ascii")
             at += length
         else:
+            # Fields added later are varints too, as long as the server marks them as safe to ignore.
             value, at = _varint(body, at)
             if field == 2:
                 number = _unzigzag(value)
@@ -186,6 +197,7 @@ def _varint(body: bytes, at: int) -> tuple[int, int]:
     first = body[at]
     more = (~first & (first + 1)).bit_length() - 1
     raw = cut(body, at + 1, more)
+    # All eight bits of the first byte are the counter, so it holds no bits of the value.
     if more >= 8:
         return int.from_bytes(raw, "little"), at + 1 + more
     return first >> more + 1 | int.from_bytes(raw, "little") << 7 - more, at + 1 + more
@@ -237,10 +249,13 @@ def read_modes(variables: bytes) -> tuple[int, int | None]:
     while at < len(variables):
         kind = variables[at]
         if kind in _TEXT_VARIABLES:
+            # Time zone and catalogue are texts with a length of their own.
             at += 2 + variables[at + 1]
             continue
         width = _VARIABLE_BYTES.get(kind)
         if width is None:
+            # Without its width the next variable cannot be found. Mode and character set always come before
+            # such ones.
             break
         value = cut(variables, at + 1, width)
         if kind == _SQL_MODE:

@@ -70,8 +70,10 @@ def filling(row_layout: RowLayout, origin: Origin, present: tuple[int, ...]) -> 
         if columns is not None
     }
     known = tuple((at, value) for at, value in values.items() if not isinstance(value, Absent))
+    # A row without its mapped key cannot be found in the replica.
     if any(at < row_layout.key_width for at, _ in missing):
         raise _without_key(row_layout, Op.INSERT)
+    # A default that is not known (an expression) makes the row unread: it is read from the server by key.
     return Filling(known, Image.WHOLE if len(known) == len(missing) else Image.UNKNOWN)
 
 
@@ -81,6 +83,7 @@ def image_of_update(
     """How much UPDATEs with these columns present carry, once the after image is completed by the before image."""
     require_key(row_layout, Op.UPDATE, present)
     missing = _missing(row_layout, present_after)
+    # Only MariaDB leaves out columns that changed, so only there may "missing" mean "other".
     if missing and origin.is_mariadb and _knows_only_the_server(row_layout, origin, present_after, missing):
         return Image.UNKNOWN
     return Image.PARTIAL if any(index not in present for _, index in missing) else Image.WHOLE
@@ -96,9 +99,12 @@ def _knows_only_the_server(
     row_layout: RowLayout, origin: Origin, present_after: tuple[int, ...], missing: Sequence[tuple[int, int]]
 ) -> bool:
     """Whether a column that MariaDB's after image lacks may have changed: the docstring above says which."""
+    # The key in the after image is the mark of REPLACE and ON DUPLICATE KEY UPDATE, which reset columns to
+    # defaults.
     if all(index in present_after for index in row_layout.cells[: row_layout.key_width]):
         return True
     columns = origin.columns()
+    # A virtual column follows the columns that changed, though no event holds it.
     return columns is None or any("VIRTUAL" in columns[index].extra.upper() for _, index in missing)
 
 

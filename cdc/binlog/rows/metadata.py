@@ -56,6 +56,8 @@ def read_metadata(raw: bytes, fields: tuple[Field, ...], *, is_mariadb: bool) ->
             signs = _bits(value, _indexes(fields, NUMERIC | {_T.YEAR}))  # YEAR has a bit, which says nothing
             found.unsigned = {index: bit for index, bit in signs.items() if fields[index].type is not _T.YEAR}
         elif kind in (2, 3, 10, 11):
+            # 2 and 3 are character columns, 10 and 11 ENUM and SET; each as one default with exceptions, or one
+            # by one.
             indexes = _indexes(fields, LABELLED if kind >= 10 else characters)
             read = _default_and_exceptions if kind in (2, 10) else _one_each
             found.collations.update(read(value, indexes))
@@ -63,6 +65,7 @@ def read_metadata(raw: bytes, fields: tuple[Field, ...], *, is_mariadb: bool) ->
             found.names = tuple(text.decode("utf-8") for text in _texts(value))
         elif kind in (5, 6):
             labels[_T.SET if kind == 5 else _T.ENUM] = _label_lists(value)
+    # A wrong count shifts all names by one, and every value would land in another column.
     if found.names is not None and len(found.names) != len(fields):
         raise ValueError(f"{len(found.names)} names for {len(fields)} columns")
     for index, column in enumerate(fields):
@@ -95,6 +98,7 @@ def _one_each(value: bytes, indexes: list[int]) -> dict[int, int]:
     at = 0
     for index in indexes:
         found[index], at = lenenc(value, at)
+    # Bytes are left over: the list was counted by other rules than ours.
     if at != len(value):
         raise ValueError("more character sets than character columns")
     return found
@@ -112,6 +116,7 @@ def _label_lists(value: bytes) -> Iterator[tuple[bytes, ...]]:
     at = 0
     while at < len(value):
         count, at = lenenc(value, at)
+        # A count from the log, checked before a loop over it.
         if count > len(value):
             raise ValueError("more labels than their bytes can hold")
         made = []

@@ -115,6 +115,7 @@ class PlanMaker:
     ) -> PairPlan:
         """The plan for the two images of an UPDATE. ``always``: what they say is not all that may have changed."""
         columns, columns_after = _columns(present, nulls), _columns(present_after, nulls_after)
+        # Stretches pair up only if both images have the same columns.
         if present == present_after:
             stretches = [(columns[a:z], columns_after[a:z]) for a, z in self._stretches(columns)]
         else:
@@ -134,6 +135,8 @@ class PlanMaker:
             befores.append(spans)
             lines += [*walked, f"s{number + 1} = {end}"]
         behind = f"s{len(stretches)}"
+        # The plan is made for certain NULLs. Other NULLs would shift every offset, so the plan gives up with a
+        # negative offset.
         if nulls_after:
             lines += [f"if b[{behind}:{behind} + {len(nulls_after)}] != {nulls_after!r}:"]
             lines += [f"    return None, None, -{behind}"]
@@ -142,8 +145,10 @@ class PlanMaker:
         for number, (columns, columns_after) in enumerate(stretches):
             walked, spans, end = self._walk(columns_after, f"t{number}", 0, "y")
             walked.append(f"t{number + 1} = {end}")
+            # With a single stretch nothing is saved: ``unchanged`` below compares the same bytes.
             is_compared = len(stretches) > 1 and columns == columns_after
             if is_compared:
+                # Equal bytes have equal length, so the end needs no walking.
                 lines += [
                     f"t{number + 1} = t{number} + s{number + 1} - s{number}",
                     f"e{number} = b[s{number}:s{number + 1}] == b[t{number}:t{number + 1}]",
@@ -152,6 +157,7 @@ class PlanMaker:
             lines += _indented(walked) if is_compared else walked
             afters.append(_After(spans, f"e{number}" if is_compared else ""))
         end = f"t{len(stretches)}"
+        # With ``always`` an equal pair still counts: what the images do not hold may have changed.
         unchanged = None if always else _unchanged(befores, afters)
         if unchanged is not None:
             lines += [f"if {unchanged}:", f"    return None, None, {end}"]
@@ -166,6 +172,7 @@ class PlanMaker:
             cells |= {index: _name("v", index, spans) for index in spans}
         for spans, is_equal in afters:
             decoded = self._decode(spans, "w")
+            # Equal bytes decode to equal values: they are taken over without decoding.
             if is_equal and decoded:
                 yield f"if {is_equal}:"
                 yield from (f"    w{index} = v{index}" for index, span in spans.items() if span is not None)
@@ -182,9 +189,11 @@ class PlanMaker:
         first = lengths = 0
         for number, (index, is_null) in enumerate(columns):
             lengths += not is_null and self._row_layout.layouts[index].prefix > 0
+            # A stretch ends behind its eighth length prefix.
             if lengths == STRETCH:
                 yield first, number + 1
                 first, lengths = number + 1, 0
+        # The rest; a table of no columns still needs one stretch for the code to be whole.
         if first < len(columns) or not columns:
             yield first, len(columns)
 
@@ -197,12 +206,15 @@ class PlanMaker:
         for index, is_null in columns:
             wanted = index in self._row_layout.codecs
             if is_null:
+                # Whether NULL or not, an unwanted column only moves the offset.
                 if wanted:
                     spans[index] = None
                 continue
             layout = self._row_layout.layouts[index]
             held_base, held_offset = base, offset
             start, at = _plus(base, offset), _plus(base, offset + layout.prefix)
+            # From here on offsets are relative to the end of this value, as its length is known only at run
+            # time.
             if layout.prefix:
                 lines.append(f"{prefix}{index} = {at} + {_LENGTH[layout.prefix].format(start)}")
                 base, offset = f"{prefix}{index}", 0
@@ -218,6 +230,7 @@ class PlanMaker:
         """The lines that decode these values into variables named ``prefix`` and the column's number."""
         lines: list[str] = []
         for group in _groups(spans):
+            # A lone value is cheaper to slice than to unpack.
             if len(group) == 1:
                 index, span = group[0]
                 lines.append(f"{prefix}{index} = {self._alone(index, span)}")
@@ -227,12 +240,14 @@ class PlanMaker:
             for index, _ in group:
                 codec, name = self._row_layout.codecs[index], f"{prefix}{index}"
                 expression = _of_bytes(codec, index, name)
+                # Types that struct reads need no second step.
                 if not codec.code and expression != name:
                     lines.append(f"{name} = {expression}")
         return lines
 
     def _alone(self, index: int, span: _Span) -> str:
         codec = self._row_layout.codecs[index]
+        # One byte: indexing is faster than any unpacking.
         if codec.code == "B":
             return f"b[{span.at}]"
         if codec.code:
@@ -244,6 +259,7 @@ class PlanMaker:
         text = "<"
         at = group[0][1].offset
         for index, span in group:
+            # Unwanted bytes between two wanted values become padding, so that one call reads both.
             text += f"{span.offset - at}x" if span.offset > at else ""
             text += self._row_layout.codecs[index].code or f"{span.width}s"
             at = span.offset + span.width
@@ -280,6 +296,7 @@ def _plus(base: str, offset: int) -> str:
 
 def _of_bytes(codec: Codec, index: int, raw: str) -> str:
     """The value as an expression of its bytes."""
+    # An expression saves a call for every value, which is most of the cost.
     if codec.inline:
         return codec.inline.format(raw=raw)
     return f"decode_{index}[{raw}]" if codec.repeats else f"decode_{index}({raw})"
@@ -299,6 +316,7 @@ def _groups(spans: _Spans) -> Iterator[list[tuple[int, _Span]]]:
         yield group
 
 
+# Both lie at offsets that are fixed relative to the same variable, else one struct cannot read both.
 def _is_near(one: _Span, other: _Span) -> bool:
     is_fixed = one.width and other.width and one.base == other.base
     return bool(is_fixed) and other.offset - one.offset - one.width <= _MOST_GAP
@@ -309,6 +327,7 @@ def _unchanged(befores: Sequence[_Spans], afters: Sequence[_After]) -> str | Non
     conditions: list[str] = []
     for before, (after, is_equal) in zip(befores, afters, strict=True):
         equal = _equality(before, after)
+        # A column is new in the after image, or changed between NULL and a value: always a change.
         if equal is None:
             return None
         if equal != "True":
@@ -323,13 +342,16 @@ def _equality(before: _Spans, after: _Spans) -> str | None:
     """
     runs: list[tuple[_Span, _Span, str, str]] = []
     for index, span in after.items():
+        # The before image lacks the column: nothing to compare with, so the pair counts as a change.
         if index not in before:
             return None
         was = before[index]
         if span is None or was is None:
+            # One of both is NULL.
             if span is not was:
                 return None
         elif runs and runs[-1][2] == was.start and runs[-1][3] == span.start:
+            # It follows directly behind the previous column in both images: one comparison covers both.
             runs[-1] = (runs[-1][0], runs[-1][1], was.end, span.end)
         else:
             runs.append((was, span, was.end, span.end))

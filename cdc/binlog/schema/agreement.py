@@ -38,13 +38,16 @@ _BEYOND_THREE_BYTES: Final = frozenset({"utf8mb4", "utf16", "utf16le", "utf32", 
 
 def disagreement(fields: Sequence[Field], metadata: Metadata, columns: Sequence[Column]) -> str:
     """The first difference between log and schema in words; "" when none can be seen."""
+    # Columns were added or dropped in between.
     if len(fields) != len(columns):
         return f"{len(fields)} columns in the log, {len(columns)} in the schema"
     for index, (field, column) in enumerate(zip(fields, columns, strict=True)):
         expected = _TYPES.get(column.data_type.lower())
+        # A type that is not in the table cannot be compared, which is no disagreement.
         if expected is not None and field.type not in expected:
             return f"column {column.name} is {field.type.name} in the log and {column.column_type} in the schema"
         unsigned = metadata.unsigned.get(index)
+        # The log writes a sign for BIT too, which means nothing.
         if unsigned is not None and field.type is not _T.BIT and unsigned != sign_in(column):
             return f"column {column.name} is {'' if unsigned else 'not '}unsigned in the log"
         if not _same_size(field, column):
@@ -55,6 +58,7 @@ def disagreement(fields: Sequence[Field], metadata: Metadata, columns: Sequence[
 def _same_size(field: Field, column: Column) -> bool:
     kind = column.data_type.lower()
     if field.type is _T.BLOB and kind.endswith(("text", "blob")):
+        # The prefix tells TINY, MEDIUM and LONG apart.
         return field.first == _PREFIX_BYTES.get(kind[:4], 2)
     match = _ARGUMENTS.match(column.column_type.lower())
     first = int(match[1]) if match else 0
@@ -66,6 +70,7 @@ def _same_size(field: Field, column: Column) -> bool:
         return field.first == first * 4
     if field.type is _T.VARCHAR and match:
         width = BYTES_PER_CHARACTER.get(column.charset or "binary")
+        # A character set that is not known has no width to compare.
         return width is None or field.first == first * width
     return True
 
@@ -83,6 +88,7 @@ def labels_in(column: Column) -> tuple[str, ...]:
     question mark for what takes four.
     """
     labels = shown_labels(column)
+    # A question mark may be a question mark, or the rest of an emoji. The two cannot be told apart here.
     if column.charset in _BEYOND_THREE_BYTES and any("?" in label for label in labels):
         raise ValueError("a label with a question mark, which the schema also gives in place of an emoji")
     return labels

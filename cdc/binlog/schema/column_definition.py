@@ -78,6 +78,7 @@ class Words:
     def accept(self, *words: str) -> bool:
         """Take these words if they come next, all of them."""
         found = [token.word for token in self._tokens[self._at : self._at + len(words)]]
+        # All or none: a word taken too early could not be given back.
         if found != list(words):
             return False
         self._at += len(words)
@@ -136,6 +137,7 @@ def split(tokens: Sequence[Token]) -> list[list[Token]]:
     for token in tokens:
         if token.kind == "sign":
             depth += {"(": 1, ")": -1}.get(token.text, 0)
+            # A comma in parentheses separates arguments.
             if token.text == "," and not depth:
                 parts.append([])
                 continue
@@ -186,9 +188,11 @@ class _Draft:
         """INT(10), DECIMAL(20,4), ENUM('a','b') and the like."""
         kind = words.next().word.lower()
         kind = _ALIASES.get(kind, kind)
+        # Both servers store BOOL as TINYINT(1).
         if kind in ("bool", "boolean"):
             self._type, self._arguments = "tinyint", "(1)"
             return
+        # MariaDB's JSON is LONGTEXT with a check.
         if kind == "json" and self._is_mariadb:
             self._type, self._charset = "longtext", "utf8mb4"
             return
@@ -204,17 +208,21 @@ class _Draft:
 
     def _read_arguments(self, inside: list[Token]) -> None:
         kind = self._type
+        # TEXT(300) becomes MEDIUMTEXT or not, depending on the character set.
         if kind in _SIZED_BY_TYPE:
             raise NotUnderstood("a length that chooses the type")
         if kind in ("enum", "set"):
             labels = [Words(part).text() for part in split(inside)]
+            # The server cuts blanks at the end of labels.
             self._arguments = f"({','.join(quoted(label.rstrip(' ')) for label in labels)})"
             return
         numbers = [token.text for part in split(inside) for token in part]
+        # Precision comes as one or two plain numbers; anything else is another grammar.
         if not all(number.isdigit() for number in numbers) or not 1 <= len(numbers) <= 2:
             raise NotUnderstood(f"arguments of {kind}")
         if kind == "decimal" and len(numbers) == 1:
             numbers.append("0")
+        # FLOAT(n) counts bits, and from 25 on it is a DOUBLE.
         if kind == "float" and len(numbers) == 1:
             self._type = "double" if int(numbers[0]) > _MOST_FLOAT_BITS else "float"
             return
@@ -227,6 +235,7 @@ class _Draft:
         word = words.next().word
         match word:
             case "UNSIGNED" | "ZEROFILL":
+                # The word means something else here, or the server would have refused it.
                 if self._type not in _NUMBERS:
                     raise NotUnderstood(f"{word} of {self._type}")
                 self._signs.append(word.lower())
@@ -273,20 +282,24 @@ class _Draft:
         _must(word == "AS" or words.accept("ALWAYS", "AS"))
         words.inside()
         is_stored = words.accept("STORED") or words.accept("PERSISTENT")
+        # VIRTUAL is the default and may be left out.
         if not is_stored:
             words.accept("VIRTUAL")
         self._extra = "STORED GENERATED" if is_stored else "VIRTUAL GENERATED"
 
     def read_default(self, words: Words) -> None:
         """A literal, or an expression, of which only its being one is told."""
+        # A signed number consists of two tokens.
         if words.sign in ("+", "-"):
             self._default = ("-" if words.next().text == "-" else "") + _number(words)
             return
         token = words.next()
         if token.kind == "text":
             value = token.value
+            # ``information_schema`` quotes text defaults on MariaDB only.
             self._default = quoted(value) if self._is_mariadb else value
         elif token.word == "NULL":
+            # MariaDB says "NULL" for this, MySQL nothing.
             self._default = "NULL" if self._is_mariadb else None
         elif token.word in ("TRUE", "FALSE"):
             self._default = "1" if token.word == "TRUE" else "0"
@@ -318,18 +331,22 @@ class _Draft:
         own: str | None = None
         if self._type in _TEXTS:
             own = self._charset
+            # A collation names its character set, and it wins over CHARACTER SET, as both must agree.
             if self._collation is not None:
                 own = charset_of_collation(self._collation)
             own = own or charset
+            # Neither column nor table names it, so it is the database's default, which the log does not hold.
             if own is None:
                 raise NotUnderstood("a character set that is the database's")
             if self._type in ("enum", "set") and own != "utf8mb4" and not self._arguments.isascii():
                 raise NotUnderstood("labels whose characters the column may not have")  # servers make "?" of those
             width = BYTES_PER_CHARACTER.get(own, 4)
+            # The server turns too long a VARCHAR into a TEXT, without saying so in the log.
             if self._type == "varchar" and int(self._arguments[1:-1] or 0) * width > _MOST_VARCHAR_BYTES:
                 raise NotUnderstood("a VARCHAR that becomes a TEXT")
         signs = "".join(f" {sign}" for sign in dict.fromkeys(self._signs))
         default = self._default
+        # A nullable column without a default has NULL as default there.
         if default is None and self._is_mariadb and self._nullable:
             default = "NULL"
         return Column(
@@ -360,6 +377,7 @@ def _charset_name(words: Words) -> str:
     words.accept_sign("=")
     token = words.next()
     name = token.value if token.kind == "text" else token.text
+    # The database's default is not in the statement.
     if name.upper() == "DEFAULT":
         raise NotUnderstood("a character set that is the database's")
     return charset_named(name)

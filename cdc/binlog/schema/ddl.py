@@ -79,6 +79,7 @@ class _Plan:
 
     def must_hold(self, name: str) -> Column:
         """The same; NotUnderstood if there is none."""
+        # Our columns are not those of the server. Everything behind this would be a guess.
         column = self.held(name)
         if column is None:
             raise NotUnderstood("a column that is not there")
@@ -87,10 +88,12 @@ class _Plan:
     def change(self, old: str, defined: Defined) -> None:
         """The column ``old`` is defined anew."""
         before = self.must_hold(old)
+        # MODIFY does not repeat PRIMARY KEY, and the key stays.
         if before.is_key and not defined.column.is_key:
             defined = replace(defined, column=replace(defined.column, is_key=True, nullable=False))
         self.changed[old.lower()] = defined
         self.defined.append((old, defined))
+        # The stored values may read differently now, under the old name and under the new one.
         if _meaning(before) != _meaning(defined.column):
             self.affected |= {old.lower(), defined.column.name.lower()}
 
@@ -105,8 +108,10 @@ class _Plan:
             if change is None:
                 made.append(column)
             elif change.after is None:
+                # Without FIRST or AFTER a changed column keeps its position.
                 made.append(change.column)
         for old, one in self.defined:
+            # It was put in its old position above.
             if old and one.after is None:
                 continue
             if one.after is None:
@@ -114,10 +119,12 @@ class _Plan:
             elif not one.after:
                 made.insert(0, one.column)
             else:
+                # AFTER may name a column that this statement adds, so the list as made so far counts.
                 indexes = [at for at, column in enumerate(made) if column.name.lower() == one.after.lower()]
                 if not indexes:
                     raise NotUnderstood("a column that is not there")
                 made.insert(indexes[0] + 1, one.column)
+        # The server would have refused it: our view of the table is wrong.
         if len({column.name.lower() for column in made}) != len(made):
             raise NotUnderstood("a column that is there already")
         return tuple(made)
@@ -182,7 +189,9 @@ def _action(words: Words, plan: _Plan) -> None:
 def _add(words: Words, plan: _Plan) -> None:
     words.next()
     is_column = words.accept("COLUMN")
+    # Keys and partitions are no columns. Without COLUMN the word decides.
     if not is_column and (words.word in _KEYS or words.word == "PARTITION"):
+        # Only a primary key changes what columns may hold.
         if words.word in ("PRIMARY", "CONSTRAINT"):
             _note_key(words.rest(), plan)
         return
@@ -190,6 +199,7 @@ def _add(words: Words, plan: _Plan) -> None:
     parts = split(words.inside()) if words.sign == "(" else [words.rest()]
     for part in parts:
         defined = read_column(Words(part), plan.charset, is_mariadb=plan.is_mariadb)
+        # The server left the column as it was, with another definition maybe.
         if may_exist and plan.held(defined.column.name) is not None:
             continue
         plan.defined.append(("", defined))
@@ -200,6 +210,7 @@ def _note_key(tokens: list[Token], plan: _Plan) -> None:
     """ADD PRIMARY KEY makes its columns NOT NULL, which may change what they hold."""
     words = Words(tokens)
     while not words.is_done and words.word != "PRIMARY":
+        # A constraint with parentheses before PRIMARY is a CHECK or a foreign key.
         if words.sign == "(":
             return
         words.next()
@@ -210,12 +221,15 @@ def _note_key(tokens: list[Token], plan: _Plan) -> None:
 def _drop(words: Words, plan: _Plan) -> None:
     words.next()
     if not words.accept("COLUMN") and words.word in _KEYS | {"PARTITION"}:
+        # Columns of a dropped key may become NULL; the server's answer is surer.
         if words.word == "PRIMARY":
             raise NotUnderstood("a primary key that goes")
+        # DROP PARTITION takes rows away without a row event.
         plan.everything = plan.everything or words.word == "PARTITION"
         return
     may_lack = words.accept("IF", "EXISTS")
     name = words.name()
+    # IF EXISTS and no such column: nothing happened.
     if may_lack and plan.held(name) is None:
         return
     plan.must_hold(name)
@@ -229,6 +243,7 @@ def _change(words: Words, plan: _Plan) -> None:
     old = "" if is_modify else words.name()
     defined = read_column(words, plan.charset, is_mariadb=plan.is_mariadb)
     old = old or defined.column.name
+    # IF EXISTS and no such column: nothing happened.
     if may_lack and plan.held(old) is None:
         return
     plan.change(old, defined)
@@ -249,6 +264,7 @@ def _rename(words: Words, plan: _Plan) -> None:
 
 def _alter_column(words: Words, plan: _Plan) -> None:
     words.next()
+    # An index is made visible or invisible.
     if words.word in _KEYS:
         return
     words.accept("COLUMN")
@@ -263,6 +279,7 @@ def _change_engine(words: Words) -> None:
     words.next()
     words.accept_sign("=")
     token = words.next()
+    # BLACKHOLE, MEMORY and the like may lose rows, which no event tells.
     if (token.value or token.text).upper() not in _ENGINES:
         raise NotUnderstood("an engine that may not keep what it is given")
 
@@ -271,6 +288,7 @@ def _options(tokens: Sequence[Token], charset: str | None) -> str | None:
     """The default character set after these table options."""
     words = Words(tokens)
     while not words.is_done:
+        # Behind PARTITION the options are those of partitions.
         if words.accept("PARTITION"):
             break
         if words.accept("CHARSET") or words.accept("CHARACTER", "SET"):
@@ -286,6 +304,7 @@ def _option(words: Words) -> str:
     words.accept_sign("=")
     token = words.next()
     if token.word == "DEFAULT":
+        # The database's default is not in the statement.
         raise NotUnderstood("a character set that is the database's")
     return token.value if token.kind == "text" else token.text
 
@@ -295,6 +314,7 @@ def create(body: Sequence[Token], *, is_mariadb: bool) -> Table:
     words = Words(body)
     parts = split(words.inside())
     options = words.rest()
+    # Types of the columns come from the SELECT, which cannot be worked out here.
     if any(token.word in ("SELECT", "AS", "WITH", "VALUES", "TABLE", "LIKE") for token in _outside(options)):
         raise NotUnderstood("a table made from rows")
     charset = _options(options, None)
@@ -306,6 +326,7 @@ def create(body: Sequence[Token], *, is_mariadb: bool) -> Table:
         else:
             columns.append(read_column(Words(part), charset, is_mariadb=is_mariadb).column)
     keyed = [replace(c, is_key=True, nullable=False) if c.name.lower() in key else c for c in columns]
+    # Then the definition was not read as the server reads it.
     if not keyed:
         raise NotUnderstood("a table without columns")
     return Table(tuple(keyed), charset)
@@ -324,6 +345,7 @@ def _outside(tokens: Sequence[Token]) -> list[Token]:
 def _key_columns(part: Sequence[Token]) -> set[str]:
     """The primary key's columns, if this part of CREATE TABLE is one."""
     words = Words(part)
+    # The constraint's name may be left out: CONSTRAINT PRIMARY KEY.
     if words.accept("CONSTRAINT") and words.word != "PRIMARY":
         words.next()
     if not words.accept("PRIMARY", "KEY"):

@@ -62,6 +62,7 @@ class SchemaHistory:
 
     def columns(self, database: str, table: str) -> tuple[Column, ...] | None:
         """The table's columns; asked of the server when not known. See ``SchemaLookup``."""
+        # The daemon follows one database. A table of the same name elsewhere is another table.
         if self._fold(database) != self._database:
             return None
         table = self._fold(table)
@@ -96,11 +97,13 @@ class SchemaHistory:
             stale_tables = self._follow(statement, is_mariadb=is_mariadb)
         finally:
             self._change = self._other = ""
+        # System versioning keeps rows of the past in the same table, and the log does not tell them apart.
         for name in self._versioned & self._specs.keys():
             raise versions_refused(name)
         return stale_tables
 
     def _follow(self, statement: Statement, *, is_mariadb: bool) -> list[StaleTable]:
+        # Every table of the database is gone.
         if any(self._fold(name) == self._database for name in statement.databases):
             self._change = "DROP DATABASE"
             for name in [*self._specs, *self._tables]:
@@ -108,6 +111,7 @@ class SchemaHistory:
             return []
         verb, flags, rest = _head(statement.tokens)
         names = [self._ours(name) for name in statement.tables]
+        # Indexes, databases' options and temporary tables change no columns of stored rows.
         if ("TABLE" not in flags and "TABLES" not in flags) or "TEMPORARY" in flags:
             return []
         self._change = f"{verb} TABLE"
@@ -127,10 +131,13 @@ class SchemaHistory:
         name = names[0] if names else ""
         held = self._tables.get(name)
         try:
+            # Reached with a table that was never asked for: the server answers for it.
             if held is None:
                 raise NotUnderstood("a table that is not known")
             altered = alter(rest, held, is_mariadb=is_mariadb)
         except NotUnderstood:
+            # The exact effect is not known: the columns are asked for, and every mapped column counts as
+            # changed.
             altered = Altered(None, everything=True)
         if "IGNORE" in flags:
             altered.everything = True  # rows that a new key does not allow go without a trace
@@ -140,13 +147,16 @@ class SchemaHistory:
         else:
             self._forget(name)
         firsts = [[token.word for token in part[:2]] for part in split(without_wait(rest))]
+        # A renaming ALTER moves what is known to the new name.
         if any(first[:1] == ["RENAME"] and first[1:] not in (["COLUMN"], ["INDEX"], ["KEY"]) for first in firsts):
             stale_tables = self._move(name, names[1] if len(names) > 1 else "")
+        # EXCHANGE PARTITION swaps rows with another table, which is stale as well.
         if any(first[:1] == ["EXCHANGE"] for first in firsts) and len(names) > 1:
             stale_tables += self._stale_tables(names[-1], Altered(None, everything=True), "EXCHANGE PARTITION")
         return stale_tables
 
     def _create(self, name: str, flags: set[str], rest: list[Token], *, is_mariadb: bool) -> list[StaleTable]:
+        # CREATE TABLE IF NOT EXISTS for a table that exists does nothing.
         if "EXISTS" in flags and name in self._tables:
             return []
         is_first = self._schemas is None and name not in self._tables and name not in self._gone
@@ -159,6 +169,7 @@ class SchemaHistory:
                 table = create(rest, is_mariadb=is_mariadb)
         except NotUnderstood:
             table = None
+        # The server's answer was about the table of before.
         self._until.pop(name, None)
         if table is not None:
             self._put(name, table)
@@ -176,6 +187,7 @@ class SchemaHistory:
         self._drop(old)
         self._other = old
         self._until.pop(new, None)
+        # What was assumed of the old name is assumed of the new one too.
         if until is not None and new:
             self._until[new] = until
         if table is not None:
@@ -186,6 +198,7 @@ class SchemaHistory:
 
     def _stale_tables(self, name: str, altered: Altered, how: str) -> list[StaleTable]:
         spec = self._specs.get(name)
+        # Nobody maps this table; its columns are followed, and its rows are not.
         if spec is None:
             return []
         mapped = [column for column in spec.columns if altered.everything or column.lower() in altered.affected]
@@ -198,36 +211,43 @@ class SchemaHistory:
         return self._fold(name[1]) if self._fold(name[0]) == self._database else ""
 
     def _put(self, name: str, table: Table) -> None:
+        # A table of another database has the name "".
         if not name:
             return
+        # Put last again: the oldest of the others goes first.
         self._tables.pop(name, None)
         self._tables[name] = table
         self._tell(name)
         others = [held for held in self._tables if held not in self._specs]
+        # A shop with many scratch tables must not fill the memory.
         if len(others) > _MOST_OTHERS:
             self._drop(others[0])
 
     def _forget(self, name: str) -> None:
         """The table's columns are not known from here on; those of a mapped one are asked for at once."""
         known = self._tables.pop(name, None)
+        # Mapped tables are needed with their next row; asking later would give columns of a later time.
         if name in self._specs:
             self._ask(name)
         elif known is not None:
             self._tell(name)
 
     def _drop(self, name: str) -> None:
+        # A table that is not followed needs no note that it is gone.
         if self._tables.pop(name, None) is not None or name in self._specs:
             self._until.pop(name, None)
             self._gone.add(name)
             self._tell(name, exists=False)
 
     def _ask(self, name: str) -> None:
+        # The server's answer holds from a known position on, and is assumed until the log has passed that.
         if isinstance(self._schemas, DatedLookup):
             found = self._schemas.look(self._asked_database, name)
             if found is not None:
                 self._tables[name] = Table(found.columns, found.charset)
                 self._until[name] = found.position
         elif self._schemas is not None:
+            # The look-up may have kept an older answer.
             if isinstance(self._schemas, ForgettingLookup):
                 self._schemas.forget(self._asked_database, name)
             columns = self._schemas.columns(self._asked_database, name)
@@ -247,6 +267,7 @@ class SchemaHistory:
     @staticmethod
     def _lost(spec: TableSpec, table: Table | None) -> set[str]:
         """Mapped columns that the table does not have, though it should."""
+        # The whole table is unknown, which is not the same as columns that are missing.
         if table is None:
             return set()
         held = {column.name.lower() for column in table.columns}

@@ -99,6 +99,7 @@ def read_statement(database: str, raw: bytes, dialect: Dialect = Dialect()) -> S
     Never raises: what is not known is UNCLEAR.
     """
     fast = _FAST.get(raw)
+    # Most statements of a log are BEGIN and COMMIT; they skip all that follows.
     if fast is not None:
         return fast
     tokens, is_whole = cut(raw, dialect)
@@ -107,13 +108,16 @@ def read_statement(database: str, raw: bytes, dialect: Dialect = Dialect()) -> S
         # The event carries the modes that SET STATEMENT sets, while the server cut the text by those of before.
         is_whole = is_whole and not _LEXING.search(raw)
         tokens = _behind_for(tokens) if is_whole else ()
+    # Clients may send a semicolon at the end; more than one statement has something behind it.
     while is_whole and tokens and tokens[-1].text == ";" and tokens[-1].kind == "sign":
         tokens = tokens[:-1]
     if not tokens:
+        # Only a comment or nothing: harmless. But if the text could not be cut, the rest may say anything.
         return Statement(Kind.OTHER) if is_whole else _not_cut("", raw)
     first, second = tokens[0].word, _word(tokens, 1)
     if is_whole:
         return _read(first, second, tokens, database, dialect)
+    # The first words were cut cleanly, and they decide alone.
     if _is_harmless(first, second, tokens):
         return Statement(Kind.OTHER)  # whatever follows, it is one statement, and one of these
     return _not_cut(first, raw)
@@ -125,20 +129,25 @@ def _read(first: str, second: str, tokens: tuple[Token, ...], database: str, dia
     if first in _BOUNDS:
         return _bounds(first, second, tokens)
     if first == "TRUNCATE":
+        # TABLE is optional in TRUNCATE.
         at = 2 if second == "TABLE" else 1
         return Statement(Kind.TRUNCATE, tuple(_names(tokens[at:], database)))
     if first in _TABLE_VERBS:
+        # A semicolon inside means two statements in one event; under sql_mode ORACLE or MAXDB types have other
+        # meanings.
         if dialect.has_other_types or any(token.kind == "sign" and token.text == ";" for token in tokens):
             return Statement(Kind.UNCLEAR, mentioned(tokens, database), changes_keys=True)
         return _definition(first, tokens, database)
     if first in _ROWS_VERBS:
         found = written(tokens, database)
         return Statement(Kind.ROWS, found.tables, everything=found.everything)
+    # The rule of this module: what is not known may have changed every table that it mentions.
     return Statement(Kind.UNCLEAR, mentioned(tokens, database), changes_keys=True)
 
 
 def _not_cut(verb: str, raw: bytes) -> Statement:
     """Every table whose name the bytes hold: a name is written as it is, whatever stands around it."""
+    # The verb may be readable although the rest is not: then it changed rows only, and columns stay known.
     kind = Kind.ROWS if verb in _ROWS_VERBS else Kind.UNCLEAR
     return Statement(kind, text=raw.lower(), changes_keys=kind is Kind.UNCLEAR)
 
@@ -171,7 +180,9 @@ def _behind_for(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
 def _is_harmless(first: str, second: str, tokens: Sequence[Token]) -> bool:
     """Whether the first words alone say that no table's rows or columns change."""
     if first in _HARMLESS_VERBS:
+        # ANALYZE may also run the statement behind it (MariaDB); only the forms that name tables are looks.
         return first != "ANALYZE" or second in ("TABLE", "TABLES", "LOCAL", "NO_WRITE_TO_BINLOG")
+    # LOAD INDEX INTO CACHE fills a cache; any other LOAD writes rows.
     if (first, second) == ("LOAD", "INDEX"):
         return True
     return first in _TABLE_VERBS and _subject(tokens)[0] in _HARMLESS_SUBJECTS
@@ -184,6 +195,7 @@ def _bounds(first: str, second: str, tokens: Sequence[Token]) -> Statement:
         return Statement(Kind.COMMIT, xid=_xid(tokens))
     if first == "SAVEPOINT":
         return Statement(Kind.SAVEPOINT, savepoint=tokens[-1].text.lower())
+    # ROLLBACK TO goes back to a savepoint; AND CHAIN, RELEASE and the like end the transaction.
     if first == "ROLLBACK" and any(token.word == "TO" for token in tokens[1:3]):
         return Statement(Kind.ROLLBACK_TO, savepoint=tokens[-1].text.lower())
     if first == "ROLLBACK" or (first, second) == ("XA", "ROLLBACK"):
@@ -197,6 +209,7 @@ def _xid(tokens: Sequence[Token]) -> str:
         return ""
     text = "".join(token.text for token in tokens[2:])
     match = _XID.match(text)
+    # Format numbers are written signed in statements and unsigned in XA_PREPARE; both must give one text.
     return f"{match['parts']},{int(match['format']) & 0xFFFFFFFF}" if match else text
 
 
@@ -218,6 +231,7 @@ def _subject(tokens: Sequence[Token]) -> tuple[str, int, frozenset[str]]:
             else:
                 return words.word, words.at + 1, frozenset(flags)
     except NotUnderstood:
+        # The words end before a subject is found: UNCLEAR will follow.
         return "", len(tokens), frozenset(flags)
 
 
@@ -226,9 +240,11 @@ def _pass_option(words: Words) -> None:
     words.next()
     words.accept_sign("=")
     words.next()
+    # The host of an account.
     if words.accept_sign("@"):
         words.next()
     elif words.sign == "(":
+        # CURRENT_USER().
         words.inside()
 
 
@@ -237,21 +253,28 @@ def _definition(verb: str, tokens: tuple[Token, ...], database: str) -> Statemen
     rest = tokens[at:]
     while rest and rest[0].word in _AFTER_TABLE:
         rest = rest[1:]
+    # Only DROP DATABASE takes tables away; CREATE and ALTER DATABASE change defaults for tables of the future.
     if subject in ("DATABASE", "SCHEMA"):
         dropped = (rest[0].text,) if verb == "DROP" and rest else ()
         return Statement(Kind.DEFINITION, databases=dropped, tokens=tokens, changes_keys=bool(dropped))
+    # An index changes no column; the table is named after ON.
     if subject == "INDEX":
         indexes = [index for index, token in enumerate(rest) if token.word == "ON"]
         named = tuple(_names(rest[indexes[0] + 1 :], database))[:1] if indexes else ()
         return Statement(Kind.DEFINITION, named, tokens=tokens)
+    # Something that this version does not know can be made or altered: it may bear on any table that is
+    # mentioned.
     if subject not in ("TABLE", "TABLES"):
         return Statement(Kind.UNCLEAR, mentioned(tokens, database), changes_keys=True)
+    # Behind the first name of CREATE TABLE columns follow, whose words would look like tables.
     if verb == "CREATE":
         names = tuple(_names(rest, database))[:1]
     else:
         names = tuple(_altered(rest, database) if verb == "ALTER" else _names(rest, database))
+    # CREATE TABLE … SELECT on MySQL 8: the rows come in the same transaction.
     begins = verb == "CREATE" and [t.word for t in tokens[-2:]] == ["START", "TRANSACTION"]
     kind = Kind.DEFINITION_BEGIN if begins else Kind.DEFINITION
+    # A name that moves may bring or take foreign keys; an ALTER that names no key cannot.
     changes_keys = verb != "ALTER" or len(names) > 1 or _names_keys(tokens)
     is_temporary = "TEMPORARY" in flags
     return Statement(
@@ -261,6 +284,7 @@ def _definition(verb: str, tokens: tuple[Token, ...], database: str) -> Statemen
 
 def _names_keys(tokens: Sequence[Token]) -> bool:
     """Whether an ALTER TABLE may make or drop foreign keys."""
+    # DROP CONSTRAINT does not say whether the constraint is a foreign key.
     words = [token.word for token in tokens]
     drops = any(pair == ("DROP", "CONSTRAINT") for pair in pairwise(words))
     return drops or not _KEY_WORDS.isdisjoint(words)
@@ -272,9 +296,11 @@ def _altered(rest: Sequence[Token], database: str) -> Iterator[TableName]:
     words = [token.word for token in rest]
     moves = False
     for index, word in enumerate(words):
+        # RENAME COLUMN and RENAME INDEX move no table.
         if word == "RENAME" and words[index + 1 : index + 2] not in (["COLUMN"], ["INDEX"], ["KEY"]):
             has_word = words[index + 1 : index + 2] in (["TO"], ["AS"]) or _is_equals(rest, index + 1)
             yield from _name_at(rest, index + (2 if has_word else 1), database)
+        # EXCHANGE PARTITION … WITH TABLE, CONVERT PARTITION … TO TABLE: rows go to or come from another table.
         moves = moves or word in ("EXCHANGE", "CONVERT")
         if moves and word == "TABLE":
             yield from _name_at(rest, index + 1, database)
@@ -295,6 +321,7 @@ def _names(tokens: Sequence[Token], database: str) -> Iterator[TableName]:
     while at < len(tokens) and tokens[at].kind in ("name", "word"):
         name = (database, tokens[at].text)
         at += 1
+        # A qualified name: what looked like the table was the database.
         if at + 1 < len(tokens) and tokens[at].text == "." and tokens[at].kind == "sign":
             name = (name[1], tokens[at + 1].text)
             at += 2

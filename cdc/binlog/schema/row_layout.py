@@ -62,15 +62,18 @@ def make_row_layout(
     map that makes no sense.
     """
     names = metadata.names
+    # binlog_row_metadata is not FULL: names come from a schema, if it fits.
     if names is None:
         names = _names_of_schema(found, metadata, columns)
     held = {column.name.lower(): column for column in columns or ()}
+    # Only MariaDB has types whose widths the log does not hold.
     if is_mariadb:
         found = _with_widths(found, names, held)
     indexes = {name.lower(): index for index, name in enumerate(names)}
     cells = tuple(indexes.get(name.lower()) for name in spec.columns)
     codecs = {}
     for index in cells:
+        # The table does not have this mapped column (any more).
         if index is not None:
             column = held.get(names[index].lower())
             decode = decoder_by_schema(found.fields[index], column)
@@ -83,6 +86,7 @@ def make_row_layout(
 
 
 def _with_widths(found: TableMap, names: Sequence[str], held: Mapping[str, Column]) -> TableMap:
+    # Nothing to do for almost every table, and no copy.
     if not any(field.type in OLD_TIMES for field in found.fields):
         return found
     fields = list(found.fields)
@@ -104,6 +108,7 @@ def _names_of_schema(found: TableMap, metadata: Metadata, columns: Sequence[Colu
             f"the log does not name the columns of {found.database}.{found.table}, and there is no schema to name them",
             hint=_ADVICE_METADATA,
         )
+    # One difference is enough: with names from another time values would land in the wrong columns.
     difference = disagreement(found.fields, metadata, columns)
     if difference:
         raise UnsupportedEventError(
@@ -124,10 +129,12 @@ def _codec(found: TableMap, name: str, index: int, metadata: Metadata, column: C
 
 def _traits(field: Field, index: int, metadata: Metadata, column: Column | None) -> Traits:
     unsigned = metadata.unsigned.get(index)
+    # The log does not say the sign (MINIMAL metadata of old servers), so the schema does.
     if unsigned is None:
         unsigned = column is not None and sign_in(column)
     collation = metadata.collations.get(index)
     charset = charset_of(collation) if collation is not None else None
+    # A collation newer than our table, and no schema that names its character set.
     if collation is not None and charset is None and (column is None or column.charset is None):
         raise ValueError(f"its collation has number {collation}, which is not known")
     if charset is None and column is not None:
@@ -142,6 +149,7 @@ def _labels(
         return ()
     held = metadata.labels.get(index)
     if held is None:
+        # The log does not hold labels unless binlog_row_metadata is FULL.
         return labels_in(column) if column is not None else ()
     decode = text_decoder(charset if charset and charset != BINARY else "latin1")
     if decode is None:

@@ -64,12 +64,14 @@ class MappedTables:
         Raises what ``make_row_layout`` raises, and what the schema look-up raises.
         """
         latest = self._latest.get(spec.name)
+        # Rows of one table mostly follow each other with the same map.
         if latest is not None and latest[0] == body:
             return latest[1]
         held = self._readers[spec.name]
         reader = held.get(body)
         if reader is None:
             found = read_table_map(body)
+            # Every ALTER adds an entry, so old ones go at some time.
             if len(held) >= _MOST_SHAPES:
                 held.clear()
             metadata = read_metadata(found.metadata, found.fields, is_mariadb=is_mariadb)
@@ -84,6 +86,7 @@ class MappedTables:
         A schema that does not fit is asked for once more.
         """
         if metadata.names is not None:
+            # Such columns are invisible in the schema, but not in the log.
             if is_mariadb and [name.lower() for name in metadata.names[-2:]] == _VERSION_COLUMNS:
                 raise versions_refused(found.table)
             asks = asks_for_schema(found.fields, metadata, is_mariadb=is_mariadb)
@@ -95,6 +98,7 @@ class MappedTables:
         except UnsupportedEventError:
             self.history.refresh(found.table)
             fresh = self.history.columns(found.database, found.table)
+            # The same answer as before, or none: the schema is of another time than the rows.
             if fresh is None or fresh == columns:
                 raise
             return make_row_layout(found, metadata, spec, fresh, is_mariadb=is_mariadb)

@@ -124,6 +124,8 @@ def cut(raw: bytes, dialect: Dialect) -> Cut:
     while at < end:
         match = match_at(masked, at)
         kind = match.lastgroup if match is not None else None
+        # No token fits: a quotation mark that is never closed, a zero byte. The rules are not those of the
+        # session.
         if match is None or kind is None:
             return Cut(tuple(tokens), False)
         start, at = at, match.end()
@@ -134,8 +136,10 @@ def cut(raw: bytes, dialect: Dialect) -> Cut:
             if b"/*" in masked[start + 2 : at]:
                 return Cut(tuple(tokens), False)
         elif kind == "opens":
+            # A second executable comment inside the first: servers differ in where the outer one ends.
             if is_executed:
                 return Cut(tuple(tokens), False)
+            # The words inside count like those outside, as the server runs them.
             is_executed = True
         elif kind == "closes":
             if is_executed:
@@ -154,8 +158,10 @@ def _masked(raw: bytes, charset: str | None) -> bytes | None:
     """
     if charset == "swe7":  # some of its letters are the signs of all other sets
         return None
+    # Plain ASCII has no long characters, and it is almost every statement.
     if raw.isascii():
         return raw
+    # Without the client's character set UTF-8 is assumed only where the bytes prove it.
     if charset is None:
         try:
             raw.decode("utf-8")
@@ -168,6 +174,7 @@ def _masked(raw: bytes, charset: str | None) -> bytes | None:
 
 
 def _token(kind: str, text: str, *, backslash: bool) -> Token:
+    # Doubled quotes inside a name stand for one.
     if kind == "name":
         quote = text[0]
         return Token(kind, text[1:-1].replace(quote * 2, quote))
@@ -183,12 +190,16 @@ _ESCAPES: Final = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "
 def _value(literal: str, *, backslash: bool) -> str:
     """What a literal in quotation marks stands for."""
     quote = literal[0]
+    # Under NO_BACKSLASH_ESCAPES a backslash is a letter like any other.
     if not backslash:
         return literal[1:-1].replace(quote * 2, quote)
 
     def plain(found: re.Match[str]) -> str:
         if found[1] is not None:
+            # A backslash before any other character stands for that character alone.
             return _ESCAPES.get(found[1], found[1])
+        # A doubled quotation mark of the literal's own kind stands for one; the other kind is two plain
+        # characters.
         return quote if found[0][0] == quote else found[0]
 
     return _ESCAPE.sub(plain, literal[1:-1])

@@ -44,7 +44,9 @@ def written(tokens: Sequence[Token], database: str) -> Written:
     try:
         tables, names = _targets(tokens, database)
     except NotUnderstood:
+        # The grammar here is not the server's own, so the safe answer is every table mentioned.
         tables, names = mentioned(tokens, database), ()
+    # A function or procedure of the shop may write any table without naming it.
     if not calls_only_native(tokens, names):
         return Written(tables, everything=True)
     return Written(tables)
@@ -73,6 +75,7 @@ def _targets(tokens: Sequence[Token], database: str) -> Targets:
     if verb in ("INSERT", "REPLACE"):
         _pass_over(words, _INSERT_FLAGS)
         target = _name(words, database)
+        # The name before a parenthesis looks like a call, though it is the table with its columns.
         return (target,), [*names, words.at - 1]
     if verb == "LOAD":
         while not words.is_done and not words.accept("INTO", "TABLE"):
@@ -85,6 +88,7 @@ def _targets(tokens: Sequence[Token], database: str) -> Targets:
     if verb == "DELETE":
         _pass_over(words, _DELETE_FLAGS)
         return _deleted(words, database), names
+    # A query in parentheses, or one that only reads: what it calls decides.
     if verb in _READING or (words.at == 1 and verb == ""):
         return (), names
     raise NotUnderstood("a statement of another kind")
@@ -133,6 +137,7 @@ class _Factor:
 
 def _updated(words: Words, database: str) -> tuple[TableName, ...]:
     factors = _factors(_until(words, frozenset({"SET"})), database)
+    # With one table every assignment is its own.
     if len(factors) == 1:
         return (factors[0].table,)
     words.next()
@@ -150,6 +155,7 @@ def _updated(words: Words, database: str) -> tuple[TableName, ...]:
 def _deleted(words: Words, database: str) -> tuple[TableName, ...]:
     if words.accept("FROM"):
         targets = _until(words, _AFTER_TARGETS)
+        # ``DELETE FROM t`` names targets directly; with USING the targets are aliases of what follows.
         if not words.accept("USING"):
             return tuple(_target(part, database, ()) for part in split(targets))
         factors = _factors(_until(words, frozenset({"WHERE"})), database)
@@ -165,11 +171,13 @@ def _target(tokens: Sequence[Token], database: str, factors: Sequence[_Factor]) 
     """A table that DELETE names, perhaps by its alias or as ``name.*``."""
     words = Words(tokens)
     parts = [words.name()]
+    # Old syntax allows ``table.*``.
     while words.accept_sign(".") and not words.accept_sign("*"):
         parts.append(words.name())
     if not words.is_done or len(parts) > 2:
         raise NotUnderstood("an unusual target of DELETE")
     named = [one.table for one in factors if _is_called(one, parts)]
+    # An alias that no table has: the statement is read wrongly, so nothing is certain.
     if factors and not named:
         raise NotUnderstood("a target that is none of the tables")
     return named[0] if named else (parts[0] if len(parts) == 2 else database, parts[-1])

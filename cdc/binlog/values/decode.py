@@ -81,6 +81,7 @@ class Memo(dict[bytes, Value]):
         self._decode = decode
 
     def __missing__(self, raw: bytes) -> Value:
+        # A column with ever new values would grow without bound.
         if len(self) >= _MEMO_MOST:
             self.clear()
         value = self[raw] = self._decode(raw)
@@ -91,6 +92,7 @@ def layout_of(field: Field) -> Layout:
     """Where this column's bytes end. ValueError for types that no supported server logs."""
     kind = field.type
     if kind in _FIXED:
+        # MariaDB's old types with fractions have other widths than the same types without.
         return Layout(temporal.hires_width(kind.name, field.first) if field.first else _FIXED[kind])
     if kind in (_T.FLOAT, _T.DOUBLE):
         if field.first not in (4, 8):
@@ -104,11 +106,13 @@ def layout_of(field: Field) -> Layout:
         return Layout(field.first + (field.second > 0))
     if kind in (_T.ENUM, _T.SET):
         return Layout(field.first)
+    # The prefix width is part of the type: 1 (TINY) to 4 (LONG).
     if kind in _BY_DETAIL:
         if not 1 <= field.first <= 4:
             raise ValueError(f"a {kind.name} column with a length of {field.first} bytes")
         return Layout(0, field.first)
     if kind in _BY_LENGTH:
+        # Character columns over 255 bytes have a prefix of two.
         return Layout(0, 1 if field.first <= 255 else 2)
     raise ValueError(f"a column of type {kind.name}, which servers do not log any more")
 
@@ -134,6 +138,7 @@ def codec_of(field: Field, traits: Traits) -> Codec:
 
 
 def _integer(kind: ColumnType, unsigned: bool) -> Codec:
+    # Three bytes have no code in the struct module.
     if kind is _T.INT24:
         signed = "" if unsigned else ", signed=True"
         return Codec(
@@ -147,6 +152,7 @@ def _integer(kind: ColumnType, unsigned: bool) -> Codec:
 
 def _floating(width: int) -> Codec:
     unpack = struct.Struct("<f" if width == 4 else "<d").unpack
+    # The server shows FLOAT with its own number of digits, so the value becomes that text.
     if width == 4:
         return Codec(lambda raw: float_text(unpack(raw)[0]))
     return Codec(lambda raw: float(unpack(raw)[0]), code="d")
@@ -156,6 +162,7 @@ def _string(field: Field, charset: str | None) -> Codec:
     if field.type in (_T.MARIADB_VARCHAR_COMPRESSED, _T.MARIADB_BLOB_COMPRESSED):
         plain = _text_or_bytes(charset).decode
         return Codec(lambda raw: plain(unpack_column(raw)))
+    # BINARY(n) is padded, and log and SELECT must give the same bytes.
     if field.type is _T.STRING and charset in (None, BINARY):
         width = field.first
         return Codec(lambda raw: raw.ljust(width, b"\0"))  # BINARY(n): the log leaves the zeros at the end out
@@ -167,6 +174,7 @@ def _text_or_bytes(charset: str | None) -> Codec:
         return Codec(bytes, inline="{raw}")
     decode = text_decoder(charset)
     if decode is None:
+        # With another character set the text would be wrong without an error.
         raise ValueError(f"the character set {charset}")
     return Codec(decode, inline="str({raw}, 'utf-8', 'replace')" if is_utf8(charset) else "")
 
@@ -178,6 +186,7 @@ def _enum(labels: tuple[str, ...]) -> Decode:
 
     def decode(raw: bytes) -> Value:
         index = int.from_bytes(raw, "little")
+        # The labels are of another time than the row.
         if index >= len(texts):
             raise ValueError(f"value {index} of an ENUM with {len(labels)} labels")
         return texts[index]
@@ -191,6 +200,7 @@ def _set(labels: tuple[str, ...]) -> Decode:
 
     def decode(raw: bytes) -> Value:
         bits = int.from_bytes(raw, "little")
+        # The labels are of another time than the row.
         if bits >> len(labels):
             raise ValueError(f"bit {bits.bit_length()} of a SET with {len(labels)} labels")
         return ",".join(label for index, label in enumerate(labels) if bits >> index & 1)

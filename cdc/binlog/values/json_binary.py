@@ -79,6 +79,7 @@ class _Reader:
             raise ValueError(f"JSON with a value of type {kind}")
 
     def _container(self, kind: int, at: int, depth: int) -> None:
+        # Deeper than any server accepts; Python's own limit on recursion would give a worse error.
         if depth > _DEEPEST:
             raise ValueError("JSON nested too deep")
         width = 4 if kind in (_LARGE_OBJECT, _LARGE_ARRAY) else 2
@@ -98,6 +99,7 @@ class _Reader:
                 self.out.append(": ")
             entry = values + index * (width + 1)
             inner = self.raw[entry]
+            # Small values stand in the entry itself, others at an offset.
             stands_here = inner in (_LITERAL, _INT16, _UINT16) or (width == 4 and inner in (_INT32, _UINT32))
             self.value(inner, entry + 1 if stands_here else at + self._number(entry + 1, width), depth + 1)
         self.out.append("}" if is_object else "]")
@@ -106,13 +108,16 @@ class _Reader:
         kind = self.raw[at]
         at, length = self._length(at + 1)
         body = self._bytes(at, length)
+        # A decimal carries its digits and scale in its first two bytes.
         if kind == _DECIMAL and length > 2:
+            # Reading on would take bytes of the next value.
             if decimal_width(body[0], body[1]) != length - 2:
                 raise ValueError("JSON with a decimal of a wrong length")
             self.out.append(decimal_decoder(body[0], body[1])(body[2:]))
         elif kind in _TEMPORAL and length == 8:
             self.out.append(f'"{_TEMPORAL[kind](int.from_bytes(body, "little", signed=True))}"')
         else:
+            # SELECT shows what it has no text for in the same way.
             self.out.append(f'"base64:type{kind}:{base64.b64encode(body).decode("ascii")}"')
 
     def _number(self, at: int, width: int) -> int:
@@ -131,12 +136,14 @@ class _Reader:
     def _bytes(self, at: int, length: int) -> bytes:
         if at + length > len(self.raw):
             raise ValueError("JSON that ends too early")
+        # Only long values are counted: short ones are bounded by the count of entries.
         if length > 8:
             self._spend(length)
         return self.raw[at : at + length]
 
     def _spend(self, count: int) -> None:
         self._left -= count
+        # Offsets may point backwards. Without a budget a small document could unfold to gigabytes.
         if self._left < 0:
             raise ValueError("JSON that points at itself")
 
@@ -153,6 +160,7 @@ def _quoted(raw: bytes) -> str:
 
 def double_text(value: float) -> str:
     """The shortest decimal that reads back as the same number, always with a point or an exponent."""
+    # No server stores such numbers.
     if value != value or value in (float("inf"), float("-inf")):
         raise ValueError("JSON with a number that is none")
     sign = "-" if str(value).startswith("-") else ""
@@ -168,6 +176,7 @@ def double_text(value: float) -> str:
 
 def _placed(digits: str, point: int) -> str:
     """``digits`` with the decimal point after ``point`` of them."""
+    # Exponents begin where the server's own printing begins them.
     if point > _MOST_PLAIN_EXPONENT or point <= -_MOST_PLAIN_EXPONENT:
         return f"{digits[0]}{'.' + digits[1:] if len(digits) > 1 else ''}e{point - 1}"
     if point <= 0:

@@ -58,12 +58,15 @@ def read_partial_pair(
     for index in partial.intersection(after):
         differences = after.pop(index) or b""
         document = before.get(index)
+        # Named in the bitmap, with nothing to change.
         if not differences:
             continue
+        # The image does not hold the whole document (MINIMAL), so its new state must be read from the server.
         if document is None:
             is_known = False
         else:
             texts[index] = patched(json_text(document), differences)
+    # Nothing wanted changed.
     if is_known and not texts and not changes(before, after):
         return None, None, True, at
     whole: Raw = {index: raw for index, raw in before.items() if index not in texts} | after
@@ -75,6 +78,7 @@ def read_partial_pair(
 
 def _partial_indexes(row_layout: RowLayout, body: bytes, at: int) -> tuple[set[int], int]:
     options, at = lenenc(body, at)
+    # A bit that is not known may change how the row is cut.
     if options & ~_PARTIAL_JSON:
         raise ValueError(f"rows with value options {options}, which are not known")
     if not options:
@@ -96,12 +100,14 @@ def _read(differences: bytes) -> Iterator[tuple[int, list[_Leg], _Node]]:
     at = 0
     while at < len(differences):
         operation = differences[at]
+        # An operation that is not known would leave the document wrong.
         if operation > _REMOVE:
             raise ValueError(f"a JSON difference with operation {operation}")
         length, at = lenenc(differences, at + 1)
         legs = _legs(cut(differences, at, length).decode("utf-8"))
         at += length
         value: _Node = None
+        # REMOVE has no value.
         if operation != _REMOVE:
             length, at = lenenc(differences, at)
             value = _parsed(json_text(cut(differences, at, length)))
@@ -122,6 +128,7 @@ def _legs(path: str) -> list[_Leg]:
             legs.append(int(found["cell"]))
         else:
             legs.append(found["name"] if found["quoted"] is None else json.loads(found["quoted"], strict=False))
+    # A path must be read to its end, or the wrong member would be changed.
     if not path.startswith("$") or at < len(path):
         raise ValueError("a JSON difference whose path cannot be read")
     return legs
@@ -133,9 +140,11 @@ def _apply(root: list[_Node], legs: list[_Leg], operation: int, value: _Node) ->
         node = _child(node, leg)
     last = legs[-1]
     if isinstance(node, list) and isinstance(last, int):
+        # INSERT into an array moves the rest up.
         if operation == _INSERT:
             node.insert(last, value)
             return
+        # Checks that the element exists; Python would accept negative and too large numbers in its own way.
         _child(node, last)
         if operation == _REPLACE:
             node[last] = value
@@ -146,6 +155,7 @@ def _apply(root: list[_Node], legs: list[_Leg], operation: int, value: _Node) ->
             _child(node, last)
             del node[last]
         else:
+            # REPLACE needs the member, INSERT must not find it: else the differences are of another document.
             if (last in node) != (operation == _REPLACE):
                 raise ValueError("a JSON difference that does not fit its document")
             node[last] = value

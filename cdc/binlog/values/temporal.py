@@ -27,6 +27,7 @@ _TWO: Final = tuple(f"{number:02d}" for number in range(64))
 
 def fraction_width(decimals: int) -> int:
     """Bytes that ``decimals`` (0 to 6) digits of a second take. ValueError outside."""
+    # Another number of digits would shift every later column of the row.
     if not 0 <= decimals <= 6:
         raise ValueError(f"{decimals} digits of a second")
     return (decimals + 1) // 2
@@ -59,6 +60,7 @@ class _Dates(dict[int, str]):
     """Days as DATETIME2 packs them → text. A log holds few days and many times. Bounded: it starts over when full."""
 
     def __missing__(self, packed: int) -> str:
+        # Dates repeat, but a table of birthdays may hold very many.
         if len(self) >= _MOST_DATES:
             self.clear()
         year, month = divmod(packed >> 5, 13)
@@ -93,6 +95,7 @@ def time2_decoder(decimals: int) -> Callable[[bytes], str]:
 
 def time_text(packed: int, bits: int, decimals: int) -> str:
     """A signed TIME2 with ``bits`` of fraction → text."""
+    # TIME may be negative, down to -838:59:59.
     sign = "-" if packed < 0 else ""
     packed = abs(packed)
     whole = packed >> bits
@@ -120,6 +123,7 @@ def timestamp_decoder(raw: bytes) -> str:
 
 
 def _utc(seconds: int) -> str:
+    # The server keeps the zero date as 0, so 1970-01-01 00:00:00 cannot be stored.
     if seconds == 0:
         return "0000-00-00 00:00:00"
     day, rest = divmod(seconds, _DAY_SECONDS)
