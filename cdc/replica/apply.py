@@ -58,9 +58,11 @@ class Applier:
         table = self._rows.tables[change.table]
         self.changes_applied += 1
         if change.op is Op.TRUNCATE:
+            # Before the rows go: a chunk read earlier may still bring some of them.
             if self._remembers:
                 self.tombstones.add(change.table, WHOLE_TABLE, when.lsn, cascades=False)
             self.unread.drop_table(change.table, when.lsn)
+            # TRUNCATE fires no foreign keys, so children stay as they are on the server.
             for stored in table.every():
                 self._delete(table, table.key_of(stored), None, when, cascades=False)
             return
@@ -70,15 +72,18 @@ class Applier:
             self._delete(table, _key(change.before, width), change.before, when, cascades=change.cascades)
             return
         after = change.after
+        # Topics of several tables have no common order: the parent of this row may be deleted already.
         if self.is_unordered and after is not None:
             after = self._orphaned(table.spec, _key(after, width), after, when.lsn)
             if after is None:
                 return
         assert after is not None
         key = old_key = _key(after, width)
+        # An image that is not whole may hold the new key in part: what it lacks is as it was.
         if change.op is Op.UPDATE and change.before is not None:
             old_key = _key(change.before, width)
             key = tuple(o if isinstance(n, Absent) else n for n, o in zip(key, old_key, strict=True))
+        # First the cheap look at memory: almost every log has whole images and no unread rows.
         if (change.image or self.unread.any) and self._is_to_be_read(table, key, old_key, change, when):
             return
         if key != old_key:  # delete + insert; InnoDB cascades ON UPDATE, never ON DELETE, for a moved key
@@ -93,21 +98,29 @@ class Applier:
     ) -> bool:
         """Whether an INSERT or UPDATE goes no further because its row has to be read, or is none that is kept."""
         name, unread = table.spec.name, self.unread
+        # The whole row is here, so nothing has to be read any more.
         if change.image is Image.WHOLE:
             unread.drop(name, key, when.lsn)
             return False
+        # Noted in the state as well: a restart must not trust before-images that hold only keys.
         if not self.has_partial_images:
             self.has_partial_images = self._store.meta.has_partial_images = True
         held = table.get(key)
+        # The row is newer than the change, or deleted since: reading it would bring nothing.
         if when.is_in(held) or (held is None and self._buried(name, key, when)):
             return False
         is_unread = unread.holds(name, old_key) or unread.holds(name, key)
+        # The key moved, and the row is still held under its old key.
         if held is None:
             held = table.get(old_key)
+        # The image and the row held make the whole row together.
         if held is not None and not is_unread and change.image is Image.PARTIAL:
             return False
+        # A row of another type or store (an attribute nobody maps): reading each of those would load the shop
+        # for nothing.
         if held is None and not is_unread and self._is_rejected(table.spec, change):
             return True
+        # Whatever the read brings, the row is not under its old key any more.
         if key != old_key:
             self._delete(table, old_key, change.before, when, cascades=False)
         unread.add(UnreadRow(name, tuple(key), when.lsn, when.commit_ms))
@@ -122,8 +135,10 @@ class Applier:
         """
         row = _row_of(spec, change.after) or {}
         known = spec.kept_by.intersection(row)
+        # Without named columns any column may decide, so nothing is sure.
         if not spec.kept_by or spec.keys_only:
             return False
+        # The image holds all that decides.
         if known == spec.kept_by:
             return not self._mapper.keep(spec.name, row, self._rows)
         is_unchanged = not known and change.image is Image.PARTIAL
@@ -134,11 +149,13 @@ class Applier:
 
         Nothing happens if the log has spoken of the row since: then the row is read again, or is whole.
         """
+        # The log has spoken of the row after the read began.
         if not self.unread.is_current(row):
             return
         table, when = self._rows.tables[row.table], When(lsn, False, row.commit_ms)
         settled = self._orphaned(table.spec, row.key, cells, lsn) if cells is not None else None
         if settled is None:
+            # Deleted, or its parent was: the replica must not keep it.
             self._gone(table, row.key, when)
         self.unread.drop(row.table, row.key, row.lsn)
         if settled is not None:
@@ -146,11 +163,14 @@ class Applier:
 
     def _gone(self, table: TableRows, key: Sequence[Value], when: When) -> None:
         """A row that was read is not there. How it went decides about its children, so they are read as well."""
+        # Not held, or held in a newer version: nothing to take away.
         held = table.get(key)
         if held is None or when.is_in(held):
             return
         row = table.as_row(held)
         for foreign in self._cascades.of_parent.get(table.spec.name, ()):
+            # Whether they were deleted or set NULL depends on how the parent went, which the log has not said
+            # yet.
             children = self._rows.tables[foreign.child]
             for stored in children.find(foreign.child_column, row.get(foreign.parent_column)):
                 self.unread.add(UnreadRow(foreign.child, children.key_of(stored), when.lsn, when.commit_ms))
@@ -186,17 +206,20 @@ class Applier:
     ) -> None:
         held = table.get(key)
         spec = table.spec
+        # Never write an older state over a newer one, and never bring back what was deleted later.
         if when.is_in(held) or (held is None and self._buried(spec.name, key, when)):
             self._note_skipped(table, (before, cells), held, when)
             return
         row = self._merged(table, cells, held if held is not None else merged_from)
         row.update(zip(spec.key, key, strict=True))  # a partial image may leave even its key to the before-image
         old = table.as_row(held) if held is not None else _row_of(spec, before)
+        # The mapper does not want rows of this kind, or not any more.
         if not spec.keys_only and not self._mapper.keep(spec.name, row, self._rows):
             if held is not None:
                 self._delete(table, key, None, when, cascades=False)
             return
         values = tuple(map(row.get, table.columns))
+        # Nothing changed in the mapped columns, so no object needs to be rendered.
         if held is not None and values == held[:-1]:
             if self._load.is_topic_read_again:  # note the row as met: a row that the topic does not bring is gone
                 table.put(values, when.row_lsn)
@@ -204,8 +227,10 @@ class Applier:
                 self._note_skipped(table, (before, cells), held, when)
             return
         table.put(values, when.row_lsn, held)
+        # Labels and names were built from reference rows.
         if spec.reference:
             self._rows.forget_references()
+        # Tables kept for keys only bear no object.
         if not spec.keys_only:
             now = table.as_row(values) if spec.transient else row
             self.affected_objects.add(self._mapper.affected(spec.name, old, now, self._rows), when.commit_ms)
@@ -217,6 +242,7 @@ class Applier:
         The objects that it affects are still to be compared with what was sent: the read that brought the row may have
         been for another object.
         """
+        # Outside a load and a replay every change is applied once, so a row that is ahead can only be a repeat.
         if not (when.replayed or self._may_bring_rows) or table.spec.keys_only:
             return
         now = table.as_row(held) if held is not None else None
@@ -229,9 +255,12 @@ class Applier:
         self, table: TableRows, before: Cells | None, held: Stored | None, after: Sequence[Value] | None, when: When
     ) -> None:
         """The row held was ahead of the log: only the log says which objects the row affected before the change."""
+        # When the load is complete, before-image and row held are the same.
         if not self._may_bring_rows or held is None or before is None:
             return
         row, image = table.as_row(held), _row_of(table.spec, before) or {}
+        # A difference means that a read was ahead of the log: the objects of the old values are known to the
+        # log alone.
         if any(row.get(column, value) != value for column, value in image.items()):
             now = table.as_row(tuple(after)) if after is not None else None
             self.affected_objects.add(self._mapper.affected(table.spec.name, image, now, self._rows), when.commit_ms)
@@ -253,12 +282,14 @@ class Applier:
     ) -> None:
         spec = table.spec
         held = table.get(key)
+        # What is held is newer than this deletion: the row came again.
         if when.is_in(held):
             self._note_skipped(table, (before,), held, when)
             if cascades:  # the row came anew since; children that this pass or an older read brought did not
                 self._cascade(spec, key, _row_of(spec, before), when)
             return
         self.unread.drop(spec.name, key, when.lsn)
+        # A chunk that was read before this deletion may still arrive, and must not bring the row back.
         if self._remembers:
             self.tombstones.add(spec.name, key, when.lsn, cascades=cascades)
         old = table.as_row(held) if held is not None else _row_of(spec, before)
@@ -267,6 +298,7 @@ class Applier:
             if spec.reference:
                 self._rows.forget_references()
         elif table.listener is not None:
+            # Nothing held: a relay must still tell its followers, who may hold the row.
             table.listener.delete(spec, key, None)
         if old is not None and not spec.keys_only:
             self.affected_objects.add(self._mapper.affected(spec.name, old, None, self._rows), when.commit_ms)
@@ -277,6 +309,7 @@ class Applier:
     def _cascade(self, spec: TableSpec, key: Sequence[Value], old: Row | None, when: When) -> None:
         """What the server did to the children below the log, recursively (InnoDB's own depth is 15)."""
         for foreign in self._cascades.of_parent.get(spec.name, ()):
+            # The before-image may lack the parent's column; if it is a part of the key, the key has it.
             value = old.get(foreign.parent_column) if old is not None else None
             if value is None and foreign.parent_column in spec.key:
                 value = key[spec.key.index(foreign.parent_column)]
@@ -288,12 +321,14 @@ class Applier:
                 if self.unread.holds(foreign.child, child):  # its parent may be another by now: reading it tells
                     self.unread.add(UnreadRow(foreign.child, child, when.lsn, when.commit_ms))
                 elif foreign.rule is DeleteRule.CASCADE:
+                    # Recursive: the children's children go as well.
                     self._delete(children, child, None, when, cascades=True)
                 else:
                     self._set_null(children, stored, foreign.child_column, when)
 
     def _set_null(self, table: TableRows, stored: Stored, column: str, when: When) -> None:
         cells: list[object] = [ABSENT] * len(table.spec.columns)
+        # The key stays, so that the row is found; all other columns are as they were.
         for at, name in enumerate(table.spec.columns):
             if name in table.spec.key:
                 cells[at] = stored[table.columns.index(name)]
@@ -314,6 +349,7 @@ class Applier:
         for cells in rows:
             key = _key(cells, target.key_width)
             held = target.get(key)
+            # A row of the log that is newer than the chunk wins.
             if held is None or held[-1] < lsn:
                 settled = self._orphaned(target.spec, key, cells, lsn)
                 if settled is not None:
@@ -324,14 +360,17 @@ class Applier:
 
     def _orphaned(self, spec: TableSpec, key: Sequence[Value], cells: Cells, lsn: int) -> Cells | None:
         """A chunk's row after what happened to its parents since: NULL for a SET NULL, None if it went along."""
+        # Nothing older can arrive, so no parent's deletion has to be remembered.
         if not self._remembers:
             return cells
         for foreign in self._cascades.of_child.get(spec.name, ()):
             at = spec.columns.index(foreign.child_column)
             parent = cells[at]
+            # No parent is named, or the image does not say.
             if parent is None or isinstance(parent, Absent):
                 continue
             buried = self.tombstones.last(foreign.parent, (parent,))[1]
+            # The parent was deleted after this row was read: what the server did to the row is done here.
             if buried > lsn:
                 if foreign.rule is DeleteRule.CASCADE:
                     self.tombstones.add(

@@ -28,9 +28,12 @@ def in_row_ids(keys: Iterable[ForeignKey]) -> tuple[ForeignKey, ...]:
     """Core's foreign keys as Adobe Commerce has them: a product's values hang on its row, its row on a sequence."""
     moved = []
     for key in keys:
+        # Keys among other tables are alike in both editions.
         if key.parent != _PRODUCTS:
             moved.append(key)
         elif key.child.startswith(f"{_PRODUCTS}_") and key.child_column == "entity_id":
+            # Adobe Commerce keeps versions of a product: values belong to a version (row_id), not to the
+            # product.
             moved.append(replace(key, child_column="row_id", parent_column="row_id"))
         else:
             moved.append(replace(key, parent=_SEQUENCE, parent_column="sequence_value"))
@@ -56,6 +59,7 @@ class Cascades:
         self.of_parent.clear()
         self.of_child.clear()
         for key in keys:
+            # A table or column outside the mapping: its rows are not held.
             if key.child not in kept or key.parent not in kept or key.child_column not in kept[key.child].columns:
                 continue
             self.of_parent[key.parent].append(key)
@@ -96,6 +100,7 @@ def with_between(specs: Sequence[TableSpec], keys: Sequence[ForeignKey]) -> tupl
     )
     above = _reach({name: [k.parent for k in ks] for name, ks in parents.items()}, mapped)
     kept = dict(mapped)
+    # Below one mapped table and above another: without this table the chain of cascades would break here.
     for name in sorted((below & above) - mapped.keys()):
         own = {k.child_column for k in parents[name]} & {
             k.child_column for k in parents[name] if k.parent in kept or k.parent in below & above
@@ -110,6 +115,7 @@ def _reach(edges: dict[str, list[str]], start: Iterable[str]) -> set[str]:
     seen: set[str] = set()
     todo = list(start)
     while todo:
+        # A key that leads back to a table seen before must not loop.
         name = todo.pop()
         if name not in seen:
             seen.add(name)

@@ -38,6 +38,7 @@ def due(store: Store, transaction: Transaction, lsn: int, *, is_replay: bool) ->
     xa = transaction.xa
     if xa is not None and xa.step is XaStep.PREPARE and transaction.stale:
         # It changes rows by statement: what is read before its COMMIT lacks them, so that is to find nothing known.
+        # In a replay a newer PREPARE of the same id may be waiting, and must stay.
         if not is_replay:
             _forget(store, xa.xid, lsn)
         store.db.execute("DELETE FROM prepared_change WHERE xid = ? AND lsn = ?", (xa.xid, lsn))
@@ -45,6 +46,7 @@ def due(store: Store, transaction: Transaction, lsn: int, *, is_replay: bool) ->
     try:
         return Due(_changes(store, transaction, lsn, is_replay=is_replay), transaction.stale)
     except UnknownChangesError as error:
+        # Without GTIDs a read cannot prove that it contains the transaction.
         if xa is None or not xa.may_repair:
             raise
         log.warning("xa_not_known", position=str(transaction.end), action="all tables are read again")
@@ -65,6 +67,7 @@ def _changes(store: Store, transaction: Transaction, lsn: int, *, is_replay: boo
             _forget(store, xa.xid, lsn)
         _keep(store, xa.xid, lsn, transaction.changes)
         return ()
+    # XA ROLLBACK: the server has undone everything, and nothing was applied here.
     if xa.step is XaStep.ROLLBACK:
         _forget(store, xa.xid, lsn)
         return ()
@@ -72,9 +75,11 @@ def _changes(store: Store, transaction: Transaction, lsn: int, *, is_replay: boo
         "SELECT max(lsn) FROM prepared_change WHERE xid = ? AND lsn < ?", (xa.xid, lsn)
     ).fetchone()
     if prepared is not None:
+        # Cells are stored by column order, so under another mapping they would land in wrong columns.
         if not _fits(store, xa.xid, prepared):
             raise _unknown("it was prepared under another mapping of columns", transaction)
         return _parts(store, xa.xid, prepared, lsn)
+    # A replay may begin between PREPARE and COMMIT.
     if is_replay:  # its PREPARE lies before the replay's start; its changes were applied the first time
         log.info("xa_replayed_without_prepare", position=str(transaction.end))
         return ()
@@ -91,6 +96,7 @@ def _keep(store: Store, xid: str, lsn: int, changes: Iterable[Change]) -> None:
     store.db.execute("DELETE FROM prepared_change WHERE xid = ? AND lsn = ?", (xid, lsn))
     rest = iter(changes)
     part = 0
+    # Also a part without changes is stored: see the docstring.
     while (some := list(islice(rest, PART_CHANGES))) or not part:
         columns = json.dumps({name: _columns(store.tables, name) for name in sorted({c.table for c in some})})
         row = (xid, lsn, part, columns, pack_changes(some))
@@ -122,6 +128,7 @@ def _parts(store: Store, xid: str, prepared: int, lsn: int) -> Iterator[Change]:
         held = store.db.execute(
             "SELECT changes FROM prepared_change WHERE xid = ? AND lsn = ? AND part = ?", (xid, prepared, part)
         ).fetchone()
+        # Parts are numbered without gaps, so the first missing one is the end.
         if held is None:
             break
         yield from unpack_changes(held[0])

@@ -76,6 +76,7 @@ class TableRows:
 
     def every(self) -> Iterator[Stored]:
         """All stored rows, read some at a time; those given out may be deleted meanwhile."""
+        # Paged by rowid: a cursor over all rows would see the deletions made while it runs.
         last = _BEFORE_ALL
         while found := self._db.execute(self._all, (last,)).fetchall():
             last = found[-1][0]
@@ -88,6 +89,7 @@ class TableRows:
 
     def put(self, values: Sequence[Value], lsn: int, held: Stored | None = _NOT_GIVEN) -> None:
         """Insert or replace a row; ``values`` in the order of ``columns``. ``held``: what it was, if that is known."""
+        # Only a relay listens, and only then is the old row read for it.
         if self.listener is not None:
             key = self.key_of(tuple(values))
             before = self._as_dict(self.get(key) if held is _NOT_GIVEN else held)
@@ -118,6 +120,7 @@ class TableRows:
 
     def key_of(self, stored: Stored) -> Stored:
         """The key of a stored row."""
+        # Keys come first in most tables, and slicing is cheaper than a search.
         if self.columns[: self.key_width] == self.spec.key:
             return stored[: self.key_width]
         return tuple(stored[self.columns.index(c)] for c in self.spec.key)
@@ -160,6 +163,7 @@ class ReplicaRows:
 
     def reference(self, name: str, build: Callable[[Any], T]) -> T:
         """See ``RowReader``."""
+        # Built on first use after a change: label tables of a large shop take milliseconds.
         if name not in self._references:
             self._references[name] = build(self)
         held: T = self._references[name]

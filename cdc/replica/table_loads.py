@@ -79,6 +79,7 @@ class TableLoads:
     def set_stale(self, table: str, required: RequiredPosition, reason: str) -> None:
         """The table has to be read again from its first row; ``reason`` is a sentence for operators."""
         held = self.required_positions.get(table)
+        # Of two reasons the stricter one counts.
         if held is not None and held.by_statement:
             required = required._replace(by_statement=True)  # a read must contain both
         self.required_positions[table] = required

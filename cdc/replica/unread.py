@@ -44,6 +44,7 @@ class Unread:
 
     def add(self, row: UnreadRow) -> None:
         """The row has to be read, anew if it is being read now. UnsupportedEventError if there is no server."""
+        # Files and topics have no server to ask, and guessing a value is not an option.
         if not self.can_read:
             raise UnsupportedEventError(
                 f"a change of a row of {row.table} that the log does not hold whole (binlog_row_image,"
