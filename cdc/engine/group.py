@@ -81,10 +81,13 @@ class GroupApplier:
             read_at[transaction.commit_ms] = transaction.read_ms
             applied = self._begin(transaction, first_time_from)
             count = self._apply_changes(applied, first_time_from)
+            # Covered objects are rendered at the end of the load; doing it here as well would render them
+            # twice.
             if count and not applied.is_covered:
                 self._collect(replayed if applied.is_replay else live)
             self.progress.transactions += transaction.count
             self.progress.changes += count
+        # An empty group has no position to keep.
         if end is not None:
             log.debug(
                 "group_applied",
@@ -97,6 +100,7 @@ class GroupApplier:
 
     def _begin(self, transaction: Transaction, first_time_from: int) -> _Applied:
         """Follow the log to where the transaction is, and see whether it was applied before."""
+        # Behind a gap positions start a new epoch: comparing them with the old ones would hide changes.
         if transaction.is_new_log:
             self._moves.begin_log(transaction.end)
         else:
@@ -119,6 +123,7 @@ class GroupApplier:
         self._untold_deletions.look(transaction, when)
         count = self._apply_all(due.changes, when, first)
         stale = [*due.stale, *parts.key_changes.follow(transaction, parts.mapper.tables)]
+        # The definition's rows were read again when it was met first, and that read is still good.
         if stale and not applied.is_replay:  # a replay's were read again the first time
             self._stale_tables.read_again(stale, transaction.end)
         self._take_feed(transaction)
@@ -129,12 +134,14 @@ class GroupApplier:
     def _when(self, applied: _Applied) -> When:
         """Rows of a feed in another order than the source's carry the source's own positions: the newest wins."""
         feed = applied.transaction.feed
+        # The record's own position decides which row is newer, not the moment of its arrival.
         if feed is not None and feed.rows_at is not None:
             return When(self._parts.feeds.lsn(feed.rows_at), False, applied.transaction.commit_ms)
         return When(applied.lsn, applied.is_replay, applied.transaction.commit_ms)
 
     def _begin_journal(self, applied: _Applied) -> int:
         """Tell the journal whose changes come. Returns how many of them it has published, and rows hold, already."""
+        # Only a relay has a journal.
         journal = self._parts.journal
         if journal is None:
             return 0
@@ -149,12 +156,15 @@ class GroupApplier:
         for change in changes:
             count += 1
             if journal is not None:
+                # Rows that the topic holds already: publishing them once more would break the numbering.
                 if count <= published:
                     continue
                 journal.step(count)
+                # Followers need the TRUNCATE itself: their rows may differ from ours.
                 if change.op is Op.TRUNCATE:
                     journal.truncate(change.table)
             apply(change, when)
+            # One transaction may take minutes, and a silent thread counts as hanging.
             if not count % BEAT_CHANGES:
                 self._on_beat()
         return count
@@ -165,6 +175,7 @@ class GroupApplier:
         if feed is None:
             return
         self._parts.feeds.take(feed, self._parts.clock.now_ms())
+        # The last record of what the topics held at the start: from here on the replica is complete.
         if feed.is_loaded and not self._parts.load.is_complete:
             self._parts.positions.advance(transaction.end)
             self._ingest.topic_read(transaction.end, self._on_beat)
@@ -184,9 +195,11 @@ class GroupApplier:
         read_at: dict[int, int],
     ) -> None:
         """The group is applied up to ``end``: render what is live, leave the rest to the render queue."""
+        # The position moves in the same commit as the rows: a crash either has both or neither.
         self._parts.positions.advance(end)
         if self._parts.journal is not None:
             self._parts.journal.settle()
+        # Replayed objects may be older than what was sent, so they wait until the replay has caught up.
         self._rendering.defer(first_time_from, replayed)
         self._rendering.defer_invalidations(0, live)
         self._rendering.render_live(live, read_at)

@@ -49,14 +49,18 @@ class SnapshotIngest:
         False: the server has no such table, and rows held stay.
         """
         parts = self._parts
+        # The chunk was read before the table became stale (again): its rows may lack the newest changes.
         if parts.table_loads.required_positions.get(table) != required:
             return False
         lsn = self._lsn_here(safe)
+        # A first load takes rows as they are; a table that is read again is compared, so that only differences
+        # are rendered.
         if required is None:
             count = parts.applier.load(table, rows, lsn)
         else:
             count, changed = parts.resync.take(table, rows, max(lsn, required.lsn))
             render_queue.hold_found(self._store, changed)
+            # A row with an older LSN after a whole read is gone from the server.
             if done and exists:
                 done = self._drop_unseen(table, required)
         parts.table_loads.take(table, cursor, count, done=done)
@@ -79,9 +83,11 @@ class SnapshotIngest:
         Does nothing if a table has to be read again by now.
         """
         parts = self._parts
+        # A definition came in the meantime: the load is not through.
         if parts.table_loads.unfinished(parts.table_loads.required_positions):
             return
         lsn = self._lsn_here(seen)
+        # After a first load every object is rendered; after reading again only what changed.
         if self._load.renders_all_at_end:
             self._rendering.invalidate_everything(lsn)
         reasons = sorted(set(parts.table_loads.reasons().values()))
@@ -104,6 +110,7 @@ class SnapshotIngest:
         """
         parts = self._parts
         for table, required in parts.table_loads.required_positions.items():
+            # Slices, so that one call does not hold the whole table in memory.
             while not self._drop_unseen(table, required):
                 on_beat()
         self._load.topic_read()
@@ -135,15 +142,19 @@ class SnapshotIngest:
         """
         parts = self._parts
         held = parts.table_loads.required_positions
+        # Between the question and the answer the table became stale: the answer may be too old.
         if any(held.get(table) != required_positions.get(table) for table, _ in read):
             return False
         lsn = self._lsn_here(safe)
         for table, rows in read:
             required = required_positions.get(table)
+            # The table is stale: what was fetched counts only with the required position.
             if required is not None:
                 _, changed = parts.resync.take(table, rows, max(lsn, required.lsn))
                 render_queue.hold_found(self._store, changed)
             elif parts.applier.has_partial_images:
+                # Before-images hold no more than keys, so the log will not say which objects the old row
+                # affected.
                 self._fetch_replaced(table, rows, lsn)
             else:
                 parts.applier.load(table, rows, lsn)
@@ -161,6 +172,7 @@ class SnapshotIngest:
             held = target.get(key)  # type: ignore[arg-type]  # key columns come first and are always there
             parts.applier.load(table, (cells,), lsn)
             now = target.get(key)  # type: ignore[arg-type]
+            # Nothing was replaced, or the row affects no object.
             if held is None or held == now or target.spec.keys_only:
                 continue
             after = target.as_row(now) if now is not None else None
@@ -203,11 +215,13 @@ class SnapshotIngest:
         aside = parts.applier.take_affected()
         for row, cells in read:
             parts.applier.take_read(row, cells, max(lsn, row.lsn))
+        # Nothing can be read of them (the table or a column is gone), so waiting would never end.
         for row in kept:
             parts.unread.drop(row.table, row.key, row.lsn)
         self._end_reading()
         affected, parts.applier.affected_objects = parts.applier.take_affected(), aside
         self._rendering.defer(not_before, affected)
+        # During a load older rows may still come.
         if self._load.is_complete:
             self._forget_deletions()
 
@@ -219,6 +233,7 @@ class SnapshotIngest:
 
     def _forget_deletions(self) -> None:
         """Tombstones are for rows that may still arrive."""
+        # Rows may still arrive that were read before a deletion.
         if not self._parts.unread.any and not self._parts.applier.is_unordered:
             self._parts.applier.tombstones.clear()
 
@@ -236,6 +251,7 @@ class SnapshotIngest:
         Raises SourceDisconnectedError if it is not (yet): ask again once the log's reader has followed.
         """
         held = self._parts.positions.position
+        # After a failover loader and log may be connected to different servers for a moment.
         if held is not None and held.server and position.server and held.server != position.server:
             raise SourceDisconnectedError(
                 f"rows were read from server {position.server}, while the log is still that of server {held.server}"

@@ -33,6 +33,7 @@ class StaleTables:
         parts = self._parts
         states = parts.table_loads.states()
         reopened = {spec for spec in parts.tables if spec.name in states and not states[spec.name].done}
+        # In a first load all tables are read anyway.
         if not self._load.is_complete or not reopened:
             return False
         self._load.columns_changed(with_references=any(spec.reference for spec in reopened))
@@ -57,9 +58,11 @@ class StaleTables:
         was_complete, is_cache = self._load.is_complete, not self._load.reads_whole_tables
         with_references = any(parts.store.tables[table].reference for table in stale)
         self._load.tables_stale(with_references=with_references)
+        # What waits for its turn needs rows that may be wrong now.
         if was_complete:
             render_queue.fetch_all(parts.store)
         elif is_cache:
+            # Rows are only a cache here: forgetting them makes each object fetch its own.
             for table in stale:
                 if not parts.store.tables[table].reference:
                     parts.rows.tables[table].clear()
@@ -72,6 +75,7 @@ class StaleTables:
             for stale_table in reversed([*stale_tables])
             if stale_table.table in self._parts.store.tables
         }
+        # A statement's cascades leave no trace in the log, in any table below.
         for stale_table in [found for found in stale.values() if found.by_statement]:
             for child in self._parts.cascades.below(stale_table.table):
                 stale.setdefault(child, stale_table._replace(table=child))

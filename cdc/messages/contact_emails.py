@@ -57,18 +57,21 @@ def sent(store: Store, tried: Iterable[tuple[ObjectRef, int, bytes]]) -> None:
 def not_taken(store: Store, failed: Iterable[tuple[ObjectRef, int, bytes]]) -> None:
     """These attempts were surely not taken: an address that no other message brought is not known to the sink."""
     for ref, changed_at, mark in failed:
+        # Another message may have brought the address since, or an unanswered one may still.
         if mark and _sent_at(store, ref) == changed_at and not unconfirmed.is_noted(store, ref):
             forget(store, [ref])
 
 
 def learnt(store: Store, ref: ObjectRef, before: bytes, now: bytes) -> None:
     """A follower heard that the sink holds ``now``; what waits was rendered for the address held until then."""
+    # What waits was made for another address, so it is rendered anew.
     if before != now and outbox.take_back_upsert(store, ref):
         _render_again(store, ref)
 
 
 def refused(store: Store, ref: ObjectRef, changed_at: int, *, is_without_record: bool = False) -> None:
     """The message was refused; if it brought the address, or there is no record, the sink holds no address."""
+    # A refused message that brought no address leaves the sink's address as it was.
     if is_without_record or _sent_at(store, ref) == changed_at:
         forget(store, [ref])
 
@@ -87,6 +90,7 @@ def _sent_at(store: Store, ref: ObjectRef) -> int:
 def forget(store: Store, refs: Iterable[ObjectRef]) -> None:
     """These contacts are gone, and so is what was known of their addresses: what waits of them needs its own."""
     for ref in refs:
+        # A message without an address would make no contact there.
         if ledger.forget_email(store, ref) and outbox.take_back_upsert(store, ref, only_without_email=True):
             _render_again(store, ref)
 

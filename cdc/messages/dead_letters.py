@@ -86,6 +86,7 @@ def add(store: Store, letter: DeadLetter) -> None:
 
 def supersede(store: Store, accepted: Sequence[tuple[ObjectRef, int]]) -> None:
     """These objects' messages (object, changed_at) were accepted: their older letters are over."""
+    # Letters are rare; asking first saves a write per batch.
     if store.db.execute("SELECT 1 FROM dead_letter LIMIT 1").fetchone():
         store.db.executemany(
             f"DELETE FROM dead_letter WHERE {OBJECT} AND changed_at < ?",
@@ -120,6 +121,7 @@ def forget_detail(store: Store, ref: ObjectRef) -> None:
 def replace_delivered(store: Store, ref: ObjectRef, letter: DeadLetter | None) -> None:
     """What delivery set aside of the object is this, or nothing; a letter of the renderer's stays."""
     store.db.execute(f"DELETE FROM dead_letter WHERE {OBJECT} AND reason <> ?", (*pair(ref), RENDER))
+    # The leader has no letter for the object: an old one here would be reported for ever.
     if letter is not None:
         add(store, letter)
 
@@ -136,9 +138,11 @@ def retry(store: Store, ref: ObjectRef) -> bool:
 
     The record that the receiver had of it is looked for anew: people may have deleted or restored it.
     """
+    # Nothing to retry.
     if not _remove(store, ref):
         return False
     held = ledger.sent_side(store, ref).record_id
+    # People may have removed the record, so the next message looks for it instead of writing to a dead id.
     if held:
         ledger.note_records(store, [(ref, "")])
         relinks.note(store, [ref])
@@ -150,9 +154,11 @@ def drop(store: Store, ref: ObjectRef, namespace: str) -> str:
     """Forget the dead letter. Returns a sentence that says what is lost."""
     letter = show(store, ref)
     name = ref.external_id(namespace)
+    # Dropped by somebody else in between.
     if letter is None or not _remove(store, ref):
         return f"{name}: has no dead letter"
     row = line(store.db, "ledger", "accepted_at, accepted_delete", ref)
+    # What is lost depends on what the receiver has now.
     if letter.action is Action.DELETE:
         lost = "its deletion is not sent; the receiver keeps it"
     elif row and row[0] and not row[1]:

@@ -58,6 +58,7 @@ class Waits:
 
     def _of(self, ref: ObjectRef) -> ledger.SentSide:
         held = self._held.get(ref)
+        # Looked up once per transaction: a batch of lines mostly shares few parents.
         if held is None:
             held = self._held[ref] = ledger.sent_side(self._store, ref)
         return held
@@ -65,6 +66,7 @@ class Waits:
     def will_never_come(self, ref: ObjectRef) -> bool:
         """Whether no version of it is on its way: set aside as a dead letter, or gone before it was ever sent."""
         row = outbox.pending(self._store, ref, "action")
+        # A message waits: if it is a DELETE, no version will be accepted before it.
         if row is not None:
             return bool(row[0] == Action.DELETE.value)
         return not any(has(self._store.db, table, ref) for table in ("render_queue", "waiting_for_parent"))

@@ -189,6 +189,7 @@ def on_wire(store: Store, entries: Sequence[Entry], now_ms: int) -> None:
         [(entry.changed_at, now_ms, *pair(entry.ref)) for entry in entries],
     )
     deleted = [pair(entry.ref) for entry in entries if entry.action is Action.DELETE]
+    # A DELETE may take effect any moment from now on, so nothing may refer to the object any more.
     if deleted:
         store.db.executemany(f"UPDATE ledger SET delete_on_wire = 1 WHERE {OBJECT}", deleted)
 

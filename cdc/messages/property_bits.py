@@ -22,6 +22,7 @@ class PropertyBits:
     def mask(self, name: str) -> int:
         """The property's bit, as a mask."""
         held = self._bits.get(name)
+        # A bit is never given again: old bitmaps of the ledger would change their meaning.
         if held is None:
             held = len(self._bits)
             self._store.db.execute("INSERT INTO property_bit (bit, name) VALUES (?, ?)", (held, name))

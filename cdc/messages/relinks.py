@@ -31,6 +31,7 @@ def note(store: Store, refs: Iterable[ObjectRef]) -> None:
 def work(store: Store) -> bool:
     """One slice; False when there is nothing to do."""
     targets = _targets(store, is_looked_for=True)
+    # No pass is under way.
     if not targets:
         if not _begin(store):
             return False
@@ -39,6 +40,7 @@ def work(store: Store) -> bool:
     cursor = store.meta.relink_cursor
     at = Kind(cursor[0]) if cursor else None
     kind = at if at in kinds else next(iter(kinds), None)
+    # No kind refers to the targets, so there is nothing to find.
     if kind is None:
         _end(store)
         return True
@@ -52,6 +54,7 @@ def work(store: Store) -> bool:
         store.meta.relink_cursor = (kind.value, rows[-1][0])
         return True
     following = [other for other in kinds if other > kind]
+    # The next kind, from its first object.
     if following:
         store.meta.relink_cursor = (following[0].value, -1)
     else:
@@ -61,6 +64,7 @@ def work(store: Store) -> bool:
 
 def _look(store: Store, ref: ObjectRef, linked: tuple[ObjectRef, ...], targets: frozenset[ObjectRef]) -> None:
     """Have one object linked again if it refers to one of the targets."""
+    # It refers to none of them.
     if targets.isdisjoint(linked):
         return
     # what is not among the links of the accepted version counts as never linked, so the next message links it

@@ -220,6 +220,7 @@ def work_invalidation(store: Store, applied: int, limit: int, *, fetch: bool = F
         " FROM bulk_invalidation WHERE not_before_lsn <= ? ORDER BY urgency, seq LIMIT 1",
         (applied,),
     ).fetchone()
+    # All that wait stand behind a position that is not reached.
     if row is None:
         return False
     seq, urgency, cursor, kind, table, id_column, column, value, *unless = row
@@ -232,6 +233,7 @@ def work_invalidation(store: Store, applied: int, limit: int, *, fetch: bool = F
     found = slice_of(store, spec, invalidation, json.loads(str(cursor)), limit)
     asked = [(kind, object_id, urgency, fetch) for _, object_id, counts in found if counts and object_id is not None]
     _mark_many(store, asked)
+    # The slice was not full, so nothing is behind it.
     if len(found) < limit:
         _finish(store, seq, invalidation.kind)
     else:  # as JSON: a bare text that looks like a number would become one in this column
@@ -249,6 +251,7 @@ def _mark_many(store: Store, asked: Iterable[tuple[str, int | str, int, bool]]) 
 
 def _finish(store: Store, seq: int, kind: Kind) -> None:
     store.db.execute("DELETE FROM bulk_invalidation WHERE seq = ?", (seq,))
+    # DELETEs wait for invalidations of their kind; the last one sets them free.
     if not is_invalidated(store, kind):
         outbox.free_bulk(store, kind)
 
@@ -280,6 +283,7 @@ Found = list[tuple[int | str, int | str | None, bool]]
 
 def _is_by_ids(spec: TableSpec, invalidation: BulkInvalidation) -> bool:
     """Whether an index leads from id to id: a product of a thousand lines is named once, not in every slice."""
+    # Without an index every id would cost a scan.
     return not invalidation.column and any(index[0] == invalidation.id_column for index in spec.indexes)
 
 
@@ -311,6 +315,7 @@ def _by_rows(store: Store, spec: TableSpec, invalidation: BulkInvalidation, curs
 def _not_elsewhere(store: Store, invalidation: BulkInvalidation, identity: str) -> str:
     """SQL: whether no other bulk invalidation names this id."""
     table, column = invalidation.unless
+    # The other table is not mapped, so nothing there can name the object.
     if table not in store.tables:
         return "1"
     return f"NOT EXISTS (SELECT 1 FROM {table_name(table)} AS other WHERE other.{quoted(column)} = {identity})"

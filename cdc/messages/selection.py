@@ -113,20 +113,24 @@ class _Look:
     def take(self, row: Sequence[Any]) -> None:
         """Put an entry into the batch, or note why not."""
         ref = ObjectRef(Kind(row[1]), row[2])
+        # On the wire, or backing off: its next version waits for this one.
         if ref in self._limits.skip:
             return
+        # Messages of two types never share a request.
         if self._type is not None and ref.object_type is not self._type:
             self._other_types += 1
             if self._other_types >= PAGE:
                 self.found.is_full = True  # a batch holds one type, and its next message stands far behind
             return
         attempts = row[11]
+        # It failed alone again and again, and must not take others down with it.
         if attempts >= SUSPECT and self.found.entries:
             self.found.is_full = True
             return
         entry = self._entry_of(row, ref)
         if entry is None:
             return
+        # The next batch begins with it.
         if self.found.entries and self._bytes + entry.size > self._limits.size:
             self.found.is_full = True
             return
@@ -144,10 +148,13 @@ class _Look:
         wanted = parse_refs(refs)
         missing: tuple[ObjectRef, ...] = ()
         if action == Action.DELETE.value:
+            # An object that a message on the wire refers to must not be deleted under it.
             if not self._limits.deletes or ref in self._limits.referred:
                 return None
+            # Asked once per look, and only if there are deletions.
             if self._holds is None:
                 self._holds = self._limits.holds_deletes()
+            # Too many deletions in the last hour: people have to release them.
             if self._holds:
                 self._wait(seq, HELD_DELETE)
                 return None
@@ -155,8 +162,10 @@ class _Look:
             wanted = ()
         elif wanted:
             checked = self.waits.check(ref.kind, wanted)
+            # Sent now, its link would lead nowhere.
             if checked.blocker is not None:
                 self._wait(seq, key_of(checked.blocker))
+                # What a live message waits for is live too, or it would wait behind the backfill.
                 if self._is_live:
                     self.waits.promote(checked.blocker)
                 return None
@@ -182,17 +191,20 @@ class _Look:
 
     def settle_page(self) -> None:
         """Write down who waits, and take back DELETEs that somebody still refers to or whose record is taken over."""
+        # Referrers are looked for once per page: each look reads all that is pending.
         if self._page_deletes:
             deletes = {entry.ref: entry for entry in self.found.entries if entry.action is Action.DELETE}
             blockers = self.waits.delete_blockers(deletes)
             if blockers:
                 self._page_blocked += [(deletes[ref].seq, key) for ref, key in blockers.items()]
+                # What stands in the way of a live deletion goes with the live ones.
                 for blocker in map(parse_key, blockers.values()) if self._is_live else ():
                     if blocker is not None:
                         self.waits.promote(blocker)
                 self.found.entries = [entry for entry in self.found.entries if entry.ref not in blockers]
                 self.found.is_full = False
                 self.found.has_more = True
+                # The first entry may be gone, and with it the type of the batch.
                 self._type = self.found.entries[0].ref.object_type if self.found.entries else None
             self._page_deletes = 0
             self.found.looked_for_referrers = True
@@ -200,6 +212,7 @@ class _Look:
             outbox.block(self._store, self._page_blocked)
             self._blocked += len(self._page_blocked)
             self._page_blocked = []
+            # Marking takes the state thread's time; the next look goes on behind what is marked.
             if self._blocked >= MAX_BLOCKED and not self.found.is_full:
                 self.found.has_more = True
 

@@ -95,6 +95,7 @@ def trail(store: Store, ref: ObjectRef, now_ms: int) -> Trail:
     if pending is not None:
         found.append(_pending(store, ref, pending, held, now_ms))
     elif held is None:
+        # Neither rendered nor queued.
         found = found or [Whereabouts("never rendered")]
     elif not {"dead letter", "waits for its parent"} & {one.state for one in found}:
         found.append(_settled(held))
@@ -124,6 +125,7 @@ def _pending(store: Store, ref: ObjectRef, pending: Pending, held: LedgerEntry |
     if pending.blocked_by is not None:
         cause = waiting.cause_of(store, pending.action.value, pending.blocked_by)
         return Whereabouts("held by the brake" if pending.blocked_by == HELD_DELETE else "waiting", cause)
+    # It went out, and the answer is older than the sending.
     if held is not None and held.tried_at >= pending.changed_at and held.answered_ms < held.sent_ms:
         return Whereabouts("in flight", "sent, no answer yet; or the process ended before it came")
     if pending.attempts >= outbox.SUSPECT:
@@ -136,6 +138,7 @@ def _pending(store: Store, ref: ObjectRef, pending: Pending, held: LedgerEntry |
 
 
 def _settled(held: LedgerEntry) -> Whereabouts:
+    # Nobody outside ever knew it.
     if held.rendered_delete and not held.tried_at and not held.accepted_at:
         return Whereabouts("gone", "it went before it was ever sent")
     if not held.accepted_at and not held.tried_at and held.rendered_hash is not None:

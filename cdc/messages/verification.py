@@ -56,11 +56,13 @@ class Expected:
             (kind.value, first, limit),
         ).fetchall()
         messages = [self._message(ObjectRef(kind, object_id)) for (object_id,) in found]
+        # A short page was the last one.
         last = found[-1][0] if len(found) == limit else None
         return Page([message for message in messages if message is not None], last)
 
     def somewhere(self, kind: Kind, random: Random) -> int | str | None:
         """An id to begin a sample after; None where there is nothing to choose from."""
+        # Guests have hashes for ids, which are spread evenly.
         if kind is Kind.GUEST:
             return f"{random.getrandbits(96):024x}"
         row = self._store.db.execute(
@@ -73,12 +75,15 @@ class Expected:
     def _message(self, ref: ObjectRef) -> Message | None:
         """None for an object that is not at rest or cannot be rendered: its next message tells."""
         held = self._ledger.get(ref)
+        # Its next message changes the receiver anyway.
         if held is None or self._is_pending(ref):
             return None
         try:
             made = self._mapper.render(ref, self._rows)
         except (RenderError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            # What cannot be rendered is a dead letter, and no difference of the receiver's.
             return None
+        # The shop has lost it; its deletion is on the way.
         if made is None:
             return None
         ever = set(self._ledger.bits.names(held.properties))
@@ -131,6 +136,7 @@ class Expected:
         found = []
         for key, record_id in keys:
             ref = self._ref(key)
+            # Keys of other namespaces belong to other shops.
             if ref is None:
                 continue
             held = self._ledger.get(ref)
@@ -152,15 +158,19 @@ def repair(store: Store, namespace: str, comparisons: Sequence[Comparison], now_
     """Ask for what mends each of these; returns how many objects that is. What people merged is left as it is."""
     count = 0
     for one in comparisons:
+        # People merged these on purpose.
         if one.drift in (Drift.EQUAL, Drift.MERGED):
             continue
         ref = parse_external_id(one.external_id, namespace)
+        # Forgetting the record makes the next message look for it, or make a new one.
         if one.drift is Drift.MISSING:
             ledger.note_records(store, [(ref, "")])
             relinks.note(store, [ref])
         elif one.drift is Drift.LINK_MISSING:
+            # With no link known, the next message makes all of them.
             ledger.set_links(store, ref, "")
         elif one.drift is Drift.EXTRA:
+            # Taken as accepted, so that the next rendering deletes it.
             ledger.note_stray(store, ref, one.record_id, now_ms)
         is_link = one.drift is Drift.LINK_MISSING
         render_queue.mark(store, ref, urgency=Urgency.HISTORY, force=not is_link, links=is_link)

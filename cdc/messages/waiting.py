@@ -73,9 +73,11 @@ def cause_of(store: Store, action: str, blocked_by: str) -> str:
     if kind is not None:
         return f"a bulk invalidation may name objects of kind {kind.value} that still refer to it"
     ref = parse_key(blocked_by)
+    # Not an object: the hold of the circuit breaker.
     if ref is None:
         return "held by the brake on deletions; `magento-cdc deletes release` lets them go"
     name = f"{ref.kind.value}-{ref.id}"
+    # Contacts refer to nothing, so it can only be a record that is taken over.
     if action == Action.DELETE.value and OBJECT_TYPE[ref.kind] is ObjectType.CONTACT:
         return f"{name} may take its record over and has a message pending"  # contacts refer to nothing
     if action == Action.DELETE.value:
