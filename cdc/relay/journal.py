@@ -62,17 +62,21 @@ class Journal:
 
     def put(self, spec: TableSpec, key: Sequence[Any], before: dict[str, Any] | None, after: dict[str, Any]) -> None:
         """A row is now ``after``."""
+        # An update that left all published columns as they were is no news.
         if before != after:
             self._note(spec, tuple(key), before, after)
 
     def delete(self, spec: TableSpec, key: Sequence[Any], before: dict[str, Any] | None) -> None:
         """A row is gone."""
+        # A deletion of a row that is not held is published only where rows were forgotten: there followers may
+        # hold it.
         if before is not None or spec.name in self.blind:
             self._note(spec, tuple(key), before, None)
 
     def _note(
         self, spec: TableSpec, key: tuple[Any, ...], before: dict[str, Any] | None, after: dict[str, Any] | None
     ) -> None:
+        # The first change of a new source row: the piece may be cut before it, never within.
         if self._source_row != self._noted_row:
             self._noted_row, self._began = self._source_row, len(self._noted)
         if self._source is None and not self._noted:
@@ -84,6 +88,7 @@ class Journal:
 
     def begin(self, end: Position, lsn: int, commit_ms: int, row: int = 0) -> None:
         """Changes from here on are those of the source transaction that ends here; ``row`` were published before."""
+        # A transaction without its own end (rows read at once) is closed first.
         if self._noted:
             self.end()
         position, at = self._resume or self._look()[:2]
@@ -106,6 +111,7 @@ class Journal:
     def end(self) -> None:
         """The source transaction, or what was read at once, is through."""
         self._queue(self._noted, is_end=True, kept=[])
+        # From here on a restart begins behind this transaction.
         if self._source is not None:
             self._resume = (self._source[0], self._source[1])
         self._source, self._row = None, 0
@@ -125,6 +131,7 @@ class Journal:
             return  # a transaction that goes on: its first piece had it
         found = [self.schemas.define(schema, self._origin()) for schema in schemas]
         self._heads += [encode(record) for record in found if record is not None]
+        # Outside a transaction the definition is a piece of its own, or it would wait for the next row.
         if self._source is None:
             heads, self._heads = self._heads, []
             self._queue_heads(heads)
@@ -141,6 +148,7 @@ class Journal:
 
     def _queue_heads(self, heads: Iterable[KafkaRecord]) -> None:
         records = list(heads)
+        # No empty pieces: each one costs a Kafka transaction.
         if records:
             position, lsn, complete, settled = self._look()
             mark = Mark(0, "", *(self._resume or (position or Position("", 0), lsn)))
@@ -162,20 +170,24 @@ class Journal:
         self.schemas.reread()
 
     def _queue(self, noted: Sequence[KafkaRecord], *, is_end: bool, kept: list[KafkaRecord]) -> None:
+        # Nothing effective changed, so followers need not hear of it.
         if not noted and not self._heads:
             return
         position, lsn, complete, settled = self._look()
+        # Rows that were read from the server have no source transaction.
         if self._source is None:
             assert position is not None
             mark = Mark(0, "", position, lsn)
         else:
             end, at, _ = self._source
             assert self._resume is not None
+            # A piece within a transaction keeps the position before it, plus how many rows are out already.
             if is_end:
                 mark = Mark(0, "", end, at)
             else:
                 mark = Mark(0, "", *self._resume, rows=self._noted_row - 1, row=self._row + len(noted), ends_at=at)
         records = [*self._heads, *noted]
+        # Followers apply a transaction when they see its last record.
         if is_end and noted:
             records[-1] = as_last(records[-1])
         self._heads = []
@@ -202,11 +214,13 @@ def pieces(store: Store, after: int, max_bytes: int) -> list[Piece]:
         "SELECT seq, mark, is_end, size, records FROM relay_queue WHERE seq > ? ORDER BY seq", (after,)
     )
     for sequence, mark, is_end, of_piece, records in rows:
+        # At least one, even if it is larger: else it would never be published.
         if found and size + of_piece > max_bytes:
             break
         size += of_piece
         unpacked = [KafkaRecord(*record) for record in marshal.loads(records)]  # noqa: S302  # our own file
         found.append(Piece(sequence, read_mark(mark), bool(is_end), unpacked, of_piece))
+    # Cut at the end of a transaction if there is one, so that followers see whole ones where possible.
     ends = [at for at, piece in enumerate(found) if piece.is_end]
     return found[: ends[-1] + 1] if ends else found
 

@@ -108,6 +108,7 @@ class Publisher:
         await self._until_written(self._claim)
         while not self._ending:
             self._wake.clear()
+            # Nothing to publish: the topic may still need a newer position, and followers a sign of life.
             if not await self._until_written(self._publish):
                 await self._until_written(self._mark_idle)
                 self._idle.set()
@@ -116,14 +117,17 @@ class Publisher:
 
     async def _until_written(self, work: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
         """What ``work`` returns; while brokers make trouble it is tried again from what the topic says."""
+        # When ending, only a transaction that was begun is finished; nothing new is tried.
         while not self._ending or self._writer.is_open:
             try:
+                # After an error the producer is gone, and what it wrote is settled first.
                 if not self._writer.is_open:
                     await self._take_up_again()
                 done = await self._watched(work())
             except TROUBLES as error:
                 await self._on_trouble(error)
                 continue
+            # Said once per outage.
             if self._failures:
                 log.info("kafka_back", failures=self._failures)
             self._failures, self.is_accepting, self.reason = 0, True, ""
@@ -147,6 +151,7 @@ class Publisher:
         try:
             while not (await asyncio.wait({task}, timeout=_SLOW_S))[0]:
                 why = await self._why(KafkaConnectionError("no answer"))
+                # The first sign; further ones in this outage would only repeat it.
                 if self.is_accepting:
                     self._failures += 1
                     log.warning("kafka_unreachable", reason=repr(why), failures=self._failures, retry_in_s=_SLOW_S)
@@ -158,6 +163,7 @@ class Publisher:
     async def _why(self, error: Exception) -> Exception:
         """aiokafka only says that it found no broker; a refused login is worth naming, and is tried again here: it was
         good when we started, so it is the brokers' side that changes."""
+        # A refused login shows up as "no broker": asking directly tells the operator what to mend.
         if isinstance(error, KafkaConnectionError):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_WHY_S):
@@ -172,11 +178,13 @@ class Publisher:
         last = await self._topic.last_mark("read_committed")
         self._must_be_ours(last)
         assert self._state is not None
+        # What reached the topic is done, even if its answer was lost.
         if last is not None:
             await self._done(last)
 
     def _must_be_ours(self, found: Mark | None) -> None:
         known = {self._name, self._last.relay if self._last else self._name}
+        # Somebody else has written since: two writers would mix their numbering, and followers could not tell.
         if found is not None and found.relay not in known:
             raise RelayFencedError(
                 f"another relay writes topic {self._topic.name} as {self._kafka.writer!r} since sequence"
@@ -196,6 +204,7 @@ class Publisher:
         after = self._last.sequence if self._last else 0
         most = self._kafka.max_transaction_mb * _MB
         found: list[Piece] = await self._state.call(lambda store: journal.pieces(store, after, most))
+        # Every piece is in the topic.
         if not found:
             return False
         self._idle.clear()
@@ -224,9 +233,11 @@ class Publisher:
         mark = await self._call_look()
         flags = (mark.is_complete, mark.is_settled) != (self._last.is_complete, self._last.is_settled)
         moved = (mark.position, self._last.rows) != (self._last.position, 0)
+        # The mark is a record too: it is written for news only, or now and then while the position moves.
         if mark.position.file and (flags or (moved and time.monotonic() - self._marked_at >= _IDLE_MARK_S)):
             await self._write_mark(replace(mark, sequence=self._last.sequence))
         elif time.monotonic() - max(self._marked_at, self._looked_at) >= _IDLE_LOOK_S:
+            # Without traffic an outage of the brokers would go unnoticed.
             await self._writer.look()
             self._looked_at = time.monotonic()
         return True
@@ -239,6 +250,7 @@ class Publisher:
         def look(store: Store) -> Mark:
             kept_by = engine.journal
             assert isinstance(kept_by, journal.Journal)
+            # Pieces wait, so the topic must not claim a position behind them.
             if journal.waiting(store)[0]:
                 return last or Mark(0, "", Position("", 0), 0)
             return kept_by.position()

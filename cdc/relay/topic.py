@@ -38,9 +38,11 @@ class Topic:
     async def ensure(self) -> None:
         """Make the topic if it is missing. SetupError if it is there and would lose or refuse records."""
         async with self._admin() as admin:
+            # Made by us with the right settings; a topic made by the broker itself would have its defaults.
             if self.name not in await admin.list_topics():
                 await self._create(admin)
         faults = [finding for finding in await self.check() if not finding.ok]
+        # An existing topic is never changed: other programs may depend on its settings.
         if faults:
             text = "; ".join(f"{one.text}" for one in faults)
             raise SetupError(f"topic {self.name}: {text}", hint="; ".join(one.fix for one in faults))
@@ -48,10 +50,13 @@ class Topic:
     async def check(self) -> list[CheckResult]:
         """The topic's settings, one line each; nothing is changed. A missing topic is made by ``relay``."""
         async with self._admin() as admin:
+            # A check must not create anything.
             if self.name not in await admin.list_topics():
                 return [CheckResult("kafka topic", True, f"{self.name} is not there yet; relay makes it", warning=True)]
             [topic] = await admin.describe_topics([self.name])
             settings = (await topic_settings(admin, [self.name])).get(self.name)
+            # Without DESCRIBE_CONFIGS nothing can be said about losing records, and silence would look like
+            # health.
             if settings is None:
                 raise SetupError(
                     f"Kafka does not show the settings of topic {self.name}", hint="grant DESCRIBE_CONFIGS on the topic"
@@ -111,6 +116,7 @@ class Topic:
         }
         answer = await admin.create_topics([NewTopic(self.name, 1, replicas, topic_configs=wanted)])
         for topic, code, *reason in answer.topic_errors:
+            # Another relay may have made it between the look and the creation.
             if code not in (0, _ALREADY_EXISTS):
                 raise SetupError(
                     f"topic {topic} cannot be made: {for_code(code).__name__} {reason[0] if reason else ''}".rstrip(),
@@ -131,6 +137,7 @@ class Topic:
                         item = decode(_plain(record))
                         assert isinstance(item, Mark)
                         found = item
+                # Control records of aborted transactions may fill the end of the topic: look further back.
                 if found is not None or start == begin:
                     return found
                 back *= 16
@@ -151,8 +158,10 @@ class Topic:
         while await consumer.position(self._partition) < end:
             got = await consumer.getmany(self._partition, timeout_ms=200)
             for record in got.get(self._partition, ()):
+                # Records behind the end noted at the start belong to the next read.
                 if record.offset < end:
                     yield record
+            # As long as anything comes, the broker is alive.
             if got:
                 deadline = loop.time() + self._settings.request_timeout_s
             elif loop.time() > deadline:

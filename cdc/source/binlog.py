@@ -100,7 +100,7 @@ class BinlogSource:
 
     def identity(self) -> ServerIdentity:
         """Which server this is; asked once. Raises SetupError, SourceDisconnectedError."""
-        if self._identity is None:
+        if self._identity is None:  # asked once: every caller needs it
             with self._control() as connection:
                 self._identity = read_identity(connection)
         return self._identity
@@ -124,7 +124,7 @@ class BinlogSource:
             return False
         with self._control() as connection:
             numbers = {name: int(name.rpartition(".")[2]) for name, _ in log_files(connection)}
-            if position.file not in numbers:
+            if position.file not in numbers:  # RESET starts numbering at 1 again
                 return max(numbers.values()) < position.file_number
             link: socket.socket = connection._sock  # type: ignore[attr-defined]
             link.settimeout(HEARTBEATS_MISSED * self._settings.heartbeat_s)
@@ -170,7 +170,7 @@ class BinlogSource:
         PositionLostError, SetupError and the SourceStoppedError kinds.
         """
         at, failures = start, 0
-        while not self._is_stopping():
+        while not self._is_stopping():  # each round is one connection
             began = time.monotonic()
             try:
                 with contextlib.closing(self._from(at)) as transactions:
@@ -180,10 +180,10 @@ class BinlogSource:
                         yield transaction
                 return
             except SourceDisconnectedError as error:
-                if self._is_stopping():
+                if self._is_stopping():  # an error while stopping is the stop itself
                     return
                 fault = fault_of(error, at)
-                if not isinstance(fault, SourceDisconnectedError):
+                if not isinstance(fault, SourceDisconnectedError):  # setup faults do not pass by waiting
                     raise fault from error
                 failures = 1 if time.monotonic() - began > STEADY_S else failures + 1
                 self._wait_to_retry(fault, at, failures)
@@ -248,17 +248,17 @@ class BinlogSource:
             except OSError as error:
                 raise mapped(error, self._settings) from error
             self.heard_s = time.monotonic()
-            if not count:
+            if not count:  # the other side has closed
                 raise SourceDisconnectedError("the server closed the connection")
             if skim is not None:
-                if not skim.feed(buffer):
+                if not skim.feed(buffer):  # the target is not reached yet
                     continue
                 skim.teach(decoder)
                 skim = None
             for transaction in _decoded(decoder, buffer):
                 # By GTID the server begins at a file's start and tells how it skips what we have: no news.
                 is_news = transaction.changes or transaction.stale or transaction.schemas or transaction.xa
-                if transaction.keys_of:
+                if transaction.keys_of:  # foreign keys may be others now
                     keys = ask_foreign_keys(self._settings)
                     yield replace(transaction, foreign_keys=keys)
                     last = transaction.end
@@ -286,7 +286,7 @@ class BinlogSource:
                 rows(connection, statement)
         server_id = self._settings.server_id
         skim = Skim(begin) if not by_gtid and begin.offset > dump.LAST_OFFSET else None
-        if not by_gtid:
+        if not by_gtid:  # the file is named, not a set
             command = dump.by_position(server_id, begin.file, 0 if skim else begin.offset)
         elif identity.flavor == "mariadb":
             command = dump.by_position(server_id, "", 0)
@@ -342,7 +342,7 @@ class BinlogSource:
         """The socket that ``close`` has to shut."""
         with self._lock:
             self._socket = link
-            if link is not None and self._is_closed:
+            if link is not None and self._is_closed:  # ``close`` came between
                 _shut(link)
 
     def _count(self) -> None:

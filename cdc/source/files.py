@@ -83,13 +83,16 @@ class FilesSource:
             self._counters = decoder.counters
 
     def _begin(self, start: Start) -> tuple[int, Position]:
+        # No offset is needed, and the first file has the log's beginning.
         if start.kind is StartKind.EARLIEST:
             return 0, Position(self.first_file(), _FIRST_OFFSET)
+        # Files know neither GTIDs nor what is newest.
         if start.kind is not StartKind.FILE_OFFSET or start.position is None:
             raise SetupError(
                 f"files cannot be read from {start}", hint="start at earliest or at a position: file:offset"
             )
         names = [log_name(path) for path in self._paths]
+        # The file may have been left out of the settings.
         if start.position.file not in names:
             raise PositionLostError(
                 f"no file of the {len(names)} given is called {start.position.file}",
@@ -117,6 +120,7 @@ def matching_files(patterns: Sequence[str]) -> list[Path]:
         paths = [Path(text) for text in glob.glob(pattern)]
         if not paths:
             raise SetupError(f"{pattern!r} names no file", hint="set source.files to binlog files or globs")
+        # The index file of the log has no events.
         found.update(dict.fromkeys(path for path in paths if not path.name.endswith(".index")))
     if not found:
         raise SetupError("source.files names no binlog file", hint="set source.files to binlog files or globs")
@@ -128,12 +132,14 @@ def _in_order(paths: Iterable[Path]) -> list[Path]:
     numbered: dict[int, Path] = {}
     for path in paths:
         number = log_name(path).rpartition(".")[2]
+        # The number orders the files; a wrong one would mix up the log.
         if not number.isascii() or not number.isdecimal() or "." not in log_name(path) or int(number) > _LAST_NUMBER:
             raise SetupError(
                 f"{path} does not end in the number of a log file, which tells its position in the log",
                 hint="give the file a name as the server does: binlog.000001",
             )
         other = numbered.setdefault(int(number), path)
+        # Two copies of one file would apply its changes twice.
         if other != path:
             raise SetupError(
                 f"{other} and {path} have the same number, so that nobody can tell which comes first",
@@ -156,6 +162,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _check_magic(magic: bytes, path: Path) -> None:
+    # Only the server has the key.
     if magic == MAGIC_ENCRYPTED:
         raise LogFormatError(f"{path} is encrypted", hint="read it through the server (source.kind = binlog)")
     if magic != MAGIC:
@@ -166,6 +173,7 @@ def _read_exactly(file: BinaryIO, count: int, path: Path) -> bytes:
     pieces = []
     while count > 0:
         piece = file.read(count)
+        # The position lies beyond the end.
         if not piece:
             raise LogFormatError(
                 f"{path} ends before the position to start at", hint="start at a position inside the file"
@@ -179,6 +187,7 @@ def _read_format(file: BinaryIO, decoder: LogDecoder, path: Path) -> int:
     """Read a file's first event, which says how to read the others; bytes read."""
     head = _read_exactly(file, HEADER_BYTES, path)
     length = int.from_bytes(head[9:13], "little")
+    # The first event says how to read all others.
     if not HEADER_BYTES < length <= _READ_BYTES:
         raise LogFormatError(f"{path} does not begin with a format description")
     decoder.read_format(memoryview(head + _read_exactly(file, length - HEADER_BYTES, path)))
@@ -195,6 +204,7 @@ def _go_to(file: BinaryIO, offset: int, decoder: LogDecoder, path: Path) -> byte
         skip -= len(_read_exactly(file, min(skip, _READ_BYTES), path))
     head = file.read(HEADER_BYTES)
     says = HEADER.unpack(head) if len(head) == HEADER_BYTES else None
+    # Bytes inside an event may look like a header; the end position tells.
     if skip < 0 or (says is not None and says[4] != (offset + says[3]) & _32_BITS):
         raise LogFormatError(
             "no event begins", position=f"{log_name(path)}:{offset}", hint="start at the beginning of a transaction"
@@ -208,6 +218,7 @@ def _events(file: BinaryIO, decoder: LogDecoder, path: Path, head: bytes) -> Ite
     held = len(head)
     buffer[:held] = head
     while True:
+        # An event larger than the buffer: twice the room.
         if held == len(buffer):
             buffer += bytes(len(buffer))
         view = memoryview(buffer)
@@ -221,11 +232,13 @@ def _events(file: BinaryIO, decoder: LogDecoder, path: Path, head: bytes) -> Ite
             done, used = decoder.feed_file(view[at:], held - at)
             yield from done
             at += used
+            # Nothing more is whole in the buffer.
             if not used or at == held:
                 break
         buffer[: held - at] = buffer[at:held]
         held -= at
         view.release()
+    # A file that is still written, or was cut off.
     if held:
         raise LogFormatError(
             f"{path} ends inside an event", position=str(decoder.reading), hint="the file is cut off; copy it again"

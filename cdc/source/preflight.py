@@ -88,6 +88,7 @@ def require(
     SourceDisconnectedError when the server cannot be reached, or is lost on the way: that is no fault of the setup.
     """
     faults = [finding for finding in _look(settings, tables, attributes, codes) if not finding.ok]
+    # One fault reads better as one sentence.
     if len(faults) == 1:
         raise SetupError(faults[0].text, hint=faults[0].fix)
     if faults:
@@ -115,6 +116,7 @@ def _examine(
     yield _server_id(connection, settings)
     of_tables = list(_tables(connection, settings, tables))
     yield from of_tables
+    # Attributes are read from these tables.
     if all(finding.ok for finding in of_tables):
         yield from missing_attributes(connection, settings, attributes)
         yield from missing_codes(connection, settings, codes)
@@ -151,6 +153,7 @@ def _log(connection: Connection, identity: ServerIdentity, settings: SourceSetti
         files = log_files(connection)
         _, _, only, without = log_status(connection, identity)
     except pymysql.err.OperationalError as error:
+        # Any other error is no missing grant.
         if error.args[0] not in _DENIED:
             raise
         yield _missing_grant(settings, name)
@@ -158,6 +161,7 @@ def _log(connection: Connection, identity: ServerIdentity, settings: SourceSetti
     yield CheckResult("grant", True, f"{name} granted")
     size_mb = sum(size for _, size in files) / 1e6
     yield CheckResult("binlog", True, f"log files {files[0][0]} to {files[-1][0]}, {size_mb:.1f} MB")
+    # The shop's changes would never be in the log.
     if (only and settings.database not in only.split(",")) or settings.database in without.split(","):
         text = f"the log leaves out database {settings.database!r} (binlog_do_db or binlog_ignore_db)"
         yield CheckResult(
@@ -185,6 +189,7 @@ def _replication_slave(connection: Connection, settings: SourceSettings) -> Chec
 
 def _format(connection: Connection) -> CheckResult:
     value = variable(connection, "binlog_format") or "ROW"  # a server without the variable knows no other
+    # Statements in the log cannot be applied to rows.
     if value == "ROW":
         return CheckResult("binlog_format", True, "binlog_format is ROW")
     fix = "SET GLOBAL binlog_format = 'ROW', put it into the server's configuration, and reconnect the shop"
@@ -214,6 +219,7 @@ def _gtid(identity: ServerIdentity) -> CheckResult:
 
 def _retention(connection: Connection, identity: ServerIdentity) -> CheckResult:
     seconds = read_expiry(connection).seconds
+    # 0: for ever.
     if not seconds:
         return CheckResult("retention", True, "the server does not expire its log")
     text = f"the server keeps its log for {seconds / DAY_S:.3g} days"
@@ -226,9 +232,11 @@ def _retention(connection: Connection, identity: ServerIdentity) -> CheckResult:
 
 def _server_id(connection: Connection, settings: SourceSettings) -> CheckResult:
     server_id = int(variable(connection, "server_id") or 0)
+    # Without a server_id MySQL refuses every replica.
     if server_id == 0:
         fix = "set server_id in the server's configuration, restart it"
         return CheckResult("server_id", False, "the server has no server_id, so it sends its log to no one", fix)
+    # The server drops one of two replicas with the same id, again and again.
     if server_id == settings.server_id:
         text = f"source.server_id {settings.server_id} is the server's own"
         return CheckResult("server_id", False, text, "set source.server_id to a number that no server or replica has")
@@ -242,6 +250,7 @@ def _tables(connection: Connection, settings: SourceSettings, tables: Sequence[T
     try:
         rows(connection, f"USE {quoted(settings.database)}")
     except pymysql.err.Error as error:
+        # Lost, which says nothing about grants.
         if is_connection_lost(error):
             raise
         if error.args[0] in _DENIED:
@@ -251,6 +260,7 @@ def _tables(connection: Connection, settings: SourceSettings, tables: Sequence[T
             yield CheckResult("database", False, fault.message, fault.hint)
         return
     spelled = _spelled(connection, settings.database)
+    # The name is compared with the log's, letter by letter.
     if spelled:
         text = f"source.database is {settings.database!r}, and the server calls that database {spelled!r}"
         yield CheckResult("database", False, text, f"set source.database to {spelled!r}, as the log has it")
@@ -261,12 +271,14 @@ def _tables(connection: Connection, settings: SourceSettings, tables: Sequence[T
         held.setdefault(str(table), []).append(str(column))
     present = [spec for spec in tables if settings.table_prefix + spec.name in held]
     required = [spec for spec in tables if spec.required]
+    # Nothing at all: one sentence about the wrong database helps more than forty about tables.
     if len(required) > _SHOWN_NAMES and not set(required) & set(present):
         yield _no_shop(connection, settings, required, held)
         return
     elsewhere = _elsewhere(required, present)
     checks = (_table(connection, settings, spec, held) for spec in tables if spec not in elsewhere)
     faults = [fault for fault in checks if fault is not None]
+    # A split shop is one fault, not one per table.
     if elsewhere:
         faults.insert(0, _split(settings, elsewhere))
     versioned = versioned_tables(connection, settings.database)
@@ -285,6 +297,7 @@ def _spelled(connection: Connection, database: str) -> str:
     A server that does not tell names by case takes any spelling in a SELECT, and writes its own into the log.
     """
     names = [str(name) for (name,) in rows(connection, "SHOW DATABASES")]
+    # Spelled as configured.
     if database in names:
         return ""
     return next((name for name in names if name.lower() == database.lower()), "")
@@ -314,12 +327,14 @@ def _no_shop(
 ) -> CheckResult:
     """One line in place of forty when it is the wrong database or prefix, or nothing there may be read."""
     names = [settings.table_prefix + spec.name for spec in required]
+    # Missing and forbidden look alike in information_schema.
     if _denied_or_missing(connection, settings, names[0]) in _DENIED:
         return _missing_select(settings)
     shown = ", ".join(names[:_SHOWN_NAMES])
     text = f"database {settings.database!r} has none of Magento's tables ({shown} ...)"
     plain = required[0].name
     prefixed = next((name for name in held if name.endswith(plain)), "")
+    # The tables are there under a prefix: name it.
     if prefixed:
         return CheckResult("tables", False, text, f"set source.table_prefix to {prefixed.removesuffix(plain)!r}")
     return CheckResult("tables", False, text, "check source.database and source.table_prefix")
@@ -333,9 +348,11 @@ def _table(
     prefix = f" with prefix {settings.table_prefix!r}" if settings.table_prefix else ""
     where = f"database {settings.database!r}{prefix}"
     number = _denied_or_missing(connection, settings, name)
+    # Named with the grant that mends it.
     if number in _DENIED:
         return _missing_select(settings, name)
     if number == _NO_SUCH_TABLE or name not in held:
+        # Optional tables may be missing: the module is not installed.
         if not spec.required:
             return None
         fix = f"{_nearest(name, list(held))}check source.database and source.table_prefix"

@@ -26,11 +26,13 @@ def replication_findings(
 ) -> Iterator[CheckResult]:
     """One line per thing looked at. Raises PyMySQL's errors, but not for a status that the user may not see."""
     status = _replica_status(connection, identity)
+    # The status needs a grant that is not required otherwise.
     is_replica = bool(status) if status is not None else _replicates(connection)
     yield _own_log(connection, identity, settings, is_replica=is_replica)
     if is_replica:
         yield from _filters(connection, settings, status or {})
     elif any(variable(connection, name) not in _OFF for name in ("read_only", "super_read_only", "innodb_read_only")):
+        # Nobody writes here: the settings name a copy that nobody feeds.
         yield CheckResult(
             "read only",
             True,
@@ -45,6 +47,7 @@ def _own_log(
 ) -> CheckResult:
     """Whether the log has what reached the server by replication, too."""
     name = "log_slave_updates"
+    # MySQL 8.0.26 renamed the variable.
     if identity.flavor == "mysql" and variable(connection, "log_replica_updates") is not None:
         name = "log_replica_updates"
     address = f"{settings.host}:{settings.port}"
@@ -53,10 +56,12 @@ def _own_log(
         text = f"a replica, and {name} is ON" if is_replica else "the server replicates from no other"
         return CheckResult("replication", True, text)
     fix = f"put {name} = ON into the server's configuration and restart it, or set source.host to the primary server"
+    # Changes of other servers never reach this log.
     if is_replica or is_cluster:
         what = "a replica" if is_replica else "a node of a Galera cluster"
         text = f"{address} is {what}, and {name} is OFF: its log has none of the changes that come from other servers"
         return CheckResult("replication", False, text, fix)
+    # It was a replica once; whether it still is cannot be seen.
     if identity.flavor == "mariadb" and scalar(connection, "SELECT @@GLOBAL.gtid_slave_pos"):
         text = f"{address} was a replica, and {name} is OFF: if it is one still, its log has none of the shop's changes"
         return CheckResult("replication", True, text, fix, warning=True)
@@ -68,6 +73,7 @@ def _filters(connection: Connection, settings: SourceSettings, status: Mapping[s
     said = {name: _filter(connection, status, name) for name in (*_DATABASES, *_TABLES)}
     only, without = (said[name].split(",") if said[name] else [] for name in _DATABASES)
     fix = "change these options in the replica's configuration, restart it, and copy the data anew"
+    # The shop's database is left out, so nothing ever changes here.
     if (only and settings.database not in only) or settings.database in without:
         text = f"the replica leaves out database {settings.database!r} (replicate_do_db or replicate_ignore_db)"
         yield CheckResult("replication filter", False, text, fix)
@@ -94,6 +100,7 @@ def _replica_status(connection: Connection, identity: ServerIdentity) -> dict[st
             row = cursor.fetchone()
             names = [str(column[0]).lower() for column in cursor.description or ()]
     except pymysql.err.Error as error:
+        # Any other error is a fault.
         if error.args[0] not in _DENIED:
             raise
         return None

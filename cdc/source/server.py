@@ -111,6 +111,7 @@ def mapped_errors(settings: SourceSettings) -> Iterator[None]:
 
 def mapped(error: BaseException, settings: SourceSettings) -> CdcError:
     """What this PyMySQL or socket error means, as one of ours."""
+    # An error of the socket, before the server said anything.
     if isinstance(error, OSError) and not isinstance(error, ssl.SSLCertVerificationError):
         # the number is the operating system's, not the server's
         return _disconnected(settings, error, error.errno)
@@ -118,11 +119,13 @@ def mapped(error: BaseException, settings: SourceSettings) -> CdcError:
     words = str(error.args[1]) if len(error.args) > 1 else str(error)
     address = f"{settings.host}:{settings.port}"
     user = f"{settings.user!r}"
+    # The server says the same for a wrong user, password or missing TLS, so the sentence names all.
     if number == _WRONG_PASSWORD:
         return LoginRefusedError(
             f"{address} refused user {user}: no such user, or the wrong password{_without_certificate(settings)}",
             hint="set source.user and source.password (or MAGENTO_CDC__SOURCE__PASSWORD)",
         )
+    # Too many failed connections, or the host is in no account.
     if number in _HOST_REFUSED:
         return SetupError(
             f"{address} refuses connections from this host: {words}",
@@ -139,12 +142,14 @@ def mapped(error: BaseException, settings: SourceSettings) -> CdcError:
             f"{address} writes no binlog",
             hint="put log_bin = binlog and a server_id into its configuration, restart it",
         )
+    # PyMySQL cannot speak this method. Trying again will not help.
     if number in _UNKNOWN_AUTH:
         return SetupError(
             f"{address} asks user {user} to log in by a method that magento-cdc does not support: {words}",
             hint="give the account another method with ALTER USER: caching_sha2_password (MySQL), ed25519 or"
             " mysql_native_password (MariaDB)",
         )
+    # PyMySQL wraps the real cause.
     cause = getattr(error, "original_exception", error)
     if number == _NO_TLS or isinstance(cause, ssl.SSLCertVerificationError):
         return SetupError(f"no TLS connection to {address}: {_reason(cause)}", hint="check source.tls")
@@ -153,6 +158,7 @@ def mapped(error: BaseException, settings: SourceSettings) -> CdcError:
             f"{address} refused a statement that servers of its version understand: {words}",
             hint="report it as a fault of magento-cdc",
         )
+    # The server answered, so the connection works; what it refused may pass.
     if not is_connection_lost(error):
         return SourceDisconnectedError(f"{address} says: {words}", errno=number, hint="see the server's error log")
     return _disconnected(settings, cause, number)
@@ -168,6 +174,7 @@ def _disconnected(settings: SourceSettings, error: BaseException, number: int | 
 
 def _without_certificate(settings: SourceSettings) -> str:
     """The server says the same of an account with REQUIRE SSL or X509."""
+    # Without TLS a password account with REQUIRE SSL looks like a wrong password.
     if settings.tls.mode is TlsMode.DISABLED:
         return ", or the account requires TLS"
     return ", or the account requires a client certificate" if settings.tls.cert is None else ""
@@ -186,6 +193,7 @@ def _number(error: BaseException) -> int | None:
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
+        # The library's text names files and depths; this part says what is wrong.
         return error.verify_message
     if isinstance(error, TimeoutError):
         return "timed out"
@@ -240,6 +248,7 @@ def read_identity(connection: Connection) -> ServerIdentity:
     text = str(scalar(connection, "SELECT VERSION()"))
     version = version_of(text)
     case_sensitive = variable(connection, "lower_case_table_names") == "0"
+    # MariaDB has no stable uuid: server_id is what its GTIDs use.
     if "mariadb" in text.lower():
         server_id = scalar(connection, "SELECT @@GLOBAL.server_id")
         return ServerIdentity("mariadb", version, text, str(server_id), True, case_sensitive)
@@ -261,6 +270,7 @@ def log_status(connection: Connection, identity: ServerIdentity) -> tuple[str, i
     """
     is_new = identity.flavor == "mysql" and identity.version >= (8, 2)  # 8.4 no longer knows the old name
     found = rows(connection, "SHOW BINARY LOG STATUS" if is_new else "SHOW MASTER STATUS")
+    # An empty answer means that log_bin is off.
     if not found:
         raise SetupError(
             "the server writes no binlog",
@@ -286,6 +296,7 @@ def executed_gtids(connection: Connection, identity: ServerIdentity) -> str:
     """What the server has executed, in its own notation; "" when it writes no GTIDs."""
     if identity.flavor == "mariadb":
         return str(scalar(connection, "SELECT @@GLOBAL.gtid_binlog_pos") or "")
+    # Without GTIDs the set stays empty for ever and would look like "nothing executed".
     if not identity.gtid_enabled:
         return ""
     return str(scalar(connection, "SELECT @@GLOBAL.gtid_executed") or "").replace("\n", "")
@@ -303,6 +314,7 @@ def gtids_before(connection: Connection, identity: ServerIdentity, file: str, of
     """
     if identity.flavor == "mariadb":
         return str(scalar(connection, "SELECT BINLOG_GTID_POS(%s, %s)", (file, offset)) or "")
+    # MySQL lists executed sets only at the head of each file.
     if not identity.gtid_enabled or offset != LOG_HEADER_BYTES:
         return ""
     events = rows(connection, "SHOW BINLOG EVENTS IN %s LIMIT 2", (file,))

@@ -38,6 +38,7 @@ class Skim:
         while not reached and (frame := packet_at(buffer.view, at, buffer.length)):
             view, start, size, at = frame
             event = view[start : start + size]
+            # Kept for the real decoder, which begins behind it.
             if event[_TYPE_AT] == EventType.FORMAT_DESCRIPTION:
                 self._format = bytes(event)
             self._decoder.feed(event)
@@ -51,8 +52,10 @@ class Skim:
 
     def _is_reached(self) -> bool:
         found = self._decoder.position
+        # Not there yet.
         if found.file == self._target.file and found.offset < self._target.offset:
             return False
+        # Passed without stopping exactly there: the target is inside a transaction.
         if found.offset != self._target.offset or found.file != self._target.file:
             raise PositionLostError(f"no transaction of the log ends at {self._target}", hint=_ADVICE)
         return True

@@ -47,6 +47,7 @@ class SpillFile(Overflow):
 
     def add(self, changes: Sequence[Change]) -> None:
         """See Overflow."""
+        # No empty packs.
         if not changes:
             return
         packed = pack_changes(changes)

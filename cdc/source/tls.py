@@ -22,6 +22,7 @@ def tls_arguments(tls: TlsSettings) -> dict[str, Any]:
 
     A client certificate asks for TLS: with one, ``preferred`` is ``required``.
     """
+    # Also where the server offers TLS: the operator does not want it.
     if tls.mode is TlsMode.DISABLED:
         return {"ssl_disabled": True}
     if tls.mode is TlsMode.PREFERRED and tls.cert is None:
@@ -35,6 +36,7 @@ def _context(tls: TlsSettings) -> ssl.SSLContext:
         # Certificates that servers make for themselves lack the extensions that strict checking wants.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         context.check_hostname = tls.mode is TlsMode.VERIFY_IDENTITY
+        # Encrypted, but anybody could be the server.
         if tls.mode not in _VERIFYING:
             context.verify_mode = ssl.CERT_NONE
         if tls.cert is not None:
@@ -52,6 +54,7 @@ def _context(tls: TlsSettings) -> ssl.SSLContext:
 def tls_in_use(connection: Any, tls: TlsSettings) -> str:
     """``TLSv1.3, the server's certificate verified``; "" for a connection in the clear."""
     link = connection._sock
+    # The server did not offer TLS.
     if not isinstance(link, ssl.SSLSocket):
         return ""
     checked = {
@@ -75,6 +78,7 @@ class _ClearPassword:
 
     def authenticate(self, packet: Any) -> Any:
         connection = self._connection
+        # Without TLS everybody on the way would read the password.
         if not isinstance(connection._sock, ssl.SSLSocket):
             raise pymysql.err.OperationalError(CANNOT_LOAD, "mysql_clear_password without TLS")
         connection.write_packet(connection.password + b"\0")

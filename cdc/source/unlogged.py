@@ -108,14 +108,17 @@ class UnloggedWatch(threading.Thread):
             try:
                 self.look()
             except CdcError as error:
+                # The server may be away; the next round looks again.
                 log.info("unlogged_check_failed", reason=error.message)
         self._reader.close()
 
     def look(self) -> None:
         """Judge the sample of the last look, once the log has passed it, and take another. Raises CdcError kinds."""
         sample = self._sample
+        # The first round has nothing to compare.
         if sample.position is not None:
             differing = self._compare(sample.rows, sample.position)
+            # Nothing can be said yet, and the same sample waits.
             if differing is None:
                 return  # the reader is behind: that is told elsewhere, and the sample keeps
             self._judge(differing)
@@ -134,6 +137,7 @@ class UnloggedWatch(threading.Thread):
         named = [(row.table, row.key) for row in differing]
         self._strikes = Counter({name: self._strikes[name] + 1 for name in named})
         before, self.found = self.found, [name for name in named if self._strikes[name] >= STRIKES]
+        # Said when the list changes, not with every look.
         if self.found and self.found != before:
             shown = [f"{table} {key}" for table, key in self.found[:SHOWN_ROWS]]
             log.warning("rows_not_in_log", rows=len(self.found), first=shown, hint=_HINT)
@@ -145,11 +149,13 @@ class UnloggedWatch(threading.Thread):
         connection = connect(self._settings)
         try:
             with mapped_errors(self._settings):
+                # The reads are small, so a silent server is noticed soon.
                 connection._read_timeout = self._settings.connect_timeout_s  # type: ignore[attr-defined]  # all cheap
                 keys = self._keys(connection)
         finally:
             if connection.open:
                 connection.close()
+        # A row that differed is looked at again: once may be a coincidence.
         for table, key in self._strikes:
             keys.setdefault(table, {})[key] = None
         specs = {spec.name: spec for spec in self._tables}
@@ -166,10 +172,12 @@ class UnloggedWatch(threading.Thread):
             table, key = f"{quoted(database)}.{quoted(prefix + spec.name)}", quoted(spec.key[0])
             select = f"SELECT {key} FROM {table}"
             found = rows(connection, f"{select} ORDER BY {key} DESC LIMIT {HIGHEST_ROWS}")
+            # An empty table has nothing to draw from.
             if found:
                 least = rows(connection, f"SELECT MIN({key}) FROM {table}")[0][0]
                 drawn = random.randint(int(least), int(found[0][0]))
                 found += rows(connection, f"{select} WHERE {key} >= %s ORDER BY {key} LIMIT {ANY_ROWS}", (drawn,))
+            # Without an index this would read the whole table.
             if prefix + spec.name in indexed:
                 found += rows(connection, f"{select} ORDER BY {quoted(_CHANGED_AT)} DESC LIMIT {NEWEST_ROWS}")
             keys[spec.name] = {int(one): None for (one,) in found}
