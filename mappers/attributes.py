@@ -52,6 +52,7 @@ class Attributes:
 
     def _take(self, row: Row, tables: Mapping[str, str]) -> None:
         table, identity, code = tables.get(str(row.get("backend_type"))), row["attribute_id"], row["attribute_code"]
+        # An attribute of another entity type, or of a backend without a table.
         if row.get("entity_type_id") in self._types and table and isinstance(identity, int) and isinstance(code, str):
             before = self.by_code.get(code)
             if before is not None:  # not in a sound shop: code and type are unique
@@ -61,8 +62,10 @@ class Attributes:
 
     def needs(self, attribute_id: Value) -> bool:
         """Whether values of this attribute are to be kept: mapped ones, and those not heard of yet."""
+        # An attribute that is mapped in any entity type is kept: its own row may come later.
         if attribute_id in self._mapped:
             return True
+        # An attribute that is not known yet may turn out to be mapped.
         if attribute_id not in self._known:
             self._known[attribute_id] = self._rows.get("eav_attribute", attribute_id) is not None
         return not self._known[attribute_id]
@@ -78,6 +81,7 @@ class Attributes:
         warnings: list[str] = []
         for name, made in wanted.items():
             attribute = self.by_code.get(made.code)
+            # Leaving it out keeps what HubSpot has; an empty value would clear it.
             if attribute is None:
                 warnings.append(f"property {name} is left out: there is no attribute {made.code!r} with values")
                 continue
@@ -92,6 +96,7 @@ class Attributes:
         if value is None:
             return ""
         kind = kind or self._kind(attribute)
+        # Numbers of options mean nothing outside of the shop.
         if kind is not PropertyType.OPTION:
             return FORMATS[kind](value, "")
         labels = (self._label(attribute.id, part.strip()) for part in str(value).split(","))
@@ -101,6 +106,7 @@ class Attributes:
         """What the attribute's own definition says."""
         match attribute.input:
             case "select" | "multiselect" if self._is_option(attribute.id):
+                # A select without stored options has its list in PHP code.
                 return PropertyType.OPTION
             case "boolean":
                 return PropertyType.BOOL
@@ -127,9 +133,11 @@ class Attributes:
         return self._labels[key]
 
     def _read_label(self, attribute_id: int, option: str) -> str:
+        # Not a number of an option: the value was typed in, or is damaged.
         if not (option.isascii() and option.isdecimal() and len(option) <= 10):
             return ""
         held = self._rows.get("eav_attribute_option", int(option))
+        # The option was deleted, or belongs to another attribute.
         if held is None or held.get("attribute_id") != attribute_id:
             return ""
         labels = {

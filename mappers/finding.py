@@ -67,6 +67,7 @@ def find_objects(word: str, text: str, rows: NamedRows, namespace: str) -> list[
         return list(dict.fromkeys(ref for kind in kinds for ref in _by_name(kind, text, rows)))
     found = dict.fromkeys(ref for kind in WORDS[word] for ref in _by_name(kind, text, rows))
     for kind in WORDS[word]:
+        # Nineteen digits might not fit into the state's integers.
         if not OBJECTS[kind].has_hash_id and text.isdecimal() and text.isascii() and len(text) < 19:
             found[ObjectRef(kind, int(text))] = None
     return list(found)

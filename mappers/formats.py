@@ -27,6 +27,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 def text(value: Value, form: str = "") -> str:
     """The trimmed text; a zero date is "none" whatever the type says."""
     found = clean(value)
+    # MySQL stores a zero date for "none", whatever the column's type is called.
     return "" if found.startswith("0000-00-00") and _ZERO_DATE.fullmatch(found) else found
 
 
@@ -43,8 +44,10 @@ def amount(value: Value, form: str = "") -> str:
 def day(value: Value, form: str = "") -> str:
     """``YYYY-MM-DD`` of a DATE, a DATETIME, ISO text, or text of the form ``form``; as written, in no time zone."""
     written = text(value)
+    # Half a date cannot be sent, and is not an error of the merchant's.
     if not written or _PARTLY_ZERO.fullmatch(written):
         return ""
+    # The merchant says how the text is written.
     if form:
         return _parsed(written, form).date().isoformat()
     found = times.day(written) if len(written) == 10 or written[10:11] in (" ", "T") else ""
@@ -57,11 +60,13 @@ def moment(value: Value, form: str = "") -> str:
     """Epoch milliseconds of a DATETIME, ISO text, or text of the form ``form``; without a zone it is UTC."""
     written = text(value)
     if not written or _PARTLY_ZERO.fullmatch(written):
+        # A date with a zero month or day has no moment.
         return ""
     try:
         found = _parsed(written, form) if form else datetime.fromisoformat(written)
     except ValueError:
         raise ValueError("is no date and time") from None
+    # Magento stores times in UTC without saying so.
     aware = found if found.tzinfo is not None else found.replace(tzinfo=UTC)
     return str((aware - _EPOCH) // timedelta(milliseconds=1))
 
@@ -73,6 +78,7 @@ def truth(value: Value, form: str = "") -> str:
         return "true"
     if written in _NO:
         return "false"
+    # A third answer would be shown as a yes or a no.
     if written:
         raise ValueError("is neither yes nor no")
     return ""
@@ -83,6 +89,7 @@ def clock(value: Value, form: str = "") -> str:
     written = clean(value)
     if not written:
         return ""
+    # More than a day of minutes is another unit.
     if not written.isascii() or not written.isdecimal() or len(written) > 4 or int(written) > _DAY_MINUTES:
         raise ValueError("is no number of minutes since midnight")
     hours, minutes = divmod(int(written), 60)

@@ -54,6 +54,7 @@ class _Form:
     def customer_of(self, row: Row) -> int | None:
         """The account that the row names."""
         held = row.get(self.asked.customer) if self.asked.customer else None
+        # JSON and text columns hold the account's id as text.
         if isinstance(held, str) and held.isascii() and held.isdecimal():
             held = int(held)
         return held if isinstance(held, int) and held > 0 else None
@@ -65,6 +66,7 @@ class _Form:
             text = clean(member(row.get(column), self._path, column, {}) if self._path else row.get(column)).lower()
         except ValueError:
             return ""
+        # HubSpot would refuse the whole contact because of a wrong address.
         return text if len(text) <= 254 and _ADDRESS.fullmatch(text) else ""
 
 
@@ -74,6 +76,7 @@ class Forms:
     def __init__(self, asked: Sequence[ContactForm], held: Sequence[TableSpec]) -> None:
         self._all: Final = tuple(map(_Form, asked))
         taken = {spec.name for spec in held}
+        # Two readings of one table would decide about its rows differently.
         if faults := [f"mapping.contact_forms: {one.table} is read anyway" for one in asked if one.table in taken]:
             raise ConfigError(faults)
         self._by_table: Final[dict[str, list[_Form]]] = {}
@@ -105,6 +108,7 @@ class Forms:
             (form, [row for row in rows.find(form.table, "guest_id", guest) if self._form_of(form.table, row) is form])
             for form in self._all
         ]
+        # No form names this guest.
         if not any(held for _, held in found):
             return None
         email = next(form.email_of(row) for form, held in found for row in held)
@@ -126,6 +130,7 @@ class Forms:
         warnings: tuple[str, ...] = ()
         for form, held in found:
             row = newest_row(held, form.key)
+            # The customer never used this form.
             if row is None:
                 continue
             said, further = form.custom.of(row, rows)
@@ -137,10 +142,12 @@ class Forms:
         """Whose the row is, before and after."""
         for row in (before, after):
             form = self._form_of(table, row) if row is not None and table in self._by_table else None
+            # The row went from or to no form that is mapped.
             if form is None or row is None:
                 continue
             customer = form.customer_of(row)
             guest = guest_id(form.email_of(row))
+            # The account counts before the address that was typed in.
             if customer is not None:
                 yield ObjectRef(Kind.CUSTOMER, customer)
             elif guest is not None:

@@ -72,6 +72,7 @@ class MagentoMapping:
     def derive(self, table: str, row: Row) -> Mapping[str, Value]:
         """The derived columns; none where the columns they are made from are not in the row (they stay as held)."""
         derive = self._derive.get(table)
+        # Tables of objects first; all others that derive columns hold contact forms.
         if derive is not None:
             return derive(row, self.plan)
         return self.plan.forms.derive(table, row) if self.plan.forms.is_one(table) else {}
@@ -89,6 +90,7 @@ class MagentoMapping:
         """The objects that this row bears on; many at once as bulk invalidations."""
         change, plan = RowChange(before, after), self.plan
         own = chain.from_iterable([affects(change, rows, plan) for affects in self._affected_by.get(table, ())])
+        # Most tables stop here: their rows bear on nothing but what descriptors name.
         if table not in self._added:
             return own
         return chain(
@@ -101,6 +103,7 @@ class MagentoMapping:
 
     def render(self, ref: ObjectRef, rows: RowReader) -> Rendered | None:
         """The object's complete state, or None when it does not exist. RenderError for an amount that is no number."""
+        # A wrong kind of id comes from a damaged row or a mistyped trace.
         if isinstance(ref.id, str) is not OBJECTS[ref.kind].has_hash_id:
             return None  # a number is no guest, digits are no number
         try:
@@ -109,10 +112,13 @@ class MagentoMapping:
                 return None
             whole = self.plan.extension_tables.added(made, ref, rows)
             kept = self.privacy.of(ref.object_type, whole.properties)
+            # Unchanged objects are not copied.
             return whole if kept is whole.properties else replace(whole, properties=kept)
         except money.NotANumberError as error:
             raise RenderError(
-                f"{ref.kind}-{ref.id}: {error}", hint="correct it in the shop; the next change of it is sent again"
+                # The sentence names the object and never the value.
+                f"{ref.kind}-{ref.id}: {error}",
+                hint="correct it in the shop; the next change of it is sent again",
             ) from None
 
     def everything(self) -> tuple[BulkInvalidation, ...]:
@@ -148,6 +154,7 @@ def plan_of(settings: MappingSettings, *, contacts_by_email: bool = False) -> Pl
         *shop_tables.tables(with_options=any(entity.own_codes(settings) for entity in entities)),
         *(spec for one in DESCRIPTORS.values() for spec in one.tables(settings)),
     ]
+    # The receiver tells contacts apart by their address.
     if contacts_by_email:
         tables = [with_addresses(spec) for spec in tables]
     groups = [group for one in DESCRIPTORS.values() for group in one.column_groups]

@@ -49,6 +49,7 @@ def positive(value: Value) -> str:
 
 def difference(amount: Value, less: Value) -> str:
     """``money`` of amount - less; NULL for ``less`` is nothing, NULL for ``amount`` has no difference."""
+    # Subtracting nothing keeps the text as it is written.
     if is_zero(less) or amount is None or amount == "":
         return money(amount)
     return money(f"{_EXACT.subtract(number(amount), number(less)):f}")
@@ -67,9 +68,11 @@ def number(value: Value) -> Decimal:
     if value is None or value == "":
         return ZERO
     try:
+        # A float's shortest notation is the number that was stored.
         found = _EXACT.create_decimal(repr(value) if isinstance(value, float) else value)  # type: ignore[arg-type]
     except (InvalidOperation, TypeError):  # bytes, or text that is no number
         raise NotANumberError from None
+    # NaN and infinity are no amounts.
     if not found.is_finite():
         raise NotANumberError
     return found
@@ -77,6 +80,7 @@ def number(value: Value) -> Decimal:
 
 def is_zero(value: Value) -> bool:
     """Whether the value is NULL or zero."""
+    # Decimal text comes in many lengths: 0, 0.00, 0.0000.
     if isinstance(value, str):
         return not value.strip("-0.")
     return not value
@@ -85,6 +89,7 @@ def is_zero(value: Value) -> bool:
 def _parts(value: Value) -> tuple[str, str, str]:
     """Sign, whole part, fraction without trailing zeros."""
     match = _PLAIN.fullmatch(value) if isinstance(value, str) else None
+    # The usual case is decimal text, which needs no arithmetic.
     if match is None:  # a column that someone made an integer or a double
         match = _PLAIN.fullmatch(f"{number(value):f}")
         assert match is not None, "a finite Decimal in 'f' format is plain"

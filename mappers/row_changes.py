@@ -48,6 +48,7 @@ class RowChange:
         found: list[Value] = []
         for row in (self.before, self.after):
             value = row.get(column) if row is not None else None
+            # 0 stands for "none" in Magento's keys.
             if value and value not in found:
                 found.append(value)
         return found
@@ -56,6 +57,7 @@ class RowChange:
         self, read: Callable[[RowChange, RowReader, Plan], Sequence[T]], rows: RowReader, plan: Plan
     ) -> Sequence[T]:
         """What several kinds of objects have to read beside the changed row: read once a change."""
+        # Several kinds ask for the same rows of one change.
         if read not in self._read:
             self._read[read] = read(self, rows, plan)
         found: Sequence[T] = self._read[read]
@@ -67,8 +69,10 @@ class RowChange:
         ``derived``: a derived column of the table. A before-image without it is no replica row.
         """
         before, after = self.before, self.after
+        # Without both images, or with an image from the log, nothing can be compared.
         if before is None or after is None or derived not in before:
             return True
+        # Compared once, and asked by several kinds.
         if self._changed is None:
             self._changed = {column for column, value in after.items() if before.get(column) != value}
         # without a difference the row held was as the change left it, and what the change did cannot be seen any more

@@ -64,9 +64,11 @@ _PROPERTIES: Final = {
 def render(item_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     """``item-N``: exists with its own row (without a parent) and its order's."""
     item = rows.get("sales_order_item", item_id)
+    # A child is part of its parent's line.
     if item is None or item.get("parent_item_id") is not None:
         return None
     held = rows.get("sales_order", item.get("order_id"))
+    # A line without its order has no deal to belong to.
     if held is None or not order_in_scope(held, rows, plan):
         return None
     children = children_of(item, rows)
@@ -88,6 +90,7 @@ def render(item_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
 
 def children_of(item: Row, rows: RowReader) -> Sequence[Row]:
     """The children that the line needs: a configurable's and a dynamic bundle's; none are looked up for others."""
+    # Most lines are simple products, and need no look-up.
     if item.get("product_type") != CONFIGURABLE and item.get("price_mode") != PRICED_BY_CHILDREN:
         return ()
     order_id = item.get("order_id")  # a line and its children are one order's, whatever damaged rows may say
@@ -98,12 +101,14 @@ def children_of(item: Row, rows: RowReader) -> Sequence[Row]:
 def product_of(item: Row, children: Sequence[Row]) -> ObjectRef | None:
     """The product a line refers to: a configurable's variant, else the row's own; None if it names none."""
     product = item.get("product_id")
+    # The parent of a configurable names the configurable, the child the variant that was bought.
     if item.get("product_type") == CONFIGURABLE:
         product = next((child["product_id"] for child in children if child.get("product_id")), product)
     return ObjectRef(Kind.PRODUCT, product) if isinstance(product, int) and product else None
 
 
 def _discount(item: Row, children: Sequence[Row], column: str) -> str:
+    # A dynamic bundle carries no discount of its own.
     if children and item.get("price_mode") == PRICED_BY_CHILDREN:
         return money.total(child.get(column) for child in children)
     return money.money(item.get(column))
@@ -124,6 +129,7 @@ def items_of_order(change: RowChange, rows: RowReader, plan: Plan) -> Sequence[R
 
 def family_of(change: RowChange, rows: RowReader, plan: Plan) -> Sequence[Row]:
     """The ``sales_order_item`` rows of the line that a changed row belongs to; none if the change shows nowhere."""
+    # Shipped quantities change often, and show in the deal only.
     if not change.concerns("price_mode", COLUMNS, plan.custom[OWN].columns, plan.base_columns):
         return ()
     family = list(change.rows())
@@ -159,6 +165,7 @@ def _tables(settings: MappingSettings) -> tuple[TableSpec, ...]:
 
 
 def _derive(row: Row, plan: Plan) -> Mapping[str, Value]:
+    # The image does not hold the options, so what was derived stays.
     if "product_options" not in row:
         return {}
     price, ship = modes(row["product_options"])

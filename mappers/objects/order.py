@@ -111,6 +111,7 @@ _PROPERTIES: Final = {
 def render(order_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     """``order-N``: exists with its row, unless that is left out. A deal without an email or customer has no contact."""
     order = rows.get("sales_order", order_id)
+    # Without its row, or left out by a filter, the deal does not exist.
     if order is None or not order_in_scope(order, rows, plan):
         return None
     number = clean(order.get("increment_id"))
@@ -142,6 +143,7 @@ def render(order_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     }
     own, warnings = plan.custom[OWN].of(order, rows)
     for address_type, group in (("billing", _BILLING), ("shipping", _SHIPPING)):
+        # Addresses are looked up only where the settings ask for a column of theirs.
         if plan.custom[group].names:
             found, further = _of_address(address_type, group, order_id, rows, plan)
             own |= found
@@ -173,11 +175,13 @@ def partially_shipped(items: Sequence[Row]) -> bool:
 def _shipping_rows(items: Sequence[Row]) -> Iterable[Row]:
     children: dict[Value, list[Row]] = defaultdict(list)
     for item in items:
+        # A child belongs to its parent's line.
         if item.get("parent_item_id") is not None:
             children[item["parent_item_id"]].append(item)
     for item in items:
         if item.get("parent_item_id") is None:
             parts = children.get(item["item_id"])
+            # Only a bundle that ships separately counts its children.
             counted = parts if parts and item.get("ship_mode") == SHIPS_APART else (item,)
             yield from (row for row in counted if not _is_virtual(row))
 
@@ -218,6 +222,7 @@ def _truth(value: bool) -> str:
 
 
 def _affected_by_order(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    # Mail flags and the like touch the order's row without changing the deal.
     if not change.concerns("guest_id", COLUMNS, plan.custom[OWN].columns, plan.filter_columns, plan.base_columns):
         return ()
     return refs(Kind.ORDER, change.values("entity_id"))
@@ -231,6 +236,7 @@ def _affected_by_item(change: RowChange, rows: RowReader, plan: Plan) -> Affecte
 def _affected_by_address(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
     """An address shows in a deal only where the settings ask for columns of it."""
     types = change.values("address_type")
+    # A changed shipping address bears on no deal that shows only the billing address.
     if ("billing" in types and plan.custom[_BILLING].names) or ("shipping" in types and plan.custom[_SHIPPING].names):
         yield from refs(Kind.ORDER, change.values("parent_id"))
 
@@ -255,6 +261,7 @@ def _needs_shipping(settings: MappingSettings) -> bool:
 
 
 def _derive(row: Row, plan: Plan) -> Mapping[str, Value]:
+    # With contacts by email every order counts for its address, a registered customer's too.
     if plan.contacts_by_email:
         return {"guest_id": guest_id(row.get("customer_email"))}
     return {"guest_id": possible_guest(row)}

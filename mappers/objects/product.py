@@ -82,6 +82,7 @@ _PROPERTIES: Final = {
 def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     """``product-N``: exists while its row or a line item referring to it exists and is in."""
     row = product_row(product_id, rows, plan)
+    # Out of scope, but a line still refers to it: then it stays, or the line's link would break.
     if row is not None and not product_in_scope(row, rows, plan) and _newest_line(product_id, rows, plan) is None:
         return None
     if row is None:
@@ -93,6 +94,7 @@ def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
         "type": clean(row.get("type_id")),
         "created_at": times.epoch_ms(row.get("created_at")),
     }
+    # An attribute that the shop does not have is left out of the message.
     for name, code in (("name", "name"), ("url_key", "url_key")):
         if code in values:
             properties[name] = clean(values[code])
@@ -100,6 +102,7 @@ def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
         properties["price"] = money.money(values["price"])
     if "status" in values:
         properties["status"] = STATUS.get(values["status"], "")  # type: ignore[arg-type]  # any value may come
+    # The short description serves shops that leave the long one empty.
     if "description" in values or "short_description" in values:
         described = from_html(values.get("description")) or from_html(values.get("short_description"))
         properties["description"] = described
@@ -123,8 +126,10 @@ def _values(product: Row, key: str, rows: RowReader, known: Attributes, view: Va
         for row in rows.find(table, key, product[key]):
             code = codes.get(row.get("attribute_id"))
             store = row.get("store_id")
+            # A value of an attribute that nobody mapped.
             if code is None:
                 continue
+            # A view's own value wins even if it is empty.
             if store == view:
                 own[code] = row.get("value")
             elif store == ADMIN:
@@ -133,6 +138,7 @@ def _values(product: Row, key: str, rows: RowReader, known: Attributes, view: Va
 
 
 def _image_url(path: str, base: str) -> str:
+    # Magento writes a word for "no image".
     if not path or path == NO_IMAGE:
         return ""
     return f"{base.rstrip('/')}/{path.lstrip('/')}" if base else path
@@ -140,6 +146,7 @@ def _image_url(path: str, base: str) -> str:
 
 def _stand_in(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     line = _newest_line(product_id, rows, plan)
+    # Neither row nor line names the product.
     if line is None:
         return None
     properties = plan.custom[OWN].empty() | dict.fromkeys((*plan.attributes[EAV], *_STAND_IN_EMPTY), "")
@@ -160,9 +167,11 @@ def _newest_line(product_id: int, rows: RowReader, plan: Plan) -> Row | None:
     best: Row | None = None
     best_id = -1
     for row in rows.descending("sales_order_item", "product_id", product_id, ("item_id",)):
+        # Rows come with falling ids, so no later one can win.
         if _number(row.get("item_id")) <= best_id:
             break
         line = row if row.get("parent_item_id") is None else rows.get("sales_order_item", row["parent_item_id"])
+        # A child's line is its parent; it may lead to another product, or be left out.
         if line is None or _number(line.get("item_id")) <= best_id or not _refers(line, product_id, rows, plan):
             continue
         best, best_id = line, _number(line["item_id"])
@@ -197,11 +206,13 @@ def product_row(product_id: int | str, rows: RowReader, plan: Plan) -> Row | Non
 def product_in_scope(product: Row, rows: RowReader, plan: Plan) -> bool:
     """By its type, its visibility, and the websites it is assigned to: one that is followed is enough."""
     asked = plan.settings.filter
+    # No filter, no look-up.
     if not asked.on_products:
         return True
     if asked.product_types and not asked.product_types.allows(clean(product.get("type_id"))):
         return False
     known = shop(rows, plan)
+    # One followed website is enough.
     if asked.websites:
         assigned = rows.find("catalog_product_website", "product_id", product.get("entity_id"))
         if not any(asked.websites.allows(known.website_code(row.get("website_id"))) for row in assigned):
@@ -211,6 +222,7 @@ def product_in_scope(product: Row, rows: RowReader, plan: Plan) -> bool:
 
 def _visibility(product: Row, rows: RowReader, known: Shop, plan: Plan) -> str:
     """In the chosen store view, else in the default scope; "" where neither says."""
+    # The shop has no such attribute.
     attribute = known.attributes[EAV].by_code.get("visibility")
     if attribute is None:
         return ""
@@ -232,6 +244,7 @@ def _without_row(ids: Collection[Value], rows: RowReader, plan: Plan) -> Affecte
 
 
 def _affected_by_order(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    # A changed order bears on a product only through lines that stand for it.
     if not line_item.order_bears_on_lines(change, plan):
         return ()
     return _without_row(
@@ -256,6 +269,7 @@ def _affected_by_value(change: RowChange, rows: RowReader, plan: Plan) -> Affect
 
 def _affected_by_flag(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
     """Another version of the catalogue is live: any product may have another row now."""
+    # The flag table holds other flags as well.
     if change.before is None or change.after is None or version_in(change.before) != version_in(change.after):
         yield _ALL
 
@@ -267,6 +281,7 @@ def _tables(settings: MappingSettings) -> tuple[TableSpec, ...]:
     websites = (_WEBSITES,) if settings.filter.websites else ()
     if settings.product_key != "row_id":
         values = EAV.specs(settings, ("value_id", "entity_id", "attribute_id", "store_id", "value"))
+        # In Adobe Commerce a product has one row per version.
         return (_PRODUCTS, *values, *websites)
     columns = ("row_id", "entity_id", "created_in", "updated_in", *_PRODUCTS.columns[1:])
     products = replace(_PRODUCTS, key=("row_id",), columns=columns, indexes=(("entity_id",),))
@@ -281,6 +296,7 @@ def _keep_version(row: Row, rows: RowReader, plan: Plan) -> bool:
 def _fetches(product_id: int, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ...]:
     """Its row and its values; in Adobe Commerce the values of all its rows that are held."""
     keys: list[Value] = [product_id]
+    # Values hang on the version's row.
     if plan.row_ids:
         keys = [row["row_id"] for row in rows.find("catalog_product_entity", "entity_id", product_id)]
     tables = plan.value_tables[EAV].values()

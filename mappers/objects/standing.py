@@ -51,6 +51,7 @@ def with_addresses(spec: TableSpec) -> TableSpec:
 
 def customer_exists(customer: Row, rows: RowReader, plan: Plan) -> bool:
     """Whether a customer with a row is in scope, or named by an order that is."""
+    # Left out by the filter, but an order in scope names the customer.
     if customer_in_scope(customer, rows, plan):
         return True
     customer_id = customer["entity_id"]
@@ -69,6 +70,7 @@ def standing_customer(address: Value, rows: RowReader, plan: Plan) -> ObjectRef 
 def customer_stands(customer: Row, rows: RowReader, plan: Plan) -> bool:
     """Whether the customer exists as an object: without an address, every customer stands for itself."""
     address = customer.get("email_hash")
+    # Without an address nobody else can stand for the customer.
     if not plan.contacts_by_email or address is None:
         return customer_exists(customer, rows, plan)
     found = standing_customer(address, rows, plan)
@@ -85,14 +87,17 @@ def is_guests(order: Row, rows: RowReader, plan: Plan) -> bool:
 
 def contact_of(order: Row, rows: RowReader, plan: Plan) -> ObjectRef | None:
     """The contact that an order in scope refers to, or None."""
+    # One contact per account: the account or the guest, as the order says.
     if not plan.contacts_by_email:
         return guests.contact_of(order, deleted_are_guests=plan.deleted_are_guests)
     customer_id = order.get("customer_id")
     customer = rows.get("customer_entity", customer_id) if customer_id else None
+    # The order's customer is held, so its account's address decides.
     if customer is not None:
         itself = ObjectRef(Kind.CUSTOMER, customer["entity_id"])  # type: ignore[arg-type]  # an integer key
         return standing_customer(customer.get("email_hash"), rows, plan) or itself
     guest = order.get("guest_id")
+    # Neither a customer that is held nor an address.
     if not isinstance(guest, str) or not is_guests(order, rows, plan):
         return None
     return standing_customer(guest, rows, plan) or ObjectRef(Kind.GUEST, guest)
@@ -103,6 +108,7 @@ def contact_of(order: Row, rows: RowReader, plan: Plan) -> ObjectRef | None:
 
 def hash_of(customer: Row) -> str | None:
     """The hash of a customer's address; an image from the log does not have the derived column."""
+    # Images from the log have no derived columns.
     if "email_hash" not in customer:
         return guest_id(customer.get("email"))
     held = customer["email_hash"]
@@ -118,6 +124,7 @@ def _addresses_of_customer(change: RowChange, rows: RowReader, plan: Plan) -> Se
 
 def _addresses_of_order(change: RowChange, rows: RowReader, plan: Plan) -> Sequence[str]:
     """The same after a change of ``sales_order``: an order in scope makes a customer exist who else is left out."""
+    # Only a filter on customers makes orders decide who exists.
     if not plan.settings.filter.on_customers or not contact.order_bears_on_contact(change, plan):
         return ()
     held = (rows.get("customer_entity", customer_id) for customer_id in change.values("customer_id"))
@@ -189,6 +196,7 @@ def _orders(kind: Kind, id_column: str, column: str, value: Value, rows: RowRead
     change.
     """
     found = [row[id_column] for row in islice(rows.descending("sales_order", column, value, ORDER_AGE), FEW + 1)]
+    # Many orders: one bulk invalidation in place of thousands of names.
     if len(found) > FEW:
         return [BulkInvalidation(kind, "sales_order", id_column, column, value)]
     return refs(kind, found)
@@ -212,6 +220,7 @@ def fetches_by_email(email: Value, rows: RowReader, plan: Plan) -> tuple[FetchBy
 def fetches_of_order(order: Row, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ...]:
     """The rows that decide which contact an order refers to."""
     if not plan.contacts_by_email:
+        # Who stands does not matter where each account is a contact.
         return ()
     customer_id = order.get("customer_id")
     if not customer_id:
