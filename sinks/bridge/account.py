@@ -43,6 +43,7 @@ class Account:
             try:
                 findings.append(await look(name, requests))
             except SinkUnauthorizedError as error:
+                # Keys open these paths, and tokens do not.
                 # these take the account's key only, never an OAuth token
                 token = self._api.http.has_token
                 fix = "set sink.api_key to look, or trust the account's settings" if token else error.hint
@@ -53,6 +54,7 @@ class Account:
 
     async def _check_install(self, name: str, requests: Requests) -> CheckResult:
         status = await self._install_status(requests)
+        # Either flag off means that messages are taken and never shown.
         missing = [flag for flag in ("installCompleted", "ecommSettingsEnabled") if status.get(flag) is not True]
         if missing:
             return CheckResult(name, False, f"the bridge takes no messages yet: {', '.join(missing)} is false", fix=FIX)
@@ -89,6 +91,7 @@ class Account:
         return lines or [f"{place} and settings are in place; nothing to do"]
 
     async def _push_install(self, requests: Requests, dry_run: bool) -> list[str]:
+        # Installing twice is refused.
         if (await self._install_status(requests)).get("installCompleted") is True:
             return []
         if not dry_run:
@@ -99,6 +102,7 @@ class Account:
         """The first store's creation installs the bridge."""
         held = await self._held_store(requests)
         differences = [] if held is None else self._store_differences(held)
+        # Nothing to do.
         if held is not None and not differences:
             return []
         if not dry_run:

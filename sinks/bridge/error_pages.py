@@ -82,6 +82,7 @@ def parse(progress: str) -> Descent:
             seen=tuple(str(name) for name in held["seen"]),
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        # Progress that an older version wrote: everything is read once more.
         return Descent()
 
 
@@ -114,11 +115,15 @@ def after_page(
     ``are_offsets``: whether pages are numbered by record, so that pages may begin anywhere.
     """
     descent = replace(descent, top_ms=max(descent.top_ms, _newest_that_counts(records, now_ms)))
+    # Records were taken out of the list, so something may have slipped past.
     if descent.page and are_offsets and not (records and _touches(descent, records)):
         return _gone_back(descent), False  # also behind the end of a list that has become shorter
+    # What follows was read by an earlier descent.
     if not records or following is None or _reaches(descent, records):
         return Descent(done_ms=max(descent.done_ms, descent.top_ms)), True
+    # The page shows only what was seen: the list grew meanwhile.
     if descent.seen and not _has_new(descent, records):
+        # A service that ignores page numbers would be asked for ever.
         if descent.step >= LONGEST_STEP:
             return Descent(done_ms=max(descent.done_ms, descent.top_ms)), True
         # the list has grown by a page or more since the last page: look further down
@@ -163,6 +168,7 @@ def _has_new(descent: Descent, records: Sequence[Record]) -> bool:
 
 def _gone_back(descent: Descent) -> Descent:
     """The page begins too far down: half the step, or a page further up, if the last step was not a long step."""
+    # A long step is halved until it fits.
     if descent.step > STEP:
         step = max(STEP, descent.step // 2)
         return replace(descent, page=descent.page - descent.step + step, step=step)

@@ -176,10 +176,12 @@ def _merge(ours: Mapping[str, Target], held: Mapping[str, Target]) -> tuple[dict
     targets = {target.name for target in ours.values()}
     merged = dict(ours)
     for name, target in held.items():
+        # Our names are set anew whatever they were mapped to before.
         if name in ours:
             if target != ours[name]:
                 lines.append(f"{name}: {_shown(target)} → {_shown(ours[name])}")
         elif target.name in targets:
+            # Two names for one property would overwrite each other with every message.
             lines.append(f"{name} → {target.name}: removed, the target is fed by another name")
         else:
             merged[name] = target
@@ -201,6 +203,7 @@ def _body(theirs: Mapping[str, Any], merged: Mapping[ObjectType, Mapping[str, Ta
         }
         for object_type, held in merged.items()
     }
+    # Version 1 has a section per type, version 2 one table of mappings.
     if version == 1:
         imports = bool(theirs.get("importOnInstall", False))
         named = {SECTION[object_type]: section for object_type, section in sections.items()}
@@ -211,6 +214,7 @@ def _body(theirs: Mapping[str, Any], merged: Mapping[ObjectType, Mapping[str, Ta
         "enabled": True,
         "mappings": {**others, **{kind.value: sections[kind] for kind in sections}},
     }
+    # PUT replaces everything: what is left out here would be lost.
     if theirs.get("webhookUri"):
         body["webhookUri"] = theirs["webhookUri"]
     return body
@@ -236,6 +240,7 @@ def _held_rows(section: Any, version: int) -> dict[str, Target]:
     ours, target, data_type = _MEMBERS[version]
     properties = section.get("properties") if isinstance(section, Mapping) else None
     for row in properties if isinstance(properties, list) else []:
+        # A row without a name maps nothing.
         if isinstance(row, Mapping) and isinstance(row.get(ours), str):
             held[row[ours]] = Target(str(row.get(target)), str(row.get(data_type) or "STRING"))
     return held

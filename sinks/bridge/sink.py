@@ -94,6 +94,7 @@ class BridgeSink:
         if not messages:
             return Answer(())
         object_type = messages[0].object_type
+        # Mixed or too large batches would be refused as a whole, with every message in them.
         if len(messages) > MAX_BATCH or any(m.object_type is not object_type for m in messages):
             raise ValueError(f"a batch is at most {MAX_BATCH} messages of one type")
         path, body = self._form.messages(messages)
@@ -131,6 +132,7 @@ class BridgeSink:
         return await self._api.ask(requests, FAMILY, path, what="the list of sync errors", query={**query, **more})
 
     def _sync_error(self, record: Mapping[str, Any]) -> SyncError | None:
+        # An error of another shop's store must not touch our objects.
         if record.get("storeId", self._store_id) != self._store_id:
             return None  # version 2 lists the errors of all stores
         error = read_error(self._form, record)
@@ -147,6 +149,7 @@ class BridgeSink:
         try:
             content = await self._api.ask(requests, FAMILY, path, what=f"the sync status of {external_id}")
         except BatchRefusedError as error:
+            # The bridge says 400 for an object that it has not processed yet.
             if error.status == 400:
                 return None
             raise
@@ -157,6 +160,7 @@ class BridgeSink:
         try:
             await self._errors(requests, 0, limit=1)
         except SinkError as error:
+            # check reports what it finds, and never fails itself.
             return [CheckResult("sink", False, error.message, fix=error.hint)]
         return [
             CheckResult("sink", True, f"the bridge at {self._http.place} answers and takes the key"),

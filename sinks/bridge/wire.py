@@ -134,6 +134,7 @@ class FormV2:
     def errors(self, page: int, *, has_token: bool) -> tuple[str, Query]:
         """GET sync/errors with a token, sync/errors/portal with the account's key (each takes only its own)."""
         query: Query = {"limit": PAGE, "includeResolved": "true"}
+        # Only the answer's own number is sure, and the first page has none.
         if page:
             query["page"] = page
         return f"{self.root}/sync/errors" + ("" if has_token else "/portal"), query
@@ -169,6 +170,7 @@ def message_v1(message: Message) -> dict[str, Any]:
     production clients did for orders without a contact, so that an association can end.
     """
     properties: dict[str, str] = {}
+    # A DELETE carries no properties.
     if message.action is Action.UPSERT:
         properties.update(message.properties)
         for other, name in ASSOCIATIONS.get(message.object_type, {}).items():
@@ -194,6 +196,7 @@ def message_v2(message: Message) -> dict[str, Any]:
         "properties": dict(message.properties) if message.action is Action.UPSERT else {},
     }
     others = ASSOCIATIONS.get(message.object_type, {})
+    # Types without associations have no such member.
     if others and message.action is Action.UPSERT:
         form["associations"] = {other.value: list(message.associations.get(other, ())) for other in others}
     return form
@@ -202,6 +205,7 @@ def message_v2(message: Message) -> dict[str, Any]:
 def read_error(form: Form, record: Mapping[str, Any]) -> SyncError | None:
     """A sync error of a record; None if it is resolved or of an object type that is not ours."""
     object_type = form.type_of(text_of(record.get("objectType")))
+    # Resolved errors are over; objects of other types are not ours.
     if object_type is None or record.get("status") == "RESOLVED":
         return None
     names = form.error_names

@@ -60,6 +60,7 @@ class Facts:
     def lacks(self, kind: ObjectType, name: str) -> bool:
         """Whether a property surely cannot be written: the account does not have it, or HubSpot computes it."""
         held = self.properties.get(kind)
+        # The token may not read properties: HubSpot's own answer to the write decides.
         if held is None:
             return False
         return name not in held or held[name].is_read_only
@@ -67,6 +68,7 @@ class Facts:
 
 def read_details(content: Mapping[str, Any]) -> AccountDetails:
     """``GET account-info/…/details``. SinkUnavailableError if it names no portal."""
+    # Without a portal id the answer is not HubSpot's.
     portal_id = record_id_of(content.get("portalId"))
     if not portal_id:
         raise SinkUnavailableError("HubSpot's account details name no portal id", hint="is sink.base_url HubSpot's?")
@@ -90,6 +92,7 @@ def read_properties(content: Any) -> dict[str, HeldProperty]:
     """``GET properties/…/{type}``: name → property, without archived ones."""
     found = {}
     for item in _list(content.get("results") if isinstance(content, Mapping) else None):
+        # Archived properties cannot be written.
         if not isinstance(item, Mapping) or not isinstance(item.get("name"), str) or item.get("archived") is True:
             continue
         rules = item.get("modificationMetadata")
@@ -115,6 +118,7 @@ class Account:
     async def facts(self, requests: Requests) -> Facts:
         """What is known, asked again when it is old. Raises the SinkError kinds only while nothing is known yet."""
         now_s = self._monotonic()
+        # Asked at most every quarter of an hour.
         if self._facts is not None and now_s < self._due_s:
             return self._facts
         # other sends go on with what is known; a failure is tried again next time round
@@ -122,6 +126,7 @@ class Account:
         try:
             self._facts = await self.read(requests)
         except SinkError:
+            # What was known before is better than nothing; at the start there is nothing.
             if self._facts is None:
                 raise
         return self._facts
@@ -169,6 +174,7 @@ class Account:
         """SetupError unless every type has the key property, unique."""
         for kind in SEGMENT:
             held = facts.properties.get(kind)
+            # Not readable with this token, so it is tried out.
             if held is None:
                 await self._probe_key(requests, kind, key)
             elif fault := key_fault(held.get(key), kind, key):
@@ -182,6 +188,7 @@ class Account:
         )
         content = reply.content()
         fault = read_fault(content if isinstance(content, Mapping) else {}, reply.status)
+        # "Not found" is the right answer for a key that no record has.
         if not reply.is_ok and fault.kind is not FaultKind.NOT_FOUND:
             raise SetupError(f"{kind.value} records cannot be found by {key}: {fault.text}", hint=f"run `{PUSH}`")
 

@@ -84,6 +84,7 @@ class Api:
         async with requests.permit(family) as permit:
             reply = await self.http.call(method, path, what=what, query=query, body=content)
             permit.answered(quota_of(reply.headers))
+            # A refusal of content is the caller's: only it knows what the call held.
             if reply.is_ok or reply.status in _ABOUT_CONTENT:
                 return reply
             raise self._fault(reply, what, writes=writes)
@@ -103,6 +104,7 @@ class Api:
         if not reply.is_ok:
             raise self.refused(reply, what)
         content = reply.content()
+        # A page of a proxy or of maintenance confirms nothing.
         if not isinstance(content, Mapping):
             raise SinkUnavailableError(
                 f"{self.http.place} answered {reply.status} to {what} with something that is not HubSpot's JSON",
@@ -119,6 +121,7 @@ class Api:
 
     def _fault(self, reply: Reply, what: str, *, writes: bool) -> SinkError:
         place = self.http.place
+        # Scopes are named only in the body, and only in some answers.
         if reply.status in (401, 403):
             scopes = missing_scopes(reply.content())
             said = self.http.redact(reply.member("message"))
@@ -126,13 +129,16 @@ class Api:
             if scopes:
                 return MissingScopesError(f"{text}; the token lacks {', '.join(scopes)}", scopes)
             return SinkUnauthorizedError(text, hint="check sink.access_token: a service key or a private app's token")
+        # HubSpot retires date versions: no message is at fault.
         if reply.status == 410:
             return SinkSwitchedOffError(
                 f"{place} answered 410 to {what}", hint="crm.api_version is over; set a newer date version"
             )
+        # A gateway's error may come after the write was made.
         if writes and reply.status >= 500:
             return OutcomeUnknownError(f"{place} answered {reply.status} to {what}: it may have been written")
         fault = status_fault(reply, _FAULTS, what=what, place=place, redact=self.http.redact, now_s=time.time())
+        # The end of a daily limit depends on the account's time zone.
         if isinstance(fault, SinkThrottledError):
             fault.time_zone = self.time_zone
         return fault

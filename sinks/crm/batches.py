@@ -80,6 +80,7 @@ class Batches:
         body: dict[str, Any] = {
             "inputs": [{"id": one} for one in ids], "properties": list(properties), "propertiesWithHistory": [],
         }  # fmt: skip
+        # Without idProperty HubSpot takes the ids for record ids.
         if by:
             body["idProperty"] = by
         what = f"{len(ids)} {kind.value} record(s)" + (f" by {by}" if by else "")
@@ -89,12 +90,14 @@ class Batches:
         if reply.is_ok:
             return records_of(self._batch(reply, what))
         fault = _fault_of(reply)
+        # The property is gone or not unique: no half of the batch could do better.
         if fault.kind is FaultKind.NOT_UNIQUE or fault.kind is FaultKind.UNKNOWN_PROPERTY:
             raise self._refusal(reply, what, fault)
         if fault.kind is FaultKind.NOT_FOUND and len(ids) == 1:
             return []
         if len(ids) == 1:  # an id or address that HubSpot cannot even look for belongs to no record
             return []
+        # Half of the batch may be fine, so it is split until the odd id is alone.
         half = len(ids) // 2
         first = await self._read(kind, ids[:half], properties, by, archived)
         return first + await self._read(kind, ids[half:], properties, by, archived)
@@ -111,6 +114,8 @@ class Batches:
         outcomes: dict[str, Record | Fault | None] = {}
         for chunk in chunks(inputs):
             answer = await self._write(kind, verb, chunk, identity)
+            # HubSpot may leave an input out of its answer. Alone it must be answered, or the outcome stays
+            # open.
             silent = [one for one in chunk if one.trace not in answer.records and one.trace not in answer.faults]
             for one in silent if len(chunk) > 1 else ():
                 alone = await self._write(kind, verb, [one], identity)
@@ -128,6 +133,7 @@ class Batches:
         if reply.is_ok:
             content = self._batch(reply, what, error=OutcomeUnknownError)
             answer = read_writes(content, [one.trace for one in inputs], identities, identity)
+            # A missing scope hits every input of the type.
             if any(fault.kind is FaultKind.SCOPES for fault in answer.faults.values()):
                 raise SinkUnauthorizedError(f"the token may not {verb} {kind.value} records", hint="see `check`")
             return answer
@@ -140,12 +146,15 @@ class Batches:
         fault = _fault_of(reply)
         if fault.kind is FaultKind.SCOPES:
             raise SinkUnauthorizedError(self.api.refused(reply, what).message, hint="see `check`")
+        # Then updates by key would hit wrong records.
         if fault.kind is FaultKind.NOT_UNIQUE and identity:
             raise key_lost(identity, kind)
+        # Nothing left to separate.
         if len(inputs) == 1:
             return BatchAnswer(faults={inputs[0].trace: fault})
         guilty = set(_guilty(reply, fault, inputs))
         rest = [one for one in inputs if one.trace not in guilty]
+        # Refused as a whole without naming anybody: sending it again would change nothing.
         if not guilty:
             raise self._refusal(reply, what, fault)
         answer = await self._write(kind, verb, rest, identity) if rest else BatchAnswer()
@@ -162,12 +171,14 @@ class Batches:
             path = self.api.paths.objects(kind, "batch/archive")
             body = {"inputs": [{"id": one} for one in chunk]}
             reply = await self.api.call(self.requests, "POST", path, what=what, body=body, writes=True)
+            # 404: it is gone already, which is what was wanted.
             if not reply.is_ok and reply.status != 404:
                 raise self._refusal(reply, what, _fault_of(reply))
 
     def _batch(self, reply: Reply, what: str, *, error: type[SinkError] = SinkUnavailableError) -> Any:
         """The JSON of a 2xx. An answer that cannot come from a batch call, as a proxy's page, confirms nothing."""
         content = reply.content()
+        # A proxy's page with status 200 must never count as "written".
         if not is_batch(content):
             raise error(
                 f"{self.api.http.place} answered {reply.status} to {what} with something that is no batch answer",
@@ -191,10 +202,12 @@ def _fault_of(reply: Reply) -> Fault:
 
 def _guilty(reply: Reply, fault: Fault, inputs: Sequence[Input]) -> Iterator[str]:
     content = reply.content()
+    # HubSpot names the ids that it does not find.
     if fault.kind is FaultKind.NOT_FOUND and isinstance(content, Mapping):
         missing = set(missing_of(content))
         yield from (one.trace for one in inputs if one.identity in missing)
     elif fault.kind in (FaultKind.UNKNOWN_PROPERTY, FaultKind.READ_ONLY):
+        # It names properties; every input that has one of them is refused.
         for one in inputs:
             if not one.body.get("properties", {}).keys().isdisjoint(fault.properties):
                 yield one.trace

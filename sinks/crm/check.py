@@ -36,6 +36,7 @@ async def check(
     held: dict[ObjectType, Mapping[str, HeldProperty]] = {}
     for kind in SEGMENT:
         found = await _asked(account.properties(requests, kind), f"sink {SEGMENT[kind]}", findings)
+        # A service key may lack schema scopes and still write records.
         if found is None:
             text = f"the token may not read the properties of {SEGMENT[kind]}"
             fix = f"add the scope crm.schemas.{SEGMENT[kind]}.read, or trust the account"
@@ -74,6 +75,7 @@ async def _asked(question: Awaitable[Any], name: str, findings: list[CheckResult
 def _account(details: AccountDetails, settings: CrmSettings) -> CheckResult:
     zone = f", its day ends at midnight in {details.time_zone}" if details.time_zone else ""
     kind = f" ({details.kind.lower()})" if details.kind else ""
+    # The wrong account would be filled with the shop's data.
     if settings.account_id and str(settings.account_id) != details.portal_id:
         text = f"the token belongs to account {details.portal_id}, crm.account_id is {settings.account_id}"
         return CheckResult("sink", False, text, fix="use a token of that account, or mend crm.account_id")
@@ -82,6 +84,7 @@ def _account(details: AccountDetails, settings: CrmSettings) -> CheckResult:
 
 def _properties(kind: ObjectType, held: Mapping[str, HeldProperty], table: PropertyTable) -> Iterator[CheckResult]:
     name = f"sink {SEGMENT[kind]}"
+    # Without the key nothing else matters.
     if fault := key_fault(held.get(table.key), kind, table.key):
         yield CheckResult(name, False, fault[0], fix=fault[1])
         return
@@ -116,10 +119,12 @@ async def _pipelines(api: Api, requests: Requests, settings: CrmSettings) -> lis
         return findings
     held = pipelines.read_pipelines(content)
     found = pipelines.find(held, settings.pipeline)
+    # Deals then land in another pipeline, whose stages mean other things.
     if found is None:
         text = f"there is no pipeline {settings.pipeline or pipelines.OUR_LABEL}; deals go to the account's default one"
         return [CheckResult(name, True, text, fix=PUSH, warning=True)]
     missing = [pipelines.STAGES[stage].label for stage in found.missing()]
+    # Deals in a stage that is missing are sent without a stage.
     if missing:
         text = f"pipeline {found.label} lacks the stages {', '.join(missing)}"
         return [CheckResult(name, True, text, fix=PUSH, warning=True)]
@@ -145,6 +150,7 @@ async def _limits(api: Api, requests: Requests) -> list[CheckResult]:
         try:
             content = await api.get(requests, api.paths.limits(what), what=f"the account's limit of {what}")
         except SinkError as error:
+            # Limits are advice; a token that may not ask is no fault.
             findings.append(CheckResult("sink limits", True, error.message, fix=error.hint, warning=True))
             continue
         full = [(label, percent) for label, percent in _usages(content) if percent >= NEARLY_FULL]
@@ -162,5 +168,6 @@ def _usages(content: Any) -> Iterator[tuple[str, float]]:
         items = content.get(member) if isinstance(content, Mapping) else None
         for item in items if isinstance(items, list) else []:
             percent = item.get("percentage") if isinstance(item, Mapping) else None
+            # HubSpot leaves the number out for types without a limit.
             if isinstance(percent, int | float) and not isinstance(percent, bool):
                 yield str(item.get("pluralLabel", "?"))[:50], float(percent)

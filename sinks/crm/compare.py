@@ -42,6 +42,7 @@ async def compare(tools: Tools, kind: ObjectType, messages: Sequence[Message]) -
     names = sorted(written | set(identity.reads(tools.table, kind)))
     found = await tools.batches.read(kind, [work.key for work in works], names, by=tools.table.key)
     records = {record.properties.get(tools.table.key, ""): record for record in found}
+    # Not found by key: people may have merged the record into another one.
     absent = [work for work in works if work.key not in records]
     shared = await lookup.by_value(absent) if absent else {}
     pairs = [(records[work.key].id, work) for work in works if work.key in records]
@@ -63,6 +64,7 @@ def _verdict(
     links: Mapping[str, frozenset[str]],
 ) -> Comparison:
     if record is None:
+        # The values are on another object's record.
         if shared is not None and shared.key and not shared.is_deleted:
             return Comparison(work.key, Drift.MERGED, record_id=shared.id)
         return Comparison(work.key, Drift.MISSING)
@@ -85,8 +87,10 @@ def _differences(tools: Tools, work: Work, record: Record) -> Iterator[tuple[str
         theirs = record.properties.get(name, "")
         if _same(ours, theirs, types.get(name, ValueType.STRING)):
             continue
+        # The sink leaves such an address to the record that has it.
         if name == identity.EMAIL and holder.address == ours:
             continue  # another record has the address, or people made another one of this record's the first
+        # The sink leaves out a SKU that another product has.
         if name == identity.SKU and not theirs:
             continue  # another product has it
         yield name, (ours, theirs)
@@ -95,17 +99,21 @@ def _differences(tools: Tools, work: Work, record: Record) -> Iterator[tuple[str
 def _same(ours: str, theirs: str, value_type: ValueType) -> bool:
     if ours == theirs:
         return True
+    # HubSpot gives numbers back in its own notation.
     if value_type is ValueType.NUMBER:
         return _number(ours) is not None and _number(ours) == _number(theirs)
+    # HubSpot gives times back as ISO 8601.
     if value_type is ValueType.DATETIME:
         return _moment(ours) is not None and _moment(ours) == _moment(theirs)
     if value_type is ValueType.DATE:
+        # HubSpot may answer with a time at midnight.
         return ours == theirs[:10]
     return ours.strip() == theirs.strip()
 
 
 def _number(text: str) -> Decimal | None:
     try:
+        # A text of thousands of digits is no number that anybody wrote.
         return Decimal(text) if len(text) < 100 else None
     except InvalidOperation:
         return None
@@ -128,6 +136,7 @@ async def _links(tools: Tools, kind: ObjectType, pairs: Sequence[tuple[str, Work
     other = bodies.ASSOCIATED.get(kind)
     wanted = [record_id for record_id, work in pairs if needed_ids(work)]
     found: dict[str, frozenset[str]] = {}
+    # Objects of this type carry no links.
     if other is None:
         return found
     api = tools.batches.api
@@ -136,6 +145,7 @@ async def _links(tools: Tools, kind: ObjectType, pairs: Sequence[tuple[str, Work
         body = {"inputs": [{"id": one} for one in chunk]}
         path = api.paths.associations(kind, other, "batch/read")
         reply = await api.call(tools.batches.requests, "POST", path, what=what, body=body, family=ASSOCIATIONS)
+        # None of these records has a link.
         if reply.status == 404:
             continue
         results = api.content(reply, what).get("results")
@@ -191,6 +201,7 @@ async def keys(tools: Tools, kind: ObjectType, after: str) -> tuple[list[tuple[s
         held = item.get("properties") if isinstance(item, Mapping) else None
         record_id = record_id_of(item.get("id")) if isinstance(item, Mapping) else ""
         key = held.get(tools.table.key) if isinstance(held, Mapping) else None
+        # Records that were set to deleted are kept by HubSpot, but no longer ours to hold.
         if (
             record_id
             and isinstance(key, str)
@@ -200,4 +211,5 @@ async def keys(tools: Tools, kind: ObjectType, after: str) -> tuple[list[tuple[s
         ):
             found.append((key, record_id))
     later = next_page(content)
+    # A page that leads to itself would never end.
     return found, later if later != after else ""

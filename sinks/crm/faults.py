@@ -106,6 +106,7 @@ def read_fault(error: Mapping[str, Any], status: int = 0) -> Fault:
     existing = _existing_id(error, message)
     properties = tuple(dict.fromkeys(name for _, name in details if name))[:MAX_NAMES]
     code = next(iter(codes), "") or sub_category.rpartition(".")[2] or category
+    # First of all: a conflict also carries validation codes, which would say "never".
     if existing or category in _CONFLICT_CATEGORIES or _CONFLICT_CODES.intersection(codes):
         return Fault(FaultKind.CONFLICT, code or "CONFLICT", properties, existing)
     for found, kind in _DROPPED.items():
@@ -113,16 +114,20 @@ def read_fault(error: Mapping[str, Any], status: int = 0) -> Fault:
             named = tuple(dict.fromkeys(name for code, name in details if code == found and name))
             # without a name there is nothing to leave out: this input can never be taken
             return Fault(kind if named else FaultKind.INVALID, found, named[:MAX_NAMES])
+    # The key property is not unique, which concerns every input of the call.
     if _NON_UNIQUE.search(message):
         return Fault(FaultKind.NOT_UNIQUE, code or "NON_UNIQUE")
+    # Categories of links differ by API version; their names have this in common.
     if "associations" in sub_category or "INVALID_IDENTIFIER" in (sub_category.rpartition(".")[2], *codes):
         return Fault(FaultKind.BAD_LINK, code)
     if category == "OBJECT_NOT_FOUND" or status == 404:
         return Fault(FaultKind.NOT_FOUND, code or "OBJECT_NOT_FOUND")
     if category == "MISSING_SCOPES":
         return Fault(FaultKind.SCOPES, category)
+    # HubSpot's own trouble comes as an error of the input.
     if category in _LATER or _LATER.intersection(codes):
         return Fault(FaultKind.LATER, code)
+    # Only what is positively a validation error may become a dead letter.
     if category == "VALIDATION_ERROR" or codes:
         return Fault(FaultKind.INVALID, code, properties)
     return Fault(FaultKind.UNCLEAR, code)
@@ -137,10 +142,12 @@ def _details(error: Mapping[str, Any], message: str) -> Iterator[tuple[str, str]
     """Pairs of code and property name, "" where one is missing: from nested errors, then from the message's JSON."""
     nested = error.get("errors")
     for item in nested[:500] if isinstance(nested, list) else []:
+        # Entries of other shapes were seen, and say nothing.
         if not isinstance(item, Mapping):
             continue
         named = [name for name in texts_of(context_of(item).get("propertyName")) if _PROPERTY.fullmatch(name)]
         inner = item.get("in")
+        # Some answers name the property in ``in`` only.
         if not named and isinstance(inner, str) and _PROPERTY.fullmatch(inner):
             named = [inner]
         code = code_of(item.get("code"))
@@ -157,6 +164,7 @@ def _embedded(message: str) -> Iterator[tuple[str, str]]:
     """The list of ``{error, name}`` that HubSpot writes as JSON into the text of a validation error."""
     _, found, rest = message.partition(_INVALID)
     start, end = rest.find("["), rest.rfind("]")
+    # The text holds no list, or it was cut.
     if not found or start < 0 or end < start:
         return
     try:
@@ -171,11 +179,13 @@ def _embedded(message: str) -> Iterator[tuple[str, str]]:
 
 def _existing_id(error: Mapping[str, Any], message: str) -> str:
     """The record that holds a unique value, in each of the forms that were seen."""
+    # Both names were seen.
     for name in ("existingId", "existingObjectId"):
         for text in texts_of(context_of(error).get(name)):
             if record_id_of(text):
                 return text
     profile, tokens = error.get("identityProfile"), error.get("errorTokens")
+    # Contacts of the old API name the record's "vid".
     if isinstance(profile, Mapping) and record_id_of(profile.get("vid")):
         return record_id_of(profile.get("vid"))
     if isinstance(tokens, Mapping):

@@ -37,6 +37,7 @@ def needed(work: Work) -> list[Reference]:
     message = work.message
     wanted = [ref for ref in work.references if ref.object_type is bodies.ASSOCIATED.get(message.object_type)]
     wanted = [ref for ref in wanted if ref.external_id not in work.inlined]
+    # A doubtful state, or a first write: linking again is harmless, a missing link is not.
     if work.links_all or message.may_repeat or not message.was_accepted:
         return wanted
     # a reference whose record is another one now counts as new
@@ -56,6 +57,7 @@ def ended(work: Work) -> list[Reference]:
     now = [ref for ref in work.references if ref.object_type is kind]
     kept = {ref.external_id for ref in now}
     records = {ref.record_id for ref in now}
+    # Nothing replaces the link, and a contact may stay linked to its old deals.
     if not now:
         return []
     before = [ref for ref in work.message.linked if ref.object_type is kind and ref.external_id not in kept]
@@ -77,6 +79,7 @@ async def link(tools: Tools, kind: ObjectType, works: Sequence[Work]) -> None:
     written = [work for work in works if work.step is Step.WRITTEN]
     if other is not None:
         await _link(tools, kind, other, written)
+    # What the links did not settle otherwise is accepted.
     for work in written:
         if work.step is Step.WRITTEN:
             work.settle(Outcome.ACCEPTED, work.reason, work.detail)
@@ -86,6 +89,7 @@ async def _link(tools: Tools, kind: ObjectType, other: ObjectType, works: Sequen
     needs = [Need(work, ref) for work in works for ref in needed(work)]
     pairs = {(need.work.record_id, need.reference.record_id): need for need in needs if need.reference.record_id}
     for need in needs:
+        # The other object has no record yet: this link cannot be made now.
         if not need.reference.record_id:
             _not_linked(tools, need)
     if pairs:

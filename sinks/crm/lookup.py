@@ -44,6 +44,7 @@ class Lookup:
         """Key → the record that the object meets. A record that surely stands for another object is passed over."""
         found: dict[str, Holder] = {}
         known = {work.message.record_id: work for work in works if work.message.record_id}
+        # The record may have changed hands since the state learned its id.
         for holder in (await self.by_record_id(known)).values():
             if self._may_meet(known[holder.id], holder):
                 found[known[holder.id].key] = holder
@@ -51,6 +52,7 @@ class Lookup:
         unknown = [work for work in works if work.key not in found and not work.message.record_id]
         doubtful = [work.key for work in unknown if work.is_doubtful or self._kind.value in self._memory.has_ours]
         by_key = await self._by_key(doubtful)
+        # No record of ours was found by key: the account is as empty as the state says.
         if doubtful and not by_key:
             self._memory.has_ours.discard(self._kind.value)
         found |= by_key
@@ -58,8 +60,10 @@ class Lookup:
 
     def _may_meet(self, work: Work, holder: Holder) -> bool:
         address = work.values.get(identity.EMAIL, "") if self._kind is ObjectType.CONTACT else ""
+        # The address is stronger evidence than a key that people may have copied.
         if holder.has(address):
             return True
+        # A free record, or the object's own; a deleted one waits for its own object.
         return holder.key == work.key or (not holder.key and not holder.is_deleted)
 
     async def by_record_id(self, ids: Iterable[str]) -> dict[str, Holder]:
@@ -69,6 +73,7 @@ class Lookup:
             return {}
         records = await self._batches.read(self._kind, wanted, self._reads)
         asked = set(wanted)
+        # HubSpot answers a merged id with the record that took it over, which is another record.
         return {record.id: self._holder(record) for record in records if record.id in asked}
 
     async def archived(self, ids: Sequence[str]) -> set[str]:
@@ -84,6 +89,7 @@ class Lookup:
         return found | await self._by_natural([work for work in works if work.key not in found])
 
     async def _by_key(self, keys: Sequence[str]) -> dict[str, Holder]:
+        # HubSpot refuses a batch without inputs.
         if not keys:
             return {}
         records = await self._batches.read(self._kind, keys, self._reads, by=self._table.key)
@@ -98,6 +104,7 @@ class Lookup:
         records = await self._naturally(list(wanted))
         found: dict[str, Holder] = {}
         for holder in sorted(map(self._holder, records), key=lambda one: (len(one.id), one.id)):
+            # A contact is found by any of its addresses.
             for value in (holder.email, *holder.more_emails) if self._natural == identity.EMAIL else (holder.sku,):
                 work = wanted.get(value)
                 # where HubSpot lets a SKU stand twice, the object's own record comes first, then the oldest
@@ -136,9 +143,11 @@ class Lookup:
     async def complete_references(self, works: Sequence[Work]) -> None:
         """Find the records of references that the state has none for, by key: those that must be linked or written."""
         lacking: dict[ObjectType, list[str]] = {}
+        # Products of lines are properties, and deals' contacts are links: both need record ids.
         wanted = {bodies.ASSOCIATED.get(self._kind), ObjectType.PRODUCT if self._kind is ObjectType.LINE_ITEM else None}
         for work in works:
             for ref in work.references:
+                # References that the state knows need no question.
                 if not ref.record_id and ref.object_type in wanted:
                     lacking.setdefault(ref.object_type, []).append(ref.external_id)
         ids: dict[str, str] = {}

@@ -66,17 +66,20 @@ class Push:
             self._requests, self._api.paths.properties(kind), what=f"the properties of {name}"
         )
         held = read_properties(content)
+        # Checked before anything is made: a key that is not unique cannot be mended by a push.
         if self._table.key in held and (fault := key_fault(held[self._table.key], kind, self._table.key)):
             raise SetupError(fault[0], hint=fault[1])
         wanted = self._table.definitions(kind)
         for definition in wanted:
             found = held.get(definition.name)
+            # A property of people's own may have the same name; changing its type would lose their data.
             if found is not None and found.type != definition.type.value:
                 self._lines.append(
                     f"{name}: property {definition.name} has type {found.type}, ours is {definition.type.value};"
                     " left as it is"
                 )
         lacking = [definition for definition in wanted if definition.name not in held]
+        # Nothing to make, so no group is needed either.
         if not lacking:
             return
         await self._group(kind)
@@ -90,6 +93,7 @@ class Push:
         content = await self._api.get(self._requests, path, what=f"the property groups of {name}")
         results = content.get("results")
         held = [item.get("name") for item in results if isinstance(item, Mapping)] if isinstance(results, list) else []
+        # The group exists.
         if GROUP in held:
             return
         if not self._dry_run:
@@ -115,6 +119,7 @@ class Push:
         for _ in range(LOOKS):
             path, what = self._api.paths.properties(kind), f"the properties of {SEGMENT[kind]}"
             held = read_properties(await self._api.get(self._requests, path, what=what))
+            # HubSpot shows new properties only after a moment.
             if all(name in held for name in names):
                 # a restored property may have been archived without being unique
                 if fault := key_fault(held.get(self._table.key), kind, self._table.key):
@@ -132,6 +137,7 @@ class Push:
         content = await self._api.get(self._requests, path, what="the pipelines of deals")
         held = pipelines.read_pipelines(content)
         found = pipelines.find(held, self._pipeline)
+        # Stages can be added only to a pipeline that exists.
         if found is None:
             await self._make_pipeline(len(held))
             return

@@ -41,12 +41,14 @@ class Succession:
         values = {tools.table.key: "", tools.table.deleted_at: str(work.message.changed_at)}
         step = Input("0", own_id, {"id": own_id, "properties": values})
         outcome = (await tools.batches.write(CONTACT, "update", [step])).get("0")
+        # Nothing was changed yet, so the message can be tried again as it is.
         if isinstance(outcome, Fault):
             raise RefusedCallError(f"record {own_id} could not be released from its key: {outcome.text}", outcome)
         tools.memory.warn("contact_moved", work.key, holder.id)
         work.gave_way, work.step, work.record_id = own_id, Step.WRITE, holder.id
         work.keeps_values = not holder.key and not holder.is_deleted
         work.clears = not work.keeps_values
+        # The address is one of the record's further ones, and people chose the first.
         if work.values.get(identity.EMAIL) != holder.email:
             work.left_out.add(identity.EMAIL)
             tools.memory.share(work.key, ADDED)
@@ -81,12 +83,14 @@ class Succession:
         """Move the deals of records that gave way and do with these records as ``on_delete`` says."""
         tools = self._tools
         moved = {work.gave_way: work for work in works if work.gave_way and work.gave_way != work.record_id}
+        # Nobody moved in this send.
         if not moved:
             return
         reads = identity.reads(tools.table, CONTACT)
         records = await tools.batches.read(CONTACT, list(moved), reads)
         holders = [identity.holder_of(record, tools.table, CONTACT) for record in records if record.id in moved]
         for holder in holders:
+            # Only a record that this sink released may lose its deals.
             if holder.key or not holder.is_deleted:
                 continue  # not a record that gave way: people merged it, or it is somebody's
             await self._move_deals(holder.id, moved[holder.id].record_id)

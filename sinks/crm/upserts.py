@@ -45,6 +45,7 @@ class Upserts:
         work = Work(message, bodies.values_of(message, tools.table, tools.facts, tools.memory))
         work.references = message.references
         work.record_id = message.record_id
+        # Only the linking failed the last time, so the properties are not sent again.
         if message.only_links and message.record_id:
             work.step = Step.WRITTEN
             if bodies.needs_product(message):  # a line's product is a property, so this link is a write
@@ -74,6 +75,7 @@ class Upserts:
             await self._look_up([work for work in pending if work.step is Step.LOOK_UP])
             await self._write([work for work in pending if work.step is Step.WRITE])
             await self._create([work for work in pending if work.step is Step.CREATE])
+        # Every round changed something, but no end is in sight: better later than for ever.
         for work in works:
             if work.is_open:
                 self._retry(work, "not_settled", "HubSpot's answers lead nowhere")
@@ -104,6 +106,7 @@ class Upserts:
             if holder is None:
                 self._not_there(work)
             elif self._has_parted(work, holder):
+                # A merged contact whose address went elsewhere is separate again.
                 await self._succession.part(work, holder)
             else:
                 self._meet(work, holder)
@@ -148,19 +151,23 @@ class Upserts:
         for at, work in enumerate(works):
             work.steps += 1
             outcome = outcomes.get(str(at))
+            # Other inputs of the same call may still fail.
             if isinstance(outcome, Record):
                 made.append((work, outcome))
                 self._tools.memory.settled(work.key)
             elif outcome is None:
+                # HubSpot said nothing of this input, so it is neither written nor refused.
                 self._tools.memory.warn("crm_answer_incomplete", verb)
                 self._retry(work, "not_mentioned", f"HubSpot's answer to batch/{verb} does not mention it")
             elif outcome.kind is FaultKind.CONFLICT:
+                # Conflicts are decided together: several inputs may meet the same record.
                 conflicts.append((work, outcome))
             else:
                 self._failed(work, outcome)
         unique = NATURAL.get(self._kind, "")
         for work, record in made:
             work.record_id = record.id
+            # The unique value is written, so an older conflict is over.
             if unique and unique in work.values and unique not in work.left_out:
                 self._tools.memory.conflict(work.key, "")
         if conflicts:
@@ -172,15 +179,18 @@ class Upserts:
     def _failed(self, work: Work, fault: Fault) -> None:
         """A refused input that is no conflict: send it otherwise, later, or never."""
         tools = self._tools
+        # The last step was reached; further tries belong to a later batch.
         if work.steps >= MAX_STEPS:
             self._retry(work, fault.code, fault.text)
         elif fault.kind in (FaultKind.UNKNOWN_PROPERTY, FaultKind.READ_ONLY) and self._leave_out(work, fault):
             tools.account.forget()
         elif fault.kind is FaultKind.NOT_FOUND and work.step in (Step.UPDATE, Step.WRITE):
+            # The record is gone: find it by its other values, then make a new one.
             work.step = Step.CREATE if work.looked_up else Step.LOOK_UP
         elif fault.kind in (FaultKind.BAD_LINK, FaultKind.NOT_FOUND) and work.step is Step.CREATE and work.inlines:
             work.inlines = False  # a linked record is gone: the links are made one by one afterwards
         elif fault.kind is FaultKind.INVALID and _DISPENSABLE.intersection(fault.properties):
+            # The account does not know this stage or currency: everything else is still worth writing.
             self._leave_out(work, replace(fault, properties=tuple(_DISPENSABLE.intersection(fault.properties))))
         elif fault.kind is FaultKind.INVALID:
             work.settle(Outcome.REJECTED, fault.code or "invalid", fault.text)
@@ -190,8 +200,10 @@ class Upserts:
     def _leave_out(self, work: Work, fault: Fault) -> bool:
         """Send without these properties from now on. False if they were left out before."""
         names = {name for one in fault.properties for name in _LEFT_OUT_TOGETHER.get(one, {one})}
+        # Without the key, nothing of ours could be found again.
         if self._tools.table.key in names:
             raise key_lost(self._tools.table.key, self._kind)
+        # Left out once and refused again: leaving it out did not help.
         if names <= work.left_out:
             work.settle(Outcome.REJECTED, fault.code, fault.text)
             return False
@@ -207,6 +219,7 @@ class Upserts:
 
     def _not_there(self, work: Work) -> None:
         """No record stands for the object."""
+        # The setting says that people's deletions count.
         if work.message.record_id and self._tools.settings.on_deleted_by_people == "leave":
             work.settle(Outcome.REJECTED, "deleted_by_people", "its record was deleted in HubSpot")
         else:
@@ -220,6 +233,7 @@ class Upserts:
 
     def _share(self, work: Work, holder: identity.Holder, how: str) -> None:
         """Remember contacts whose own address is not the first one of their record."""
+        # Only contacts may have several addresses.
         if self._kind is not ObjectType.CONTACT:
             return
         address = work.values.get(identity.EMAIL, "")
@@ -239,6 +253,7 @@ class Upserts:
                 is_merged = claim is identity.Claim.TAKE_OVER or self._tools.memory.shared.get(work.key) == MERGED
                 self._share(work, holder, MERGED if is_merged else ADDED)
             case identity.Claim.JOIN:
+                # Two contacts of the shop are one record in HubSpot; people should know.
                 if self._kind is ObjectType.CONTACT:
                     self._tools.memory.warn("contacts_merged", holder.id, holder.id)
                 work.written(holder.id)
@@ -254,8 +269,10 @@ class Upserts:
         key = work.key
         if self._kind is ObjectType.CONTACT:
             address = work.values.get(identity.EMAIL, "")
+            # The record has the contact's own address, which is stronger evidence than its key.
             if holder.has(address):
                 return identity.claim_by_address(key, address, holder, self._tools.memory.waits(key, holder.id))
+        # A stand-in for a deleted product must not take over a record that people made for the SKU.
         if self._kind is ObjectType.PRODUCT and holder.sku and holder.sku == work.values.get(identity.SKU):
             properties = work.message.properties
             is_stand_in = not properties.get("type") and not properties.get("status")
@@ -265,6 +282,7 @@ class Upserts:
     def _stay_out(self, work: Work, holder: identity.Holder) -> None:
         """The record belongs to another object for good: go on without the value that leads to it."""
         unique = {ObjectType.CONTACT: identity.EMAIL, ObjectType.PRODUCT: identity.SKU}.get(self._kind, "")
+        # There is no unique value that could be left out, or it was left out already.
         if not unique or unique in work.left_out:
             self._retry(work, "record_taken", f"record {holder.id} stands for another object")
             return
@@ -285,6 +303,7 @@ class Upserts:
         holders = await self._lookup.by_record_id([fault.existing_id for _, fault in conflicts if fault.existing_id])
         unnamed = [work for work, fault in conflicts if fault.existing_id not in holders]
         found = await self._lookup.by_value(unnamed) if unnamed else {}
+        # A deleted record keeps its unique values until it is removed for good.
         archived = {fault.existing_id for work, fault in conflicts if work in unnamed and work.key not in found}
         in_bin = await self._lookup.archived(sorted(archived - {""}))
         for work, fault in conflicts:
@@ -294,6 +313,7 @@ class Upserts:
             elif holder is not None:
                 await self._decide_conflict(work, holder)
             elif fault.existing_id in in_bin:
+                # Only people can free the value, by restoring or removing the record.
                 text = f"HubSpot keeps its unique value on the deleted record {fault.existing_id}"
                 work.settle(Outcome.REJECTED, "deleted_in_hubspot", text)
             else:
@@ -301,11 +321,14 @@ class Upserts:
 
     async def _decide_conflict(self, work: Work, holder: identity.Holder) -> None:
         has_record = work.step in (Step.UPDATE, Step.WRITE)
+        # Nothing was written yet, so the object may take the record.
         if not has_record:
+            # Our own key on a record that we did not know: the state was lost or restored.
             if holder.key == work.key:
                 self._tools.memory.has_ours.add(self._kind.value)
             self._meet(work, holder)
         elif self._kind is ObjectType.CONTACT and identity.EMAIL not in work.left_out:
+            # With a record of its own the contact can go on without the address.
             await self._address_conflict(work, holder)
         elif self._kind is ObjectType.PRODUCT and identity.SKU not in work.left_out:
             work.left_out.add(identity.SKU)

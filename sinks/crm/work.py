@@ -72,6 +72,7 @@ class Work:
     @property
     def is_doubtful(self) -> bool:
         """Whether a record of the object may exist though none is known."""
+        # An attempt without an answer may have made the record.
         return self.message.was_accepted or self.message.may_repeat
 
     def written(self, record_id: str) -> None:

@@ -40,8 +40,10 @@ class Api:
             reply = await self.http.call(method, path, what=what, query=query, body=body)
             permit.answered(quota_of(reply.headers))
             place, redact = self.http.place, self.http.redact
+            # Every status outside of 2xx has its meaning in http_faults.py.
             if not reply.is_ok:
                 raise status_fault(reply, self._faults, what=what, place=place, redact=redact, now_s=time.time())
+            # A proxy's page with status 200 confirms nothing.
             if reply.is_foreign:
                 raise OutcomeUnknownError(
                     f"{place} answered {reply.status} to {what} with something that is not JSON",
@@ -64,6 +66,7 @@ class Api:
         except OutcomeUnknownError as error:  # a question changes nothing, so nothing is unknown after it
             raise SinkUnavailableError(error.message, hint=error.hint) from None
         content = reply.content()
+        # 204 says "nothing" on purpose.
         if content is None and reply.status != 204:
             raise SinkUnavailableError(
                 f"{self.http.place} answered {reply.status} to {what} without JSON",

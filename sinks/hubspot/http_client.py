@@ -47,8 +47,10 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:
+        # Before the connection: nothing was sent.
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        # aiohttp would send the request again by itself, and the receiver would get it twice.
         raise _CutError("cut") from error
 
 
@@ -97,6 +99,7 @@ class HttpClient:
             self.place = f"{self._base.host}:{self._base.port}"
         except ValueError:
             raise ConfigError(["sink.base_url: is no valid URL"]) from None
+        # "https:" alone is a URL for the library.
         if not self._base.host:
             raise ConfigError(["sink.base_url: names no host"])
         self._proxy = find_proxy(self._base, proxy, os.environ)
@@ -106,6 +109,7 @@ class HttpClient:
         self.redact = Redactor(self._seen)
         self.renew()
         self._headers = {"User-Agent": "magento-cdc"}
+        # A token wins, so a key that was left in the settings is not sent.
         self._way: dict[str, Any] = {}
         if self._proxy is not None:
             self._way = {"proxy": self._proxy.url}
@@ -132,6 +136,7 @@ class HttpClient:
         return is_new
 
     def _open(self) -> aiohttp.ClientSession:
+        # Made in the loop that uses it.
         if self._session is None or self._session.closed:
             trace = aiohttp.TraceConfig()
             trace.on_request_headers_sent.append(_mark_begun)
@@ -191,6 +196,7 @@ class HttpClient:
         if not body:
             return body, {}
         headers = {"Content-Type": "application/json"}
+        # Below a packet's size compressing gains nothing.
         if self._gzip and len(body) >= GZIP_FROM:
             return gzip_format.compress(body, 1, mtime=0), {**headers, "Content-Encoding": "gzip"}
         return body, headers
@@ -210,6 +216,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
         async for part in response.content.iter_any():
             parts.append(part)
             size += len(part)
+            # An endless body must not fill the memory.
             if size >= limit:
                 break
     return b"".join(parts)[:limit]

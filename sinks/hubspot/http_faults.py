@@ -79,6 +79,7 @@ class Reply:
 
         A body that begins as JSON and was cut on the way comes from the API.
         """
+        # An answer that was cut is still the API's.
         body = self.body.lstrip()
         return bool(body) and body[:1] not in b"{[" and self.content() is None
 
@@ -116,9 +117,11 @@ def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
     text = headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdecimal():
         seconds = whole(text)
+        # A huge number of digits must not become an endless silence.
         return bounded_wait(MAX_RETRY_AFTER_S if seconds is None else float(seconds))
     try:
         moment = parsedate_to_datetime(text[:MAX_DATE])
+        # RFC dates without a zone are in GMT.
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return bounded_wait(aware.timestamp() - now_s)
     except (ValueError, OverflowError):
@@ -149,16 +152,20 @@ def status_fault(
     text = f"{place} answered {status} to {what}" + (f": {said}" if said else "")
     wait = retry_after_s(reply.headers, now_s)
     account = next((word for word in sorted(faults.account) if word in said), "")
+    # The account's fault, whatever the status: no message may be set aside for it.
     if account and status < 500:
         return SinkSwitchedOffError(text, hint=faults.account[account])
     if status in (401, 403):
         return SinkUnauthorizedError(text, hint="check sink.api_key or sink.access_token, and the token's scopes")
+    # The path is not there, so the settings or the version are wrong.
     if status in (404, 410):
         return SinkSwitchedOffError(text, hint=faults.absent)
+    # A redirect leads to a login page, never to the API.
     if status < 400:
         return SinkSwitchedOffError(text, hint="sink.base_url does not lead to the API itself; check scheme and host")
     if status == 429:
         return SinkThrottledError(text, retry_after_s=wait, policy=redact(reply.member("policyName")))
+    # The server's own trouble passes.
     if status >= 500 or status in _AGAIN_LATER:
         return SinkUnavailableError(text, retry_after_s=wait)
     if status == 407:
@@ -167,6 +174,7 @@ def status_fault(
     if status in _WAY:
         hint = "if sink.gzip is on, turn it off: this service does not take it" if status == 415 else _WAY_HINT
         return SinkUnavailableError(text, retry_after_s=wait, hint=hint)
+    # Only the API itself can refuse a message; a page of somebody else cannot.
     if reply.is_foreign and status != 413:  # 413: a smaller batch helps, whoever on the way says so
         return SinkUnavailableError(text, retry_after_s=wait, hint=_WAY_HINT)
     return BatchRefusedError(text, status=status)
@@ -180,6 +188,7 @@ def transport_fault(
     ``began``: the request's head had gone out, so that the receiver may have taken it. ``proxy``: what leads to
     ``place``; then nothing but the proxy's own address was looked up and connected to from here.
     """
+    # Once the head is out, the receiver may have taken the request.
     if began:
         if isinstance(error, asyncio.TimeoutError):
             return OutcomeUnknownError(f"{place} gave no answer to {what} within {timeout_s:g} s")
@@ -192,6 +201,7 @@ def transport_fault(
             f"no connection to {place}{by_way} within the time allowed", hint="is the host reachable?"
         )
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        # A wrong name is a wrong setting; an untrusted certificate is a matter of the system.
         if getattr(error.certificate_error, "verify_code", 0) in _OTHER_NAME:
             return SinkUnavailableError(
                 f"{place} shows a certificate for another name", hint="check the host in sink.base_url"

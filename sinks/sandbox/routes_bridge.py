@@ -88,17 +88,20 @@ def answer_json(body: Any, *, status: int = 200, headers: Mapping[str, str] | No
 @web.middleware
 async def bridge_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Check the key, give refusals the bridge's form, and remember the request (never its query: it holds the key)."""
+    # Other paths have gates of their own.
     if not request.path.startswith("/extensions/"):
         return await handler(request)
     runtime = request.app[RUNTIME]
     note = _Note()
     _NOTE.set(note)
     response: web.StreamResponse
+    # The key is checked before anything else.
     if not _may_enter(request, runtime):
         response = answer_error(401, "The API key or access token is missing or not valid.")
     elif wrong := _wrong_credential(request):
         response = answer_error(403, wrong)
     else:
+        # Only a sender's own requests count against its rules.
         if _OF_SENDING.match(request.path):
             runtime.store.watch.request(now_ms())
         try:
@@ -138,6 +141,7 @@ async def _body_of(request: web.Request) -> bytes:
 
 def _may_enter(request: web.Request, runtime: Runtime) -> bool:
     bearer = request.headers.get("Authorization", "")
+    # A bearer wins over a key, as HubSpot does it.
     if bearer:
         return hmac.compare_digest(bearer.encode(), f"Bearer {runtime.token}".encode())
     return hmac.compare_digest(request.query.get("hapikey", "").encode(), runtime.api_key.encode())
@@ -146,6 +150,7 @@ def _may_enter(request: web.Request, runtime: Runtime) -> bool:
 def _wrong_credential(request: web.Request) -> str:
     """Why this path does not take this kind of credential; "": it does."""
     path, is_token = request.path, "Authorization" in request.headers
+    # HubSpot opens set-up paths to keys alone.
     if is_token and _KEY_ONLY.match(path):
         return "This path takes the account's API key, no access token."
     if not is_token and path == f"{API}v2/sync/errors":
@@ -179,6 +184,7 @@ async def receive(request: web.Request, read: Callable[[], list[Accepted]]) -> w
         return await _receive(request, runtime, messages)
     finally:
         for message in messages:
+            # A newer request of the same object may have taken the entry over.
             if runtime.in_flight.get((message.object_type, message.key)) is request.transport:
                 del runtime.in_flight[message.object_type, message.key]
 
@@ -187,6 +193,7 @@ def _watch_flight(request: web.Request, runtime: Runtime, messages: Sequence[Acc
     """Note objects of which another message is under way on a connection that still stands."""
     for key, message in {(message.object_type, message.key): message for message in messages}.items():
         other = runtime.in_flight.get(key)
+        # On a closing connection the sender has given the other message up.
         if other is not None and not other.is_closing():
             runtime.store.watch.note_in_flight(message)
         runtime.in_flight[key] = request.transport
@@ -197,12 +204,14 @@ async def _receive(request: web.Request, runtime: Runtime, messages: list[Accept
     if delay:
         await asyncio.sleep(delay)
     headers: Mapping[str, str] = {}
+    # The quota is taken before a fault strikes: HubSpot counts refused requests too.
     if runtime.faults.quota is not None:
         limited = runtime.faults.quota.take(now_ms())
         headers = limited.headers
         if limited.policy:
             return _too_many(limited.policy, headers)
     rule = runtime.faults.next()
+    # Faults come in the order in which they were asked for.
     if rule is not None and rule.kind == "status":
         headers = dict(headers)
         if rule.retry_after is not None:
@@ -211,16 +220,19 @@ async def _receive(request: web.Request, runtime: Runtime, messages: list[Accept
         if rule.status == 429:
             return _too_many(rule.policy, headers)
         return answer_error(rule.status, f"This is a fault that was asked for: {rule.status}.", headers)
+    # The request was not taken, and the sender cannot know that.
     if rule is not None and rule.kind == "hang":
         return await _hang(request, runtime)
     if rule is not None and rule.kind == "cut_before":
         return _cut(request)
+    # A single bad message refuses the whole request, as the bridge does it.
     if runtime.faults.refuses(message.external_id for message in messages):
         runtime.store.counts["refused_requests"] += 1
         runtime.store.counts["refused_messages"] += len(messages)
         raise Refusal("At least one message is not valid.")
     runtime.store.take(messages)
     runtime.arrived.set()
+    # Taken, but the sender never hears of it.
     if rule is not None and rule.kind == "cut_after":
         return _cut(request)
     return web.Response(status=204, headers=headers)
@@ -285,6 +297,7 @@ async def get_status(request: web.Request) -> web.StreamResponse:
     object_type = object_type_of(request.match_info["type"])
     external_id = request.match_info["id"]
     held = store.objects[object_type].get(external_id)
+    # The bridge says 400 for an object that it has not processed.
     if held is None or not held.processed_ms:
         raise Refusal(f"{object_type} {external_id} was not processed yet")
     error = store.errors.get((object_type, external_id))

@@ -111,7 +111,7 @@ class SandboxStore:
         self._drop_older = drop_older
         self.installed = ready
         self.stores: dict[str, dict[str, Any]] = {}
-        if ready:
+        if ready:  # tests of set-up begin uninstalled
             self.install()
         self.settings: SyncSettings | None = read_settings(default_settings()) if ready else None
         self.reset()
@@ -157,7 +157,7 @@ class SandboxStore:
         items = body.get("messages") if isinstance(body, dict) else None
         with self._noted(items, None, now_ms):
             messages = read_messages_v2(body, first=self.accepted + 1, now_ms=now_ms)
-            if body["storeId"] not in self.stores:
+            if body["storeId"] not in self.stores:  # version 2 knows several stores
                 raise Refusal(f"there is no store {body['storeId']!r}")
             return messages
 
@@ -170,7 +170,7 @@ class SandboxStore:
             self.counts["refused_requests"] += 1
             count = len(items) if isinstance(items, list) else 0
             self.counts["refused_messages"] += count
-            if count > MAX_BATCH:
+            if count > MAX_BATCH:  # too many is a fault of the sender's batching
                 self.watch.note_oversized(object_type, count, now_ms)
             else:
                 self.watch.note_malformed(refusal.message, now_ms)
@@ -225,7 +225,7 @@ class SandboxStore:
         """
         count = 0
         while self.waiting and (limit is None or count < limit):
-            if arrived_by_ms is not None and self.waiting[0].arrived_ms > arrived_by_ms:
+            if arrived_by_ms is not None and self.waiting[0].arrived_ms > arrived_by_ms:  # not old enough yet
                 break
             self._validate(self.waiting.popleft(), now_ms)
             count += 1
@@ -284,7 +284,7 @@ class SandboxStore:
 
     def _apply(self, target: Object, message: Accepted, verdict: Verdict, record: Record | None) -> None:
         values = dict(verdict.values)
-        if record is None:
+        if record is None:  # the first message of this id
             record = Record(self._next_hubspot_id)
             self._next_hubspot_id += 1
             if message.object_type is ObjectType.CONTACT:
@@ -304,7 +304,7 @@ class SandboxStore:
         me = (target.object_type, target.key)
         for key in target.links.pop(other, ()):
             self.objects[other][key].linked_by.pop(me, None)
-        if ids:
+        if ids:  # an empty list only ends the links
             target.links[other] = ids
         for key in ids:
             self.objects[other][key].linked_by[me] = None

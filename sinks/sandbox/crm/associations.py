@@ -86,6 +86,7 @@ class Associations:
 
     def add(self, direction: Direction, from_id: str, to_id: str, type_ids: Sequence[int], undo: Undo) -> list[Link]:
         """Associate two records in both directions; what is there stays."""
+        # A record cannot be linked to itself.
         if direction[0] is direction[1] and from_id == to_id:
             raise refuse("Cannot associate an object with itself")
         self._check_parent(direction, from_id, to_id)
@@ -93,6 +94,7 @@ class Associations:
 
     def _check_parent(self, direction: Direction, from_id: str, to_id: str) -> None:
         """A line item has one deal, where the account is told to hold that."""
+        # Accounts differ: some keep both deals of a line item, some refuse the second.
         if self._behaviour.second_deal_of_line == "keep_both" or ObjectType.LINE_ITEM not in direction:
             return
         line, deal = (from_id, to_id) if direction[0] is ObjectType.LINE_ITEM else (to_id, from_id)
@@ -104,6 +106,7 @@ class Associations:
         opposite = self._opposite.get(type_id, type_id)
         is_new = self._put(direction, from_id, to_id, type_id)
         self._put(reverse, to_id, from_id, opposite)
+        # Only what this call made may be undone with it.
         if is_new:
             undo.append(lambda: self._take(direction, from_id, to_id, {type_id}))
         return Link(direction, from_id, to_id, type_id, is_new)
@@ -113,10 +116,12 @@ class Associations:
         made: list[Link] = []
         for raw in raw_links:
             types = raw.get("types") if isinstance(raw, dict) else None
+            # The dated version sends types as a list, and needs at least one.
             if not isinstance(types, list) or not types:
                 raise refuse("Invalid input JSON: an association has to and types")
             number = types[0].get("associationTypeId") if isinstance(types[0], dict) else None
             other = next((end for (start, end), n in self._known(record.kind) if n == number), None)
+            # The number belongs to another pair of types.
             if other is None:
                 raise refuse(f"Association type {number} does not start at {TYPES[record.kind].plural}")
             direction = (record.kind, other)
@@ -141,6 +146,7 @@ class Associations:
         for item in raw:
             category = item.get("associationCategory") if isinstance(item, dict) else None
             number = item.get("associationTypeId") if isinstance(item, dict) else None
+            # Category and number must belong together: HubSpot refuses a number under the other category.
             if not isinstance(number, int) or (category, number) not in self._spelled(direction):
                 raise refuse(f"Association type {category} {number} does not exist for this pair of objects")
             found.append(number)
@@ -164,6 +170,7 @@ class Associations:
         held = self._pairs.get(direction, {}).get(from_id, {}).get(to_id)
         if not held:
             return False
+        # The default type carries the labels: without it they have nothing to stand on.
         gone = set(held) if type_ids is None or ASSOCIATION_TYPES.get(direction) in type_ids else held & type_ids
         self._take(direction, from_id, to_id, gone)
         return bool(gone)
@@ -193,6 +200,7 @@ class Associations:
 
     def _put(self, direction: Direction, from_id: str, to_id: str, type_id: int) -> bool:
         types = self._pairs.setdefault(direction, {}).setdefault(from_id, {}).setdefault(to_id, set())
+        # There already, so nothing is new.
         if type_id in types:
             return False
         types.add(type_id)
@@ -207,6 +215,7 @@ class Associations:
         ends: dict[str, set[int]] = self._pairs.get(direction, {}).get(from_id, {})
         types = ends.get(to_id, set())
         types -= type_ids
+        # Empty entries would show up in counts.
         if not types:
             ends.pop(to_id, None)
             if not ends:

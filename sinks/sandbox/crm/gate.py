@@ -114,6 +114,7 @@ async def json_of(request: web.Request) -> Any:
 @web.middleware
 async def crm_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let a CRM call through, or answer it as HubSpot would; remember it without its token."""
+    # Pages and the sandbox's own API pass without a token.
     if not request.path.startswith(PREFIXES):
         return await handler(request)
     runtime = request.app[CRM]
@@ -128,9 +129,11 @@ async def crm_requests(request: web.Request, handler: Handler) -> web.StreamResp
         response, is_cut = await _pass(request, runtime, handler, call_note)
     finally:
         runtime.watch.land(names, way)
+    # The sender cannot know what became of the call, so it may repeat it.
     if is_cut or request.transport is None or request.transport.is_closing():
         runtime.watch.unanswered(call_note.written, call_note.links)
     _log(request, runtime, raw, response, 0 if is_cut else response.status, started_ms, call_note)
+    # Cut after the log, so that the log shows the call.
     if is_cut and request.transport is not None:
         request.transport.abort()
     return response

@@ -28,6 +28,7 @@ def merge(
     records.replace(primary, other, properties, now_ms)
     links.move_all(other.kind, other.id, primary.id)
     primary.changes.append(Change(now_ms, source, {"hs_merged_object_ids": ";".join(primary.merged_ids)}))
+    # HubSpot documents both: the primary id stays, or a new id is made.
     if behaviour.merge_makes_new_id:
         old_id = primary.id
         records.rename(primary, records.new_id())
@@ -43,6 +44,7 @@ def merge_by_ids(
     for name in ("primaryObjectId", "objectIdToMerge"):
         record_id = str(body.get(name, "")) if isinstance(body, dict) else ""
         record = records.get(kind, record_id)
+        # A record in the bin cannot be merged.
         if record is None:
             raise refuse(f"{name} {record_id!r} does not exist", category=NOT_FOUND, status=404)
         found.append(record)
@@ -56,16 +58,19 @@ def gdpr_delete(records: Records, links: Associations, behaviour: Behaviour, bod
     """Delete a contact for good. An address that matches nobody is put on the block list, as HubSpot documents."""
     wanted = str(body.get("objectId", "")) if isinstance(body, dict) else ""
     name = str(body.get("idProperty") or "") if isinstance(body, dict) else ""
+    # Other properties are not taken here.
     if not wanted or name not in ("", "email", "hs_object_id"):
         raise refuse("objectId is required; idProperty may be email")
     if name == "email":
         record = records.find(ObjectType.CONTACT, "email", wanted)
+        # HubSpot blocks the address for the future.
         if record is None:
             behaviour.blocked_emails.add(wanted.strip().lower())
     else:
         record = records.get(ObjectType.CONTACT, wanted) or records.bin[ObjectType.CONTACT].get(wanted)
     if record is None:
         return None
+    # Whether deleting blocks the address is open, so a test can choose.
     if behaviour.gdpr_blocks_email:
         behaviour.blocked_emails.update(record.emails)
     links.drop_all(record)

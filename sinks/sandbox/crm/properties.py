@@ -96,6 +96,7 @@ class PropertyBook:
         if kind not in self._unique:
             self._unique[kind] = tuple(found.name for found in self.all[kind].values() if found.is_unique)
         names = self._unique[kind]
+        # HubSpot treats hs_sku as unique in some accounts only.
         if kind is ObjectType.PRODUCT and not self._behaviour.sku_is_unique:
             return tuple(name for name in names if name != "hs_sku")
         return names
@@ -121,6 +122,7 @@ class PropertyBook:
         """Make a definition, or restore the archived one of that name with its old creation time."""
         made = self._read(kind, body, now_ms)
         before = self.all[kind].get(made.name)
+        # A name in use cannot be made again.
         if before is not None and not before.archived_ms:
             raise refuse(
                 f"A property named '{made.name}' already exists.",
@@ -129,6 +131,7 @@ class PropertyBook:
                 sub_category="Properties.PROPERTY_WITH_NAME_EXISTS",
                 context={"name": [made.name]},
             )
+        # HubSpot allows few properties with unique values per type.
         if made.is_unique and before is None and len(self._own_unique(kind)) >= self._behaviour.max_unique_properties:
             text = f"An object type has at most {self._behaviour.max_unique_properties} properties with unique values."
             raise refuse(text, sub_category="PropertyValidationError.UNIQUE_PROPERTY_LIMIT")
@@ -182,6 +185,7 @@ class PropertyBook:
         found = self.get(kind, name, now_ms)
         if not isinstance(body, dict):
             raise refuse("Invalid input JSON: an object is wanted")
+        # HubSpot's own definitions cannot be changed.
         if found.is_hubspots:
             raise refuse(f"Property {name!r} is read only", sub_category="PropertyValidationError.READ_ONLY_DEFINITION")
         value_type = str(body.get("type", found.type))
@@ -203,6 +207,7 @@ class PropertyBook:
         """DELETE: the name can be used again later. HubSpot's own properties stay."""
         found = self.get(kind, name, now_ms)
         if found.is_hubspots:
+            # HubSpot's own properties cannot be deleted.
             raise refuse(
                 f"Property {name!r} is defined by HubSpot and cannot be deleted",
                 sub_category="PropertyValidationError.CANNOT_DELETE_HUBSPOT_DEFINED_PROPERTY",
@@ -238,6 +243,7 @@ class PropertyBook:
     def archive_group(self, kind: ObjectType, name: str) -> None:
         """Delete a group; 400 while a property in use is in it."""
         found = self.group(kind, name)
+        # A group that is in use stays.
         if any(item.group == name and not item.archived_ms for item in self.all[kind].values()):
             raise refuse(f"Property group {name!r} still has properties", sub_category="PropertyGroupError.NOT_EMPTY")
         found.archived = True
@@ -265,14 +271,17 @@ def read_options(value_type: str, raw: Any) -> list[dict[str, Any]]:
         if lacks:
             raise refuse(f"Some required fields of an option were not set: {lacks}")
     values = [str(item["value"]) for item in raw]
+    # Two options with one value could not be told apart.
     if len(set(values)) != len(values):
         raise refuse("Two options have the same value", sub_category="PropertyValidationError.DUPLICATE_OPTION")
+    # HubSpot accepts a bool only with exactly these two options.
     if value_type == "bool" and sorted(values) != ["false", "true"]:
         raise refuse(
             "A bool property must have exactly the options true and false",
             sub_category="PropertyValidationError.INVALID_BOOLEAN_OPTION",
             details=[{"message": "options must be true and false", "code": "INVALID_BOOLEAN_OPTION"}],
         )
+    # Options of other types would never be shown.
     if value_type not in ("bool", "enumeration") and raw:
         raise refuse(f"A property of type {value_type!r} has no options")
     return [dict(item) for item in raw]

@@ -40,12 +40,14 @@ def _each(
         try:
             results += work(item)
         except CrmRefusalError as refusal:
+            # One bad pair does not spoil the others.
             problems.append(refusal.problem)
             _look_for_unknown_end(runtime, direction, item, refusal.problem)
     return results, problems
 
 
 def _look_for_unknown_end(runtime: CrmRuntime, direction: Direction, item: dict[str, Any], problem: Problem) -> None:
+    # Other refusals say nothing about unknown records.
     if not problem.sub_category.endswith("INVALID_IDENTIFIER"):
         return
     wanted = problem.context["id"][0]
@@ -126,6 +128,7 @@ async def batch_read(request: web.Request) -> web.Response:
         if not after.isdecimal():
             raise refuse("after is what the last page gave")
         page = pairs[int(after) : int(after) + PAGE]
+        # No associations: HubSpot was seen to answer with an error or with nothing.
         if not page:
             if account.behaviour.no_associations_is_error:
                 problems.append(_none_found(direction, wanted))
@@ -134,6 +137,7 @@ async def batch_read(request: web.Request) -> web.Response:
             "from": {"id": wanted},
             "to": [associated_json(account, direction, pair, is_v4=is_numbered(request)) for pair in page],
         }
+        # More pairs than fit: the answer names where to go on.
         if int(after) + PAGE < len(pairs):
             found["paging"] = {"next": {"after": str(int(after) + PAGE)}}
         results.append(found)

@@ -29,6 +29,7 @@ def _batch_write(verb: Verb) -> Handler:
         note().inputs = len(inputs) if isinstance(inputs, list) else 0
         outcome = _write(request, runtime, verb, kind, body)
         written = list(outcome.written)
+        # HubSpot promises no order, so a sink that relies on one must fail here.
         if not runtime.account.behaviour.results_in_input_order:
             written.reverse()
         results = [written_json(runtime.account, item, with_new=verb == "upsert") for item in written]
@@ -55,6 +56,7 @@ def _write(request: web.Request, runtime: CrmRuntime, verb: Verb, kind: ObjectTy
 
 
 def _look_for_unknown_ends(runtime: CrmRuntime, kind: ObjectType, problem: Problem) -> None:
+    # A link to a record that does not exist: the sender should have known.
     if problem.sub_category.endswith("INVALID_IDENTIFIER"):
         other = ObjectType.DEAL if kind is not ObjectType.DEAL else ObjectType.CONTACT
         runtime.watch.unknown_end(kind, other, problem.context["id"][0], runtime.account.now_ms())
@@ -74,6 +76,7 @@ async def batch_read(request: web.Request) -> web.Response:
         if record is None:
             missing.append(record_id)
         elif record not in found:
+            # Two ids may name one record; it is answered once.
             found.append(record)
     results = [read_json(account, record, _names(body.get("properties"))) for record in found]
     if not account.behaviour.results_in_input_order:
@@ -91,9 +94,11 @@ def find_record(
 ) -> Record | None:
     """A record by id or by a unique property. CrmRefusalError if the property's values are not unique."""
     if name and name != "hs_object_id":
+        # A name that is not unique could mean several records.
         if not account.properties.is_unique(kind, name):
             type_id = TYPES[kind].type_id
             raise refuse(f"Unable to perform read by non-unique {type_id} property {name}")
+        # Records in the bin are asked for explicitly.
         if archived:
             binned = account.records.bin[kind].values()
             return next((record for record in binned if record.properties.get(name) == record_id), None)
@@ -106,6 +111,7 @@ def find_record(
 def _seen(account: CrmAccount, record: Record | None) -> Record | None:
     """The record, unless it is so new that a read does not see it yet."""
     lag_ms = account.behaviour.read_lag_ms
+    # HubSpot's reads trail behind its writes for a moment.
     if record is not None and lag_ms and account.now_ms() < record.created_ms + lag_ms:
         return None
     return record
@@ -160,6 +166,7 @@ def _one(request: web.Request, kind: ObjectType) -> Record:
     record = find_record(account, kind, record_id, name, archived=archived)
     if record is not None:
         return record
+    # HubSpot has two bodies for 404, depending on how the record was named.
     if record_id.isdecimal() and not name:
         raise refuse("resource not found", category="", status=404)
     raise refuse(f"Object not found. objectId {record_id}", category=NOT_FOUND, status=404)
@@ -210,6 +217,7 @@ async def delete(request: web.Request) -> web.Response:
     if record is not None:
         account.records.archive(record, account.now_ms())
     elif record_id not in account.records.bin[kind]:
+        # A second deletion is no error; an id that never was is.
         raise refuse("resource not found", category="", status=404)
     return no_content()
 
@@ -230,6 +238,7 @@ async def post_merge(request: web.Request) -> web.Response:
     """POST merge: answers with the record that stays."""
     account, kind, body = request.app[CRM].account, kind_in(request), await json_of(request)
     note().inputs = 1
+    # Of our types HubSpot merges only these.
     if kind not in (ObjectType.CONTACT, ObjectType.DEAL):
         raise refuse(f"{TYPES[kind].plural} cannot be merged")
     record = merge_by_ids(account.records, account.links, account.behaviour, kind, body, account.now_ms())

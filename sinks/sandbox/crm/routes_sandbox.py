@@ -54,6 +54,7 @@ def _keys(runtime: CrmRuntime, record: Record) -> dict[str, str]:
     """Values of unique properties that the account made itself: those by which a connector finds its records."""
     found = {}
     for name in runtime.account.records.unique_names(record.kind):
+        # HubSpot's own unique properties are no keys of a connector.
         definition = runtime.account.properties.used(record.kind, name)
         if definition is not None and not definition.is_hubspots and name in record.properties:
             found[name] = record.properties[name]
@@ -92,6 +93,7 @@ async def get_records(request: web.Request) -> web.Response:
 
 def holds(runtime: CrmRuntime, record: Record, text: str) -> bool:
     """Whether a record or one that it is associated with has the text in it: a person's name finds her deals."""
+    # The record itself first: most searches end here.
     if _has(record, text):
         return True
     records = runtime.account.records
@@ -100,8 +102,10 @@ def holds(runtime: CrmRuntime, record: Record, text: str) -> bool:
 
 def _has(record: Record, text: str) -> bool:
     values = (record.id, *record.properties.values(), *record.additional_emails)
+    # Any value may match: people search for what they see.
     if any(text in value.lower() for value in values):
         return True
+    # A full name stands in two properties.
     held = record.properties
     return text in f"{held.get('firstname', '')} {held.get('lastname', '')}".lower()
 
@@ -114,12 +118,14 @@ async def get_record(request: web.Request) -> web.Response:
         return _wrong("there is no such type")
     records = runtime.account.records
     record = records.get(kind, match["id"]) or records.bin[kind].get(match["id"])
+    # People know keys, programs know ids.
     record = record or runtime.account.by_key(kind, match["id"], key_property=runtime.watch.key_property)
     if record is None:
         return answer_json({"status": "error", "message": "there is no such record"}, status=404)
     links = runtime.account.links
     product = record.properties.get("hs_product_id", "")
     linked = [records.live[other][pair.to_id] for other, pair in links.all_of(record)]
+    # A line item's product is a property, and no association.
     if product in records.live[ObjectType.PRODUCT]:
         linked.append(records.live[ObjectType.PRODUCT][product])
     return answer_json(
@@ -138,6 +144,7 @@ async def get_state(request: web.Request) -> web.Response:
 
 def state_of(runtime: CrmRuntime) -> dict[str, dict[str, dict[str, Any]]]:
     """The account's records in use: object type → key (``#<id>`` without one) → properties and associations."""
+    # Keys compare between runs; record ids do not.
     found: dict[str, dict[str, dict[str, Any]]] = {}
     account = runtime.account
     for kind, held in account.records.live.items():
@@ -184,6 +191,7 @@ async def get_requests(request: web.Request) -> web.Response:
     newest = [
         {name: value for name, value in asdict(item).items() if name not in ("request", "answer")}
         for item in reversed(request.app[CRM].exchanges.kept)
+        # Bodies are looked into, and not shown in the list.
         if not text or any(text in part.lower() for part in (item.path, item.request, item.answer))
     ]
     return answer_json({"requests": newest[: int(limit)]})
@@ -258,6 +266,7 @@ async def put_quota(request: web.Request) -> web.Response:
         body = orjson.loads(await request.read())
         quota = runtime.quotas[body["family"]]
         limit, interval_ms, daily = body["limit"], body.get("interval_ms", 10_000), body.get("daily")
+        # True is an int for Python.
         if any(type(number) is not int or number < 0 for number in (limit, interval_ms, daily or 0)):
             raise ValueError
     except (ValueError, TypeError, KeyError, AttributeError):

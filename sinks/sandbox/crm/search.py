@@ -16,6 +16,7 @@ def indexed(records: Records, kind: ObjectType, now_ms: int, lag_ms: int) -> Ite
     """Records in use with the properties that the index has of them. A record that was just archived is not shown."""
     before: dict[str, Mapping[str, str] | None] = {}
     for trail in records.trail:
+        # The newest state that the index has not seen yet is not shown.
         if trail.at_ms > now_ms - lag_ms and trail.kind is kind:
             before.setdefault(trail.id, trail.properties)
     for record in records.live[kind].values():
@@ -31,6 +32,7 @@ def search(
     if not isinstance(body, dict):
         raise refuse("Invalid input JSON: an object is wanted")
     limit, after = _whole(body, "limit", 10), _whole(body, "after", 0)
+    # HubSpot refuses larger pages.
     if limit > MAX_PAGE:
         raise refuse(f"limit may be {MAX_PAGE} at most")
     groups, query = body.get("filterGroups") or [], str(body.get("query") or "").lower()
@@ -41,6 +43,7 @@ def search(
         and (not query or any(query in value.lower() for value in seen.values()))
     ]
     sorts = body.get("sorts") or []
+    # Only the first order counts.
     if sorts:
         name, descending = _sort(sorts[0])
         found.sort(key=lambda record: record.properties.get(name, ""), reverse=descending)
@@ -73,6 +76,7 @@ def _holds(item: Mapping[str, Any], record: Record, seen: Mapping[str, str]) -> 
     name, operator = str(item.get("propertyName", "")), str(item.get("operator", ""))
     held = record.id if name == "hs_object_id" else seen.get(name, "")
     wanted, values = str(item.get("value", "")), [str(value).lower() for value in item.get("values") or ()]
+    # Operators without a value.
     if operator in ("HAS_PROPERTY", "NOT_HAS_PROPERTY"):
         return bool(held) == (operator == "HAS_PROPERTY")
     if operator in ("EQ", "NEQ"):
@@ -84,11 +88,13 @@ def _holds(item: Mapping[str, Any], record: Record, seen: Mapping[str, str]) -> 
     if operator == "BETWEEN":
         return bool(held) and _number(wanted) <= _number(held) <= _number(str(item.get("highValue", "")))
     if operator not in ("GT", "GTE", "LT", "LTE"):
+        # A misspelt operator must not match everything.
         raise refuse(f"The operator {operator!r} does not exist")
     return bool(held) and _compares(operator, _number(held), _number(wanted))
 
 
 def _compares(operator: str, held: float | str, wanted: float | str) -> bool:
+    # Numbers and texts have no common order.
     if type(held) is not type(wanted):
         held, wanted = str(held), str(wanted)
     if held == wanted:

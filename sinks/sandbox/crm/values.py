@@ -56,8 +56,10 @@ def text_of(raw: Any, name: str) -> str:
 
 def check(rule: Rule, text: str, behaviour: Behaviour) -> Checked:
     """What becomes of ``text`` under ``rule``. The empty text always fits: it clears."""
+    # Every property can be cleared.
     if not text:
         return Checked()
+    # Addresses have rules of their own, whatever the type.
     if rule.is_email:
         return _email(rule, text, behaviour)
     return _BY_TYPE.get(rule.type, _text)(rule, text, behaviour)
@@ -75,8 +77,10 @@ def _text(rule: Rule, text: str, behaviour: Behaviour) -> Checked:
 
 def _email(rule: Rule, text: str, behaviour: Behaviour) -> Checked:
     address = text.strip().lower()
+    # Longer than any mail server takes.
     if not _EMAIL.fullmatch(address) or len(address) > 254:
         return _wrong(rule, "INVALID_EMAIL", f"Email address {text} is invalid")
+    # A person asked to be forgotten: HubSpot never takes this address again.
     if address in behaviour.blocked_emails:
         return _wrong(rule, "GDPR_BLACKLISTED_EMAIL", f"{text}: email has been GDPR blacklisted")
     return Checked(address)
@@ -85,12 +89,14 @@ def _email(rule: Rule, text: str, behaviour: Behaviour) -> Checked:
 def _number(rule: Rule, text: str, _behaviour: Behaviour) -> Checked:
     if not _NUMBER.fullmatch(text.strip()):
         return _wrong(rule, "INVALID_NUMBER", f"{text} was not a valid number.")
+    # Prices and the like.
     if rule.is_positive and float(text) < 0:
         return _wrong(rule, "INVALID_NUMBER", f"{text} must not be negative.")
     return Checked(text.strip())
 
 
 def _option(rule: Rule, text: str, _behaviour: Behaviour) -> Checked:
+    # Several choices come with semicolons between them.
     wanted = [part for part in text.split(";") if part] if rule.is_multiple else [text]
     if rule.options is not None and any(part not in rule.options for part in wanted):
         allowed = ", ".join(list(rule.options)[:100])
@@ -103,6 +109,7 @@ def _datetime(rule: Rule, text: str, _behaviour: Behaviour) -> Checked:
     if moment is None:
         return _wrong(rule, "INVALID_DATE", f"{text} was not a valid time.")
     stored = iso(moment)
+    # HubSpot guesses seconds for small numbers and says so in a warning.
     return Checked(stored, warning=_normalised(rule.name, text, stored) if _is_seconds(text) else None)
 
 
@@ -112,8 +119,10 @@ def _date(rule: Rule, text: str, behaviour: Behaviour) -> Checked:
         return _wrong(rule, "INVALID_DATE", f"{text} was not a valid date.")
     stored = moment.date().isoformat()
     is_midnight = moment == datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
+    # A date, or its midnight in milliseconds, is stored as it is.
     if text == stored or (_WHOLE.fullmatch(text) and is_midnight and not _is_seconds(text)):
         return Checked(stored)
+    # Accounts differ: some refuse a time of day, some cut it off.
     if not behaviour.normalise_dates:
         return _wrong(rule, "INVALID_DATE", f"{text} is at {moment.time()} UTC, not midnight!")
     return Checked(stored, warning=_normalised(rule.name, text, stored))
@@ -140,6 +149,7 @@ def _moment(text: str) -> datetime | None:
         if len(text) == 10:
             return datetime.combine(date.fromisoformat(text), datetime.min.time(), tzinfo=UTC)
         found = datetime.fromisoformat(text)
+        # ISO text without a zone could be any moment.
         return found.astimezone(UTC) if found.tzinfo else None
     except (ValueError, OverflowError):
         return None

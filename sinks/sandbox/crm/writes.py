@@ -100,6 +100,7 @@ class Writer:
         items = read_inputs(body, call.verb, MAX_INPUTS)
         self._check_ids(call, items, is_unique)
         traces = [item.trace_id for item in items]
+        # HubSpot answers each input by itself only if every input has a trace id of its own.
         if all(traces) and len(set(traces)) == len(traces):
             return self._each(call, items)
         return self._all_or_none(call, items)
@@ -108,13 +109,16 @@ class Writer:
 
     def _check_ids(self, call: Call, items: Sequence[Input], is_unique: Callable[[str], bool]) -> None:
         """Refuse ids that name nothing unique, ids that come twice, and ids of one record under two names."""
+        # A new record has no id that could be wrong.
         if call.verb == "create":
             return
         for item in items:
             name = item.id_property
+            # Emails may name contacts in an upsert, and in no other call.
             by_email = call.verb == "upsert" and call.kind is ObjectType.CONTACT and name == "email"
             if call.verb == "upsert" and not name:
                 raise refuse("idProperty is required in each input of an upsert")
+            # HubSpot refuses a whole call whose idProperty is not unique.
             if name and not by_email and (name == "email" or not is_unique(name)):
                 type_id = TYPES[call.kind].type_id
                 raise refuse(
@@ -126,6 +130,8 @@ class Writer:
         seen: dict[str, Input] = {}
         for item, target in targets:
             if target is not None and target.id in seen:
+                # HubSpot was seen to refuse either at once or after a part of the work; the sink must hold
+                # under both.
                 if self._behaviour.same_record_twice == "refuse_late":
                     self._all_or_none(call, [seen[target.id]])
                 raise _twice([target.id])
@@ -143,6 +149,7 @@ class Writer:
             return None
         if item.id_property:
             return self._records.find(call.kind, item.id_property, item.id)
+        # Without idProperty ids are record ids.
         return self._records.get(call.kind, item.id)
 
     # -------------------------------------------------------------------------------------------------- writing
@@ -156,6 +163,7 @@ class Writer:
                 plan = self._plan(call, item)
                 outcome.written.append(self._write(call, plan, undo))
             except CrmRefusalError as refusal:
+                # What this input changed before it failed must not stay.
                 _take_back(undo)
                 outcome.problems.append(refusal.problem.with_context(objectWriteTraceId=[item.trace_id]))
         return outcome
@@ -169,6 +177,8 @@ class Writer:
             try:
                 plans.append(self._plan(call, item))
             except CrmRefusalError as refusal:
+                # The exception of HubSpot's rule: an update of records that are gone names them and writes the
+                # rest.
                 missing = refusal.problem.is_missing and call.verb == "update"
                 (outcome.problems if missing else problems).append(refusal.problem)
         if problems:
@@ -189,17 +199,21 @@ class Writer:
     def _plan(self, call: Call, item: Input) -> _Plan:
         """What an input asks for. CrmRefusalError if its record is not there or a value does not fit."""
         target = self._target(call, item)
+        # Only update needs a record; upsert makes one.
         if target is None and call.verb == "update":
             raise CrmRefusalError(self._missing(item))
         held = target.properties if target is not None else {}
         texts = dict(item.properties)
+        # The id is a value too: a new record gets it.
         if call.verb == "upsert" and item.id_property not in texts:
             texts[item.id_property] = item.id
+        # A new record begins with the account's defaults.
         if target is None:
             texts = {**self._defaults(call.kind), **texts}
         # A stage is validated against the pipeline that the record will have.
         checked = check_values(texts, lambda name: self._rule_of(call.kind, name, {**held, **texts}), self._behaviour)
         product = checked.values.get("hs_product_id", "") if call.kind is ObjectType.LINE_ITEM else ""
+        # Accounts differ in whether an unknown product id is refused.
         if (
             product
             and self._behaviour.unknown_product_is_refused
@@ -210,6 +224,7 @@ class Writer:
         if checked.problems:
             raise CrmRefusalError(values_problem(checked.problems, self._portal_id))
         stage = checked.values.get("lifecyclestage")
+        # HubSpot lets the lifecycle stage of a contact only advance.
         if call.kind is ObjectType.CONTACT and stage and not moves_forward(held.get("lifecyclestage", ""), stage):
             del checked.values["lifecyclestage"]  # the call succeeds and the value stays
         if call.has_rules:
@@ -219,6 +234,7 @@ class Writer:
     def _missing(self, item: Input) -> Problem:
         text = "Could not get some objects, they may be deleted or not exist. Check that ids are valid."
         context: dict[str, Sequence[str]] = {"ids": [item.id]}
+        # Two forms of naming missing records are in use.
         if self._behaviour.missing_form == "coordinates":
             name = item.id_property or "hs_object_id"
             context = {"missingObjectPropertyValueCoordinates": [f"{name}:{item.id}"]}
@@ -228,11 +244,13 @@ class Writer:
         self, kind: ObjectType, target: Record | None, after: Mapping[str, str], sent: Mapping[str, str]
     ) -> None:
         """An admin's rules: the create form binds new records, conditional rules bind every write that they bear on."""
+        # The create form binds new records only.
         if target is None:
             lacks = [name for name in self._behaviour.required_on_create.get(kind, ()) if not after.get(name)]
             if lacks:
                 raise CrmRefusalError(missing_properties("MISSING_REQUIRED_PROPERTY", lacks))
         for rule in self._behaviour.conditional_rules.get(kind, ()):
+            # A rule counts only for writes that touch one of its properties.
             if after.get(rule.when_property) != rule.when_value or not {rule.when_property, *rule.required} & set(sent):
                 continue
             lacks = [name for name in rule.required if not after.get(name)]
@@ -258,6 +276,7 @@ class Writer:
 
     def _check_limit(self, kind: ObjectType) -> None:
         limit = self._behaviour.record_limits.get(kind)
+        # Some HubSpot plans have such limits.
         if limit is not None and self._records.count(kind) >= limit:
             text = f"The account has reached its limit of {limit} {TYPES[kind].plural}."
             raise refuse(text, category="LIMIT_EXCEEDED")
