@@ -111,8 +111,10 @@ class BatchSender:
             first=str(entries[0].ref),
             outcomes=dict(Counter(one.outcome.value for one in settlements)),
         )
+        # During a split single refusals are expected; the split itself decides about the account at its end.
         if watch is None and await self._is_accounts_fault(settlements, successes):
             return True
+        # The first success after a silence: other lanes rest for no reason now.
         if context.health.succeeded(context.clock.monotonic()):
             context.hub.warm_up()
         if watch is not None:
@@ -127,6 +129,7 @@ class BatchSender:
 
         ``successes``: of all lanes before these messages were sent.
         """
+        # Not every message was refused, so the account is not to blame.
         if any(settlement.outcome is not Outcome.REJECTED for settlement in settlements):
             return False
         texts = [f"{one.reason}: {one.detail}" if one.detail else one.reason for one in settlements]
@@ -143,6 +146,7 @@ class BatchSender:
         account = health.account
         words = alike(texts, account.words if account.reason and account.is_at_once else "")
         others = health.successes > successes or self.back_off.others_succeed(entries, health.successes)
+        # Different words, or others succeed: the messages are to blame.
         if not words or others:
             return False
         now_s = self._context.clock.monotonic()
@@ -162,6 +166,7 @@ class BatchSender:
         for entry, message in zip(entries, messages, strict=True):
             receipt = receipts.get(message.external_id, _NO_RECEIPT)
             retry_at_ms = 0
+            # A message may ask for its own wait, and the sink for a longer one.
             if receipt.outcome in (Outcome.RETRY, Outcome.WRITTEN):
                 wait_s = max(message_retry_s(entry.attempts, self._context.random), receipt.retry_after_s)
                 retry_at_ms = now_ms + int(min(wait_s, LONGEST_REST_MS / 1000) * 1000)
@@ -181,14 +186,17 @@ class BatchSender:
     async def _failed(self, entries: Sequence[Entry], error: SinkError, watch: SplitWatch | None) -> bool:
         context = self._context
         health = context.health
+        # The request may still land, so the newest state is sent once more after the next acceptance.
         if isinstance(error, OutcomeUnknownError):
             await context.state.call(lambda store: unconfirmed.note(store, [entry.ref for entry in entries]))
         is_suspect = entries[0].attempts >= SUSPECT
         failures = max(self.back_off.failures(entries) + 1, entries[0].attempts if is_suspect else 0)
         # while the sink takes nothing from anybody, no message is to blame
         others = not health.is_probing and self.back_off.others_succeed(entries, health.successes)
+        # In a split a whole refused batch is progress: it gets smaller each time.
         if watch is not None:
             watch.vain = 0 if isinstance(error, BatchRefusedError) else watch.vain + 1
+            # A single message alone: only what was taken since the split began can show that the sink works.
             if len(entries) == 1:
                 others = not health.is_probing and health.successes > watch.successes
             others = others and watch.vain < VAIN_PIECES
@@ -201,6 +209,7 @@ class BatchSender:
             streak=health.failures + 1,
             daily_s=daily_wait_s(context.clock.now_ms(), self._time_zone(error)),
         )
+        # Only the account's time zone tells when its day ends.
         if isinstance(error, SinkThrottledError) and error.policy == "DAILY":
             error.hint = daily_hint(self._time_zone(error))
         now_s = context.clock.monotonic()
@@ -214,6 +223,7 @@ class BatchSender:
             status=kind_of(error),
             messages=len(entries),
         )
+        # The caller splits; nothing is settled here.
         if verdict.step is Step.SPLIT:
             return False
         await self._carry_out(entries, error, verdict, watch)
@@ -228,6 +238,7 @@ class BatchSender:
         self, entries: Sequence[Entry], error: SinkError, verdict: Verdict, watch: SplitWatch | None
     ) -> None:
         context = self._context
+        # After an unknown outcome the sink may have learned the address.
         if not isinstance(error, OutcomeUnknownError):
             await self._not_told(entries)
         if verdict.step is Step.REJECT:
@@ -243,6 +254,7 @@ class BatchSender:
             park = Settlement(entries[0], Outcome.RETRY, kind_of(error), error.message, retry_at_ms, park=True)
             await self._settle([park])
         else:
+            # WAIT and STOP hold back all lanes, so these messages need no rest of their own.
             if verdict.step is Step.RETRY:
                 until_s = context.clock.monotonic() + verdict.wait_s
                 self.back_off.note(entries, until_s, context.health.successes)
@@ -251,11 +263,13 @@ class BatchSender:
     async def _refused(self, entry: Entry, error: SinkError, watch: SplitWatch | None) -> None:
         """One message was refused alone: a dead letter, unless the account may be to blame."""
         kind, text = kind_of(error), error.message
+        # Not in a split: the refusal stands alone.
         if watch is None:
             if not await self._wait_for_account([entry], [text], self._context.health.successes):
                 await self._settle([Settlement(entry, Outcome.REJECTED, kind, text)])
             return
         watch.refused.append((entry, kind, text))  # in flight still, until it is known what becomes of the others
+        # A success, or refusals in different words, show that the messages are at fault, not the account.
         if watch.has_accepted or not alike([held for _, _, held in watch.refused], at_least=1):
             await self._reject_held(watch)
 
@@ -305,6 +319,7 @@ class BatchSender:
         result = await context.state.call(work)
         context.in_flight_set.remove([settlement.entry for settlement in settlements])
         self._tell(settlements, sent_ms)
+        # A dead letter may engage the circuit breaker, and it must hold before the next batch goes.
         if result.rejected:
             reasons = await context.state.call(lambda store: context.circuit_breaker.reasons(store, now_ms))
             for name, reason in reasons.items():

@@ -100,9 +100,11 @@ class Delivery:
         try:
             await asyncio.shield(self._work)
         except asyncio.CancelledError:
+            # Cancelled from outside, or by ``drain``.
             if self._forced:
                 return
             current = asyncio.current_task()
+            # Nobody cancelled us, so the work was cancelled from inside: the state thread refused its calls.
             if self._work.done() and current is not None and not current.cancelling():
                 raise StateError("the state was closed while messages were being delivered") from None
             self._work.cancel()
@@ -116,8 +118,10 @@ class Delivery:
             await self._keep_house(waits=False)  # a brake that was set stays set over a restart
             async with asyncio.TaskGroup() as tasks:
                 side = [tasks.create_task(self._housekeeping(), name="housekeeping")]
+                # Only a sink whose verdicts come later has something to poll.
                 if self._poller is not None:
                     side.append(tasks.create_task(self._polling(self._poller), name="sync-errors"))
+                # Without a successful start nothing may be sent, but verdicts are still read.
                 if await start_sink(self._context, self._stopping):
                     for lane in self._lanes:
                         tasks.create_task(lane.run(), name=f"lane-{lane.rank}")
@@ -151,6 +155,7 @@ class Delivery:
             freed = 0
             if context.permits.gate.may_send:  # a follower's forced message would get no receipt
                 unconfirmed.send_again(store, now_ms)
+            # Looking through all that waits costs time, so not every round does it.
             if waits:
                 optional = context.sink.traits.optional_references
                 self._wait_cursor, freed = look_again(store, optional, after=self._wait_cursor)
@@ -202,9 +207,11 @@ class Delivery:
         """
         self.stop()
         if self._work is None:
+            # Stopped before it ran.
             return
         left_s = deadline - self._context.clock.monotonic()
         done, _ = await asyncio.wait([self._work], timeout=max(0.0, left_s))
+        # The grace time is over: a request that hangs must not keep the process alive.
         if not done:
             log.warning(
                 "delivery_cut_off", messages=len(self._context.in_flight_set), reason="no answer within the grace time"
@@ -253,6 +260,7 @@ class Delivery:
         """
         while True:
             is_quiet = all(not lane.under_way and not lane.is_resting for lane in self._lanes)
+            # Messages in flight may still fail and come back.
             if is_quiet and (self._context.health.state == "ok" or not self._context.in_flight_set):
                 rest = await self._context.state.call(self._rest)
                 if rest in ("empty", "stuck"):
@@ -262,14 +270,17 @@ class Delivery:
             await asyncio.sleep(SETTLE_S)
 
     def _rest(self, store: Store) -> Literal["empty", "stuck", "freed", "going"]:
+        # What is still to be rendered may become messages.
         if render_queue.is_any(store):
             return "going"
         if not outbox.is_any(store):
             return "empty"
+        # The circuit breaker stops everything until somebody releases it.
         if "dead_letters" in self._context.health.circuit_breaker:
             return "stuck"
         if any(outbox.is_going(store, lane.rank) for lane in self._lanes):
             return "going"
+        # The regular look goes in slices; here the whole answer is wanted.
         _, freed = look_again(store, self._context.sink.traits.optional_references, limit=1_000_000)
         return "freed" if freed else "stuck"
 

@@ -63,6 +63,7 @@ class Health:
 
     def fault(self, now_s: float) -> tuple[str, str] | None:
         """State and reason if messages are not being taken, from sending or, with nothing to send, from polling."""
+        # The circuit breaker is for people to release, so it is named first.
         if self.circuit_breaker:
             name = next(iter(self.circuit_breaker))
             return name, self.circuit_breaker[name]
@@ -71,16 +72,20 @@ class Health:
         if self.is_probing:
             return self.state, self.reason
         left_s = self.quiet_delay_s(now_s)
+        # A short silence is HubSpot's normal way to slow a sender down, and no fault.
         if left_s > 0 and self.quiet_s - self.quiet_since_s > LONG_SILENCE_S:
             return "throttled", f"{self.reason or 'the sink asked to wait'}; sending goes on in {math.ceil(left_s)} s"
+        # Nothing was taken since the poll failed, so its error is the newest sign.
         if self._poll is not None and self._poll[2] == self.successes:
             return self._poll[0], self._poll[1]
         return None
 
     def delay_s(self, now_s: float, *, under_way: int) -> float:
         """Seconds until a request may be tried; infinite: not before the one under way has ended, or a brake goes."""
+        # Too many dead letters: nothing goes until somebody looks.
         if "dead_letters" in self.circuit_breaker:
             return math.inf
+        # The silence is over, and nothing else is wrong.
         if self.state == "throttled" and now_s >= self.quiet_s:
             self.state, self.reason = "ok", ""
         if not self.is_probing:
@@ -89,6 +94,7 @@ class Health:
 
     def be_quiet(self, now_s: float, wait_s: float) -> None:
         """The sink asks every caller for silence from now on."""
+        # A new silence, not a longer one.
         if self.quiet_s <= now_s:
             self.quiet_since_s = now_s
         self.quiet_s = max(self.quiet_s, now_s + wait_s)
@@ -114,6 +120,7 @@ class Health:
         was_probing = self.is_closed
         if was_probing:
             log.info("sink_recovered", after=self.state, failures=self.failures, seconds=round(now_s - self.since_s, 1))
+        # A success does not end a silence that the sink has asked for.
         if now_s >= self.quiet_s:
             self.state, self.reason = "ok", ""
         elif was_probing:
@@ -139,12 +146,14 @@ class Health:
                 self._close(name, error, now_s, now_s + verdict.wait_s)
             case Step.RETRY if not own_fault:
                 self.failures += 1
+                # Said once; repeated failures only change the state.
                 if self.failures == 1:
                     log.warning("sink_request_failed", status=kind_of(error), reason=public_text(error.message))
                 if self.failures >= GATE_AT:
                     self._close("unreachable", error, now_s, now_s + verdict.wait_s)
 
     def _close(self, state: str, error: SinkError, now_s: float, next_s: float) -> None:
+        # A change of state is news, a repeated failure is not.
         if self.state != state:
             if self.state in ("ok", "throttled"):
                 self.since_s = now_s
@@ -160,9 +169,11 @@ class Health:
         if error is None:
             self._poll = None
             return
+        # The first failure in a row.
         if self._poll is None:
             log.warning("judgements_not_read", status=kind_of(error), reason=public_error(error))
         self.last_error = public_error(error)
+        # The silence holds for sending too.
         if isinstance(error, SinkUnavailableError | SinkThrottledError):
             self.be_quiet(now_s, error.retry_after_s or 0.0)
         self._poll = (kind_of(error), public_error(error), self.successes)
@@ -178,6 +189,7 @@ class Health:
         """Messages are refused for the account's sake: ``reason`` is the receiver's word and our advice."""
         is_new = not self.account.reason
         self.account.refused(reason, now_s, is_at_once=is_at_once)
+        # Said once while it lasts.
         if is_new:
             log.error("sink_takes_nothing", state="account", reason=reason, retry_s=round(self.account.wait_s, 1))
 
@@ -195,9 +207,11 @@ class Health:
     def brake(self, name: str, reason: str) -> None:
         """Set a brake, or with an empty reason lift it."""
         if not reason:
+            # Released by a command.
             if self.circuit_breaker.pop(name, None) is not None:
                 log.info("brake_released", brake=name)
             return
+        # Set already: the reason may change, the event is not repeated.
         if name not in self.circuit_breaker:
             log.error("brake_engaged", brake=name, reason=reason)
         self.circuit_breaker[name] = reason

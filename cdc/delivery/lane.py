@@ -81,6 +81,7 @@ class Lane:
             while not self._closing:
                 self._wake.clear()
                 wait_s = await self._turn()
+                # A batch went, and there may be another.
                 if wait_s <= 0:
                     continue
                 try:
@@ -92,6 +93,7 @@ class Lane:
     async def _turn(self) -> float:
         """Send a batch if one may go. Returns how long to wait before the next turn; infinite: until woken."""
         context = self._context
+        # Woken when a request ends, a split ends, or this member comes to lead.
         if self._requests >= REQUESTS or self._splits >= SPLITS or not context.permits.gate.may_send:
             return math.inf
         now_s = context.clock.monotonic()
@@ -103,6 +105,7 @@ class Lane:
         try:
             taken = await context.state.call(partial(take, ask=self._ask(now_s, history_s <= 0), context=context))
         except BaseException:
+            # A reserved permit that is never used would narrow the window for good.
             context.permits.give_back(reserved)
             raise
         self._note_look(taken, now_s)
@@ -115,6 +118,7 @@ class Lane:
         if taken.has_history and history_s > 0:
             # an endless wait ends when a call ends somewhere, which wakes only lanes that are denied all sending
             wait_s = min(wait_s, LOOK_AGAIN_S if history_s == math.inf else history_s)
+        # Looking for DELETEs was put off to spare the state thread.
         if self._deletes_from_s > now_s:
             wait_s = min(wait_s, self._deletes_from_s - now_s)
         return wait_s

@@ -141,6 +141,7 @@ class Permits:
         ``reserved``: a place in the first family's window for the first call. ``is_open``: asked while a permit is
         waited for; once it says no, permits are refused.
         """
+        # From here on the send itself counts as under way.
         if reserved is not None:
             self._reserved.discard(reserved)
         calls = _Calls(self, traffic, reserved, is_open)
@@ -156,6 +157,7 @@ class Permits:
         self._waiting[key] += 1
         try:
             while True:
+                # Asked in each round: the lane may have been told to stop while this waits.
                 if not is_open():
                     raise SendingStoppedError("the request was not begun: delivery holds it back")
                 now_s = self._clock.monotonic()
@@ -163,6 +165,7 @@ class Permits:
                 wait_s = max(room_s, self._health.quiet_delay_s(now_s))
                 if wait_s <= 0:
                     return window.start(now_s, traffic)
+                # A short wait is finished even when closing, so that half-written sends come to their end.
                 if self.is_closing and wait_s > CLOSING_WAIT_S:
                     raise SendingStoppedError("the request was not begun: delivery is closing")
                 await asyncio.sleep(LOOK_AGAIN_S if wait_s == math.inf else min(max(wait_s, SHORTEST_S), LONGEST_S))
@@ -180,6 +183,7 @@ class Permits:
         try:
             yield _Given(window, self._clock)
         except SinkError as error:
+            # Failed requests have used the quota as well.
             self._ended(kind_of(error), began_s)
             raise
         else:
@@ -204,6 +208,7 @@ class _Calls:
     async def permit(self, family: str) -> AsyncIterator[Permit]:
         """See ``Requests.permit``."""
         window = self._permits.windows.of(family)
+        # The permit was reserved in the first family; other families have windows of their own.
         if self._reserved is not None and window is self._permits.windows.first:
             call, self._reserved = self._reserved, None
         else:
@@ -213,6 +218,7 @@ class _Calls:
 
     def give_back(self) -> None:
         """The send has ended: a reserved place that it did not use is free again."""
+        # A send that ends early gives its permit back, or the window would shrink.
         if self._reserved is not None:
             self._permits.windows.first.cancel(self._reserved)
             self._reserved = None

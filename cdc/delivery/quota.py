@@ -80,6 +80,7 @@ class Window:
         }
 
     def _sweep(self, now_s: float) -> None:
+        # Rebuilt only when something has left: this runs before every call.
         if any(call.until_s <= now_s for call in self._calls):
             self._calls = deque(call for call in self._calls if call.until_s > now_s)
 
@@ -94,13 +95,16 @@ class Window:
             return 0.0
         self._sweep(now_s)
         due_s = self._due_s(self.limit, None)
+        # Splitting may use half of the window only where others leave room.
         if traffic is Traffic.SPLIT:
             others = sum(1 for call in self._calls if call.traffic is not traffic)
             most = max(int(self.limit * SPLIT_SHARE), int(self.limit * SPLIT_MOST) - others)
             due_s = max(due_s, self._due_s(max(1, most), traffic))
         elif traffic is Traffic.HISTORY:
+            # Evenly spaced, so that a live change finds room at any moment.
             most = self.limit - min(self.limit - 1, math.ceil(self.limit * LIVE_RESERVE))
             due_s = max(due_s, self._due_s(most, None), self._last_history_s + self.interval_s / most)
+            # Live work of any lane waits: history gets its share and no more.
             if live_is_ready:
                 due_s = max(due_s, self._due_s(max(1, int(self.limit * self._history_share)), traffic))
         return max(0.0, due_s - now_s)
@@ -114,6 +118,7 @@ class Window:
         """A call goes, or a place is reserved for a call."""
         call = Call(traffic, now_s)
         self._calls.append(call)
+        # Spacing counts from the start of a call.
         if traffic is Traffic.HISTORY:
             self._last_history_s = now_s
         return call
@@ -134,15 +139,19 @@ class Window:
 
     def learn(self, quota: Quota, now_s: float) -> None:
         """Take over what an answer's headers say: the account's limit, and what others have used of it."""
+        # Some answers carry only the short limit; then the last known day stays.
         if quota.daily_limit is not None or quota.daily_remaining is not None:
             self.daily = (quota.daily_limit, quota.daily_remaining)
+        # Answers without these headers, or of a family without a quota, say nothing about the window.
         if self._configured is None or quota.limit is None or quota.limit < 1:
             return
         interval_s = (quota.interval_ms or 10_000) / 1000
         scaled = max(1, int(quota.limit * INTERVAL_S / interval_s)) if interval_s <= INTERVAL_S else quota.limit
         self.limit = scaled if self._most is None else min(self._most, scaled)
+        # What is left belongs to another interval, and cannot be compared with ours.
         if quota.remaining is None or interval_s != INTERVAL_S:
             return
         foreign = (quota.limit - quota.remaining) - self.used(now_s)
+        # Calls of other programs occupy the window until it moves on.
         for _ in range(min(foreign, self.limit)):
             self._calls.append(Call(Traffic.LIVE, now_s, now_s + self.interval_s))

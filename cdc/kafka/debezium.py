@@ -49,6 +49,7 @@ class DebeziumReader:
         self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
     ) -> list[SourceChange]:
         """The row changes the record tells, at most one. Raises BadRecordError."""
+        # Connect writes tombstones without a value.
         if value is None:
             return self._tombstone(topic, key)
         message = parse_json(value, "value")
@@ -57,10 +58,12 @@ class DebeziumReader:
         if not isinstance(message, dict):
             raise BadRecordError("its value is no JSON object")
         schema: Mapping[str, Any] | None = None
+        # With a schema the message is wrapped once more.
         if message.keys() == {"schema", "payload"}:
             schema, message = message["schema"], message["payload"]
             if message is None:
                 return self._tombstone(topic, key)
+        # Schema changes, transaction marks and heartbeats say nothing about rows.
         if any(names <= message.keys() for names in _NOT_ROWS) or message.keys() <= {"ts_ms", "ts_us", "ts_ns"}:
             return []
         if "op" in message and "source" in message:
@@ -78,11 +81,13 @@ class DebeziumReader:
         headers: set[str],
     ) -> list[SourceChange]:
         source, op = message["source"], message["op"]
+        # m: a message in the log, and no row.
         if op == "m":
             return []
         if op not in _OPS or not isinstance(source, Mapping):
             raise BadRecordError(f"its op is {quoted(op)}, not one of c, r, u, d, t")
         spec = self._tables.find(topic, source.get("db"), str(source.get("table")))
+        # A table that nobody maps.
         if spec is None:
             return []
         self._tables.notes[topic].tells_deletions = True
@@ -95,6 +100,7 @@ class DebeziumReader:
             self._look_at_key(topic, spec, key)
         if kind in (Op.UPDATE, Op.DELETE) and message.get("before") is not None:
             before = self._cells(spec, message["before"], fields.get("before"), "before")
+        # Some connectors leave the before-image out; the key is enough for a deletion.
         if kind is Op.DELETE and before is None:
             before = self._key_cells(spec, key)
         change = Change(spec.name, kind, before, after, cascades=kind is Op.DELETE and NEW_KEY not in headers)
@@ -129,6 +135,7 @@ class DebeziumReader:
         if op == "t":
             change = Change(spec.name, Op.TRUNCATE, None, None)
         elif op == "d" or str(deleted).lower() == "true":
+            # rewrite mode says it by a field, the others by op.
             change = Change(spec.name, Op.DELETE, cells, None)
         else:
             change = Change(spec.name, Op.UPDATE if op == "u" else Op.INSERT, None, cells)
@@ -142,14 +149,17 @@ class DebeziumReader:
         A tombstone that does not say which row is gone (its topic has several tables, or ``message.key.columns`` is
         set) is passed where deletions have records of their own. Where they have none, the deletion would be lost.
         """
+        # Without a key nobody knows which row is meant.
         if key is None:
             return []
         notes = self._tables.notes[topic]
         table = self._tables.of_topic(topic) or (next(iter(notes.tables)) if len(notes.tables) == 1 else None)
         spec = self._tables.specs.get(table or "")
         row = self._key_row(key)
+        # The key names the row completely.
         if spec is not None and all(column in row for column in spec.key):
             return [SourceChange(Change(spec.name, Op.DELETE, self._key_cells(spec, key), None), None, 0)]
+        # The row's deletion has a record of its own, or nothing of this topic was ever taken.
         if notes.tells_deletions or (spec is None and not notes.rows):
             return []
         if spec is None:
@@ -161,6 +171,7 @@ class DebeziumReader:
     def _key_cells(self, spec: TableSpec, key: bytes | None) -> Cells:
         row = parse_json(key, "key") if key is not None else {}
         schema = None
+        # With a schema the key is wrapped as well.
         if isinstance(row, dict) and row.keys() == {"schema", "payload"}:
             schema, row = row["schema"], row["payload"]
         return self._cells(spec, row, _fields(schema) if schema else None, "key")
@@ -183,6 +194,7 @@ class DebeziumReader:
         def reader(column: str) -> Reader:
             schema = fields.get(column) if fields is not None else None
             held = self._readers.get((spec.name, column))
+            # The connector was set up anew: the same column may come in another form.
             if held is None or held[0] != schema:
                 known = self._types.get(spec.name, {}).get(column)
                 held = self._readers[spec.name, column] = schema, reader_of(schema, known, self._modes)

@@ -52,9 +52,11 @@ class ValueModes:
 def reader_of(schema: Mapping[str, Any] | None, known: ColumnType | None, modes: ValueModes) -> Reader:
     """The reader of one column. ``schema``: the field's, where the message has one."""
     parameters = (schema or {}).get("parameters") or {}
+    # The source's own type is surer than what the schema calls it.
     if f"{_PROPAGATED}type" in parameters:
         known = _propagated(parameters)
     read = _by_schema(schema, known, modes) if schema is not None else _by_type(known, modes)
+    # The connector writes this marker for values that the log does not hold; in base64 for binary columns.
     unavailable = {modes.unavailable, base64.b64encode(modes.unavailable.encode()).decode()}
 
     def guarded(value: Any) -> Value | Absent:
@@ -76,6 +78,7 @@ def _by_schema(schema: Mapping[str, Any], known: ColumnType | None, modes: Value
     temporal = _temporal(name, digits)
     if temporal is not None:
         return temporal
+    # Kafka Connect's decimals are two's complement bytes, with the scale in the schema.
     if name == f"{_CONNECT}Decimal":
         scale = int(parameters.get("scale", 0))
         is_integer = scale == 0 and (known is None or known.base != "decimal")
@@ -90,8 +93,10 @@ def _by_schema(schema: Mapping[str, Any], known: ColumnType | None, modes: Value
         return _vector
     if form == "bytes":
         return base64.b64decode
+    # A decimal that comes as a double is not taken here: it needs the digits of its column.
     if form in ("float", "double") and not (known is not None and known.base == "decimal"):
         return float
+    # Numbers as text keep all their digits.
     if form == "string" and known is not None and known.base in ("decimal", "bigint") and not known.is_binary:
         return lambda value: _text_number(value, known)
     return _by_type(known, modes, has_schema=True)
@@ -116,6 +121,7 @@ def _temporal(name: str, digits: int | None) -> Reader | None:
 
 def _by_type(known: ColumnType | None, modes: ValueModes, *, has_schema: bool = False) -> Reader:
     """By the column's own type; without one, by JSON's."""
+    # Neither schema nor settings know the column.
     if known is None:
         return _plain
     base, digits = known.base, known.digits
@@ -124,6 +130,7 @@ def _by_type(known: ColumnType | None, modes: ValueModes, *, has_schema: bool = 
         case "date":
             return lambda value: date_of_days(value) if isinstance(value, int) else date_of_iso(value)
         case "datetime" | "timestamp":
+            # Precision follows the column up to milliseconds, beyond them it is microseconds.
             per_second = MILLI if is_connect or digits <= 3 else MICRO
             return lambda value: (
                 datetime_of(value, per_second, digits) if isinstance(value, int) else datetime_of_iso(value, digits)
@@ -143,12 +150,14 @@ def _by_type(known: ColumnType | None, modes: ValueModes, *, has_schema: bool = 
             return _geometry
         case "vector":
             return _vector
+    # Bytes come as the connector's mode says.
     if known.is_binary:
         return lambda value: _binary(value, modes)
     return _plain
 
 
 def _plain(value: Any) -> Value:
+    # JSON's true and false stand for TINYINT(1).
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int | float | str):

@@ -114,6 +114,7 @@ class RowChange:
     @property
     def op(self) -> str:
         """Debezium's letter."""
+        # A tombstone cannot carry a letter, so its op follows from the missing row.
         if self.after is None:
             return "d"
         if self.origin.is_read:
@@ -224,6 +225,7 @@ def _encode_change(change: RowChange) -> KafkaRecord:
     headers = [("tx", change.tx.encode()), ("row", b"%d" % change.row), ("last", b"1" if change.is_last else b"0")]
     source = {**_source(change.table, origin), "row": change.row}
     key = key_text(change.table, change.key).encode()
+    # Compaction removes a key only by a record without a value; what else is to be said goes into headers.
     if change.after is None:
         headers.append(("source", orjson.dumps(source)))
         return KafkaRecord(key, None, tuple(headers), origin.commit_ms)
@@ -270,10 +272,12 @@ def _decode_change(record: KafkaRecord) -> RowChange:
     table, key = key_parts(record.key.decode())
     headers = dict(record.headers)
     before = after = None
+    # A deletion: its origin is in the header.
     if record.value is None:
         source = _object(orjson.loads(headers["source"]))
     else:
         value = _object(orjson.loads(record.value))
+        # A letter that is not known would be taken for an update.
         if value["op"] not in _OPS:
             raise ValueError(f"op {value['op']!r} is not known")
         source = _object(value["source"])
@@ -284,6 +288,7 @@ def _decode_change(record: KafkaRecord) -> RowChange:
 
 
 def _decode_table(record: KafkaRecord) -> TableRecord | None:
+    # The table is published no more.
     if record.value is None:
         return None
     held = {**_object(orjson.loads(record.value))}
@@ -305,6 +310,7 @@ def _decode_table(record: KafkaRecord) -> TableRecord | None:
 
 
 def _decode_mark(record: KafkaRecord) -> Mark:
+    # The position must never be deleted: without it nothing tells where the topic ends.
     if record.value is None:
         raise ValueError("the position was deleted")
     return read_mark(record.value)
@@ -337,6 +343,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def _names(values: Sequence[str]) -> tuple[str, ...]:
+    # A text is a sequence too, and each of its letters would become a column.
     if isinstance(values, str) or not all(isinstance(value, str) for value in values):
         raise ValueError("a list of names was expected")
     return tuple(values)

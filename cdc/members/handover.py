@@ -149,9 +149,11 @@ def led_generation(store: Store) -> int:
 
 def lead(engine: Engine, now_ms: int | None, leader: Leader | None = None) -> None:
     """Send from now on, and note what becomes of it. ``now_ms``: given if another sent until now."""
+    # Kept in the same commit, so that a crash does not forget who led.
     if leader is not None:
         engine.store.meta.last_leader = tuple(leader)
         engine.store.meta.led_generation = leader.generation
+    # The other member may have sent up to now.
     if now_ms is not None:
         take_over(engine, now_ms)
         engine.renderer.leads_since_ms = now_ms
@@ -192,6 +194,7 @@ def take(
     """
     if leader is not None:
         engine.store.meta.last_leader = tuple(leader)
+    # What this member did not publish is older than what the new leader says.
     if forget_own:
         unpublished.clear(engine.store)
     for state in states:
@@ -225,8 +228,10 @@ def _take(engine: Engine, state: ObjectState) -> None:
     bits = held.properties | own.bits.masks(state.ever)
     done = {state.accepted, state.rendered} - {None}
     was_waiting = outbox.is_pending(store, ref)
+    # HubSpot has the version that waits here.
     if held.rendered_hash in done:
         outbox.take_back_version(store, ref, held.rendered_hash)
+    # What waits here, or stands there, is what was rendered: nothing to render anew.
     if was_waiting or held.rendered_hash in done:
         ledger.settle_copied(store, ref, held.rendered_hash, side, bits)
         return
@@ -241,6 +246,7 @@ def _copy(store: Store, state: ObjectState, side: ledger.AcceptedSide) -> None:
     ref = state.ref
     ledger.copy_accepted(store, ref, side)
     letter = None
+    # A letter of an older state must not stay beside the leader's.
     if state.letter is not None:
         action, *rest = state.letter
         letter = dead_letters.DeadLetter(ref, Action(action), *rest)
@@ -261,6 +267,7 @@ def _lsn(engine: Engine, text: str) -> int:
     log, _, server = text.partition("@")
     file, _, offset = log.rpartition(":")
     held = engine.positions.position
+    # Positions of another server's log have no LSN here.
     if held is None or not held.server or (held.file, held.server) != (file, server) or not offset.isdecimal():
         return 0
     return engine.positions.lsn(Position(file, int(offset), server=server))

@@ -137,10 +137,10 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         assert self._group is not None
         await self._group.getmany(timeout_ms=int(POLL_S * 1000))  # so that the group knows that we are alive
         is_ours = self._lock in self._group.assignment()
-        if self.role == "leader":
+        if self.role == "leader":  # lease and receipts belong to the leader only
             await self._renew()
             await self._publish()
-        elif self._taking is None or self._taking.done():
+        elif self._taking is None or self._taking.done():  # a takeover under way is not disturbed
             self.role = "taking over" if is_ours else "follower"
             await self._look_at_takeover()
             await self._read(once=True)
@@ -151,7 +151,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         """Say why a takeover failed, and wait before the next: each one starts a producer, which ends that before."""
         taking, self._taking = self._taking, None
         error = taking.exception() if taking is not None and not taking.cancelled() else None
-        if error is None:
+        if error is None:  # nothing failed
             return
         if not isinstance(error, KafkaError | OSError | SourceDisconnectedError):
             raise error
@@ -171,7 +171,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         self._reader.assign([self._receipts])
         held = await self._state.call(lambda store: store.meta.receipts_offset)
         first = (await self._reader.beginning_offsets([self._receipts]))[self._receipts]
-        if first > (held or 0):
+        if first > (held or 0):  # compaction has taken receipts that this state never read
             raise SetupError(
                 f"topic {self._receipts.topic} begins at offset {first}, and this member knows it up to {held or 0}:"
                 " what HubSpot holds cannot be learnt from it any more",
@@ -213,7 +213,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
             records = batches.get(self._receipts, [])
             if records:
                 await self._take(records)
-            if once:
+            if once:  # the turn must stay short
                 return
             end = (await self._reader.end_offsets([self._receipts]))[self._receipts]
             if await self._reader.position(self._receipts) >= end:
@@ -249,7 +249,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
             before = self.leader
             led = await self._state.call(handover.led_generation)
             is_from_other = before is not None and (before.member, before.generation) != (self._member, led)
-            if is_from_other:
+            if is_from_other:  # its requests may still be under way
                 wait_s = fenced_s + self._settings.sink.timeout_s - time.monotonic()
                 log.info("takeover_waits", seconds=round(max(0.0, wait_s), 1), reason="requests of the last leader")
                 await asyncio.sleep(max(0.0, wait_s))
@@ -289,7 +289,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         """Send on for another session, if the group still has us as its leader."""
         assert self._group is not None
         now_s = time.monotonic()
-        if self._lease_s - now_s > self._kafka.session_timeout_s * 0.7:
+        if self._lease_s - now_s > self._kafka.session_timeout_s * 0.7:  # a commit per turn would load the brokers
             return
         was_over = now_s >= self._lease_s
         await self._group.commit({self._lock: OffsetAndMetadata(0, "")})
@@ -334,7 +334,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
             self._taking.cancel()
             await asyncio.gather(self._taking, return_exceptions=True)
             self._taking = None
-        if self.role != "leader":
+        if self.role != "leader":  # nothing of ours is at stake
             return
         self.role = "leaving"
         await self._hand_over()
@@ -358,7 +358,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         if self._taking is not None:
             self._taking.cancel()
             await asyncio.gather(self._taking, return_exceptions=True)
-        if self.role == "leader":
+        if self.role == "leader":  # receipts first, then the group is left
             self.role = "leaving"
             await self._hand_over()
         self.role, self._lease_s = "gone", 0.0

@@ -79,6 +79,7 @@ class Loader(threading.Thread):
 
     def wake(self) -> None:
         """Something was committed: perhaps an object waits to be fetched, or a table to be read again."""
+        # Without unread rows and after the load nobody waits, and waking would cost a round.
         if not self._engine.load.is_complete or self._engine.unread.any:
             self._work_wanted.set()
 
@@ -94,6 +95,7 @@ class Loader(threading.Thread):
             try:
                 while not self._ending.is_set():
                     self._work_wanted.clear()
+                    # Nothing to do: rest until something is committed.
                     if not self._work():
                         self._rest()
                     failures = 0
@@ -113,6 +115,7 @@ class Loader(threading.Thread):
     def _work(self) -> bool:
         """Read one chunk or finish a load, fetches first; False when there is nothing to do."""
         self._read_unread()
+        # After the load only unread rows are read.
         if self._engine.load.is_complete:
             return False
         self._serve_fetches()  # first: a killed run may have left some, and then nobody wakes us
@@ -126,8 +129,10 @@ class Loader(threading.Thread):
             self._load(*task)
             return True
         self.table = ""
+        # Loaded: what is left waits for the log, not for a read.
         if self._engine.load.is_loaded or self._ending.is_set():
             return False
+        # References first: without labels and stores nothing renders rightly.
         if not self._engine.load.are_references_loaded:
             self._call(self._engine.ingest.references_read)
         else:
@@ -138,6 +143,7 @@ class Loader(threading.Thread):
 
     def _rest(self) -> None:
         """Wait to be woken; look now and then, as commands ask for reads without a commit that wakes the loader."""
+        # Nothing can be asked for any more, so the connection is given back to the server.
         if self._engine.load.is_complete and not self._engine.unread.any:
             self._reader.close()
         self._work_wanted.wait(LOOK_EVERY_S)
@@ -157,9 +163,11 @@ class Loader(threading.Thread):
 
     def _load(self, spec: TableSpec, held: TableLoad, required: RequiredPosition | None) -> None:
         self.table = spec.name
+        # The table is read from its first row: its columns may have changed since the last time.
         if held.cursor is None:
             self._reader.forget(spec.name)
         chunk = self._read(lambda: self._chunk(spec.name, held.cursor), _snapshot, [required])
+        # The loader ends.
         if chunk is None:
             return
         is_taken = self._call(
@@ -168,6 +176,7 @@ class Loader(threading.Thread):
             )
         )
         self.rows += len(chunk.rows) if is_taken else 0
+        # A line per chunk would flood the log.
         if time.monotonic() - self._said > PROGRESS_EVERY_S:
             self._said = time.monotonic()
             log.info("load_progress", table=spec.name, rows=self.rows)
@@ -203,6 +212,7 @@ class Loader(threading.Thread):
         """What ``read`` gives once it contains the required positions; None when the loader is to end."""
         for _ in range(LAG_TRIES):
             found = read()
+            # MySQL shows a commit some moments after it is in the log.
             if all(required is None or contains(snapshot_of(found), required) for required in required_positions):
                 return found
             if self._ending.wait(LAG_WAIT_S):
@@ -222,10 +232,12 @@ class Loader(threading.Thread):
                 if row in kept:
                     continue
                 found = self._reader.row(row.table, row.key)
+                # None: the shop holds the row locked. It is tried again with the next round.
                 if found is not None:
                     read.append((row, found[0] if found else None))
             seen = self._reader.position()
             self._call(lambda: self._engine.ingest.take_unread(read, lsn, seen, kept))  # noqa: B023  # runs now
+            # Locked rows are left: another round at once would only wait for the same locks.
             if len(read) + len(kept) < len(rows):
                 return
 
@@ -238,6 +250,7 @@ class Loader(threading.Thread):
             asked: set[FetchByKey] = set()
             for _ in range(FETCH_ROUNDS):
                 wanted, required_positions = self._call(lambda: self._wanted(refs, frozenset(asked)))  # noqa: B023  # runs now
+                # The objects name no further rows.
                 if not wanted:
                     break
                 lowest = [required_positions.get(fetch.table) for fetch in wanted]
@@ -245,6 +258,7 @@ class Loader(threading.Thread):
                 if found is None:
                     return
                 read, snapshot = found
+                # Not taken: a table became stale meanwhile, so the same rows are asked for again.
                 if self._call(lambda: self._engine.ingest.take_fetched(read, snapshot.safe, required_positions)):  # noqa: B023  # runs now
                     asked.update(wanted)
             seen = self._reader.position()
@@ -279,6 +293,7 @@ def load_order(specs: Sequence[TableSpec], keys: Sequence[ForeignKey]) -> list[T
     waiting = sorted(specs, key=lambda spec: not spec.reference)
     while waiting:
         placed = {spec.name for spec in ordered}
+        # Tables that refer to each other in a circle have no right order.
         free = [spec for spec in waiting if parents[spec.name] <= placed] or waiting[:1]  # a circle: any first
         ordered.append(free[0])
         waiting.remove(free[0])

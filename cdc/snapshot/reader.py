@@ -105,10 +105,12 @@ class RowLoader:
     def chunk(self, table: str, cursor: str | None, limit: int) -> Chunk:
         """The next rows of a table in key order. A table that the server does not have is done at once."""
         plan = self._plan(table)
+        # An optional table of a module that is not installed.
         if plan is None:
             return Chunk([], self._read([])[0], None, True, False)
         columns = ", ".join(quoted(c) for c in plan.key)
         where, arguments = "", []
+        # Paged by key: OFFSET would read all earlier rows again.
         if cursor is not None:
             arguments = json.loads(cursor)
             where = f"WHERE ({columns}) > ({', '.join(['%s'] * len(arguments))})"
@@ -122,6 +124,7 @@ class RowLoader:
         reads, tables = [], []
         for fetch in fetches:
             plan = self._plan(fetch.table)
+            # A table that is not there has no rows to fetch.
             if plan is not None:
                 reads.append((plan, f"{plan.select} WHERE {quoted(fetch.column)} = %s", [fetch.value]))
                 tables.append(fetch.table)
@@ -146,6 +149,7 @@ class RowLoader:
             try:
                 cursor.execute(f"{plan.select} WHERE {where} LOCK IN SHARE MODE", list(key))
             except pymysql.err.OperationalError as error:
+                # Any other error is none of locking.
                 if error.args[0] not in _LOCKED:
                     raise
                 return None
@@ -186,6 +190,7 @@ class RowLoader:
             return snapshot, results
 
     def _begin(self, connection: Connection, cursor: Cursor) -> Snapshot:
+        # MySQL cannot name the snapshot's own position: the start of the current file is surely before it.
         if self._identity.flavor == "mysql":
             position = current_position(connection)
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
@@ -198,6 +203,7 @@ class RowLoader:
         return Snapshot(position, position, exact=True)
 
     def _open(self) -> Connection:
+        # Opened on first use, and again after it broke.
         if self._connection is None:
             connection = connect(self._settings)
             self._identity = read_identity(connection)  # another server may stand behind the name by now
@@ -209,6 +215,7 @@ class RowLoader:
         return self._connection
 
     def _plan(self, table: str) -> _Plan | None:
+        # Columns are asked for once, until a definition changes them.
         if table not in self._plans:
             spec = self._specs[table]
             full_name = self._settings.table_prefix + table
@@ -223,6 +230,7 @@ class RowLoader:
             with mapped_errors(self._settings):
                 yield
         except SourceDisconnectedError as error:
+            # The table was changed while we read: ask for its columns again.
             if error.errno in _CHANGED:
                 for table in list(self._plans):
                     self.forget(table)
@@ -258,6 +266,7 @@ def _plan_of(spec: TableSpec, full_name: str, held: Sequence[Column]) -> _Plan:
 
 def _cells(plan: _Plan, row: Sequence[Cell]) -> Cells:
     values = tuple(convert(cell) for convert, cell in zip(plan.convert, row, strict=True))
+    # Usually all mapped columns exist.
     if len(plan.column_indexes) == plan.width:
         return values
     cells: list[Value | Absent] = [ABSENT] * plan.width

@@ -32,6 +32,7 @@ class LogPositions:
     def lsn(self, position: Position) -> int:
         """The position as an integer that SQLite can compare. Raises StateError past 33 million log files."""
         number = self._base + position.file_number
+        # Bits of one part would run into the other, and the order would be lost.
         if number >= 1 << LSN_FILE_BITS or position.offset >= 1 << LSN_OFFSET_BITS:
             raise StateError(
                 f"position {position} does not fit the state's lsns", hint="import into a fresh state folder"
@@ -41,6 +42,7 @@ class LogPositions:
     def text_of(self, lsn: int) -> str:
         """An LSN of the present epoch as ``binlog.000123:4567``; of another one as what it is."""
         number = (lsn >> LSN_OFFSET_BITS) - self._base
+        # LSNs of earlier epochs cannot be turned back into a file name.
         if self.position is None or number < 0:
             return f"an earlier log ({lsn})"
         name, _, digits = self.position.file.rpartition(".")

@@ -106,6 +106,7 @@ class Store:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            # Two daemons on one state would send everything twice and corrupt the ledger.
             self.close()
             raise SetupError(
                 f"state folder {self.folder} is in use by another magento-cdc",
@@ -138,8 +139,10 @@ class Store:
             yield
             self.db.execute("COMMIT")
         except BaseException as error:
+            # COMMIT itself may have failed, with the transaction over already.
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
+            # The disk is full or gone. The operator must hear of the folder, not of SQL.
             if isinstance(error, sqlite3.Error):
                 if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
                     raise StateError(
