@@ -113,6 +113,7 @@ class Daemon:
         try:
             await self._output.open(self._stopping)
             await self._open()
+            # A signal may have come while it started.
             if not self._stopping.is_set():
                 async with asyncio.TaskGroup() as tasks:
                     stuck = await self._work(tasks)
@@ -121,6 +122,7 @@ class Daemon:
                 raise
         finally:
             await self._shut_down(web)
+        # The first failure is the reason; later ones are its consequences.
         if self._failure is not None:
             raise self._failure
         for line in stuck:
@@ -145,6 +147,7 @@ class Daemon:
                 )
                 return
             except SourceDisconnectedError as error:
+                # The database may start later than this daemon; other errors do not pass by waiting.
                 log.warning("source_unreachable", reason=str(error), retry_in_s=RETRY_START_S)
                 self._on_source_state("unreachable", {"reason": str(error)})
                 with contextlib.suppress(TimeoutError):
@@ -164,6 +167,7 @@ class Daemon:
         self._state = StateThread(parts.engine, self._queue, self._settings.apply, self, is_held=lambda: output.is_full)
         output.attach(Running(self._state, parts, self._clock, self._metrics, self._stop_reading))
         self._state.start()
+        # Before anything is read: every object then counts as changed.
         if self._options.resend:
             await self._state.call(lambda _: parts.engine.rendering.resend_everything())
         self._first_load = FirstLoadWatch(self._settings, self._state, is_relay=self._options.is_relay)
@@ -173,6 +177,7 @@ class Daemon:
         self._view.heard_s = parts.heard_s
         self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
         self._reader.start()
+        # Only a live server purges its log.
         if self._settings.source.kind == "binlog":
             self._view.retention = RetentionWatch(self._settings.source, self._view.applied_file, self._stop_reading)
             self._view.retention.start()
@@ -198,6 +203,7 @@ class Daemon:
         return stuck
 
     def _start_loader(self, parts: Components) -> None:
+        # Files and topics have nothing to load from.
         if parts.loader is None:
             return
         assert self._state is not None
@@ -217,13 +223,16 @@ class Daemon:
         try:
             for transaction in self._parts.read():
                 now_ms = self._clock.now_ms()
+                # Heartbeats and marks have no commit time.
                 if transaction.commit_ms:
                     self.source.read_lag_s = max(0.0, (now_ms - transaction.commit_ms) / 1000)
+                # The queue is closed: the daemon is stopping.
                 if not self._queue.put(replace(transaction, read_ms=now_ms)):
                     return
             self.source.is_finished = True
             self._on_source_state("finished", {})  # only files end; a server is followed until the daemon stops
         except BaseException as error:  # noqa: BLE001  # the thread's top: the daemon must hear of it
+            # While stopping, the closed connection looks like an error.
             if not self._stop_reading.is_set():
                 self.on_failure(error)
 
@@ -237,6 +246,7 @@ class Daemon:
                 return [refusal]
             if self._has_read_to(end) and (self._loader is None or self._loader.is_done):
                 waiting = await self._state.call(render_queue.counts)
+                # Looked at twice: what was read in between may have queued new objects.
                 is_asked = await self._state.call(lambda _: parts.engine.is_asked_for_more)
                 if is_asked:
                     await asyncio.sleep(SETTLE_S)
@@ -250,8 +260,10 @@ class Daemon:
     def _has_read_to(self, end: Position | None) -> bool:
         """Asked again after a call, which the state thread answers behind whatever turn it was in."""
         assert self._state is not None
+        # What is queued is not applied yet.
         if len(self._queue):
             return False
+        # Files have no end that could be asked for; their reader says when it is through.
         if end is None:
             return self.source.is_finished
         positions = self._state.engine.positions
@@ -277,6 +289,7 @@ class Daemon:
         except BaseException as error:  # noqa: BLE001  # a task's top
             self.on_failure(error)
             return
+        # A task that ends early leaves a daemon that looks healthy and does nothing.
         if not self._stopping.is_set():
             self.on_failure(CdcError(f"the {name} task ended by itself", hint="this is a fault of magento-cdc"))
 
@@ -285,6 +298,7 @@ class Daemon:
     def on_commit(self, seconds: float, *, has_news: bool) -> None:
         """State thread: a commit is on disk."""
         self._metrics.state_commit(seconds)
+        # Waking everybody after each receipt would be a busy loop.
         if not has_news:  # a receipt, a look: whoever asked for it knows
             return
         if self._loader is not None:
@@ -296,6 +310,7 @@ class Daemon:
         self._loop.call_soon_threadsafe(self._fail, error)
 
     def _fail(self, error: BaseException) -> None:
+        # Kept once: consequences of the first failure would hide it.
         if self._failure is None:
             self._failure = error
         self._stopping.set()
@@ -337,6 +352,7 @@ class Daemon:
         now_s = time.monotonic()
         if self._stopping.is_set() and now_s - self._stopping_since_s < SAME_SIGNAL_S:
             return
+        # The operator insists. Everything sent so far is safe in the state, or sent again.
         if self._stopping.is_set():
             log.warning("ended_at_once", signal=number.name, reason="a second signal; what was sent is sent again")
             logs.drain()  # the end comes without any clean-up, and the line above should be seen
@@ -369,6 +385,7 @@ class Daemon:
     async def _shut_down(self, web: WebServer) -> None:
         self._close_source()
         await self._output.close()  # also after a start that failed; a second time it does nothing
+        # The state thread commits what is left before it ends.
         if self._state is not None:
             self._state.stop()
             await asyncio.to_thread(self._state.join, self._grace_left_s() * DRAIN_SHARE)

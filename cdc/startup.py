@@ -71,6 +71,7 @@ def open_parts(
     """
     for setting, text, fix in plain_connections(settings):
         log.warning("plain_connection", setting=setting, what=text, fix=fix)
+    # Files and topics have no server to ask.
     if settings.source.kind == "files":
         return _open_files(settings, start, clock, output)
     if settings.source.kind == "kafka":
@@ -82,11 +83,13 @@ def open_parts(
 
 def _open_files(settings: Settings, start: Start | None, clock: Clock, output: Opening) -> Components:
     unknown = settings.mapping.without_primary_key()
+    # Only a server tells primary keys; guessing would mix up rows.
     if unknown:
         raise ConfigError(
             [f"mapping: {table} needs primary, its primary key: files do not tell it" for table in unknown]
         )
     keys = core_foreign_keys()
+    # Adobe Commerce hangs values on versions of a product.
     if settings.mapping.product_key == "row_id":
         keys = in_row_ids(keys)
     mapping = MagentoMapping(settings.mapping, contacts_by_email=output.contacts_by_email)
@@ -100,6 +103,7 @@ def _open_files(settings: Settings, start: Start | None, clock: Clock, output: O
         room=room_in(settings.state.dir, settings.source.max_transaction_mb),
     )
     with engine.store.transaction():
+        # A fresh state: files hold the whole log, so nothing is loaded.
         if engine.positions.position is None:
             first = start or Start(StartKind.EARLIEST)
             engine.moves.begin(Position(source.first_file(), 4), Phase.COMPLETE)
@@ -108,6 +112,7 @@ def _open_files(settings: Settings, start: Start | None, clock: Clock, output: O
             first = start
         else:
             first = Start(StartKind.FILE_OFFSET, engine.positions.position)
+        # Columns that the state lacks could only come from a server.
         if engine.stale_tables.reopen():
             raise SetupError(
                 f"the mapping asks for columns that state folder {settings.state.dir} does not hold",
@@ -158,6 +163,7 @@ def _open_binlog(
                 try:
                     position = _decide(settings, start, engine, source, loader, identity, clock)
                 except PositionLostError as lost:
+                    # The operator has not allowed a repair, or there is nothing to repair.
                     if not _may_repair(settings, start, engine):
                         raise
                     position, _ = _position_of_repair(settings, engine.tables, source, lost)
@@ -168,6 +174,7 @@ def _open_binlog(
                 engine.rendering.review.max_share = settings.delivery.max_change_share
                 engine.rendering.resume_mapping()
         except BaseException:
+            # The folder's lock must not stay with a start that failed.
             engine.close()
             raise
     finally:
@@ -200,6 +207,7 @@ def _twin_reasons(source: BinlogSource, settings: Settings) -> list[str]:
 def _follow_keys(engine: Engine, position: Position) -> None:
     """Foreign keys that changed while nobody read the log: what their children lack is read again."""
     stale = engine.key_changes.reopen()
+    # Keys changed while no daemon ran, so their cascades are not known.
     if stale:
         log.warning("foreign_keys_changed", tables=[one.table for one in stale], position=str(position))
         engine.stale_tables.read_again(stale, position)
@@ -236,6 +244,7 @@ def _read(
             yield from source.transactions(position)
             return
         except PositionLostError as lost:
+            # Stopping is the safe default: a repair reads every table again.
             if not _may_repair(settings, None, engine):
                 raise
             position, told = _position_of_repair(settings, engine.tables, source, lost, stop)
@@ -270,6 +279,7 @@ def _position_of_repair(
                 position = source.resolve(Start(StartKind.FILE_OFFSET, loader.safe_point()))
             return position, tuple(source.know(()))
         except SourceDisconnectedError as error:
+            # At the start a server that is away is an error; in a run it is waited for.
             if stop is None or stop.is_set():
                 raise
             log.warning("source_unreachable", reason=str(error), retry_in_s=REPAIR_RETRY_S)
@@ -298,9 +308,11 @@ def _decide(
 ) -> Position:
     """Where to read from; begins a fresh state."""
     held = engine.positions.position
+    # Nothing was ever read.
     if held is None:
         first = start or parse_start(settings.source.start)
         is_import = first.kind is StartKind.IMPORT
+        # The stream begins at a point that the first SELECT surely contains.
         if is_import:
             position = source.resolve(Start(StartKind.FILE_OFFSET, loader.safe_point()))
             engine.moves.begin(position, Phase.LOADING_REFERENCES, covered=loader.position())
@@ -311,6 +323,7 @@ def _decide(
             engine.moves.begin(position, Phase.FETCHING_REFERENCES)
         log.info("start_fresh", start=str(first), position=str(position))
         return position
+    # Without GTIDs positions of two servers cannot be compared.
     if held.server and held.server != identity.server and not held.gtid:
         raise PositionLostError(
             f"the state belongs to server {held.server}, {settings.source.host} is server {identity.server}",
@@ -318,10 +331,12 @@ def _decide(
             " here with `magento-cdc position set latest` (what changed between is not known)",
         )
     engine.moves.must_not_be_loading(identity.server)
+    # A replay: rows are applied again, and only newer changes are sent.
     if start is not None:
         position = source.resolve(start)
         left = is_gone(held, source)
         engine.moves.rewind(position, is_new_log=left, by_gtid=start.kind is StartKind.GTID)
+        # Positions before and after cannot be compared, so a new epoch begins.
         if left:
             log.warning("start_in_new_log", position=str(position), left=str(held))
         else:
@@ -339,6 +354,7 @@ def is_gone(held: Position, source: BinlogSource) -> bool:
     try:
         source.resolve(asked)
     except (PositionLostError, SetupError):
+        # Either error means that the position is not there any more.
         return True
     return source.is_other_log(held)
 

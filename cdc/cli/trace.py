@@ -63,6 +63,8 @@ def _traces(
     from cdc.cli.rendering import mapper_of
     from cdc.replica.rows import ReplicaRows
 
+    # Said in our words, as the list of words is short.
+    # Missing rows would look like rows that the shop does not have.
     if not engine.load.is_complete:
         say("the first load is not finished: rows that this object is made of may still be missing")
     mapper = mapper_of(settings, engine)
@@ -71,8 +73,10 @@ def _traces(
     found = []
     for ref in refs[: MOST * 2]:
         document = _trace(settings, engine, mapper, rows, ref, values)
+        # Found by name, but nothing is known of it.
         if document is not None:
             found.append((document, ref))
+    # Nothing at all: the filter or the position are the likely reasons.
     if not found:
         raise CdcError(
             f"nothing is known of {name}: the state has no rows of it, and nothing was ever sent for it",
@@ -94,8 +98,10 @@ def _trace(
     try:
         made = mapper.render(ref, seen)
     except (RenderError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # A trace must show also what cannot be rendered, and why.
         fault = error.message if isinstance(error, RenderError) else type(error).__name__
     now = trail(engine.store, ref, int(datetime.now(UTC).timestamp() * 1000))
+    # The shop has no such object, and nothing was ever sent.
     if now.ledger is None and made is None and not fault and now.pending is None:
         return None
     positions, namespace = engine.positions, settings.mapping.namespace

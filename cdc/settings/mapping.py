@@ -156,13 +156,16 @@ class MappingSettings(SettingsSection):
         held: dict[tuple[ObjectType, str], str] = {}
         for kind, source, properties in self.sources():
             for name in properties:
+                # Two values for one property: whichever is rendered last would win.
                 if (kind, name) in held:
                     first = held[kind, name]
                     raise ValueError(f"property {name} of a {kind} is made twice: from {first} and from {source}")
                 held[kind, name] = source
         tables = [satellite.table for satellite in self.satellites]
+        # The two kinds of tables are read by different rules.
         if twice := sorted({form.table for form in self.contact_forms} & set(tables)):
             raise ValueError(f"table {twice[0]} is a satellite and a contact form; keep one")
+        # The second entry would replace the first.
         if twice := [table for table in tables if tables.count(table) > 1]:
             raise ValueError(f"table {twice[0]} is there twice; put all its properties into one")
         return self

@@ -58,6 +58,7 @@ _TARGET = re.compile(r"[a-z][a-z0-9_]{0,99}")
 
 
 def _property_name(name: str) -> str:
+    # hs_assoc__ is how version 1 of the bridge names associations.
     if not _NAME.fullmatch(name) or name.startswith("hs_assoc__"):
         raise ValueError("a property's name is a letter, then letters, digits and _; hs_assoc__ is the bridge's own")
     return name
@@ -70,6 +71,7 @@ def column_name(value: str) -> str:
     """A name that a column or table can have and the replica does not use itself. Raises ValueError."""
     if not _COLUMN.fullmatch(value):
         raise ValueError("is no name of a table or column")
+    # SQLite's names ignore case, so these would collide in the replica.
     if value.casefold() in OURS:
         raise ValueError("the replica needs this name for a column of its own; rename the shop's column, or copy it")
     return value
@@ -87,9 +89,11 @@ class Lookup(SettingsSection):
 
     @model_validator(mode="after")
     def _allowed(self) -> Lookup:
+        # An empty label would show nothing for every row.
         if not self.columns:
             raise ValueError("label names no column")
         for name in (self.key, *self.columns):
+            # What Magento keeps secret must not leave the shop through a label either.
             if reason := why_not(self.table, column_name(name)):
                 raise ValueError(reason)
         return self
@@ -97,6 +101,7 @@ class Lookup(SettingsSection):
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the label is made of, each once."""
+        # A single column needs no braces.
         if _COLUMN.fullmatch(self.label):
             return (self.label,)
         return tuple(dict.fromkeys(_BRACED.findall(self.label)))
