@@ -70,6 +70,7 @@ class CustomProperties:
         warnings: list[str] = []
         trees: dict[str, object] = {}
         for name, column, path, form, convert, lookup in self._all:
+            # An empty value would clear what HubSpot has, because of a definition in the shop.
             if column not in row:  # the table lost it; what HubSpot has stays
                 continue
             try:
@@ -87,11 +88,14 @@ class CustomProperties:
 
 def member(held: Value, path: Path, column: str, trees: dict[str, object]) -> Value:
     """What stands at ``path`` of a column's JSON; ``trees`` keeps what was parsed of this row. ValueError: no JSON."""
+    # Several properties may come from one JSON column, which is parsed once.
     if column not in trees:
         trees[column] = _parsed(held)
     found = follow(trees[column], path)
+    # JSON's true must not become 1.
     if isinstance(found, bool):
         return "true" if found else "false"
+    # A whole branch of JSON goes as JSON.
     if isinstance(found, dict | list):
         return orjson.dumps(found).decode()
     assert found is None or isinstance(found, int | float | str), "all that JSON has"
@@ -99,6 +103,7 @@ def member(held: Value, path: Path, column: str, trees: dict[str, object]) -> Va
 
 
 def _parsed(held: Value) -> object:
+    # An empty column is no JSON, and no fault.
     if held is None or held == "" or held == b"":
         return None
     try:

@@ -52,14 +52,17 @@ class _Extension:
 
     def keys_of(self, identity: Value, rows: RowReader) -> Sequence[Value]:
         """The values of ``key`` that the object's rows carry."""
+        # The table names the object itself.
         if self.via is None:
             return (identity,)
         return [row.get(self.via.column) for row in rows.find(self.via.table, self.via.to, identity)]
 
     def objects_of(self, table: str, row: Row, rows: RowReader) -> Value:
         """The id of the object that a row of the extension table, or of the table between, belongs to."""
+        # One step: the row has the object's id.
         if self.via is None:
             return row.get(self.key)
+        # The row between names the object.
         if table == self.via.table:
             return row.get(self.via.to)
         between = rows.get(self.via.table, row.get(self.key)) if row.get(self.key) is not None else None
@@ -71,6 +74,7 @@ class ExtensionTables:
 
     def __init__(self, asked: Sequence[ExtensionTable], held: Sequence[TableSpec]) -> None:
         faults = [fault for table in asked if (fault := _fault(table, {spec.name: spec for spec in held}))]
+        # A table that cannot be reached would stay empty without a word.
         if faults:
             raise ConfigError(faults)
         self._all = tuple(map(_Extension, asked))
@@ -89,6 +93,7 @@ class ExtensionTables:
         mine = [extension for extension in self._all if extension.kind is ref.kind]
         for extension in mine:
             row = extension.row_of(ref.id, rows)
+            # No row: what was sent of it before is cleared.
             if row is None:
                 properties |= extension.custom.empty()
                 continue
@@ -116,15 +121,19 @@ class ExtensionTables:
 
 def _fault(asked: ExtensionTable, held: dict[str, TableSpec]) -> str:
     where = f"mapping.satellites: {asked.table}"
+    # Two readings of one table would keep different columns of it.
     if asked.table in held:
         return f"{where} is one of Magento's tables that are read anyway; map its columns with the object"
     if asked.via is None:
         return ""
     between = held.get(asked.via.table)
+    # A table between must be kept, or the way to the object is not known.
     if between is None:
         return f"{where}: via.table {asked.via.table!r} is not read; use sales_order_address, sales_order_item ..."
+    # Rows are found by primary key on the way to the object.
     if between.key != (asked.via.column,):
         return f"{where}: via.column must be {asked.via.table}'s primary key {', '.join(between.key)}"
+    # And by an index on the way back.
     if not any(index[0] == asked.via.to for index in between.indexes):
         names = ", ".join(sorted({index[0] for index in between.indexes}))
         return f"{where}: via.to must be one of {asked.via.table}'s {names}"

@@ -33,6 +33,7 @@ class Use(NamedTuple):
 def uses(kind: Kind, table: str, id_column: str, properties: Mapping[str, ColumnProperty]) -> Iterator[Use]:
     """The looked-up ones of these properties."""
     for made in properties.values():
+        # A plain column needs no table of labels.
         if made.lookup is not None:
             yield Use(kind, table, id_column, "" if made.json_path else made.column, made.lookup)
 
@@ -51,6 +52,7 @@ class Lookups:
         for use in self._used:
             _, columns = asked.setdefault(use.lookup.table, (use.lookup.key, []))
             columns += [column for column in use.lookup.columns if column not in columns]
+        # A reference table that is read anyway gets further columns.
         found = [_widened(spec, asked.pop(spec.name, None)) for spec in held]
         new = [
             TableSpec(table, (key,), (key, *(c for c in columns if c != key)), integer_key=False, reference=True)
@@ -65,9 +67,11 @@ class Lookups:
         for use in self._used:
             table, key = use.lookup.table, use.lookup.key
             spec = specs.get(table)
+            # A table with objects of its own changes often, and a label's change names many objects.
             if spec is not None and not spec.reference:
                 yield f"lookup: {table} is no table of labels; map its columns with the object"
             elif keys.setdefault(table, spec.key[0] if spec else key) != key:
+                # Two keys for one table: a value could then name two rows.
                 yield f"lookup: the key of {table} is {keys[table]}, not {key}"
 
     def affected(self, table: str, before: Row | None, after: Row | None) -> Iterator[BulkInvalidation]:
@@ -75,6 +79,7 @@ class Lookups:
         for use in self._used:
             if use.lookup.table != table:
                 continue
+            # The value is inside JSON, so every object of the table may use the label.
             if not use.column:
                 yield BulkInvalidation(use.kind, use.table, use.id_column)
                 continue
@@ -88,6 +93,7 @@ class Lookups:
 
 def label(lookup: Lookup, value: Value, rows: RowReader) -> str:
     """The text that the value stands for; "" for none. ValueError for a value whose row is not there."""
+    # Empty and 0 stand for "none" in Magento's columns.
     if value in (None, "", 0, "0"):
         return ""
     for key in _forms(value):
@@ -101,6 +107,7 @@ def _forms(key: Value) -> tuple[Value, ...]:
     """The value as number and as text: a module's column may be either, its table's key the other."""
     if isinstance(key, int):
         return key, str(key)
+    # "007" is a text and no number.
     if isinstance(key, str) and key.isascii() and key.isdecimal() and len(key) <= 18 and str(int(key)) == key:
         return key, int(key)
     return (key,)

@@ -38,12 +38,14 @@ class Privacy:
             ObjectType.DEAL: asked.deal,
             ObjectType.LINE_ITEM: asked.line_item,
         }
+        # All faults at once, so that one run names them all.
         if faults := list(self._faults(types)):
             raise ConfigError(faults)
 
     def of(self, object_type: ObjectType, properties: Mapping[str, str]) -> Mapping[str, str]:
         """The properties as they may leave the shop."""
         treatments = self._treatments[object_type]
+        # Nothing is asked for this type, so the mapping is not copied.
         if not treatments:
             return properties
         return {name: self._treated(value, treatments.get(name)) for name, value in properties.items()}
@@ -65,8 +67,10 @@ class Privacy:
         return self._hashed("magento-cdc: which key this is") if self._key else ""
 
     def _treated(self, value: str, treatment: Treatment | None) -> str:
+        # An empty value says nothing, and its hash would look like one.
         if treatment is None or not value:
             return value
+        # Empty: what was sent before is cleared in HubSpot.
         if treatment == "leave_out":
             return ""
         return self._hashed(value) if treatment == "hash" else value[: int(treatment)].rstrip()
@@ -79,11 +83,14 @@ class Privacy:
             for name, treatment in treatments.items():
                 where = f"mapping.privacy.{object_type.lower()}.{name}"
                 kind = types.get((object_type, name))
+                # A misspelt property would be sent as it is, which is what the merchant wanted to prevent.
                 if kind is None:
                     names = [known for of_type, known in types if of_type is object_type]
                     close = difflib.get_close_matches(name, names, n=1)
                     yield f"{where}: there is no such property" + (f"; did you mean {close[0]}?" if close else "")
                 elif (object_type, name) in _ESSENTIAL:
+                    # HubSpot requires a stage.
                     yield f"{where}: a deal cannot be without its stage"
                 elif treatment != "leave_out" and ((object_type, name) in _ONLY_WHOLE or kind not in _AS_TEXT):
+                    # HubSpot checks the form of these values.
                     yield f"{where}: HubSpot would refuse it hashed or cut; it can be left out"

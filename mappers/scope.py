@@ -24,11 +24,14 @@ ORDER_AGE: Final = ("created_at", "entity_id")
 def order_in_scope(order: Row, rows: RowReader, plan: Plan) -> bool:
     """By its store view, that one's website, its customer group as it was bought, and the rules on its columns."""
     asked = plan.settings.filter
+    # Without a filter no store and no group is looked up: this runs for every order.
     if not asked.on_orders:
         return True
     known = shop(rows, plan)
+    # An order follows its store view, which a merchant can move to another website.
     if not _place_is_in(order.get("store_id"), known, plan):
         return False
+    # The group at the time of buying: a customer who changes groups keeps the old orders.
     if asked.customer_groups and not asked.customer_groups.allows(known.group_code(order.get("customer_group_id"))):
         return False
     return not any(rule.fits(clean(order.get(rule.column))) for rule in asked.test_orders)
@@ -42,9 +45,11 @@ def subscriber_in_scope(subscriber: Row, rows: RowReader, plan: Plan) -> bool:
 def customer_in_scope(customer: Row, rows: RowReader, plan: Plan) -> bool:
     """By the website and the group of the account."""
     asked = plan.settings.filter
+    # Without a filter no website and no group is looked up.
     if not asked.on_customers:
         return True
     known = shop(rows, plan)
+    # Accounts belong to a website, not to a store view.
     if asked.websites and not asked.websites.allows(known.website_code(customer.get("website_id"))):
         return False
     return not asked.customer_groups or asked.customer_groups.allows(known.group_code(customer.get("group_id")))
@@ -58,6 +63,7 @@ def newest_orders(column: str, value: int | str, rows: RowReader, plan: Plan) ->
 
 def _place_is_in(store_id: Value, known: Shop, plan: Plan) -> bool:
     asked = plan.settings.filter
+    # A store view is the narrower rule.
     if asked.stores and not asked.stores.allows(known.store_code(store_id)):
         return False
     return not asked.websites or asked.websites.allows(known.website_code_of(store_id))

@@ -45,9 +45,11 @@ class Shop:
         return self._code("customer_group", group_id, "customer_group_code")
 
     def _code(self, table: str, key: Value, column: str) -> str:
+        # An order may name no store.
         if key is None:
             return ""
         code = self._codes.get((table, key))
+        # Remembered: a shop has few stores and many orders.
         if code is None:
             row = self._rows.get(table, key)
             code = self._codes[table, key] = clean(row.get(column)) if row else ""
@@ -61,9 +63,11 @@ def shop(rows: RowReader, plan: Plan) -> Shop:
 
 def _view(rows: RowReader, store_view: str) -> tuple[Value, str]:
     """The id of the chosen store view, and a warning if there is no such view."""
+    # The default scope is what Magento shows where no view says otherwise.
     if not store_view:
         return ADMIN, ""
     found = rows.find("store", "code", store_view)
+    # A view that is misspelt must not empty all products.
     if found:
         return found[0]["store_id"], ""
     return ADMIN, f"there is no store view {store_view!r} (mapping.store_view); default values are used"

@@ -46,11 +46,14 @@ def stage(order: Row, overrides: Mapping[str, str], preset: str = "default") -> 
     """
     table = PRESETS[preset]
     state, status = _code(order.get("state")), _code(order.get("status"))
+    # The status is more exact than the state, so it wins.
     chosen = overrides.get(status) or overrides.get(state)
+    # A held order keeps the stage that it was held in.
     if not chosen and state == HELD and HELD not in table:
         state, status = _code(order.get("hold_before_state")), _code(order.get("hold_before_status"))
         chosen = overrides.get(status) or overrides.get(state)
     chosen = chosen or table.get(state)
+    # Known by state or by the merchant's own words.
     if chosen:
         return chosen, ""
     return UNKNOWN, f"order state {state!r} is not known; stage {UNKNOWN} is used; add it to mapping.stages"

@@ -30,6 +30,7 @@ def clean(value: Value) -> str:
     """A value as text: "" for NULL, control characters dropped (those that part words become a space), trimmed, cut."""
     if value is None:
         return ""
+    # Modules store text in binary columns.
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     text = value.strip() if isinstance(value, str) else str(value)
@@ -47,8 +48,10 @@ def from_html(value: Value) -> str:
     if value is None:
         return ""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    # Most texts have no tags, and the patterns cost time.
     if "<" in text:
         text = _TAG.sub(" ", _INLINE_TAG.sub("", _UNSEEN.sub(" ", text)))
+    # Entities are decoded last, so that an escaped < does not become a tag.
     if "&" in text:
         text = html.unescape(text)
     return clean(" ".join(text.split()))
@@ -56,6 +59,7 @@ def from_html(value: Value) -> str:
 
 def lines(value: Value, joint: str = ", ") -> str:
     """The lines of a text (a street), each trimmed, empty ones left out, joined."""
+    # A street has its lines in one text; other values have none.
     if not isinstance(value, str):
         return clean(value)
     return clean(joint.join(part for part in map(clean, value.split("\n")) if part))

@@ -17,6 +17,7 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 
 def epoch_ms(value: Value) -> str:
     """Epoch milliseconds of ``YYYY-MM-DD[ HH:MM:SS[.ffffff]]`` in UTC; "" for NULL and (partly) zero dates."""
+    # NULL, or a column that somebody made a number.
     if not isinstance(value, str):
         return ""
     try:

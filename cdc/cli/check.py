@@ -41,6 +41,7 @@ def check(
         print_json([{"name": f.name, "ok": f.ok, "warning": f.warning, "text": f.text, "fix": f.fix} for f in findings])
     else:
         _print(findings)
+    # Warnings do not keep a run from working.
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
 
@@ -89,6 +90,7 @@ def _plain(settings: Settings) -> Sequence[CheckResult]:
 def _source(settings: Settings) -> Sequence[CheckResult]:
     if settings.source.kind == "kafka":
         return []  # a member needs no database
+    # Files are checked by their names alone: reading them takes as long as a run.
     if settings.source.kind == "files":
         from cdc.source.files import matching_files
 
@@ -158,6 +160,7 @@ async def _kafka(settings: Settings) -> Sequence[CheckResult]:
 
     kafka = settings.kafka
     is_member = settings.source.kind == "kafka"
+    # No [kafka] section, and nothing is read from topics.
     if kafka == KafkaSettings() and not is_member:
         return []
     try:
@@ -165,6 +168,7 @@ async def _kafka(settings: Settings) -> Sequence[CheckResult]:
         try:
             return await _topics(settings, connect) if is_member else await Topic(kafka).check()
         except TROUBLES as error:
+            # aiokafka says only that it found no broker; a refused login has a sentence of its own.
             why = await refusal(connect) or error
             raise login_fault(why, connect) or SetupError(
                 f"{', '.join(kafka.brokers)}: {why!r}", hint="mend kafka.brokers, kafka.protocol or kafka.tls"
@@ -185,12 +189,14 @@ async def _topics(settings: Settings, connect: Mapping[str, Any]) -> Sequence[Ch
     held = await retentions([*there], connect)
     found = []
     for name in topics:
+        # Whether a missing topic is a fault depends on who makes it.
         if name not in there:
             found.append(_missing_topic(settings, name))
             continue
         retention = held.get(name)
         policy = f", cleanup.policy {retention.policy}" if retention else ", its settings are not shown to us"
         found.append(CheckResult("kafka topic", True, f"{name} is there{policy}"))
+        # Compaction keeps the newest row of each key; deletion by age takes rows that are still in the shop.
         if retention is not None and retention.loses_rows:
             found.append(
                 CheckResult(
@@ -211,12 +217,14 @@ def _missing_topic(settings: Settings, name: str) -> CheckResult:
     from cdc.replica.cascades import core_foreign_keys, with_between
     from mappers.mapping import MagentoMapping
 
+    # The relay makes its topic at its first start.
     if settings.kafka.format == "relay":
         advice = "start `magento-cdc relay` first, or mend kafka.prefix"
         return CheckResult("kafka topic", False, f"{name} is not there", advice)
     mapper = MagentoMapping(settings.mapping)
     foreign = ForeignTopics(settings, mapper, with_between(mapper.tables, core_foreign_keys()))
     table = foreign.tables.of_topic(name)
+    # A name that belongs to no mapped table is likely mistyped.
     if table is None:
         return CheckResult("kafka topic", False, f"{name} is not there", "mend kafka.topics")
     text = f"{name} is not there: {table} counts as empty until it is"
@@ -231,6 +239,7 @@ async def _sink(settings: Settings) -> Sequence[CheckResult]:
 
     sink = make_sink(settings)
     try:
+        # A sink without set-up has nothing to look at.
         if not isinstance(sink, SinkSetup):
             return [CheckResult("sink", True, f"{sink.traits.name} needs nothing")]
         return await sink.check(StandaloneRequests(sink.traits, SystemClock()), _notes(settings, sink.traits.name))
@@ -245,6 +254,7 @@ def _notes(settings: Settings, sink: str) -> Mapping[str, str]:
     from cdc.delivery.sink_start import kept_notes
     from cdc.state.copies import STATE_FILE
 
+    # No run has kept anything yet.
     if not (settings.state.dir / STATE_FILE).exists():
         return {}
     try:

@@ -76,6 +76,7 @@ def told_in_log(stream: TextIO = sys.stdout) -> Iterator[None]:
     try:
         yield
     except typer.Exit as end:
+        # Exit code 0 is a good end, and no failure line belongs there.
         if end.exit_code:
             _tell(stream, "not everything was delivered", "the lines not_delivered say what and why", end.exit_code)
         raise
@@ -88,8 +89,10 @@ def told_in_log(stream: TextIO = sys.stdout) -> Iterator[None]:
 
 
 def _tell(stream: TextIO, reason: str, hint: str, exit_code: int) -> None:
+    # The settings themselves may be at fault, so the log has its defaults.
     if not structlog.is_configured():
         logs.configure(LogSettings(), stream)
+    # On a terminal ``main`` prints the sentence, and a second one would only repeat it.
     if not logs.is_for_eyes():
         log.error("failed", reason=reason, hint=hint, exit_code=exit_code)
 
@@ -100,6 +103,7 @@ def _flags(pairs: Sequence[str]) -> dict[str, dict[str, Any]]:
     for number, pair in enumerate(pairs, 1):
         name, equals, text = pair.partition("=")
         section, dot, key = name.strip().partition(".")
+        # All wrong pairs are collected, so that one run names them all.
         if not equals or not dot or not section or not key:
             # What was given is not repeated: who forgets the name has written the value, which may be a key.
             faults.append(f"--set number {number}: write section.key=value, e.g. sink.kind=jsonl")
@@ -109,6 +113,7 @@ def _flags(pairs: Sequence[str]) -> dict[str, dict[str, Any]]:
         for parent in parents:
             place = place.setdefault(parent, {})
         place[last] = _value(text)
+    # Nothing is used of options that are partly wrong.
     if faults:
         raise ConfigError(faults, source="command line")
     return tree
@@ -137,6 +142,7 @@ def open_state(settings: Settings, *, exclusive: bool, only_looks: bool = False)
     from sinks.registry import entry_of
 
     path = settings.state.dir / STATE_FILE
+    # Opening would create an empty state, and the command would say "nothing" of a shop that is full.
     if not path.exists():
         raise ConfigError([f"state.dir = {str(settings.state.dir)!r}: there is no state yet; start `magento-cdc run`"])
     mapper = MagentoMapping(settings.mapping, contacts_by_email=entry_of(settings).contacts_by_email)

@@ -69,9 +69,11 @@ def list_letters(context: typer.Context, config: Config = None, sets: Sets = Non
         links = {letter.ref: record_of(settings, engine.store, letter.ref) for letter in letters}
         records = [_record_fields(record, at_ms) for record, at_ms in feeds.bad_records(engine.store)]
     namespace = settings.mapping.namespace
+    # Machines get one list of both sorts.
     if as_json:
         print_json([*(_fields(letter, settings, links[letter.ref]) for letter in letters), *records])
         return
+    # Letters and records have different columns, so each sort has a table of its own.
     if letters:
         shown = [links[x.ref].get("record_link") or links[x.ref].get("record_id", "") for x in letters]
         rows = [
@@ -81,6 +83,7 @@ def list_letters(context: typer.Context, config: Config = None, sets: Sets = Non
         print_table(("object", "since", "action", "reason", "record", "detail"), rows)
     if records:
         print_table(("record", "since", "reason"), [(x["record"], x["at"], x["reason"]) for x in records])
+    # Said on stderr: an empty table on stdout would look like a fault.
     if not letters and not records:
         say("no dead letters")
 
@@ -97,6 +100,7 @@ def show(
         name, refs = one_named(settings, engine, words)
         letter = next(filter(None, (dead_letters.show(engine.store, ref) for ref in refs)), None)
         record = record_of(settings, engine.store, letter.ref) if letter is not None else {}
+    # The object may have been accepted since the operator looked.
     if letter is None:
         raise CdcError(
             f"{name} has no dead letter", hint="`magento-cdc deadletter list` names the objects that have one"
@@ -125,6 +129,7 @@ def retry(
     with open_state(settings, exclusive=False) as engine, engine.store.transaction():
         refs = _chosen(settings, engine, names, everything, reason)
         done = [ref for ref in refs if dead_letters.retry(engine.store, ref)]
+    # The daemon looks for such requests every second.
     if done:
         say(f"{len(done)} will be rendered and sent again; a running daemon begins within a second")
     else:
@@ -151,10 +156,12 @@ def drop(
         held = {record.name: record for record, _ in feeds.bad_records(store)}
         named = [name for name in names or () if "/" in name]
         missing = [name for name in named if name not in held]
+        # Nothing is dropped if one of the names is wrong.
         if missing:
             raise CdcError(f"no record {', '.join(missing)} was set aside")
         objects = [name for name in names or () if "/" not in name]
         refs: list[ObjectRef] = []
+        # Without names ``_chosen`` asks for them; with records alone no object is meant.
         if everything or objects or reason or not named:
             refs = _chosen(settings, engine, objects, everything, reason)
         records = [*held] if everything else named

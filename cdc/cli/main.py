@@ -46,6 +46,7 @@ app = typer.Typer(
 
 
 def _show_version(asked: bool) -> None:
+    # Asked before the settings are read, so that it works with wrong ones.
     if asked:
         sys.stdout.write(f"magento-cdc {version('magento-cdc')}\n")
         raise typer.Exit
@@ -89,12 +90,14 @@ def main() -> None:
     try:
         app()
     except CdcError as error:
+        # Errors of ours are sentences for people, and no traceback.
         say(f"magento-cdc: {error}")
         code = error.exit_code
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away: nothing to say, and nobody to say it to
         code = 1
     except SystemExit as end:
+        # typer ends by this exception, with the code of the verb.
         code = end.code
     _leave(code)
 
@@ -105,6 +108,7 @@ def _leave(code: str | int | None) -> NoReturn:
     """
     logs.drain()  # the last line of a bad end says why
     is_left = any(one.daemon for one in threading.enumerate() if one is not threading.main_thread())
+    # A text as code is an error message that the interpreter itself has to print.
     if is_left and not isinstance(code, str):
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):

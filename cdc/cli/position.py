@@ -23,12 +23,14 @@ def show(context: typer.Context, config: Config = None, sets: Sets = None, as_js
     settings = settings_of(context, config, sets)
     with open_state(settings, exclusive=False, only_looks=True) as engine:
         position = engine.positions.position
+    # There is nothing to show, and "nothing" could be taken for position 0.
     if position is None:
         raise ConfigError(["the state has no position yet; start `magento-cdc run`"], source=str(settings.state.dir))
     if as_json:
         print_json({"file": position.file, "offset": position.offset, "gtid": position.gtid, "server": position.server})
     else:
         typer.echo(str(position))
+        # The set is shown beside, as it is what holds after a failover.
         if position.gtid:
             typer.echo(f"gtid:{position.gtid}")
 
@@ -61,9 +63,11 @@ def set_position(
             say(f"the position would move from {held or 'nowhere'} to {target} ({way}); nothing was moved")
             return
         with engine.store.transaction():
+            # A fresh state begins here, and fetches what changes.
             if held is None:
                 engine.moves.begin(target, Phase.FETCHING_REFERENCES)
             else:
+                # Going back replays; a new log gets an epoch of its own.
                 engine.moves.rewind(target, is_new_log=is_new_log, by_gtid=start.kind is StartKind.GTID)
         say(f"position moved from {held} to {target}")
 
@@ -87,6 +91,7 @@ def _resolved(start: Start, held: Position | None, settings: Settings) -> tuple[
     from cdc.source.binlog import BinlogSource
     from cdc.startup import is_gone
 
+    # Files have no server that could work out other starts.
     if settings.source.kind == "files":
         if start.position is None or start.kind is not StartKind.FILE_OFFSET:
             raise ConfigError(["POSITION: write a position as binlog.000123:4567"], source="command line")

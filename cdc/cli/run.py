@@ -74,6 +74,7 @@ def _run(
     from cdc.sink_output import run_daemon
     from sinks.registry import entry_of
 
+    # The data goes to stdout, so the log must not.
     is_data = dry_run or entry_of(settings).writes_stdout(settings)
     stream = sys.stderr if is_data else sys.stdout
     logs.configure(settings.log, stream, logs.secrets_of(settings))
@@ -86,6 +87,7 @@ def _run(
     preview: Sink | None = None
     try:
         with ExitStack() as stack:
+            # A dry run works on a copy of the state, and its sink sends nothing.
             if dry_run:
                 from cdc.cli.dry_run import dry
 
@@ -98,6 +100,7 @@ def _run(
 
 
 def _parsed(text: str | None) -> Start | None:
+    # Without --start the state's own position counts.
     if text is None:
         return None
     try:
