@@ -135,6 +135,7 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
 
 def _secrets(value: object) -> Iterator[str]:
     if isinstance(value, SecretStr):
+        # An empty secret would blank everything.
         if value.get_secret_value():
             yield value.get_secret_value()
     elif isinstance(value, BaseModel):
@@ -241,11 +242,13 @@ class Redactor:
         return {str(key): self._field(str(key), value) for key, value in line.items()}
 
     def _field(self, key: str, value: object) -> object:
+        # By the name of the field: the value may be a secret that the settings do not hold.
         if key.lower().replace("-", "_") in SECRET_FIELDS and value:
             return HIDDEN
         return self._plain(value)
 
     def _plain(self, value: object) -> object:
+        # A number may be a secret too, as a numeric password.
         if value is None or (isinstance(value, bool | int | float) and str(value) not in self._whole):
             return value
         if isinstance(value, Mapping):
@@ -257,6 +260,7 @@ class Redactor:
         return self._text(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
 
     def _text(self, text: str) -> str:
+        # Short secrets are blanked only where they are the whole value.
         if text in self._whole:
             return HIDDEN
         if self._within:
@@ -272,6 +276,7 @@ class _Exceptions:
 
     def __call__(self, _logger: object, _method: str, line: EventDict) -> EventDict:
         error = _exception_in(line.pop("exc_info", None))
+        # Nothing was caught.
         if error is None:
             return line
         line["error"] = f"{type(error).__name__}: {error}"

@@ -103,9 +103,11 @@ class Tables:
         needed = {spec.name: frozenset(spec.columns) - spec.optional for spec in specs}
         known = {prefix + spec.name: spec for spec in specs}
         for table in by_topic.values():
+            # Records of a table that nobody maps would be passed over silently.
             if table not in known:
                 raise ValueError(f"{table!r} is no mapped table; the mapped ones are {', '.join(sorted(known))}")
         made = cls(database, prefix, known, dict(by_topic), on_lack, on_key)
+        # Without a listener nothing needs to be looked at.
         if on_lack is not None:
             made._unlooked.update(needed)
         return made
@@ -113,6 +115,7 @@ class Tables:
     def look(self, spec: TableSpec, row: Mapping[str, Any]) -> None:
         """Whether a whole row has all mapped columns: its tool may be set up to leave some out."""
         needed = self._unlooked.get(spec.name)
+        # Said once per table: every later row lacks the same columns.
         if needed is not None and self.on_lack is not None and not row.keys() >= needed:
             del self._unlooked[spec.name]
             self.on_lack(spec.name, [column for column in spec.columns if column in needed and column not in row])
@@ -124,6 +127,7 @@ class Tables:
     def look_at_key(self, topic: str, spec: TableSpec, columns: Collection[str]) -> None:
         """Whether a record's key is its row's: a topic that is compacted by other keys loses rows."""
         self._keys_looked.add((topic, spec.name))
+        # Compaction would keep one row per key, and lose the others.
         if self.on_key is not None and not set(spec.key) <= set(columns):
             self.on_key(topic, spec.name, [column[:MOST_NAME] for column in sorted(columns)[:16]])
 
@@ -131,6 +135,7 @@ class Tables:
         """The table that a record of this topic names, None if it is not mapped or another database's."""
         notes = self.notes[topic]
         spec = self.specs.get(table) if database is None or database == self.database else None
+        # Kept for the sentence that says why a topic brings nothing.
         if spec is None:
             notes.outsiders += 1
             notes.other = f"{str(database)[:MOST_NAME]}.{table[:MOST_NAME]}" if database else table[:MOST_NAME]
@@ -144,6 +149,7 @@ class Tables:
 
         Debezium's own names end in ``.<table>``; routed ones often in ``-<table>``.
         """
+        # The settings win over names.
         if topic in self.by_topic:
             return self.by_topic[topic]
         name = _NAME_PARTS.split(topic)[-1]
@@ -152,8 +158,10 @@ class Tables:
     def named_by_topic(self, topic: str) -> str:
         """The table of a record that does not name one itself. Raises BadRecordError if nothing tells it."""
         table = self.of_topic(topic)
+        # The topic follows Debezium's pattern, and its table is not mapped: that is no error.
         if table is None and topic.rpartition(".")[0].endswith(f".{self.database}"):
             table = topic.rpartition(".")[2]  # Debezium's own name, of a table that is not mapped
+        # A topic that named one table so far surely goes on with it.
         if table is None:
             told = self.notes[topic].tables
             table = next(iter(told)) if len(told) == 1 else None
@@ -195,6 +203,7 @@ def cells_of(spec: TableSpec, row: Mapping[str, Any], readers: Callable[[str], R
     """The row's mapped columns, ABSENT where the message has none. Raises BadRecordError that names the column."""
     cells: list[Value | Absent] = []
     for column in spec.columns:
+        # The tool leaves the column out, or the log did not hold it.
         if column not in row:
             cells.append(ABSENT)
             continue
@@ -210,8 +219,10 @@ def cells_of(spec: TableSpec, row: Mapping[str, Any], readers: Callable[[str], R
 def must_have_key(spec: TableSpec, cells: Cells) -> Cells:
     """The cells, if the primary key is among them, and is one that the state can look up."""
     key = cells[: len(spec.key)]
+    # Without its key the row cannot be found in the replica.
     if any(cell is None or cell is ABSENT for cell in key):
         raise BadRecordError(f"it lacks the primary key of {spec.name} ({', '.join(spec.key)})")
+    # SQLite's keys have 64 bits with a sign.
     if any(isinstance(cell, int) and not -MOST_KEY <= cell < MOST_KEY for cell in key):
         raise BadRecordError(f"the primary key of {spec.name} is beyond 64 bits")
     return cells
@@ -244,9 +255,11 @@ def quoted(value: object) -> str:
 
 def position_of(file: object, offset: object, server: object, gtid: object = "") -> Position | None:
     """The source's place, None without one. Raises BadRecordError for a place that no server's log has."""
+    # Without file and offset rows are ordered by the record's time.
     if not isinstance(file, str) or not isinstance(offset, int) or not file.rpartition(".")[2].isdecimal():
         return None
     number = file.rpartition(".")[2]
+    # Such a position would break the order of all others.
     if len(number) > MOST_DIGITS or int(number) >= 1 << LSN_FILE_BITS or not 0 <= offset < 1 << LSN_OFFSET_BITS:
         raise BadRecordError("its source's file or position is beyond any log")
     return Position(file, offset, gtid if isinstance(gtid, str) else "", str(server) if server is not None else "")
@@ -259,6 +272,7 @@ def milliseconds(value: object, *, per_s: int = 1000) -> int:
     """
     if value is None:
         return 0
+    # Some tools write times as text.
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= MOST_DIGITS:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_MS:

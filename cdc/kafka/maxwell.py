@@ -49,6 +49,7 @@ class MaxwellReader:
         self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
     ) -> list[SourceChange]:
         """The row changes the record tells, at most one. Raises BadRecordError."""
+        # Compaction leaves only the tombstone of a deleted row.
         if value is None:
             return self._tombstone(topic, key)
         try:
@@ -60,11 +61,13 @@ class MaxwellReader:
         if not isinstance(message, dict):
             raise BadRecordError("its value is no JSON object")
         kind = message.get("type")
+        # Definitions and heartbeats say nothing about rows.
         if kind in _NOT_ROWS:
             return []
         if kind not in _OPS:
             raise BadRecordError(f"its type is {quoted(kind)}")
         spec = self._tables.find(topic, message.get("database"), str(message.get("table")))
+        # A table that nobody maps.
         if spec is None:
             return []
         data, old = message.get("data"), message.get("old") or {}
@@ -72,9 +75,11 @@ class MaxwellReader:
             raise BadRecordError("its data is no JSON object")
         op = _OPS[kind]
         cells = self._cells(spec, data)
+        # A deletion holds the row before, which need not be complete.
         if op is not Op.DELETE:
             self._tables.look(spec, data)
         before: Cells | None = None
+        # Maxwell gives only what changed of the row before.
         if op is Op.UPDATE:
             before = self._cells(spec, {**data, **old})
         change = Change(spec.name, op, cells, None) if op is Op.DELETE else Change(spec.name, op, before, cells)
@@ -92,6 +97,7 @@ class MaxwellReader:
         if spec is None:
             return []
         row = {name.removeprefix("pk."): value for name, value in named.items() if name.startswith("pk.")}
+        # Without the primary key nobody knows which row is gone.
         if not all(column in row for column in spec.key):
             return []
         return [SourceChange(Change(spec.name, Op.DELETE, self._cells(spec, row), None), None, 0)]
@@ -107,8 +113,10 @@ class MaxwellReader:
 
 
 def _reader(known: ColumnType | None) -> Reader:
+    # Binary columns come as base64.
     if known is not None and known.is_binary:
         return lambda value: base64.b64decode(value, validate=True)
+    # The column's own scale: 59.9 is stored as 59.9000.
     if known is not None and known.base == "decimal":
         return lambda value: fixed(Decimal(value), known.digits)
     if known is not None and known.base in ("float", "double"):
@@ -126,6 +134,7 @@ def _plain(value: Any) -> Value | Absent:
         return int(value)
     if isinstance(value, Decimal):
         return f"{value:f}"
+    # A SET comes as a list of its labels.
     if isinstance(value, list) and all(isinstance(label, str) for label in value):
         return ",".join(value)
     if isinstance(value, dict | list):  # a JSON column

@@ -53,9 +53,11 @@ def open_member(
     ``contacts_by_email``: as in the sink's traits.
     Raises ConfigError, SetupError, PositionLostError, StateError, SourceDisconnectedError.
     """
+    # A member has no log that could be replayed.
     if start is not None:
         raise ConfigError(["--start: a member reads on where it was; replay at the relay, `magento-cdc relay --start`"])
     unknown = settings.mapping.without_primary_key()
+    # Only a server tells primary keys.
     if unknown:
         raise ConfigError(
             [f"mapping: {table} needs primary, its primary key: topics do not tell it" for table in unknown]
@@ -124,6 +126,7 @@ def _begin_relayed(engine: Engine, source: KafkaSource, clock: Clock, settings: 
     first = source.beginnings()
     beginning = Position(log_name, first[partition], server=identity)
     whole = Position(log_name, LAST_OFFSET, server=identity)
+    # An empty state is filled from the topic's beginning, which must still be there.
     if held is None:
         must_be_whole(first, _MADE_ANEW)
         engine.moves.begin(beginning, Phase.LOADING_REFERENCES, covered=whole)
@@ -135,6 +138,7 @@ def _begin_relayed(engine: Engine, source: KafkaSource, clock: Clock, settings: 
             source.check_offsets({partition: held.offset})
             not_away_too_long(clock.now_ms() - engine.feeds.fed_ms(), settings.kafka.tombstone_days * DAY_MS)
         except PositionLostError as lost:
+            # Reading all again is expensive, so it is done only if the operator has allowed it.
             if settings.source.on_lost_position != "repair":
                 raise
             must_be_whole(first, _MADE_ANEW)
@@ -144,6 +148,7 @@ def _begin_relayed(engine: Engine, source: KafkaSource, clock: Clock, settings: 
             engine.stale_tables.read_topic_again(stale_tables, beginning, whole)
             engine.feeds.note_whole(False)
         else:
+            # The mapping asks for columns that the state lacks, and only the topic has them.
             if engine.stale_tables.reopen():
                 must_be_whole(first, _MADE_ANEW)
                 engine.moves.rewind(beginning, is_new_log=True)

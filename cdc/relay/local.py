@@ -39,6 +39,8 @@ def prepare(engine: Engine, mark: Mark | None, topic: Iterable[KafkaRecord]) -> 
     names = meta.relay_runs
     is_rebuilt = False
     if mark is None:
+        # This state has published, and the topic knows nothing of it: going on would skip all that was
+        # published.
         if meta.relay_published:
             raise SetupError(
                 "the topic holds no position, and this state has published into it before: the topic was emptied,"
@@ -46,10 +48,12 @@ def prepare(engine: Engine, mark: Mark | None, topic: Iterable[KafkaRecord]) -> 
                 hint="point kafka.brokers at the right cluster, or remove the state folder to publish the whole store",
             )
     elif mark.relay not in names or mark.sequence > journal.last_sequence(store) or meta.is_relay_rebuilding:
+        # The topic was written by a run that this state does not know, or further than this state remembers.
         _rebuild(engine, mark, topic)
         is_rebuilt = True
     name = secrets.token_hex(8)
     with store.transaction():
+        # What the topic holds need not be published again.
         if mark is not None:
             journal.forget(store, mark.sequence)
         kept = [] if is_rebuilt else [one for one in names if mark is not None and one == mark.relay]
@@ -111,6 +115,7 @@ class _Loaded:
                 self.told[item.table] = item
             elif isinstance(item, RowChange) and item.table in self._specs:
                 table = self._engine.rows.tables[item.table]
+                # A tombstone: the row is gone.
                 if item.after is None:
                     table.delete(item.key)
                 else:
@@ -137,11 +142,13 @@ def _take_up(engine: Engine, mark: Mark, loaded: _Loaded) -> None:
     table_schemas.keep(store, [schema for schema in known if schema is not None], mark.lsn)
     engine.load.begin(Phase.COMPLETE if mark.is_complete else Phase.LOADING_REFERENCES)
     store.meta.mapping_version = RowsOnly.version
+    # A transaction was published in part: its first rows must not be published again.
     if mark.rows:
         store.meta.published_rows = {mark.ends_at: (mark.rows, mark.row)}
     if mark.is_complete:
         engine.table_loads.set_done(spec.name for spec in engine.tables if loaded.is_whole(spec.name))
     engine.reread()  # what other parts hold of it
+    # The rows that were still to be read are not known any more.
     if not mark.is_settled:
         reason = "the relay lost its disk while rows waited to be read"
         engine.stale_tables.read_again([StaleTable(spec.name, reason) for spec in engine.tables], mark.position)

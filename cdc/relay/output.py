@@ -44,8 +44,10 @@ class RelayOutput:
     """Members read what a relay writes; among themselves relays share nothing."""
 
     def __init__(self, settings: Settings) -> None:
+        # A relay of a relay would publish the same rows under other positions.
         if settings.source.kind == "kafka":
             raise ConfigError(['source.kind = "kafka": relay reads the shop\'s log, and members read what it writes'])
+        # Members could never tell a missing row from a deleted one.
         if settings.source.start != "import" and settings.source.kind == "binlog":
             raise ConfigError(
                 [f'source.start = {settings.source.start!r}: relay publishes the whole store, so it must be "import"']
@@ -70,6 +72,7 @@ class RelayOutput:
                 connect = client_arguments(self._settings.kafka)
                 why = await unless(stopping, refusal(connect)) or error
                 fault = login_fault(why, connect)
+                # A wrong login does not pass by waiting.
                 if fault is not None:
                     raise fault from error
                 failures += 1
@@ -183,10 +186,12 @@ class Throttled:
 
     def chunk(self, *arguments: Any, **named: Any) -> Chunk:
         """As the loader's, later."""
+        # Loading faster than publishing would fill the disk.
         while self._publisher.is_full and not self._stop.wait(_FULL_WAIT_S):
             pass
         self._stop.wait(max(0.0, self._free_at - time.monotonic()))
         chunk = self._loader.chunk(*arguments, **named)
+        # The pace counts from the end of the chunk.
         if self._rows_per_s:
             self._free_at = time.monotonic() + len(chunk.rows) / self._rows_per_s
         return chunk

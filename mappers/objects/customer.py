@@ -85,14 +85,17 @@ def render(customer_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     row = rows.get("customer_entity", customer_id)
     if row is None and plan.contacts_by_email:
         return None  # its orders are a guest's of their own address
+    # Another customer stands for the address, or a filter leaves this one out.
     if row is not None and not standing.customer_stands(row, rows, plan):
         return None
     properties = _from_row(row, rows, plan) if row is not None else _stand_in(customer_id, rows, plan)
+    # Neither row nor order: the customer does not exist.
     if properties is None:
         return None
     properties["newsletter"] = contact.newsletter(rows.find("newsletter_subscriber", "customer_id", customer_id))
     own, warnings = _own(customer_id, row, rows, plan)
     properties = own | properties if row is None else properties | own
+    # Forms fill what the account leaves empty.
     if plan.forms.names:
         said, more = plan.forms.of_customer(customer_id, rows)
         properties, warnings = filled(properties, plan.forms.names, said), (*warnings, *more)
@@ -103,6 +106,7 @@ def render(customer_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
 def _own(customer_id: int, row: Row | None, rows: RowReader, plan: Plan) -> tuple[dict[str, str], tuple[str, ...]]:
     """What the settings add: further columns and attributes; all empty without an account's row."""
     attributes, of_address = plan.attributes[EAV], plan.attributes[ADDRESS_EAV]
+    # Without the account's row everything that comes from it is empty.
     if row is None:
         empty = plan.custom[OWN].empty() | plan.custom[_BILLING].empty()
         return empty | dict.fromkeys((*attributes, *of_address), ""), ()
@@ -111,6 +115,7 @@ def _own(customer_id: int, row: Row | None, rows: RowReader, plan: Plan) -> tupl
         known = shop(rows, plan).attributes[EAV]
         further, more = known.properties(attributes, _values(customer_id, rows, known))
         own, warnings = own | further, (*warnings, *more)
+    # The address is looked up only if something of it is mapped.
     if of_address or plan.custom[_BILLING].names:
         further, more = _of_address(default_billing(row, rows), rows, plan)
         own, warnings = own | further, (*warnings, *more)
@@ -135,6 +140,7 @@ def _values(entity_id: Value, rows: RowReader, known: Attributes) -> dict[str, V
     for table, codes in known.by_table.items():
         for row in rows.find(table, "entity_id", entity_id):
             code = codes.get(row.get("attribute_id"))
+            # A value of an attribute that nobody mapped.
             if code is not None:
                 values[code] = row.get("value")
     return values
@@ -167,6 +173,7 @@ def _newest_order(customer_id: int, rows: RowReader, plan: Plan) -> Row | None:
 
 def _stand_in(customer_id: int, rows: RowReader, plan: Plan) -> dict[str, str] | None:
     order = _newest_order(customer_id, rows, plan)
+    # No order in scope names the customer.
     if order is None:
         return None
     known = contact.from_order(order, rows, shop(rows, plan))
@@ -198,6 +205,7 @@ def _affected_by_address(change: RowChange, rows: RowReader, plan: Plan) -> Affe
     addresses = change.values("entity_id")
     for customer_id in change.values("parent_id"):
         held = rows.get("customer_entity", customer_id)
+        # Only the default billing address shows.
         if held is not None and held.get("default_billing") in addresses:
             yield from refs(Kind.CUSTOMER, [customer_id])
 
@@ -248,6 +256,7 @@ def _fetches(customer_id: int, rows: RowReader, plan: Plan) -> tuple[FetchByKey,
     if row is not None and (billing := row.get("default_billing")):
         tables = plan.value_tables[ADDRESS_EAV].values()
         own = (*own, *(FetchByKey(table, "entity_id", billing) for table in tables))
+    # Who stands for the address may be another customer.
     if row is not None:
         own = (*own, *standing.fetches_by_email(row.get("email"), rows, plan))
         if customer_in_scope(row, rows, plan):

@@ -43,15 +43,18 @@ _PROPERTIES: Final = {
 
 def render(guest_id: str, rows: RowReader, plan: Plan) -> Rendered | None:
     """``guest-H``: exists while an order of that guest exists, or a row of a form or subscriber that makes contacts."""
+    # A customer stands for the address: the guest does not exist beside it.
     if plan.contacts_by_email and standing.standing_customer(guest_id, rows, plan) is not None:
         return None
     order = newest_order(guest_id, rows, plan)
     subscribers = rows.find("newsletter_subscriber", "guest_id", guest_id)
     said = plan.forms.of_guest(guest_id, rows)
+    # Orders say more about a person than a form or a subscription.
     if order is not None:
         properties = contact.from_order(order, rows, shop(rows, plan))
     else:
         found = _from_subscriber(subscribers, rows, plan)
+        # Nothing makes this contact any more.
         if found is None and said is None:
             return None
         properties = found or contact.nobody()
@@ -65,6 +68,7 @@ def render(guest_id: str, rows: RowReader, plan: Plan) -> Rendered | None:
 
 def _from_subscriber(subscribers: Sequence[Row], rows: RowReader, plan: Plan) -> dict[str, str] | None:
     """Of the newest subscription without an account, if such make contacts."""
+    # Subscribers alone make contacts only where the merchant wants that.
     if not plan.settings.subscribers:
         return None
     own = [row for row in subscribers if not row.get("customer_id") and subscriber_in_scope(row, rows, plan)]

@@ -25,6 +25,7 @@ async def adopt(
 ) -> Adoption:
     """``keys``: address, SKU or order number → external ids of the shop's objects that have it."""
     holders = await _holders(tools, kind, list(keys), order_property)
+    # One value that leads to two records, or two objects: a person has to choose.
     ambiguous = sorted(value for value, found in holders.items() if len(found) > 1 or len(keys[value]) > 1)
     ours = taken = 0
     wanted: dict[str, str] = {}
@@ -35,6 +36,7 @@ async def adopt(
         if holder.key == key:
             ours += 1
         elif holder.key:
+            # Another object of ours stands on the record; adopting must not take it away.
             taken += 1
         elif holder.id in wanted:
             # people merged two of the shop's customers: the record stands for both, under the key of the lowest one
@@ -56,6 +58,7 @@ async def _holders(
     tools: Tools, kind: ObjectType, values: Sequence[str], order_property: str
 ) -> dict[str, list[identity.Holder]]:
     found: dict[str, list[identity.Holder]] = defaultdict(list)
+    # HubSpot finds contacts by address and products by SKU.
     if kind in NATURAL:
         records = await Lookup(kind, tools.batches, tools.table, tools.memory).records_with(values)
     else:
@@ -90,6 +93,7 @@ async def _all(tools: Tools, kind: ObjectType, order_property: str) -> list[Reco
         content = await api.get(tools.batches.requests, api.paths.objects(kind), what=what, query=query)
         found += records_of(content)
         following = next_page(content)
+        # The same cursor twice would be an endless loop.
         if not following or following == after:
             return found
         after = following

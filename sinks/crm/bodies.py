@@ -42,10 +42,12 @@ def _choose_stage(message: Message, values: dict[str, str], table: PropertyTable
     """HubSpot's stage and pipeline for our stage; without a place for it both are left out."""
     target = table.target(ObjectType.DEAL, "stage") if message.object_type is ObjectType.DEAL else None
     stage = values.pop(target.name, "") if target is not None and target.is_standard else ""
+    # Not a deal, or its stage is not mapped.
     if not stage:
         return
     assert target is not None
     chosen = facts.pipeline.stage(stage) if facts.pipeline is not None else ""
+    # Stage and pipeline belong together: HubSpot refuses a stage of another pipeline.
     if facts.pipeline is not None and chosen:
         values[target.name], values[PIPELINE] = chosen, facts.pipeline.id
     else:
@@ -58,11 +60,13 @@ def _choose_currency(
     """HubSpot refuses a currency that the account does not have; our own property holds it in any case."""
     name = STANDARD[message.object_type].get("currency", "")
     code, known = values.get(name, ""), facts.details.currencies
+    # Types without a currency of their own.
     if not name:
         return
     if not code:  # HubSpot clears no currency; the account's own one stands then
         values.pop(name, None)
     elif known is not None and code not in known:
+        # One currency that the account lacks would make HubSpot refuse the whole input.
         del values[name]
         memory.warn("crm_currency_left_out", code)
 
@@ -85,9 +89,11 @@ def update_values(work: Work, table: PropertyTable, facts: Facts) -> dict[str, s
     An object that lives is not deleted: the mark of an earlier deletion goes.
     """
     kind = work.message.object_type
+    # Everything else was accepted before: only the product is still to be written.
     if work.only_product:
         return _complete(work, {})
     once = table.once(kind)
+    # A pipeline that is written with every update would undo what people moved.
     if "dealstage" in once:
         once |= {PIPELINE}
     values = {name: text for name, text in work.values.items() if name not in once}
@@ -111,12 +117,14 @@ def create_values(work: Work, table: PropertyTable, facts: Facts) -> dict[str, s
     """What a new record begins with."""
     message = work.message
     values = {name: text for name, text in work.values.items() if text}
+    # HubSpot's workflows can then tell the backfill from new customers.
     if message.is_backfill and not facts.lacks(message.object_type, table.backfilled):
         values[table.backfilled] = "true"
     return {table.key: work.key, **_complete(work, values)}
 
 
 def _complete(work: Work, values: dict[str, str]) -> dict[str, str]:
+    # Without the product's record the line is written without it, and linked later.
     product = product_id_of(work)
     if product:
         values[PRODUCT_ID] = product

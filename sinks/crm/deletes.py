@@ -34,6 +34,7 @@ def marks(tools: Tools, kind: ObjectType, changed_at: int) -> dict[str, str]:
     """The values that a deleted object's record gets."""
     policy = policy_of(tools, kind)
     values = {tools.table.deleted_at: str(changed_at)}
+    # The deal stays as a record of the past, in the stage for cancelled ones.
     if policy is DeletePolicy.CANCEL:
         pipeline = tools.facts.pipeline
         stage = pipeline.stage("cancelled") if pipeline is not None else ""
@@ -41,6 +42,7 @@ def marks(tools: Tools, kind: ObjectType, changed_at: int) -> dict[str, str]:
             values |= {"dealstage": stage, bodies.PIPELINE: pipeline.id}
         values[tools.table.own("stage")] = "cancelled"
     elif policy in (DeletePolicy.ARCHIVE, DeletePolicy.GDPR_DELETE):
+        # Key and SKU go in the same call: after a crash in between they would block a new record.
         values[tools.table.key] = ""
         if kind is ObjectType.PRODUCT:
             values[identity.SKU] = ""
@@ -71,14 +73,17 @@ async def delete(tools: Tools, kind: ObjectType, works: Sequence[Work]) -> None:
         if isinstance(outcome, Record):
             ids[outcome.id] = work
         elif isinstance(outcome, Fault) and outcome.kind is FaultKind.NOT_FOUND:
+            # No record has the key: it was deleted, merged or taken over.
             absent.append(work)
         elif isinstance(outcome, Fault) and outcome.kind is FaultKind.INVALID:
+            # HubSpot refuses the mark itself, for ever.
             work.settle(Outcome.REJECTED, outcome.code, outcome.text)
         else:
             reason = outcome.code if isinstance(outcome, Fault) else "not_mentioned"
             work.settle(Outcome.RETRY, reason, retry_after_s=tools.memory.retry_s(work.key))
     policy = policy_of(tools, kind)
     is_removed = policy in (DeletePolicy.ARCHIVE, DeletePolicy.GDPR_DELETE)
+    # Kept records stay, so there is nothing to dispose of.
     if is_removed:
         ids |= await _half_done(tools, kind, absent)
         await dispose(tools, kind, list(ids), policy)
@@ -86,6 +91,7 @@ async def delete(tools: Tools, kind: ObjectType, works: Sequence[Work]) -> None:
         work.record_id, work.is_record_gone = ("", True) if is_removed else (record_id, False)
         work.settle(Outcome.ACCEPTED)
     for work in absent:
+        # What the earlier attempt began is finished above.
         if work not in ids.values():
             # nothing has the object's key: deleted by people, merged, or another object stands for the record
             work.record_id = ""
@@ -95,6 +101,7 @@ async def delete(tools: Tools, kind: ObjectType, works: Sequence[Work]) -> None:
 async def _half_done(tools: Tools, kind: ObjectType, works: Sequence[Work]) -> dict[str, Work]:
     """Records that a deletion before this one marked and took the key from, but did not archive."""
     known = {work.message.record_id: work for work in works if work.message.record_id}
+    # Without a record id nothing of an earlier attempt can be found.
     if not known:
         return {}
     records = await tools.batches.read(kind, list(known), identity.reads(tools.table, kind))
@@ -113,5 +120,6 @@ async def dispose(tools: Tools, kind: ObjectType, ids: Sequence[str], policy: De
             path, what = api.paths.objects(kind, "gdpr-delete"), "the erasure of a contact"
             body = {"objectId": record_id}
             reply = await api.call(tools.batches.requests, "POST", path, what=what, body=body, writes=True)
+            # 404: people have deleted it meanwhile.
             if not reply.is_ok and reply.status != 404:
                 raise api.refused(reply, what)

@@ -113,13 +113,16 @@ def claim_by_address(key: str, address: str, holder: Holder, waits: int) -> Clai
 
     ``waits``: how often it was put off for this record before.
     """
+    # The key settles it, whatever else the record shows.
     if holder.key == key:
         return Claim.OWN
     if holder.is_deleted:  # ours even without a key: who comes with its address takes it
         return Claim.TAKE_OVER
+    # Nobody of ours stands on it: people or another tool made it.
     if not holder.key:
         return Claim.ADOPT
     theirs, ours = rank_of(holder.key, key), rank_of(key, key)
+    # A key of another shop, or of another kind of object.
     if theirs is None or ours is None:
         return Claim.STAY_OUT
     if address != holder.email or (holder.address != address and holder.has(holder.address)):
@@ -147,22 +150,27 @@ def resolve_conflict(
     key: str, address: str, own_id: str, holder: Holder, policy: EmailConflict, waits: int
 ) -> Conflict:
     """See ``Conflict``. ``waits``: how often the object was put off for this record before."""
+    # People chose the first address of a record, and it stays.
     if holder.id == own_id or holder.key == key:
         return Conflict.OMIT
     if not holder.has(address):
         return Conflict.AGAIN
+    # The former owner is deleted, so the record is free.
     if holder.is_deleted:
         return Conflict.MOVE
+    # A record of people's own: the settings say whether it is merged, moved to, or left.
     if not holder.key:
         return Conflict(policy.value)
     theirs, ours = rank_of(holder.key, key), rank_of(key, key)
     if theirs is None or ours is None:
         return Conflict.KEEP
     gave_up = (holder.address and holder.address != address) or address != holder.email
+    # A guest is its address, so its record goes to the customer who has that address now.
     if theirs[0] == 1 and not gave_up:
         return Conflict.MOVE
     if not gave_up and waits < (WAITS_FOR_HIGHER if theirs < ours else WAITS_FOR_LOWER):
         return Conflict.WAIT
+    # The lower id stands for the address, so the other object will move on.
     if not gave_up and ours < theirs:
         return Conflict.MOVE
     # a living person's record: to move there would mix two people's deals, so only a merge may join them
@@ -176,12 +184,14 @@ def claim_by_sku(key: str, *, is_stand_in: bool, holder: Holder) -> Claim:
     """
     if holder.key == key:
         return Claim.OWN
+    # Nobody of ours has it yet.
     if not holder.key:
         return Claim.ADOPT
     if holder.is_deleted:
         return Claim.TAKE_OVER
     if is_stand_in:  # the lines of both name one record
         return Claim.JOIN
+    # A product that is gone gives its record to the living one.
     return Claim.TAKE_OVER if holder.is_stand_in else Claim.STAY_OUT
 
 
@@ -189,4 +199,5 @@ def claim_by_key(key: str, holder: Holder) -> Claim:
     """Any object meets a record that HubSpot or the state named: its own, or one whose key somebody removed."""
     if holder.key == key:
         return Claim.OWN
+    # A key that people removed is put back; a key of another object stays.
     return Claim.STAY_OUT if holder.key or holder.is_deleted else Claim.OWN

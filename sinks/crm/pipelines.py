@@ -54,8 +54,10 @@ class Pipeline:
     def stage(self, name: str) -> str:
         """The id of the stage that stands for a stage of ours; "" if there is none."""
         found = self._named(name)
+        # In a pipeline of ours a stage that is missing is left out, and never replaced by another.
         if found or not self.is_fallback:
             return found
+        # In the account's default pipeline the won stage has probability 1.
         if name == "shipped":
             return self._with_probability(1.0)
         return self._with_probability(0.0) if name == "cancelled" else self._first()
@@ -114,6 +116,7 @@ def _number(value: Any) -> float | None:
 
 def find(pipelines: Sequence[Pipeline], wanted: str) -> Pipeline | None:
     """The pipeline that the settings mean: ``wanted`` by id or label; "": the old one, else ours. None: not there."""
+    # The old bridge's pipeline has the deals of before, so it goes first.
     for name in (wanted,) if wanted else (OLD_LABEL, OUR_LABEL):
         found = [held for held in pipelines if held.id == name] or [
             held for held in pipelines if held.label.casefold() == name.casefold()
@@ -126,6 +129,7 @@ def find(pipelines: Sequence[Pipeline], wanted: str) -> Pipeline | None:
 def resolve(pipelines: Sequence[Pipeline], wanted: str) -> Pipeline | None:
     """The pipeline that deals are written to: the one meant, else the account's default as a fallback."""
     found = find(pipelines, wanted)
+    # Without a pipeline of ours deals go to the account's default one.
     if found is not None or not pipelines:
         return found
     held = next((pipeline for pipeline in pipelines if pipeline.id == DEFAULT_ID), pipelines[0])
