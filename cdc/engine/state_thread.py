@@ -52,8 +52,11 @@ class TransactionQueue:
     def put(self, transaction: Transaction) -> bool:
         """Add one, waiting for room; False when the queue was closed. One larger than the bound passes alone."""
         with self._changed:
+            # A transaction larger than the limit passes when it is alone: refusing it would stop the daemon for
+            # good.
             while self._items and self.bytes + transaction.size > self._max_bytes and not self.closed:
                 self._changed.wait()
+            # ``close`` wakes a waiting reader so that it can end.
             if self.closed:
                 return False
             self.bytes += transaction.size
@@ -80,6 +83,7 @@ class TransactionQueue:
         rows = 0
         while rows < max_rows:
             with self._changed:
+                # Taken one by one under the lock: the reader goes on filling meanwhile.
                 if not self._items:
                     return
                 transaction = self._items.popleft()
@@ -88,6 +92,7 @@ class TransactionQueue:
                 self._changed.notify_all()
             rows += len(transaction.changes) or 1
             yield transaction
+            # A group is one commit; receipts and batches wait for it, so it must not take long.
             if time.monotonic() >= deadline:
                 return
 
@@ -151,6 +156,7 @@ class StateThread(threading.Thread):
         future: Future[T] = Future()
         self._calls.append((work, future))
         self._wake.set()
+        # The thread may end between the check of a caller and this line; then nobody would answer the call.
         if self._has_ended:
             self._refuse_calls()
         return future
@@ -172,6 +178,7 @@ class StateThread(threading.Thread):
             while not self._ending.is_set() or self._calls:
                 self._beat()
                 self._wake.clear()
+                # Something was done, so there may be more: sleeping would delay it.
                 if not self._turn():
                     self._wake.wait(HELD_WAIT_S if len(self.queue) else IDLE_WAIT_S)
         except BaseException as error:  # noqa: BLE001  # the thread's top: whatever it is, the daemon must hear of it
@@ -194,6 +201,7 @@ class StateThread(threading.Thread):
         has_group = self._is_group_due(now)
         is_share = self._groups_since_slice >= GROUPS_PER_SLICE
         slice_due = (not has_group or is_share) and (self._more_to_render or now >= self._look_again)
+        # An empty commit would still write to disk.
         if not calls and not has_group and not slice_due:
             return False
         started = time.monotonic()
@@ -216,13 +224,16 @@ class StateThread(threading.Thread):
                     self._look_again = now + RECHECK_S
                     self._groups_since_slice = 0
         except BaseException as error:
+            # The transaction is undone: what callers hear must be an error, never the result of undone work.
             self.engine.reread()
             for _, future in calls:
+                # A caller may have given up meanwhile.
                 if not future.cancelled():
                     future.set_exception(error)
             raise
         has_news = has_group or self.engine.renderer.enqueued != enqueued
         self._watcher.on_commit(time.monotonic() - started, has_news=has_news)
+        # Only now is the commit on disk, so only now may callers act on it.
         for future, value, failure in results:
             if failure is not None:
                 future.set_exception(failure)
@@ -241,6 +252,7 @@ class StateThread(threading.Thread):
         store = self.engine.store
         try:
             with store.savepoint():
+                # A savepoint per call: one caller's error must not undo the receipts of others.
                 value = work(store)
         except Exception as error:  # noqa: BLE001  # the caller gets it; the other work of this turn goes on
             self.engine.reread()

@@ -52,6 +52,7 @@ def forget(store: Store, ref: ObjectRef) -> None:
 
 def accepted(store: Store, refs: Iterable[ObjectRef], due_ms: int) -> None:
     """These were accepted since: those with such an attempt are due again at ``due_ms``, epoch milliseconds."""
+    # Mostly there are none, and this saves a write per batch.
     if store.db.execute("SELECT 1 FROM unconfirmed WHERE due_ms = 0 LIMIT 1").fetchone() is None:
         return
     store.db.executemany(
