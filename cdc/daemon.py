@@ -105,7 +105,7 @@ class Daemon:
     # ------------------------------------------------------------------------------------------------ running
 
     async def run(self) -> int:
-        """Run until told to stop, until the end (``--until-end``) or until something fails for good."""
+        """Run until asked to stop, until the end (``--until-end``) or until something fails for good."""
         self._listen_to_signals()
         web = await start_web(self._view, self._metrics, self._settings.web)
         log.info("web_listening", host=self._settings.web.host, port=web.port)

@@ -269,7 +269,7 @@ class Redactor:
 
 
 class _Exceptions:
-    """``exc_info`` becomes ``error`` (kind and text) and ``error_at`` (the innermost place); all of it at debug."""
+    """``exc_info`` becomes ``error`` (kind and text) and ``error_at`` (the innermost frame); all of it at debug."""
 
     def __init__(self, *, is_verbose: bool) -> None:
         self._is_verbose = is_verbose
@@ -280,9 +280,9 @@ class _Exceptions:
         if error is None:
             return line
         line["error"] = f"{type(error).__name__}: {error}"
-        places = traceback.extract_tb(error.__traceback__, limit=-1)
-        if places:
-            line["error_at"] = f"{Path(places[0].filename).name}:{places[0].lineno} in {places[0].name}"
+        frames = traceback.extract_tb(error.__traceback__, limit=-1)
+        if frames:
+            line["error_at"] = f"{Path(frames[0].filename).name}:{frames[0].lineno} in {frames[0].name}"
         if self._is_verbose:
             line["exception"] = "".join(traceback.format_exception(error)).rstrip()
         return line

@@ -134,7 +134,7 @@ class TableSpec:
     look rows up by. ``reference``: a small table that many objects use (stores, groups, attributes); loaded before
     anything is rendered. ``keys_only``: kept just to carry cascades between two mapped tables. ``integer_key``: a
     key of one column holds integers (so it can be the rowid). ``kept_by``: all columns that ``Mapper.keep`` looks at;
-    empty: not told. ``selection`` says in words of the mapper's own which
+    empty: not said. ``selection`` says in words of the mapper's own which
     rows it keeps: the table is loaded again when that changes.
     """
 
@@ -293,9 +293,9 @@ class Feed(NamedTuple):
 
     ``rows_at``: the source's position of its rows, where they do not arrive in the source's order: newest by position
     wins. ``offsets``: per ``topic/partition`` where to read on, to be kept in the same local commit; None: as they
-    were. ``topics``: what each topic told so far that later records of it need; None: as it was. ``bad``: records set
-    aside. ``is_loaded``: everything that the topics held at the start is applied with this one. ``is_whole``: whether
-    the relay says that all so far is the whole store; None: as it was.
+    were. ``topics``: what each topic has said so far that later records of it need; None: as it was. ``bad``: records
+    set aside. ``is_loaded``: everything that the topics held at the start is applied with this one. ``is_whole``:
+    whether the relay says that all so far is the whole store; None: as it was.
     """
 
     rows_at: ReportedPosition | None = None
@@ -562,7 +562,7 @@ class BulkInvalidation:
     """Many objects at once: those of ``kind`` whose ids stand in ``id_column`` of ``table``'s rows.
 
     Only rows where ``column`` equals ``value``; an empty ``column`` means all rows. ``unless``: not the ids that some
-    row of another table has in this column (table, column), as another sweep over that one names them.
+    row of another table has in this column (table, column), as another bulk invalidation over that table names them.
     """
 
     kind: Kind
@@ -701,7 +701,8 @@ class Adoption(NamedTuple):
 class Latency(NamedTuple):
     """How long one accepted message took from the source's commit on, in seconds per stage.
 
-    ``read`` and ``rendered`` are None for what was not rendered from a change just read (pulled first, fanned out).
+    ``read`` and ``rendered`` are None for what was not rendered from a change just read (fetched by key first, or named
+    by a bulk invalidation).
     """
 
     read: float | None  # commit → read from the log

@@ -247,9 +247,9 @@ def _read(
             # Stopping is the safe default: a repair reads every table again.
             if not _may_repair(settings, None, engine):
                 raise
-            position, told = _position_of_repair(settings, engine.tables, source, lost, stop)
+            position, schemas = _position_of_repair(settings, engine.tables, source, lost, stop)
             stale = _all_stale(engine, lost)
-            yield Transaction((), position, 0, stale=stale, is_new_log=True, schemas=told)
+            yield Transaction((), position, 0, stale=stale, is_new_log=True, schemas=schemas)
 
 
 def _may_repair(settings: Settings, start: Start | None, engine: Engine) -> bool:

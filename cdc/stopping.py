@@ -1,4 +1,4 @@
-"""Waiting for work, but no longer than until the daemon is told to stop. A leaf of the import graph."""
+"""Waiting for work, but no longer than until the daemon is asked to stop. A leaf of the import graph."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ async def in_thread(stopping: asyncio.Event, work: Callable[[], T]) -> T | None:
             loop.call_soon_threadsafe(settle, result, failure)
 
     threading.Thread(target=run, name="opening", daemon=True).start()
-    told = asyncio.ensure_future(stopping.wait())
-    both: list[asyncio.Future[Any]] = [done, told]
+    stopped = asyncio.ensure_future(stopping.wait())
+    both: list[asyncio.Future[Any]] = [done, stopped]
     try:
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         return done.result() if done.done() else None
     finally:
-        told.cancel()
+        stopped.cancel()
         done.cancel()
 
 
 async def unless(stopping: asyncio.Event, work: Coroutine[object, object, T]) -> T | None:
     """What ``work`` returns or raises; None if ``stopping`` is set first, and then ``work`` is cancelled."""
-    task, told = asyncio.ensure_future(work), asyncio.ensure_future(stopping.wait())
-    both: list[asyncio.Future[Any]] = [task, told]
+    task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stopping.wait())
+    both: list[asyncio.Future[Any]] = [task, stopped]
     try:
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else None

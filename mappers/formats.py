@@ -96,9 +96,9 @@ def clock(value: Value, form: str = "") -> str:
     return f"{hours:02}:{minutes:02}"
 
 
-def _numeric(shape: Callable[[Value], str], value: Value) -> str:
+def _numeric(format_number: Callable[[Value], str], value: Value) -> str:
     try:
-        return shape(value.strip() if isinstance(value, str) else value)
+        return format_number(value.strip() if isinstance(value, str) else value)
     except money.NotANumberError:
         raise ValueError("is no number") from None
 

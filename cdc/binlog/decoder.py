@@ -62,15 +62,15 @@ class LogDecoder:
 
     ``tables`` are decoded in ``database`` (names get ``prefix``), only their mapped columns; of anything else only the
     table's id is looked at. ``schemas`` names columns where the log does not, ``known`` what an earlier run knew of
-    them at ``start``. ``repair_statements``: statements that change mapped rows make their tables doubtful, where a
+    them at ``start``. ``repair_statements``: statements that change mapped rows make their tables stale, where a
     read can tell that it contains them; else they stop the decoder. ``case_sensitive``: names of tables differ by case
     alone (lower_case_table_names = 0); where that is not known they are taken for equal. After an error the decoder
     stands before the event at fault and says the same again when fed it again.
 
     ``room`` bounds what one transaction takes in memory; without it, all its changes are held.
 
-    ``feed`` and ``feed_packets`` take a server's stream, where the server may leave out transactions that it was told
-    we have; ``feed_file`` takes a file's bytes.
+    ``feed`` and ``feed_packets`` take a server's stream: the server may leave out transactions that we have already.
+    ``feed_file`` takes a file's bytes.
     """
 
     def __init__(

@@ -108,11 +108,11 @@ def _flags(pairs: Sequence[str]) -> dict[str, dict[str, Any]]:
             # What was given is not repeated: who forgets the name has written the value, which may be a key.
             faults.append(f"--set number {number}: write section.key=value, e.g. sink.kind=jsonl")
             continue
-        place = tree.setdefault(section, {})
+        node = tree.setdefault(section, {})
         *parents, last = key.split(".")
         for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = _value(text)
+            node = node.setdefault(parent, {})
+        node[last] = _value(text)
     # Nothing is used of options that are partly wrong.
     if faults:
         raise ConfigError(faults, source="command line")

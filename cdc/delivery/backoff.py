@@ -71,7 +71,7 @@ class BackOff:
         for record in self._records.values():
             record.until_s = 0.0
 
-    def resting(self, now_s: float) -> Sequence[ObjectRef]:
+    def waiting(self, now_s: float) -> Sequence[ObjectRef]:
         """What is not to be tried now."""
         return [ref for ref, record in self._records.items() if record.until_s > now_s]
 

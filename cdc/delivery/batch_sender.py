@@ -17,7 +17,7 @@ from cdc.delivery.daily_reset import daily_hint, daily_wait_s
 from cdc.delivery.latency import latency_of
 from cdc.delivery.public_text import public_text
 from cdc.delivery.quota import Call, Traffic
-from cdc.delivery.verdict import Step, Verdict, judge, kind_of, message_retry_s
+from cdc.delivery.verdict import Step, Verdict, decide, kind_of, message_retry_s
 from cdc.errors import (
     BatchRefusedError,
     OutcomeUnknownError,
@@ -89,7 +89,7 @@ class BatchSender:
     ) -> bool:
         """Send ``entries`` and settle them. False: they are still in flight and have to be split.
 
-        ``reserved``: a place in the first family's window; ``is_open``: whether permits may still be given.
+        ``reserved``: room in the first family's window; ``is_open``: whether permits may still be given.
         """
         context = self._context
         messages = [message_of(entry, context.namespace) for entry in entries]
@@ -155,7 +155,7 @@ class BatchSender:
         until_s = account.next_s + OTHERS_FIRST_S
         self.back_off.note(batch or entries, until_s, health.successes)
         self.back_off.rest_all(until_s)
-        await self._not_told(entries)
+        await self._not_taken(entries)
         await self._give_back(entries, texts[0])
         return True
 
@@ -200,7 +200,7 @@ class BatchSender:
             if len(entries) == 1:
                 others = not health.is_probing and health.successes > watch.successes
             others = others and watch.vain < VAIN_PIECES
-        verdict = judge(
+        verdict = decide(
             error,
             failures=failures,
             others_succeed=others,
@@ -240,7 +240,7 @@ class BatchSender:
         context = self._context
         # After an unknown outcome the sink may have learned the address.
         if not isinstance(error, OutcomeUnknownError):
-            await self._not_told(entries)
+            await self._not_taken(entries)
         if verdict.step is Step.REJECT:
             await self._refused(entries[0], error, watch)
         elif verdict.step is Step.PARK:
@@ -273,7 +273,7 @@ class BatchSender:
         if watch.has_accepted or not alike([held for _, _, held in watch.refused], at_least=1):
             await self._reject_held(watch)
 
-    async def judge_held(self, watch: SplitWatch) -> None:
+    async def decide_on_held(self, watch: SplitWatch) -> None:
         """A split has ended: what was refused alone becomes dead letters, or waits for the account."""
         held = watch.refused
         if held and not await self._wait_for_account(
@@ -286,11 +286,11 @@ class BatchSender:
         if held:
             await self._settle([Settlement(entry, Outcome.REJECTED, kind, text) for entry, kind, text in held])
 
-    async def _not_told(self, entries: Sequence[Entry]) -> None:
+    async def _not_taken(self, entries: Sequence[Entry]) -> None:
         """These attempts were surely not taken, so the sink did not learn an address by them."""
-        told = [(entry.ref, entry.changed_at, entry.email) for entry in entries if entry.email]
-        if told:
-            await self._context.state.call(lambda store: contact_emails.not_taken(store, told))
+        failed = [(entry.ref, entry.changed_at, entry.email) for entry in entries if entry.email]
+        if failed:
+            await self._context.state.call(lambda store: contact_emails.not_taken(store, failed))
 
     async def _give_back(self, entries: Sequence[Entry], answer: str) -> None:
         """Back into the outbox as they are; for `trace` the ledger keeps what the attempt brought."""

@@ -1,4 +1,4 @@
-"""Delivery: the lanes, the judge and the housekeeping as one thing that runs until it is stopped."""
+"""Delivery: the lanes, the sync-error poller and the housekeeping as one thing that runs until it is stopped."""
 
 from __future__ import annotations
 
@@ -245,7 +245,8 @@ class Delivery:
         return {
             "sending": context.health.as_dict(now_s),
             "lanes": [
-                {"rank": lane.rank, "under_way": lane.under_way, "resting": lane.is_resting} for lane in self._lanes
+                {"rank": lane.rank, "under_way": lane.under_way, "backing_off": lane.is_backing_off}
+                for lane in self._lanes
             ],
             "in_flight": len(context.in_flight_set),
             "quota": {name: window.as_dict(now_s) for name, window in context.permits.windows.items()},
@@ -259,7 +260,7 @@ class Delivery:
         A sink that cannot be reached, or takes nothing, is waited for.
         """
         while True:
-            is_quiet = all(not lane.under_way and not lane.is_resting for lane in self._lanes)
+            is_quiet = all(not lane.under_way and not lane.is_backing_off for lane in self._lanes)
             # Messages in flight may still fail and come back.
             if is_quiet and (self._context.health.state == "ok" or not self._context.in_flight_set):
                 rest = await self._context.state.call(self._rest)

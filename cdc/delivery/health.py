@@ -171,7 +171,7 @@ class Health:
             return
         # The first failure in a row.
         if self._poll is None:
-            log.warning("judgements_not_read", status=kind_of(error), reason=public_error(error))
+            log.warning("sync_errors_not_read", status=kind_of(error), reason=public_error(error))
         self.last_error = public_error(error)
         # The silence holds for sending too.
         if isinstance(error, SinkUnavailableError | SinkThrottledError):
@@ -193,7 +193,7 @@ class Health:
         if is_new:
             log.error("sink_takes_nothing", state="account", reason=reason, retry_s=round(self.account.wait_s, 1))
 
-    def judged(self, now_s: float) -> bool:
+    def verdicts_read(self, now_s: float) -> bool:
         """Verdicts were read, and none was about the account. True if that ends a time in which it refused all."""
         if not self.account.ends(now_s):
             return False

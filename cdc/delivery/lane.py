@@ -57,7 +57,7 @@ class Lane:
         return self._requests + self._splits
 
     @property
-    def is_resting(self) -> bool:
+    def is_backing_off(self) -> bool:
         """Whether messages cool down after a failed request."""
         return self._batch_sender.back_off.next_s(self._context.clock.monotonic()) < math.inf
 
@@ -141,7 +141,7 @@ class Lane:
             rank=self.rank,
             urgencies=urgencies,
             is_lane_idle=self._requests == 0,
-            resting=frozenset(self._batch_sender.back_off.resting(now_s)),
+            backing_off=frozenset(self._batch_sender.back_off.waiting(now_s)),
             deletes=now_s >= self._deletes_from_s,
         )
 

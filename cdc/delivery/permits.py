@@ -82,7 +82,7 @@ class _Given:
 
 
 class Permits:
-    """All windows of one delivery, and who waits for a place in them. Use in the event loop."""
+    """All windows of one delivery, and who waits for room in them. Use in the event loop."""
 
     def __init__(
         self, windows: Windows, *, clock: Clock, health: Health, gate: LeaderGate, report: Report, hub: LaneHub
@@ -97,21 +97,21 @@ class Permits:
 
     @property
     def under_way(self) -> int:
-        """Sends, pages and questions that have a place reserved or have begun, and have not ended."""
+        """Sends, pages and questions that have room reserved or have begun, and have not ended."""
         return self._begun + len(self._reserved)
 
     def reserve(self, now_s: float) -> Call:
-        """A place in the first family's window, for a send whose class is not known yet."""
+        """Room in the first family's window, for a send whose class is not known yet."""
         call = self.windows.first.start(now_s, Traffic.LIVE)
         self._reserved.add(call)
         return call
 
     def use(self, reserved: Call, traffic: Traffic) -> None:
-        """A send of this class begins with the reserved place. Said at once: the next look paces history by it."""
+        """A send of this class begins in the reserved room. Said at once: the next look paces history by it."""
         self.windows.first.began(reserved, self._clock.monotonic(), traffic)
 
     def give_back(self, reserved: Call) -> None:
-        """There is nothing to send: the place is free again."""
+        """There is nothing to send: the room is free again."""
         self._reserved.remove(reserved)
         self.windows.first.cancel(reserved)
 
@@ -138,7 +138,7 @@ class Permits:
     ) -> Iterator[_Calls]:
         """What one send, page or question makes its calls with.
 
-        ``reserved``: a place in the first family's window for the first call. ``is_open``: asked while a permit is
+        ``reserved``: room in the first family's window for the first call. ``is_open``: asked while a permit is
         waited for; once it says no, permits are refused.
         """
         # From here on the send itself counts as under way.
@@ -151,8 +151,8 @@ class Permits:
             finally:
                 calls.give_back()
 
-    async def place(self, window: Window, traffic: Traffic, is_open: Callable[[], bool]) -> Call:
-        """A place in the window, once there is room and the sink has not asked for silence. SendingStoppedError."""
+    async def admit(self, window: Window, traffic: Traffic, is_open: Callable[[], bool]) -> Call:
+        """A call in the window, once there is room and the sink has not asked for silence. SendingStoppedError."""
         key = (id(window), traffic)
         self._waiting[key] += 1
         try:
@@ -175,7 +175,7 @@ class Permits:
 
     @asynccontextmanager
     async def permit(self, window: Window, call: Call) -> AsyncIterator[Permit]:
-        """Make the call that has this place: ask the leader gate, count, and let the place go when it has ended."""
+        """Make the call that was admitted: ask the leader gate, count, and let the room go when it has ended."""
         if not self.gate.may_send:  # asked after any wait, so that a new leader has to wait for one time-out only
             window.cancel(call)
             raise SendingStoppedError("the request was not begun: another member leads")
@@ -212,12 +212,12 @@ class _Calls:
         if self._reserved is not None and window is self._permits.windows.first:
             call, self._reserved = self._reserved, None
         else:
-            call = await self._permits.place(window, self._traffic, self._is_open)
+            call = await self._permits.admit(window, self._traffic, self._is_open)
         async with self._permits.permit(window, call) as given:
             yield given
 
     def give_back(self) -> None:
-        """The send has ended: a reserved place that it did not use is free again."""
+        """The send has ended: reserved room that it did not use is free again."""
         # A send that ends early gives its permit back, or the window would shrink.
         if self._reserved is not None:
             self._permits.windows.first.cancel(self._reserved)

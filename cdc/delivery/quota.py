@@ -38,7 +38,7 @@ class Traffic(IntEnum):
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One call's place in the window. ``until_s``: when it leaves; infinite while it is under way."""
+    """One call in the window. ``until_s``: when it leaves; infinite while it is under way."""
 
     traffic: Traffic
     start_s: float
@@ -79,21 +79,21 @@ class Window:
             "daily_remaining": self.daily[1],
         }
 
-    def _sweep(self, now_s: float) -> None:
+    def _drop_ended(self, now_s: float) -> None:
         # Rebuilt only when something has left: this runs before every call.
         if any(call.until_s <= now_s for call in self._calls):
             self._calls = deque(call for call in self._calls if call.until_s > now_s)
 
     def used(self, now_s: float, traffic: Traffic | None = None) -> int:
         """Calls in the window, all or of one class."""
-        self._sweep(now_s)
+        self._drop_ended(now_s)
         return sum(1 for call in self._calls if traffic is None or call.traffic is traffic)
 
     def delay_s(self, now_s: float, traffic: Traffic, *, live_is_ready: bool = False) -> float:
         """Seconds until such a call may go; 0: now. Infinite: not before an answer has come."""
         if self.limit is None:
             return 0.0
-        self._sweep(now_s)
+        self._drop_ended(now_s)
         due_s = self._due_s(self.limit, None)
         # Splitting may use half of the window only where others leave room.
         if traffic is Traffic.SPLIT:
@@ -115,7 +115,7 @@ class Window:
         return ends[len(ends) - most] if len(ends) >= most else 0.0
 
     def start(self, now_s: float, traffic: Traffic) -> Call:
-        """A call goes, or a place is reserved for a call."""
+        """A call goes, or room is reserved for a call."""
         call = Call(traffic, now_s)
         self._calls.append(call)
         # Spacing counts from the start of a call.
@@ -124,13 +124,13 @@ class Window:
         return call
 
     def began(self, call: Call, now_s: float, traffic: Traffic) -> None:
-        """The reserved place is used, for this class."""
+        """The reserved room is used, for this class."""
         call.traffic = traffic
         if traffic is Traffic.HISTORY:
             self._last_history_s = now_s
 
     def cancel(self, call: Call) -> None:
-        """The reserved place is not needed."""
+        """The reserved room is not needed."""
         self._calls.remove(call)
 
     def finish(self, call: Call, now_s: float) -> None:

@@ -60,7 +60,7 @@ class Splitter:
         self._watch.entries = entries
         with self._context.permits.busy():  # until it is known whom to blame
             requests = await bisect(entries, self._attempt)
-            await self._batch_sender.judge_held(self._watch)
+            await self._batch_sender.decide_on_held(self._watch)
         log.warning("batch_split", object_type=kind, messages=len(entries), requests=requests)
 
     def _is_open(self) -> bool:

@@ -70,7 +70,7 @@ class SyncErrorPoller:
         context = self.context
         quiet_s = context.health.quiet_s
         try:
-            if not await self._read_pages() and context.health.judged(context.clock.monotonic()):
+            if not await self._read_pages() and context.health.verdicts_read(context.clock.monotonic()):
                 context.hub.wake()
             await self._look_after_waiting()
         except SendingStoppedError:

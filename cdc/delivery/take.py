@@ -21,12 +21,12 @@ LONG_LOOK_S: Final = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a lane wants. ``urgencies``: the classes to look at, in this order; ``resting``: not to be tried now."""
+    """What a lane wants. ``urgencies``: the classes to look at, in this order; ``backing_off``: not to be tried now."""
 
     rank: int
     urgencies: tuple[Urgency, ...]
     is_lane_idle: bool
-    resting: frozenset[ObjectRef] = frozenset()
+    backing_off: frozenset[ObjectRef] = frozenset()
     deletes: bool = True
 
 
@@ -50,12 +50,12 @@ class Taken:
 class _Skip:
     """What is on the wire or rests."""
 
-    def __init__(self, context: Context, resting: frozenset[ObjectRef]) -> None:
+    def __init__(self, context: Context, backing_off: frozenset[ObjectRef]) -> None:
         self._in_flight_set = context.in_flight_set
-        self._resting = resting
+        self._backing_off = backing_off
 
     def __contains__(self, ref: object) -> bool:
-        return ref in self._in_flight_set or ref in self._resting
+        return ref in self._in_flight_set or ref in self._backing_off
 
 
 def take(store: Store, ask: Ask, context: Context) -> Taken:
@@ -65,7 +65,7 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
     limits = Limits(
         messages=context.max_batch,
         size=context.settings.sink.max_batch_kb * 1024,
-        skip=_Skip(context, ask.resting),
+        skip=_Skip(context, ask.backing_off),
         referred=context.in_flight_set.referred,
         deletes=ask.deletes,
         holds_deletes=lambda: context.circuit_breaker.holds_deletes(store, now_ms),
@@ -94,7 +94,7 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
         if wait_s > 0:
             taken.wait_s = min(taken.wait_s, wait_s)
             continue
-        selection.mark_tried(store, found.entries, now_ms)
+        selection.note_on_wire(store, found.entries, now_ms)
         context.in_flight_set.add(found.entries)
         taken.entries, taken.urgency = found.entries, urgency
         break

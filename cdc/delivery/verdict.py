@@ -55,7 +55,7 @@ class Verdict:
     wait_s: float = 0.0
 
 
-def judge(
+def decide(
     error: SinkError,
     *,
     failures: int,
@@ -69,7 +69,7 @@ def judge(
 
     ``failures``: how often these messages have failed so, this time included. ``others_succeed``: other requests were
     taken since their first failure. ``size``: messages in the request. ``streak``: requests of any lane that failed
-    in a row, this one included. ``daily_s``: how long a used-up daily limit lasts from now (midnight.py).
+    in a row, this one included. ``daily_s``: how long a used-up daily limit lasts from now (daily_reset.py).
     """
     match error:
         case SinkThrottledError():
@@ -95,7 +95,7 @@ def park_s(failures: int, random: Random) -> float:
 
 
 def message_retry_s(attempts: int, random: Random) -> float:
-    """How long a message rests that the sink told to send again, ``attempts`` times before."""
+    """How long a message rests that the sink asks for again, ``attempts`` times before."""
     return RETRY_FIRST_S / 2 + jittered_s(attempts + 1, RETRY_FIRST_S, PARK_CAP_S, random)
 
 

@@ -203,11 +203,13 @@ class DebeziumReader:
         return must_have_key(spec, cells_of(spec, row, reader))
 
 
-def _is_snapshot(told: object) -> bool:
-    """Whether the row was read by a snapshot at one place of the log: an incremental one's rows carry places of the
-    moment, as changes do. Debezium: ``true``, ``first``, ``last``, ``first_in_data_collection`` and so on.
+def _is_snapshot(said: object) -> bool:
+    """Whether the row was read by a snapshot at one position of the log.
+
+    Rows of an incremental snapshot carry positions of the moment, as changes do. Debezium writes
+    ``true``, ``first``, ``last``, ``first_in_data_collection`` and so on.
     """
-    return told is True or (isinstance(told, str) and told.lower() not in ("", "false", "incremental"))
+    return said is True or (isinstance(said, str) and said.lower() not in ("", "false", "incremental"))
 
 
 def _fields(schema: Mapping[str, Any] | None, name: str = "") -> dict[str, Any]:

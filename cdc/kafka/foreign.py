@@ -46,7 +46,7 @@ MOST_MS: Final = 1 << 52
 """Beyond the year 140,000: no clock says so, and SQLite holds it."""
 
 OnLack = Callable[[str, Sequence[str]], None]
-"""Called with a table and the mapped columns that a row of it was told without."""
+"""Called with a table and the mapped columns that a row of it came without."""
 
 OnKey = Callable[[str, str, Sequence[str]], None]
 """Called with a topic, a table and the columns of the record's key, once they are not the table's primary key."""
@@ -57,7 +57,7 @@ _NAME_PARTS: Final = re.compile(r"[.-]")
 
 @dataclass
 class TopicNotes:
-    """What a topic told so far that later records of it need, and how many records belonged to a mapped table.
+    """What a topic has said so far that later records of it need, and how many records belonged to a mapped table.
 
     ``tables``: names of the tables that its records named. ``tells_deletions``: a deletion has a record of its own, so
     that a tombstone says nothing more. ``other``: a database and table that are not mapped, of its newest such record.
@@ -72,7 +72,7 @@ class TopicNotes:
 
 @dataclass(frozen=True)
 class Tables:
-    """The mapped tables, by the names that messages and topics use, and what each topic told."""
+    """The mapped tables, by the names that messages and topics use, and what each topic has said."""
 
     database: str
     prefix: str
@@ -163,8 +163,8 @@ class Tables:
             table = topic.rpartition(".")[2]  # Debezium's own name, of a table that is not mapped
         # A topic that named one table so far surely goes on with it.
         if table is None:
-            told = self.notes[topic].tables
-            table = next(iter(told)) if len(told) == 1 else None
+            named = self.notes[topic].tables
+            table = next(iter(named)) if len(named) == 1 else None
         if table is None:
             raise BadRecordError(
                 "neither a field nor the topic's name tells its table: let ExtractNewRecordState add it"
@@ -182,7 +182,7 @@ class Tables:
         ]
 
     def dump(self) -> dict[str, Any]:
-        """What topics told, as JSON takes it."""
+        """What topics have said, as JSON takes it."""
         return {topic: {**asdict(notes), "tables": sorted(notes.tables)} for topic, notes in self.notes.items()}
 
     def restore(self, held: Mapping[str, Any]) -> None:
@@ -229,7 +229,7 @@ def must_have_key(spec: TableSpec, cells: Cells) -> Cells:
 
 
 def understood(read: Read) -> Read:
-    """A reader that raises nothing but BadRecordError, whatever shape a record has.
+    """A reader that raises nothing but BadRecordError, whatever form a record has.
 
     A message is anything that JSON can be: a list where an object should be must set one record aside, and not end the
     member at each start.
@@ -243,7 +243,7 @@ def understood(read: Read) -> Read:
         except BadRecordError:
             raise
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
-            raise BadRecordError(f"it has not the shape of such a message ({type(error).__name__})") from error
+            raise BadRecordError(f"it does not have the form of such a message ({type(error).__name__})") from error
 
     return guarded
 
@@ -254,7 +254,7 @@ def quoted(value: object) -> str:
 
 
 def position_of(file: object, offset: object, server: object, gtid: object = "") -> Position | None:
-    """The source's place, None without one. Raises BadRecordError for a place that no server's log has."""
+    """The source's position, None without one. Raises BadRecordError for a position that no server's log has."""
     # Without file and offset rows are ordered by the record's time.
     if not isinstance(file, str) or not isinstance(offset, int) or not file.rpartition(".")[2].isdecimal():
         return None

@@ -1,7 +1,7 @@
 """Maxwell's messages: row changes as JSON. Pure.
 
 Values come in the server's own text, except: numbers as JSON numbers, BLOB and BINARY as base64, SET as an array.
-Format: Maxwell's "Data Format" page. The place needs ``output_binlog_position``, the server ``output_server_id``.
+Format: Maxwell's "Data Format" page. The position needs ``output_binlog_position``, the server ``output_server_id``.
 """
 
 from __future__ import annotations

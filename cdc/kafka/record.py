@@ -1,7 +1,7 @@
 """What the topic ``<prefix>.changes`` holds, record by record: the contract between the relay and who reads it. Pure.
 
 One partition, read with ``isolation_level = read_committed``: the records are the store's history in commit order, and
-the last record of each key is the store as it is. There are three kinds, told apart by their key:
+the last record of each key is the store as it is. There are three kinds, and the key says which:
 
 **A row's change**, key ``<table>/<primary key>`` (``cdc.kafka.cells``). Every change is effective (the row was another
 before) and complete (``after`` has every published column, whatever the log's row image was). What InnoDB did to
@@ -14,9 +14,9 @@ as Debezium's::
                 "pos": 4567, "gtid": "<executed set>", "lsn": 33776997205282775, "row": 3, "ts_ms": …,
                 "snapshot": false}}
 
-``c`` is an insert, ``u`` an update, ``r`` a row that was read from the server (history, or a row that the log told in
+``c`` is an insert, ``u`` an update, ``r`` a row that was read from the server (history, or a row that the log holds in
 part). A deletion is a tombstone: no value; its header ``source`` is the JSON of ``source``. ``file`` and ``pos`` are
-the place behind the source transaction, ``gtid`` its executed set there, ``ts_ms`` its commit time (0 if not known).
+the position behind the source transaction, ``gtid`` its executed set there, ``ts_ms`` its commit time (0 if not known).
 ``lsn`` orders all changes of all servers that were ever followed: of two versions of a row the higher one is newer,
 or they are of one transaction.
 Columns that the replica derives (``TableSpec.derived``) are among those published, transient ones are not.
@@ -26,7 +26,7 @@ read from the server), ``row`` is the change's number in it from 1, ``last`` is 
 ``0``. One source transaction may be split over several Kafka transactions; ``tx`` and ``row`` then go on.
 
 **A table**, key ``#schema/<table>``: the columns that are published, before the first row and whenever they change, and
-each definition (DDL) at its place among the changes, before the rows that it bears on::
+each definition (DDL) between the changes, in order, before the rows that it bears on::
 
     {"table": "sales_order", "name": "m2_sales_order", "key": ["entity_id"], "columns": ["entity_id", …],
      "change": "ALTER TABLE", "other": "", "exists": true, "lost": ["coupon_code"],
@@ -40,7 +40,7 @@ it was renamed from, or to if ``exists`` is false: there is no such table from h
 ``lost`` are columns that the mapping asks for and the table has no more; rows keep their last values. ``definition``
 holds all columns of the table in their order, null where they are not known; defaults only of columns that are
 published, and never the statement's text. With ``assumed_until`` they were asked of the server later, and hold from
-that place on at the latest. What a definition does to rows follows as changes of their own, in time: a TRUNCATE as
+that position on at the latest. What a definition does to rows follows as changes of their own, in time: a TRUNCATE as
 deletions at once, anything else once the relay has read the table again.
 
 **The position**, key ``#position``, the last record of each Kafka transaction: ``Mark`` as JSON.
@@ -186,12 +186,12 @@ def as_last(record: KafkaRecord) -> KafkaRecord:
 def mark_text(mark: Mark) -> bytes:
     """A position as JSON; ``read_mark`` reads it."""
     position = mark.position  # written out: dataclasses.asdict copies deeply, and takes ten times as long
-    place = {
+    as_json = {
         "file": position.file, "offset": position.offset, "gtid": position.gtid, "server": position.server,
         "born": position.born,
     }  # fmt: skip
     return orjson.dumps({
-        "sequence": mark.sequence, "relay": mark.relay, "position": place, "lsn": mark.lsn, "rows": mark.rows,
+        "sequence": mark.sequence, "relay": mark.relay, "position": as_json, "lsn": mark.lsn, "rows": mark.rows,
         "row": mark.row, "ends_at": mark.ends_at, "is_complete": mark.is_complete, "is_settled": mark.is_settled,
         "at_ms": mark.at_ms,
     })  # fmt: skip

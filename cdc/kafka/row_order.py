@@ -1,25 +1,25 @@
-"""Which of two rows told by other tools' topics is newer: every record gets an LSN, one rising integer. Pure.
+"""Which of two rows in topics of other tools is newer: every record gets an LSN, one rising integer. Pure.
 
 Records of one partition come in the order of the source's log, except for repetitions after a restart of the tool.
 Topics are not ordered among each other: a child's row may come before or after its parent's deletion. What a record
-says of its place in the source's log decides, never the moment at which the record is read:
+says of its position in the source's log decides, never the moment at which the record is read:
 
-* **File and position** order everything that one log told: changes, and the rows of a snapshot, which carry the place
-  where the snapshot was taken. A snapshot names no server (Debezium writes server_id 0).
+* **File and position** order everything in one log: changes, and the rows of a snapshot, which carry the
+  position at which the snapshot was taken. A snapshot names no server (Debezium writes server_id 0).
 * **The server id says nothing of the log.** An event keeps the id of the server that it began on, while file and
   position are those of the server that the tool reads, which may be a replica or a node of a cluster.
 * **Another log** (a failover, a reset, a restored server) begins a new *epoch*, whose LSNs are above all before. It is
-  known by a record whose place lies before what its partition told already, and which is no repetition: its commit
-  time is later, or its GTID or its server was never told there.
+  known by a record whose position lies before what its partition has sent, and which is no repetition: its commit
+  time is later, or its GTID or its server is new there.
 * **The commit time** says which epoch a record of another partition belongs to: each epoch has a first moment, which a
   later record may move to an earlier one.
 
-* **The moment of writing** orders records of partitions that never told a position: a tool writes in the order of the
+* **The moment of writing** orders records of partitions without positions: a tool writes in the order of the
   log, so records of two topics differ by their Kafka time stamps, but for those of one millisecond.
 
 So a partition's newest record is never taken for an old one: the worst that a wrong guess does is that a repetition is
-applied again, and the records that follow the repetition repeat what came after it. Where a tool tells a position but
-neither time nor GTID, the order within the partition counts for places that go back.
+applied again, and the records that follow the repetition repeat what came after it. Where a tool gives a position but
+neither time nor GTID, the order within the partition counts for positions that go back.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from cdc.model import LSN_FILE_BITS, LSN_OFFSET_BITS, Position, ReportedPosition
 MOST_SOURCES: Final = 64
 """GTID sources, servers and snapshots remembered; the oldest is forgotten, which makes at most an epoch too many."""
 SNAPSHOT_MS: Final = 86_400_000
-"""A place is of the same snapshot as before if its rows were read within a day of each other."""
+"""A position is of the same snapshot as before if its rows were read within a day of each other."""
 
-Place = tuple[str, int, int]
+FilePosition = tuple[str, int, int]
 """Log files' common name, file number, offset."""
 
 
 class PositionsExhaustedError(Exception):
-    """More epochs and log files were told than an LSN has room for."""
+    """More epochs and log files were named than an LSN has room for."""
 
 
 class Epoch(NamedTuple):
@@ -52,11 +52,11 @@ class Epoch(NamedTuple):
 
 @dataclass
 class _Partition:
-    """What one partition told so far. ``low`` and ``high`` are places of the epoch ``epoch``."""
+    """What one partition has said so far. ``low`` and ``high`` are positions of the epoch ``epoch``."""
 
     epoch: int = -1
-    low: Place = ("", 0, 0)
-    high: Place = ("", 0, 0)
+    low: FilePosition = ("", 0, 0)
+    high: FilePosition = ("", 0, 0)
     newest_ms: int = 0
     lsn: int = 0
     servers: dict[str, int] = field(default_factory=dict)
@@ -70,12 +70,12 @@ class RowOrder:
         held = held or {}
         self._epochs = [Epoch(*epoch) for epoch in held.get("epochs", ((0, 0),))]
         self._high: int = held.get("high", 0)
-        self._snapshots: dict[Place, tuple[int, int]] = {
+        self._snapshots: dict[FilePosition, tuple[int, int]] = {
             (log, number, offset): (epoch, at_ms) for log, number, offset, epoch, at_ms in held.get("snapshots", ())
         }
         self._partitions = {
-            name: _Partition(**{**told, "low": tuple(told["low"]), "high": tuple(told["high"])})
-            for name, told in held.get("partitions", {}).items()
+            name: _Partition(**{**kept, "low": tuple(kept["low"]), "high": tuple(kept["high"])})
+            for name, kept in held.get("partitions", {}).items()
         }
         self.is_to_be_kept = False
         """Whether an epoch or a log file is new: to be kept in the commit that holds the rows."""
@@ -91,7 +91,7 @@ class RowOrder:
         return {
             "epochs": [tuple(epoch) for epoch in self._epochs],
             "high": self._high,
-            "snapshots": [(*place, *known) for place, known in self._snapshots.items()],
+            "snapshots": [(*at, *known) for at, known in self._snapshots.items()],
             "partitions": {name: asdict(partition) for name, partition in self._partitions.items()},
         }
 
@@ -99,49 +99,49 @@ class RowOrder:
         """All partitions are read from their beginning again: their records get the LSNs that they had."""
         self._partitions.clear()
 
-    def lsn(self, told: ReportedPosition) -> int:
+    def lsn(self, reported: ReportedPosition) -> int:
         """The record's LSN. Raises PositionsExhaustedError.
 
         A record that tells no position (a tombstone) is as new as the record before it in its partition.
         """
-        partition = self._partitions.setdefault(told.partition, _Partition())
-        if told.position is None:
+        partition = self._partitions.setdefault(reported.partition, _Partition())
+        if reported.position is None:
             if partition.epoch < 0:
-                partition.lsn = max(partition.lsn, told.written_ms)
+                partition.lsn = max(partition.lsn, reported.written_ms)
                 self._note_number(partition.lsn >> LSN_OFFSET_BITS)
             return partition.lsn
-        place = _place(told.position)
-        epoch = self._epoch(partition, told, place)
+        at = _file_position(reported.position)
+        epoch = self._epoch(partition, reported, at)
         if epoch is not None:
-            self._note_place(partition, epoch, place)
-            number = self._number(epoch, place)
+            self._note_file_position(partition, epoch, at)
+            number = self._number(epoch, at)
             self._note_number(number)
-            partition.lsn = number << LSN_OFFSET_BITS | place[2]
-        _note_sources(partition, told)
-        if told.is_snapshot and epoch is not None:
-            self._note_snapshot(place, epoch, told.at_ms)
+            partition.lsn = number << LSN_OFFSET_BITS | at[2]
+        _note_sources(partition, reported)
+        if reported.is_snapshot and epoch is not None:
+            self._note_snapshot(at, epoch, reported.at_ms)
         return partition.lsn
 
     # ------------------------------------------------------------------------------------------------- the epoch
 
-    def _epoch(self, partition: _Partition, told: ReportedPosition, place: Place) -> int | None:
+    def _epoch(self, partition: _Partition, reported: ReportedPosition, at: FilePosition) -> int | None:
         """The epoch that the record belongs to; None if only the order of its partition counts."""
-        known = self._snapshots.get(place) if told.is_snapshot else None
-        if known is not None and told.at_ms - known[1] <= SNAPSHOT_MS:
-            return known[0]  # whichever partition told of this snapshot first
-        by_time = self._by_time(told.at_ms)
+        known = self._snapshots.get(at) if reported.is_snapshot else None
+        if known is not None and reported.at_ms - known[1] <= SNAPSHOT_MS:
+            return known[0]  # whichever partition named this snapshot first
+        by_time = self._by_time(reported.at_ms)
         if partition.epoch < 0:  # the tool was set up anew to tell positions: they are above moments of writing
-            is_above = self._number(by_time, place) << LSN_OFFSET_BITS > partition.lsn
-            return by_time if is_above or not partition.lsn else self._next_epoch(by_time, told.at_ms, by_time)
-        if place[0] == partition.high[0] and place >= partition.high:
+            is_above = self._number(by_time, at) << LSN_OFFSET_BITS > partition.lsn
+            return by_time if is_above or not partition.lsn else self._next_epoch(by_time, reported.at_ms, by_time)
+        if at[0] == partition.high[0] and at >= partition.high:
             return max(partition.epoch, by_time)
-        seen = _was_seen(partition, told)
+        seen = _was_seen(partition, reported)
         if seen is None:
             return None
         if seen:  # a repetition: of this epoch's log, or of an older one
-            is_of_this_log = place[0] == partition.low[0] and place >= partition.low
+            is_of_this_log = at[0] == partition.low[0] and at >= partition.low
             return partition.epoch if is_of_this_log else min(by_time, max(partition.epoch - 1, 0))
-        return self._next_epoch(partition.epoch, told.at_ms, by_time)
+        return self._next_epoch(partition.epoch, reported.at_ms, by_time)
 
     def _by_time(self, at_ms: int) -> int:
         found = 0
@@ -156,7 +156,7 @@ class RowOrder:
             return by_time
         self.is_to_be_kept = True
         since_ms = max(at_ms, self._epochs[current].since_ms)
-        if current + 1 < len(self._epochs):  # another partition told of it first, with a later record
+        if current + 1 < len(self._epochs):  # another partition named it first, with a later record
             self._epochs[current + 1] = self._epochs[current + 1]._replace(since_ms=since_ms)
         else:
             self._epochs.append(Epoch(since_ms, self._high + 1))
@@ -164,10 +164,10 @@ class RowOrder:
 
     # -------------------------------------------------------------------------------------------- what is remembered
 
-    def _number(self, epoch: int, place: Place) -> int:
-        number = self._epochs[epoch].base + place[1]
-        if number >= 1 << LSN_FILE_BITS or place[2] >= 1 << LSN_OFFSET_BITS:
-            raise PositionsExhaustedError(f"position {place[0]}.{place[1]:06d}:{place[2]} after {epoch} other logs")
+    def _number(self, epoch: int, at: FilePosition) -> int:
+        number = self._epochs[epoch].base + at[1]
+        if number >= 1 << LSN_FILE_BITS or at[2] >= 1 << LSN_OFFSET_BITS:
+            raise PositionsExhaustedError(f"position {at[0]}.{at[1]:06d}:{at[2]} after {epoch} other logs")
         return number
 
     def _note_number(self, number: int) -> None:
@@ -176,42 +176,42 @@ class RowOrder:
             self.is_to_be_kept = True
 
     @staticmethod
-    def _note_place(partition: _Partition, epoch: int, place: Place) -> None:
+    def _note_file_position(partition: _Partition, epoch: int, at: FilePosition) -> None:
         if epoch > partition.epoch:
-            partition.epoch, partition.low, partition.high = epoch, place, place
-        elif epoch == partition.epoch and place > partition.high:
-            partition.high = place
+            partition.epoch, partition.low, partition.high = epoch, at, at
+        elif epoch == partition.epoch and at > partition.high:
+            partition.high = at
 
-    def _note_snapshot(self, place: Place, epoch: int, at_ms: int) -> None:
-        newest = max(at_ms, self._snapshots.pop(place, (0, 0))[1])
-        self._snapshots[place] = epoch, newest
+    def _note_snapshot(self, at: FilePosition, epoch: int, at_ms: int) -> None:
+        newest = max(at_ms, self._snapshots.pop(at, (0, 0))[1])
+        self._snapshots[at] = epoch, newest
         if len(self._snapshots) > MOST_SOURCES:
             del self._snapshots[next(iter(self._snapshots))]
 
 
-def _place(position: Position) -> Place:
+def _file_position(position: Position) -> FilePosition:
     return position.file.rpartition(".")[0], position.file_number, position.offset
 
 
-def _was_seen(partition: _Partition, told: ReportedPosition) -> bool | None:
-    """Whether the partition may have told this record before; None if the record does not say enough."""
-    assert told.position is not None
-    gtid = parse_gtid(told.position.gtid)
-    if not told.at_ms and gtid is None:
+def _was_seen(partition: _Partition, reported: ReportedPosition) -> bool | None:
+    """Whether the partition may have sent this record before; None if the record does not say enough."""
+    assert reported.position is not None
+    gtid = parse_gtid(reported.position.gtid)
+    if not reported.at_ms and gtid is None:
         return None
-    if told.at_ms > partition.newest_ms:
+    if reported.at_ms > partition.newest_ms:
         return False
-    if _is_server(told.position.server) and told.position.server not in partition.servers:
+    if _is_server(reported.position.server) and reported.position.server not in partition.servers:
         return False
     return gtid is None or gtid[1] <= partition.gtids.get(gtid[0], -1)
 
 
-def _note_sources(partition: _Partition, told: ReportedPosition) -> None:
-    assert told.position is not None
-    partition.newest_ms = max(partition.newest_ms, told.at_ms)
-    if _is_server(told.position.server):
-        _remember(partition.servers, told.position.server, 0)
-    gtid = parse_gtid(told.position.gtid)
+def _note_sources(partition: _Partition, reported: ReportedPosition) -> None:
+    assert reported.position is not None
+    partition.newest_ms = max(partition.newest_ms, reported.at_ms)
+    if _is_server(reported.position.server):
+        _remember(partition.servers, reported.position.server, 0)
+    gtid = parse_gtid(reported.position.gtid)
     if gtid is not None:
         _remember(partition.gtids, gtid[0], max(gtid[1], partition.gtids.get(gtid[0], -1)))
 

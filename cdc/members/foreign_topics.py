@@ -150,9 +150,9 @@ class ForeignTopics:
 
     def _tombstone_ms(self, source: KafkaSource) -> int:
         """How long deletions stay in the topics, the shortest of them; the setting's word for what we may not see."""
-        told = [source.retentions[topic] for topic in source.ids if topic in source.retentions]
-        shortest = [one.tombstone_ms for one in told if one.is_compacted and one.tombstone_ms >= 0]
-        if len(told) < len(source.ids):
+        known = [source.retentions[topic] for topic in source.ids if topic in source.retentions]
+        shortest = [one.tombstone_ms for one in known if one.is_compacted and one.tombstone_ms >= 0]
+        if len(known) < len(source.ids):
             shortest.append(self._settings.kafka.tombstone_days * DAY_MS)
         return min(shortest, default=1 << 62)  # nothing is compacted: what is gone is gone from the beginning
 
@@ -186,7 +186,7 @@ class ForeignTopics:
 
 def _warn_of_lacks(table: str, columns: Sequence[str]) -> None:
     log.warning(
-        "columns_not_told",
+        "columns_left_out",
         table=table,
         columns=list(columns),
         reason="rows come without these mapped columns; what is made of them stays empty: let the tool include them",

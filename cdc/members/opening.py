@@ -81,10 +81,10 @@ def open_member(
             with engine.store.transaction():
                 handover.follow(engine)  # until it leads
                 if foreign is None:
-                    places = _begin_relayed(engine, source, clock, settings)
+                    positions = _begin_relayed(engine, source, clock, settings)
                     decoder = _relay_decoder(settings, engine)
                 else:
-                    places = foreign.begin(engine, source, clock)
+                    positions = foreign.begin(engine, source, clock)
                     decoder = foreign.decoder(engine)
         except BaseException:
             engine.close()
@@ -100,7 +100,7 @@ def open_member(
     return Components(
         engine=engine,
         keys=keys,
-        read=lambda: source.transactions(places, decoder),
+        read=lambda: source.transactions(positions, decoder),
         close_source=source.close,
         end=end,
         loader=None,

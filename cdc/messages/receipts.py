@@ -95,8 +95,8 @@ def settle(
     relinks.note(store, [s.entry.ref for s in settlements if "" != s.entry.record_id != s.record_id != ""])
     for gone in {ref for s in settlements for ref in s.gone}:
         _send_anew(store, gone)
-    told = [s for s in settlements if s.outcome is not Outcome.ACCEPTED or s.reason]
-    ledger.note_answers(store, [(s.entry.ref, _answer(s)) for s in told], now_ms)
+    answered = [s for s in settlements if s.outcome is not Outcome.ACCEPTED or s.reason]
+    ledger.note_answers(store, [(s.entry.ref, _answer(s)) for s in answered], now_ms)
     done: list[ObjectRef] = [e.ref for e in accepted] + [s.entry.ref for s in rejected]
     outbox.remove(store, accepted + [s.entry for s in rejected])
     result.freed = outbox.free(store, done)

@@ -217,7 +217,7 @@ class _Look:
                 self.found.has_more = True
 
 
-def mark_tried(store: Store, entries: Sequence[Entry], now_ms: int = 0) -> None:
+def note_on_wire(store: Store, entries: Sequence[Entry], now_ms: int = 0) -> None:
     """Note, before the request leaves, what will have been on the wire and what is sent without a reference."""
     ledger.on_wire(store, entries, now_ms)
     contact_emails.sent(store, [(entry.ref, entry.changed_at, entry.email) for entry in entries])

@@ -71,9 +71,9 @@ def published(engine: Engine, sequence: int) -> None:
     engine.store.meta.relay_published = sequence
 
 
-def _blind(engine: Engine, told: Container[str]) -> set[str]:
+def _blind(engine: Engine, published: Container[str]) -> set[str]:
     """Tables that were published and are empty now: the mapping asks for other columns of them."""
-    return {table for table, load in engine.table_loads.states().items() if not load.done and table in told}
+    return {table for table, load in engine.table_loads.states().items() if not load.done and table in published}
 
 
 # ---------------------------------------------------------------------------------------------- from the topic
@@ -106,13 +106,13 @@ class _Loaded:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._specs = {spec.name: spec for spec in engine.tables}
-        self.told: dict[str, TableRecord] = {}
+        self.schemas: dict[str, TableRecord] = {}
 
     def take(self, items: Iterator[RowChange | TableRecord | Mark | None]) -> None:
         """Apply what follows."""
         for item in items:
             if isinstance(item, TableRecord):
-                self.told[item.table] = item
+                self.schemas[item.table] = item
             elif isinstance(item, RowChange) and item.table in self._specs:
                 table = self._engine.rows.tables[item.table]
                 # A tombstone: the row is gone.
@@ -123,8 +123,8 @@ class _Loaded:
 
     def is_whole(self, table: str) -> bool:
         """Whether the topic has every column of this table that we keep."""
-        told = self.told.get(table)
-        return told is not None and set(told.columns) >= set(stored_columns(self._specs[table]))
+        schema = self.schemas.get(table)
+        return schema is not None and set(schema.columns) >= set(stored_columns(self._specs[table]))
 
 
 def _take_up(engine: Engine, mark: Mark, loaded: _Loaded) -> None:
@@ -132,13 +132,13 @@ def _take_up(engine: Engine, mark: Mark, loaded: _Loaded) -> None:
     store = engine.store
     journal.go_on_from(store, mark.sequence)
     store.meta.relay_published = mark.sequence
-    PublishedSchemas(store).replace(loaded.told.values())
+    PublishedSchemas(store).replace(loaded.schemas.values())
     store.meta.is_relay_rebuilding = False
     if not mark.position.file:  # written before the log was looked at
         engine.reread()
         return
     engine.positions.restore(mark.position, mark.lsn)
-    known = [as_schema(record) for record in loaded.told.values()]
+    known = [as_schema(record) for record in loaded.schemas.values()]
     table_schemas.keep(store, [schema for schema in known if schema is not None], mark.lsn)
     engine.load.begin(Phase.COMPLETE if mark.is_complete else Phase.LOADING_REFERENCES)
     store.meta.mapping_version = RowsOnly.version

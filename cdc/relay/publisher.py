@@ -132,7 +132,7 @@ class Publisher:
                 log.info("kafka_back", failures=self._failures)
             self._failures, self.is_accepting, self.reason = 0, True, ""
             return done
-        return False  # told to end while brokers are away: what waits stays in the state
+        return False  # asked to end while brokers are away: what waits stays in the state
 
     async def _on_trouble(self, error: Exception) -> None:
         self._failures += 1

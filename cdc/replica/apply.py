@@ -74,7 +74,7 @@ class Applier:
         after = change.after
         # Topics of several tables have no common order: the parent of this row may be deleted already.
         if self.is_unordered and after is not None:
-            after = self._orphaned(table.spec, _key(after, width), after, when.lsn)
+            after = self._after_parents(table.spec, _key(after, width), after, when.lsn)
             if after is None:
                 return
         assert after is not None
@@ -153,7 +153,7 @@ class Applier:
         if not self.unread.is_current(row):
             return
         table, when = self._rows.tables[row.table], When(lsn, False, row.commit_ms)
-        settled = self._orphaned(table.spec, row.key, cells, lsn) if cells is not None else None
+        settled = self._after_parents(table.spec, row.key, cells, lsn) if cells is not None else None
         if settled is None:
             # Deleted, or its parent was: the replica must not keep it.
             self._gone(table, row.key, when)
@@ -351,14 +351,14 @@ class Applier:
             held = target.get(key)
             # A row of the log that is newer than the chunk wins.
             if held is None or held[-1] < lsn:
-                settled = self._orphaned(target.spec, key, cells, lsn)
+                settled = self._after_parents(target.spec, key, cells, lsn)
                 if settled is not None:
                     self._write(target, key, settled, when)
             count += 1
         self.affected_objects = aside
         return count
 
-    def _orphaned(self, spec: TableSpec, key: Sequence[Value], cells: Cells, lsn: int) -> Cells | None:
+    def _after_parents(self, spec: TableSpec, key: Sequence[Value], cells: Cells, lsn: int) -> Cells | None:
         """A chunk's row after what happened to its parents since: NULL for a SET NULL, None if it went along."""
         # Nothing older can arrive, so no parent's deletion has to be remembered.
         if not self._remembers:

@@ -100,7 +100,7 @@ class Feeds:
         self._meta.fed_ms = now_ms
 
     def topics(self) -> Mapping[str, Any]:
-        """What each topic told so far that later records of it need."""
+        """What each topic has said so far that later records of it need."""
         return self._meta.topic_notes
 
     def forget_offsets(self) -> None:

@@ -139,7 +139,7 @@ class BinlogSource:
     def know(self, schemas: Iterable[TableSchema]) -> list[TableSchema]:
         """What is known of tables' columns at the position to read from; mapped ones that are not are asked for.
 
-        Returns all that the server told, to be kept. Raises SetupError, SourceDisconnectedError.
+        Returns all that the server answered, to be kept. Raises SetupError, SourceDisconnectedError.
         """
         specs = {self._settings.table_prefix + spec.name: spec for spec in self._tables}
         self._known = {schema.name: schema for schema in schemas}
@@ -150,9 +150,9 @@ class BinlogSource:
             known=self._known.values(),
             case_sensitive=self.identity().case_sensitive,
         )
-        told = history.ask_for_unknown()
-        self._known.update({schema.name: schema for schema in told})
-        return told
+        answered = history.ask_for_unknown()
+        self._known.update({schema.name: schema for schema in answered})
+        return answered
 
     @property
     def counters(self) -> dict[str, int]:

@@ -26,7 +26,7 @@ class ForeignDecoder:
     """Records of other tools, one transaction each; rows carry the source's position, offsets are kept per partition.
 
     ``read`` raises BadRecordError for records that make no sense: set aside, or with ``stops`` the end. ``tables``:
-    what topics told so far is noted there, and kept with the offsets.
+    what topics have said so far is noted there, and kept with the offsets.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class ForeignDecoder:
         at_ms = max((one.commit_ms for one in found), default=0)
         if 0 < written_ms < at_ms - DAY_MS:  # a session's SET TIMESTAMP: the record was written after the commit
             at_ms = written_ms
-        told = None
+        reported = None
         if found:
             last = found[-1]
-            told = ReportedPosition(name, last.position, at_ms, last.is_snapshot, written_ms, last.is_created)
-        yield Transaction(changes, self.arrived, at_ms, record_size(record), feed=Feed(told, bad=bad))
+            reported = ReportedPosition(name, last.position, at_ms, last.is_snapshot, written_ms, last.is_created)
+        yield Transaction(changes, self.arrived, at_ms, record_size(record), feed=Feed(reported, bad=bad))
 
     def pause(self) -> Iterator[Transaction]:
         """See Decoder."""

@@ -103,11 +103,11 @@ class RelayDecoder:
         lost = {c for c in needed if c not in table.columns} if table.exists else set()
         lost |= {c for c in table.lost if c in spec.columns or c not in table.columns}  # not what others map of it
         self.arrived = self._at(self._end)
-        told = TableSchema(
+        schema = TableSchema(
             spec.name, spec.name, "", exists=table.exists, lost=tuple(sorted(lost)), change=table.change,
             other=table.other,
         )  # fmt: skip
-        yield Transaction((), self.arrived, 0, schemas=(told,), feed=self._feed())
+        yield Transaction((), self.arrived, 0, schemas=(schema,), feed=self._feed())
 
     def _bad(self, record: ConsumerRecord, reason: str) -> Transaction:
         if self._stops:

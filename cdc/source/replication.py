@@ -84,8 +84,8 @@ def _filters(connection: Connection, settings: SourceSettings, status: Mapping[s
 
 
 def _filter(connection: Connection, status: Mapping[str, Any], name: str) -> str:
-    told = status.get(name)
-    return str(told) if told is not None else variable(connection, name) or ""
+    held = status.get(name)
+    return str(held) if held is not None else variable(connection, name) or ""
 
 
 def _replica_status(connection: Connection, identity: ServerIdentity) -> dict[str, Any] | None:

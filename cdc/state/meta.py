@@ -122,7 +122,7 @@ class Meta:
     row_order = Value[Mapping[str, Any] | None](None)
     """What is known of the source's logs, for rows that do not arrive in its order: see cdc/kafka/row_order.py."""
     topic_notes = Value[Mapping[str, Any]]({})
-    """What each topic told so far that later records of it need: see cdc/kafka/foreign.py."""
+    """What each topic has said so far that later records of it need: see cdc/kafka/foreign.py."""
     untold_deletions = Value[Mapping[str, int]]({})
     """By table: rows of topics that were inserted anew with no deletion told: cdc/engine/untold_deletions.py."""
     fed_ms = Value(0)

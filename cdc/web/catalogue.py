@@ -43,7 +43,7 @@ Gauge = Literal[
     "last_accepted_timestamp_seconds",
     "daily_quota_limit",
     "daily_quota_left",
-    "dirty_objects",
+    "objects_to_render",
     "dirty_oldest_seconds",
     "invalidations_pending",
     "fetches_pending",
@@ -137,7 +137,7 @@ GAUGES: Final[Mapping[Gauge, Meaning]] = {
     "daily_quota_left": Meaning(
         "Calls that are left today, as HubSpot's last answer said; NaN while that is not known.", ("family",)
     ),
-    "dirty_objects": Meaning("Objects waiting to be rendered."),
+    "objects_to_render": Meaning("Objects waiting to be rendered."),
     "dirty_oldest_seconds": Meaning(
         "How long the live object that waits longest has waited to be rendered; 0 if none waits. History is left out."
     ),

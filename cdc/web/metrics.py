@@ -39,7 +39,7 @@ _LEVELS: Final[Mapping[catalogue.Gauge, tuple[str, ...]]] = {
     "bad_records_held": ("bad_records",),
     "outbox_blocked": ("outbox", "blocked"),
     "outbox_held": ("outbox", "held"),
-    "dirty_objects": ("waiting", "objects"),
+    "objects_to_render": ("waiting", "objects"),
     "dirty_oldest_seconds": ("oldest_render_s",),
     "invalidations_pending": ("waiting", "bulk_invalidations"),
     "fetches_pending": ("waiting", "fetches"),

@@ -61,8 +61,8 @@ def render(guest_id: str, rows: RowReader, plan: Plan) -> Rendered | None:
     properties["newsletter"] = contact.newsletter(subscribers)
     warnings: tuple[str, ...] = ()
     if plan.forms.names or said is not None:
-        told, warnings = said or ({}, ())
-        properties = filled(properties, plan.forms.names, told)
+        filling, warnings = said or ({}, ())
+        properties = filled(properties, plan.forms.names, filling)
     return Rendered(properties, warnings=warnings, address=properties["email"] if plan.contacts_by_email else "")
 
 

@@ -163,7 +163,7 @@ class BridgeSink:
             # check reports what it finds, and never fails itself.
             return [CheckResult("sink", False, error.message, fix=error.hint)]
         return [
-            CheckResult("sink", True, f"the bridge at {self._http.place} answers and takes the key"),
+            CheckResult("sink", True, f"the bridge at {self._http.address} answers and takes the key"),
             *await self._account.check(requests),
         ]
 

@@ -107,7 +107,7 @@ class Api:
         # A page of a proxy or of maintenance confirms nothing.
         if not isinstance(content, Mapping):
             raise SinkUnavailableError(
-                f"{self.http.place} answered {reply.status} to {what} with something that is not HubSpot's JSON",
+                f"{self.http.address} answered {reply.status} to {what} with something that is not HubSpot's JSON",
                 hint="does sink.base_url lead to the API itself?",
             )
         return content
@@ -116,28 +116,29 @@ class Api:
         """The error for a refusal about content, with HubSpot's words redacted and cut."""
         said = self.http.redact(reply.member("message"))
         return BatchRefusedError(
-            f"{self.http.place} answered {reply.status} to {what}" + (f": {said}" if said else ""), status=reply.status
+            f"{self.http.address} answered {reply.status} to {what}" + (f": {said}" if said else ""),
+            status=reply.status,
         )
 
     def _fault(self, reply: Reply, what: str, *, writes: bool) -> SinkError:
-        place = self.http.place
+        address = self.http.address
         # Scopes are named only in the body, and only in some answers.
         if reply.status in (401, 403):
             scopes = missing_scopes(reply.content())
             said = self.http.redact(reply.member("message"))
-            text = f"{place} answered {reply.status} to {what}" + (f": {said}" if said else "")
+            text = f"{address} answered {reply.status} to {what}" + (f": {said}" if said else "")
             if scopes:
                 return MissingScopesError(f"{text}; the token lacks {', '.join(scopes)}", scopes)
             return SinkUnauthorizedError(text, hint="check sink.access_token: a service key or a private app's token")
         # HubSpot retires date versions: no message is at fault.
         if reply.status == 410:
             return SinkSwitchedOffError(
-                f"{place} answered 410 to {what}", hint="crm.api_version is over; set a newer date version"
+                f"{address} answered 410 to {what}", hint="crm.api_version is over; set a newer date version"
             )
         # A gateway's error may come after the write was made.
         if writes and reply.status >= 500:
-            return OutcomeUnknownError(f"{place} answered {reply.status} to {what}: it may have been written")
-        fault = status_fault(reply, _FAULTS, what=what, place=place, redact=self.http.redact, now_s=time.time())
+            return OutcomeUnknownError(f"{address} answered {reply.status} to {what}: it may have been written")
+        fault = status_fault(reply, _FAULTS, what=what, address=address, redact=self.http.redact, now_s=time.time())
         # The end of a daily limit depends on the account's time zone.
         if isinstance(fault, SinkThrottledError):
             fault.time_zone = self.time_zone

@@ -181,7 +181,7 @@ class Batches:
         # A proxy's page with status 200 must never count as "written".
         if not is_batch(content):
             raise error(
-                f"{self.api.http.place} answered {reply.status} to {what} with something that is no batch answer",
+                f"{self.api.http.address} answered {reply.status} to {what} with something that is no batch answer",
                 hint="does sink.base_url lead to the API itself?",
             )
         return content

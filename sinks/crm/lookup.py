@@ -50,10 +50,10 @@ class Lookup:
                 found[known[holder.id].key] = holder
         # after a write by key that found nothing there is no need to ask by key again
         unknown = [work for work in works if work.key not in found and not work.message.record_id]
-        doubtful = [work.key for work in unknown if work.is_doubtful or self._kind.value in self._memory.has_ours]
-        by_key = await self._by_key(doubtful)
+        may_exist = [work.key for work in unknown if work.may_have_record or self._kind.value in self._memory.has_ours]
+        by_key = await self._by_key(may_exist)
         # No record of ours was found by key: the account is as empty as the state says.
-        if doubtful and not by_key:
+        if may_exist and not by_key:
             self._memory.has_ours.discard(self._kind.value)
         found |= by_key
         return found | await self._by_natural([work for work in works if work.key not in found])

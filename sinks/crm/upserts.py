@@ -52,12 +52,12 @@ class Upserts:
                 work.step, work.only_product = Step.UPDATE, True
         elif not message.record_id:
             # a first message needs a search only where HubSpot has another way to know the object
-            needs_search = work.is_doubtful or bool(self._lookup.natural_value(work))
+            needs_search = work.may_have_record or bool(self._lookup.natural_value(work))
             needs_search = needs_search or self._kind.value in tools.memory.has_ours
             work.step = Step.LOOK_UP if needs_search else Step.CREATE
         elif self._kind is ObjectType.CONTACT and message.external_id in tools.memory.shared:
             work.step = Step.LOOK_UP  # which of the record's addresses is the first must be known before the write
-        work.links_all = work.links_all or (work.is_doubtful and not message.record_id)
+        work.links_all = work.links_all or (work.may_have_record and not message.record_id)
         return work
 
     async def run(self, works: Sequence[Work]) -> None:

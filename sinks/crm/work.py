@@ -70,7 +70,7 @@ class Work:
         return self.step not in (Step.WRITTEN, Step.SETTLED)
 
     @property
-    def is_doubtful(self) -> bool:
+    def may_have_record(self) -> bool:
         """Whether a record of the object may exist though none is known."""
         # An attempt without an answer may have made the record.
         return self.message.was_accepted or self.message.may_repeat

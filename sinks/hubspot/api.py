@@ -39,14 +39,14 @@ class Api:
         async with requests.permit(family) as permit:
             reply = await self.http.call(method, path, what=what, query=query, body=body)
             permit.answered(quota_of(reply.headers))
-            place, redact = self.http.place, self.http.redact
+            address, redact = self.http.address, self.http.redact
             # Every status outside of 2xx has its meaning in http_faults.py.
             if not reply.is_ok:
-                raise status_fault(reply, self._faults, what=what, place=place, redact=redact, now_s=time.time())
+                raise status_fault(reply, self._faults, what=what, address=address, redact=redact, now_s=time.time())
             # A proxy's page with status 200 confirms nothing.
             if reply.is_foreign:
                 raise OutcomeUnknownError(
-                    f"{place} answered {reply.status} to {what} with something that is not JSON",
+                    f"{address} answered {reply.status} to {what} with something that is not JSON",
                     hint="a proxy or a maintenance page answers in the API's place, or sink.base_url is wrong",
                 )
         return reply
@@ -69,7 +69,7 @@ class Api:
         # 204 says "nothing" on purpose.
         if content is None and reply.status != 204:
             raise SinkUnavailableError(
-                f"{self.http.place} answered {reply.status} to {what} without JSON",
+                f"{self.http.address} answered {reply.status} to {what} without JSON",
                 hint="does sink.base_url lead to the API itself?",
             )
         return content

@@ -96,7 +96,7 @@ class HttpClient:
         """
         try:
             self._base = URL(base_url)
-            self.place = f"{self._base.host}:{self._base.port}"
+            self.address = f"{self._base.host}:{self._base.port}"
         except ValueError:
             raise ConfigError(["sink.base_url: is no valid URL"]) from None
         # "https:" alone is a URL for the library.
@@ -186,7 +186,7 @@ class HttpClient:
                 return Reply(response.status, response.headers, content)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             fault: SinkError = transport_fault(
-                error, began=progress.began, what=what, place=self.place, timeout_s=self._timeout_s, proxy=self._proxy
+                error, began=progress.began, what=what, address=self.address, timeout_s=self._timeout_s, proxy=self._proxy
             )
         # raised out here so that the aiohttp error, which may hold the URL with its key, is not its context
         raise fault

@@ -144,12 +144,12 @@ def quota_of(headers: Mapping[str, str]) -> Quota:
 
 
 def status_fault(
-    reply: Reply, faults: ApiFaults, *, what: str, place: str, redact: Redactor, now_s: float
+    reply: Reply, faults: ApiFaults, *, what: str, address: str, redact: Redactor, now_s: float
 ) -> SinkError:
-    """The error for an answer that is not 2xx. ``what`` was asked of ``place`` (host and port)."""
+    """The error for an answer that is not 2xx. ``what`` was asked of ``address`` (host and port)."""
     status = reply.status
     said = redact(reply.member("message"))
-    text = f"{place} answered {status} to {what}" + (f": {said}" if said else "")
+    text = f"{address} answered {status} to {what}" + (f": {said}" if said else "")
     wait = retry_after_s(reply.headers, now_s)
     account = next((word for word in sorted(faults.account) if word in said), "")
     # The account's fault, whatever the status: no message may be set aside for it.
@@ -181,50 +181,50 @@ def status_fault(
 
 
 def transport_fault(
-    error: BaseException, *, began: bool, what: str, place: str, timeout_s: float, proxy: Proxy | None = None
+    error: BaseException, *, began: bool, what: str, address: str, timeout_s: float, proxy: Proxy | None = None
 ) -> SinkError:
     """The error for a request that brought no answer.
 
     ``began``: the request's head had gone out, so that the receiver may have taken it. ``proxy``: what leads to
-    ``place``; then nothing but the proxy's own address was looked up and connected to from here.
+    ``address``; then nothing but the proxy's own address was looked up and connected to from here.
     """
     # Once the head is out, the receiver may have taken the request.
     if began:
         if isinstance(error, asyncio.TimeoutError):
-            return OutcomeUnknownError(f"{place} gave no answer to {what} within {timeout_s:g} s")
-        return OutcomeUnknownError(f"the connection to {place} was cut before it answered {what}")
+            return OutcomeUnknownError(f"{address} gave no answer to {what} within {timeout_s:g} s")
+        return OutcomeUnknownError(f"the connection to {address} was cut before it answered {what}")
     if proxy is not None and isinstance(error, _OF_PROXY):
-        return _proxy_fault(error, place, proxy)
+        return _proxy_fault(error, address, proxy)
     if isinstance(error, asyncio.TimeoutError):
         by_way = f" through proxy {proxy.place} ({proxy.setting})" if proxy is not None else ""
         return SinkUnavailableError(
-            f"no connection to {place}{by_way} within the time allowed", hint="is the host reachable?"
+            f"no connection to {address}{by_way} within the time allowed", hint="is the host reachable?"
         )
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         # A wrong name is a wrong setting; an untrusted certificate is a matter of the system.
         if getattr(error.certificate_error, "verify_code", 0) in _OTHER_NAME:
             return SinkUnavailableError(
-                f"{place} shows a certificate for another name", hint="check the host in sink.base_url"
+                f"{address} shows a certificate for another name", hint="check the host in sink.base_url"
             )
         return SinkUnavailableError(
-            f"{place} shows a certificate that is not trusted",
+            f"{address} shows a certificate that is not trusted",
             hint="check sink.base_url, the system's clock and its CA certificates",
         )
     if isinstance(error, aiohttp.ClientSSLError):
-        return SinkUnavailableError(f"TLS with {place} failed", hint="check the scheme and port of sink.base_url")
+        return SinkUnavailableError(f"TLS with {address} failed", hint="check the scheme and port of sink.base_url")
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return SinkUnavailableError(f"the name of {place} cannot be resolved", hint="check sink.base_url and DNS")
+        return SinkUnavailableError(f"the name of {address} cannot be resolved", hint="check sink.base_url and DNS")
     if isinstance(error, aiohttp.InvalidURL):
-        return SinkUnavailableError(f"{place} is no usable address", hint="check sink.base_url")
+        return SinkUnavailableError(f"{address} is no usable address", hint="check sink.base_url")
     return SinkUnavailableError(
-        f"no connection to {place}: {_reason(error)}", hint="is it running, and sink.base_url right?"
+        f"no connection to {address}: {_reason(error)}", hint="is it running, and sink.base_url right?"
     )
 
 
-def _proxy_fault(error: BaseException, place: str, proxy: Proxy) -> SinkError:
+def _proxy_fault(error: BaseException, address: str, proxy: Proxy) -> SinkError:
     """The proxy cannot be reached, or does not lead on: no message is at fault."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        text = f"proxy {proxy.place} answered {error.status} instead of leading to {place}"
+        text = f"proxy {proxy.place} answered {error.status} instead of leading to {address}"
         if error.status == 407:
             return SinkUnavailableError(text, hint=f"the proxy wants a login: {proxy.setting} = http://user:password@…")
         return SinkUnavailableError(text, hint=f"may the proxy of {proxy.setting} lead there, and can it?")

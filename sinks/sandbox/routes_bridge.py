@@ -216,7 +216,7 @@ async def _receive(request: web.Request, runtime: Runtime, messages: list[Accept
         headers = dict(headers)
         if rule.retry_after is not None:
             headers["Retry-After"] = f"{rule.retry_after:g}"
-            runtime.store.watch.told_to_wait(rule.retry_after, now_ms())
+            runtime.store.watch.asked_to_wait(rule.retry_after, now_ms())
         if rule.status == 429:
             return _too_many(rule.policy, headers)
         return answer_error(rule.status, f"This is a fault that was asked for: {rule.status}.", headers)

@@ -45,7 +45,7 @@ class Watch:
         self.counts: Counter[str] = Counter()
         self._refers: dict[Key, tuple[Key, ...]] = {}
         self._referred: dict[Key, dict[Key, None]] = {}
-        self._told_ms = self._quiet_ms = 0
+        self._asked_ms = self._quiet_ms = 0
 
     def note(self, rule: str, message: Accepted, text: str) -> None:
         """Record that ``message`` broke ``rule``."""
@@ -116,14 +116,14 @@ class Watch:
         for target in targets:
             self._referred.setdefault(target, {})[me] = None
 
-    def told_to_wait(self, seconds: float, now_ms: int) -> None:
+    def asked_to_wait(self, seconds: float, now_ms: int) -> None:
         """An answer with Retry-After goes out."""
-        self._told_ms = now_ms
+        self._asked_ms = now_ms
         self._quiet_ms = max(self._quiet_ms, now_ms + int(seconds * 1000))
 
     def request(self, now_ms: int) -> None:
         """A request arrives: not before the time asked for, unless it may have left before the answer was read."""
-        if self._told_ms + ON_THE_WAY_MS < now_ms < self._quiet_ms - TIMER_MS:
+        if self._asked_ms + ON_THE_WAY_MS < now_ms < self._quiet_ms - TIMER_MS:
             self.counts["before_retry_after"] += 1
             text = f"{self._quiet_ms - now_ms} ms before Retry-After had passed"
             self.kept.append(Violation("before_retry_after", None, "", text, now_ms, 0))

@@ -125,7 +125,7 @@ async def test_each_status_is_its_error_kind(
     kind: type[SinkError],
     use_token: bool,
 ) -> None:
-    """A status decides the kind, the text names place and status, and one request was made."""
+    """A status decides the kind, the text names address and status, and one request was made."""
     caplog.set_level(logging.DEBUG)
     await fault(status=status, count=9, retry_after=7)
     error = await failure(sink_for(sandbox.url, use_token=use_token))

@@ -101,7 +101,7 @@ class Account:
             for urgency in Urgency:
                 with store.transaction():
                     entries = selection.ready(store, rank, self.clock.now_ms(), urgency, _LIMITS).entries
-                    selection.mark_tried(store, entries, self.clock.now_ms())
+                    selection.note_on_wire(store, entries, self.clock.now_ms())
                 self._on_the_wire(entries, fate)
                 with store.transaction():
                     if fate == "accepted":

@@ -137,12 +137,12 @@ class FakeSink:
                     self._rule(other in self.held, f"{message.external_id} refers to {other}, which is not there")
             self.held[message.external_id] = message
 
-    def judged(self, since_ms: int) -> Sequence[SyncError]:
+    def late_verdicts(self, since_ms: int) -> Sequence[SyncError]:
         """The verdicts that are there."""
         return [verdict for verdict in self.verdicts if verdict.errored_at > since_ms]
 
     async def sync_errors(self, progress: str, requests: Requests) -> SyncErrorPage:
-        """What ``judged`` says, on one page; blaming as the bridge's types do."""
+        """What ``late_verdicts`` says, on one page; blaming as the bridge's types do."""
         since_ms = int(progress or 0)
         async with requests.permit(FAMILY):
             self._check_poll()
@@ -150,7 +150,7 @@ class FakeSink:
                 raise self.poll_error
             found = [
                 replace(one, scope=scope_of(one.kind), is_without_record=says_no_record(one.kind))
-                for one in self.judged(since_ms - OVERLAP_MS)
+                for one in self.late_verdicts(since_ms - OVERLAP_MS)
             ]
         return SyncErrorPage(tuple(found), str(max((one.errored_at for one in found), default=since_ms)))
 

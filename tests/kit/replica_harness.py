@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cdc.engine.engine import Engine
 from cdc.messages.receipts import Settlement, settle
-from cdc.messages.selection import Limits, mark_tried, ready
+from cdc.messages.selection import Limits, note_on_wire, ready
 from cdc.model import (
     RANK,
     BulkInvalidation,
@@ -171,7 +171,7 @@ class ReplicaHarness:
                             properties=json.loads(entry.properties), position=entry.position,
                         )  # fmt: skip
                         found.append(message)
-                    mark_tried(store, entries)
+                    note_on_wire(store, entries)
                     settle(store, [Settlement(entry, Outcome.ACCEPTED) for entry in entries], 0)
         return found
 

@@ -5,7 +5,7 @@
 
 MariaDB's replication protocol, PARTIAL_ROW_DATA_EVENT: https://mariadb.com/docs/server/reference. Pages about
 it give the two numbers in either order; a piece's number is never the larger one, so both orders are read alike. What
-the pieces make up has to be an event by its own header and of the size that was told: it is never guessed at.
+the pieces make up has to be an event by its own header and of the stated size: it is never guessed at.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ class Fragments:
 
 
 def _checked(event: bytes, size: int) -> bytes:
-    """The event, if its header and what was told of its size say that it is one."""
-    told = HEADER.unpack_from(event)[3] if len(event) >= HEADER_BYTES else 0
-    if not told or size not in (0, len(event)) or told not in (len(event), len(event) + CHECKSUM_BYTES):
+    """The event, if its header and the stated size say that it is one."""
+    stated = HEADER.unpack_from(event)[3] if len(event) >= HEADER_BYTES else 0
+    if not stated or size not in (0, len(event)) or stated not in (len(event), len(event) + CHECKSUM_BYTES):
         raise UnsupportedEventError(
             f"the pieces of a rows event (PARTIAL_ROW_DATA) make {len(event)} bytes that are no event", hint=_ADVICE
         )

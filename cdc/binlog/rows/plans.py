@@ -16,8 +16,8 @@ the plan is
 The two images of an UPDATE are mostly the same bytes. A wide row is followed in stretches: where a stretch of the after
 image equals the before image's, it is neither followed nor decoded again.
 
-Nothing of the log's text enters the code, only numbers. generic.py is the oracle. Bytes that are cut short give an
-IndexError, a struct.error, a ValueError, or a index beyond the event's end, which the caller checks.
+Nothing of the log's text enters the code, only numbers. generic.py says what is right. Bytes that are cut short give an
+IndexError, a struct.error, a ValueError, or an offset beyond the event's end, which the caller checks.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ RowPlan = Callable[[bytes, int], tuple[Cells, int]]
 PairPlan = Callable[[bytes, int], tuple[Cells | None, Cells | None, int]]
 """(event, offset of the before image) → (before, after, offset behind both); None and None: nothing wanted changed.
 
-A negative index -e: the after image, at e, has other NULL columns than this plan is for.
+A negative offset -e: the after image, at e, has other NULL columns than this plan is for.
 """
 
 STRETCH: Final = 8
@@ -126,7 +126,7 @@ class PlanMaker:
         self, stretches: Sequence[tuple[Columns, Columns]], null_bytes: int, nulls_after: bytes, always: bool
     ) -> list[str]:
         """Stretch k of the before image lies from s<k> to s<k+1>, of the after image from t<k> to t<k+1>; e<k>: their
-        bytes are equal. Variables x, v are the before image's indexes and values, y, w the after image's.
+        bytes are equal. Variables x, v are the before image's offsets and values, y, w the after image's.
         """
         lines = [f"s0 = p + {null_bytes}"]
         befores: list[_Spans] = []

@@ -56,7 +56,7 @@ def make_row_layout(
     is_mariadb: bool = False,
 ) -> RowLayout:
     """Bind a table map to what is mapped of the table. ``columns``: its schema, needed where the log has no names, and
-    looked at for what no log tells (untold.py).
+    looked at for what no log tells (undocumented.py).
 
     Raises UnsupportedEventError when names are not to be had, or log and schema do not agree; ValueError for a table
     map that makes no sense.

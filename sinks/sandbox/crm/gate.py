@@ -233,7 +233,7 @@ async def _faulty(request: web.Request, runtime: CrmRuntime, fault: Fault) -> tu
     headers = {}
     if fault.retry_after is not None:
         headers["Retry-After"] = f"{fault.retry_after:g}"
-        runtime.watch.told_to_wait(fault.retry_after, runtime.account.now_ms())
+        runtime.watch.asked_to_wait(fault.retry_after, runtime.account.now_ms())
     if fault.status == 429:
         return _too_many(fault.policy, headers), False
     category = {401: "INVALID_AUTHENTICATION", 403: "MISSING_SCOPES"}.get(fault.status, "")

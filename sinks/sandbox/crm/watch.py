@@ -20,7 +20,7 @@ from sinks.sandbox.watch import ON_THE_WAY_MS, TIMER_MS, Violation, Watch
 
 KEY_PROPERTY: Final = "magento_key"
 
-Place = tuple[str, str]
+Target = tuple[str, str]
 """Object type or direction, and the ids: what a repetition is forgiven for."""
 
 
@@ -40,9 +40,9 @@ class CrmWatch:
 
     def reset(self) -> None:
         """Forget what was seen."""
-        self._forgiven: set[Place] = set()
+        self._forgiven: set[Target] = set()
         self._in_flight: dict[tuple[ObjectType, str], asyncio.Transport | None] = {}
-        self._told_ms = self._quiet_ms = 0
+        self._asked_ms = self._quiet_ms = 0
 
     def note(self, rule: str, kind: ObjectType | None, name: str, text: str, now_ms: int) -> None:
         """Record that a call broke ``rule`` with the object ``name`` (a key or a record id)."""
@@ -88,7 +88,7 @@ class CrmWatch:
     def linked(self, links: Iterable[Link], now_ms: int) -> None:
         """Look at associations that a call made."""
         for link in links:
-            if not link.is_new and not self._is_forgiven(_place(link)):
+            if not link.is_new and not self._is_forgiven(_link_end(link)):
                 pair = f"{link.from_id} and {link.to_id}"
                 self.note("association_made_twice", link.direction[0], link.from_id, f"{pair} were associated", now_ms)
 
@@ -116,8 +116,8 @@ class CrmWatch:
         """The sender did not get the answer of a call that was done: it may say the same once more."""
         for item in written:
             self._forgiven.add((item.record.kind.value, item.record.id))
-            self._forgiven.update(_place(link) for link in item.links)
-        self._forgiven.update(_place(link) for link in links)
+            self._forgiven.update(_link_end(link) for link in item.links)
+        self._forgiven.update(_link_end(link) for link in links)
 
     def forgive_all(self, records: Records, links: Associations) -> None:
         """The sender lost its state or was killed: everything may be said once more."""
@@ -127,9 +127,9 @@ class CrmWatch:
                 for other, pair in links.all_of(record):
                     self._forgiven.add((f"{kind.value}>{other.value}", f"{record.id}>{pair.to_id}"))
 
-    def _is_forgiven(self, place: Place) -> bool:
-        if place in self._forgiven:
-            self._forgiven.discard(place)
+    def _is_forgiven(self, target: Target) -> bool:
+        if target in self._forgiven:
+            self._forgiven.discard(target)
             return True
         return False
 
@@ -147,19 +147,19 @@ class CrmWatch:
             if self._in_flight.get(name) is way:
                 self._in_flight.pop(name, None)
 
-    def told_to_wait(self, seconds: float, now_ms: int) -> None:
+    def asked_to_wait(self, seconds: float, now_ms: int) -> None:
         """An answer with Retry-After goes out."""
-        self._told_ms = now_ms
+        self._asked_ms = now_ms
         self._quiet_ms = max(self._quiet_ms, now_ms + int(seconds * 1000))
 
     def arrival(self, now_ms: int) -> None:
         """A call arrives: not before the time asked for, unless it may have left before the answer was read."""
-        if self._told_ms + ON_THE_WAY_MS < now_ms < self._quiet_ms - TIMER_MS:
+        if self._asked_ms + ON_THE_WAY_MS < now_ms < self._quiet_ms - TIMER_MS:
             text = f"{self._quiet_ms - now_ms} ms before Retry-After had passed"
             self.note("before_retry_after", None, "", text, now_ms)
 
 
-def _place(link: Link) -> Place:
+def _link_end(link: Link) -> Target:
     start, end = link.direction
     return f"{start.value}>{end.value}", f"{link.from_id}>{link.to_id}"
 

@@ -29,7 +29,7 @@ class Account(FakeSink):
         if not self.fault:
             super()._apply(messages)
 
-    def judged(self, since_ms: int) -> Sequence[SyncError]:
+    def late_verdicts(self, since_ms: int) -> Sequence[SyncError]:
         """Every message that was not applied, judged two seconds after it came."""
         now_ms = 1_700_000_000_000 + int(asyncio.get_running_loop().time() * 1000)
         found = [

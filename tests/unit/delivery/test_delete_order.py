@@ -37,7 +37,7 @@ def settle_one(books: Books, ref: ObjectRef, outcome: Outcome) -> None:
         found = selection.ready(store, 0, NOW_MS, Urgency.LIVE, LIMITS)
         entries = [entry for entry in found.entries if entry.ref == ref]
         assert entries
-        selection.mark_tried(store, entries)
+        selection.note_on_wire(store, entries)
         settle(store, [Settlement(entry, outcome, "refused") for entry in entries], NOW_MS)
 
     books.run(work)

@@ -28,7 +28,7 @@ def accept(books: Books, rank: int) -> None:
 
     def work(store: object) -> None:
         found = selection.ready(books.store, rank, NOW_MS, Urgency.LIVE, LIMITS)
-        selection.mark_tried(books.store, found.entries)
+        selection.note_on_wire(books.store, found.entries)
         settle(books.store, [Settlement(entry, Outcome.ACCEPTED) for entry in found.entries], NOW_MS)
 
     books.run(work)

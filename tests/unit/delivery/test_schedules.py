@@ -108,7 +108,7 @@ class ChaosState(DirectState):
             (ask.rank, context.clock.now_ms(), context.clock.now_ms() - context.settings.sink.max_delay_ms),
         )
         waiting = [ref for kind, key in rows if (ref := ObjectRef(Kind(kind), key)) not in context.in_flight_set]
-        if any(ref not in ask.resting for ref in waiting):
+        if any(ref not in ask.backing_off for ref in waiting):
             self._jumped[ask.rank] += 1
             most = self._live[ask.rank] * HISTORY_SHARE + 1
             assert self._jumped[ask.rank] <= most, f"history overtook live work of lane {ask.rank}: {waiting}"

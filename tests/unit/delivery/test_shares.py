@@ -188,7 +188,7 @@ def test_a_spent_daily_limit_waits_for_the_accounts_midnight(tmp_path: Path) -> 
             polls.append(harness.clock.monotonic())
             return []
 
-        sink.judged = poll  # type: ignore[method-assign]
+        sink.late_verdicts = poll  # type: ignore[method-assign]
         sink.plan = lambda _: (
             Plan(0, 0, False, SinkThrottledError("daily limit", policy="DAILY"))
             if harness.clock.monotonic() < midnight_s

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from cdc.delivery.verdict import PARK_CAP_S, RETRY_CAP_S, Step, judge, message_retry_s, park_s
+from cdc.delivery.verdict import PARK_CAP_S, RETRY_CAP_S, Step, decide, message_retry_s, park_s
 from cdc.errors import (
     BatchRefusedError,
     OutcomeUnknownError,
@@ -40,27 +40,27 @@ DOWN = SinkUnavailableError("503")
 )
 def test_each_fault_has_its_step(error: SinkError, failures: int, others: bool, size: int, step: Step) -> None:
     """The step follows from the kind of error and from whether the messages themselves seem to be at fault."""
-    assert judge(error, failures=failures, others_succeed=others, size=size, random=Random(1)).step is step
+    assert decide(error, failures=failures, others_succeed=others, size=size, random=Random(1)).step is step
 
 
 def test_retry_after_is_the_least_that_is_waited() -> None:
     """What the server asks for is never undercut by the jitter."""
     error = SinkUnavailableError("477", retry_after_s=600)
-    assert judge(error, failures=1, others_succeed=False, size=1, random=Random(1)).wait_s == 600
+    assert decide(error, failures=1, others_succeed=False, size=1, random=Random(1)).wait_s == 600
 
 
 @pytest.mark.parametrize(("policy", "wait_s"), [("SECONDLY", 1), ("TEN_SECONDLY_ROLLING", 10), ("", 10)])
 def test_a_limit_without_retry_after_lasts_its_window(policy: str, wait_s: float) -> None:
     """HubSpot's policyName says how long its limit lasts."""
     error = SinkThrottledError("429", policy=policy)
-    assert judge(error, failures=1, others_succeed=False, size=1, random=Random(1)).wait_s == wait_s
+    assert decide(error, failures=1, others_succeed=False, size=1, random=Random(1)).wait_s == wait_s
 
 
 def test_waits_grow_with_full_jitter_up_to_their_caps() -> None:
     """Retries spread over the whole range, never over the cap, however often it failed; parked ones always rest."""
     random = Random(1)
     waits = [
-        judge(DOWN, failures=1, streak=2000, others_succeed=False, size=1, random=random).wait_s for _ in range(500)
+        decide(DOWN, failures=1, streak=2000, others_succeed=False, size=1, random=random).wait_s for _ in range(500)
     ]
     assert max(waits) <= RETRY_CAP_S
     assert min(waits) < RETRY_CAP_S / 20

@@ -39,7 +39,7 @@ def send(engine: Engine) -> int:
     """The leader sends what waits; all of it is accepted. How many messages that was."""
     with engine.store.transaction():
         found = selection.ready(engine.store, 0, 2_000_000_000_000, Urgency.LIVE, LIMITS)
-        selection.mark_tried(engine.store, found.entries)
+        selection.note_on_wire(engine.store, found.entries)
         settle(engine.store, [Settlement(entry, Outcome.ACCEPTED) for entry in found.entries], 1)
     return len(found.entries)
 

@@ -18,7 +18,7 @@ def send(books: Books, outcome: Outcome | None = Outcome.ACCEPTED) -> None:
     """Send what waits; None: it is on its way."""
     limits = Limits(messages=100, size=1 << 20)
     found = books.run(lambda store: selection.ready(store, 0, 10_000_000, Urgency.LIVE, limits))
-    books.run(lambda store: selection.mark_tried(store, found.entries, 1))
+    books.run(lambda store: selection.note_on_wire(store, found.entries, 1))
     if outcome is not None:
         books.run(lambda store: settle(store, [Settlement(entry, outcome) for entry in found.entries], 1))
 

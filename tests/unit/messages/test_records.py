@@ -34,7 +34,7 @@ def take(books: Books, ref: ObjectRef) -> Entry:
         found = books.run(lambda store: selection.ready(store, rank, _LATER_MS, urgency, _LIMITS))  # noqa: B023  # runs now
         for entry in found.entries:
             if entry.ref == ref:
-                books.run(lambda store: selection.mark_tried(store, [entry], _LATER_MS))  # noqa: B023  # runs now
+                books.run(lambda store: selection.note_on_wire(store, [entry], _LATER_MS))  # noqa: B023  # runs now
                 return entry
     raise AssertionError(f"{ref} is not ready")
 

@@ -52,7 +52,7 @@ def test_a_body_without_a_message_says_nothing(body: bytes) -> None:
 def test_an_answer_that_names_the_account_blames_no_message(status: int) -> None:
     """All wait, with the advice of the error's kind; a batch is not split for it."""
     reply = Reply(status, {}, b'{"message": "SETTINGS_NOT_ENABLED: the settings are not enabled"}')
-    error = status_fault(reply, FAULTS, what="3 messages", place="api:443", redact=Redactor([]), now_s=NOON)
+    error = status_fault(reply, FAULTS, what="3 messages", address="api:443", redact=Redactor([]), now_s=NOON)
     assert isinstance(error, SinkSwitchedOffError)
     assert "magento-cdc mapping push" in error.hint
 
