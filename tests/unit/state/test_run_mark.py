@@ -47,7 +47,7 @@ def send(engine: Engine, hub: Hub) -> None:
     with engine.store.transaction():
         found = [selection.ready(engine.store, rank, 1 << 50, Urgency.LIVE, Limits(100, 1 << 20)) for rank in range(3)]
         entries = [entry for ready in found for entry in ready.entries]
-        selection.mark_tried(engine.store, entries)
+        selection.note_on_wire(engine.store, entries)
         for entry in entries:
             name = f"{entry.ref.kind}-{entry.ref.id}"
             assert entry.changed_at > hub.get(name, (0,))[0], f"{name} would be ignored as older"
