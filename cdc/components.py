@@ -26,7 +26,7 @@ class Components:
     loader: RowLoader | None
     counters: Callable[[], Mapping[str, int]]
     unlogged: UnloggedWatch | None = None
-    """Looks for rows that the log never told of; None where there is no server."""
+    """Looks for rows that are missing from the log; None where there is no server."""
     heard_s: Callable[[], float] = monotonic
     """When the source last gave a sign of life, in monotonic seconds; files are always there."""
     reasons: Callable[[], Sequence[str]] = tuple

@@ -1,6 +1,9 @@
 """The words every layer shares: positions, changes, transactions, objects, messages, receipts.
 
-A leaf of the import graph: standard library only. What each word means is in ARCHITECTURE.md ("Words").
+A leaf of the import graph: standard library only. What each word means is in ARCHITECTURE.md ("Glossary").
+
+The module is longer than 400 lines on purpose: the words are used together and in every package, so that one
+place to look them up serves better than several.
 """
 
 from __future__ import annotations

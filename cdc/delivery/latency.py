@@ -2,7 +2,7 @@
 
 Only live upserts count: history and deletions wait on purpose. Exact percentiles of the last messages of each object
 type for ``/status``; /metrics keeps histograms of all (``Observer.accepted``). Wall clocks of two machines are
-compared, and either may be set meanwhile: nothing is ever less than nought.
+compared, and either may be set meanwhile, so a negative time counts as 0.
 """
 
 from __future__ import annotations

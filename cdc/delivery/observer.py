@@ -1,4 +1,4 @@
-"""What delivery tells whoever counts: called in the event loop, must return at once."""
+"""What delivery calls as it sends, for the metrics. Calls come in the event loop and must return at once."""
 
 from __future__ import annotations
 

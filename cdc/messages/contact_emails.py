@@ -1,10 +1,10 @@
-"""The email that the sink holds of a customer: the bridge never changes it, and another one may make a second contact.
+"""The email that the sink holds of a customer. The bridge never changes it, and another may make a second contact.
 
 The ledger has marks of addresses, never an address: ``email`` of the one that was sent first (``email_at``: in which
 message), ``email_new`` of the shop's, where that is another by now. The mark is set before the request leaves, as one
 without an answer may have been taken, and goes if the message surely was not, if a refusal says that there is no such
 contact, and with the contact's deletion. A follower sets it when it renders, as its leader may send just that, until
-the leader tells. Use inside a store transaction.
+the leader's receipt comes. Use inside a store transaction.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What was accepted and refused afterwards (the bridge judges later): the ledger's side, and the wait for a parent.
+"""Messages that the bridge accepted and refused afterwards: what the ledger notes of them, and the wait for a parent.
 
 An object that was refused because something it refers to was not known yet waits, and is rendered afresh once that
-is known. Use inside a store transaction.
+other object is known. Use inside a store transaction.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The outbox: each object's newest unsent message. ``seq`` is its place in the order, which a newer version keeps.
+"""The outbox: each object's newest unsent message. ``seq`` orders them; a newer version keeps it.
 
-The renderer puts entries in, delivery takes them (``selection.py``) and settles them (``receipts.py``). The module
+The renderer puts entries in, delivery takes them (``selection.py``) and settles them (``receipts.py``). This module
 alone writes the table ``outbox``. Use inside a store transaction.
 """
 

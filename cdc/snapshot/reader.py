@@ -1,6 +1,6 @@
 """Reads rows from the server with an LSN they can be trusted to contain.
 
-A position noted just before a SELECT is not one: a commit is in the log before InnoDB shows it. What is one:
+A position noted just before a SELECT will not do: a commit is in the log before InnoDB shows it. The LSN is taken from:
 
 * MariaDB: the snapshot's own position (START TRANSACTION WITH CONSISTENT SNAPSHOT, ``Binlog_snapshot_*``);
 * MySQL: the start of the log file that was current before the SELECT, with GTID or without, because a rotation waits

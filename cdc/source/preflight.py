@@ -1,6 +1,6 @@
-"""Looks at the server before reading: every fault in one sentence, with the statement that mends it.
+"""Checks the server before reading begins. Each fault is one sentence, with the statement that mends it.
 
-Grants are judged by trying what they allow, since roles, proxies and managed servers make SHOW GRANTS hard to read.
+Grants are checked by trying what they allow, since roles, proxies and managed servers make SHOW GRANTS hard to read.
 Nothing is changed on the server.
 """
 

@@ -1,4 +1,4 @@
-"""How a connection to the server is protected, and which ways of logging in may show the password to whom."""
+"""How a connection to the server is protected, and which login methods can show the password to others."""
 
 from __future__ import annotations
 

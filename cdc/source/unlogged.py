@@ -1,9 +1,9 @@
-"""Watches for rows that the shop has and the log never told of, by a small sample of rows each minute.
+"""Watches for rows of the shop that are missing from its log, by a small sample of rows each minute.
 
 A log can miss changes for reasons that nobody can list: a session with ``sql_log_bin = 0``, a definition that was not
 logged, a filter set while the server runs, a table copied in below the server. So some rows of each main table are
 read (the highest keys, those changed last, a few anywhere). Once the log is applied up to a position noted behind that
-read, the replica must hold them as they were, or in a newer version. A row that differs in two looks is told.
+read, the replica must hold them as they were, or in a newer version. A row that differs twice in a row is reported.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class UnloggedWatch(threading.Thread):
         self._sample = Sample()
         self._strikes: Counter[tuple[str, int]] = Counter()
         self.found: list[tuple[str, int]] = []
-        """Table and key of rows that the log never told of."""
+        """Table and key of rows that are missing from the log."""
 
     def begin(self, compare: Compare) -> None:
         """Start to look."""
@@ -131,7 +131,9 @@ class UnloggedWatch(threading.Thread):
             return ""
         shown = ", ".join(f"{table} {key}" for table, key in self.found[:SHOWN_ROWS])
         more = len(self.found) - SHOWN_ROWS
-        return f"source: the shop has rows that its log never told of: {shown}{f' and {more} more' if more > 0 else ''}"
+        return (
+            f"source: the shop has rows that are missing from its log: {shown}{f' and {more} more' if more > 0 else ''}"
+        )
 
     def _judge(self, differing: Sequence[SampledRow]) -> None:
         named = [(row.table, row.key) for row in differing]

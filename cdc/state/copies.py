@@ -1,4 +1,4 @@
-"""The state's files are for their owner's eyes; and a copy of the state goes, even if its maker was killed.
+"""Only the owner may read the state's files, and copies of the state are removed, even if their maker was killed.
 
 A copy lies in a folder beside the state and is locked for as long as its maker lives. Whoever opens the state next
 removes the copies that nobody holds: they contain customers' data.

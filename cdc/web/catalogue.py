@@ -153,7 +153,7 @@ GAUGES: Final[Mapping[Gauge, Meaning]] = {
         "Time until the server purges the log file that is still needed; +Inf if it is the newest, or none is purged."
     ),
     "rows_not_in_log": Meaning(
-        "Rows of the sample that the shop has and its log never told of; more than 0 means that changes are lost."
+        "Rows of the sample of the shop that are missing from its log; more than 0 means that changes are lost."
     ),
     "load_rows": Meaning("Rows that loads of whole tables have read since the start."),
     "load_done": Meaning("1 when the replica is complete."),

@@ -249,7 +249,7 @@ class Metrics:
         (gauge.labels(*labels) if labels else gauge).set(value)
 
     def _advance(self, name: catalogue.Counter, total: float, *labels: str) -> None:
-        """Raise a counter to ``total``; a total that fell began anew at nought (a new connection, a new thread)."""
+        """Raise a counter to ``total``; a total that fell began anew at 0 (a new connection, a new thread)."""
         seen = self._seen.get((name, labels), 0.0)
         counter = self._counters.get(name)
         if counter is None:  # a relay's, in a run that is none

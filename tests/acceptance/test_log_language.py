@@ -275,7 +275,7 @@ def test_rows_that_the_log_never_told_of_are_noticed(rig: Rig) -> None:
             "UPDATE customer_entity SET firstname = 'Unlogged' ORDER BY entity_id DESC LIMIT 1",
             database=rig.database,
         )
-        wait_until(lambda: "never told of" in str(daemon.ask("/ready")["reasons"]), 30, "the row is noticed")
+        wait_until(lambda: "missing from its log" in str(daemon.ask("/ready")["reasons"]), 30, "the row is noticed")
         assert daemon.ask("/ready")["ready"]
         assert "rows_not_in_log" in [line["event"] for line in daemon.lines()]
         rig.server.run("UPDATE customer_entity SET lastname = 'Logged'", database=rig.database)

@@ -1,6 +1,6 @@
 """A mapped table as the log has it now: which columns are wanted, where they lie and how to read them.
 
-A row_layout is made once per distinct TABLE_MAP and kept under that event's bytes.
+A row layout is made once for each distinct TABLE_MAP event, and kept under that event's bytes.
 """
 
 from __future__ import annotations

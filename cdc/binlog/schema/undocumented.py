@@ -1,11 +1,11 @@
-"""What no table map tells of a column, whatever binlog_row_metadata is: only the schema does, found by name.
+"""Traits of columns that no table map holds, whatever binlog_row_metadata is. The schema has them, by column name.
 
     FLOAT(7,2), DOUBLE(9,2)  the decimals that SELECT shows; a plain FLOAT shows six digits
     UUID, INET4, INET6       MariaDB logs BINARY(16), BINARY(4) and BINARY(16)
     TIME(3) and the like     MariaDB's form from before 10.1 (mysql56_temporal_format = OFF): even the width
 
-The schema is as of now. For the first three it is asked as a hint, and a table that has none is read without; the
-last cannot be read at all without it.
+The schema is as of now. For the first two lines it is a hint, and a table that has none is read without.
+The last line's columns cannot be read at all without it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The watch for rows that the log never told of: when a row counts, and when no more."""
+"""The watch for rows that are missing from the log: when a row counts, and when no more."""
 
 from __future__ import annotations
 
