@@ -186,7 +186,12 @@ class HttpClient:
                 return Reply(response.status, response.headers, content)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             fault: SinkError = transport_fault(
-                error, began=progress.began, what=what, address=self.address, timeout_s=self._timeout_s, proxy=self._proxy
+                error,
+                began=progress.began,
+                what=what,
+                address=self.address,
+                timeout_s=self._timeout_s,
+                proxy=self._proxy,
             )
         # raised out here so that the aiohttp error, which may hold the URL with its key, is not its context
         raise fault
