@@ -114,7 +114,6 @@ class Renderer:
         try:
             made = self._mapper.render(ref, self._rows)
         except RenderError as error:
-            # The mapper has said what is wrong with the object in a sentence.
             self._set_aside(ref, request, str(error))
             return []
         except ODD_DATA as error:
@@ -123,10 +122,8 @@ class Renderer:
             self._set_aside(ref, request, f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}")
             return []
         held = self.ledger.get(ref)
-        # Only asked while dead letters of this kind exist: it is one more look-up per object.
         if self._has_letters:
             dead_letters.rendered(self._store, ref)
-        # No row, or left out by a filter: the receiver must not have it.
         if made is None:
             self._vanish(ref, held, request)
             return []
@@ -210,7 +207,6 @@ class Renderer:
             self._withhold(ref, digest, held, ever, request)
             return False
         links_only = request.links and not request.force and digest == held.accepted_hash == held.rendered_hash
-        # The same as rendered last: logins, saves without changes, updates of unmapped columns end here.
         if digest == held.rendered_hash and not request.force and not links_only:
             stands_back = self._stands_back(ref, held)
             if not (stands_back and request.release):
@@ -223,7 +219,6 @@ class Renderer:
             self.ledger.set_rendered(ref, digest, held.rendered_at, delete=False, properties=ever, lsn=request.lsn)
             self.unchanged += 1
             return True
-        # The leader has sent just this; a follower never sends.
         if self.is_following and digest == held.accepted_hash:
             self._leave(ref)
             self.ledger.set_rendered(ref, digest, held.accepted_at, delete=False, properties=ever, lsn=request.lsn)
@@ -231,7 +226,6 @@ class Renderer:
         changed_at = self._changed_at(held, request)
         mark = email if properties.get(self.emails.name) else b""
         address = b""
-        # The receiver may find a contact by this address, which can differ from the email sent.
         if self.emails.address and ref.object_type is ObjectType.CONTACT:
             address = contact_emails.address_mark(made.properties.get(self.emails.address, ""))
         self._enqueue(
@@ -251,7 +245,6 @@ class Renderer:
             if value:
                 ever |= bit
             elif not ever & bit:
-                # Never had a value: leaving it out keeps messages small and a receiver's own default alive.
                 continue
             properties[name] = value
         return properties, ever
@@ -265,7 +258,6 @@ class Renderer:
             return b""
         mark, is_other = self._email_mark(ref, made, held)
         new = mark if is_other else b""
-        # Only a change is noted and reported, as a customer may be rendered often.
         if new != held.email_new:
             contact_emails.note_new(self._store, ref, new)
             if new and not self.is_following:
@@ -273,7 +265,6 @@ class Renderer:
                 log.warning(
                     "contact_email_changed", object=f"{ref.kind}-{ref.id}", email=action, position=request.position
                 )
-        # Same address, or the receiver changes it like any property.
         if not is_other or not rule.leave_out:
             return mark
         properties.pop(rule.name, None)
@@ -288,12 +279,10 @@ class Renderer:
         return mark, held.email not in (b"", mark)
 
     def _vanish(self, ref: ObjectRef, held: LedgerEntry | None, request: RenderRequest) -> None:
-        # Never rendered here. Only another member may have sent it.
         if held is None or held.rendered_hash is None:
             if self._may_be_known(ref, request):
                 self._vanish_unseen(ref, held or _EMPTY, request)
             return
-        # The deletion was rendered before.
         if held.rendered_delete and not request.force:
             self.unchanged += 1
             return
@@ -302,7 +291,6 @@ class Renderer:
             self._take_back(ref)  # nobody outside ever heard of it
             self._set_deleted(ref, held.rendered_at, held, request)
             return
-        # The leader never sent it, or has deleted it already.
         if self.is_following and (held.accepted_at == 0 or held.accepted_hash == DELETED):
             self._leave(ref)
             self._set_deleted(ref, held.accepted_at or max(held.rendered_at, self._clock.now_ms()), held, request)
@@ -321,16 +309,13 @@ class Renderer:
         What was left out (filters) still has rows, and what lines or orders name though it is long gone is no news.
         """
         was_led = self.is_following or 0 < request.commit_ms <= max(self.leads_since_ms, self._restored_ms)
-        # A backfill names objects of long ago that nobody ever sent.
         if not was_led or request.urgency is not Urgency.LIVE:
             return False
-        # Filters leave objects out whose rows are still there: those were never sent.
         return not any(
             self._rows.find(fetch.table, fetch.column, fetch.value) for fetch in self._mapper.fetches(ref, self._rows)
         )
 
     def _vanish_unseen(self, ref: ObjectRef, held: LedgerEntry, request: RenderRequest) -> None:
-        # A leader can send the DELETE itself.
         if not self.is_following:
             self._delete(ref, held, request)
             return

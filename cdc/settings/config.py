@@ -114,7 +114,6 @@ class SourceSettings(SettingsSection):
     @model_validator(mode="after")
     def _complete(self) -> SourceSettings:
         object.__setattr__(self, "password", read_secret(self.password, self.password_file, "password"))
-        # Without files nothing would be read, and the run would end as if all was done.
         if self.kind == "files" and not self.files:
             raise ValueError('files is empty; kind = "files" needs binlog files or globs')
         return self
@@ -195,13 +194,10 @@ class SinkSettings(SettingsSection):
     @field_validator("base_url")
     @classmethod
     def _is_http(cls, value: str) -> str:
-        # Another scheme would fail with the first request, in words of the HTTP library.
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
-        # A password in an address ends up in logs.
         if "@" in value:
             raise ValueError("must not hold a user or password; use api_key or access_token")
-        # A key in a query would end up in logs as well.
         if "?" in value or "#" in value or not urlsplit(value).hostname:
             raise ValueError("is scheme, host and port, with a path at most; a key goes into api_key or access_token")
         return value.rstrip("/")
@@ -209,7 +205,6 @@ class SinkSettings(SettingsSection):
     @field_validator("time_zone")
     @classmethod
     def _is_a_zone(cls, value: str) -> str:
-        # A misspelt zone would shift the end of the daily limit.
         if value and value not in available_timezones():
             raise ValueError("is not in the IANA's list of time zones; write e.g. Europe/Berlin")
         return value
@@ -224,13 +219,11 @@ class SinkSettings(SettingsSection):
 
     @model_validator(mode="after")
     def _complete(self) -> SinkSettings:
-        # Version 1 has a single store; messages would go there silently.
         if self.kind == "bridge" and self.api_version == 1 and self.store_id != "default":
             raise ValueError(f'store_id = "{self.store_id}" needs api_version = 2; version 1 knows only "default"')
         object.__setattr__(self, "proxy", read_secret(self.proxy, self.proxy_file, "proxy"))
         object.__setattr__(self, "api_key", read_secret(self.api_key, self.api_key_file, "api_key"))
         object.__setattr__(self, "access_token", read_secret(self.access_token, self.access_token_file, "access_token"))
-        # A secret with a blank or line break in it breaks the request.
         for name, secret in (("api_key", self.api_key), ("access_token", self.access_token), ("proxy", self.proxy)):
             require_one_word(secret, name)
         return self
