@@ -91,7 +91,7 @@ def test_columns_and_attributes_from_import_to_live_change(rig: Rig) -> None:
         assert plain.stop() == 0
     rig.toml += MAPPING
 
-    with rig.daemon() as daemon:
+    with rig.daemon("--yes") as daemon:  # so many further properties change every object
         assert command("mapping", "push", cwd=rig.folder).returncode == 0
         daemon.start()
         wait_until(lambda: held(rig, "product", product).get("color") == "Blue", 60, "the attribute is loaded")
