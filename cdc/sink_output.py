@@ -93,8 +93,6 @@ class SinkOutput:
             leader_gate=self._leadership,
             expected=Expected(engine.store, engine.mapper, engine.rows, self._settings.mapping.namespace),
         )
-        if self._leadership is not None:
-            self._leadership.attach(self._delivery)
 
     def paced(self, loader: RowLoader) -> RowLoader:
         """Rows that are loaded wait in the outbox, so the loader needs no pace of ours."""
@@ -111,7 +109,7 @@ class SinkOutput:
                 delivery = tasks.create_task(self._delivery.run(), name="delivery")
                 delivery.add_done_callback(lambda _: marking.cancel())
                 if self._leadership is not None:
-                    tasks.create_task(self._leadership.run(), name="leadership")
+                    tasks.create_task(self._leadership.run(self._delivery), name="leadership")
         except BaseExceptionGroup as group:
             raise first_of(group) from group
 

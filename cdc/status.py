@@ -69,7 +69,7 @@ class DaemonView:
     def live(self) -> tuple[bool, list[str]]:
         """Whether the threads turned lately (the loop answers, so it turns)."""
         reasons = []
-        if self._state is not None and time.monotonic() - self._state.turned_at > HUNG_S:
+        if self._state is not None and time.monotonic() - self._state.engine.heartbeat.at > HUNG_S:
             reasons.append(f"the state thread has not turned for {HUNG_S:.0f} s")
         return not reasons, reasons
 

@@ -5,10 +5,11 @@ Composed of parts that each do one thing; all of them work on the same open stat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cdc.engine.group import GroupApplier
+from cdc.engine.heartbeat import Heartbeat
 from cdc.engine.journal import Journal, Reached
 from cdc.engine.log_moves import LogMoves
 from cdc.engine.parts import Parts
@@ -67,13 +68,9 @@ class Engine:
         self.stale_tables = StaleTables(parts, self.rendering)
         self.moves = LogMoves(parts, self.stale_tables)
         self.ingest = SnapshotIngest(parts, self.rendering)
-        self._groups = GroupApplier(parts, self.rendering, self.stale_tables, self.moves, self.ingest, self._beat)
+        self.heartbeat = Heartbeat()
+        self._groups = GroupApplier(parts, self.rendering, self.stale_tables, self.moves, self.ingest, self.heartbeat)
         self.progress = self._groups.progress
-        self.on_beat: Callable[[], None] = lambda: None
-        """Called now and then while a group is applied: one transaction may take many minutes."""
-
-    def _beat(self) -> None:
-        self.on_beat()
 
     def apply_group(self, group: Iterable[Transaction]) -> None:
         """Apply whole transactions and render what they affect, inside the caller's store transaction."""

@@ -47,7 +47,8 @@ class TransactionQueue:
         self._with_content = 0
         self.bytes = 0
         self.closed = False
-        self.on_put: Callable[[], None] = lambda: None
+        self.wake = threading.Event()
+        """Set when there is something new for the thread that drains the queue."""
 
     def put(self, transaction: Transaction) -> bool:
         """Add one, waiting for room; False when the queue was closed. One larger than the bound passes alone."""
@@ -69,7 +70,7 @@ class TransactionQueue:
             else:
                 self._with_content += 1
             self._items.append(transaction)
-        self.on_put()
+        self.wake.set()
         return True
 
     @property
@@ -137,17 +138,14 @@ class StateThread(threading.Thread):
         self._settings = settings
         self._watcher = watcher
         self._calls: deque[tuple[Callable[[Store], Any], Future[Any]]] = deque()
-        self._wake = threading.Event()
+        self._wake = queue.wake
         self._ending = threading.Event()
         self._has_ended = False
         self._look_again = 0.0
-        self.turned_at = time.monotonic()
         self._more_to_render = True
         self._groups_since_slice = 0
         self._grouped_at = 0.0
         self._is_held = is_held
-        queue.on_put = self._wake.set
-        engine.on_beat = self._beat
 
     # ------------------------------------------------------------------------------------------ from elsewhere
 
@@ -176,7 +174,7 @@ class StateThread(threading.Thread):
         """Turn until stopped; the watcher hears of a failure."""
         try:
             while not self._ending.is_set() or self._calls:
-                self._beat()
+                self.engine.heartbeat()
                 self._wake.clear()
                 # Something was done, so there may be more: sleeping would delay it.
                 if not self._turn():
@@ -189,9 +187,6 @@ class StateThread(threading.Thread):
             self._has_ended = True  # before refusing: a call made from here on refuses itself
             self._refuse_calls()
             self.engine.close()
-
-    def _beat(self) -> None:
-        self.turned_at = time.monotonic()
 
     def _turn(self) -> bool:
         calls = [self._calls.popleft() for _ in range(len(self._calls))]

@@ -93,10 +93,6 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         self.leader: Leader | None = None
         self.takeovers = 0
 
-    def attach(self, sending: Sending) -> None:
-        """Whom to tell."""
-        self._sending = sending
-
     @property
     def may_send(self) -> bool:
         """Whether a request may begin now."""
@@ -114,8 +110,9 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
 
     # ----------------------------------------------------------------------------------------------------- running
 
-    async def run(self) -> None:
-        """Join, follow, lead. An unreachable cluster is waited for."""
+    async def run(self, sending: Sending) -> None:
+        """Join, follow, lead. An unreachable cluster is waited for. ``sending`` hears when the role changes."""
+        self._sending = sending
         while True:
             try:
                 await self._open()

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
+from sinks.sandbox.fault_values import probability, whole
+
 FOREVER: Final = 1_000_000_000
 DAY_MS: Final = 86_400_000
 
@@ -102,14 +104,14 @@ class Faults:
             raise ValueError("a fault has one of status, delay_ms, hang, cut, refuse_ids, quota")
         kind = kinds[0]
         rate = _rate(spec)
-        count = _number(spec, "count", 1 if rate == 1.0 else FOREVER)
+        count = whole(spec, "count", 1 if rate == 1.0 else FOREVER)
         if kind == "status":
             self._add_status(spec, count)
         elif kind == "delay_ms":
-            self.delay_ms = _number(spec, "delay_ms", 0)
+            self.delay_ms = whole(spec, "delay_ms", 0)
             self._delays_left = count if "count" in spec else None
         elif kind == "hang":
-            self.rules.append(Rule("hang", _number(spec, "hang", 1)))
+            self.rules.append(Rule("hang", whole(spec, "hang", 1)))
         elif kind == "cut":
             if spec["cut"] not in ("before", "after"):
                 raise ValueError('cut is "before" or "after"')
@@ -122,7 +124,7 @@ class Faults:
             self.quota = _quota(spec["quota"])
 
     def _add_status(self, spec: Mapping[str, Any], count: int) -> None:
-        status = _number(spec, "status", 0)
+        status = whole(spec, "status", 0)
         if not 300 <= status <= 599:
             raise ValueError("status is 300 to 599")
         wait = spec.get("retry_after")
@@ -166,20 +168,11 @@ class Faults:
         }
 
 
-def _number(spec: Mapping[str, Any], name: str, default: int) -> int:
-    value = spec.get(name, default)
-    if type(value) is not int or value < 0:
-        raise ValueError(f"{name} is a whole number")
-    return value
-
-
 def _rate(spec: Mapping[str, Any]) -> float:
-    value = spec.get("rate", 1.0)
-    if type(value) not in (int, float) or not 0 < value <= 1:
-        raise ValueError("rate is a probability over 0, up to 1")
+    value = probability(spec)
     if value != 1 and "status" not in spec and "cut" not in spec:
         raise ValueError("rate goes with status or cut")
-    return float(value)
+    return value
 
 
 def _quota(spec: Any) -> Quota | None:
@@ -187,5 +180,5 @@ def _quota(spec: Any) -> Quota | None:
         return None
     if not isinstance(spec, dict):
         raise ValueError("quota is an object with limit, interval_ms, daily, or null")
-    daily = _number(spec, "daily", 0) if spec.get("daily") is not None else None
-    return Quota(_number(spec, "limit", 100), _number(spec, "interval_ms", 10_000), daily)
+    daily = whole(spec, "daily", 0) if spec.get("daily") is not None else None
+    return Quota(whole(spec, "limit", 100), whole(spec, "interval_ms", 10_000), daily)

@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass
 from random import Random
 from typing import Any, Final
 
+from sinks.sandbox.fault_values import probability, whole
+
 FOREVER: Final = 1_000_000_000
 KINDS: Final = ("status", "cut", "hang", "empty", "omit", "html", "delay_ms")
 POLICIES: Final = ("TEN_SECONDLY_ROLLING", "SECONDLY", "DAILY")
@@ -60,9 +62,9 @@ class CrmFaults:
         if len(kinds) != 1 or extra:
             raise ValueError(f"a fault has one of {', '.join(KINDS)}")
         kind = kinds[0]
-        rate = _rate(spec)
+        rate = probability(spec)
         always = kind == "delay_ms" or rate < 1
-        count = _whole(spec, "count", FOREVER if always else 1)
+        count = whole(spec, "count", FOREVER if always else 1)
         fault = Fault(kind, count, str(spec.get("path", "")), rate=rate)
         _READ[kind](fault, spec)
         self.faults.append(fault)
@@ -92,7 +94,7 @@ class CrmFaults:
 
 
 def _read_status(fault: Fault, spec: Mapping[str, Any]) -> None:
-    fault.status = _whole(spec, "status", 0)
+    fault.status = whole(spec, "status", 0)
     if not 300 <= fault.status <= 599:
         raise ValueError("status is 300 to 599")
     wait = spec.get("retry_after")
@@ -117,7 +119,7 @@ def _read_hang(fault: Fault, spec: Mapping[str, Any]) -> None:
 
 
 def _read_amount(fault: Fault, spec: Mapping[str, Any]) -> None:
-    fault.amount = _whole(spec, fault.kind, 0)
+    fault.amount = whole(spec, fault.kind, 0)
 
 
 def _read_flag(fault: Fault, spec: Mapping[str, Any]) -> None:
@@ -134,17 +136,3 @@ _READ: Final = {
     "omit": _read_amount,
     "delay_ms": _read_amount,
 }
-
-
-def _whole(spec: Mapping[str, Any], name: str, default: int) -> int:
-    value = spec.get(name, default)
-    if type(value) is not int or value < 0:
-        raise ValueError(f"{name} is a whole number")
-    return value
-
-
-def _rate(spec: Mapping[str, Any]) -> float:
-    value = spec.get("rate", 1.0)
-    if type(value) not in (int, float) or not 0 < value <= 1:
-        raise ValueError("rate is a probability over 0, up to 1")
-    return float(value)

@@ -9,6 +9,7 @@ import pytest
 
 from cdc.engine import group as module
 from cdc.engine.engine import Engine
+from cdc.engine.heartbeat import Heartbeat
 from cdc.model import Feed, StaleTable, Transaction
 from cdc.replica import resync
 from tests.kit.toy import contents, delete, insert, outbox_rows, position, toy_engine, transaction, update
@@ -53,11 +54,11 @@ def test_touches_that_are_put_off_are_rendered_all_the_same(
     assert end_state(engine) == end_state(plain)
 
 
-def test_a_giant_transaction_gives_signs_of_life(tmp_path: Path) -> None:
+def test_a_giant_transaction_gives_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Applying one may take longer than a thread may be silent, and is not hanging."""
     engine = toy_engine(tmp_path)
-    beats = []
-    engine.on_beat = lambda: beats.append(1)
+    beats: list[int] = []
+    monkeypatch.setattr(Heartbeat, "__call__", lambda _: beats.append(1))
     with engine.store.transaction():
         engine.apply_group([giant(module.BEAT_CHANGES)])
 
@@ -74,8 +75,8 @@ def test_dropping_what_a_topic_no_longer_has_gives_signs_of_life(
     with engine.store.transaction():
         engine.apply_group([transaction(100, *orders)])
         engine.stale_tables.read_topic_again([StaleTable("orders", "lost")], position(200), position(300))
-    beats = []
-    engine.on_beat = lambda: beats.append(1)
+    beats: list[int] = []
+    monkeypatch.setattr(Heartbeat, "__call__", lambda _: beats.append(1))
     with engine.store.transaction():
         engine.apply_group([transaction(250, orders[7])])
         engine.apply_group([replace(transaction(300), feed=Feed(is_loaded=True))])
