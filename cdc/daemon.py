@@ -354,7 +354,7 @@ class Daemon:
             return
         # The operator insists. Everything sent so far is safe in the state, or sent again.
         if self._stopping.is_set():
-            log.warning("ended_at_once", signal=number.name, reason="a second signal; what was sent is sent again")
+            log.warning("ended_at_once", signal=number.name, reason="a second signal; open requests are sent again")
             logs.drain()  # the end comes without any clean-up, and the line above should be seen
             os._exit(128 + number)  # not the default action: the kernel ignores that for process 1 of a container
         hint = "a second signal ends it at once"

@@ -48,7 +48,8 @@ def first_of(error: BaseException) -> BaseException:
 
 REPAIR: Final = (
     'set source.on_lost_position = "repair": all tables are read again, and what differs is sent, deletions included'
-    " (without the state folder nobody would know what was sent, and what was deleted meanwhile would stay in HubSpot)"
+    " (do not remove the state folder: only the state knows what was sent, and without it objects that the shop deleted"
+    " in the meantime stay in HubSpot)"
 )
 """What to do about a lost position, first of all."""
 

@@ -272,7 +272,7 @@ def _position_of_repair(
 
     With ``stop``, waits for the server.
     """
-    log.error("position_lost", reason=lost.message, action="all tables are read again, what differs is sent")
+    log.error("position_lost", reason=lost.message, action="all tables are read again, and what differs is sent")
     while True:
         try:
             with contextlib.closing(row_loader(settings, tables, source.identity())) as loader:
@@ -327,8 +327,8 @@ def _decide(
     if held.server and held.server != identity.server and not held.gtid:
         raise PositionLostError(
             f"the state belongs to server {held.server}, {settings.source.host} is server {identity.server}",
-            hint="point source.host at the server it was made from, remove the state folder to import afresh, or go on"
-            " here with `magento-cdc position set latest` (what changed between is not known)",
+            hint="point source.host at the state's own server, remove the state folder to import afresh, or go on"
+            " here with `magento-cdc position set latest` (the changes in between are not known)",
         )
     engine.moves.must_not_be_loading(identity.server)
     # A replay: rows are applied again, and only newer changes are sent.

@@ -77,7 +77,7 @@ class DaemonView:
         """Source connected, state writable, sink accepting. Ready with reasons: it works, and somebody should look."""
         reasons = []
         if self.is_stopping:
-            reasons.append("stopping: a signal came, and what is under way is finished")
+            reasons.append("stopping: a signal came; the daemon finishes the work under way")
         if self._source.name not in ("connected", "finished"):
             why = self._source.details.get("reason", "")
             reasons.append(f"source: {self._source.name}" + (f": {why}" if why else ""))

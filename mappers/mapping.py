@@ -118,7 +118,7 @@ class MagentoMapping:
             raise RenderError(
                 # The sentence names the object and never the value.
                 f"{ref.kind}-{ref.id}: {error}",
-                hint="correct it in the shop; the next change of it is sent again",
+                hint="correct the object in the shop; its next change sends the object again",
             ) from None
 
     def everything(self) -> tuple[BulkInvalidation, ...]:

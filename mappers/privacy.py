@@ -93,4 +93,4 @@ class Privacy:
                     yield f"{where}: a deal cannot be without its stage"
                 elif treatment != "leave_out" and ((object_type, name) in _ONLY_WHOLE or kind not in _AS_TEXT):
                     # HubSpot checks the form of these values.
-                    yield f"{where}: HubSpot would refuse it hashed or cut; it can be left out"
+                    yield f"{where}: HubSpot would refuse a hashed or cut value; leave the property out instead"

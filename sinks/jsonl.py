@@ -112,7 +112,7 @@ class JsonlSink:
                     # no fault of a sink that may come back: a closed pipe never opens again
                     raise CdcError(
                         "stdout cannot be written: its reader went away",
-                        hint="what it did not take is sent again at the next start",
+                        hint="start again with a reader; messages that the reader did not take are sent again then",
                     ) from error
                 hint = _hint(self._path)
                 raise SinkUnavailableError(f"{self._shown} cannot be written: {error.strerror}", hint=hint) from error
@@ -120,7 +120,7 @@ class JsonlSink:
 
 def _hint(path: str) -> str:
     if path == STDOUT:
-        return "look at what stdout leads to"
+        return "look at the program that reads stdout"
     return f"look at the disk and the rights of {Path(path).absolute().parent}"
 
 

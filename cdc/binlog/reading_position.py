@@ -69,7 +69,8 @@ class ReadingPosition:
             )
             if is_other:
                 raise PositionLostError(
-                    f"{self.file} is not of the log that was read before: that was begun anew (RESET)", hint=_ADVICE
+                    f"{self.file} is not part of the log that was read before: the server began a new log (RESET)",
+                    hint=_ADVICE,
                 )
         if self._born != seconds:
             self._born = seconds

@@ -28,8 +28,9 @@ _MOST_PLAIN: Final = 1000
 _REASON_ROWS: Final = "a statement in the log instead of the rows it changed"
 _REASON_UNCLEAR: Final = "a statement that is not understood may have changed its rows or columns"
 _ADVICE_ROWS: Final = (
-    "a session chose that for itself, whatever the server's default is: have its program write with binlog_format ="
-    ' ROW; then start with source.on_statement = "repair", which reads the tables again, or import afresh'
+    "a session chose that for itself, whatever the server's default is: make the session's program write with"
+    ' binlog_format = ROW; then start with source.on_statement = "repair", which reads the tables again, or import'
+    " afresh"
 )
 _ADVICE_NO_GTID: Final = (
     'source.on_statement = "repair" cannot help, since the transaction has no GTID: import afresh, and have the'

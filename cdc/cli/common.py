@@ -78,7 +78,7 @@ def told_in_log(stream: TextIO = sys.stdout) -> Iterator[None]:
     except typer.Exit as end:
         # Exit code 0 is a good end, and no failure line belongs there.
         if end.exit_code:
-            _tell(stream, "not everything was delivered", "the lines not_delivered say what and why", end.exit_code)
+            _tell(stream, "some messages were not delivered", "the log lines not_delivered say why", end.exit_code)
         raise
     except CdcError as error:
         _tell(stream, error.message, error.hint, error.exit_code)

@@ -23,6 +23,6 @@ def mapper_of(settings: Settings, engine: Engine) -> MagentoMapping:
             raise SetupError(
                 f"state folder {settings.state.dir} was made with another mapping: it does not hold"
                 f" {spec.name}.{min(missing)}",
-                hint="start `magento-cdc run` with these settings; it loads what they newly ask for",
+                hint="start `magento-cdc run` with these settings; the run loads the missing columns",
             )
     return mapper

@@ -110,9 +110,9 @@ class CircuitBreaker:
         return (
             f"{held_deletes(store)} deletions are held: within an hour they are more than"
             f" delivery.max_deletes_per_hour, or over {FEW_DELETES} and at least delivery.max_deletes_share ({share})"
-            " of what HubSpot holds; look at `magento-cdc deletes list`; if they are right, let them go with"
-            " `magento-cdc deletes release`, else mend the cause (a filter, the wrong database): they go away by"
-            " themselves"
+            " of what HubSpot holds; look at `magento-cdc deletes list`; if the deletions are right, release them with"
+            " `magento-cdc deletes release`; else mend the cause (a filter, the wrong database), and the held deletions"
+            " disappear by themselves"
         )
 
     def _letters_reason(self, store: Store, now_ms: int) -> str:

@@ -95,7 +95,7 @@ class LogMoves:
                 "state_restored",
                 reason=why,
                 position=str(position),
-                action="what the log changes from here on is sent, equal or not",
+                action="every object that the log changes from here on is sent, even if its message is unchanged",
                 hint="objects that changed without the log are found by `magento-cdc verify --all --repair`",
             )
         run_mark.renew(parts.store)

@@ -123,8 +123,8 @@ class ForeignTopics:
         """Tables whose rows came anew: what else was deleted, and did not come again, is still held and in HubSpot."""
         found = self._feeds.untold_deletions if self._feeds is not None else {}
         return [
-            f"table {table}: {count} rows were inserted anew whose deletion no topic told: set the connector's"
-            " skipped.operations to none and keep tombstones, then make its topics and the state folders anew"
+            f"table {table}: {count} rows were inserted again, but no topic has their deletion: set the connector's"
+            " skipped.operations to none and keep tombstones, then create its topics and the state folders again"
             for table, count in sorted(found.items())
         ]
 
@@ -175,10 +175,10 @@ class ForeignTopics:
             f"topic {topic}: records of {table} have {', '.join(columns) or 'nothing'} for a key, not its primary key"
         )
         if retention is None:
-            self._foreign_keys.append(f"{text}; if it is compacted, it loses rows")
+            self._foreign_keys.append(f"{text}; if the topic is compacted, it loses rows")
         elif retention.is_compacted:
             raise SetupError(
-                f"{text}, and it is compacted: of all rows with one key the newest alone stays",
+                f"{text}, and the topic is compacted: of all rows with one key only the newest stays",
                 hint="take the table out of the connector's message.key.columns, or set the topic's cleanup.policy to"
                 " delete with retention.ms=-1 and retention.bytes=-1; then let the connector snapshot again",
             )
@@ -189,7 +189,7 @@ def _warn_of_lacks(table: str, columns: Sequence[str]) -> None:
         "columns_left_out",
         table=table,
         columns=list(columns),
-        reason="rows come without these mapped columns; what is made of them stays empty: let the tool include them",
+        reason="rows come without these mapped columns, so their properties stay empty: let the tool write the columns",
     )
 
 

@@ -12,7 +12,7 @@ from cdc.source.kafka import DAY_MS, KafkaSource
 LAST_OFFSET: Final = (1 << LSN_OFFSET_BITS) - 1
 MARGIN: Final = 0.9
 """Part of a topic's tombstone retention that a member may be away: clocks and cleaners are not exact."""
-_FILLED_AGAIN: Final = "it is filled again from the topic, and what HubSpot has is in the receipts"
+_FILLED_AGAIN: Final = "the member fills it again from the topic, and learns what HubSpot holds from the receipts"
 _REPAIR: Final = 'on the relay\'s topic, source.on_lost_position = "repair" reads it again without that'
 
 
@@ -22,7 +22,7 @@ def same_topics(engine: Engine, source: KafkaSource) -> None:
     for topic, identity in source.ids.items():
         if held.get(topic) and identity and held[topic] != identity:
             raise PositionLostError(
-                f"topic {topic} was made anew: its offsets are not those of state folder {engine.store.folder}",
+                f"topic {topic} was created again: its offsets do not fit state folder {engine.store.folder}",
                 hint=f"remove the state folder: {_FILLED_AGAIN}; {_REPAIR}",
             )
     for topic in source.missing:

@@ -170,8 +170,8 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         first = (await self._reader.beginning_offsets([self._receipts]))[self._receipts]
         if first > (held or 0):  # compaction has taken receipts that this state never read
             raise SetupError(
-                f"topic {self._receipts.topic} begins at offset {first}, and this member knows it up to {held or 0}:"
-                " what HubSpot holds cannot be learnt from it any more",
+                f"topic {self._receipts.topic} begins at offset {first}, and this member has read it up to {held or 0}:"
+                " the receipts in between are gone, so this member cannot know what HubSpot holds",
                 hint="set its cleanup.policy to compact alone, and start a member that still has its state folder; if"
                 " there is none, remove the topic: all is sent once more, and what the shop deleted meanwhile stays in"
                 " HubSpot",
@@ -192,7 +192,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         topic, found = self._receipts.topic, await topic_ids([self._receipts.topic], self._connect)
         identity = found.get(topic, "")
         if not await self._state.call(lambda store: handover.receipts_are(store, topic, identity)):
-            log.warning("receipts_made_anew", topic=topic, action="who leads tells again what became of each object")
+            log.warning("receipts_made_anew", topic=topic, action="the next leader publishes all receipts again")
 
     # ---------------------------------------------------------------------------------------------------- following
 
@@ -335,7 +335,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
             return
         self.role = "leaving"
         await self._hand_over()
-        await self._step_down("the group shares out anew")
+        await self._step_down("the Kafka group assigns its partitions again")
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """The next turn sees it."""

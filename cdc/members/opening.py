@@ -142,7 +142,7 @@ def _begin_relayed(engine: Engine, source: KafkaSource, clock: Clock, settings: 
             if settings.source.on_lost_position != "repair":
                 raise
             must_be_whole(first, _MADE_ANEW)
-            log.error("position_lost", reason=lost.message, action="the topic is read again, what differs is sent")
+            log.error("position_lost", reason=lost.message, action="the topic is read again, and what differs is sent")
             stale_tables = [StaleTable(spec.name, f"the position was lost: {lost.message}") for spec in engine.tables]
             engine.moves.begin_anew(beginning, ())
             engine.stale_tables.read_topic_again(stale_tables, beginning, whole)

@@ -140,9 +140,9 @@ def _pending(store: Store, ref: ObjectRef, pending: Pending, held: LedgerEntry |
 def _settled(held: LedgerEntry) -> Whereabouts:
     # Nobody outside ever knew it.
     if held.rendered_delete and not held.tried_at and not held.accepted_at:
-        return Whereabouts("gone", "it went before it was ever sent")
+        return Whereabouts("gone", "the object was deleted before it was ever sent")
     if not held.accepted_at and not held.tried_at and held.rendered_hash is not None:
-        return Whereabouts("withheld", "by history.send; it goes when it changes, or with an order that goes")
+        return Whereabouts("withheld", "by history.send; it is sent when it changes, or with an order that is sent")
     if not held.accepted_at:
         return Whereabouts("not accepted")
     return Whereabouts("deleted" if held.accepted_delete else "accepted")

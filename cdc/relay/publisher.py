@@ -188,7 +188,7 @@ class Publisher:
         if found is not None and found.relay not in known:
             raise RelayFencedError(
                 f"another relay writes topic {self._topic.name} as {self._kafka.writer!r} since sequence"
-                f" {found.sequence}; this one stops",
+                f" {found.sequence}; this relay stops",
                 hint="run one relay per kafka.prefix",
             )
 

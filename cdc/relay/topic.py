@@ -99,7 +99,7 @@ class Topic:
                 "kafka min.insync.replicas",
                 True,
                 f"{self.name} has {replicas} replica{'s' * (replicas != 1)}, min.insync.replicas is {in_sync}"
-                + ("" if is_durable else ": a broker that dies may take what it confirmed"),
+                + ("" if is_durable else ": if a broker dies, records that it confirmed may be lost"),
                 "" if is_durable else f"keep it on three brokers, and {alter} min.insync.replicas=2",
                 warning=not is_durable,
             ),

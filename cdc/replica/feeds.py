@@ -79,7 +79,8 @@ class Feeds:
             raise SetupError(
                 f"more than {MOST_BAD} records of topics could not be read, the last one of {feed.bad[-1].topic}:"
                 f" {feed.bad[-1].reason}",
-                hint="mend what writes them; `magento-cdc deadletter list` shows them, `deadletter drop` forgets them",
+                hint="mend the program that writes the records; `magento-cdc deadletter list` shows the records,"
+                " `deadletter drop` forgets them",
             )
 
     def note_whole(self, is_whole: bool) -> None:

@@ -106,7 +106,7 @@ def _keep(store: Store, xid: str, lsn: int, changes: Iterable[Change]) -> None:
 
 def _unknown(why: str, transaction: Transaction) -> UnknownChangesError:
     return UnknownChangesError(
-        f"an XA transaction commits, and what it changed is not known ({why})",
+        f"an XA transaction was committed, and its changes are not known ({why})",
         position=f"the transaction that ends at {transaction.end}",
         hint="remove the state folder to import afresh, or go on behind it, with its changes missing, by `magento-cdc"
         f' position set {transaction.end}`; with GTIDs, source.on_statement = "repair" reads tables again',

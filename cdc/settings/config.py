@@ -98,7 +98,7 @@ class SourceSettings(SettingsSection):
         24.0, description="warn when the server purges the log file that is still needed within so many hours"
     )
     unlogged_check_s: Seconds = Field(
-        60.0, description="how often a few rows of the shop are compared with what its log told, seconds"
+        60.0, description="how often a few rows of the shop are compared with the rows from its log, seconds"
     )
     queue_mb: Annotated[int, Field(ge=1)] = Field(32, description="decoded transactions that may wait, MB of memory")
     max_transaction_mb: Annotated[int, Field(ge=1)] = Field(

@@ -80,7 +80,7 @@ class CrmSettings(SettingsSection):
         " the customer gets that record; merge: HubSpot merges the two",
     )
     on_deleted_by_people: Literal["recreate", "leave"] = Field(
-        "recreate", description="a record that people deleted in HubSpot: make it anew, or leave it be"
+        "recreate", description="a record that people deleted in HubSpot: create it again, or leave it deleted"
     )
     owned_by_hubspot: OwnedByHubspot = OwnedByHubspot()
 

@@ -17,8 +17,8 @@ class HistorySettings(SettingsSection):
     send: Literal["all", "none"] | date = Field(
         "all",
         description="what of the shop's history is sent. all; none; or a date: orders placed since (UTC), with the"
-        " customers and products they refer to. What is withheld goes when it changes, or when an order that goes"
-        " refers to it",
+        " customers and products they refer to. A withheld object is sent when it changes, or when an order that is"
+        " sent refers to it",
     )
     chunk_rows: Annotated[int, Field(ge=1, le=100_000)] = Field(
         2000, description="rows of a table's first chunk; later chunks follow chunk_s"

@@ -56,7 +56,8 @@ class KafkaSettings(SettingsSection):
     )
     values: KafkaValues = KafkaValues()
     account: str = Field(
-        "", description="members: names the HubSpot account in topics; those of one name share it; default sink.kind"
+        "",
+        description="members: the HubSpot account's name in topics; members of one account share it; default sink.kind",
     )
     transactional_id: str = Field(
         "", description="relay: names the writer, the newest of a name stops the others; default <prefix>.relay"

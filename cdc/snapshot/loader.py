@@ -217,7 +217,7 @@ class Loader(threading.Thread):
                 return found
             if self._ending.wait(LAG_WAIT_S):
                 return None
-        raise SourceDisconnectedError("the server does not show yet what its log has shown")
+        raise SourceDisconnectedError("the server's tables do not show yet the changes that its log has shown")
 
     def _read_unread(self) -> None:
         """Read the rows that the log holds only in part, but for those that the shop holds locked.

@@ -46,7 +46,7 @@ def _require_key(connection: Connection, source: SourceSettings, lookup: Lookup)
     if primary and [name.casefold() for name in primary] != [lookup.key.casefold()]:
         raise SetupError(
             f"lookup: the primary key of {lookup.table!r} is {', '.join(primary)}, not {lookup.key}",
-            hint="name that column as key; labels that are told apart by several columns cannot be looked up",
+            hint="name that column as key; labels with a key of several columns cannot be looked up",
         )
 
 

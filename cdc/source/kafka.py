@@ -166,7 +166,7 @@ class KafkaSource:
         if wanted or not self.ids:
             raise SetupError(
                 f"Kafka has no topic {', '.join(wanted or self.missing)}",
-                hint="start what fills it (`magento-cdc relay`, a connector), or mend kafka.prefix or kafka.topics",
+                hint="start the relay or the connector that fills it, or mend kafka.prefix or kafka.topics",
             )
         self.retentions = await retentions([*self.ids], self._connect)
         self._consumer = AIOKafkaConsumer(
@@ -291,7 +291,7 @@ class KafkaSource:
         except UnsupportedCodecError as error:
             raise SetupError(
                 f"records are compressed in a way that cannot be read: {error}",
-                hint="set another compression.type of the topic or of what writes it (producer.compression.type)",
+                hint="set another compression.type of the topic, or another producer.compression.type of its writer",
             ) from error
         except (KafkaError, *UNREADABLE) as error:
             self._fault = repr(error)
@@ -386,8 +386,8 @@ def must_be_whole(first: Mapping[TopicPartition, int], advice: str = CUT) -> Non
     for partition, offset in sorted(first.items()):
         if offset:
             raise PositionLostError(
-                f"topic {partition.topic}, partition {partition.partition}, begins at offset {offset}: what was before"
-                " is cut off, so it does not hold the whole store",
+                f"topic {partition.topic}, partition {partition.partition}, begins at offset {offset}: earlier"
+                " records are gone, so the topic does not hold the whole store",
                 hint=advice,
             )
 
@@ -395,6 +395,6 @@ def must_be_whole(first: Mapping[TopicPartition, int], advice: str = CUT) -> Non
 def _lost(what: str) -> PositionLostError:
     return PositionLostError(
         what,
-        hint="was the topic made anew, or the member away for too long? Remove its state folder: it is filled again"
-        " from the topic, and what HubSpot has from the receipts",
+        hint="the topic was created again, or the member was away for too long: remove the member's state folder. The"
+        " member reads the shop's rows again from the topic, and what HubSpot holds from the receipts",
     )

@@ -63,7 +63,7 @@ def _own_log(
         return CheckResult("replication", False, text, fix)
     # It was a replica once; whether it still is cannot be seen.
     if identity.flavor == "mariadb" and scalar(connection, "SELECT @@GLOBAL.gtid_slave_pos"):
-        text = f"{address} was a replica, and {name} is OFF: if it is one still, its log has none of the shop's changes"
+        text = f"{address} was a replica, and {name} is OFF: if it still is a replica, its log lacks the shop's changes"
         return CheckResult("replication", True, text, fix, warning=True)
     return CheckResult("replication", True, "the server replicates from no other")
 

@@ -66,5 +66,5 @@ def _missing(one: NamedCodes, code: str, held: set[str]) -> CheckResult:
 
 
 def _unreadable(one: NamedCodes, code: str, table: str) -> CheckResult:
-    text = f"{one.setting} names {code!r}, and table {table!r}, which would tell whether that is so, cannot be read"
+    text = f"{one.setting} names {code!r}, and table {table!r}, which lists the codes, cannot be read"
     return CheckResult("codes", True, text, f"let the user read {table}, and check again", warning=True)

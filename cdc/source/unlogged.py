@@ -35,7 +35,8 @@ _INDEXED: Final = (
     " WHERE table_schema = %s AND column_name = %s AND seq_in_index = 1"
 )
 _HINT: Final = (
-    "find what writes with sql_log_bin = 0 or past the server's log; then remove the state folder to import afresh"
+    "find the program that writes with sql_log_bin = 0 or past the server's log; then remove the state folder to import"
+    " afresh"
 )
 
 

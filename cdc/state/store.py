@@ -110,7 +110,7 @@ class Store:
             self.close()
             raise SetupError(
                 f"state folder {self.folder} is in use by another magento-cdc",
-                hint="stop that one first, or give this one its own state.dir",
+                hint="stop the other magento-cdc first, or give this magento-cdc its own state.dir",
             ) from None
 
     def _set_up(self, *, create: bool) -> None:

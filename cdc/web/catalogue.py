@@ -146,8 +146,8 @@ GAUGES: Final[Mapping[Gauge, Meaning]] = {
     "queue_bytes": Meaning("Transactions read and not yet applied, in bytes of memory."),
     "queue_transactions": Meaning("Transactions read and not yet applied."),
     "read_lag_seconds": Meaning(
-        "How far reading is behind the source: the age of the transaction read last at the moment when it was read,"
-        " and while the source is not connected also the time since it was last heard of."
+        "How far reading is behind the source: the age of the newest transaction at the moment when it was read,"
+        " and, while the source is not connected, also the time since its last sign of life."
     ),
     "retention_left_seconds": Meaning(
         "Time until the server purges the log file that is still needed; +Inf if it is the newest, or none is purged."

@@ -74,7 +74,7 @@ class Account:
         if lines:
             more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
             return CheckResult(name, False, f"the settings differ from ours: {'; '.join(lines[:3])}{more}", fix=FIX)
-        return CheckResult(name, True, "the bridge maps every property of ours that has a place in HubSpot")
+        return CheckResult(name, True, "the bridge maps each of our properties that has a target in HubSpot")
 
     async def push(self, requests: Requests, *, dry_run: bool) -> Sequence[str]:
         """Install or store first, then settings, each only where it differs; one line per thing done or to do."""

@@ -12,12 +12,13 @@ from cdc.model import Scope
 from sinks.hubspot.http_faults import ApiFaults
 
 _PUSH: Final = "run `magento-cdc mapping push`, then `magento-cdc deadletter retry --all`"
-_SWITCH: Final = "run `magento-cdc mapping push`; what was refused is sent again by itself afterwards"
+_SWITCH: Final = "run `magento-cdc mapping push`; each refused message is then sent again by itself"
 _LOOK: Final = (
     "HubSpot gives no reason: retry it once; if it comes back, compare the object's values with its properties"
 )
 _PARENT: Final = (
-    "it is sent again by itself once HubSpot knows what it refers to; retry that one first if it is set aside"
+    "the message is sent again by itself once HubSpot has the object that it refers to; if that object is a dead"
+    " letter, retry that dead letter first"
 )
 _EMPTY: Final = "map at least one of its properties (`magento-cdc mapping show`), push the mapping and retry"
 
@@ -27,8 +28,8 @@ UNDOCUMENTED: Final = "OTHER_ERROR"
 ADVICE: Final[Mapping[str, str]] = {
     "UNKNOWN_ERROR": "read the detail: HubSpot names the property there; mend the value in the shop or its type in the"
     " mapping, then retry",
-    "INACTIVE_PORTAL": "the HubSpot account is closed or suspended: ask its owner; what was refused is sent"
-    " again by itself",
+    "INACTIVE_PORTAL": "the HubSpot account is closed or suspended: ask its owner; each refused message"
+    " is then sent again by itself",
     "NO_SYNC_SETTINGS": f"the account has no settings: {_SWITCH}",
     "SETTINGS_NOT_ENABLED": f"the account's settings are switched off: {_SWITCH}",
     "BAD_SETTINGS": f"HubSpot cannot use the account's settings: see `magento-cdc mapping push --dry-run`; {_SWITCH}",

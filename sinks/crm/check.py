@@ -99,7 +99,7 @@ def _properties(kind: ObjectType, held: Mapping[str, HeldProperty], table: Prope
     closed = sorted(one for one in wanted.keys() | standard if one in held and held[one].is_read_only)
     for what, names in (("lacks", missing), ("has of another type", wrong), ("computes by itself", closed)):
         if names:
-            text = f"the account {what} {_listed(names)}; what is written there is left out"
+            text = f"the account {what} {_listed(names)}; values for them are left out"
             yield CheckResult(name, True, text, fix=PUSH if names is missing else "", warning=True)
     if not (missing or wrong or closed):
         yield CheckResult(name, True, f"{table.key} is unique, and all {len(wanted)} properties of ours are there")
@@ -156,9 +156,9 @@ async def _limits(api: Api, requests: Requests) -> list[CheckResult]:
         full = [(label, percent) for label, percent in _usages(content) if percent >= NEARLY_FULL]
         text = ", ".join(f"{label} at {percent:g} %" for label, percent in full)
         if full:
-            findings.append(CheckResult("sink limits", True, f"{what}: {text} of what the account takes", warning=True))
+            findings.append(CheckResult("sink limits", True, f"{what}: {text} of the account's limit", warning=True))
         else:
-            findings.append(CheckResult("sink limits", True, f"{what}: under {NEARLY_FULL:g} % of what it takes"))
+            findings.append(CheckResult("sink limits", True, f"{what}: under {NEARLY_FULL:g} % of the account's limit"))
     return findings
 
 

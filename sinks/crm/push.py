@@ -162,8 +162,9 @@ class Push:
             content = reply.content()
             if not reply.is_ok and isinstance(content, Mapping) and _is_limit(content):
                 self._lines.append(
-                    "the account takes no further pipeline: deals go to its default one, shipped to the stage that is"
-                    f" won, cancelled to the lost one, all else to the first; {self._table.own('stage')} has the truth"
+                    "the account takes no further pipeline: deals go to its default pipeline. Shipped deals go to the"
+                    " won stage, cancelled deals to the lost stage, all others to the first stage;"
+                    f" {self._table.own('stage')} holds the real stage"
                 )
                 return
             self._api.content(reply, what)

@@ -41,7 +41,7 @@ CONTACTS_NOTE: Final = "contacts"
 
 ADVICE: Final = {
     "deleted_in_hubspot": "restore the record in HubSpot or delete it there for good, then `deadletter retry`",
-    "deleted_by_people": "people deleted its record in HubSpot; `deadletter retry` makes it anew",
+    "deleted_by_people": "people deleted the object's record in HubSpot; `deadletter retry` creates the record again",
     "MISSING_REQUIRED_PROPERTY": "a rule of the account requires this property; fill or map it, or ease the rule",
     "MISSING_CONDITIONAL_REQUIRED_PROPERTY": "a rule of the account requires this property; ease the rule",
     "INVALID_EMAIL": "HubSpot does not take the address; mend it in Magento",

@@ -209,7 +209,7 @@ def test_a_topic_made_anew(writer: Writer, tmp_path: Path) -> None:
     first = len((tmp_path / "only.jsonl").read_text().splitlines())
 
     assert ended(stopping) == 3
-    assert "was made anew" in (stopping.folder / "run.log").read_text()
+    assert "was created again" in (stopping.folder / "run.log").read_text()
 
     repairing = member(tmp_path, writer, "only", repairs=True)
     assert ended(repairing) == 0

@@ -102,11 +102,11 @@ def test_another_file_of_the_same_name_is_no_position_to_go_on() -> None:
     younger.format(end=0, seconds=ended.born + 1)
 
     assert feed_all(decoder(start=ended), later) == []
-    with pytest.raises(PositionLostError, match="begun anew"):
+    with pytest.raises(PositionLostError, match="began a new log"):
         feed_all(decoder(start=ended), younger)
     reader = decoder(start=replace(ended, file="binlog.000007"))
     reader.begin_file("binlog.000001", 4)  # by GTID the server chooses the file
-    with pytest.raises(PositionLostError, match="begun anew"):
+    with pytest.raises(PositionLostError, match="began a new log"):
         feed_all(reader, later)
 
 
