@@ -24,7 +24,7 @@ from cdc.clock import SystemClock
 from cdc.components import Components
 from cdc.engine.row_check import compare_rows
 from cdc.engine.state_thread import StateThread, TransactionQueue
-from cdc.errors import CdcError, ConfigError, SourceDisconnectedError
+from cdc.errors import CdcError, ConfigError, SourceDisconnectedError, first_of
 from cdc.first_load import FirstLoadWatch
 from cdc.messages import render_queue
 from cdc.model import Position, Start
@@ -117,9 +117,9 @@ class Daemon:
             if not self._stopping.is_set():
                 async with asyncio.TaskGroup() as tasks:
                     stuck = await self._work(tasks)
-        except BaseException:  # also a call cancelled by a state that has ended: told as what it is, not as a traceback
+        except BaseException as error:  # a state's failure may reach a waiting call before it reaches the daemon
             if self._failure is None:
-                raise
+                raise first_of(error) from error
         finally:
             await self._shut_down(web)
         # The first failure is the reason; later ones are its consequences.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,7 +76,9 @@ def test_a_broken_config(tmp_path: Path) -> None:
     done = command("run", cwd=tmp_path)
 
     assert done.returncode == 2
-    assert done.stdout == ""
+    [line] = done.stdout.splitlines()  # the log's last line, for those who read no stderr
+    assert json.loads(line)["event"] == "failed"
+    assert json.loads(line)["exit_code"] == 2
     assert "Traceback" not in done.stderr
     for words in ("source.port = 99999", "source.hots", "did you mean host?", "sink.kind = 'brdge'"):
         assert words in done.stderr
