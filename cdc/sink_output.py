@@ -66,9 +66,7 @@ class SinkOutput:
 
     def prepare(self, engine: Engine) -> None:
         """Render as the sink takes it."""
-        traits = self._sink.traits
-        engine.renderer.emails = email_rule(traits)
-        engine.renderer.object_types = traits.object_types
+        render_for(engine, self._sink.traits)
         engine.renderer.delete_grace_ms = int(self._settings.delivery.delete_grace_s * 1000)
         engine.renderer.withheld_before_ms = self._settings.history.withheld_before_ms
         if not self._is_copy:
@@ -183,6 +181,12 @@ class SinkOutput:
     def member(self) -> Mapping[str, object]:
         """Leadership's."""
         return self._leadership.status() if self._leadership is not None else {"role": self.role}
+
+
+def render_for(engine: Engine, traits: SinkTraits) -> None:
+    """Render what a sink of these traits takes, as it takes it."""
+    engine.renderer.emails = email_rule(traits)
+    engine.renderer.object_types = traits.object_types
 
 
 def email_rule(traits: SinkTraits) -> EmailRule:

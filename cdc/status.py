@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cdc.clock import iso_s
 from cdc.engine import import_job, load_progress
 from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.logs import dropped_lines
@@ -56,6 +56,7 @@ class DaemonView:
         self.unlogged: UnloggedWatch | None = None
         self.is_stopping = False
         """Whether a signal came: no longer ready, so that nobody counts on what is about to end."""
+        self._version = version("magento-cdc")
         self._began_ms = int(time.time() * 1000)
         self.source_reasons: Callable[[], Sequence[str]] = tuple
         self._held: dict[str, Any] = {}
@@ -120,8 +121,8 @@ class DaemonView:
         silence_s = max(0.0, time.monotonic() - self.heard_s())
         is_there = self._source.name in ("connected", "finished")
         return {
-            "version": version("magento-cdc"),
-            "started_at": datetime.fromtimestamp(self._began_ms / 1000, UTC).isoformat(timespec="seconds"),
+            "version": self._version,
+            "started_at": iso_s(self._began_ms),
             "ready": ready,
             "reasons": reasons,
             "source": {
@@ -170,6 +171,7 @@ class DaemonView:
         started = time.monotonic()
         engine = self._state.engine
         stale = engine.table_loads.reasons()
+        waiting, pending = render_queue.counts(store), outbox.counts(store)
         found = {
             "position": str(engine.positions.position or ""),
             "gtid": engine.positions.position.gtid if engine.positions.position else "",
@@ -178,14 +180,14 @@ class DaemonView:
             "rendered": engine.renderer.rendered,
             "enqueued": engine.renderer.enqueued,
             "unchanged": engine.renderer.unchanged,
-            "waiting": render_queue.counts(store),
+            "waiting": waiting,
             "oldest_render_s": round(render_queue.oldest_live_s(store), 1),
             "stale": {"tables": len(stale), "reasons": stale},
             "missing": table_schemas.missing(store),
             "import": import_job.status(store),
-            "first_load": load_progress.progress(engine),
+            "first_load": load_progress.progress(engine, waiting, pending),
             "mapping": engine.rendering.review.status(),
-            "outbox": _with_age(outbox.counts(store)),
+            "outbox": _with_age(pending),
             "disk": _disk(store),
             "dead_letters": dead_letters.count(store),
             "newest_dead_letters": [

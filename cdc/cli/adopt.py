@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from cdc.cli.common import AsJson, Config, Sets, print_json, print_table, say, settings_of
+from cdc.cli.objects import chosen_types
 from cdc.errors import ConfigError
 from cdc.model import Adoption, Kind, ObjectRef, ObjectType
 from cdc.settings.config import Settings
@@ -42,7 +43,7 @@ def adopt(
     Run it once, before the first `run`. What is ambiguous is listed and left alone.
     """
     settings = settings_of(context, config, sets)
-    types = _types(objects)
+    types = chosen_types(objects, WORDS)
     if settings.source.kind != "binlog":
         raise ConfigError(['mapping adopt reads the shop\'s database: it needs source.kind = "binlog"'])
     keys = _keys(settings, types)
@@ -58,14 +59,6 @@ def adopt(
         _list(f"{one.object_type.value}: HubSpot did not take the key of", one.failed)
     if any(one.failed for one in found):
         raise typer.Exit(1)
-
-
-def _types(text: str) -> list[ObjectType]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in WORDS]
-    if unknown or not names:
-        raise ConfigError([f"--objects: {', '.join(unknown) or 'names nothing'}; write some of {', '.join(WORDS)}"])
-    return [WORDS[name] for name in names]
 
 
 def _line(one: Adoption) -> tuple[Any, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ import structlog
 import typer
 
 from cdc import logs
-from cdc.errors import CdcError, ConfigError
+from cdc.errors import CdcError, ConfigError, first_of
 from cdc.settings import documentation
 from cdc.settings.config import DEFAULT_FILE, ENV_PREFIX, Loaded, LogSettings, Settings, load_with_origins
 from cdc.settings.layers import misspelt_variables
@@ -166,6 +167,17 @@ def record_of(settings: Settings, store: Store, ref: ObjectRef) -> dict[str, str
     link = entry_of(settings).record_link(ref.object_type, record_id, kept_notes(store, settings.sink.kind))
     found = {"record_id": record_id, "record_link": link}
     return {name: text for name, text in found.items() if text}
+
+
+def run_in_loop(work: Coroutine[Any, Any, int]) -> int:
+    """Run a daemon to its end in a fast event loop; its exit code. Raises the first failure by itself."""
+    import uvloop
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(work)
+    except BaseExceptionGroup as group:  # a task group wraps what its tasks raise
+        raise first_of(group) from None
 
 
 def iso(ms: int | None) -> str:

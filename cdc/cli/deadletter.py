@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,6 +22,7 @@ from cdc.cli.common import (
     settings_of,
 )
 from cdc.cli.objects import Objects, OneObject, one_named, those_in
+from cdc.clock import iso_s
 from cdc.errors import CdcError, ConfigError
 from cdc.model import BadRecord, ObjectRef
 from cdc.settings.config import Settings
@@ -43,7 +43,7 @@ Everything = Annotated[bool, typer.Option("--all", help="All of them.")]
 
 
 def _record_fields(record: BadRecord, at_ms: int) -> dict[str, Any]:
-    at = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds")
+    at = iso_s(at_ms)
     return {"record": record.name, **record._asdict(), "at": at}
 
 

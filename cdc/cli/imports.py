@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, say, settings_of
-from cdc.errors import ConfigError, first_of
+from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, run_in_loop, say, settings_of
+from cdc.errors import ConfigError
 from cdc.model import OBJECT_TYPE, parse_external_id
 from cdc.settings.config import Settings
 
@@ -161,11 +160,10 @@ def _effects(settings: Settings, engine: Engine, selection: Selection) -> list[t
     from cdc.engine.import_job import refs_of
     from cdc.messages import ledger
     from cdc.messages.digests import Effect
-    from cdc.sink_output import email_rule
+    from cdc.sink_output import render_for
     from sinks.registry import entry_of
 
-    traits = entry_of(settings).traits(settings)
-    engine.renderer.emails, engine.renderer.object_types = email_rule(traits), traits.object_types
+    render_for(engine, entry_of(settings).traits(settings))
     found = []
     for ref in refs_of(engine.parts, selection, settings.mapping.namespace):
         effect = engine.renderer.effect(ref)
@@ -190,17 +188,10 @@ def _ask(settings: Settings, selection: Selection, *, repair: bool) -> None:
 
 def _run(settings: Settings) -> None:
     """No daemon runs: do it here."""
-    import uvloop
-
     from cdc.daemon import RunOptions
     from cdc.sink_output import run_daemon
 
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            code = runner.run(run_daemon(settings, RunOptions(until_end=True)))
-    except BaseExceptionGroup as group:
-        raise first_of(group) from None
-    raise typer.Exit(code)
+    raise typer.Exit(run_in_loop(run_daemon(settings, RunOptions(until_end=True))))
 
 
 # --------------------------------------------------------------------------------------------- while it runs
@@ -241,9 +232,12 @@ def stop(context: typer.Context, config: Config = None, sets: Sets = None) -> No
 def status(context: typer.Context, config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
     """How far the import is, and the first load."""
     from cdc.engine import import_job, load_progress
+    from cdc.messages import outbox, render_queue
 
     with open_state(settings_of(context, config, sets), exclusive=False, only_looks=True) as engine:
-        found = {**import_job.status(engine.store), "first_load": load_progress.progress(engine)}
+        store = engine.store
+        first = load_progress.progress(engine, render_queue.counts(store), outbox.counts(store))
+        found = {**import_job.status(store), "first_load": first}
     if as_json:
         print_json(found)
         return

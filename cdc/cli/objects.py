@@ -3,13 +3,13 @@ address, a SKU in any case. What is not found ends a command with exit code 1.""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cdc.errors import CdcError, ConfigError
-from cdc.model import ObjectRef
+from cdc.model import ObjectRef, ObjectType
 from cdc.settings.config import Settings
 
 if TYPE_CHECKING:
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 HOW = "order 42, order-42, magento-order-42, #000000042, an email address or a SKU"
 Objects = Annotated[list[str] | None, typer.Argument(metavar="OBJECT...", help=f"Objects: {HOW}.", show_default=False)]
 OneObject = Annotated[list[str], typer.Argument(metavar="OBJECT", help=f"The object: {HOW}.", show_default=False)]
+
+
+def chosen_types(text: str, words: Mapping[str, ObjectType]) -> list[ObjectType]:
+    """The types that ``--objects`` names, parted by commas. ConfigError for other words, and for none."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in words]
+    if unknown or not names:
+        raise ConfigError([f"--objects: {', '.join(unknown) or 'names nothing'}; write some of {', '.join(words)}"])
+    return [words[name] for name in names]
 
 
 def named(settings: Settings, engine: Engine, words: Sequence[str]) -> list[tuple[str, list[ObjectRef]]]:

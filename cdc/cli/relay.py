@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cdc.cli.common import Config, Sets, load_again, settings_of, told_in_log
-from cdc.errors import first_of
+from cdc.cli.common import Config, Sets, load_again, run_in_loop, settings_of, told_in_log
 
 
 def relay(
@@ -33,17 +31,9 @@ def relay(
 def _relay(context: typer.Context, config: Path | None, sets: list[str] | None, until_end: bool) -> None:
     settings = settings_of(context, config, sets)
 
-    import uvloop
-
     from cdc import logs
     from cdc.relay.output import run_relay
 
     logs.configure(settings.log, sys.stdout, logs.secrets_of(settings))
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            code = runner.run(
-                run_relay(settings, until_end=until_end, reload=lambda: load_again(context, config, sets).settings)
-            )
-    except BaseExceptionGroup as group:  # a task group wraps what its tasks raise
-        raise first_of(group) from None
-    raise typer.Exit(code)
+    relaying = run_relay(settings, until_end=until_end, reload=lambda: load_again(context, config, sets).settings)
+    raise typer.Exit(run_in_loop(relaying))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from cdc.cli.common import Config, Sets, load_again, settings_of, told_in_log
-from cdc.errors import ConfigError, first_of
+from cdc.cli.common import Config, Sets, load_again, run_in_loop, settings_of, told_in_log
+from cdc.errors import ConfigError
 from cdc.model import Start, parse_start
 from cdc.protocols import Sink
 
@@ -67,8 +66,6 @@ def _run(
     settings = settings_of(context, config, overrides)
     first = _parsed(start)
 
-    import uvloop
-
     from cdc import logs
     from cdc.daemon import RunOptions
     from cdc.sink_output import run_daemon
@@ -85,17 +82,13 @@ def _run(
         reload=lambda: load_again(context, config, overrides).settings,
     )
     preview: Sink | None = None
-    try:
-        with ExitStack() as stack:
-            # A dry run works on a copy of the state, and its sink sends nothing.
-            if dry_run:
-                from cdc.cli.dry_run import dry
+    with ExitStack() as stack:
+        # A dry run works on a copy of the state, and its sink sends nothing.
+        if dry_run:
+            from cdc.cli.dry_run import dry
 
-                settings, preview = stack.enter_context(dry(settings))
-            runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
-            code = runner.run(run_daemon(settings, options, preview))
-    except BaseExceptionGroup as group:  # a task group wraps what its tasks raise
-        raise first_of(group) from None
+            settings, preview = stack.enter_context(dry(settings))
+        code = run_in_loop(run_daemon(settings, options, preview))
     raise typer.Exit(code)
 
 

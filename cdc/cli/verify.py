@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, say, settings_of
+from cdc.cli.objects import chosen_types
 from cdc.errors import ConfigError
 from cdc.model import OBJECT_TYPE, Comparison, Drift, Kind, ObjectType
 from cdc.settings.config import Settings
@@ -56,7 +57,7 @@ def verify(
     Exits 1 if anything differs; what people merged is told, and is no difference. Works beside a running daemon.
     """
     settings = settings_of(context, config, sets)
-    kinds = _types(objects)
+    kinds = chosen_types(objects, WORDS)
     with open_state(settings, exclusive=False, only_looks=not repair) as engine:
         found = asyncio.run(_verify(settings, engine, kinds, None if everything else sample))
         drifts = [one for one in found if one.drift is not Drift.EQUAL]
@@ -73,14 +74,6 @@ def verify(
     if any(one.drift is not Drift.MERGED for one in drifts):
         # two records that people merged stand for both objects: that is in order, and a repair leaves it as it is
         raise typer.Exit(1)
-
-
-def _types(text: str) -> list[ObjectType]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in WORDS]
-    if unknown or not names:
-        raise ConfigError([f"--objects: {', '.join(unknown) or 'names nothing'}; write some of {', '.join(WORDS)}"])
-    return [WORDS[name] for name in names]
 
 
 def _document(counts: Counter[Drift], drifts: Sequence[Comparison], show_values: bool) -> dict[str, Any]:

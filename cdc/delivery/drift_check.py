@@ -12,12 +12,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
 import structlog
 
+from cdc.clock import iso_s
 from cdc.delivery.context import Context
 from cdc.delivery.quota import Traffic
 from cdc.delivery.sink_start import StateNotes
@@ -156,7 +156,7 @@ class DriftCheck:
         if self.last is None:
             return {"at": "", "counts": {}, "drifts": []}
         return {
-            "at": datetime.fromtimestamp(self.last.at_ms / 1000, UTC).isoformat(timespec="seconds"),
+            "at": iso_s(self.last.at_ms),
             "counts": {drift.value: count for drift, count in self.last.counts.items()},
             "drifts": [
                 {"object": one.external_id, "class": one.drift.value, "record": self._link(one) or one.record_id}

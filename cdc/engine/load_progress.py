@@ -11,7 +11,6 @@ from enum import StrEnum
 from typing import Any
 
 from cdc.engine.engine import Engine
-from cdc.messages import outbox, render_queue
 
 
 class LoadPhase(StrEnum):
@@ -23,24 +22,22 @@ class LoadPhase(StrEnum):
     SEND = "send"
 
 
-def phase_of(engine: Engine) -> LoadPhase:
-    """Where the first load stands now."""
+def _phase_of(engine: Engine, waiting: Mapping[str, int]) -> LoadPhase:
     if not engine.first_load.is_open:
         return LoadPhase.NONE
     if not engine.load.is_complete:
         return LoadPhase.LOAD
-    waiting = render_queue.counts(engine.store)
     if waiting["bulk_invalidations"] or waiting["objects"]:
         return LoadPhase.RENDER
     return LoadPhase.SEND
 
 
-def progress(engine: Engine) -> dict[str, Any]:
-    """For /status, log lines and metrics.
+def progress(engine: Engine, waiting: Mapping[str, int], outbox: Mapping[str, Any]) -> dict[str, Any]:
+    """For /status, log lines and metrics. ``waiting``, ``outbox``: the counts of the render queue and of the outbox.
 
     ``tables`` and ``objects``: name → ``done`` and ``expected``. ``is_sent``: nothing of it waits any more.
     """
-    phase, record = phase_of(engine), engine.first_load.record
+    phase, record = _phase_of(engine, waiting), engine.first_load.record
     plan: Mapping[str, Any] = record.get("plan") or {}
     if phase is LoadPhase.NONE:
         return {"phase": "", "tables": {}, "objects": {}, "is_sent": False}
@@ -50,7 +47,7 @@ def progress(engine: Engine) -> dict[str, Any]:
         for name, state in engine.table_loads.states().items()
         if state.rows or expected.get(name)
     }
-    pending: Any = outbox.counts(engine.store)["pending"]
+    pending = outbox["pending"]
     objects = {}
     for kind in {**plan.get("messages", {}), **record["rendered"]}:
         left = pending.get(kind, {}).get("history", 0)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+from cdc.clock import iso_s
 from cdc.messages import ledger, outbox, relinks, render_queue
 from cdc.model import Action, Kind, ObjectRef, Urgency
 from cdc.state.objects import OBJECT, line, pair
@@ -33,7 +33,7 @@ class DeadLetter:
     @property
     def at(self) -> str:
         """When it was set aside, as ISO 8601 in UTC."""
-        return datetime.fromtimestamp(self.at_ms / 1000, UTC).isoformat(timespec="seconds")
+        return iso_s(self.at_ms)
 
     def as_dict(self, namespace: str) -> dict[str, object]:
         """Its fields under their external names."""
@@ -162,7 +162,7 @@ def drop(store: Store, ref: ObjectRef, namespace: str) -> str:
     if letter.action is Action.DELETE:
         lost = "its deletion is not sent; the receiver keeps it"
     elif row and row[0] and not row[1]:
-        accepted = datetime.fromtimestamp(row[0] / 1000, UTC).isoformat(timespec="seconds")
+        accepted = iso_s(row[0])
         lost = f"the receiver keeps its state of {accepted} until the object changes again"
     else:
         lost = "the receiver never gets it unless the object changes again"

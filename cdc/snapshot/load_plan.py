@@ -23,7 +23,7 @@ HUBSPOT_DAY: Final = 250_000
 """Calls a day of HubSpot's smallest limit for private apps: accounts with more need a part of the days."""
 
 ROW_BYTES: Final = 120
-"""What a row takes in the state, with its indexes, measured on the store of the benchmarks."""
+"""What a row takes in the state, with its indexes: an assumption, as are the two below."""
 OBJECT_BYTES: Final = 190
 """What an object takes in the ledger."""
 MESSAGE_BYTES: Final = 900
