@@ -22,7 +22,7 @@ from tests.kit.crm_state import crm_difference
 from tests.kit.daemon import Daemon, wait_until
 from tests.kit.full_render import State, difference, full_render
 from tests.kit.requests import FreeRequests
-from tests.kit.sandbox import REPEATS, SandboxThread
+from tests.kit.sandbox import SandboxThread
 from tests.kit.servers import Server
 from tests.kit.shop import Shop
 
@@ -146,7 +146,7 @@ def a_rig(server: Server, folder: Path, *, prefix: str = "", sink: str = "bridge
         rig.push()
         try:
             yield rig
-            sandbox.assert_rules_kept(REPEATS if sink == "crm" else frozenset())
+            sandbox.assert_rules_kept_but_by_new_owners()
         finally:
             sandbox.close()
             connection.close()
