@@ -241,8 +241,8 @@ class Daemon:
         assert self._state is not None
         end = await in_thread(self._stopping, parts.end)
         while not self._stopping.is_set():
-            refusal = await self._state.call(lambda _: parts.engine.rendering.review.reason())
-            if refusal:
+            is_open = parts.engine.rendering.review.is_open
+            if is_open and (refusal := await self._state.call(lambda _: parts.engine.rendering.review.reason())):
                 return [refusal]
             if self._has_read_to(end) and (self._loader is None or self._loader.is_done):
                 waiting = await self._state.call(render_queue.counts)

@@ -139,10 +139,10 @@ def _mapping(settings: Settings) -> Sequence[CheckResult]:
 def _first_load(settings: Settings) -> Sequence[CheckResult]:
     """What a first load would take, where there is no state yet; the findings tell why it cannot be counted."""
     from cdc.first_load import plan_of
-    from cdc.state.copies import STATE_FILE
+    from cdc.state.copies import has_state
 
     is_import = settings.source.kind == "binlog" and settings.source.start == "import"
-    if not is_import or (settings.state.dir / STATE_FILE).exists():
+    if not is_import or has_state(settings.state.dir):
         return []
     try:
         plan = plan_of(settings)
@@ -252,10 +252,10 @@ async def _sink(settings: Settings) -> Sequence[CheckResult]:
 def _notes(settings: Settings, sink: str) -> Mapping[str, str]:
     """What the sink kept in the state; nothing where there is no state, or none that this release can read."""
     from cdc.delivery.sink_start import kept_notes
-    from cdc.state.copies import STATE_FILE
+    from cdc.state.copies import has_state
 
     # No run has kept anything yet.
-    if not (settings.state.dir / STATE_FILE).exists():
+    if not has_state(settings.state.dir):
         return {}
     try:
         with open_state(settings, exclusive=False, only_looks=True) as engine:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import socket
@@ -18,6 +17,7 @@ from cdc.cli.status import of_daemon
 from cdc.errors import REPAIR, CdcError, ConfigError, PositionLostError
 from cdc.model import CheckResult, Position, Start, StartKind
 from cdc.settings.config import Settings
+from cdc.state.store import is_in_use
 
 if TYPE_CHECKING:
     from cdc.source.server import Connection
@@ -69,16 +69,6 @@ def _port(settings: Settings) -> CheckResult:
     return CheckResult("web", True, f"{place} is free")
 
 
-def is_running(settings: Settings) -> bool:
-    """Whether a daemon holds the state folder."""
-    with contextlib.suppress(FileNotFoundError), (settings.state.dir / "lock").open("rb") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
 def position_in_log(settings: Settings) -> Sequence[CheckResult]:
     """Whether the server's log still holds the place up to which it was read; nothing without a state or a server."""
     if settings.source.kind != "binlog":
@@ -128,7 +118,7 @@ def twin(settings: Settings) -> Sequence[CheckResult]:
     """
     from cdc.source.server import connect, mapped_errors
 
-    if settings.source.kind != "binlog" or is_running(settings):  # our own daemon is listed, too
+    if settings.source.kind != "binlog" or is_in_use(settings.state.dir):  # our own daemon is listed, too
         return []
     try:
         with mapped_errors(settings.source):

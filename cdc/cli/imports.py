@@ -55,20 +55,23 @@ def import_(
     if context.invoked_subcommand is not None:
         context.obj = {**(context.find_root().obj or {}), **({"config": config} if config else {})}
         return
+    from cdc.state.copies import has_state
+    from cdc.state.store import is_in_use
+
     settings = settings_of(context, config, sets)
     selection = _selection(settings, objects, since, where, ids, resend=resend)
     is_narrowed = since is not None or where or ids or resend
     if repair and is_narrowed:
         raise ConfigError(["--repair reads everything again; it goes with none of --since, --where, --ids, --resend"],
                           source="command line")  # fmt: skip
-    if not _has_state(settings):
+    if not has_state(settings.state.dir):
         _first_load(settings, dry_run=dry_run, as_json=as_json)
         return
     if dry_run:
         _say_selected(settings, selection, as_json)
         return
     _ask(settings, selection, repair=repair)
-    if _is_running(settings):
+    if is_in_use(settings.state.dir):
         say("asked for; the running daemon begins within a second. `magento-cdc import status` tells how far it is")
         return
     _run(settings)
@@ -108,18 +111,6 @@ def _require_columns(settings: Settings, types: tuple[str, ...], columns: list[s
         if column not in known:
             raise ConfigError([f"--where: {column} is no mapped column of {', '.join(sorted(tables))}"
                                f"{nearest(column, known)}"], source="command line")  # fmt: skip
-
-
-def _has_state(settings: Settings) -> bool:
-    from cdc.state.copies import STATE_FILE
-
-    return (settings.state.dir / STATE_FILE).exists()
-
-
-def _is_running(settings: Settings) -> bool:
-    from cdc.state.store import is_in_use
-
-    return is_in_use(settings.state.dir)
 
 
 def _first_load(settings: Settings, *, dry_run: bool, as_json: bool) -> None:

@@ -54,6 +54,11 @@ def copy_state(source: Path, target: Path) -> None:
         raise StateError(f"state file {source}: {error}", hint="is there room for a copy beside it?") from None
 
 
+def has_state(folder: Path) -> bool:
+    """Whether a run has made a state here."""
+    return (folder / STATE_FILE).exists()
+
+
 class DiskUse(NamedTuple):
     """Bytes: of the state file, of its write-ahead log, and free on their disk."""
 

@@ -41,11 +41,11 @@ def probe_folder(folder: Path) -> None:
 def is_in_use(folder: Path) -> bool:
     """Whether another process holds the folder's lock: a daemon runs."""
     try:
-        lock = os.open(folder / LOCK_FILE, os.O_RDWR)
+        lock = os.open(folder / LOCK_FILE, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who only look are no daemon to each other
     except BlockingIOError:
         return True
     finally:

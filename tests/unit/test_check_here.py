@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from cdc.cli.check_here import here, is_running, position_in_log
+from cdc.cli.check_here import here, position_in_log
 from cdc.settings.config import Settings, load
-from cdc.state.store import Store
+from cdc.state.store import Store, is_in_use
 
 
 def settings_for(folder: Path, port: int = 0) -> Settings:
@@ -49,12 +49,11 @@ def test_a_port_in_use_is_a_fault(tmp_path: Path) -> None:
 
 def test_a_daemon_is_seen_by_its_lock(tmp_path: Path) -> None:
     """Whoever holds the folder's lock runs; without a folder nobody does."""
-    settings = settings_for(tmp_path / "state")
-    assert not is_running(settings)
+    assert not is_in_use(tmp_path / "state")
     store = Store(tmp_path / "state", ())
-    assert is_running(settings)
+    assert is_in_use(tmp_path / "state")
     store.close()
-    assert not is_running(settings)
+    assert not is_in_use(tmp_path / "state")
 
 
 def test_without_a_state_there_is_no_position_to_look_for(tmp_path: Path) -> None:
