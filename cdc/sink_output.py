@@ -47,6 +47,7 @@ class SinkOutput:
         self._is_copy = sink is not None
         self._mark: MarkFile | None = None
         self._state: StateThread | None = None
+        self._engine: Engine | None = None
         self._delivery: Delivery | None = None
         self._leadership: Leadership | None = None
 
@@ -66,6 +67,7 @@ class SinkOutput:
 
     def prepare(self, engine: Engine) -> None:
         """Render as the sink takes it."""
+        self._engine = engine
         render_for(engine, self._sink.traits)
         engine.renderer.delete_grace_ms = int(self._settings.delivery.delete_grace_s * 1000)
         engine.renderer.withheld_before_ms = self._settings.history.withheld_before_ms
@@ -143,7 +145,10 @@ class SinkOutput:
         return self._delivery.causes(store)
 
     async def reload(self, settings: Settings) -> None:
-        """Hand them on to delivery."""
+        """Hand them on to rendering and to delivery."""
+        if self._engine is not None:
+            # The state thread reads this number for each deletion; setting a number needs no turn of that thread.
+            self._engine.renderer.delete_grace_ms = int(settings.delivery.delete_grace_s * 1000)
         if self._delivery is not None:
             await self._delivery.reload(settings, entry_of(settings).traits(settings))
 

@@ -64,7 +64,7 @@ class Delivery:
         leader_gate: LeaderGate | None = None,
         expected: Expected | None = None,
     ) -> None:
-        health = Health(account=AccountWait(verdict_s=max(TRY_FIRST_S, 3 * settings.sink.judge_poll_s)))
+        health = Health(account=AccountWait(verdict_s=_verdict_s(settings)))
         hub, report = LaneHub(), Report(observer)
         if observer is not None:
             observer.expect(outcomes=KINDS, reasons=(*sink.traits.advice, *KINDS[1:]), families=sink.traits.families)
@@ -183,6 +183,7 @@ class Delivery:
         context = self._context
         context.settings = settings
         context.circuit_breaker.settings = settings.delivery
+        context.health.account.verdict_s = _verdict_s(settings)
         context.permits.windows.reconfigure(
             traits.families, settings.delivery.history_share, settings.sink.max_requests_per_10s
         )
@@ -290,3 +291,8 @@ class Delivery:
         namespace = self._context.namespace
         lines = [f"{w.ref.external_id(namespace)} ({w.action.value}): {w.cause}" for w in waiting.waiting(store)]
         return [f"{name}: {reason}" for name, reason in self._context.health.circuit_breaker.items()] + lines
+
+
+def _verdict_s(settings: Settings) -> float:
+    """Within how many seconds the receiver has told what it refuses: some polls, and never less than a first try."""
+    return max(TRY_FIRST_S, 3 * settings.sink.judge_poll_s)
