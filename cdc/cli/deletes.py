@@ -1,4 +1,4 @@
-"""``deletes list|release``: deletions held by the brake (delivery.max_deletes_per_hour)."""
+"""``deletes list|release``: deletions held by the circuit breaker (delivery.max_deletes_per_hour)."""
 
 from __future__ import annotations
 

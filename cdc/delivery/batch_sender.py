@@ -319,11 +319,11 @@ class BatchSender:
         result = await context.state.call(work)
         context.in_flight_set.remove([settlement.entry for settlement in settlements])
         self._tell(settlements, sent_ms)
-        # A dead letter may engage the circuit breaker, and it must hold before the next batch goes.
+        # A dead letter may trip the circuit breaker, and it must hold before the next batch goes.
         if result.rejected:
             reasons = await context.state.call(lambda store: context.circuit_breaker.reasons(store, now_ms))
             for name, reason in reasons.items():
-                context.health.brake(name, reason)
+                context.health.set_breaker(name, reason)
         context.hub.wake()
         return result
 

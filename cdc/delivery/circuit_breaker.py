@@ -1,11 +1,14 @@
-"""Two brakes that an error upstream must meet before it reaches the CRM: too many deletions, too many dead letters.
+"""The circuit breaker stops an error in the shop or in the settings before it reaches the CRM.
 
-Pointing the daemon at an empty or wrong database must never empty the CRM. State in ``meta``, so that neither a
-restart nor a crash loop gets around it. Use inside a store transaction.
+It has two halves. ``deletes`` holds DELETEs when there are too many of them: a daemon that reads an empty or wrong
+database must never empty the CRM. ``dead_letters`` stops all sending when too many messages became dead letters.
 
-Deletions have two limits, and the lower one counts: a number per hour, and a share of what the receiver holds. The
-number protects a large shop from a slow leak; the share protects a small shop, all of whose objects are fewer than the
-number. A new cause of deletions needs no brake of its own: this one looks at DELETEs, whatever made them.
+The state of ``deletes`` is kept in the state file, so a restart or a crash loop does not release it. Call every
+function inside a store transaction.
+
+Deletions have two limits, and the lower limit counts: a number per hour, and a share of what the receiver holds. The
+number protects a large shop from a slow leak. The share protects a small shop, which has fewer objects than the number.
+A new cause of deletions needs no limit of its own: the circuit breaker counts DELETEs, whatever caused them.
 """
 
 from __future__ import annotations
@@ -24,14 +27,14 @@ HOUR_MS: Final = 3_600_000
 MINUTE_MS: Final = 60_000
 DEFAULT_DELETES: Final = 500
 FEW_DELETES: Final = 20
-"""So many deletions an hour are never a mass deletion, however little the receiver holds."""
+"""This many deletions an hour are never a mass deletion, however little the receiver holds."""
 
 SIZE_KEPT_MS: Final = 600_000
 
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """The limits, and what they look at."""
+    """The two limits, and the counts that they are compared with."""
 
     settings: DeliverySettings
     _ledger_size: int = 0
@@ -40,12 +43,12 @@ class CircuitBreaker:
     _held_seen_ms: int = -SIZE_KEPT_MS
 
     def holds_deletes(self, store: Store, now_ms: int) -> bool:
-        """Whether DELETEs are to be held: the brake is set, or sets itself now.
+        """Whether DELETEs are to be held: the circuit breaker has tripped, or trips now.
 
-        It sets itself when those sent within an hour and those pending together are too many, so that of a mass
-        deletion nothing is sent at all. What was rendered before the last release does not count.
+        It trips when the DELETEs that were sent within an hour and the pending DELETEs are together too many. So of a
+        mass deletion nothing is sent at all. DELETEs that were rendered before the last release do not count.
         """
-        state = store.meta.delete_brake
+        state = store.meta.delete_breaker
         if state["held_ms"]:
             return True
         sent = sum(count for minute, count in state["sent"].items() if int(minute) * MINUTE_MS > now_ms - HOUR_MS)
@@ -61,13 +64,13 @@ class CircuitBreaker:
             count = deletes(most)
         if count <= most and not self._is_share(store, count, sent, now_ms):
             return False
-        store.meta.delete_brake = {**state, "held_ms": now_ms}
+        store.meta.delete_breaker = {**state, "held_ms": now_ms}
         return True
 
     def _is_share(self, store: Store, count: int, sent: int, now_ms: int) -> bool:
-        """Whether ``count`` deletions, ``sent`` of them accepted already, are too great a part of what was held.
+        """Whether ``count`` deletions, ``sent`` of them accepted already, are too large a share of what was held.
 
-        Counts in the ledger no further than the answer needs, and keeps the number for some minutes.
+        The ledger is counted no further than the answer needs, and the number is kept for ``SIZE_KEPT_MS``.
         """
         if count <= FEW_DELETES:
             return False
@@ -87,24 +90,24 @@ class CircuitBreaker:
         return self._ledger_size // 100
 
     def count_deletes(self, store: Store, accepted: Sequence[Entry], now_ms: int) -> None:
-        """These were accepted: count the DELETEs among them."""
+        """Count the DELETEs among the accepted entries."""
         deletes = [entry for entry in accepted if entry.action is Action.DELETE]
         if not deletes:
             return
-        state = store.meta.delete_brake
+        state = store.meta.delete_breaker
         counted = sum(1 for entry in deletes if entry.rendered_ms > state["released_ms"])
         if counted:
             minute = str(now_ms // MINUTE_MS)
             sent = {m: n for m, n in state["sent"].items() if int(m) * MINUTE_MS > now_ms - HOUR_MS}
             sent[minute] = sent.get(minute, 0) + counted
-            store.meta.delete_brake = {**state, "sent": sent}
+            store.meta.delete_breaker = {**state, "sent": sent}
 
     def reasons(self, store: Store, now_ms: int) -> dict[str, str]:
-        """Brake → why it is set ("" if it is not)."""
+        """``deletes`` and ``dead_letters`` → why it has tripped; "" if it has not."""
         return {"deletes": self._deletes_reason(store), "dead_letters": self._letters_reason(store, now_ms)}
 
     def _deletes_reason(self, store: Store) -> str:
-        if not store.meta.delete_brake["held_ms"]:
+        if not store.meta.delete_breaker["held_ms"]:
             return ""
         share = f"{self.settings.max_deletes_share:.0%}"
         return (
@@ -131,13 +134,13 @@ def held(store: Store) -> list[HeldDelete]:
 
 
 def released_ms(store: Store) -> int:
-    """When DELETEs were last let go, in epoch milliseconds; 0: never."""
-    return store.meta.delete_brake["released_ms"]
+    """When DELETEs were last released, in epoch milliseconds; 0: never."""
+    return store.meta.delete_breaker["released_ms"]
 
 
 def release(store: Store, now_ms: int) -> int:
-    """Let all DELETEs go that are pending now (``deletes release``); the count begins anew. Returns how many."""
+    """Release all DELETEs that are pending now (``deletes release``), and count from 0 again. Returns how many."""
     count = held_deletes(store)
-    store.meta.delete_brake = {"held_ms": 0, "released_ms": now_ms, "sent": {}}
+    store.meta.delete_breaker = {"held_ms": 0, "released_ms": now_ms, "sent": {}}
     outbox.release_deletes(store)
     return count

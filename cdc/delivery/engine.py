@@ -35,7 +35,7 @@ from cdc.state.store import Store
 log = structlog.get_logger(__name__)
 
 HOUSEKEEPING_S: Final = 2.0
-"""How often brakes are looked at: a command of another process may have released one."""
+"""How often the circuit breaker is looked at: a command of another process may have released it."""
 
 LOOK_AGAIN_S: Final = 30.0
 """How often waits are looked through whose end nobody reports (an object that vanished before it was sent)."""
@@ -115,7 +115,7 @@ class Delivery:
         try:
             await self._context.state.call(unconfirmed.note_interrupted)
             await silence.take_up(self._context)
-            await self._keep_house(waits=False)  # a brake that was set stays set over a restart
+            await self._keep_house(waits=False)  # the circuit breaker stays tripped over a restart
             async with asyncio.TaskGroup() as tasks:
                 side = [tasks.create_task(self._housekeeping(), name="housekeeping")]
                 # Only a sink whose verdicts come later has something to poll.
@@ -164,8 +164,9 @@ class Delivery:
         before = dict(context.health.circuit_breaker)
         reasons, freed, released_ms = await context.state.call(look)
         for name, reason in reasons.items():
-            context.health.brake(name, reason)
-        # a brake that was set and released between two rounds never stood among the known brakes: its stamp tells
+            context.health.set_breaker(name, reason)
+        # A circuit breaker that tripped and was released between two rounds was never in ``before``: the time of
+        # the last release shows it.
         is_released = released_ms != self._released_ms
         self._released_ms = released_ms
         if freed or is_released or any(name not in context.health.circuit_breaker for name in before):

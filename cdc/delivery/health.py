@@ -81,7 +81,9 @@ class Health:
         return None
 
     def delay_s(self, now_s: float, *, under_way: int) -> float:
-        """Seconds until a request may be tried; infinite: not before the one under way has ended, or a brake goes."""
+        """Seconds until a request may be tried. Infinite: not before the request under way has ended, or the circuit
+        breaker is released.
+        """
         # Too many dead letters: nothing goes until somebody looks.
         if "dead_letters" in self.circuit_breaker:
             return math.inf
@@ -204,16 +206,16 @@ class Health:
         seconds = round(now_s - self.account.since_s, 1)
         log.info("sink_recovered", after="account", failures=self.account.refusals, seconds=seconds)
 
-    def brake(self, name: str, reason: str) -> None:
-        """Set a brake, or with an empty reason lift it."""
+    def set_breaker(self, name: str, reason: str) -> None:
+        """The circuit breaker ``name`` has tripped for ``reason``; with an empty reason it is released."""
         if not reason:
             # Released by a command.
             if self.circuit_breaker.pop(name, None) is not None:
-                log.info("brake_released", brake=name)
+                log.info("circuit_breaker_released", breaker=name)
             return
-        # Set already: the reason may change, the event is not repeated.
+        # Tripped already: the reason may change, the event is not repeated.
         if name not in self.circuit_breaker:
-            log.error("brake_engaged", brake=name, reason=reason)
+            log.error("circuit_breaker_tripped", breaker=name, reason=reason)
         self.circuit_breaker[name] = reason
 
     @property

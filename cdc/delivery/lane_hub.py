@@ -27,7 +27,7 @@ class LaneHub:
         self._lanes.append(lane)
 
     def wake(self) -> None:
-        """The outbox, a brake or the sink's state has changed: every lane looks again."""
+        """The outbox, the circuit breaker or the sink's state has changed: every lane looks again."""
         for lane in self._lanes:
             lane.wake()
 

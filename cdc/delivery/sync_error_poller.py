@@ -110,7 +110,7 @@ class SyncErrorPoller:
 
         written, reasons = await context.state.call(write)
         for name, reason in reasons.items():
-            context.health.brake(name, reason)
+            context.health.set_breaker(name, reason)
         account = Counter(one.rejection.reason for one in written if one.scope is Scope.ACCOUNT)
         if account:
             kind, _ = account.most_common(1)[0]

@@ -296,8 +296,9 @@ def is_going(store: Store, rank: int) -> bool:
 def counts(store: Store) -> dict[str, object]:
     """What is pending: ``pending`` (object type → ``live``/``history`` → messages), ``total``, ``blocked``, ``held``.
 
-    ``blocked`` counts what waits for another object, ``held`` what the brake holds; both are part of ``pending``.
-    ``oldest_commit_ms`` is that of the entry at the head, None without entries. Read from indexes alone.
+    ``blocked`` counts the messages that wait for another object, ``held`` the DELETEs that the circuit breaker holds;
+    both are part of ``pending``. ``oldest_commit_ms`` is that of the entry at the head, None without entries. Only
+    indexes are read.
     """
     pending = {object_type.value: {"live": 0, "history": 0} for object_type in RANK}
     rows = store.db.execute("SELECT kind, urgency, count(*) FROM outbox GROUP BY kind, urgency")
@@ -316,7 +317,7 @@ def counts(store: Store) -> dict[str, object]:
 
 
 def held_deletes(store: Store) -> int:
-    """How many DELETEs the brake holds."""
+    """How many DELETEs the circuit breaker holds."""
     count: int = store.db.execute("SELECT count(*) FROM outbox WHERE blocked_by = ?", (HELD_DELETE,)).fetchone()[0]
     return count
 

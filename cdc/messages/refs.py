@@ -9,8 +9,8 @@ import orjson
 
 from cdc.model import Kind, ObjectRef, parse_object_id
 
-HELD_DELETE: Final = "brake:deletes"
-"""``blocked_by`` of a DELETE that the brake holds."""
+HELD_DELETE: Final = "circuit_breaker:deletes"
+"""``blocked_by`` of a DELETE that the circuit breaker holds."""
 
 _BULK: Final = "bulk:"
 
@@ -31,7 +31,7 @@ def key_of(ref: ObjectRef) -> str:
 
 
 def parse_key(text: str) -> ObjectRef | None:
-    """The object that a ``blocked_by`` names; None for the brake and for bulk invalidations."""
+    """The object that a ``blocked_by`` names; None for the circuit breaker and for bulk invalidations."""
     kind, _, object_id = text.partition(":")
     if text == HELD_DELETE or text.startswith(_BULK):
         return None

@@ -51,9 +51,10 @@ class Ready:
 class Limits(NamedTuple):
     """How much a batch holds, and what the sink and the moment allow.
 
-    ``skip``: objects in flight or cooling down. ``referred``: objects that messages in flight refer to, which must not
-    be deleted meanwhile. ``deletes``: whether DELETEs are looked at now. ``holds_deletes``: asked once, at the first
-    DELETE met: whether the brake holds them. ``optional``: the references that the sink takes a message without.
+    ``skip``: objects in flight or in back-off. ``referred``: objects that messages in flight refer to, which must not
+    be deleted meanwhile. ``deletes``: whether DELETEs are looked at now. ``holds_deletes``: whether the circuit breaker
+    holds DELETEs; called once, at the first DELETE. ``optional``: the references without which the sink takes a
+    message.
     """
 
     messages: int

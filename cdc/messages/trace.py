@@ -124,7 +124,7 @@ def _set_aside(store: Store, ref: ObjectRef) -> Iterator[Whereabouts]:
 def _pending(store: Store, ref: ObjectRef, pending: Pending, held: LedgerEntry | None, now_ms: int) -> Whereabouts:
     if pending.blocked_by is not None:
         cause = waiting.cause_of(store, pending.action.value, pending.blocked_by)
-        return Whereabouts("held by the brake" if pending.blocked_by == HELD_DELETE else "waiting", cause)
+        return Whereabouts("held by the circuit breaker" if pending.blocked_by == HELD_DELETE else "waiting", cause)
     # It went out, and the answer is older than the sending.
     if held is not None and held.tried_at >= pending.changed_at and held.answered_ms < held.sent_ms:
         return Whereabouts("in flight", "sent, no answer yet; or the process ended before it came")

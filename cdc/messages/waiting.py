@@ -24,7 +24,7 @@ class Waiting:
 
 
 def waiting(store: Store, limit: int = 100) -> list[Waiting]:
-    """Entries that wait for another object, are held by the brake, or are parked; the oldest first."""
+    """Entries that wait for another object, are held by the circuit breaker, or are parked; the oldest first."""
     rows = store.db.execute(
         "SELECT kind, id, action, blocked_by, rendered_ms, attempts FROM outbox WHERE blocked_by IS NOT NULL"
         " ORDER BY seq LIMIT ?",
@@ -75,7 +75,7 @@ def cause_of(store: Store, action: str, blocked_by: str) -> str:
     ref = parse_key(blocked_by)
     # Not an object: the hold of the circuit breaker.
     if ref is None:
-        return "held by the brake on deletions; `magento-cdc deletes release` lets them go"
+        return "held by the circuit breaker on deletions; `magento-cdc deletes release` lets them go"
     name = f"{ref.kind.value}-{ref.id}"
     # Contacts refer to nothing, so it can only be a record that is taken over.
     if action == Action.DELETE.value and OBJECT_TYPE[ref.kind] is ObjectType.CONTACT:

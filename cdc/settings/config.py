@@ -262,7 +262,7 @@ class ApplySettings(SettingsSection):
 
 
 class DeliverySettings(SettingsSection):
-    """Brakes on sending, and shares of the quota."""
+    """The circuit breaker on sending, and shares of the quota."""
 
     history_share: float = Field(0.1, gt=0, le=1, description="part of the quota for history while live work is ready")
     max_deletes_per_hour: Annotated[int, Field(ge=0)] | None = Field(

@@ -57,9 +57,11 @@ class Value(Generic[T]):
         )
 
 
-class DeleteBrake(TypedDict):
-    """The circuit breaker on deletions: when it was set and last released (epoch milliseconds, 0: not), and how many
-    deletions were accepted per minute (minutes since the epoch, as text).
+class DeleteBreaker(TypedDict):
+    """The circuit breaker on deletions.
+
+    ``held_ms``: when it tripped, ``released_ms``: when it was last released; epoch milliseconds, 0: not. ``sent``:
+    how many deletions were accepted per minute (minutes since the epoch, as text).
     """
 
     held_ms: int
@@ -67,7 +69,7 @@ class DeleteBrake(TypedDict):
     sent: Mapping[str, int]
 
 
-OPEN_BRAKE: Final[DeleteBrake] = {"held_ms": 0, "released_ms": 0, "sent": {}}
+NOT_TRIPPED: Final[DeleteBreaker] = {"held_ms": 0, "released_ms": 0, "sent": {}}
 
 
 def _position(value: Any) -> Position | None:
@@ -170,7 +172,7 @@ class Meta:
 
     quiet_until_ms = Value(0)
     """Until when the sink asked for silence: a restart is no reason to break it."""
-    delete_brake = Value[DeleteBrake](OPEN_BRAKE)
+    delete_breaker = Value[DeleteBreaker](NOT_TRIPPED)
     sync_errors_progress = Value("")
     """From where the receiver's later verdicts are read on, in the sink's own words."""
     sink_notes = Value[Mapping[str, str]]({})

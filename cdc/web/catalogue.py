@@ -123,7 +123,7 @@ GAUGES: Final[Mapping[Gauge, Meaning]] = {
     "bad_records_held": Meaning("Records of topics that could not be read, set aside and not dropped yet."),
     "outbox": Meaning("Messages waiting to be sent.", ("object_type", "urgency")),
     "outbox_blocked": Meaning("Messages of the outbox that wait for an object they refer to."),
-    "outbox_held": Meaning("Deletions that the brake holds."),
+    "outbox_held": Meaning("Deletions that the circuit breaker holds."),
     "outbox_age_seconds": Meaning(
         "Age of the change at the head of the outbox, since its commit; 0 while the outbox is empty."
     ),

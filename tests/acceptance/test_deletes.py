@@ -1,4 +1,4 @@
-"""The brake on deletions, from the shop's DELETE to the command that releases it."""
+"""The circuit breaker on deletions, from the shop's DELETE to the command that releases it."""
 
 from __future__ import annotations
 

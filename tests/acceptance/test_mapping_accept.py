@@ -42,7 +42,7 @@ def test_a_filter_that_leaves_out_the_shop_waits_for_a_person(rig: Rig) -> None:
         wait_until(lambda: daemon.ask("/status")["mapping"]["step"] == "", 30, "the mapping is taken")
 
         def is_released() -> bool:
-            """The brake on deletions is a second question, of its own."""
+            """The circuit breaker on deletions is a second question, of its own."""
             if daemon.ask("/status")["outbox"]["held"]:
                 command("deletes", "release", cwd=rig.folder)
             return not [key for key in rig.sandbox.state() if "-order-" in key]

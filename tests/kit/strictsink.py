@@ -160,7 +160,7 @@ class StrictSink(FakeSink):
                         self._rule(allowed, f"{message.external_id} is deleted under {referrer}")
 
     def _check_deletes(self, messages: Sequence[Message]) -> None:
-        """Rule 9: no more objects deleted within an hour than the brake allows, unless they were let go.
+        """Rule 9: no more objects deleted within an hour than the circuit breaker allows, unless they were released.
 
         One more is allowed: a deletion whose receipt died with its process and whose object came back since is known to
         nobody.

@@ -236,9 +236,9 @@ def test_every_reason_of_ready_is_explained(tmp_path: Path) -> None:
     calls = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "cdc").rglob("*.py"))
     sources = {"starting", *re.findall(r"on_(?:source_)?state\(\s*\"(\w+)\"", calls)} - {"connected", "finished"}
     store = Store(tmp_path, ())
-    brakes = CircuitBreaker(DeliverySettings()).reasons(store, 0).keys()
+    breakers = CircuitBreaker(DeliverySettings()).reasons(store, 0).keys()
     store.close()
-    sinks = {*fault_kinds(SinkError), *brakes, *re.findall(r"_close\(\"(\w+)\"", calls), "daily_limit", "account"}
+    sinks = {*fault_kinds(SinkError), *breakers, *re.findall(r"_close\(\"(\w+)\"", calls), "daily_limit", "account"}
 
     assert {"unreachable", "disconnected"} <= sources
     assert [name for name in sorted(sources) if f"`source: {name}" not in text] == []

@@ -131,7 +131,7 @@ def test_the_outbox_says_what_each_message_waits_for(settings: Path) -> None:
     found = {one["object"]: one for one in listed}
 
     assert found["magento-product-7"]["waits_for"] == "its turn"
-    assert "held by the brake" in found["magento-order-43"]["waits_for"]
+    assert "held by the circuit breaker" in found["magento-order-43"]["waits_for"]
     assert found["magento-order-43"]["since"] == "2023-11-14T22:13:20.000+00:00"
     only = json.loads(run(settings, "outbox", "list", "--json", "--type", "product").stdout)
     assert {one["object"] for one in only} <= {"magento-product-7"}

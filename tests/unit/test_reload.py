@@ -74,7 +74,7 @@ def until(process: subprocess.Popen[str], event: str) -> dict[str, Any]:
 
 
 def test_a_hangup_reloads_the_settings(daemon: subprocess.Popen[str], tmp_path: Path) -> None:
-    """Changed brakes hold, a changed folder is refused by name, a broken file changes nothing; SIGTERM ends with 0."""
+    """Changed limits hold, a changed folder is refused by name, a broken file changes nothing; SIGTERM ends with 0."""
     path = tmp_path / "magento-cdc.toml"
     until(daemon, "started")
     path.write_text(path.read_text().replace("500", "7") + '[state]\ndir = "elsewhere"\n')

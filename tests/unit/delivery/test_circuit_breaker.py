@@ -1,4 +1,4 @@
-"""The brakes, and deletions that the sink refuses."""
+"""The circuit breaker, and deletions that the sink refuses."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_deletions_that_were_sent_within_the_hour_count_for_the_fifth(tmp_path: 
 
 
 def test_a_release_between_two_looks_at_the_brake_wakes_the_lanes(tmp_path: Path) -> None:
-    """DELETEs go within seconds even if the brake was set and released before housekeeping saw it set."""
+    """DELETEs go within seconds even if the circuit breaker tripped and was released before housekeeping saw it."""
     from cdc.delivery import circuit_breaker
 
     async def story() -> None:
@@ -109,7 +109,7 @@ def test_a_release_between_two_looks_at_the_brake_wakes_the_lanes(tmp_path: Path
             delivery.wake()
             await asyncio.sleep(0.2)
             assert len(harness.books.run(lambda store: circuit_breaker.held(store))) == 11
-            assert not delivery.reason  # no round of housekeeping has seen the brake
+            assert not delivery.reason  # no round of housekeeping has seen the circuit breaker
             harness.books.run(lambda store: circuit_breaker.release(store, harness.clock.now_ms()))
             await asyncio.sleep(3)
             assert len(harness.sink.held) == 19
@@ -153,7 +153,7 @@ def test_too_many_dead_letters_stop_sending(tmp_path: Path) -> None:
     simulate(story())
 
 
-def test_objects_that_cannot_be_rendered_count_for_the_brake(tmp_path: Path) -> None:
+def test_objects_that_cannot_be_rendered_count_for_the_circuit_breaker(tmp_path: Path) -> None:
     """A wrong mapping makes dead letters by the thousand before anything is sent: that stops sending, too."""
 
     async def story() -> None:

@@ -11,7 +11,7 @@ rules, as ARCHITECTURE.md ("Delivering") has them, and where each is checked:
 6. the quota, over restarts too: ``StrictSink``, on arrival
 7. later verdicts of the current version alone count: at the end (each has its dead letter, or was sent again)
 8. a newer version supersedes a dead letter, retrying renders afresh: at the end
-9. the brake on deletions, over restarts too: ``StrictSink``, on arrival
+9. the circuit breaker on deletions, over restarts too: ``StrictSink``, on arrival
 """
 
 from __future__ import annotations

@@ -123,8 +123,8 @@ def test_what_came_and_went_between_two_looks_is_deleted_after_a_takeover(accoun
 
 
 def test_what_is_gone_for_long_is_not_deleted_at_a_takeover(account: Account) -> None:
-    """A leader that lives has told by then: objects that came and went would be deleted in heaps, which is a brake's
-    business.
+    """After a takeover, an object that came and went long ago is not deleted: a living leader has sent its receipt
+    by then.
     """
     account.commit(insert("orders", 5, None, "9.00"))
     account.commit(delete("orders", 5, None, "9.00"))

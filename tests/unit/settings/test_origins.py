@@ -103,7 +103,9 @@ def test_variables_that_look_like_ours_are_named() -> None:
 
 
 def test_a_reload_takes_over_what_can_change_and_names_the_rest() -> None:
-    """Rates and brakes hold at once; the database's address wants a restart; what is equal is not mentioned."""
+    """New rates and limits hold at once; a new address of the database needs a restart; equal settings are not
+    mentioned.
+    """
     held = load(None)
     asked = load(None, {"sink": {"max_delay_ms": 9}, "delivery": {"max_deletes_per_hour": 7}, "source": {"host": "x"}})
     settings, changed, need_restart = merge(held, asked)
