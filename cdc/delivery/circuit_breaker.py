@@ -19,7 +19,7 @@ from typing import Final
 
 from cdc.messages import dead_letters, ledger, outbox
 from cdc.messages.outbox import Entry, HeldDelete, held_deletes
-from cdc.model import Action
+from cdc.model import Action, ObjectRef
 from cdc.settings.config import DeliverySettings
 from cdc.state.store import Store
 
@@ -133,14 +133,20 @@ def held(store: Store) -> list[HeldDelete]:
     return outbox.list_held_deletes(store)
 
 
-def released_ms(store: Store) -> int:
-    """When DELETEs were last released, in epoch milliseconds; 0: never."""
-    return store.meta.delete_breaker["released_ms"]
+def let_go_ms(store: Store) -> int:
+    """When a person last released DELETEs, all or some, in epoch milliseconds; 0: never."""
+    return store.meta.delete_breaker["let_go_ms"]
 
 
-def release(store: Store, now_ms: int) -> int:
-    """Release all DELETEs that are pending now (``deletes release``), and count from 0 again. Returns how many."""
-    count = held_deletes(store)
-    store.meta.delete_breaker = {"held_ms": 0, "released_ms": now_ms, "sent": {}}
-    outbox.release_deletes(store)
+def release(store: Store, now_ms: int, refs: Sequence[ObjectRef] | None = None) -> int:
+    """Release DELETEs that are held (``deletes release``): all, or those of ``refs``. Returns how many.
+
+    After a release of all, the circuit breaker counts from 0 again. After a release of some, the circuit breaker goes
+    on holding the rest, until none is left.
+    """
+    count = outbox.release_deletes(store, refs)
+    if refs is None or (count and not outbox.has_unreleased_deletes(store)):
+        store.meta.delete_breaker = {"held_ms": 0, "released_ms": now_ms, "let_go_ms": now_ms, "sent": {}}
+    elif count:
+        store.meta.delete_breaker = {**store.meta.delete_breaker, "let_go_ms": now_ms}
     return count

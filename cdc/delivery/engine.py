@@ -87,7 +87,7 @@ class Delivery:
         if settings.verify.every_h and expected is not None and isinstance(sink, SinkReader):
             self._drift_check = DriftCheck(self._context, sink, expected, settings.verify.every_h)
         self._wait_cursor = ""
-        self._released_ms = 0
+        self._let_go_ms = 0
         self._stopping = asyncio.Event()
         self._forced = False
         self._work: asyncio.Task[None] | None = None
@@ -159,16 +159,16 @@ class Delivery:
             if waits:
                 optional = context.sink.traits.optional_references
                 self._wait_cursor, freed = look_again(store, optional, after=self._wait_cursor)
-            return context.circuit_breaker.reasons(store, now_ms), freed, circuit_breaker.released_ms(store)
+            return context.circuit_breaker.reasons(store, now_ms), freed, circuit_breaker.let_go_ms(store)
 
         before = dict(context.health.circuit_breaker)
-        reasons, freed, released_ms = await context.state.call(look)
+        reasons, freed, let_go_ms = await context.state.call(look)
         for name, reason in reasons.items():
             context.health.set_breaker(name, reason)
         # A circuit breaker that tripped and was released between two rounds was never in ``before``: the time of
         # the last release shows it.
-        is_released = released_ms != self._released_ms
-        self._released_ms = released_ms
+        is_released = let_go_ms != self._let_go_ms
+        self._let_go_ms = let_go_ms
         if freed or is_released or any(name not in context.health.circuit_breaker for name in before):
             self.wake()
 

@@ -122,7 +122,7 @@ def put(store: Store, message: NewMessage) -> None:
         " position = excluded.position, read_ms = excluded.read_ms, email = excluded.email,"
         " is_backfill = min(is_backfill, excluded.is_backfill), "
         " only_links = min(only_links, excluded.only_links), address = excluded.address,"
-        " not_before_ms = excluded.not_before_ms, attempts = 0, blocked_by = NULL",
+        " not_before_ms = excluded.not_before_ms, attempts = 0, blocked_by = NULL, is_released = 0",
         (
             *pair(message.ref), RANK[message.ref.object_type], urgency, message.action.value, message.changed_at,
             message.hash, message.properties, message.refs, message.commit_ms, message.rendered_ms, message.position,
@@ -212,9 +212,20 @@ def free_bulk(store: Store, kind: Kind) -> int:
     return cursor.rowcount
 
 
-def release_deletes(store: Store) -> None:
-    """Let all DELETEs go that the circuit breaker holds."""
-    store.db.execute("UPDATE outbox SET blocked_by = NULL WHERE blocked_by = ?", (HELD_DELETE,))
+def release_deletes(store: Store, refs: Iterable[ObjectRef] | None = None) -> int:
+    """Let DELETEs go that the circuit breaker holds: all, or those of these objects. Returns how many that was.
+
+    Those of single objects go although the circuit breaker stays set: ``is_released`` says so.
+    """
+    before = store.db.total_changes
+    if refs is None:
+        store.db.execute("UPDATE outbox SET blocked_by = NULL WHERE blocked_by = ?", (HELD_DELETE,))
+    else:
+        store.db.executemany(
+            f"UPDATE outbox SET blocked_by = NULL, is_released = 1 WHERE {OBJECT} AND blocked_by = ?",
+            [(*pair(ref), HELD_DELETE) for ref in refs],
+        )
+    return store.db.total_changes - before
 
 
 def promote(store: Store, ref: ObjectRef) -> None:
@@ -320,6 +331,12 @@ def held_deletes(store: Store) -> int:
     """How many DELETEs the circuit breaker holds."""
     count: int = store.db.execute("SELECT count(*) FROM outbox WHERE blocked_by = ?", (HELD_DELETE,)).fetchone()[0]
     return count
+
+
+def has_unreleased_deletes(store: Store) -> bool:
+    """Whether any DELETE waits that nobody let go by name, held or not."""
+    found = store.db.execute("SELECT 1 FROM outbox WHERE action = 'DELETE' AND is_released = 0 LIMIT 1").fetchone()
+    return found is not None
 
 
 def deletes_rendered_since(store: Store, rendered_ms: int, at_most: int) -> int:

@@ -29,7 +29,7 @@ MAX_BLOCKED: Final = 250
 
 _COLUMNS = (
     "seq, kind, id, urgency, action, changed_at, hash, properties, refs, commit_ms, rendered_ms, attempts, position,"
-    " read_ms, email, only_links, is_backfill, address"
+    " read_ms, email, only_links, is_backfill, address, is_released"
 )
 
 
@@ -144,7 +144,7 @@ class _Look:
     def _entry_of(self, row: Sequence[Any], ref: ObjectRef) -> Entry | None:
         (
             seq, _, _, urgency, action, changed_at, digest, properties, refs, commit_ms, rendered_ms, attempts,
-            position, read_ms, email, only_links, is_backfill, address,
+            position, read_ms, email, only_links, is_backfill, address, is_released,
         ) = row  # fmt: skip
         wanted = parse_refs(refs)
         missing: tuple[ObjectRef, ...] = ()
@@ -155,8 +155,8 @@ class _Look:
             # Asked once per look, and only if there are deletions.
             if self._holds is None:
                 self._holds = self._limits.holds_deletes()
-            # Too many deletions in the last hour: people have to release them.
-            if self._holds:
+            # Too many deletions in the last hour: people have to release them, all or by name.
+            if self._holds and not is_released:
                 self._wait(seq, HELD_DELETE)
                 return None
             self._page_deletes += 1

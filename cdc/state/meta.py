@@ -60,16 +60,18 @@ class Value(Generic[T]):
 class DeleteBreaker(TypedDict):
     """The circuit breaker on deletions.
 
-    ``held_ms``: when it tripped, ``released_ms``: when it was last released; epoch milliseconds, 0: not. ``sent``:
-    how many deletions were accepted per minute (minutes since the epoch, as text).
+    ``held_ms``: when it tripped, ``released_ms``: when it was last released, ``let_go_ms``: when a person last released
+    all deletions or some; epoch milliseconds, 0: not. ``sent``: how many deletions were accepted per minute (minutes
+    since the epoch, as text).
     """
 
     held_ms: int
     released_ms: int
+    let_go_ms: int
     sent: Mapping[str, int]
 
 
-NOT_TRIPPED: Final[DeleteBreaker] = {"held_ms": 0, "released_ms": 0, "sent": {}}
+NOT_TRIPPED: Final[DeleteBreaker] = {"held_ms": 0, "released_ms": 0, "let_go_ms": 0, "sent": {}}
 
 
 def _position(value: Any) -> Position | None:

@@ -149,6 +149,64 @@ def test_held_deletions_are_listed_whole_and_released(settings: Path) -> None:
     assert json.loads(run(settings, "deletes", "list", "--json").stdout) == []
 
 
+def hold(settings: Path, *refs: ObjectRef) -> None:
+    """Deletions of these objects are held by the circuit breaker, too."""
+    held = load(settings)
+    engine = ReplicaHarness(held.state.dir, held.mapping).engine
+    with engine.store.transaction():
+        for ref in refs:
+            outbox.put(engine.store, message(ref, Action.DELETE))
+        seqs = engine.store.db.execute("SELECT seq FROM outbox WHERE action = 'DELETE'").fetchall()
+        outbox.block(engine.store, [(seq, HELD_DELETE) for (seq,) in seqs])
+    engine.close()
+
+
+def still_held(settings: Path) -> list[str]:
+    """What `deletes list` names."""
+    return [one["object"] for one in json.loads(run(settings, "deletes", "list", "--json").stdout)]
+
+
+def test_deletions_are_released_by_type_and_by_name(settings: Path) -> None:
+    """The others go on being held."""
+    hold(settings, ObjectRef(Kind.ORDER, 44), ObjectRef(Kind.PRODUCT, 9))
+
+    assert "1 deletions released" in run(settings, "deletes", "release", "--type", "product").output
+    assert still_held(settings) == ["magento-order-43", "magento-order-44"]
+    assert "1 deletions released" in run(settings, "deletes", "release", "order-44").output
+    assert still_held(settings) == ["magento-order-43"]
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code"),
+    [
+        (("order-4000",), 1), (("--type", "contact"), 1), (("--type", "parcel"), 2), (("--count", "2"), 1),
+        (("order-43", "--type", "deal"), 2),
+    ],
+)  # fmt: skip
+def test_a_release_that_is_not_meant_so_releases_nothing(
+    settings: Path, words: tuple[str, ...], exit_code: int
+) -> None:
+    """A name or type that nothing is held of, another number than is held, two ways of choosing."""
+    error = run(settings, "deletes", "release", *words).exception
+
+    assert isinstance(error, CdcError)
+    assert error.exit_code == exit_code
+    assert still_held(settings) == ["magento-order-43"]
+
+
+@pytest.mark.parametrize(("answer", "is_released"), [("1", True), ("2", False), ("y", False)])
+def test_a_terminal_is_asked_for_the_number_of_deletions(
+    settings: Path, monkeypatch: pytest.MonkeyPatch, answer: str, is_released: bool
+) -> None:
+    """The number that `deletes list` showed is to be typed; anything else releases nothing."""
+    monkeypatch.setattr("cdc.cli.deletes._is_terminal", lambda: True)
+    done = CliRunner().invoke(app, ["deletes", "release", "--config", str(settings)], input=f"{answer}\n")
+
+    assert "1 DEAL" in done.output
+    assert (still_held(settings) == []) is is_released
+    assert (done.exit_code == 0) is is_released
+
+
 def test_status_has_an_exit_code_for_scripts(settings: Path) -> None:
     """Without a daemon the plain verb shows the state and ends with 0; for a script it ends with 1."""
     flags = ("--set", "web.port=1")

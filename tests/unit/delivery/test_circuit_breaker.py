@@ -117,6 +117,36 @@ def test_a_release_between_two_looks_at_the_brake_wakes_the_lanes(tmp_path: Path
     simulate(story())
 
 
+def test_deletions_released_by_name_go_and_the_rest_stays_held(tmp_path: Path) -> None:
+    """The circuit breaker holds the rest until nothing is held any more, and then counts from 0 again."""
+    from cdc.delivery import circuit_breaker
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path, delivery={"max_deletes_per_hour": 10})
+        for number in range(30):
+            harness.books.put(customer(number))
+        async with harness.running() as delivery:
+            assert await harness.settle(delivery) == "empty"
+            for number in range(12):
+                harness.books.remove(customer(number))
+            delivery.wake()
+            await asyncio.sleep(3)
+            refs = [one.ref for one in harness.books.run(circuit_breaker.held)]
+            now_ms = harness.clock.now_ms()
+            assert harness.books.run(lambda store: circuit_breaker.release(store, now_ms, refs[:2])) == 2
+            await asyncio.sleep(3)
+            assert (len(harness.sink.held), len(harness.books.run(circuit_breaker.held))) == (28, 10)
+            assert not delivery.is_accepting
+
+            assert harness.books.run(lambda store: circuit_breaker.release(store, now_ms, refs)) == 10
+            await asyncio.sleep(3)
+            assert await harness.settle(delivery) == "empty"
+            assert delivery.is_accepting
+        assert len(harness.sink.held) == 18
+
+    simulate(story())
+
+
 def test_deletions_within_the_limit_go(tmp_path: Path) -> None:
     """An hour's worth of deletions is sent without anybody's leave; the next hour has its own."""
 

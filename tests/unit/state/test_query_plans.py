@@ -80,6 +80,8 @@ SCANS: Final = {
     ("cdc/messages/ledger.py", "SELECT o.kind, o.id FROM outbox o JOIN ledger"): "once, when a member comes to lead",
     ("cdc/messages/outbox.py", "UPDATE outbox SET changed_at"): "once, when a member comes to lead",
     ("cdc/messages/outbox.py", "SELECT kind, urgency, count(*)"): "a look of the status page, held to a share",
+    ("cdc/messages/outbox.py", "SELECT 1 FROM outbox WHERE action = 'DELETE' AND is_released"):
+        "once per release of held deletions by name or type; looks through DELETEs alone",
     ("cdc/messages/outbox.py", "SELECT commit_ms FROM outbox ORDER BY seq LIMIT 1"): "the first by key",
     ("cdc/messages/render_queue.py", "UPDATE render_queue SET needs_fetch = 1"): "once, when tables become stale",
     ("cdc/messages/render_queue.py", "INSERT INTO render_queue (kind, id, urgency, needs_fetch) SELECT"):
