@@ -271,6 +271,15 @@ class LaterVerdicts(Protocol):
 
 
 @runtime_checkable
+class BoundsBodies(Protocol):
+    """For sinks whose calls hold more than the messages: they cut them by the bytes that go out."""
+
+    def bound_bodies(self, max_bytes: int) -> None:
+        """No body of a call may be larger from now on, but for that of a single message."""
+        ...
+
+
+@runtime_checkable
 class SinkReader(Protocol):
     """For sinks whose receiver can be read back."""
 

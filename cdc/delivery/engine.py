@@ -28,7 +28,7 @@ from cdc.messages import outbox, render_queue, unconfirmed, waiting
 from cdc.messages.dependencies import look_again
 from cdc.messages.verification import Expected
 from cdc.model import RANK
-from cdc.protocols import Clock, LaterVerdicts, RenewsKeys, Sink, SinkReader, SinkTraits
+from cdc.protocols import BoundsBodies, Clock, LaterVerdicts, RenewsKeys, Sink, SinkReader, SinkTraits
 from cdc.settings.config import Settings
 from cdc.state.store import Store
 
@@ -188,6 +188,8 @@ class Delivery:
         context.permits.windows.reconfigure(
             traits.families, settings.delivery.history_share, settings.sink.max_requests_per_10s
         )
+        if isinstance(context.sink, BoundsBodies):
+            context.sink.bound_bodies(settings.sink.max_batch_kb * 1024)
         if isinstance(context.sink, RenewsKeys) and context.sink.renew_keys():
             context.health.try_now(context.clock.monotonic())
         await self._keep_house(waits=False)

@@ -56,9 +56,11 @@ class MissingScopesError(SinkUnauthorizedError):
 class Api:
     """Calls over one HTTP client. Paths begin behind ``sink.base_url``."""
 
-    def __init__(self, http: HttpClient, paths: Paths) -> None:
+    def __init__(self, http: HttpClient, paths: Paths, max_body: int) -> None:
         self.http = http
         self.paths = paths
+        self.max_body = max_body
+        """``sink.max_batch_kb`` in bytes: batch calls are cut so that no body is larger."""
         self.time_zone = ""
         """The account's, an IANA name, once it is known."""
 

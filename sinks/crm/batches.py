@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from cdc.errors import (
     BatchRefusedError,
@@ -18,15 +18,13 @@ from cdc.model import ObjectType
 from sinks.crm.answers import BatchAnswer, Record, is_batch, missing_of, read_writes, records_of
 from sinks.crm.api import Api
 from sinks.crm.faults import Fault, FaultKind, read_fault
+from sinks.crm.pieces import body_of, pieces
 
 if TYPE_CHECKING:
     from cdc.protocols import Requests
     from sinks.hubspot.http_faults import Reply
 
-MAX_INPUTS: Final = 100
-"""Inputs of a batch call that HubSpot takes."""
-
-T = TypeVar("T")
+TOO_LARGE: Final = 413
 
 
 class RefusedCallError(BatchRefusedError):
@@ -48,11 +46,10 @@ class Input:
     identity: str
     body: Mapping[str, Any]
 
-
-def chunks(items: Sequence[T], size: int = MAX_INPUTS) -> Iterator[Sequence[T]]:
-    """The items in pieces of at most ``size``."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+    @property
+    def sent(self) -> Mapping[str, Any]:
+        """As the call's body holds it."""
+        return {**self.body, "objectWriteTraceId": self.trace}
 
 
 class Batches:
@@ -70,19 +67,18 @@ class Batches:
         Raises RefusedCallError if ``by`` is not unique in this account.
         """
         found: list[Record] = []
-        for chunk in chunks(list(dict.fromkeys(ids))):
-            found += await self._read(kind, chunk, properties, by, archived)
+        rest: dict[str, Any] = {"properties": list(properties), "propertiesWithHistory": []}
+        # Without idProperty HubSpot takes the ids for record ids.
+        if by:
+            rest["idProperty"] = by
+        for piece in pieces(list(dict.fromkeys(ids)), _by_id, self.api.max_body, rest=rest):
+            found += await self._read(kind, piece, rest, by, archived)
         return found
 
     async def _read(
-        self, kind: ObjectType, ids: Sequence[str], properties: Sequence[str], by: str, archived: bool
+        self, kind: ObjectType, ids: Sequence[str], rest: Mapping[str, Any], by: str, archived: bool
     ) -> list[Record]:
-        body: dict[str, Any] = {
-            "inputs": [{"id": one} for one in ids], "properties": list(properties), "propertiesWithHistory": [],
-        }  # fmt: skip
-        # Without idProperty HubSpot takes the ids for record ids.
-        if by:
-            body["idProperty"] = by
+        body = body_of([_by_id(one) for one in ids], rest)
         what = f"{len(ids)} {kind.value} record(s)" + (f" by {by}" if by else "")
         query = {"archived": "true"} if archived else None
         path = self.api.paths.objects(kind, "batch/read")
@@ -99,8 +95,8 @@ class Batches:
             return []
         # Half of the batch may be fine, so it is split until the odd id is alone.
         half = len(ids) // 2
-        first = await self._read(kind, ids[:half], properties, by, archived)
-        return first + await self._read(kind, ids[half:], properties, by, archived)
+        first = await self._read(kind, ids[:half], rest, by, archived)
+        return first + await self._read(kind, ids[half:], rest, by, archived)
 
     async def write(
         self, kind: ObjectType, verb: str, inputs: Sequence[Input], *, identity: str = ""
@@ -112,7 +108,7 @@ class Batches:
         names no input.
         """
         outcomes: dict[str, Record | Fault | None] = {}
-        for chunk in chunks(inputs):
+        for chunk in pieces(inputs, lambda one: one.sent, self.api.max_body):
             answer = await self._write(kind, verb, chunk, identity)
             # HubSpot may leave an input out of its answer. Alone it must be answered, or the outcome stays
             # open.
@@ -125,7 +121,7 @@ class Batches:
         return outcomes
 
     async def _write(self, kind: ObjectType, verb: str, inputs: Sequence[Input], identity: str) -> BatchAnswer:
-        body = {"inputs": [{**one.body, "objectWriteTraceId": one.trace} for one in inputs]}
+        body = body_of([one.sent for one in inputs])
         what = f"{len(inputs)} {kind.value} record(s) to {verb}"
         path = self.api.paths.objects(kind, f"batch/{verb}")
         reply = await self.api.call(self.requests, "POST", path, what=what, body=body, writes=True)
@@ -151,7 +147,16 @@ class Batches:
             raise key_lost(identity, kind)
         # Nothing left to separate.
         if len(inputs) == 1:
+            # It will not shrink by waiting, so it becomes a dead letter and the others go on.
+            if reply.status == TOO_LARGE:
+                fault = Fault(FaultKind.INVALID, "REQUEST_TOO_LARGE")
             return BatchAnswer(faults={inputs[0].trace: fault})
+        # Something on the way takes less than sink.max_batch_kb: whatever fits in halves is delivered.
+        if reply.status == TOO_LARGE:
+            half = len(inputs) // 2
+            answer = await self._write(kind, verb, inputs[:half], identity)
+            more = await self._write(kind, verb, inputs[half:], identity)
+            return BatchAnswer({**answer.records, **more.records}, {**answer.faults, **more.faults})
         guilty = set(_guilty(reply, fault, inputs))
         rest = [one for one in inputs if one.trace not in guilty]
         # Refused as a whole without naming anybody: sending it again would change nothing.
@@ -166,10 +171,10 @@ class Batches:
 
     async def archive(self, kind: ObjectType, ids: Sequence[str]) -> None:
         """Put these records into the recycle bin. A record that is not there is no fault."""
-        for chunk in chunks(list(dict.fromkeys(ids))):
+        for chunk in pieces(list(dict.fromkeys(ids)), _by_id, self.api.max_body):
             what = f"{len(chunk)} {kind.value} record(s) to archive"
             path = self.api.paths.objects(kind, "batch/archive")
-            body = {"inputs": [{"id": one} for one in chunk]}
+            body = body_of([_by_id(one) for one in chunk])
             reply = await self.api.call(self.requests, "POST", path, what=what, body=body, writes=True)
             # 404: it is gone already, which is what was wanted.
             if not reply.is_ok and reply.status != 404:
@@ -193,6 +198,10 @@ def key_lost(key: str, kind: ObjectType) -> SinkSwitchedOffError:
         f"the account's property {key} on {kind.value} is gone or not unique any more",
         hint="restore it in HubSpot, or run `magento-cdc mapping push`",
     )
+
+
+def _by_id(one: str) -> Mapping[str, str]:
+    return {"id": one}
 
 
 def _fault_of(reply: Reply) -> Fault:

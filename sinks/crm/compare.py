@@ -16,10 +16,10 @@ from cdc.model import Comparison, Drift, Message, ObjectType, ValueType
 from sinks.crm import bodies, identity
 from sinks.crm.answers import Record, next_page
 from sinks.crm.api import ASSOCIATIONS
-from sinks.crm.batches import chunks
 from sinks.crm.faults import record_id_of
 from sinks.crm.links import needed_ids
 from sinks.crm.lookup import Lookup
+from sinks.crm.pieces import body_of, pieces
 from sinks.crm.tools import Tools
 from sinks.crm.work import Work
 
@@ -140,9 +140,9 @@ async def _links(tools: Tools, kind: ObjectType, pairs: Sequence[tuple[str, Work
     if other is None:
         return found
     api = tools.batches.api
-    for chunk in chunks(wanted, READ_LINKS):
+    for chunk in pieces(wanted, lambda one: {"id": one}, api.max_body, most=READ_LINKS):
         what = f"the links of {len(chunk)} {kind.value} record(s)"
-        body = {"inputs": [{"id": one} for one in chunk]}
+        body = body_of([{"id": one} for one in chunk])
         path = api.paths.associations(kind, other, "batch/read")
         reply = await api.call(tools.batches.requests, "POST", path, what=what, body=body, family=ASSOCIATIONS)
         # None of these records has a link.

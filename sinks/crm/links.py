@@ -10,8 +10,8 @@ from cdc.model import ObjectType, Outcome, Reference
 from sinks.crm import bodies
 from sinks.crm.answers import errors_of
 from sinks.crm.api import ASSOCIATIONS
-from sinks.crm.batches import chunks
 from sinks.crm.faults import Fault, FaultKind, read_fault, record_id_of
+from sinks.crm.pieces import body_of, pieces
 from sinks.crm.tools import Tools
 from sinks.crm.work import Step, Work
 
@@ -124,7 +124,7 @@ def _not_linked(tools: Tools, need: Need) -> None:
 async def associate(tools: Tools, kind: ObjectType, other: ObjectType, pairs: Sequence[Pair]) -> PairAnswer:
     """Link pairs by HubSpot's default association, which is harmless to repeat. What no answer names is sent alone."""
     answer = PairAnswer(set(), {})
-    for chunk in chunks(list(dict.fromkeys(pairs)), MAX_PAIRS):
+    for chunk in pieces(list(dict.fromkeys(pairs)), _ends, tools.batches.api.max_body, most=MAX_PAIRS):
         await _associate_all(tools, kind, other, chunk, answer)
     return answer
 
@@ -153,7 +153,7 @@ async def _associate(
     api = tools.batches.api
     what = f"{len(pairs)} link(s) of {kind.value} to {other.value}"
     path = api.paths.associations(kind, other, "batch/associate/default")
-    body = {"inputs": [{"from": {"id": one}, "to": {"id": two}} for one, two in pairs]}
+    body = body_of([_ends(pair) for pair in pairs])
     reply = await api.call(tools.batches.requests, "POST", path, what=what, body=body, family=ASSOCIATIONS, writes=True)
     content = reply.content()
     content = content if isinstance(content, Mapping) else {}
@@ -181,8 +181,12 @@ async def archive_pairs(tools: Tools, kind: ObjectType, other: ObjectType, pairs
     number = bodies.ASSOCIATION_TYPE[kind]
     types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": number}]
     api = tools.batches.api
-    for chunk in chunks(list(dict.fromkeys(pairs)), MAX_ENDED):
-        body = {"inputs": [{"from": {"id": one}, "to": {"id": two}, "types": types} for one, two in chunk]}
+
+    def form(pair: Pair) -> Mapping[str, Any]:
+        return {**_ends(pair), "types": types}
+
+    for chunk in pieces(list(dict.fromkeys(pairs)), form, api.max_body, most=MAX_ENDED):
+        body = body_of([form(pair) for pair in chunk])
         path = api.paths.associations(kind, other, "batch/labels/archive")
         what = f"{len(chunk)} link(s) of {kind.value} to {other.value} to end"
         reply = await api.call(
@@ -190,3 +194,8 @@ async def archive_pairs(tools: Tools, kind: ObjectType, other: ObjectType, pairs
         )
         if not reply.is_ok and reply.status != 404:
             raise api.refused(reply, what)
+
+
+def _ends(pair: Pair) -> Mapping[str, Any]:
+    """An association's input, in the direction in which the path names the types."""
+    return {"from": {"id": pair[0]}, "to": {"id": pair[1]}}

@@ -12,9 +12,10 @@ from cdc.model import ObjectType
 from sinks.crm import bodies, identity
 from sinks.crm.answers import Record, records_of
 from sinks.crm.api import SEARCH
-from sinks.crm.batches import Batches, RefusedCallError, chunks
+from sinks.crm.batches import Batches, RefusedCallError
 from sinks.crm.identity import Holder
 from sinks.crm.memory import Memory
+from sinks.crm.pieces import pieces
 from sinks.crm.properties import PropertyTable
 from sinks.crm.work import Work
 
@@ -124,16 +125,20 @@ class Lookup:
                 # no source proves that every account has hs_sku unique: without it only the search is left
                 self._memory.not_unique.add(self._natural)
         found: list[Record] = []
-        for chunk in chunks(values):
+        for chunk in pieces(values, str, self._batches.api.max_body, rest=self._question(())):
             found += await self._search(chunk)
         return found
 
-    async def _search(self, values: Sequence[str]) -> list[Record]:
-        body: dict[str, Any] = {
+    def _question(self, values: Sequence[str]) -> dict[str, Any]:
+        """The body of a search for these values."""
+        return {
             "filterGroups": [{"filters": [{"propertyName": self._natural, "operator": "IN", "values": list(values)}]}],
             "properties": self._reads,
             "limit": 200,
         }
+
+    async def _search(self, values: Sequence[str]) -> list[Record]:
+        body = self._question(values)
         api = self._batches.api
         what = f"{len(values)} {self._kind.value} record(s) by {self._natural}"
         path = api.paths.objects(self._kind, "search")

@@ -19,13 +19,14 @@ from cdc.settings.config import Settings
 from sinks.crm.account import Account
 from sinks.crm.adopt import adopt
 from sinks.crm.api import ASSOCIATIONS, OBJECTS, SEARCH, SEARCHES_PER_10S, Api
-from sinks.crm.batches import MAX_INPUTS, Batches
+from sinks.crm.batches import Batches
 from sinks.crm.check import check, kept_findings
 from sinks.crm.compare import compare, keys
 from sinks.crm.deletes import delete
 from sinks.crm.links import link
 from sinks.crm.memory import Memory
 from sinks.crm.paths import SEGMENT, Paths, record_link
+from sinks.crm.pieces import MAX_INPUTS
 from sinks.crm.properties import PropertyTable
 from sinks.crm.push import Push
 from sinks.crm.tools import Tools
@@ -44,6 +45,7 @@ ADVICE: Final = {
     "deleted_by_people": "people deleted the object's record in HubSpot; `deadletter retry` creates the record again",
     "MISSING_REQUIRED_PROPERTY": "a rule of the account requires this property; fill or map it, or ease the rule",
     "MISSING_CONDITIONAL_REQUIRED_PROPERTY": "a rule of the account requires this property; ease the rule",
+    "REQUEST_TOO_LARGE": "the message is larger than a proxy or gateway takes; raise that limit, or map shorter texts",
     "INVALID_EMAIL": "HubSpot does not take the address; mend it in Magento",
     "INVALID_OPTION": "add the option to the property in HubSpot, or map another property",
 }
@@ -67,7 +69,7 @@ class CrmSink:
             gzip=settings.sink.gzip,
             proxy=settings.sink.proxy.get_secret_value(),
         )
-        self.api = Api(self._http, Paths(settings.crm.api_version))
+        self.api = Api(self._http, Paths(settings.crm.api_version), settings.sink.max_batch_kb * 1024)
         self.account = Account(self.api, pipeline=settings.crm.pipeline)
         self.memory = Memory()
         self._notes: SinkNotes | None = None
@@ -153,6 +155,10 @@ class CrmSink:
     def renew_keys(self) -> bool:
         """See ``RenewsKeys``."""
         return self._http.renew()
+
+    def bound_bodies(self, max_bytes: int) -> None:
+        """See ``BoundsBodies``."""
+        self.api.max_body = max_bytes
 
     async def close(self) -> None:
         """Close the session. May be called twice."""

@@ -22,6 +22,7 @@ from cdc.settings.config import Settings
 from cdc.settings.reload import CHANGEABLE, merge
 from cdc.sink_output import SinkOutput
 from tests.kit.delivery_harness import DeliveryHarness
+from tests.kit.fakesink import FakeSink
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -138,12 +139,26 @@ def settings_read(path: Path) -> set[str]:
     return found
 
 
+class BoundedSink(FakeSink):
+    """A sink that cuts its bodies by itself."""
+
+    max_bytes = 0
+
+    def bound_bodies(self, max_bytes: int) -> None:
+        """See ``BoundsBodies``."""
+        self.max_bytes = max_bytes
+
+
 async def test_reloaded_brakes_shares_and_waits_hold_at_once(tmp_path: Path) -> None:
     """The brake's share, the batch and the time in which verdicts come are those of the reloaded settings."""
-    harness = DeliveryHarness(tmp_path)
+    sink = BoundedSink()
+    harness = DeliveryHarness(tmp_path, sink)
     delivery: Delivery = harness.delivery
     settings = harness.settings
-    for name, value in (("delivery.max_deletes_share", 0.9), ("sink.max_batch", 3), ("sink.judge_poll_s", 100.0)):
+    values = {
+        "delivery.max_deletes_share": 0.9, "sink.max_batch": 3, "sink.judge_poll_s": 100.0, "sink.max_batch_kb": 64,
+    }  # fmt: skip
+    for name, value in values.items():
         settings = changed(settings, name.split("."), value)
 
     await delivery.reload(settings, harness.sink.traits)
@@ -151,6 +166,7 @@ async def test_reloaded_brakes_shares_and_waits_hold_at_once(tmp_path: Path) -> 
     context = delivery._context
     assert context.circuit_breaker.settings.max_deletes_share == 0.9
     assert context.max_batch == 3
+    assert sink.max_bytes == 64 * 1024
     assert context.health.account.verdict_s == 300.0
 
 

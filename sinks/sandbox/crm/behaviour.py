@@ -78,6 +78,8 @@ class Behaviour:
     """Properties with unique values per object type."""
     max_text: int = 65_536
     """Characters of a text."""
+    max_body: int = 0
+    """Bytes of a call's body that something on the way takes; 0: as many as come. What is larger is answered 413."""
     scopes: set[str] | None = None
     """Scopes of the token; None: all."""
     record_limits: dict[ObjectType, int] = field(default_factory=dict)

@@ -155,6 +155,12 @@ async def _pass(
     if limited.policy:
         runtime.watch.call(429, f"{request.method} {request.path}", runtime.account.now_ms())
         return _too_many(limited.policy, limited.headers), False
+    most = runtime.account.behaviour.max_body
+    # A gateway's limit: its answer is no JSON of HubSpot's.
+    if most and len(await request.read()) > most:
+        return web.Response(
+            status=413, text="<html>413 Request Entity Too Large</html>", content_type="text/html"
+        ), False
     fault = runtime.faults.next(request.path)
     call_note.fault = fault.kind if fault is not None else ""
     if fault is not None and not fault.is_after and fault.kind != "omit":
