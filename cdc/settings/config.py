@@ -158,9 +158,7 @@ class SinkSettings(SettingsSection):
         description="bridge v1: another spelling of a type's path segment, e.g. LINE_ITEM = LINEITEM",
     )
     max_batch: Annotated[int, Field(ge=1)] = Field(200, description="messages a request; capped by the sink's limit")
-    max_batch_kb: Annotated[int, Field(ge=16)] = Field(
-        1024, description="body of a request at most, KiB as encoded; a single message may be larger"
-    )
+    max_batch_kb: Annotated[int, Field(ge=16)] = Field(1024, description="body of a request at most, KiB as encoded")
     max_delay_ms: Annotated[int, Field(ge=0)] = Field(
         200, description="how long a message may wait for others to share its request, milliseconds"
     )
