@@ -1,4 +1,4 @@
-"""Gathers the changes of one transaction until it ends."""
+"""Gathers the changes of one transaction until the transaction ends."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from cdc.model import Change, StaleTable, TableSchema, Xa
 
 
 class Overflow(Sequence[Change]):
-    """Changes of one transaction, in order, of which most are kept elsewhere than in memory.
+    """Changes of one transaction, in order. Most of them are kept outside memory.
 
-    Made by who does I/O. What it holds is given up when the last reference to it goes.
+    The code that does I/O provides the object. Its storage is freed with the last reference to it.
     """
 
     @abstractmethod
     def add(self, changes: Sequence[Change]) -> None:
-        """Put these behind the others, as one pack. StateError when that cannot be done; then nothing was."""
+        """Append these changes as one pack. StateError when that fails; then nothing was appended."""
 
     @abstractmethod
     def cut(self, length: int) -> None:
-        """Forget all but the first ``length``."""
+        """Forget all changes but the first ``length``."""
 
     @abstractmethod
     def finish(self, rest: Sequence[Change]) -> None:
-        """The last ones, which stay in memory: nothing can fail any more."""
+        """Append the last changes. They stay in memory, so nothing can fail any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What one transaction may take in memory, bytes, and where more than that goes, in packs of ``pack_bytes``."""
+    """How many bytes one transaction may take in memory, and where the rest goes, in packs of ``pack_bytes``."""
 
     most_bytes: int
     overflow: Callable[[], Overflow]
@@ -38,11 +38,12 @@ class Room:
 
 
 class Assembly:
-    """The transaction being read. ``is_open`` from its GTID event or BEGIN on.
+    """The transaction that is being read. ``is_open``: its GTID event or BEGIN has been read.
 
-    ``has_begun``: it goes on until XID, COMMIT or ROLLBACK; without that, its one statement ends it. ``changes`` are
-    the newest, those in memory; ``weight`` is about what they take there, in bytes, told by who adds them. ``keys_of``:
-    mapped tables whose foreign keys may be others behind it. ``is_void``: its statement does not happen here.
+    ``has_begun``: the transaction goes on until XID, COMMIT or ROLLBACK; otherwise its one statement ends it.
+    ``changes``: the newest changes, those in memory. ``weight``: roughly the bytes that they take in memory, as the
+    caller states. ``keys_of``: mapped tables whose foreign keys this transaction may have changed. ``is_void``: its
+    statement has no effect on this server.
     """
 
     def __init__(self, room: Room | None = None) -> None:
@@ -73,12 +74,15 @@ class Assembly:
         return bool(self.changes or self._spilled or self.stale or self.schemas or self.xa or self.keys_of)
 
     def open(self, *, has_begun: bool) -> None:
-        """A transaction begins here."""
+        """Begin a transaction."""
         self.is_open = True
         self.has_begun = has_begun
 
     def make_room(self) -> None:
-        """Before more is gathered: what is too much for memory goes elsewhere. StateError; then nothing has changed."""
+        """Move changes out of memory if there are too many. Call before more are gathered.
+
+        StateError when that fails; then nothing has changed.
+        """
         room = self._room
         # Once a pack was spilled, each further pack goes as soon as it is full: the limit in memory holds for
         # the rest too.
@@ -100,7 +104,7 @@ class Assembly:
         self.changes, self.weight = [], 0
 
     def take(self) -> Sequence[Change]:
-        """The whole transaction's changes, handed over: ``reset`` comes next."""
+        """Hand over all changes of the transaction. The caller calls ``reset`` next."""
         # The usual case: nothing was spilled, and no copy is made.
         if self._spilled is None:
             return self.changes
@@ -108,14 +112,14 @@ class Assembly:
         return self._spilled
 
     def discard(self) -> None:
-        """Forget what was gathered: rolled back, or cut off by a crash of the server."""
+        """Forget the changes: the transaction was rolled back, or a crash of the server cut it off."""
         self.changes = []
         self.weight = 0
         self._spilled = None
         self._savepoints.clear()
 
     def close_empty(self) -> None:
-        """Ready for the next transaction, behind one that gathered nothing."""
+        """Prepare for the next transaction, after a transaction without changes."""
         # Clearing costs a call per transaction, and most transactions set no savepoint.
         if self._savepoints:
             self._savepoints.clear()
@@ -125,7 +129,7 @@ class Assembly:
         self.source = self.domain = None
 
     def reset(self) -> None:
-        """Ready for the next transaction."""
+        """Prepare for the next transaction."""
         self.changes = []
         self._spilled = None
         if self.stale:
@@ -136,13 +140,13 @@ class Assembly:
         self.close_empty()
 
     def save(self, name: str) -> None:
-        """SAVEPOINT."""
+        """SAVEPOINT: remember how many changes there are."""
         # A second SAVEPOINT of the same name replaces the first, as in the servers.
         self._savepoints = [(held, kept) for held, kept in self._savepoints if held != name]
         self._savepoints.append((name, self._elsewhere() + len(self.changes)))
 
     def roll_back_to(self, name: str) -> None:
-        """ROLLBACK TO: the changes since then did not happen. ValueError for a savepoint that is not set."""
+        """ROLLBACK TO: forget the changes since the savepoint. ValueError for a savepoint that is not set."""
         for at, (held, kept) in enumerate(self._savepoints):
             if held == name:
                 elsewhere = self._elsewhere()

@@ -26,7 +26,7 @@ _EVENT_HEADER: Final = 19
 
 
 def unpack_record(raw: bytes) -> bytes:
-    """The plain bytes of a MariaDB record. ValueError or zlib.error when it is none."""
+    """The plain bytes of a MariaDB compressed record. ValueError or zlib.error for bytes that are not such a record."""
     # The top nibble is a marker (8) with the method (0 = zlib). Another method would give other bytes without
     # an error.
     if raw[0] & 0xF0 != 0x80:
@@ -35,7 +35,7 @@ def unpack_record(raw: bytes) -> bytes:
 
 
 def unpack_column(raw: bytes) -> bytes:
-    """The plain bytes of a MariaDB COMPRESSED column's value. ValueError or zlib.error when it is none."""
+    """The plain bytes of a value of a MariaDB COMPRESSED column. ValueError or zlib.error for other bytes."""
     # An empty value is stored empty, without even the marker byte.
     if not raw:
         return b""
@@ -63,10 +63,10 @@ def _inflate(raw: bytes, width: int, window: int) -> bytes:
 
 
 def payload_events(event: memoryview) -> Iterator[bytes]:
-    """The events inside a TRANSACTION_PAYLOAD's body, whole, one by one; they carry no checksums.
+    """The whole events inside a TRANSACTION_PAYLOAD's body, in order. They carry no checksums.
 
-    Holds one event and a megabyte at a time, however much is packed. ValueError or zstandard.ZstdError for bytes that
-    are none.
+    Holds one event and a megabyte at a time, whatever the size of the payload. ValueError or zstandard.ZstdError for
+    bytes that are not a payload.
     """
     body = bytes(event[:_FIELDS_MOST])
     # The fields come in no fixed order, and a server may leave out those with default values.

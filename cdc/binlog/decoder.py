@@ -1,8 +1,9 @@
-"""Events in, whole transactions out. The one stateful thing of this package; it does no I/O.
+"""Takes events and gives whole transactions. The decoder is the only stateful part of this package; it does no I/O.
 
     framing → header and checksum → a handler per event type → Assembly → Transaction at XID, COMMIT or a lone statement
 
-What each type means to us is in events.py, how its body is read in headers.py, query.py and rows.py.
+``events.py`` says what is done with each type of event. ``headers.py``, ``schema/query.py`` and ``rows/`` read the
+bodies.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ _GATHERED: Final = (
 _QUIET: Final = frozenset(
     int(kind) for kind, action in ACTIONS.items() if action in (Action.DECODE, Action.IGNORE) or kind in _GATHERED
 )
-"""Types that never end anything: their handlers only gather."""
+"""Types of events that never end a transaction: their handlers only gather."""
 
 _EMPTY_BYTES: Final = 500  # about what a transaction takes in memory without its changes
 _CRC_OF_ALL: Final = 0x2144DF1C  # what CRC-32 gives for any bytes and their own CRC-32 behind them, low byte first
@@ -60,17 +61,17 @@ _ADVICE: Final = "check the file (mariadb-binlog --verify-binlog-checksum), or s
 class LogDecoder:
     """Decodes one log from ``start`` on. Used by one thread.
 
-    ``tables`` are decoded in ``database`` (names get ``prefix``), only their mapped columns; of anything else only the
-    table's id is looked at. ``schemas`` names columns where the log does not, ``known`` what an earlier run knew of
-    them at ``start``. ``repair_statements``: statements that change mapped rows make their tables stale, where a
-    read can tell that it contains them; else they stop the decoder. ``case_sensitive``: names of tables differ by case
-    alone (lower_case_table_names = 0); where that is not known they are taken for equal. After an error the decoder
-    stands before the event at fault and says the same again when fed it again.
+    ``tables``: the mapped tables of ``database``; their names get ``prefix``. Only their mapped columns are decoded. Of
+    an event of another table only the table's id is read. ``schemas`` names columns where the log does not. ``known``:
+    the columns of tables as an earlier run had them at ``start``. ``repair_statements``: a statement that changes
+    mapped rows makes their tables stale if a read can tell that it contains the change; any other such statement stops
+    the decoder. ``case_sensitive``: table names may differ by case alone (lower_case_table_names = 0); where that is
+    not known, such names are taken for equal. ``room`` bounds the memory of one transaction; without it all changes are
+    held.
 
-    ``room`` bounds what one transaction takes in memory; without it, all its changes are held.
-
-    ``feed`` and ``feed_packets`` take a server's stream: the server may leave out transactions that we have already.
-    ``feed_file`` takes a file's bytes.
+    ``feed`` and ``feed_packets`` take a server's stream, in which the server may leave out transactions that we have
+    already. ``feed_file`` takes a file's bytes. After an error the decoder stands before the faulty event, and raises
+    the same error when it is fed that event again.
     """
 
     def __init__(
@@ -108,8 +109,8 @@ class LogDecoder:
 
     @property
     def counters(self) -> dict[str, int]:
-        """Events met by type, those in compressed transactions too; rows decoded, decoded rows that changed nothing
-        wanted, and rows events skipped.
+        """Events by type, also those in compressed transactions; rows decoded; decoded rows that changed no wanted
+        column; and rows events skipped.
         """
         met = zip(self._events, self._handlers.unwrapped, strict=True)
         named = {event_name(kind): sum(counts) for kind, counts in enumerate(met) if any(counts)}
@@ -123,8 +124,10 @@ class LogDecoder:
     # ------------------------------------------------------------------------------------------ feeding
 
     def feed(self, event: memoryview) -> Transaction | None:
-        """Take one whole event. Returns the transaction it completes, or a mark: one without changes that moves the
-        resume point. Raises LogFormatError or UnsupportedEventError, both with the position.
+        """Take one whole event. Returns the transaction that it completes, or a mark.
+
+        A mark is a transaction without changes that only moves the resume point. Raises LogFormatError or
+        UnsupportedEventError, both with the position.
         """
         self._handlers.exact = False  # the caller of ``feed`` holds events of a stream
         head = self._head(event, 0, len(event))
@@ -133,29 +136,32 @@ class LogDecoder:
     def feed_packets(self, buffer: memoryview, length: int) -> tuple[list[Transaction], int]:
         """Take the network packets that are whole in the first ``length`` bytes → (transactions, bytes consumed).
 
-        Transactions without changes are left out but for the last, as they only move the position. Raises like
-        ``feed``, and SourceDisconnectedError for the server's error packet; what was complete before is returned
-        first, and the error comes with the next call.
+        Transactions without changes only move the position, so all but the last are left out. Raises like ``feed``, and
+        SourceDisconnectedError for the server's error packet. If something was complete before the error, it is
+        returned first, and the next call raises the error.
         """
         self._handlers.exact = False
         return self._batch(self._packets, buffer, length)
 
     def feed_file(self, buffer: memoryview, length: int) -> tuple[list[Transaction], int]:
-        """The same for a binlog file's events, without the magic number."""
+        """Like ``feed_packets``, for the events of a binlog file without the magic number."""
         self._handlers.exact = True
         return self._batch(self._file_events, buffer, length)
 
     def begin_file(self, name: str, offset: int) -> None:
-        """The bytes that ``feed_file`` gets next are those of this file, from this offset on."""
+        """The bytes that ``feed_file`` gets next are those of the file ``name``, from ``offset`` on."""
         self._position.move(name, offset)
 
     @property
     def reading(self) -> str:
-        """``file:offset`` of the event to be fed next."""
+        """``file:offset`` of the event that will be fed next."""
         return str(self._position)
 
     def read_format(self, event: memoryview) -> None:
-        """Take a file's FORMAT_DESCRIPTION without moving: before events from its middle are fed."""
+        """Read a file's FORMAT_DESCRIPTION without moving the position.
+
+        Call it before events from the middle of the file are fed.
+        """
         try:
             self._handlers.on_format(event, 0, len(event), HEADER.unpack_from(event))
         except _MALFORMED as error:
@@ -180,9 +186,9 @@ class LogDecoder:
     def _file_events(self, buffer: memoryview, length: int, batch: _Batch) -> None:
         """The loop over a file's events.
 
-        Most events of a shop's log are of no interest, and this is all they cost: header, checksum, and a look at the
-        table's id or name. The position is brought up to date where somebody may look at it. All other events go
-        through ``_event``.
+        Most events of a shop's log are of other tables. They cost only this: the header, the checksum, and the table's
+        id or name. The position is brought up to date only where other code may read it. All other events go through
+        ``_event``.
         """
         unpack, events, quiet = HEADER.unpack_from, self._events, self._quiet()
         position, may_pass = self._position, self._handlers.commits_nothing
@@ -225,14 +231,16 @@ class LogDecoder:
             batch.used = at
 
     def _quiet(self) -> list[Handler | None]:
-        """By type, the handlers of events that never end anything; none where there are no checksums to trust."""
+        """The handlers of events that never end a transaction, by type; no
+        handlers at all in a log without checksums.
+        """
         has_checksums = self._handlers.has_checksums
         return [at if has_checksums and kind in _QUIET else None for kind, at in enumerate(self._table)]
 
     def _packets(self, buffer: memoryview, length: int, batch: _Batch) -> None:
-        """The same over network packets; unusual ones are left to framing.py.
+        """The loop over network packets. framing.py reads the unusual packets.
 
-        The server leaves out events of no interest to replicas, so that counting bytes does not tell the position.
+        The server leaves out events that no replica needs, so counting bytes does not give the position.
         """
         unpack, u32, events, quiet = HEADER.unpack_from, _U32, self._events, self._quiet()
         position, may_pass = self._position, self._handlers.commits_nothing
@@ -273,20 +281,20 @@ class LogDecoder:
             raise self._malformed(kind, error) from error
 
     def _pass(self, head: tuple[int, ...]) -> None:
-        """A transaction that changed nothing wanted, as most do, has ended."""
+        """End a transaction that changed no wanted column, as most do."""
         self._handlers.rows.end_transaction()
         self._mark(head)
         self._assembly.close_empty()
 
     def _mark(self, head: tuple[int, ...]) -> None:
-        """A restart would go on right here."""
+        """A restart would go on at this position."""
         assembly, position = self._assembly, self._position
         position.settle()
         position.add(assembly.source, assembly.domain)
         self._commit_ms = assembly.commit_us // 1000 or head[0] * 1000
 
     def _settled(self, batch: _Batch) -> None:
-        """The event just taken ended a transaction or moved the resume point."""
+        """What the event that was just taken completed: a transaction, or a mark."""
         assembly = self._assembly
         if assembly.has_news:
             batch.out.append(self._transaction())
@@ -316,7 +324,7 @@ class LogDecoder:
     # ------------------------------------------------------------------------------------------ one event
 
     def _event(self, view: memoryview, at: int, end: int, head: tuple[int, ...]) -> bool:
-        """Take one event; whether it ends a transaction or moves the resume point."""
+        """Take one event. Returns whether it ends a transaction or moves the resume point."""
         kind = head[1]
         handlers = self._handlers
         try:
@@ -347,7 +355,7 @@ class LogDecoder:
         return True
 
     def _head(self, view: memoryview, at: int, length: int) -> tuple[int, ...]:
-        """The header of a whole event of ``length`` bytes. LogFormatError when it says something else."""
+        """The header of a whole event of ``length`` bytes. LogFormatError when the header states another length."""
         if length < HEADER_BYTES:
             raise LogFormatError(f"an event of {length} bytes", position=str(self._position), hint=_ADVICE)
         head = HEADER.unpack_from(view, at)
@@ -357,10 +365,10 @@ class LogDecoder:
         return head
 
     def _body_end(self, view: memoryview, at: int, end: int, head: tuple[int, ...]) -> int:
-        """Where the body ends, in the cases that are not plain: before the checksum, which is verified.
+        """Where the body ends, in the cases that need a closer look: before the checksum, which is verified.
 
-        FORMAT_DESCRIPTION keeps its checksum, as it says itself whether there are any. An artificial ROTATE may stand
-        before the first FORMAT_DESCRIPTION, so there the bytes themselves have to tell.
+        FORMAT_DESCRIPTION keeps its checksum, as that event says whether there are checksums. An artificial ROTATE may
+        come before the first FORMAT_DESCRIPTION, so there the bytes themselves show whether a checksum follows.
         """
         if head[1] == _FORMAT or not (head[1] == _ROTATE or self._handlers.has_checksums):
             return end

@@ -1,4 +1,4 @@
-"""Event types of both servers, by number, and what we do with each. Nothing is skipped by accident.
+"""Event types of both servers, by number, and what is done with each. No event is skipped by accident.
 
 Numbers: MySQL's libs/mysql/binlog/event/binlog_event.h (``Log_event_type``); MariaDB's sql/log_event.h.
 """
@@ -30,7 +30,7 @@ STAY: Final = 3  # it is not in the log's file
 
 
 class EventType(IntEnum):
-    """Every type a supported server may write."""
+    """Every type of event that a supported server may write."""
 
     START_V3 = 1
     QUERY = 2
@@ -90,7 +90,7 @@ class EventType(IntEnum):
 
 
 class Action(Enum):
-    """What we do with a type of event."""
+    """What is done with a type of event."""
 
     DECODE = "decode"  # it may carry rows of mapped tables
     UNWRAP = "unwrap"  # it carries other events
@@ -138,7 +138,8 @@ ACTIONS: Final = {
         Action.STOP,
     ),
 }  # fmt: skip
-"""Types that are not here stop the reader, unless their event says that it may be ignored."""
+"""What is done with each type. A type that is missing stops the reader, unless the event's own flag lets it be ignored.
+"""
 
 WHY_STOP: Final = {
     _E.INCIDENT: (

@@ -1,4 +1,4 @@
-"""Cuts a buffer into events: the network packets of a dump, in their unusual forms too.
+"""Cuts a buffer of network packets into events, packets of unusual form included.
 
     packet   3 length, 1 sequence, payload; a payload of 0xFFFFFF bytes goes on in the next packet
     payload  first byte 0x00: an event follows; 0xFF: 2 error number, "#" + 5 state, words; 0xFE: the dump has ended
@@ -16,19 +16,22 @@ from cdc.errors import LogFormatError, SourceDisconnectedError
 
 PACKET_HEADER_BYTES: Final = 4
 LONG_PACKET: Final = 0xFFFFFF
-"""A payload of this length goes on in the next packet."""
+"""A payload of this length continues in the next packet."""
 
 _MOST: Final = (1 << 31) + (1 << 20)  # no server writes a larger event
 _U32: Final = struct.Struct("<I").unpack_from
 
 Frame = tuple[memoryview, int, int, int]
-"""Buffer, position of the event in it, its length, and the position in the fed buffer behind it."""
+"""The buffer, the position of the event in it, the event's length, and the position behind it in the buffer that was
+fed.
+"""
 
 
 def packet_at(buffer: memoryview, at: int, length: int) -> Frame | None:
-    """The event in the packet at ``at``; None while it is not all there. ``length``: bytes that are there.
+    """The event in the packet at ``at``; None while the packet is not complete. ``length``: how many bytes the buffer
+    holds.
 
-    Raises SourceDisconnectedError for an error or end packet, LogFormatError for anything else.
+    Raises SourceDisconnectedError for an error packet or an end packet, LogFormatError for anything else.
     """
     # Even the length is not there yet.
     if length - at < PACKET_HEADER_BYTES:
@@ -50,7 +53,7 @@ def packet_at(buffer: memoryview, at: int, length: int) -> Frame | None:
 
 
 def _long_packet(buffer: memoryview, at: int, length: int) -> Frame | None:
-    """An event of 16 MiB or more: joined from its packets, once they are all there."""
+    """An event of 16 MiB or more, joined from its packets once all of them have arrived."""
     pieces: list[tuple[int, int]] = []
     total = 0
     while True:
@@ -88,7 +91,7 @@ def _refusal(status: int, payload: bytes) -> Exception:
 
 
 def check_length(size: int) -> None:
-    """Refuse a length that no event has (LogFormatError): waiting for its end would be waiting for ever."""
+    """Refuse an impossible length of an event (LogFormatError): the reader would wait for its end for ever."""
     if not HEADER_BYTES <= size <= _MOST:
         raise LogFormatError(
             f"an event of {size} bytes", hint="the file is damaged, or no event begins at the position"

@@ -25,13 +25,13 @@ _PAIR: Final = struct.Struct("<QQ")
 _MOST: Final = (1 << 63) - 1
 
 Interval = tuple[int, int]
-"""First and last number, both in it."""
+"""First and last number, both included."""
 
 
 class GtidSet:
-    """A set of MySQL's GTIDs. Mutable; ``add`` costs next to nothing when numbers rise.
+    """A set of MySQL's GTIDs. Mutable; ``add`` is cheap when numbers rise.
 
-    A source is ``uuid`` or ``uuid:tag``, lower case.
+    A source is ``uuid`` or ``uuid:tag``, in lower case.
     """
 
     __slots__ = ("_sources", "_texts")
@@ -42,7 +42,7 @@ class GtidSet:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``uuid:1-5:7,uuid:tag:1-3`` (white space is free). ValueError says what is wrong."""
+        """Read ``uuid:1-5:7,uuid:tag:1-3``; white space is ignored. ValueError says what is wrong."""
         made = cls()
         for part in filter(None, ("".join(piece.split()) for piece in text.split(","))):
             first, *rest = part.split(":")
@@ -66,7 +66,7 @@ class GtidSet:
 
     @classmethod
     def decode(cls, raw: bytes) -> Self:
-        """Read the binary form. ValueError when it is cut short or says more than it holds."""
+        """Read the binary form. ValueError when bytes are missing or left over."""
         made = cls()
         try:
             (count,) = _U64.unpack_from(raw, 0)
@@ -96,7 +96,7 @@ class GtidSet:
         return made
 
     def encode(self) -> bytes:
-        """The binary form; the one with tags only when there are tags, as older servers know only the other."""
+        """The binary form. The form with tags is written only when there are tags, as older servers do not know it."""
         tagged = any(":" in source for source in self._sources)
         count = len(self._sources)
         out = [_U64.pack(1 << 56 | count << 8 | 1 if tagged else count)]
@@ -110,7 +110,7 @@ class GtidSet:
         return b"".join(out)
 
     def add(self, source: str, number: int) -> None:
-        """Put one GTID in; ``source`` in lower case."""
+        """Add one GTID; ``source`` in lower case."""
         intervals = self._sources.get(source)
         # Numbers of one source mostly rise by one: the last interval grows, and nothing is searched.
         if intervals and intervals[-1][1] + 1 == number:
@@ -120,7 +120,7 @@ class GtidSet:
             self.add_interval(source, number, number)
 
     def add_interval(self, source: str, first: int, last: int) -> None:
-        """Put ``first`` to ``last`` in. ValueError unless 1 <= first <= last < 2^63."""
+        """Add ``first`` to ``last``. ValueError unless 1 <= first <= last < 2^63."""
         if not 1 <= first <= last <= _MOST:
             raise ValueError(f"{first}-{last} in a GTID set is no interval")
         held = self._sources.setdefault(source, [])
@@ -134,7 +134,7 @@ class GtidSet:
         self._texts.pop(source, None)
 
     def update(self, other: GtidSet) -> None:
-        """Put all of ``other`` in."""
+        """Add all GTIDs of ``other``."""
         for source, first, last in other.intervals():
             self.add_interval(source, first, last)
 
@@ -145,7 +145,7 @@ class GtidSet:
                 yield source, first, last
 
     def contains(self, other: GtidSet) -> bool:
-        """Whether every GTID of ``other`` is in this one."""
+        """Whether every GTID of ``other`` is in this set."""
         return all(self._holds(source, first, last) for source, first, last in other.intervals())
 
     def _holds(self, source: str, first: int, last: int) -> bool:
@@ -154,7 +154,7 @@ class GtidSet:
         return at >= 0 and held[at][1] >= last
 
     def __str__(self) -> str:
-        """The server's own notation, sources in order, without white space."""
+        """The server's own notation: sources in order, without white space."""
         parts: list[str] = []
         last_name = ""
         for source in sorted(self._sources):
@@ -182,7 +182,7 @@ class GtidSet:
 
 
 class GtidPosition:
-    """A MariaDB position: per domain the last transaction's server and sequence number. Mutable."""
+    """A MariaDB position: for each domain, the server and the sequence number of its last transaction. Mutable."""
 
     __slots__ = ("_domains",)
 
@@ -191,7 +191,9 @@ class GtidPosition:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``0-1-100,1-2-5``. ValueError says what is wrong; of one domain the highest sequence counts."""
+        """Read ``0-1-100,1-2-5``. If a domain is named twice, its highest sequence number counts. ValueError says what
+        is wrong.
+        """
         made = cls()
         for part in filter(None, ("".join(piece.split()) for piece in text.split(","))):
             numbers = part.split("-")
@@ -204,11 +206,11 @@ class GtidPosition:
         return made
 
     def add(self, domain: int, server: int, sequence: int) -> None:
-        """This transaction is now its domain's last."""
+        """This transaction is now the last of its domain."""
         self._domains[domain] = (server, sequence)
 
     def contains(self, other: GtidPosition) -> bool:
-        """Whether no domain of ``other`` is further on than here."""
+        """Whether this position is at least as far as ``other`` in every domain of ``other``."""
         return all(
             # A domain that is missing here counts as before its first transaction.
             sequence <= self._domains.get(domain, (0, -1))[1]
@@ -228,5 +230,8 @@ class GtidPosition:
 
 
 def parse_gtids(text: str) -> GtidSet | GtidPosition:
-    """Read either notation: MariaDB's has two hyphens a word and no colon. ValueError when it is neither."""
+    """Read either notation: in MariaDB's, each GTID has two hyphens and no colon.
+
+    ValueError when the text is neither.
+    """
     return GtidSet.parse(text) if ":" in text else GtidPosition.parse(text)

@@ -1,8 +1,8 @@
 """What each event type does: one method per type, found in a table by number.
 
-A handler takes (buffer, offset of the event, end of its body, header) and answers what the event means for the
-position. It raises UnsupportedEventError for an event that must not be passed over. The decoder adds the position to
-the error, and turns every failure on bytes that do not fit into a LogFormatError.
+A handler takes (buffer, offset of the event, end of its body, header). It returns what the event means for the
+position. It raises UnsupportedEventError for an event that must not be skipped. The decoder adds the position to that
+error, and turns every other failure to read the bytes into a LogFormatError.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _TABLE_MAP_POST: Final = 8
 
 
 class Handlers:
-    """The handlers and what they share. ``exact``: events come from a file, not from a server's stream."""
+    """The handlers and the state that they share. ``exact``: events come from a file, not from a server's stream."""
 
     def __init__(
         self, tables: MappedTables, position: ReadingPosition, assembly: Assembly, *, repair_statements: bool = False
@@ -103,7 +103,7 @@ class Handlers:
     # ------------------------------------------------------------------------------------------ the file
 
     def on_format(self, view: memoryview, at: int, end: int, head: Head) -> int:
-        """FORMAT_DESCRIPTION: how the events after it are to be read. A transaction that a crash cut off ends here."""
+        """FORMAT_DESCRIPTION: how the events after it are read. A transaction that a crash cut off ends here."""
         found = headers.read_format(bytes(view[at + HEADER_BYTES : end]))
         # The event's own checksum is computed as if the file was not in use, whatever its flag says now.
         if found.checksum == headers.CHECKSUM_CRC32:
@@ -132,7 +132,7 @@ class Handlers:
         return DONE if self.exact or head[4] else STAY
 
     def _on_rotate(self, view: memoryview, at: int, end: int, head: Head) -> int:
-        """The next file. An artificial one says where the stream begins, or repeats what the real one said."""
+        """ROTATE: the next file. An artificial ROTATE says where the stream begins, or repeats a real ROTATE."""
         name, offset = headers.read_rotate(bytes(view[at + HEADER_BYTES : end]))
         # A server's first event. It comes again with every reconnect, so it must not count as a transaction's
         # end.
@@ -149,7 +149,7 @@ class Handlers:
         return MOVED
 
     def _on_mark(self, view: memoryview, at: int, end: int, head: Head) -> int:
-        """STOP, BINLOG_CHECKPOINT: nothing but a resume point."""
+        """STOP, BINLOG_CHECKPOINT: they only move the resume point."""
         if head[5] & FLAG_ARTIFICIAL and not self.exact:
             return STAY
         # Within a transaction a checkpoint is no resume point: a restart there would lose the rows before it.
@@ -168,9 +168,9 @@ class Handlers:
         return DONE
 
     def _on_heartbeat(self, view: memoryview, at: int, end: int, head: Head) -> int:
-        """The server is at this position and has nothing to send.
+        """HEARTBEAT: the server is at this position and has nothing to send.
 
-        It may have passed over events that we have already.
+        The server may have skipped events that we have already.
         """
         position = self._position
         body = bytes(view[at + HEADER_BYTES : end])
@@ -230,7 +230,7 @@ class Handlers:
         self._assembly.open(has_begun=has_begun)
 
     def _give_up_open(self) -> None:
-        """A GTID event that nothing followed."""
+        """Discard a transaction of which only the GTID event was read."""
         # Two transactions cannot be open at once. Something is missing between, and half a transaction would be
         # applied.
         if self._assembly.has_changes or self._assembly.has_begun:
@@ -248,9 +248,7 @@ class Handlers:
         return DONE
 
     def commits_nothing(self) -> bool:
-        """Whether an XID now would end a transaction that changed nothing wanted, in a log whose events say whether
-        they are whole.
-        """
+        """Whether an XID now would end a transaction that changed no wanted column, in a log with checksums."""
         assembly = self._assembly
         return self.has_checksums and assembly.is_open and not assembly.has_news and self._fragments.is_empty
 
@@ -262,7 +260,7 @@ class Handlers:
         return self._on_commit(view, at, end, head)
 
     def _on_payload(self, view: memoryview, at: int, end: int, head: Head) -> int:
-        """A whole transaction, compressed. Its inner events have no position of their own."""
+        """A whole transaction, compressed. The events inside have no positions of their own."""
         self._assembly.discard()  # what a try that failed in its middle gathered
         result = GO_ON
         for event in payload_events(view[at + HEADER_BYTES : end]):
@@ -277,7 +275,7 @@ class Handlers:
         return result
 
     def _on_fragment(self, view: memoryview, at: int, end: int, head: Head) -> int:
-        """A piece of a rows event; with the last one the event itself, which has no position of its own."""
+        """A piece of a rows event. The last piece gives the whole event, which has no position of its own."""
         event = self._fragments.whole(bytes(view[at + HEADER_BYTES : end]))
         if event is None:
             return GO_ON
@@ -330,7 +328,7 @@ def _stop(view: memoryview, at: int, end: int, head: Head) -> int:
 
 
 def event_name(kind: int) -> str:
-    """The type's name, ``UNKNOWN_n`` where we have none."""
+    """The type's name, or ``UNKNOWN_n`` for a number without a name."""
     try:
         return EventType(kind).name
     except ValueError:
@@ -338,7 +336,7 @@ def event_name(kind: int) -> str:
 
 
 def _always_writes_gtids(found: headers.Format) -> bool:
-    """Whether each transaction of this server begins with an event of its own: MySQL from 5.7 on, MariaDB always."""
+    """Whether each transaction of this server begins with a GTID event: MySQL from 5.7 on, MariaDB always."""
     if found.is_mariadb:
         return True
     numbers = found.server_version.split(".")

@@ -1,4 +1,4 @@
-"""Where in the log the reader stands, and from where it would go on after a restart."""
+"""The reader's position in the log, and the position at which a restart would go on."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _ADVICE = "remove the state folder to import afresh, or start at earliest or lat
 class ReadingPosition:
     """``file`` and ``offset`` of the event being read, and the resume point behind the last whole transaction.
 
-    The GTID set is known when the start brought one, or once the log told it at the head of a file; until then
-    positions carry none, as a set with a gap before it would replay everything.
+    The GTID set is known if the start position had one, or after the head of a file gave one. Until then positions
+    carry no GTID set: a set that lacks the earlier transactions would replay all of them.
     """
 
     def __init__(self, start: Position) -> None:
@@ -32,10 +32,11 @@ class ReadingPosition:
         return f"{self.file}:{self.offset}"
 
     def after(self, length: int, end: int) -> int:
-        """The offset behind an event of ``length`` bytes whose header says that it ends at ``end`` (low 32 bits).
+        """The offset behind an event of ``length`` bytes whose header states that it ends at ``end`` (low 32 bits).
 
-        For a server's stream: it leaves out what it was told we have, and the header tells. 0 (MariaDB from 11.4 on,
-        inside transactions) and positions behind us do not. A file's bytes are all there, and counting is enough.
+        A server's stream leaves out transactions that we have already, so there the header's ``end`` counts. It does
+        not count when it is 0 (MariaDB from 11.4 on, inside transactions) or before the reader. In a file no bytes are
+        left out, and adding ``length`` is enough.
         """
         counted = self.offset + length
         # MariaDB from 11.4 on writes 0 inside transactions.
@@ -47,7 +48,7 @@ class ReadingPosition:
         return counted + ahead if ahead < _FORWARD else counted
 
     def move(self, file: str, offset: int) -> None:
-        """The next event stands there."""
+        """The next event is at this file and offset."""
         # The new file's own FORMAT_DESCRIPTION will say when it was begun.
         if file != self.file:
             self._born = 0
@@ -55,10 +56,11 @@ class ReadingPosition:
         self.offset = offset
 
     def begun(self, seconds: int) -> None:
-        """The file that is read was begun at this time, as its FORMAT_DESCRIPTION says in its header.
+        """The file that is being read was begun at this time, which its FORMAT_DESCRIPTION has in its header.
 
-        PositionLostError if it is not the file that the start is of, or an earlier one: then the log was begun anew,
-        and its GTIDs may be those of the old one once more.
+        Raises PositionLostError when the start position's file was begun at another time, or when the number of this
+        file is below the number of that file. Then the server began a new log, which may use the GTIDs of the old log
+        once more.
         """
         # 0 where the time is not known: then there is nothing to compare.
         if self._start.born:
@@ -81,12 +83,12 @@ class ReadingPosition:
         return self._resume == (self.file, offset)
 
     def settle(self) -> None:
-        """A restart would go on right here."""
+        """A restart would go on at this position."""
         self._resume = (self.file, self.offset)
         self._made = None
 
     def learn(self, executed: GtidSet | GtidPosition) -> None:
-        """The head of a file: everything executed before it."""
+        """The head of a file gave the set of all transactions executed before it."""
         # The head of a file lists what is executed. A union, as the start may know more of other sources.
         if isinstance(executed, GtidSet) and isinstance(self._gtids, GtidSet):
             self._gtids.update(executed)
@@ -106,7 +108,7 @@ class ReadingPosition:
 
     @property
     def resume(self) -> Position:
-        """The resume point: the next transaction to read, with the executed set before it."""
+        """The resume point: the next transaction to read, with the set of transactions executed before it."""
         if self._made is None:
             gtid = str(self._gtids) if self._gtids is not None else ""
             # The resume point may still be in the file before, whose time of birth is not the current one.

@@ -1,6 +1,6 @@
-"""What statements in the log do to the transaction that is read, and to the tables that are mapped.
+"""Carries out the statements of the log: for the transaction that is read, and for the mapped tables.
 
-What a statement says is read in ``schema/query.py``; here it is carried out.
+``schema/query.py`` finds out what a statement means.
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ _ADVICE_NO_GTID: Final = (
 
 
 class Statements:
-    """Carries statements out. ``repair``: tables that statements changed are read again, where a read can tell that it
-    contains the change; else such a statement stops the reader.
+    """Carries statements out.
+
+    ``repair``: tables that statements changed are read again, if a read can tell that it contains the change. Any other
+    such statement stops the reader.
     """
 
     def __init__(
@@ -62,9 +64,9 @@ class Statements:
         self.expects_gtid = False
 
     def on_query(self, query: Query, head: Sequence[int]) -> int:
-        """One statement; ``GO_ON`` or ``DONE`` (behind it is a resume point).
+        """Carry out one statement. Returns ``GO_ON`` or ``DONE`` (a resume point is behind the statement).
 
-        Raises UnsupportedEventError for one that changed rows which nothing else tells of.
+        Raises UnsupportedEventError for a statement that changed rows without rows events.
         """
         # Statement and columns stay as they are until COMMIT ALTER brings the same text again.
         if self._assembly.is_void:  # an ALTER TABLE that only begins, or is given up
@@ -91,7 +93,7 @@ class Statements:
         return Dialect(sql_mode, charset, self._rows.format.is_mariadb)
 
     def _bound(self, statement: Statement) -> None:
-        """Where the transaction begins, ends or goes back to."""
+        """Carry out a statement that begins or ends the transaction, or goes back to a savepoint."""
         assembly = self._assembly
         kind = statement.kind
         if not assembly.is_open:
@@ -113,7 +115,7 @@ class Statements:
             assembly.xa = Xa(statement.xid, step, may_repair=self._may_repair())
 
     def _change(self, statement: Statement, query: Query) -> None:
-        """What it does to mapped tables."""
+        """Carry out a statement that changes mapped tables."""
         assembly, tables = self._assembly, self._tables
         kind = statement.kind
         # A definition may turn a name into a view, so what was learned about names is no longer certain.
@@ -137,7 +139,7 @@ class Statements:
             assembly.keys_of.update(dict.fromkeys(tables.touched(statement, query.database)))
 
     def _on_rows(self, statement: Statement, query: Query) -> None:
-        """Rows changed by statement: to be read again, if a read can tell by a GTID that it contains them."""
+        """Rows were changed by a statement: read their tables again, if the transaction's GTID allows it."""
         named = self._tables.touched(statement, query.database)
         # A view hides which tables it writes, and neither log nor session says.
         if not named and any(map(self._is_view, statement.tables)):

@@ -3,7 +3,7 @@
     table id and flags, [v2: 2 length of extra data, with itself, the data,] number of columns,
     bitmap of the columns present, [UPDATE: bitmap of those in the after image,] row images to the end
 
-MariaDB's compressed ones hold the images as one record (compressed.py).
+MariaDB's compressed rows events hold the images as one compressed record (``compressed.py``).
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from cdc.binlog.values.partial_json import read_partial_pair
 from cdc.model import Cells, Change, Image, Op
 
 MOST_PLANS: Final = 512
-"""Plans kept per table; rows of other kinds go through the generic decoder."""
+"""Plans kept per table; rows of further kinds go through the generic decoder."""
 
 PLAN_AFTER: Final = 8
-"""Rows of one kind that are read generically before a plan is made for them: making one costs as much as that."""
+"""A plan is made after this many rows of one kind: making a plan costs as much as decoding that many rows without one.
+"""
 
 _MOST_CANDIDATES: Final = 8192
 
 
 class TableReader:
-    """Reads the rows of one row layout. Owns its plans."""
+    """Reads the rows of one row layout, and keeps the plans for them."""
 
     def __init__(
         self,
@@ -49,10 +50,10 @@ class TableReader:
         self._pairs: dict[bytes, _Pair] = {}
 
     def read(self, op: Op, body: bytes, at: int, cascades: bool, out: list[Change]) -> int:
-        """Decode the images after the fixed fields, from the number of columns on; put the changes in ``out``.
+        """Decode the images behind the fixed fields, from the number of columns on; append the changes to ``out``.
 
-        Returns the rows read, whether or not they changed something wanted. IndexError, struct.error or ValueError for
-        bytes that do not fit.
+        Returns how many rows were read, also rows that changed no wanted column. IndexError, struct.error or ValueError
+        for bytes that do not fit.
         """
         count, at = lenenc(body, at)
         # The table map and the rows disagree: the id was reused, or events are missing.
@@ -64,7 +65,7 @@ class TableReader:
         return self._pair(body[at : at + 2 * width]).read(body, at + 2 * width, cascades, out)
 
     def read_partial(self, body: bytes, at: int, cascades: bool, out: list[Change]) -> int:
-        """The same for MySQL's PARTIAL_UPDATE_ROWS, whose after images may hold differences of JSON documents."""
+        """Like ``read``, for MySQL's PARTIAL_UPDATE_ROWS, whose after images may hold differences of JSON documents."""
         row_layout = self.row_layout
         count, at = lenenc(body, at)
         if count != row_layout.count:
@@ -89,7 +90,7 @@ class TableReader:
         return rows
 
     def may_plan(self, kind: object) -> bool:
-        """Whether a plan is due for this kind of row, which has none."""
+        """Whether it is time to make a plan for this kind of row, which has no plan."""
         # Each plan is compiled code that stays. A table with wild NULL patterns would fill the memory.
         if self.plans >= self._most_plans:
             return False
@@ -120,7 +121,7 @@ class TableReader:
 
 
 class _Image:
-    """Single images with the same columns present: INSERT and DELETE."""
+    """Reads the single images of INSERT and DELETE that have the same columns present."""
 
     def __init__(self, table: TableReader, maker: PlanMaker, present: tuple[int, ...]) -> None:
         self._table = table
@@ -152,7 +153,7 @@ class _Image:
         return rows
 
     def _defaults(self, op: Op) -> Filling | None:
-        """What INSERTs lack; nothing completes the image of a DELETE, and only its key is needed."""
+        """The values that INSERT images lack. A DELETE image needs no more than its key, so it is never completed."""
         if op is Op.DELETE:
             require_key(self._table.row_layout, op, self._present)
             return None
@@ -171,10 +172,10 @@ class _Image:
 
 
 class _Pair:
-    """The two images of UPDATEs with the same columns present in each.
+    """Reads the two images of UPDATEs that have the same columns present in each image.
 
-    Plans are kept by the before image's NULL bits and guess the after image's: most updates change no NULL. Other
-    pairs have plans under both.
+    Plans are kept by the before image's NULL bits, and assume the same NULL bits in the after image: most updates
+    change no NULL. Other pairs have plans that are kept by the NULL bits of both images.
     """
 
     def __init__(

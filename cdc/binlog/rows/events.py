@@ -1,4 +1,4 @@
-"""TABLE_MAP and rows events: finds the table, skips it or has its rows read."""
+"""TABLE_MAP and rows events: finds the table, then skips the event or has its rows read."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ _ID: Final = 0xFFFFFFFFFFFF  # the table's id takes 48 bits, the flags 16
 _FIXED: Final = 8
 _NO_FOREIGN_KEY_CHECKS: Final = 0x02
 _KEYS_IN_SQL: Final = 0x10
-"""MySQL since 9.6 (``innodb_native_foreign_keys`` off): children's rows are in the log themselves, and a REPLACE, which
-is a DELETE here, leaves them alone. Seen on 9.7, where SHOW BINLOG EVENTS calls it USE_SQL_FOREIGN_KEY_F."""
+"""Flag of MySQL from 9.6 on (``innodb_native_foreign_keys`` off): the server logs the cascaded rows of children itself.
+
+A REPLACE, which is a DELETE here, leaves the children alone. Seen on 9.7, where SHOW BINLOG EVENTS calls the flag
+USE_SQL_FOREIGN_KEY_F.
+"""
 _DUMMY_TABLE: Final = 0xFFFFFF  # an event that only says "end of statement"
 _MOST_UNWANTED: Final = 1024
 _CHANGE_BYTES: Final = 200  # about what a Change and its tuples take in memory, without cells
@@ -47,7 +50,7 @@ _FIRST_COMPRESSED: Final = _E.MARIADB_WRITE_ROWS_COMPRESSED_V1
 
 
 class RowEvents:
-    """The tables that the current transaction named, by id; None for those that are not mapped."""
+    """The tables that the current transaction named, by table id; None for tables that are not mapped."""
 
     def __init__(self, tables: MappedTables, assembly: Assembly) -> None:
         self._tables = tables
@@ -60,11 +63,11 @@ class RowEvents:
         self.skipped = 0
 
     def end_transaction(self) -> None:
-        """The ids hold for one transaction."""
+        """Forget the table ids: they are valid for one transaction."""
         self._open.clear()
 
     def on_table_map(self, view: memoryview, at: int, end: int, head: Sequence[int]) -> int:
-        """Remember what this id stands for until the transaction ends."""
+        """Remember which table this id means until the transaction ends."""
         # A table map before any BEGIN or GTID: its transaction's beginning lies before the start.
         if not self._assembly.is_open:
             raise UnsupportedEventError(FROM_INSIDE, hint=ADVICE_START)
@@ -93,7 +96,7 @@ class RowEvents:
         return 0
 
     def on_rows(self, view: memoryview, at: int, end: int, head: Sequence[int]) -> int:
-        """WRITE, UPDATE and DELETE rows of all versions, MariaDB's compressed ones too."""
+        """WRITE, UPDATE and DELETE rows of all versions, MariaDB's compressed rows events included."""
         # The fast path reads the id without slicing, so the length is checked here.
         if end - at < HEADER_BYTES + _FIXED:
             raise IndexError("a rows event without its fixed fields")
@@ -129,7 +132,7 @@ class RowEvents:
         return 0
 
     def on_partial_json(self, view: memoryview, at: int, end: int, head: Sequence[int]) -> int:
-        """PARTIAL_UPDATE_ROWS: the after image holds differences of JSON values."""
+        """PARTIAL_UPDATE_ROWS: the after image holds differences of JSON documents."""
         word = _U64(view, at + HEADER_BYTES)[0]
         try:
             reader = self._open[word & _ID]
@@ -162,7 +165,7 @@ class RowEvents:
 
 
 def _weight(reader: TableReader, op: Op, length: int, changes: int) -> int:
-    """About what ``changes`` of an event of ``length`` bytes take in memory."""
+    """Roughly the bytes that ``changes`` of an event of ``length`` bytes take in memory."""
     # Nothing was kept, so nothing is weighed.
     if not changes:
         return 0
@@ -171,7 +174,7 @@ def _weight(reader: TableReader, op: Op, length: int, changes: int) -> int:
 
 
 def _unpacked(body: bytes, start: int, op: Op) -> bytes:
-    """MariaDB compresses what follows the bitmaps."""
+    """The event with its images uncompressed: MariaDB compresses the part behind the bitmaps."""
     count, at = lenenc(body, start)
     at += (count + 7) // 8 * (2 if op is Op.UPDATE else 1)
     return body[start:at] + unpack_record(body[at:])

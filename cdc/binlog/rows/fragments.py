@@ -3,9 +3,9 @@
     4 and 4: number of the piece, from 1, and number of pieces; 1 flags; with 0x01 (first piece): 8 size of the whole;
     the piece
 
-MariaDB's replication protocol, PARTIAL_ROW_DATA_EVENT: https://mariadb.com/docs/server/reference. Pages about
-it give the two numbers in either order; a piece's number is never the larger one, so both orders are read alike. What
-the pieces make up has to be an event by its own header and of the stated size: it is never guessed at.
+MariaDB's replication protocol, PARTIAL_ROW_DATA_EVENT: https://mariadb.com/docs/server/reference. Its pages give the
+two numbers in either order. A piece's number is never larger than the number of pieces, so both orders can be read. The
+joined pieces must be an event by its own header, and of the stated size; otherwise the event is refused.
 """
 
 from __future__ import annotations
@@ -34,18 +34,19 @@ class Fragments:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no event is half there."""
+        """Whether no event is half complete."""
         return not self._held
 
     def clear(self) -> None:
-        """Forget what is there: the event is read, or its transaction was cut off."""
+        """Forget the pieces: the event was read, or its transaction was cut off."""
         self._held.clear()
         self._count = self._size = 0
 
     def whole(self, body: bytes) -> bytes | None:
-        """Take one piece. The event with its last one, which is then still held, so that a try may be repeated.
+        """Take one piece. Returns the event with its last piece, and keeps the pieces, so that a failed read can be
+        repeated.
 
-        ValueError for a piece out of its order or cut short; UnsupportedEventError where all of them make no event.
+        ValueError for a piece out of order or cut short; UnsupportedEventError when the joined pieces are not an event.
         """
         one, other, flags = _FIXED(body)
         number, count = min(one, other), max(one, other)
@@ -65,7 +66,7 @@ class Fragments:
 
 
 def _checked(event: bytes, size: int) -> bytes:
-    """The event, if its header and the stated size say that it is one."""
+    """The joined event, if its header and the stated size confirm it."""
     stated = HEADER.unpack_from(event)[3] if len(event) >= HEADER_BYTES else 0
     if not stated or size not in (0, len(event)) or stated not in (len(event), len(event) + CHECKSUM_BYTES):
         raise UnsupportedEventError(

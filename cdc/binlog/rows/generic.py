@@ -1,4 +1,4 @@
-"""Decodes row images column by column. Slow and plain: what plans.py generates must agree with this.
+"""Decodes row images column by column. The code is slow and plain: plans.py must give the same results.
 
 A row image: NULL bits over the columns that are present (lowest bit first), then the values that are not NULL.
 """
@@ -13,12 +13,15 @@ Raw = dict[int, bytes | None]
 
 
 def indexes_in(bitmap: bytes, count: int) -> tuple[int, ...]:
-    """The columns whose bits are set."""
+    """Indexes of the columns whose bits are set."""
     return tuple(index for index in range(count) if bitmap[index >> 3] >> (index & 7) & 1)
 
 
 def read_raw(row_layout: RowLayout, body: bytes, at: int, present: tuple[int, ...]) -> tuple[Raw, int]:
-    """Cut one image at ``at`` into the wanted columns' bytes → (those, offset behind it). IndexError if cut short."""
+    """Cut the wanted columns' bytes out of the image at ``at`` → (bytes by column, offset behind the image).
+
+    IndexError if the image is cut short.
+    """
     width = (len(present) + 7) // 8
     nulls = int.from_bytes(body[at : at + width], "little")
     at += width
@@ -46,7 +49,7 @@ def read_raw(row_layout: RowLayout, body: bytes, at: int, present: tuple[int, ..
 
 
 def cells_of(row_layout: RowLayout, raw: Raw) -> Cells:
-    """Decode a cut image. ValueError for bytes that are no value of their column."""
+    """Decode an image that ``read_raw`` cut. ValueError for bytes that are not a value of their column."""
     cells: list[Value | Absent] = []
     for index in row_layout.cells:
         # The table does not have this column, or the image does not hold it.
@@ -59,12 +62,12 @@ def cells_of(row_layout: RowLayout, raw: Raw) -> Cells:
 
 
 def changes(before: Raw, after: Raw) -> bool:
-    """Whether an UPDATE with these images says that it changes a wanted column."""
+    """Whether the images of an UPDATE show a change of a wanted column."""
     return any(index not in before or before[index] != held for index, held in after.items())
 
 
 def read_row(row_layout: RowLayout, body: bytes, at: int, present: tuple[int, ...]) -> tuple[Cells, int]:
-    """One image → (cells, offset behind it)."""
+    """Read one image → (cells, offset behind it)."""
     raw, at = read_raw(row_layout, body, at, present)
     return cells_of(row_layout, raw), at
 
@@ -78,9 +81,10 @@ def read_pair(
     *,
     always: bool = False,
 ) -> tuple[Cells | None, Cells | None, int]:
-    """The two images of an UPDATE → (before, after, offset behind them); None and None when nothing wanted changed.
+    """The two images of an UPDATE → (before, after, offset behind them); None and None when no wanted column changed.
 
-    What the after image lacks is taken from the before image. ``always``: more may have changed than the images say.
+    A value that the after image lacks is taken from the before image. ``always``: return the pair also when the images
+    are equal, as columns outside the images may have changed.
     """
     before, at = read_raw(row_layout, body, at, present)
     after, at = read_raw(row_layout, body, at, present_after)

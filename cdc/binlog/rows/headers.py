@@ -1,4 +1,4 @@
-"""Reads the bodies of events that are not rows. Pure functions of bytes; layouts in each docstring.
+"""Reads the bodies of all events but rows events. Pure functions of bytes; each docstring gives the layout.
 
 Bytes that do not fit raise LogFormatError without a position, struct.error, IndexError or ValueError. The decoder turns
 all of these into a LogFormatError with the position.
@@ -20,7 +20,7 @@ _FORMAT_FIXED: Final = 57  # version 2, server version 50, created 4, header len
 _CHECKSUM_TRAILER: Final = 5  # algorithm 1, checksum 4
 
 MARIADB_GTID: Final = struct.Struct("<QIB")
-"""MariaDB GTID: 8 sequence, 4 domain, 1 flags; the server's id stands in the header."""
+"""MariaDB GTID: 8 sequence, 4 domain, 1 flags; the server's id is in the event's header."""
 
 MARIADB_STANDALONE: Final = 0x01  # the group is one event, without COMMIT (DDL)
 MARIADB_DDL: Final = 0x20
@@ -29,15 +29,17 @@ _START_OR_ROLLBACK_ALTER: Final = 0x02 | 0x08
 
 
 def is_no_alter_yet(body: bytes) -> bool:
-    """Whether this MariaDB GTID event (flags with ``MARIADB_DDL``) is before an ALTER TABLE that only begins here or is
-    rolled back (binlog_alter_two_phase); the one that counts comes again, as COMMIT ALTER.
+    """Whether this MariaDB GTID event belongs to an ALTER TABLE that only begins here or is rolled back.
+
+    That is so with binlog_alter_two_phase, when ``flags`` have ``MARIADB_DDL``. If the ALTER TABLE succeeds, its
+    statement comes again as COMMIT ALTER, and only that statement counts.
     """
     at = MARIADB_GTID.size + (8 if body[MARIADB_GTID.size - 1] & _MARIADB_GROUP_COMMIT else 0)
     return bool(body[at : at + 1]) and bool(body[at] & _START_OR_ROLLBACK_ALTER)
 
 
 def lenenc(body: bytes, at: int) -> tuple[int, int]:
-    """A length-encoded integer at ``at`` → (value, offset behind it). ValueError for the markers 0xFB and 0xFF."""
+    """Read a length-encoded integer at ``at`` → (value, offset behind it). ValueError for the markers 0xFB and 0xFF."""
     first = body[at]
     if first < 0xFB:
         return first, at + 1
@@ -49,7 +51,7 @@ def lenenc(body: bytes, at: int) -> tuple[int, int]:
 
 
 def cut(body: bytes, at: int, length: int) -> bytes:
-    """``length`` bytes at ``at``. ValueError when there are fewer."""
+    """``length`` bytes at ``at``. ValueError when fewer bytes are left."""
     # Slicing would give fewer bytes without a word.
     if at + length > len(body):
         raise ValueError("a field that ends beyond its event")
@@ -61,8 +63,10 @@ def cut(body: bytes, at: int, length: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What FORMAT_DESCRIPTION says of the events after it. ``post_lengths[type - 1]``: bytes of fixed fields.
-    ``begins_server``: the server was started with this file, so that no connection of before lives.
+    """What FORMAT_DESCRIPTION says of the events after it. ``post_lengths[type - 1]``: bytes of the type's fixed
+    fields.
+
+    ``begins_server``: the server started with this file, so no earlier connection is still open.
     """
 
     server_version: str
@@ -72,11 +76,11 @@ class Format:
 
     @property
     def is_mariadb(self) -> bool:
-        """Whether a MariaDB server wrote this."""
+        """Whether a MariaDB server wrote the log."""
         return "mariadb" in self.server_version.lower()
 
     def post_length(self, kind: int, default: int) -> int:
-        """Bytes of the fixed fields of this type of event."""
+        """Bytes of the fixed fields of events of this type."""
         return self.post_lengths[kind - 1] if kind <= len(self.post_lengths) else default
 
 
@@ -127,7 +131,9 @@ def read_heartbeat_v2(body: bytes) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class GtidHead:
-    """A MySQL GTID event: source (uuid or uuid:tag), number (0 if anonymous), commit time in µs (0 if not said)."""
+    """A MySQL GTID event: source (uuid or uuid:tag), number (0 if anonymous),
+    commit time in µs (0 if it is missing).
+    """
 
     source: str
     number: int
@@ -151,10 +157,12 @@ def read_gtid(body: bytes) -> GtidHead:
 
 
 def read_gtid_tagged(body: bytes) -> GtidHead:
-    """GTID_TAGGED in MySQL's own serialisation (libs/mysql/serialization): version, size and last field that must be
-    understood, then (field number, value) with numbers of 1 to 9 bytes, whose first byte's low set bits say how many
-    bytes follow. Fields: 0 flags (fixed 1), 1 uuid (16 numbers), 2 number, 3 tag, 4 last committed,
-    5 sequence number, 6 immediate commit time, 7 original commit time.
+    """GTID_TAGGED, in MySQL's own serialisation (libs/mysql/serialization).
+
+    The body holds version, size and the last field that a reader must understand, then pairs of field number and value.
+    Numbers take 1 to 9 bytes; the low set bits of the first byte say how many bytes follow. Fields: 0 flags (fixed 1),
+    1 uuid (16 numbers), 2 number, 3 tag, 4 last committed, 5 sequence number, 6 immediate commit time, 7 original
+    commit time.
     """
     at = 0
     for _ in range(3):
@@ -193,7 +201,10 @@ def read_gtid_tagged(body: bytes) -> GtidHead:
 
 
 def _varint(body: bytes, at: int) -> tuple[int, int]:
-    """Unsigned: n low one-bits and a zero bit, n more bytes; what is left over, lowest first, is the value."""
+    """An unsigned number. The first byte has n one-bits at the low end and a zero bit, then n more bytes follow.
+
+    The bits that are left over are the value, lowest first.
+    """
     first = body[at]
     more = (~first & (first + 1)).bit_length() - 1
     raw = cut(body, at + 1, more)
@@ -208,7 +219,9 @@ def _unzigzag(value: int) -> int:
 
 
 def read_gtid_list(body: bytes) -> GtidPosition:
-    """MariaDB GTID_LIST: 4 count (low 28 bits), each 4 domain, 4 server, 8 sequence; a domain's last one counts."""
+    """MariaDB GTID_LIST: 4 count (low 28 bits), then per entry 4 domain, 4 server, 8 sequence. A domain's last entry
+    counts.
+    """
     (count,) = struct.unpack_from("<I", body)
     position = GtidPosition()
     for index in range(count & 0x0FFFFFFF):
@@ -242,8 +255,10 @@ _CHARSET: Final = 4
 
 
 def read_modes(variables: bytes) -> tuple[int, int | None]:
-    """The session's sql_mode bits and the number of its client's collation (None: not said), from the status variables
-    of a QUERY: 1 number, its value. Servers write both before any variable that is not known here.
+    """The session's sql_mode bits and its client's collation number, from the status variables of a QUERY.
+
+    A variable is 1 number and its value. Servers write both variables before any variable that is not known here. The
+    collation is None when it is missing.
     """
     sql_mode, collation, at = 0, None, 0
     while at < len(variables):
@@ -267,8 +282,9 @@ def read_modes(variables: bytes) -> tuple[int, int | None]:
 
 
 def read_xa_prepare(body: bytes) -> tuple[bool, str]:
-    """XA_PREPARE: 1 one-phase, 4 format, 4 + 4 lengths, gtrid, bqual → (whether the transaction commits here, its id
-    as the servers' statements write it).
+    """XA_PREPARE: 1 one-phase, 4 format, 4 + 4 lengths, gtrid, bqual → (whether the transaction commits here, its id).
+
+    The id is spelled as in the servers' XA statements.
     """
     one_phase, form, gtrid, bqual = struct.unpack_from("<BIII", body)
     branch = 13 + gtrid

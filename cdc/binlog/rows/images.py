@@ -1,4 +1,4 @@
-"""Row images that are not whole (binlog_row_image MINIMAL and NOBLOB): what they lack, and what that means.
+"""Row images that are not whole (binlog_row_image MINIMAL and NOBLOB): which values they lack, and what the gap means.
 
 What servers leave out, seen with MariaDB 10.11 and MySQL 9.7:
 
@@ -10,10 +10,10 @@ UPDATE  MINIMAL: the before image holds the primary key (all columns where there
         virtual ones. NOBLOB: all but BLOBs, in the after image those named.
 DELETE  the before image of an UPDATE.
 
-So a column that an INSERT lacks holds its default (defaults.py), and one that an UPDATE lacks is as it was; with two
-exceptions, both of MariaDB, where nobody but the server knows the value: virtual columns, and REPLACE, which is written
-as an UPDATE that does not say which columns it set back to their defaults. Only such an UPDATE, an INSERT ... ON
-DUPLICATE KEY UPDATE, and any UPDATE with NOBLOB have the key in the after image.
+So a column that an INSERT lacks holds its default (``schema/defaults.py``), and a column that an UPDATE lacks is
+unchanged. MariaDB has two exceptions, where only the server knows the value: virtual columns, and REPLACE. MariaDB
+writes a REPLACE as an UPDATE, and the log does not show which columns went back to their defaults. The after image has
+the key only in such an UPDATE, in an INSERT ... ON DUPLICATE KEY UPDATE, and in any UPDATE with NOBLOB.
 """
 
 from __future__ import annotations
@@ -32,12 +32,15 @@ from cdc.model import Absent, Change, Image, Op, Value
 ADVICE: Final = "SET GLOBAL binlog_row_image = 'FULL' on the server, reconnect the shop, then import afresh"
 
 AgreedColumns = Callable[[], Sequence[Column] | None]
-"""The table's schema if it agrees with the log, None if it does not. Raises UnsupportedEventError if there is none."""
+"""Returns the table's schema if the schema fits the log, else None. Raises UnsupportedEventError if there is no schema.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a row layout comes from. ``columns`` may ask a server, so it is called only when an image is not whole."""
+    """The table and schema that a row layout was made from. ``columns`` may ask a server, so it is called only for an
+    image that is not whole.
+    """
 
     columns: AgreedColumns
     fields: tuple[Field, ...] = ()
@@ -46,13 +49,13 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """What completes the images of INSERTs that lack the same columns: cells by their index, and what is still open."""
+    """Completes INSERT images that lack the same columns: default cells by index, and the cells that stay unknown."""
 
     cells: tuple[tuple[int, Value], ...]
     image: Image
 
     def complete(self, insert: Change) -> Change:
-        """The INSERT with the defaults put in."""
+        """The INSERT's cells with the defaults put in."""
         assert insert.after is not None
         cells: list[Value | Absent] = list(insert.after)
         for at, value in self.cells:
@@ -61,7 +64,7 @@ class Filling:
 
 
 def filling(row_layout: RowLayout, origin: Origin, present: tuple[int, ...]) -> Filling:
-    """What INSERTs with only these columns present need."""
+    """How to complete INSERT images that have only these columns."""
     missing = _missing(row_layout, present)
     columns = origin.columns()
     values = {
@@ -80,7 +83,7 @@ def filling(row_layout: RowLayout, origin: Origin, present: tuple[int, ...]) -> 
 def image_of_update(
     row_layout: RowLayout, origin: Origin, present: tuple[int, ...], present_after: tuple[int, ...]
 ) -> Image:
-    """How much UPDATEs with these columns present carry, once the after image is completed by the before image."""
+    """How complete UPDATEs with these columns are, once the before image has completed the after image."""
     require_key(row_layout, Op.UPDATE, present)
     missing = _missing(row_layout, present_after)
     # Only MariaDB leaves out columns that changed, so only there may "missing" mean "other".
@@ -90,7 +93,7 @@ def image_of_update(
 
 
 def require_key(row_layout: RowLayout, op: Op, present: Sequence[int]) -> None:
-    """Raises UnsupportedEventError if the mapped key is not in the before image: whose row it is is not said then."""
+    """Raises UnsupportedEventError if the before image lacks the mapped key: then nothing says which row changed."""
     if any(at < row_layout.key_width for at, _ in _missing(row_layout, present)):
         raise _without_key(row_layout, op)
 
@@ -98,7 +101,9 @@ def require_key(row_layout: RowLayout, op: Op, present: Sequence[int]) -> None:
 def _knows_only_the_server(
     row_layout: RowLayout, origin: Origin, present_after: tuple[int, ...], missing: Sequence[tuple[int, int]]
 ) -> bool:
-    """Whether a column that MariaDB's after image lacks may have changed: the docstring above says which."""
+    """Whether a column that MariaDB's after image lacks may have changed; the
+    module's docstring says in which cases.
+    """
     # The key in the after image is the mark of REPLACE and ON DUPLICATE KEY UPDATE, which reset columns to
     # defaults.
     if all(index in present_after for index in row_layout.cells[: row_layout.key_width]):
@@ -109,7 +114,7 @@ def _knows_only_the_server(
 
 
 def _missing(row_layout: RowLayout, present: Sequence[int]) -> list[tuple[int, int]]:
-    """The wanted columns that the table has and the image lacks: (index among the cells, column in the log)."""
+    """The wanted columns that the table has and the image lacks: (index among the cells, column index in the log)."""
     return [(at, index) for at, index in enumerate(row_layout.cells) if index is not None and index not in present]
 
 

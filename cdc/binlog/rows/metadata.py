@@ -28,7 +28,7 @@ LABELLED: Final = frozenset({_T.ENUM, _T.SET})
 
 @dataclass(slots=True)
 class Metadata:
-    """What the log says of the columns; None or missing where it is silent. Keys are column indexes."""
+    """What the log says of the columns, by column index. None or a missing key: the log does not say it."""
 
     names: tuple[str, ...] | None = None
     unsigned: dict[int, bool] = field(default_factory=dict)
@@ -39,9 +39,9 @@ class Metadata:
 def read_metadata(raw: bytes, fields: tuple[Field, ...], *, is_mariadb: bool) -> Metadata:
     """Parse the optional metadata of a table with these fields. ValueError or IndexError when it does not fit.
 
-    MariaDB gives GEOMETRY columns a character set, MySQL does not: the lists have to be counted as they were written.
+    MariaDB gives GEOMETRY columns a character set, MySQL does not; the lists are counted as the server wrote them.
 
-    Types that are not known are passed over: they say nothing that changes how a row is read.
+    Unknown types of fields are skipped: they do not change how a row is read.
     """
     found = Metadata()
     characters = CHARACTER | {_T.GEOMETRY} if is_mariadb else CHARACTER

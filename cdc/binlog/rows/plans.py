@@ -1,7 +1,7 @@
 """Generates the code that reads one kind of row image: same table, same columns present, same columns NULL.
 
-With those three fixed, everything but the lengths of strings is known: fixed-width columns become constant offsets,
-NULL columns and unwanted ones cost nothing or one addition, and only wanted columns are decoded. For
+With these three fixed, everything but the lengths of strings is known. Fixed-width columns become constant offsets,
+NULL or unwanted columns cost nothing or one addition, and only wanted columns are decoded. For
 
     id INT, qty SMALLINT, note VARCHAR(40), left SMALLINT, of which all but note are wanted, nothing NULL
 
@@ -13,11 +13,12 @@ the plan is
         v3 = unpack_1(b, x2)[0]
         return (v0, v1, v3,), x2 + 2
 
-The two images of an UPDATE are mostly the same bytes. A wide row is followed in stretches: where a stretch of the after
-image equals the before image's, it is neither followed nor decoded again.
+The two images of an UPDATE are mostly the same bytes. A wide row is cut into stretches. A stretch of the after image
+that equals the before image's stretch is not decoded again.
 
-Nothing of the log's text enters the code, only numbers. generic.py says what is right. Bytes that are cut short give an
-IndexError, a struct.error, a ValueError, or an offset beyond the event's end, which the caller checks.
+The generated code contains numbers from the log, and never its text. The tests compare each plan with generic.py. Bytes
+that are cut short give an IndexError, a struct.error, a ValueError, or an offset beyond the event's end, which the
+caller checks.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ RowPlan = Callable[[bytes, int], tuple[Cells, int]]
 """(event, offset of the image) → (cells, offset behind it)."""
 
 PairPlan = Callable[[bytes, int], tuple[Cells | None, Cells | None, int]]
-"""(event, offset of the before image) → (before, after, offset behind both); None and None: nothing wanted changed.
+"""(event, offset of the before image) → (before, after, offset behind both); None and None: no wanted column changed.
 
-A negative offset -e: the after image, at e, has other NULL columns than this plan is for.
+A negative offset -e: the after image begins at e, and its NULL columns are not those of this plan.
 """
 
 STRETCH: Final = 8
-"""Columns with a length of their own in one stretch: below that, following them is as cheap as comparing them."""
+"""Variable-length columns in one stretch. In a shorter stretch, decoding is as cheap as comparing."""
 
 _MOST_GAP: Final = 32  # bytes of unwanted columns that one unpack passes over
 _LENGTH: Final = {
@@ -58,12 +59,12 @@ _NAMES: Final = {
 }
 
 Columns = Sequence[tuple[int, bool]]
-"""Columns of an image in its order: (column in the log, whether it is NULL)."""
+"""Columns in the order of the image: (column index in the log, whether it is NULL)."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Where one wanted value lies: its length prefix, or itself, begins ``offset`` bytes behind the variable ``base``.
+    """Where one wanted value is: the value, or its length prefix, begins ``offset`` bytes behind the variable ``base``.
 
     ``width``: of a column without prefix, else 0. ``start`` (of the prefix), ``at`` and ``end`` are expressions.
     """
@@ -77,18 +78,21 @@ class _Span:
 
 
 _Spans = dict[int, _Span | None]
-"""By column in the log, None for NULL; columns not in the image are missing."""
+"""By column index in the log; None for NULL. Columns that the image lacks are missing."""
 
 
 class _After(NamedTuple):
-    """One stretch of the after image. ``is_equal``: the variable that says whether it is the before image's, or ""."""
+    """One stretch of the after image.
+
+    ``is_equal``: the variable that says whether it equals the before image's, or "".
+    """
 
     spans: _Spans
     is_equal: str
 
 
 class PlanMaker:
-    """Makes plans for one row layout; they share its remembered values."""
+    """Makes plans for one row layout. All of its plans share the remembered values."""
 
     def __init__(self, row_layout: RowLayout) -> None:
         self._row_layout = row_layout
@@ -113,7 +117,7 @@ class PlanMaker:
         *,
         always: bool = False,
     ) -> PairPlan:
-        """The plan for the two images of an UPDATE. ``always``: what they say is not all that may have changed."""
+        """The plan for the two images of an UPDATE. ``always``: columns outside the images may have changed too."""
         columns, columns_after = _columns(present, nulls), _columns(present_after, nulls_after)
         # Stretches pair up only if both images have the same columns.
         if present == present_after:
@@ -125,8 +129,10 @@ class PlanMaker:
     def _pair_lines(
         self, stretches: Sequence[tuple[Columns, Columns]], null_bytes: int, nulls_after: bytes, always: bool
     ) -> list[str]:
-        """Stretch k of the before image lies from s<k> to s<k+1>, of the after image from t<k> to t<k+1>; e<k>: their
-        bytes are equal. Variables x, v are the before image's offsets and values, y, w the after image's.
+        """The lines that read both images, stretch by stretch.
+
+        Stretch k of the before image is from s<k> to s<k+1>, of the after image from t<k> to t<k+1>; e<k>: their bytes
+        are equal. Variables x and v are offsets and values of the before image, y and w those of the after image.
         """
         lines = [f"s0 = p + {null_bytes}"]
         befores: list[_Spans] = []
@@ -164,7 +170,7 @@ class PlanMaker:
         return [*lines, *self._pair_values(befores, afters, end)]
 
     def _pair_values(self, befores: Sequence[_Spans], afters: Sequence[_After], end: str) -> Iterator[str]:
-        """The values of both images and their return."""
+        """The lines that decode the values of both images and return them."""
         cells: dict[int, str] = {}
         cells_after: dict[int, str] = {}
         for spans in befores:
@@ -185,7 +191,7 @@ class PlanMaker:
         yield f"return {self._tuple(cells)}, {self._tuple(cells | cells_after)}, {end}"
 
     def _stretches(self, columns: Columns) -> Iterator[tuple[int, int]]:
-        """Cuts the columns so that no stretch has more than STRETCH lengths → (first, behind the last)."""
+        """Cut the columns so that no stretch has more than STRETCH variable lengths → (first, behind the last)."""
         first = lengths = 0
         for number, (index, is_null) in enumerate(columns):
             lengths += not is_null and self._row_layout.layouts[index].prefix > 0
@@ -198,8 +204,9 @@ class PlanMaker:
             yield first, len(columns)
 
     def _walk(self, columns: Columns, base: str, offset: int, prefix: str) -> tuple[list[str], _Spans, str]:
-        """Follow these columns from ``base`` + ``offset`` → (lines, spans, end). Variables are named ``prefix`` and the
-        column's number.
+        """Follow these columns from ``base`` + ``offset`` → (lines, spans, end).
+
+        Each variable is named ``prefix`` and the column's number.
         """
         lines: list[str] = []
         spans: _Spans = {}
@@ -255,7 +262,7 @@ class PlanMaker:
         return _of_bytes(codec, index, f"b[{span.at}:{span.end}]")
 
     def _unpacker(self, group: Sequence[tuple[int, _Span]]) -> str:
-        """The name of what reads these neighbours in one go; columns that are not wanted lie between them."""
+        """The name of the function that reads these neighbours in one call. Unwanted columns may lie between them."""
         text = "<"
         at = group[0][1].offset
         for index, span in group:
@@ -303,7 +310,7 @@ def _of_bytes(codec: Codec, index: int, raw: str) -> str:
 
 
 def _groups(spans: _Spans) -> Iterator[list[tuple[int, _Span]]]:
-    """The values that are not NULL; fixed-width ones that lie close to each other come together."""
+    """The values that are not NULL. Fixed-width values that are close to each other form one group."""
     group: list[tuple[int, _Span]] = []
     for index, span in spans.items():
         if span is None:

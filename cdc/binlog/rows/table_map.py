@@ -1,4 +1,4 @@
-"""TABLE_MAP: what the rows events after it look like.
+"""TABLE_MAP: the columns of the rows events that follow it.
 
     6 table id, 2 flags, 1 + database + 0, 1 + table + 0, number of columns, a type byte each,
     length of type details, the details (0, 1 or 2 bytes a column, by type), NULL-able bits, optional metadata
@@ -18,7 +18,7 @@ _MOST_COLUMNS: Final = 4096
 
 
 class ColumnType(IntEnum):
-    """Type bytes, as the server's ``enum_field_types`` has them."""
+    """Type bytes, as in the servers' ``enum_field_types``."""
 
     DECIMAL = 0
     TINY = 1
@@ -70,10 +70,11 @@ _TWO_BYTES: Final = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One column as the table map has it. ``first`` and ``second`` are its details, in this sense by type:
+    """One column as the table map describes it. The meaning of ``first`` and ``second`` depends on the type:
 
-    VARCHAR, CHAR (STRING): most bytes, 0. BLOBs, JSON, GEOMETRY, VECTOR: bytes of the length prefix, 0. DECIMAL:
-    precision, scale. BIT: whole bytes, bits over. ENUM, SET: bytes, 0. FLOAT, DOUBLE: bytes, 0. Temporal: decimals, 0.
+    VARCHAR, CHAR (STRING): greatest number of bytes, 0. BLOBs, JSON, GEOMETRY, VECTOR: bytes of the length prefix, 0.
+    DECIMAL: precision, scale. BIT: whole bytes, bits over. ENUM, SET: bytes, 0. FLOAT, DOUBLE: bytes, 0. Temporal:
+    decimals, 0.
     """
 
     type: ColumnType
@@ -92,7 +93,7 @@ class TableMap:
 
 
 def read_table_map(body: bytes) -> TableMap:
-    """Parse what follows table id and flags. ValueError or IndexError for bytes that do not fit."""
+    """Parse the bytes behind table id and flags. ValueError or IndexError for bytes that do not fit."""
     database, at = _name(body, 0)
     table, at = _name(body, at)
     count, at = lenenc(body, at)
@@ -151,7 +152,10 @@ def _field_of_two(kind: ColumnType, low: int, high: int) -> Field:
 
 
 def _real_string(low: int, high: int) -> Field:
-    """STRING stands for CHAR, ENUM and SET; two bits of a CHAR's length beyond 255 are inverted in the type byte."""
+    """The real type and length: STRING stands for CHAR, ENUM and SET.
+
+    For a CHAR longer than 255, two bits of the length are inverted in the type byte.
+    """
     real, length = low, high
     if low & 0x30 != 0x30:
         real, length = low | 0x30, high | ((low & 0x30) ^ 0x30) << 4

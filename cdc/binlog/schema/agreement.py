@@ -1,6 +1,6 @@
-"""Does a schema fit a table map? Reads ``information_schema``'s ``column_type`` where the log is silent.
+"""Compares a schema with a table map. Reads ``information_schema``'s ``column_type`` where the log says nothing.
 
-A schema is as of now, a log of some time ago: every difference that can be seen is a reason not to trust the names.
+A schema is of now, the log is of some time ago. So any visible difference is a reason not to trust the column names.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _BEYOND_THREE_BYTES: Final = frozenset({"utf8mb4", "utf16", "utf16le", "utf32", 
 
 
 def disagreement(fields: Sequence[Field], metadata: Metadata, columns: Sequence[Column]) -> str:
-    """The first difference between log and schema in words; "" when none can be seen."""
+    """The first difference between log and schema, in words; "" when no difference is visible."""
     # Columns were added or dropped in between.
     if len(fields) != len(columns):
         return f"{len(fields)} columns in the log, {len(columns)} in the schema"
@@ -82,10 +82,10 @@ def sign_in(column: Column) -> bool:
 
 
 def labels_in(column: Column) -> tuple[str, ...]:
-    """The labels of an ENUM or SET: ``enum('a','it''s','back\\\\slash')``.
+    r"""The labels of an ENUM or SET: ``enum('a','it''s','back\\slash')``.
 
-    ValueError when they cannot be trusted: the server gives column_type in three bytes a character at most, and a
-    question mark for what takes four.
+    ValueError when the labels cannot be trusted: the server gives column_type in at most three bytes a character, and a
+    question mark in place of a longer character.
     """
     labels = shown_labels(column)
     # A question mark may be a question mark, or the rest of an emoji. The two cannot be told apart here.
@@ -95,7 +95,7 @@ def labels_in(column: Column) -> tuple[str, ...]:
 
 
 def shown_labels(column: Column) -> tuple[str, ...]:
-    """The labels as ``column_type`` shows them: where it is a server's, a question mark may stand for an emoji."""
+    """The labels as ``column_type`` shows them. In a server's text, a question mark may stand for an emoji."""
     return tuple(_ESCAPED.sub(_plain, label) for label in _LABEL.findall(column.column_type))
 
 

@@ -1,8 +1,8 @@
-"""Reads a column's definition in CREATE and ALTER TABLE into what ``information_schema`` would say of it. Pure.
+"""Reads a column's definition in CREATE and ALTER TABLE into the form of ``information_schema``. Pure.
 
 Both servers' grammars, as far as columns go: https://dev.mysql.com/doc/refman/8.4/en/create-table.html,
-https://mariadb.com/kb/en/create-table/. Whatever is not known for sure raises ``NotUnderstood``: then the server is
-asked, which costs a query and never a wrong name.
+https://mariadb.com/kb/en/create-table/. Anything that is not known for sure raises ``NotUnderstood``. Then the server
+is asked: that costs a query, and never gives a wrong name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cdc.binlog.values.charsets import BYTES_PER_CHARACTER
 
 
 class NotUnderstood(ValueError):
-    """This part of a definition is not known here."""
+    """This part of a definition is not known to the parser."""
 
 
 _INTEGERS: Final = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
@@ -40,7 +40,7 @@ _NOW: Final = frozenset({"CURRENT_TIMESTAMP", "NOW", "LOCALTIME", "LOCALTIMESTAM
 
 
 class Words:
-    """Tokens being read from the left."""
+    """The tokens of a statement, read from the left."""
 
     def __init__(self, tokens: Sequence[Token]) -> None:
         self._tokens = tokens
@@ -48,22 +48,22 @@ class Words:
 
     @property
     def at(self) -> int:
-        """How many tokens are taken."""
+        """How many tokens were taken."""
         return self._at
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left."""
+        """Whether no tokens are left."""
         return self._at >= len(self._tokens)
 
     @property
     def word(self) -> str:
-        """The next bare word in capitals; "" for anything else."""
+        """The next bare word in capitals, without taking it; "" for any other token."""
         return "" if self.is_done else self._tokens[self._at].word
 
     @property
     def sign(self) -> str:
-        """The next token if it is a sign; "" for anything else."""
+        """The next token if it is a sign, without taking it; "" for any other token."""
         if self.is_done or self._tokens[self._at].kind != "sign":
             return ""
         return self._tokens[self._at].text
@@ -76,7 +76,7 @@ class Words:
         return self._tokens[self._at - 1]
 
     def accept(self, *words: str) -> bool:
-        """Take these words if they come next, all of them."""
+        """Take these words if all of them come next."""
         found = [token.word for token in self._tokens[self._at : self._at + len(words)]]
         # All or none: a word taken too early could not be given back.
         if found != list(words):
@@ -99,14 +99,14 @@ class Words:
         return token.text
 
     def text(self) -> str:
-        """Take a literal in quotation marks; its value."""
+        """Take a literal in quotation marks and return its value."""
         token = self.next()
         if token.kind != "text":
             raise NotUnderstood("a text was expected")
         return token.value
 
     def inside(self) -> list[Token]:
-        """Take what stands in parentheses, without them."""
+        """Take a group in parentheses and return the tokens between them."""
         if not self.accept_sign("("):
             raise NotUnderstood("parentheses were expected")
         depth, start = 1, self._at
@@ -117,7 +117,7 @@ class Words:
         return list(self._tokens[start : self._at - 1])
 
     def rest(self) -> list[Token]:
-        """Take all that is left."""
+        """Take all tokens that are left."""
         start, self._at = self._at, len(self._tokens)
         return list(self._tokens[start:])
 
@@ -126,12 +126,14 @@ _UNPRINTED: Final = str.maketrans({"\\": "\\\\", "\0": "\\0", "\n": "\\n", "\r":
 
 
 def quoted(value: str) -> str:
-    """As ``information_schema`` writes a label or MariaDB's default (append_unescaped in sql/sql_show.cc)."""
+    """The text quoted as ``information_schema`` quotes a label or MariaDB's default (append_unescaped in
+    sql/sql_show.cc).
+    """
     return f"'{value.translate(_UNPRINTED)}'"
 
 
 def split(tokens: Sequence[Token]) -> list[list[Token]]:
-    """Components between commas that stand in no parentheses."""
+    """The parts between those commas that are not in parentheses."""
     parts: list[list[Token]] = [[]]
     depth = 0
     for token in tokens:
@@ -147,16 +149,18 @@ def split(tokens: Sequence[Token]) -> list[list[Token]]:
 
 @dataclass(frozen=True, slots=True)
 class Defined:
-    """A column as defined. ``after``: None where it is or at the end, "" first, else a column's name."""
+    """A defined column. ``after``: None: it keeps its place or goes to the end; "": it goes first; else the column
+    before it.
+    """
 
     column: Column
     after: str | None = None
 
 
 def read_column(words: Words, charset: str | None, *, is_mariadb: bool) -> Defined:
-    """A name and its definition; ``charset``: the table's default one, None when not known.
+    """Read a name and its definition. ``charset``: the table's default character set, None when not known.
 
-    Raises NotUnderstood for whatever may mean something else than we think.
+    Raises NotUnderstood for anything that may have another meaning.
     """
     name = words.name()
     draft = _Draft(is_mariadb)
@@ -185,7 +189,7 @@ class _Draft:
     # ---------------------------------------------------------------------------------------------- its type
 
     def read_type(self, words: Words) -> None:
-        """INT(10), DECIMAL(20,4), ENUM('a','b') and the like."""
+        """Read INT(10), DECIMAL(20,4), ENUM('a','b') and the like."""
         kind = words.next().word.lower()
         kind = _ALIASES.get(kind, kind)
         # Both servers store BOOL as TINYINT(1).
@@ -231,7 +235,7 @@ class _Draft:
     # ------------------------------------------------------------------------------------------- its attributes
 
     def read_attribute(self, words: Words) -> None:  # noqa: C901  # one case per attribute of the grammar
-        """One of what follows the type."""
+        """Read one of the attributes behind the type."""
         word = words.next().word
         match word:
             case "UNSIGNED" | "ZEROFILL":
@@ -288,7 +292,7 @@ class _Draft:
         self._extra = "STORED GENERATED" if is_stored else "VIRTUAL GENERATED"
 
     def read_default(self, words: Words) -> None:
-        """A literal, or an expression, of which only its being one is told."""
+        """Read a literal, or an expression. Of an expression only the fact is kept that the default is one."""
         # A signed number consists of two tokens.
         if words.sign in ("+", "-"):
             self._default = ("-" if words.next().text == "-" else "") + _number(words)
@@ -327,7 +331,7 @@ class _Draft:
     # ------------------------------------------------------------------------------------------------ the end
 
     def column(self, name: str, charset: str | None) -> Column:
-        """All of it, with the table's character set where it has none of its own."""
+        """The finished column, with the table's character set where the definition names none."""
         own: str | None = None
         if self._type in _TEXTS:
             own = self._charset
@@ -363,12 +367,12 @@ class _Draft:
 
 
 def charset_of_collation(collation: str) -> str:
-    """``utf8mb4_general_ci`` → ``utf8mb4``."""
+    """The character set of a collation: ``utf8mb4_general_ci`` → ``utf8mb4``."""
     return charset_named(collation.partition("_")[0])
 
 
 def charset_named(name: str) -> str:
-    """A character set as ``information_schema`` calls it."""
+    """A character set by its name in ``information_schema``."""
     lower = name.lower()
     return {"utf8": "utf8mb3"}.get(lower, lower)
 

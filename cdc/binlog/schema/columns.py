@@ -1,4 +1,4 @@
-"""What the decoder needs to know of a table when the log does not say it: its columns."""
+"""A table's columns, for logs that do not describe them, and the look-ups that find them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from cdc.model import Position
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column as ``information_schema.columns`` tells it (``is_key``: part of the primary key; ``extra``:
-    what it says of generated columns and defaults)."""
+    """One column as ``information_schema.columns`` describes it.
+
+    ``is_key``: part of the primary key. ``extra``: marks of generated columns and of defaults.
+    """
 
     name: str
     data_type: str
@@ -31,21 +33,23 @@ class SchemaLookup(Protocol):
     """
 
     def columns(self, database: str, table: str) -> tuple[Column, ...] | None:
-        """The table's columns in their order; None when there is no such table. ``table`` carries its prefix."""
+        """The table's columns in order; None when there is no such table. ``table`` includes the prefix."""
         ...
 
 
 @runtime_checkable
 class ForgettingLookup(SchemaLookup, Protocol):
-    """A look-up that holds what it learnt. The decoder tells it when a table's definition changes in the log."""
+    """A look-up that remembers answers. The decoder calls ``forget`` when the log changes a table's definition."""
 
     def forget(self, database: str, table: str) -> None:
-        """The table changed: ask again when next needed."""
+        """The table changed: ask for it again when it is needed."""
         ...
 
 
 class Look(NamedTuple):
-    """A table as the server has it now, with its default character set. ``position``: where the log ended behind it."""
+    """A table as the server has it now, with its default character set. ``position``: the end of the log after the
+    answer.
+    """
 
     columns: tuple[Column, ...]
     charset: str | None
@@ -54,17 +58,17 @@ class Look(NamedTuple):
 
 @runtime_checkable
 class ViewLookup(Protocol):
-    """A look-up that knows views: what is written to one goes into other tables."""
+    """A look-up that knows views: a write to a view changes other tables."""
 
     def is_view(self, database: str, table: str) -> bool:
-        """Whether this is a view now."""
+        """Whether this name is a view now."""
         ...
 
 
 @runtime_checkable
 class DatedLookup(ForgettingLookup, Protocol):
-    """A look-up that says of when its answers are."""
+    """A look-up whose answers carry the position at which they were true."""
 
     def look(self, database: str, table: str) -> Look | None:
-        """The table as it is now, asked afresh; None when there is no such table."""
+        """The table as it is now, always asked of the server; None when there is no such table."""
         ...

@@ -1,7 +1,7 @@
 """What CREATE and ALTER TABLE do to a table's columns, and to the values stored in them. Pure.
 
-We read the part of both servers' grammars that bears on columns and refuse the rest (``NotUnderstood``): a general SQL
-parser knows fewer of these statements, and does not say which it has only half understood.
+This parser reads the part of both servers' grammars that concerns columns, and refuses the rest (``NotUnderstood``). A
+general SQL parser knows fewer of these statements, and does not report a statement that it understood only in part.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cdc.binlog.schema.tokens import Token
 
 
 class Table(NamedTuple):
-    """A table's columns in their order, and its default character set; None when that is not known."""
+    """A table's columns in order, and its default character set; None when the character set is not known."""
 
     columns: tuple[Column, ...]
     charset: str | None
@@ -33,10 +33,10 @@ class Table(NamedTuple):
 
 @dataclass(slots=True)
 class Altered:
-    """What an ALTER TABLE did. ``table``: None when the columns are not known from here on.
+    """What an ALTER TABLE did. ``table``: None when the columns are not known any more.
 
-    ``affected``: lower-case names of columns whose stored values, or whose meaning, may be others now; ``everything``:
-    any column's.
+    ``affected``: lower-case names of columns whose stored values, or whose meaning, may have changed. ``everything``:
+    any column's may have changed.
     """
 
     table: Table | None
@@ -55,13 +55,15 @@ _HARMLESS: Final = frozenset({
     "COALESCE", "REORGANIZE", "WITHOUT", "DEFAULT", "CHARACTER", "CHARSET", "COLLATE",
 })  # fmt: skip
 _ENGINES: Final = frozenset({"INNODB", "MYISAM", "ARIA", "ROCKSDB", "XTRADB"})
-"""Engines that keep every value as it is; others may hold less, or nothing at all (BLACKHOLE)."""
+"""Engines that keep every value as it is. Other engines may hold less, or nothing at all (BLACKHOLE)."""
 
 _TAKES_ROWS_AWAY: Final = frozenset({"TRUNCATE", "EXCHANGE", "DISCARD", "IMPORT"})
 
 
 class _Plan:
-    """An ALTER TABLE's actions, gathered before any is applied: all of them name columns as they were before it."""
+    """The actions of an ALTER TABLE, gathered before any is applied: all of
+    them name columns as they were before it.
+    """
 
     def __init__(self, table: Table, *, is_mariadb: bool) -> None:
         self.table = table
@@ -74,11 +76,11 @@ class _Plan:
         self.everything = False
 
     def held(self, name: str) -> Column | None:
-        """The column of this name before the statement."""
+        """The column that has this name before the statement."""
         return next((column for column in self.table.columns if column.name.lower() == name.lower()), None)
 
     def must_hold(self, name: str) -> Column:
-        """The same; NotUnderstood if there is none."""
+        """Like ``held``; NotUnderstood if there is no such column."""
         # Our columns are not those of the server. Everything behind this would be a guess.
         column = self.held(name)
         if column is None:
@@ -86,7 +88,7 @@ class _Plan:
         return column
 
     def change(self, old: str, defined: Defined) -> None:
-        """The column ``old`` is defined anew."""
+        """The column ``old`` gets a new definition."""
         before = self.must_hold(old)
         # MODIFY does not repeat PRIMARY KEY, and the key stays.
         if before.is_key and not defined.column.is_key:
@@ -98,7 +100,9 @@ class _Plan:
             self.affected |= {old.lower(), defined.column.name.lower()}
 
     def result(self) -> tuple[Column, ...]:
-        """As the servers build the new table (mysql_prepare_alter_table in sql/sql_table.cc of both)."""
+        """The new table, built in the servers' order (mysql_prepare_alter_table
+        in sql/sql_table.cc of both servers).
+        """
         made: list[Column] = []
         for column in self.table.columns:
             name = column.name.lower()
@@ -131,12 +135,15 @@ class _Plan:
 
 
 def _meaning(column: Column) -> tuple[object, ...]:
-    """What of a column decides what its stored values say."""
+    """The properties of a column that decide what its stored values mean."""
     return column.name.lower(), column.column_type, column.charset, column.nullable, "GENERATED" in column.extra
 
 
 def alter(actions: Sequence[Token], table: Table, *, is_mariadb: bool) -> Altered:
-    """The table after ``ALTER TABLE name <actions>``. Raises NotUnderstood for what may mean more than we know."""
+    """The table after ``ALTER TABLE name <actions>``.
+
+    Raises NotUnderstood for actions that the parser does not know.
+    """
     plan = _Plan(table, is_mariadb=is_mariadb)
     for part in split(without_wait(actions)):
         _action(Words(part), plan)
@@ -157,7 +164,7 @@ def keeps_versions(tokens: Sequence[Token]) -> bool:
 
 
 def without_wait(actions: Sequence[Token]) -> Sequence[Token]:
-    """Without MariaDB's WAIT n or NOWAIT, which stands before the first action."""
+    """The tokens without MariaDB's WAIT n or NOWAIT, which comes before the first action."""
     if actions and actions[0].word == "NOWAIT":
         return actions[1:]
     return actions[2:] if actions and actions[0].word == "WAIT" else actions
@@ -207,7 +214,7 @@ def _add(words: Words, plan: _Plan) -> None:
 
 
 def _note_key(tokens: list[Token], plan: _Plan) -> None:
-    """ADD PRIMARY KEY makes its columns NOT NULL, which may change what they hold."""
+    """ADD PRIMARY KEY makes its columns NOT NULL, which may change their values."""
     words = Words(tokens)
     while not words.is_done and words.word != "PRIMARY":
         # A constraint with parentheses before PRIMARY is a CHECK or a foreign key.
@@ -285,7 +292,7 @@ def _change_engine(words: Words) -> None:
 
 
 def _options(tokens: Sequence[Token], charset: str | None) -> str | None:
-    """The default character set after these table options."""
+    """The default character set after these table options are applied."""
     words = Words(tokens)
     while not words.is_done:
         # Behind PARTITION the options are those of partitions.
@@ -310,7 +317,7 @@ def _option(words: Words) -> str:
 
 
 def create(body: Sequence[Token], *, is_mariadb: bool) -> Table:
-    """The table that ``CREATE TABLE name <body>`` makes. Raises NotUnderstood, also for one made from a SELECT."""
+    """The table that ``CREATE TABLE name <body>`` makes. Raises NotUnderstood, also for a table made from a SELECT."""
     words = Words(body)
     parts = split(words.inside())
     options = words.rest()
@@ -343,7 +350,7 @@ def _outside(tokens: Sequence[Token]) -> list[Token]:
 
 
 def _key_columns(part: Sequence[Token]) -> set[str]:
-    """The primary key's columns, if this part of CREATE TABLE is one."""
+    """The primary key's columns, if this part of CREATE TABLE defines the primary key."""
     words = Words(part)
     # The constraint's name may be left out: CONSTRAINT PRIMARY KEY.
     if words.accept("CONSTRAINT") and words.word != "PRIMARY":

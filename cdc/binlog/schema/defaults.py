@@ -1,10 +1,11 @@
-"""What a column holds that an INSERT left out: its default, as far as ``information_schema`` says it as a plain value.
+"""The value of a column that an INSERT left out: its default, where ``information_schema`` gives that as a plain value.
 
-MySQL writes a literal bare (``0.0000``, ``b'101'``, ``0x6162`` for bytes); MariaDB since 10.2.7 as SQL (``'it''s'``,
-``NULL``). What either writes of an expression is not read: such a default is not known. TIMESTAMP literals are not
-known either, as they depend on the time zone of a session. A NOT NULL column without a default holds its type's own
-one, which the server puts in when sql_mode is not strict, as Magento's is not.
-https://dev.mysql.com/doc/refman/8.4/en/data-type-defaults.html, https://mariadb.com/kb/en/information-schema-columns-table/
+MySQL writes a literal bare (``0.0000``, ``b'101'``, ``0x6162`` for bytes). MariaDB since 10.2.7 writes it as SQL
+(``'it''s'``, ``NULL``). Expressions are not read: such a default is not known. TIMESTAMP literals are not known either,
+as they depend on the time zone of a session. A NOT NULL column without a default gets the default of its type: the
+server puts it in when sql_mode is not strict, and Magento's sql_mode is not strict.
+https://dev.mysql.com/doc/refman/8.4/en/data-type-defaults.html,
+https://mariadb.com/kb/en/information-schema-columns-table/
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _ZEROS: Final = {
 
 
 def default_of(column: Column, field: Field, *, is_mariadb: bool) -> Value | Absent:
-    """The default in ``Value``'s form; ABSENT when the schema does not tell it as a plain value."""
+    """The default in ``Value``'s form; ABSENT when the schema does not give it as a plain value."""
     if "GENERATED" in column.extra.upper():  # MySQL says DEFAULT_GENERATED of an expression
         return ABSENT
     text = column.default
@@ -53,7 +54,7 @@ def default_of(column: Column, field: Field, *, is_mariadb: bool) -> Value | Abs
 
 
 def _of_sql(text: str, column: Column, field: Field) -> Value | Absent:
-    """MariaDB's: a quoted string, a number or bits as SQL."""
+    """MariaDB's default: a quoted string, a number or bits, written as SQL."""
     quoted = _QUOTED.fullmatch(text)
     if quoted is None:
         is_plain = _NUMBER.fullmatch(text) or _BITS.fullmatch(text)
@@ -156,6 +157,6 @@ _IMPLICIT: Final[dict[str, Callable[[Column, Field], Value | Absent]]] = {
 
 
 def _implicit(column: Column, field: Field) -> Value | Absent:
-    """What a NOT NULL column without a default gets where the server does not refuse the row."""
+    """The value of a NOT NULL column without a default, where the server accepts such a row."""
     make = _IMPLICIT.get(column.data_type)
     return make(column, field) if make is not None else ABSENT

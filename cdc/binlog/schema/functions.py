@@ -1,7 +1,7 @@
-"""Names of the servers' own functions: whatever else is called may be a stored function, which may write anything.
+"""Names of the servers' own functions. A call of any other name may be a stored function, which may write any table.
 
-MySQL 9.7's and MariaDB 10.11's lists together. A server takes its own function before a stored one of the same name. A
-function that is missing here costs a stop or a second reading, a name too many would hide a change.
+The list joins those of MySQL 9.7 and MariaDB 10.11. A server prefers its own function to a stored function of the same
+name. A missing name costs a stop or a second reading of a table. A name too many would hide a change.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ FOR FROM HAVING IGNORE IN INDEX INT INTEGER INTERSECT INTERVAL INTO IS JOIN KEY 
 NUMERIC NVARCHAR OF ON OR ORDER OVER PARTITION REGEXP RETURNING RLIKE ROW SELECT SET SIGNED SOME STRAIGHT_JOIN TABLE
 THEN UNION UNSIGNED UPDATE USE USING VARBINARY VARCHAR WHEN WHERE WITH WITHIN XOR"""
 _SYNTAX: Final = frozenset(_WORDS.split())
-"""Words that a parenthesis may follow without a call."""
+"""Words that may come before a parenthesis without being a call."""
 
 
 def calls_only_native(tokens: Sequence[Token], names: Iterable[int] = ()) -> bool:
-    """Whether every function that these tokens call is the server's own.
+    """Whether every function that these tokens call is one of the servers' own.
 
-    ``names``: indexes of tokens that are known to name a table although a parenthesis follows them.
+    ``names``: indexes of tokens that certainly name a table, although a parenthesis follows them.
     """
     tables = frozenset(names)
     for at in range(len(tokens) - 1):

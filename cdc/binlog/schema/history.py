@@ -1,9 +1,9 @@
-"""The columns of tables as they were at the reader's position in the log, followed through its definitions.
+"""The columns of tables as they were at the reader's position in the log.
 
-Known from the state (what an earlier run had at this position), from definitions in the log, or asked of the server. An
-answer of the server is of now, and the reader may stand long before: what it says is *assumed* until the log has passed
-the position noted with it. Tables that are not mapped are followed too while they may yet become one: gh-ost and pt-osc
-build a copy under another name and rename it.
+They come from the state (as an earlier run had them at this position), from CREATE and ALTER statements in the log, or
+from the server. The server answers with the columns of now, and the reader may be far behind. So its answer is
+*assumed* until the reader has passed the position that was noted with the answer. Unmapped tables are followed too
+while they may still become a mapped table: gh-ost and pt-osc build a copy under another name and then rename it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _BEFORE_NAME: Final = frozenset({"IF", "NOT", "EXISTS", "WAIT", "NOWAIT"})
 class SchemaHistory:
     """Columns by table, as of the reader's position (a ``SchemaLookup``).
 
-    ``news``: what became known in the transaction being read. Whoever ends that takes it.
+    ``news``: the columns that became known in the current transaction. The code that ends the transaction takes them.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class SchemaHistory:
                 self._until[self._fold(schema.name)] = schema.until
 
     def columns(self, database: str, table: str) -> tuple[Column, ...] | None:
-        """The table's columns; asked of the server when not known. See ``SchemaLookup``."""
+        """The table's columns; the server is asked when they are not known. See ``SchemaLookup``."""
         # The daemon follows one database. A table of the same name elsewhere is another table.
         if self._fold(database) != self._database:
             return None
@@ -72,13 +72,13 @@ class SchemaHistory:
         return held.columns if held is not None else None
 
     def refresh(self, table: str) -> None:
-        """What is held does not fit the log, or may be no longer so: ask the server."""
+        """Ask the server again: the columns that are held do not fit the log, or may be out of date."""
         table = self._fold(table)
         self._tables.pop(table, None)
         self._ask(table)
 
     def ask_for_unknown(self) -> list[TableSchema]:
-        """Ask for every mapped table that is not known yet; all that is news by now."""
+        """Ask for every mapped table that is not known yet. Returns all news so far."""
         for name in self._specs:
             if name not in self._tables:
                 self._ask(name)
@@ -89,7 +89,8 @@ class SchemaHistory:
     # ------------------------------------------------------------------------------------------ definitions
 
     def define(self, statement: Statement, *, is_mariadb: bool) -> list[StaleTable]:
-        """Follow a definition; the mapped tables whose rows it may have changed, each with the reason.
+        """Follow a CREATE, ALTER, RENAME or DROP. Returns the mapped tables whose rows it may have changed, each with
+        the reason.
 
         Raises UnsupportedEventError when a mapped table gets system versioning.
         """
@@ -207,7 +208,7 @@ class SchemaHistory:
     # ------------------------------------------------------------------------------------------ what is held
 
     def _ours(self, name: TableName) -> str:
-        """The table's name; "" for one of another database."""
+        """The table's name; "" for a table of another database."""
         return self._fold(name[1]) if self._fold(name[0]) == self._database else ""
 
     def _put(self, name: str, table: Table) -> None:
@@ -224,7 +225,7 @@ class SchemaHistory:
             self._drop(others[0])
 
     def _forget(self, name: str) -> None:
-        """The table's columns are not known from here on; those of a mapped one are asked for at once."""
+        """The table's columns are not known any more. The server is asked for those of a mapped table at once."""
         known = self._tables.pop(name, None)
         # Mapped tables are needed with their next row; asking later would give columns of a later time.
         if name in self._specs:
@@ -266,7 +267,7 @@ class SchemaHistory:
 
     @staticmethod
     def _lost(spec: TableSpec, table: Table | None) -> set[str]:
-        """Mapped columns that the table does not have, though it should."""
+        """Mapped columns that the table should have and does not have."""
         # The whole table is unknown, which is not the same as columns that are missing.
         if table is None:
             return set()
@@ -275,7 +276,7 @@ class SchemaHistory:
 
 
 def _head(tokens: Sequence[Token]) -> tuple[str, set[str], list[Token]]:
-    """The verb, the words between it and the first name, and what follows that name."""
+    """The verb, the words between it and the first name, and the tokens behind that name."""
     words = Words(tokens)
     verb = words.next().word
     flags = set()
@@ -293,7 +294,7 @@ def _head(tokens: Sequence[Token]) -> tuple[str, set[str], list[Token]]:
 
 
 def _liked(rest: Sequence[Token]) -> TableName | None:
-    """The table that CREATE TABLE … LIKE names, its database "" where it names none."""
+    """The table that CREATE TABLE … LIKE names; its database is "" when the statement names none."""
     words = Words(rest)
     if words.sign == "(" and not words.accept("LIKE"):
         inner = Words(words.inside())
@@ -305,7 +306,7 @@ def _liked(rest: Sequence[Token]) -> TableName | None:
 
 
 def versions_refused(table: str) -> UnsupportedEventError:
-    """What is said of a mapped table with MariaDB's system versioning."""
+    """The error text for a mapped table with MariaDB's system versioning."""
     return UnsupportedEventError(
         f"table {table} has system versioning: the log writes its rows of the past like those of the present, which"
         " magento-cdc does not support",
@@ -319,6 +320,6 @@ def dump_table(table: Table) -> str:
 
 
 def load_table(text: str) -> Table:
-    """What ``dump_table`` wrote."""
+    """The table from the text that ``dump_table`` wrote."""
     held = json.loads(text)
     return Table(tuple(Column(**column) for column in held["columns"]), held["charset"])

@@ -1,13 +1,13 @@
 """What a statement in the log means for the rows we follow. Pure text work on QUERY events.
 
-Row changes come as rows events; statements only bound transactions, change definitions, empty tables, or (with
-binlog_format other than ROW) change rows in a way we cannot follow. What a definition does to columns is read in
-ddl.py; here it is enough to know which tables it names.
+Row changes come as rows events. Statements begin and end transactions, change definitions, empty tables, or (with a
+binlog_format other than ROW) change rows in a way that cannot be followed. ddl.py reads what a definition does to
+columns; this module finds only the tables that the definition names.
 
 **The rule: only what is known for certain counts as harmless.** A statement that is not known (``Kind.UNCLEAR``), or
-that cannot be cut into words, may have changed every table that it mentions. The price is a second reading of those
-tables now and then; the price of the opposite rule is a shop that is wrong without a word. Whoever adds a kind of
-statement to the harmless ones below says why it cannot change a table's rows or columns.
+that cannot be cut into words, may have changed every table that it mentions. This rule costs a second reading of those
+tables now and then. The opposite rule would cost wrong data in HubSpot without any message. When you add a statement to
+the harmless statements below, write down why it cannot change a table's rows or columns.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """``tables``: those that a TRUNCATE or DEFINITION names, that a ROWS statement writes, or that an UNCLEAR one
-    mentions. ``everything``: it may have changed any table. ``text``: of a statement that cannot be cut, its bytes in
-    lower case: it may have changed every table whose name they hold. ``databases``: those dropped whole.
-    ``savepoint``: its name. ``xid``: of an XA COMMIT or ROLLBACK, as the servers write it. ``tokens``: all of a
-    definition. ``is_temporary``: it makes or drops temporary tables. ``changes_keys``: a table's foreign keys may be
-    others behind it.
+    """``tables``: the tables that a TRUNCATE or DEFINITION names, that a ROWS statement writes, or that an UNCLEAR
+    statement mentions. ``everything``: the statement may have changed any table. ``text``: the bytes, in lower case, of
+    a statement that cannot be cut into words: it may have changed every table whose name is in them. ``databases``:
+    databases that it drops. ``savepoint``: the savepoint's name. ``xid``: the id of an XA COMMIT or ROLLBACK, as the
+    servers write it. ``tokens``: all tokens of a definition. ``is_temporary``: it makes or drops temporary tables.
+    ``changes_keys``: it may have changed a table's foreign keys.
     """
 
     kind: Kind
@@ -75,14 +75,17 @@ _HARMLESS_VERBS: Final = frozenset({
     "GRANT", "REVOKE", "SET", "FLUSH", "KILL", "PURGE", "RESET", "CHANGE", "STOP", "SHUTDOWN", "INSTALL", "UNINSTALL",
     "LOCK", "UNLOCK", "USE", "SHOW", "HELP", "CHECK", "CHECKSUM", "CACHE", "OPTIMIZE", "ANALYZE",
 })  # fmt: skip
-"""Accounts, settings, plugins, locks and looks; OPTIMIZE and ANALYZE TABLE build anew what is there."""
+"""Accounts, settings, plugins, locks and reads. OPTIMIZE and ANALYZE TABLE rebuild a table without changing its rows.
+"""
 
 _HARMLESS_SUBJECTS: Final = frozenset({
     "USER", "ROLE", "VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "SERVER", "TABLESPACE", "LOGFILE", "UNDO",
     "REFERENCE", "RESOURCE", "PACKAGE", "INSTANCE", "LIBRARY",
 })  # fmt: skip
-"""What CREATE, ALTER, DROP and RENAME make and change beside tables. Routines, triggers and events change rows only
-when they run, and the log says then what they change."""
+"""What CREATE, ALTER, DROP and RENAME can be about beside tables.
+
+Routines, triggers and events change rows only when they run, and then the log has the changes.
+"""
 
 _BEFORE_TABLE: Final = frozenset({"OR", "REPLACE", "TEMPORARY", "ONLINE", "OFFLINE", "IGNORE"})
 _BEFORE_INDEX: Final = frozenset({"UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR"})
@@ -90,13 +93,13 @@ _BEFORE_ROUTINE: Final = frozenset({"AGGREGATE"})
 _AFTER_TABLE: Final = frozenset({"IF", "NOT", "EXISTS", "WAIT", "NOWAIT"})
 _KEY_WORDS: Final = frozenset({"FOREIGN", "REFERENCES"})
 _LEXING: Final = re.compile(rb"sql_mode|character_set|collation|\bnames\b", re.IGNORECASE)
-"""What SET STATEMENT may set that changes how the rest of its text is cut."""
+"""The settings by which SET STATEMENT changes how the rest of its text is cut."""
 
 
 def read_statement(database: str, raw: bytes, dialect: Dialect = Dialect()) -> Statement:  # noqa: B008  # immutable
     """Classify a statement that ran with ``database`` as its default.
 
-    Never raises: what is not known is UNCLEAR.
+    Never raises: a statement that is not known is UNCLEAR.
     """
     fast = _FAST.get(raw)
     # Most statements of a log are BEGIN and COMMIT; they skip all that follows.
@@ -146,7 +149,7 @@ def _read(first: str, second: str, tokens: tuple[Token, ...], database: str, dia
 
 
 def _not_cut(verb: str, raw: bytes) -> Statement:
-    """Every table whose name the bytes hold: a name is written as it is, whatever stands around it."""
+    """The statement that may have changed every table whose name is in its bytes, whatever surrounds the name."""
     # The verb may be readable although the rest is not: then it changed rows only, and columns stay known.
     kind = Kind.ROWS if verb in _ROWS_VERBS else Kind.UNCLEAR
     return Statement(kind, text=raw.lower(), changes_keys=kind is Kind.UNCLEAR)
@@ -157,7 +160,7 @@ def _word(tokens: Sequence[Token], at: int) -> str:
 
 
 def _without_prefix(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
-    """Without MariaDB's ANALYZE [FORMAT = …], which runs the statement behind it."""
+    """The tokens without MariaDB's ANALYZE [FORMAT = …], which runs the statement behind it."""
     if _word(tokens, 0) != "ANALYZE":
         return tokens
     at = 1
@@ -167,7 +170,7 @@ def _without_prefix(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
 
 
 def _behind_for(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
-    """The statement that SET STATEMENT … FOR runs; none if there is no FOR."""
+    """The statement that SET STATEMENT … FOR runs; no tokens if there is no FOR."""
     depth = 0
     for at, token in enumerate(tokens):
         if token.kind == "sign":
@@ -204,7 +207,7 @@ def _bounds(first: str, second: str, tokens: Sequence[Token]) -> Statement:
 
 
 def _xid(tokens: Sequence[Token]) -> str:
-    """What an XA statement names, in the one form that ``headers.read_xa_prepare`` gives, too; "" for others."""
+    """The id in an XA statement, in the form that ``headers.read_xa_prepare`` gives; "" for other statements."""
     if tokens[0].word != "XA":
         return ""
     text = "".join(token.text for token in tokens[2:])
@@ -217,7 +220,9 @@ def _xid(tokens: Sequence[Token]) -> str:
 
 
 def _subject(tokens: Sequence[Token]) -> tuple[str, int, frozenset[str]]:
-    """What a CREATE, ALTER, DROP or RENAME is about, the index behind that word, and the flags before it."""
+    """The kind of thing that a CREATE, ALTER, DROP or RENAME is about, the index behind that word, and the flags before
+    it.
+    """
     words, flags = Words(tokens), set[str]()
     try:
         words.next()
@@ -236,7 +241,7 @@ def _subject(tokens: Sequence[Token]) -> tuple[str, int, frozenset[str]]:
 
 
 def _pass_option(words: Words) -> None:
-    """``DEFINER = user@host``, ``DEFINER = CURRENT_USER()``, ``ALGORITHM = MERGE``."""
+    """Skip ``DEFINER = user@host``, ``DEFINER = CURRENT_USER()`` or ``ALGORITHM = MERGE``."""
     words.next()
     words.accept_sign("=")
     words.next()
@@ -291,7 +296,7 @@ def _names_keys(tokens: Sequence[Token]) -> bool:
 
 
 def _altered(rest: Sequence[Token], database: str) -> Iterator[TableName]:
-    """The table, the one it is renamed to, and those that its partitions go to or come from."""
+    """The table, its new name if it is renamed, and the tables with which it exchanges partitions."""
     yield from _name_at(rest, 0, database)
     words = [token.word for token in rest]
     moves = False
@@ -311,7 +316,7 @@ def _is_equals(tokens: Sequence[Token], at: int) -> bool:
 
 
 def _name_at(tokens: Sequence[Token], at: int, database: str) -> list[TableName]:
-    """The one table name there, if any: a name takes three tokens at most."""
+    """The table name at this index, if there is one: a name takes three tokens at most."""
     return list(_names(tokens[at : at + 3], database))[:1]
 
 

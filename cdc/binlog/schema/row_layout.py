@@ -1,4 +1,4 @@
-"""A mapped table as the log has it now: which columns are wanted, where they lie and how to read them.
+"""The row layout of a mapped table: which columns are wanted, where they are in a row, and how to read them.
 
 A row layout is made once for each distinct TABLE_MAP event, and kept under that event's bytes.
 """
@@ -24,9 +24,11 @@ _ADVICE_SCHEMA = f"the table has changed since these rows were written: {_ADVICE
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowLayout:
-    """What row decoding needs. ``cells[i]`` is the column in the log of the table's i-th mapped column, or None when
-    the table does not have it; ``codecs`` are keyed by column in the log and hold the wanted ones only. The first
-    ``key_width`` cells are the mapped key. ``documents``: all columns of type JSON, wanted or not.
+    """What row decoding needs to know of a table.
+
+    ``cells[i]``: the column index in the log of the table's i-th mapped column; None when the table does not have that
+    column. ``codecs``: by column index in the log, for wanted columns only. The first ``key_width`` cells are the
+    mapped key. ``documents``: all columns of type JSON, wanted or not.
     """
 
     table: str
@@ -38,7 +40,7 @@ class RowLayout:
 
     @property
     def count(self) -> int:
-        """Columns in the log."""
+        """How many columns the log has."""
         return len(self.layouts)
 
     @property
@@ -55,11 +57,11 @@ def make_row_layout(
     *,
     is_mariadb: bool = False,
 ) -> RowLayout:
-    """Bind a table map to what is mapped of the table. ``columns``: its schema, needed where the log has no names, and
-    looked at for what no log tells (undocumented.py).
+    """Join a table map with the table's mapped columns.
 
-    Raises UnsupportedEventError when names are not to be had, or log and schema do not agree; ValueError for a table
-    map that makes no sense.
+    ``columns`` gives the table's schema. It is needed where the log has no names, and for traits that no log has
+    (undocumented.py). Raises UnsupportedEventError when there are no names, or when log and schema do not agree;
+    ValueError for a table map that makes no sense.
     """
     names = metadata.names
     # binlog_row_metadata is not FULL: names come from a schema, if it fits.

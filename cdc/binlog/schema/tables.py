@@ -1,7 +1,7 @@
-"""Which tables are mapped, and how to read the rows of each TABLE_MAP met.
+"""Which tables are mapped, and how to read the rows behind each TABLE_MAP.
 
-A reader is kept under its TABLE_MAP's bytes without the id, so neither a repeated event nor a reused id costs a second
-look, and a changed table is never read in its old layout.
+A reader is kept by the bytes of its TABLE_MAP without the id. So a repeated event or a reused id finds its reader at
+once, and a changed table is never read in its old layout.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cdc.binlog.schema.undocumented import asks_for_schema
 from cdc.errors import UnsupportedEventError
 from cdc.model import StaleTable, TableSchema, TableSpec
 
-_MOST_SHAPES: Final = 64  # per table; every ALTER makes one
+_MOST_LAYOUTS: Final = 64  # per table; every ALTER makes one
 _VERSION_COLUMNS: Final = ["row_start", "row_end"]  # what MariaDB's system versioning adds, hidden from SELECT
 
 
@@ -55,11 +55,13 @@ class MappedTables:
         self._latest: dict[str, tuple[bytes, TableReader]] = {}  # comparing is cheaper than hashing some kilobytes
 
     def spec_of(self, names: bytes) -> TableSpec | None:
-        """The mapped table that a TABLE_MAP names, as it spells that: length, database, 0, length, table."""
+        """The mapped table that a TABLE_MAP names; ``name`` is the event's spelling: length, database, 0, length,
+        table.
+        """
         return self._by_name.get(names)
 
     def reader(self, spec: TableSpec, body: bytes, *, is_mariadb: bool) -> TableReader:
-        """How to read the rows after a TABLE_MAP with this body (without id and flags).
+        """The reader for the rows behind a TABLE_MAP with this body (without id and flags).
 
         Raises what ``make_row_layout`` raises, and what the schema look-up raises.
         """
@@ -72,7 +74,7 @@ class MappedTables:
         if reader is None:
             found = read_table_map(body)
             # Every ALTER adds an entry, so old ones go at some time.
-            if len(held) >= _MOST_SHAPES:
+            if len(held) >= _MOST_LAYOUTS:
                 held.clear()
             metadata = read_metadata(found.metadata, found.fields, is_mariadb=is_mariadb)
             origin = Origin(lambda: self._agreed(found, metadata), found.fields, is_mariadb)
@@ -81,9 +83,9 @@ class MappedTables:
         return reader
 
     def _row_layout(self, found: TableMap, metadata: Metadata, spec: TableSpec, *, is_mariadb: bool) -> RowLayout:
-        """The row layout by the log's own names, or by the history's.
+        """The row layout, by the log's own column names or by the schema history's.
 
-        A schema that does not fit is asked for once more.
+        If the schema does not fit, the server is asked once more.
         """
         if metadata.names is not None:
             # Such columns are invisible in the schema, but not in the log.
@@ -104,7 +106,7 @@ class MappedTables:
             return make_row_layout(found, metadata, spec, fresh, is_mariadb=is_mariadb)
 
     def _agreed(self, found: TableMap, metadata: Metadata) -> Sequence[Column] | None:
-        """The table's schema, as far as it is still the one that its rows were written with."""
+        """The table's schema, if it is still the schema with which the rows were written."""
         columns = self.history.columns(found.database, found.table)
         if columns is None and not self._has_server:
             raise UnsupportedEventError(
@@ -118,7 +120,7 @@ class MappedTables:
         return columns if metadata.names is None or names == [name.lower() for name in metadata.names] else None
 
     def mapped(self, names: Iterable[tuple[str, str]]) -> list[str]:
-        """Those of these (database, table) that are mapped, without prefix, each once."""
+        """The mapped tables among these (database, table) pairs, without prefix, each once."""
         fold = self._fold
         found = (self._specs.get(fold(table)) for database, table in names if fold(database) == self.database)
         return list(dict.fromkeys(spec.name for spec in found if spec is not None))
@@ -140,14 +142,14 @@ class MappedTables:
         return [spec.name for name, spec in self._specs.items() if name.lower().encode() in statement.text]
 
     def is_view(self, name: tuple[str, str]) -> bool:
-        """Whether this name of our database is a view, as far as there is a server to ask."""
+        """Whether this name of our database is a view; False without a server to ask."""
         database, table = name
         if self._fold(database) != self.database or not isinstance(self._schemas, ViewLookup):
             return False
         return self._schemas.is_view(self._asked_database, table)
 
     def ask_again(self, names: Iterable[str]) -> None:
-        """Take nothing for granted of these tables' columns."""
+        """Ask the server again for the columns of these tables."""
         stale = set(names)
         for name, spec in self._specs.items():
             if spec.name in stale:
@@ -159,9 +161,9 @@ class MappedTables:
         return list(self._readers)
 
     def define(self, statement: Statement, *, is_mariadb: bool) -> list[StaleTable]:
-        """Tables are made, changed, renamed or dropped: read what is to come in its new form.
+        """Tables are made, changed, renamed or dropped: read their next rows in the new form.
 
-        Returns the mapped tables whose rows that may have changed.
+        Returns the mapped tables whose rows the definition may have changed.
         """
         for table in self.touched(statement, ""):
             self._forget_readers(table)

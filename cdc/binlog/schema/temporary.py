@@ -1,8 +1,9 @@
-"""Temporary tables of the connections that write statements: they may have the names of mapped tables. Pure.
+"""Temporary tables of the connections that write statements. A temporary table may have the name of a mapped table.
+Pure.
 
-They are in the log only where statements are, under binlog_format STATEMENT or MIXED. Each belongs to one connection,
-and hides the real table of its name from that connection alone. An event says whether its statement used any temporary
-table at all (``FLAG_THREAD_SPECIFIC``), so a statement without that flag is about real tables for certain.
+Temporary tables are in the log only where statements are, under binlog_format STATEMENT or MIXED. Each belongs to one
+connection, and hides the real table of its name from that connection alone. An event says whether its statement used
+any temporary table (``FLAG_THREAD_SPECIFIC``). So a statement without that flag is certainly about real tables.
 """
 
 from __future__ import annotations
@@ -19,18 +20,20 @@ _MOST_SESSIONS: Final = 4096  # connections that ended without a word (a crash) 
 
 
 class TemporaryTables:
-    """What is known of them: those that the log made since reading began."""
+    """The temporary tables that the log has made since reading began."""
 
     def __init__(self) -> None:
         self._held: dict[Session, set[TableName]] = {}
 
     def clear(self) -> None:
-        """The server was started anew: its connections are gone."""
+        """The server was restarted: its connections, and their temporary tables, are gone."""
         self._held.clear()
 
     def resolve(self, statement: Statement, session: Session, *, uses_temporary: bool) -> Statement:
-        """The statement as far as it is about real tables. UNCLEAR where the log does not tell which of the two it
-        names: it used a temporary table, which may have been made before reading began.
+        """The part of the statement that is about real tables.
+
+        UNCLEAR where the log does not say whether a temporary or a real table is meant: the statement used a temporary
+        table, which may have been made before reading began.
         """
         if statement.is_temporary:
             self._define(statement, session)
@@ -67,7 +70,7 @@ class TemporaryTables:
         return _unclear(statement)
 
     def _moved(self, statement: Statement, held: set[TableName]) -> Statement:
-        """ALTER TABLE … RENAME and RENAME TABLE: temporary tables under other names."""
+        """ALTER TABLE … RENAME and RENAME TABLE: temporary tables get other names."""
         pairs = list(zip(statement.tables[::2], statement.tables[1::2], strict=False))
         if not pairs or any(_key(old) not in held for old, _ in pairs):
             return _unclear(statement)
@@ -82,5 +85,5 @@ def _unclear(statement: Statement) -> Statement:
 
 
 def _key(name: TableName) -> TableName:
-    """Without regard to case: two temporary tables of one connection that differ in case alone are nobody's."""
+    """The name without regard to case: no connection has two temporary tables whose names differ in case alone."""
     return name[0].lower(), name[1].lower()

@@ -1,10 +1,10 @@
 """Cuts a statement of the log into tokens by the server's own rules (``sql/sql_lex.cc`` of both servers). Pure.
 
 What a quotation mark or a backslash means depends on the session that ran the statement: its sql_mode and the character
-set of its client stand in the event (``Dialect``). A statement that cannot be cut by these rules is never understood:
-servers do not log a text or a comment that is not closed, so bytes that seem to hold one were cut by wrong rules.
+set of its client stand in the event (``Dialect``). A statement that cannot be cut by these rules is not understood.
+Servers never log an unclosed text or comment, so a statement that seems to have one was cut by the wrong rules.
 
-Every byte is looked at a few times at most.
+Every byte is read a few times at most.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from cdc.binlog.values.charsets import text_decoder
 ANSI_QUOTES: Final = 1 << 2
 NO_BACKSLASH_ESCAPES: Final = 1 << 20
 _OTHER_TYPES: Final = 1 << 9 | 1 << 12
-"""ORACLE and MAXDB: names of types mean other types (DATE is a DATETIME)."""
+"""ORACLE and MAXDB: under these modes, names of types mean other types (DATE is a DATETIME)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What decides how a statement's bytes are cut. ``sql_mode``: the session's bits. ``charset``: of its client, as
-    ``information_schema`` calls it; None when the event does not say it.
+    """The session's settings that decide how a statement's bytes are cut.
+
+    ``sql_mode``: the session's bits. ``charset``: its client's character set, by its name in ``information_schema``;
+    None when the event does not say it.
     """
 
     sql_mode: int = 0
@@ -34,13 +36,14 @@ class Dialect:
 
     @property
     def has_other_types(self) -> bool:
-        """Whether types of columns are not what their names say elsewhere."""
+        """Whether names of column types have another meaning than usual."""
         return bool(self.sql_mode & _OTHER_TYPES)
 
 
 class Token(NamedTuple):
-    """``kind``: name (in backticks, or in double quotes under ANSI_QUOTES; ``text`` is without them), text (a literal;
-    ``text`` is with its quotation marks, ``value`` what it stands for), word or sign.
+    """``kind``: name (in backticks, or in double quotes under ANSI_QUOTES), text (a literal), word or sign.
+
+    ``text``: of a name without its quotation marks, of a literal with them. ``value``: the value of a literal.
     """
 
     kind: str
@@ -49,12 +52,12 @@ class Token(NamedTuple):
 
     @property
     def word(self) -> str:
-        """A bare word in capitals; "" for anything else."""
+        """A bare word in capitals; "" for any other token."""
         return self.text.upper() if self.kind == "word" else ""
 
 
 class Cut(NamedTuple):
-    """The tokens up to the end, or up to what cannot be cut (``is_whole`` False)."""
+    """The tokens up to the end, or up to the bytes that cannot be cut (``is_whole`` False)."""
 
     tokens: tuple[Token, ...]
     is_whole: bool
@@ -73,8 +76,10 @@ _MULTIBYTE: Final[dict[str, bytes]] = {
     "utf8mb3": rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}",
     "utf8mb4": rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}",
 }
-"""The characters of several bytes (``ismbchar_*`` in ``strings/ctype-*.c``). A second byte may look like a backslash or
-a quotation mark, so these characters are found first."""
+"""Characters of several bytes (``ismbchar_*`` in ``strings/ctype-*.c``).
+
+Their second byte may look like a backslash or a quotation mark, so these characters are found first.
+"""
 
 _CHARACTER: Final = b"\xff"  # each byte of such a character, in the copy that is cut
 _LONE: Final = b"\x80"  # any other byte over 0x7F: what it means outside of quotation marks depends on the set
@@ -112,7 +117,7 @@ def _high_bytes(charset: str) -> re.Pattern[bytes]:
 
 
 def cut(raw: bytes, dialect: Dialect) -> Cut:
-    """The statement's tokens; comments are left out, but what servers execute of them. Never raises."""
+    """The statement's tokens without comments, but with the comments that servers execute. Never raises."""
     masked = _masked(raw, dialect.charset)
     if masked is None:
         return Cut((), False)
@@ -153,8 +158,9 @@ def cut(raw: bytes, dialect: Dialect) -> Cut:
 
 
 def _masked(raw: bytes, charset: str | None) -> bytes | None:
-    """The statement with each byte of a long character as 0xFF and other bytes over 0x7F as 0x80; None when that cannot
-    be told.
+    """The statement with each byte of a long character as 0xFF and other bytes over 0x7F as 0x80.
+
+    None when the character set does not allow that.
     """
     if charset == "swe7":  # some of its letters are the signs of all other sets
         return None
@@ -188,7 +194,7 @@ _ESCAPES: Final = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "
 
 
 def _value(literal: str, *, backslash: bool) -> str:
-    """What a literal in quotation marks stands for."""
+    """The value of a literal in quotation marks."""
     quote = literal[0]
     # Under NO_BACKSLASH_ESCAPES a backslash is a letter like any other.
     if not backslash:

@@ -4,8 +4,8 @@
     UUID, INET4, INET6       MariaDB logs BINARY(16), BINARY(4) and BINARY(16)
     TIME(3) and the like     MariaDB's form from before 10.1 (mysql56_temporal_format = OFF): even the width
 
-The schema is as of now. For the first two lines it is a hint, and a table that has none is read without.
-The last line's columns cannot be read at all without it.
+The schema is of now. For the first two lines it is a hint, and a table without a schema is read without the hint. The
+columns of the last line cannot be read at all without the schema.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _KINDS: Final = {_T.TIMESTAMP: "timestamp", _T.DATETIME: "datetime", _T.TIME: "t
 
 
 def asks_for_schema(fields: Sequence[Field], metadata: Metadata, *, is_mariadb: bool) -> bool:
-    """Whether a table with these fields has columns that its schema would tell more of."""
+    """Whether a table with these fields has columns of which the schema knows more than the log."""
     for index, field in enumerate(fields):
         if field.type in _FLOATING:
             return True
@@ -46,7 +46,9 @@ def asks_for_schema(fields: Sequence[Field], metadata: Metadata, *, is_mariadb: 
 
 
 def with_decimals(field: Field, column: Column | None) -> Field:
-    """MariaDB's old TIME, DATETIME or TIMESTAMP with the decimals of its schema. ValueError when they are not known."""
+    """The decoder of MariaDB's old TIME, DATETIME or TIMESTAMP with the schema's decimals. ValueError when they are not
+    known.
+    """
     match = _DECIMALS.match(column.column_type) if column is not None else None
     if column is None or match is None or column.data_type.lower() != _KINDS[field.type]:
         raise ValueError("a time in the form from before MariaDB 10.1, and no schema to tell its width")
@@ -54,7 +56,7 @@ def with_decimals(field: Field, column: Column | None) -> Field:
 
 
 def decoder_by_schema(field: Field, column: Column | None) -> Callable[[bytes], str | float] | None:
-    """How SELECT shows this column's value, where only the schema tells; None where the table map tells it all."""
+    """The decoder that gives this column's value as SELECT shows it, where only the schema decides; else None."""
     if column is None:
         return None
     kind = column.data_type.lower()
@@ -73,7 +75,9 @@ def _float_decoder(form: str, decimals: int) -> Callable[[bytes], float]:
 
 
 def _inet6_text(raw: bytes) -> str:
-    """As MariaDB's Inet6::to_string: a lone zero is left out too, and IPv4 is in dots also behind ``::`` alone."""
+    """An address as MariaDB's Inet6::to_string writes it: a single zero group is left out too, and IPv4 has dots also
+    behind ``::`` alone.
+    """
     words = [int.from_bytes(raw[at : at + 2], "big") for at in range(0, 16, 2)]
     dotted = ".".join(str(byte) for byte in raw[12:])
     if not any(words[:5]) and words[5] == 0xFFFF:

@@ -1,8 +1,8 @@
-"""Which tables a statement that changes rows writes, told apart from those that it only reads. Pure.
+"""Finds the tables that a statement writes, and leaves out the tables that it only reads. Pure.
 
 Both servers' grammars of INSERT, REPLACE, UPDATE, DELETE, LOAD and WITH:
-https://dev.mysql.com/doc/refman/8.4/en/sql-data-manipulation-statements.html. What does not fit them writes, as far as
-we know, every table that it mentions.
+https://dev.mysql.com/doc/refman/8.4/en/sql-data-manipulation-statements.html. A statement that does not fit the
+grammars may write every table that it mentions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ TableName = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """``tables``: those that the statement may write. ``everything``: it calls what may write any table."""
+    """``tables``: the tables that the statement may write. ``everything``: it calls a function that may write any
+    table.
+    """
 
     tables: tuple[TableName, ...] = ()
     everything: bool = False
@@ -40,7 +42,7 @@ _READING: Final = frozenset({"SELECT", "DO", "VALUES", "TABLE"})
 
 
 def written(tokens: Sequence[Token], database: str) -> Written:
-    """What this statement writes. ``database``: the default of the session that ran it. Never raises."""
+    """The tables that this statement writes. ``database``: the default of the session that ran it. Never raises."""
     try:
         tables, names = _targets(tokens, database)
     except NotUnderstood:
@@ -53,7 +55,7 @@ def written(tokens: Sequence[Token], database: str) -> Written:
 
 
 def mentioned(tokens: Sequence[Token], database: str) -> tuple[TableName, ...]:
-    """Every name in the statement that may be a table's; texts in quotation marks are not names."""
+    """Every name in the statement that may be a table's. Texts in quotation marks are not names."""
     found: dict[TableName, None] = {}
     for at, token in enumerate(tokens):
         if token.kind in ("name", "word"):
@@ -129,7 +131,7 @@ def _name(words: Words, database: str) -> TableName:
 
 @dataclass(frozen=True, slots=True)
 class _Factor:
-    """A table that the statement names, under the name by which the rest of it does."""
+    """A table that the statement names, with the name that the rest of the statement uses for it."""
 
     table: TableName
     alias: str
@@ -168,7 +170,7 @@ def _deleted(words: Words, database: str) -> tuple[TableName, ...]:
 
 
 def _target(tokens: Sequence[Token], database: str, factors: Sequence[_Factor]) -> TableName:
-    """A table that DELETE names, perhaps by its alias or as ``name.*``."""
+    """A table that DELETE names, also by its alias or as ``name.*``."""
     words = Words(tokens)
     parts = [words.name()]
     # Old syntax allows ``table.*``.
@@ -190,7 +192,7 @@ def _is_called(factor: _Factor, parts: Sequence[str]) -> bool:
 
 
 def _until(words: Words, ends: frozenset[str]) -> list[Token]:
-    """Tokens up to one of these words that stands in no parentheses."""
+    """The tokens before the first of these words that is not in parentheses."""
     taken: list[Token] = []
     depth = 0
     while not words.is_done and (depth or words.word not in ends):
@@ -202,7 +204,7 @@ def _until(words: Words, ends: frozenset[str]) -> list[Token]:
 
 
 def _factors(tokens: Sequence[Token], database: str) -> list[_Factor]:
-    """The tables of a list of joins; queries in parentheses are only read."""
+    """The tables of a list of joins. Queries in parentheses are only read, so their tables are left out."""
     words, found = Words(tokens), list[_Factor]()
     is_due = True  # a table's name comes next
     while not words.is_done:

@@ -1,8 +1,9 @@
 """Bytes of the older character sets → text, exactly as the servers convert them.
 
-Each is a codec of Python's and the characters where the servers say otherwise. MySQL 9.7 and MariaDB 10.11 agree on
-every character of every set; tests/integration/test_charsets.py asks both for all of them. What a server cannot
-convert it shows as a question mark, one for each character, and so do we: the first load reads it so by SELECT.
+Each set is one of Python's codecs, and the list of characters that the servers convert otherwise. MySQL 9.7 and MariaDB
+10.11 agree on every character of every set: tests/integration/test_charsets.py asks both servers for all of them. A
+server shows a question mark for each character that it cannot convert. We do the same, so that rows of the log equal
+rows that the first load reads by SELECT.
 """
 
 from __future__ import annotations
@@ -92,13 +93,14 @@ _DIFFERENCES: Final = {
         fca1-fcfe=e292 fda1-fdfe=e2f0 fea1-fefe=e34e
     """,
 }
-"""``a1=2bd``: these bytes are U+02BD; ``a1-a3=2bd``: and those after it are the characters after
-it; ``a1-a3=2bd*``: all are U+02BD; ``?``: no character.
+"""``a1=2bd``: these bytes are U+02BD. ``a1-a3=2bd``: the bytes after them are the characters after U+02BD.
+
+``a1-a3=2bd*``: all of these bytes are U+02BD. ``?``: no character.
 """
 
 
 def one_byte_decoder(charset: str) -> TextDecoder | None:
-    """For a set of 256 characters; None when it is none."""
+    """The decoder for a set of 256 characters; None for any other set."""
     name = _ONE_BYTE.get(charset)
     if name is None:
         return None
@@ -108,7 +110,7 @@ def one_byte_decoder(charset: str) -> TextDecoder | None:
 
 
 def several_bytes_decoder(charset: str) -> TextDecoder | None:
-    """For a set whose characters take one to four bytes; None when it is none."""
+    """The decoder for a set whose characters take one to four bytes; None for any other set."""
     name = _SEVERAL_BYTES.get(charset)
     if name is None:
         return None

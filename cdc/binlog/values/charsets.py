@@ -1,7 +1,7 @@
 """Character sets: from collation number to name, and from name to a decoder.
 
 The numbers are those of ``information_schema.collations`` and ``collation_character_set_applicability`` of MySQL 9.7
-and MariaDB 10.11, which agree where both have one.
+and MariaDB 10.11. The two agree on every number that both have.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _UNICODE: Final = {
 }  # fmt: skip
 
 BYTES_PER_CHARACTER: Final = {"utf8mb4": 4, "utf8mb3": 3, "utf8": 3, "latin1": 1, "ascii": 1, BINARY: 1}
-"""At most; only the sets whose columns we check the length of."""
+"""The most bytes that a character takes; only for sets whose columns have their length checked."""
 
 
 def _by_number() -> dict[int, str]:
@@ -89,11 +89,11 @@ def is_utf8(charset: str) -> bool:
 
 
 def text_decoder(charset: str) -> TextDecoder | None:
-    """Bytes of this character set → text as SELECT shows it over a utf8mb4 connection; None for a set not known.
+    """Decodes bytes of this character set → text as SELECT shows it over a utf8mb4 connection; None for an unknown set.
 
-    Bytes that are no character become a question mark, as the servers' own conversion has it (charset_tables.py), or
-    in Unicode's encodings, where servers let none in, U+FFFD: one bad byte that a shop stored years ago must not stop
-    the log.
+    Bytes that are not a character become a question mark, as in the servers' own conversion (charset_tables.py). In
+    Unicode's encodings servers accept no such bytes; there they become U+FFFD. One bad byte that a shop stored years
+    ago must not stop the log.
     """
     name = _UNICODE.get(charset)
     if name is None:

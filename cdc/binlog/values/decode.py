@@ -1,7 +1,7 @@
-"""How one column's bytes lie in a row image, and what value they are.
+"""How long one column's bytes are in a row image, and how they become a value.
 
-The forms are those of ``cdc.model.Value``. Layouts of the packed types are in numbers.py, temporal.py, json_binary.py
-and compressed.py; integers and floats are little-endian, BIT is big-endian, strings carry a length before them.
+Values have the forms of ``cdc.model.Value``. Layouts of the packed types are in numbers.py, temporal.py, json_binary.py
+and compressed.py. Integers and floats are little-endian, BIT is big-endian, strings carry a length before them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _T = ColumnType
 Decode = Callable[[bytes], Value]
 
 INLINE_NAMES: Final[dict[str, object]] = {"from_bytes": int.from_bytes}
-"""What the expressions in ``Codec.inline`` may call."""
+"""The names that the expressions in ``Codec.inline`` may use."""
 
 _INTEGER_CODES: Final = {_T.TINY: "bB", _T.SHORT: "hH", _T.LONG: "iI", _T.LONGLONG: "qQ"}
 _FIXED: Final = {
@@ -49,7 +49,10 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What the type byte does not say. ``charset``: None or binary for bytes. ``labels``: of ENUM and SET."""
+    """What the type byte does not say.
+
+    ``charset``: None or binary for bytes. ``labels``: the labels of ENUM and SET.
+    """
 
     unsigned: bool = False
     charset: str | None = None
@@ -60,9 +63,9 @@ class Traits:
 class Codec:
     """Reads one column's values. ``decode`` takes the value's bytes without a length prefix.
 
-    ``code``: the character of the struct module that reads the same from a fixed-width column, "" where there is none.
-    ``inline``: an expression of ``{raw}``, the value's bytes, that gives the same, "" where there is none better than
-    the call. ``repeats``: values come back often and are dear to decode, so plans remember some.
+    ``code``: the character of the struct module that reads the same value from a fixed-width column, "" where there is
+    none. ``inline``: an expression of ``{raw}``, the value's bytes, that gives the same value, "" where the call is as
+    fast. ``repeats``: values come back often and are slow to decode, so plans remember some.
     """
 
     decode: Decode
@@ -72,7 +75,7 @@ class Codec:
 
 
 class Memo(dict[bytes, Value]):
-    """Remembers what some bytes decode to. Bounded: it starts over when full."""
+    """Remembers decoded values by their bytes. Bounded: it starts over when full."""
 
     __slots__ = ("_decode",)
 
@@ -89,7 +92,7 @@ class Memo(dict[bytes, Value]):
 
 
 def layout_of(field: Field) -> Layout:
-    """Where this column's bytes end. ValueError for types that no supported server logs."""
+    """How long this column's bytes are. ValueError for types that no supported server logs."""
     kind = field.type
     if kind in _FIXED:
         # MariaDB's old types with fractions have other widths than the same types without.
@@ -118,7 +121,7 @@ def layout_of(field: Field) -> Layout:
 
 
 def codec_of(field: Field, traits: Traits) -> Codec:
-    """How to read this column. ValueError says what cannot be read (a character set, labels that are missing)."""
+    """How to read this column. ValueError names the missing part (an unknown character set, missing labels)."""
     kind = field.type
     if kind in _INTEGER_CODES or kind is _T.INT24:
         return _integer(kind, traits.unsigned)

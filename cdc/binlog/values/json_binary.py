@@ -37,9 +37,9 @@ _TIMESTAMP, _DATE, _TIME, _DATETIME, _DECIMAL = 7, 10, 11, 12, 246
 
 
 def json_text(raw: bytes) -> str:
-    """The document as SELECT shows it: ``{"a": [1, 2.5]}``. ValueError for bytes that are none.
+    """The document as SELECT shows it: ``{"a": [1, 2.5]}``. ValueError for bytes that are not a document.
 
-    Reads each byte about once: a document whose offsets point back at itself is refused, not unfolded.
+    Reads each byte about once: a document whose offsets point back at itself is refused.
     """
     if not raw:
         return "null"  # what the server makes of it
@@ -60,7 +60,7 @@ class _Reader:
         self._left = 2 * len(raw) + 64  # bytes it may still read
 
     def value(self, kind: int, at: int, depth: int) -> None:
-        """Put the value of type ``kind`` at ``at`` out."""
+        """Write the value of type ``kind`` at ``at`` to ``out``."""
         if kind <= _LARGE_ARRAY:
             self._container(kind, at, depth)
         elif kind == _LITERAL:
@@ -124,7 +124,9 @@ class _Reader:
         return int.from_bytes(self._bytes(at, width), "little")
 
     def _length(self, at: int) -> tuple[int, int]:
-        """Where the bytes begin, and how many: 7 bits a byte, lowest first, the top bit says that more follow."""
+        """Where the bytes begin, and how many they are: 7 bits a byte, lowest
+        first; the top bit says that more follow.
+        """
         length = 0
         for index in range(5):
             byte = self.raw[at + index]
@@ -154,7 +156,7 @@ class _Reader:
 
 
 def _quoted(raw: bytes) -> str:
-    """As the server quotes: only quotation marks, backslashes and control characters are escaped."""
+    """The text quoted as the server quotes it: only quotation marks, backslashes and control characters are escaped."""
     return json.dumps(str(raw, "utf-8", "replace"), ensure_ascii=False)
 
 

@@ -18,7 +18,7 @@ _BYTES_FOR_DIGITS: Final = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)
 
 
 def decimal_width(precision: int, scale: int) -> int:
-    """Bytes that a DECIMAL(precision, scale) takes. ValueError for a pair no server makes."""
+    """Bytes that a DECIMAL(precision, scale) takes. ValueError for a pair that no server makes."""
     if not 1 <= precision <= _MOST_DIGITS or not 0 <= scale <= min(precision, 38):
         raise ValueError(f"DECIMAL({precision},{scale})")
     whole, whole_left = divmod(precision - scale, _DIGITS_PER_GROUP)
@@ -57,7 +57,7 @@ def decimal_decoder(precision: int, scale: int) -> Callable[[bytes], str]:
 
 
 def _joiner(digits: int, *, left_first: bool) -> Callable[[int], int] | None:
-    """Groups of digits as they lie → their number; None where one group is all there is."""
+    """Joins groups of digits into their number; None where there is only one group."""
     if digits <= _DIGITS_PER_GROUP:
         return None
     groups, left = divmod(digits, _DIGITS_PER_GROUP)
@@ -79,5 +79,5 @@ def _joiner(digits: int, *, left_first: bool) -> Callable[[int], int] | None:
 
 
 def float_text(value: float) -> float:
-    """A FLOAT as SELECT shows it: six significant digits (FLT_DIG), so that both readings of a row are equal."""
+    """A FLOAT as SELECT shows it: six significant digits (FLT_DIG). So the log and a SELECT give equal text."""
     return float(f"{value:.6g}")

@@ -1,6 +1,6 @@
 """PARTIAL_UPDATE_ROWS: UPDATEs whose after image may hold differences of JSON documents (binlog_row_value_options).
 
-The before image is as ever. Before the after image's NULL bits stand
+The before image is the usual one. Before the after image's NULL bits come
 
     value options (length-encoded; 1: partial JSON), then [a bit per JSON column of the table, in the image or not]
 
@@ -8,8 +8,8 @@ and a JSON column whose bit is set holds, in place of the document,
 
     4 length, and per difference 1 operation, length-encoded path, [length-encoded value, not for REMOVE]
 
-https://dev.mysql.com/doc/dev/mysql-server/latest/classmysql_1_1binlog_1_1event_1_1Rows__event.html; json_diff.cc.
-The differences can be applied only to a before image that holds the whole document (not with MINIMAL).
+https://dev.mysql.com/doc/dev/mysql-server/latest/classmysql_1_1binlog_1_1event_1_1Rows__event.html; json_diff.cc. The
+differences can be applied only to a before image that holds the whole document (not with MINIMAL).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _Leg = str | int
 
 
 class _Number(str):
-    """A number as the server wrote it."""
+    """A number, kept as the server wrote it."""
 
     __slots__ = ()
 
@@ -45,9 +45,9 @@ _Node = None | bool | str | _Number | list["_Node"] | dict[str, "_Node"]
 def read_partial_pair(
     row_layout: RowLayout, body: bytes, at: int, present: tuple[int, ...], present_after: tuple[int, ...]
 ) -> tuple[Cells | None, Cells | None, bool, int]:
-    """One row → (before, after, whether ``after`` tells all that changed, offset behind it).
+    """Read one row → (before, after, whether ``after`` shows all changes, offset behind the row).
 
-    None and None when nothing wanted changed. A document that cannot be known is ABSENT. ValueError for differences
+    None and None when no wanted column changed. A document that cannot be known is ABSENT. ValueError for differences
     that do not fit the document.
     """
     before, at = read_raw(row_layout, body, at, present)
@@ -89,7 +89,7 @@ def _partial_indexes(row_layout: RowLayout, body: bytes, at: int) -> tuple[set[i
 
 
 def patched(text: str, differences: bytes) -> str:
-    """The document, in SELECT's form, after these differences. ValueError if they do not fit it."""
+    """The document, in SELECT's form, with these differences applied. ValueError if they do not fit it."""
     root: list[_Node] = [_parsed(text)]
     for operation, legs, value in _read(differences):
         _apply(root, [0, *legs], operation, value)
@@ -116,7 +116,7 @@ def _read(differences: bytes) -> Iterator[tuple[int, list[_Leg], _Node]]:
 
 
 def _legs(path: str) -> list[_Leg]:
-    """``$.a."b c"[2]`` → its steps."""
+    """The steps of a path like ``$.a."b c"[2]``."""
     at = 1
     legs: list[_Leg] = []
     while at < len(path):
@@ -172,7 +172,7 @@ def _child(node: _Node, leg: _Leg) -> _Node:
 
 
 def _parsed(text: str) -> _Node:
-    """The tree of a text that ``json_text`` gave; numbers stay as they are written."""
+    """The tree of a text that ``json_text`` gave; numbers keep their spelling."""
     tree: _Node = json.loads(text, parse_int=_Number, parse_float=_Number, strict=False)
     return tree
 

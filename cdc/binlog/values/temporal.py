@@ -7,9 +7,9 @@ The packed forms since MySQL 5.6 / MariaDB 10.1 (mysys/my_time.c; big-endian, n 
                         negative times
     TIMESTAMP2  4 + n   seconds since 1970 UTC; 0 is the zero date
 
-and the older ones (little-endian): DATE 3 = year << 9 | month << 5 | day; TIME 3, DATETIME 8 = their digits as a
-number; TIMESTAMP 4. MariaDB before 10.1 had its own for fractions (sql/field.cc, Field_*_hires; big-endian): one count
-of the last digit's unit, from the zero date, from -839 hours, or behind TIMESTAMP's four bytes.
+and the older forms (little-endian): DATE 3 = year << 9 | month << 5 | day; TIME 3, DATETIME 8 = their digits as a
+number; TIMESTAMP 4. MariaDB before 10.1 had its own forms for fractions (sql/field.cc, Field_*_hires; big-endian): one
+count of the last digit's unit, from the zero date, from -839 hours, or behind TIMESTAMP's four bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TWO: Final = tuple(f"{number:02d}" for number in range(64))
 
 
 def fraction_width(decimals: int) -> int:
-    """Bytes that ``decimals`` (0 to 6) digits of a second take. ValueError outside."""
+    """Bytes that ``decimals`` (0 to 6) digits of a second take. ValueError for other numbers."""
     # Another number of digits would shift every later column of the row.
     if not 0 <= decimals <= 6:
         raise ValueError(f"{decimals} digits of a second")
@@ -52,12 +52,12 @@ def datetime2_decoder(decimals: int) -> Callable[[bytes], str]:
 
 
 def datetime_text(whole: int) -> str:
-    """The 40 bits of DATETIME2 without their offset → text."""
+    """The text of DATETIME2's 40 bits, after their offset is taken away."""
     return f"{_DATES[whole >> 17]} {_TWO[whole >> 12 & 31]}:{_TWO[whole >> 6 & 63]}:{_TWO[whole & 63]}"
 
 
 class _Dates(dict[int, str]):
-    """Days as DATETIME2 packs them → text. A log holds few days and many times. Bounded: it starts over when full."""
+    """Dates as DATETIME2 packs them → text. A log has few dates and many times. Bounded: it starts over when full."""
 
     def __missing__(self, packed: int) -> str:
         # Dates repeat, but a table of birthdays may hold very many.
@@ -69,7 +69,7 @@ class _Dates(dict[int, str]):
 
 
 class _Days(dict[int, str]):
-    """Days since 1970 → text, bounded in the same way."""
+    """Days since 1970 → text. Bounded in the same way."""
 
     def __missing__(self, day: int) -> str:
         if len(self) >= _MOST_DATES:
@@ -146,7 +146,7 @@ def hires_width(kind: str, decimals: int) -> int:
 
 
 def hires_decoder(kind: str, decimals: int) -> Callable[[bytes], str]:
-    """Bytes of those → text."""
+    """Decodes the bytes of MariaDB's old TIMESTAMP, DATETIME or TIME with 1 to 6 decimals → text."""
     unit: int = 10**decimals
 
     def timestamp(raw: bytes) -> str:
