@@ -1,4 +1,4 @@
-"""Whether the shop has the EAV attributes that the mapping names: a look before the start, like that for columns."""
+"""Checks before the start that the shop has the EAV attributes that the mapping names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ NO_ATTRIBUTES: Final[Wanted] = MappingProxyType({})
 
 
 def missing_attributes(connection: Connection, settings: SourceSettings, wanted: Wanted) -> Iterator[CheckResult]:
-    """One finding per attribute that the shop does not have, or that has no values of its own (a column)."""
+    """One finding per attribute that the shop does not have, or that is stored as a column and so has no rows of
+    values.
+    """
     for entity_type, codes in wanted.items():
         if not codes:
             continue

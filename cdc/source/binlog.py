@@ -1,7 +1,7 @@
-"""A live server's log: connect, ask for the dump, read whole transactions, and connect again when that ends.
+"""Reads a live server's log: connects, asks for the dump, gives whole transactions, and reconnects when the dump ends.
 
-PyMySQL's part ends with the last set-up statement; from then on the socket is read here, in large pieces, and cut and
-decoded by ``cdc.binlog``. One thread reads; ``close`` may be called from any other.
+PyMySQL runs the set-up statements. From then on this module reads the socket itself, in large pieces, and
+``cdc.binlog`` cuts and decodes the bytes. One thread reads; any other thread may call ``close``.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ BEHIND_WAIT_S: Final = 0.2
 
 
 def _say_nothing(name: str, details: Mapping[str, object]) -> None:
-    """No one listens to the source's state."""
+    """The default listener, which ignores the source's state."""
 
 
 class BinlogSource:
     """Transactions of a live server.
 
-    ``on_state`` hears ``connected`` (position, server) and ``disconnected`` (reason, errno, retry_in_s), in the reader
-    thread. ``counters``: what the decoder counted, over all connections. ``room``: see LogDecoder.
+    ``on_state`` is called in the reader thread with ``connected`` (position, server) or ``disconnected`` (reason,
+    errno, retry_in_s). ``counters``: the decoder's counters, over all connections. ``room``: see LogDecoder.
     """
 
     def __init__(
@@ -92,9 +92,9 @@ class BinlogSource:
         self._counted: Counter[str] = Counter()
         self._decoder: LogDecoder | None = None
         self.twin_s = -math.inf
-        """When another reader with our server_id last threw us out, in monotonic seconds."""
+        """When another reader with our server_id last ended our connection, in monotonic seconds."""
         self.heard_s = time.monotonic()
-        """When the server last sent anything, an idle one's heartbeats included, in monotonic seconds."""
+        """When the server last sent anything, in monotonic seconds. An idle server sends heartbeats."""
 
     # ------------------------------------------------------------------------------------------ questions
 
@@ -106,17 +106,17 @@ class BinlogSource:
         return self._identity
 
     def resolve(self, start: Start) -> Position:
-        """The position that ``start`` (all but ``import``) means on this server.
+        """The position that ``start`` (any value but ``import``) means on this server.
 
-        Raises PositionLostError when the server does not hold it, SetupError when it is inside a transaction or no
-        position of this kind of server, SourceDisconnectedError.
+        Raises PositionLostError when the server no longer has that position; SetupError when the position is inside a
+        transaction or is of another kind of server; SourceDisconnectedError.
         """
         identity = self.identity()
         with self._control() as connection:
             return start_positions.resolve(connection, identity, start)
 
     def is_other_log(self, position: Position) -> bool:
-        """Whether this server's log was begun anew since it held the position, as far as the position tells.
+        """Whether the server's log was begun anew since the position was read, as far as the position shows it.
 
         Raises SourceDisconnectedError.
         """
@@ -137,9 +137,9 @@ class BinlogSource:
                 _shut(link)  # else close() would send COM_QUIT into the dump
 
     def know(self, schemas: Iterable[TableSchema]) -> list[TableSchema]:
-        """What is known of tables' columns at the position to read from; mapped ones that are not are asked for.
+        """Learn the columns of tables at the start position; ask the server for the mapped tables that are not known.
 
-        Returns all that the server answered, to be kept. Raises SetupError, SourceDisconnectedError.
+        Returns all answers of the server; the caller keeps them. Raises SetupError, SourceDisconnectedError.
         """
         specs = {self._settings.table_prefix + spec.name: spec for spec in self._tables}
         self._known = {schema.name: schema for schema in schemas}
@@ -163,11 +163,11 @@ class BinlogSource:
     # -------------------------------------------------------------------------------------------- reading
 
     def transactions(self, start: Position) -> Iterator[Transaction]:
-        """Whole transactions from ``start`` on, for ever; empty ones only move the position.
+        """Whole transactions from ``start`` on, for ever. A transaction without changes only moves the position.
 
-        Blocks. Reconnects by itself, going on behind the last transaction given out: by GTID where the position has a
-        set and the server writes them, else by file and offset. Ends when ``stop`` is set or after ``close``. Raises
-        PositionLostError, SetupError and the SourceStoppedError kinds.
+        Blocks. Reconnects by itself, and goes on behind the last transaction that it gave out: by GTID where the
+        position has a GTID set and the server writes GTIDs, else by file and offset. Ends when ``stop`` is set or after
+        ``close``. Raises PositionLostError, SetupError and the SourceStoppedError kinds.
         """
         at, failures = start, 0
         while not self._is_stopping():  # each round is one connection
@@ -273,7 +273,10 @@ class BinlogSource:
     # ----------------------------------------------------------------------------------------- connecting
 
     def _begin_dump(self, connection: Connection, link: socket.socket, at: Position) -> tuple[Position, Skim | None]:
-        """Find the position, say who we are, ask for the dump. The position to decode from, and what leads up to it."""
+        """Find the position, register as a replica, ask for the dump.
+
+        Returns the position to decode from, and the reader of the bytes before it.
+        """
         with mapped_errors(self._settings):
             identity = read_identity(connection)
             self._identity = identity
@@ -298,7 +301,9 @@ class BinlogSource:
         return begin, skim
 
     def _confirm(self, connection: Connection, identity: ServerIdentity, at: Position) -> Position:
-        """``start_positions.confirm``, patient with a server that has sent a transaction and not yet counted it."""
+        """``start_positions.confirm``, repeated while the server has sent a transaction and does not count it as
+        executed yet.
+        """
         for tries_left in range(BEHIND_TRIES - 1, -1, -1):
             try:
                 return start_positions.confirm(connection, identity, at)
@@ -324,7 +329,7 @@ class BinlogSource:
                 connection.close()
 
     def _wait_to_retry(self, fault: SourceDisconnectedError, at: Position, failures: int) -> None:
-        """Full jitter under a doubling limit."""
+        """Wait a random part of a limit that doubles with each failure (full jitter)."""
         wait_s = jittered_s(failures, RETRY_FIRST_S, RETRY_MOST_S)
         if fault.message == TWIN:
             self.twin_s = time.monotonic()
@@ -339,7 +344,7 @@ class BinlogSource:
         return self._stop.is_set() or self._is_closed
 
     def _hold(self, link: socket.socket | None) -> None:
-        """The socket that ``close`` has to shut."""
+        """Remember the socket, so that ``close`` can shut it down."""
         with self._lock:
             self._socket = link
             if link is not None and self._is_closed:  # ``close`` came between
@@ -352,7 +357,7 @@ class BinlogSource:
 
 
 def _decoded(decoder: LogDecoder, buffer: ReceiveBuffer) -> Iterator[Transaction]:
-    """Everything that is whole in the buffer. An error behind it comes last, as the next piece may never come."""
+    """All whole transactions in the buffer. An error behind them is raised last, as the next piece may never arrive."""
     consumed = 1
     while consumed and buffer.length:
         transactions, consumed = decoder.feed_packets(buffer.view, buffer.length)
@@ -383,7 +388,10 @@ def _is_ahead(end: Position, last: Position) -> bool:
 
 
 def _shut(link: socket.socket | None) -> None:
-    """Wake whoever reads from it. The plain socket's shutdown: SSLSocket's would pull TLS from under the reader."""
+    """Wake the thread that reads from the socket.
+
+    The plain socket's shutdown is called: SSLSocket's would change the TLS state under the reading thread.
+    """
     if link is not None:
         with contextlib.suppress(OSError):
             socket.socket.shutdown(link, socket.SHUT_RDWR)

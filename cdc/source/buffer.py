@@ -15,9 +15,9 @@ MAX_BYTES: Final = (1 << 30) + (1 << 24)  # servers cap an event at 1 GiB; with 
 
 
 class ReceiveBuffer:
-    """Bytes received and not yet decoded: ``view[:length]``.
+    """Bytes received and not decoded yet: ``view[:length]``.
 
-    What ``view`` shows is overwritten by the next ``keep_from`` or ``receive``: the decoder copies what it keeps.
+    The next ``keep_from`` or ``receive`` overwrites ``view``, so the decoder copies the bytes that it keeps.
     """
 
     def __init__(self, size: int = START_BYTES) -> None:
@@ -26,7 +26,7 @@ class ReceiveBuffer:
         self.length = 0
 
     def receive(self, connection: socket) -> int:
-        """Take what has arrived, waiting for at least a byte; 0 when the other side closed.
+        """Append the bytes that have arrived; wait for at least one byte. Returns 0 when the other side closed.
 
         Raises the socket's errors (TimeoutError among them) and LogFormatError when an event never ends.
         """

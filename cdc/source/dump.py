@@ -1,4 +1,4 @@
-"""The bytes that ask a server for its log, and the statements before them.
+"""The commands that ask a server for its log, and the statements to run before them.
 
 Layouts: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_binlog_dump.html and its neighbours;
 MariaDB: https://mariadb.com/kb/en/com_binlog_dump/ and the "slave connect state" of its GTID pages.
@@ -25,9 +25,10 @@ _NAMESPACE = uuid.UUID("0d4c2a3e-6a57-5f0e-9a39-6e1f0f2f7b11")
 
 
 def session_statements(server_id: int, heartbeat_s: float) -> list[str]:
-    """What the session says of itself before a dump. The server reads these variables when the dump begins.
+    """Statements that describe this session. The server reads the variables when the dump begins.
 
-    Both spellings are set: the ones with ``source`` and ``replica`` are MySQL's since 8.0.26, the others everyone's.
+    Variables with ``source`` and ``replica`` in their names are MySQL's since 8.0.26; all other servers have the older
+    names. Both are set.
     """
     heartbeat_ns = round(heartbeat_s * 1e9)
     name = replica_uuid(server_id)
@@ -40,14 +41,16 @@ def session_statements(server_id: int, heartbeat_s: float) -> list[str]:
 
 
 def checksum_statements() -> list[str]:
-    """We take events with checksums as they are in the file."""
+    """Ask for events with their checksums, as they are in the file."""
     return [
         "SET @master_binlog_checksum = @@GLOBAL.binlog_checksum, @source_binlog_checksum = @@GLOBAL.binlog_checksum"
     ]
 
 
 def mariadb_statements(gtid: str | None) -> list[str]:
-    """MariaDB only: we know its GTID events (capability 4); ``gtid`` None means a dump by file and offset."""
+    """MariaDB only: this reader knows MariaDB's GTID events (capability 4). ``gtid`` None means a dump by file and
+    offset.
+    """
     statements = ["SET @mariadb_slave_capability = 4"]
     if gtid is not None:
         if not set(gtid) <= set("0123456789-, "):
@@ -63,7 +66,9 @@ def mariadb_statements(gtid: str | None) -> list[str]:
 
 
 def replica_uuid(server_id: int) -> str:
-    """The name under which the server knows us: the same after every restart, so it ends our forgotten dumps."""
+    """The uuid of this reader at the server. It is the same after every restart, so the server ends our abandoned
+    dumps.
+    """
     return str(uuid.uuid5(_NAMESPACE, str(server_id)))
 
 
@@ -73,14 +78,14 @@ def register(server_id: int) -> bytes:
 
 
 def by_position(server_id: int, file: str, offset: int) -> bytes:
-    """COM_BINLOG_DUMP from a file (or the oldest, if empty) and offset. ValueError over LAST_OFFSET: see skim.py."""
+    """COM_BINLOG_DUMP from a file (the oldest, if empty) and an offset. ValueError over LAST_OFFSET: see skim.py."""
     if offset > LAST_OFFSET:
         raise ValueError(f"{file}:{offset} lies beyond 4 GiB, where no dump by position can begin")
     return struct.pack("<BIHI", COM_BINLOG_DUMP, max(offset, _LOG_HEADER_BYTES), 0, server_id) + file.encode()
 
 
 def by_gtid(server_id: int, executed: bytes) -> bytes:
-    """COM_BINLOG_DUMP_GTID: everything that is not in ``executed`` (a GTID set in the protocol's encoding)."""
+    """COM_BINLOG_DUMP_GTID: every transaction that is not in ``executed`` (a GTID set in the protocol's encoding)."""
     head = struct.pack("<BHIIQI", COM_BINLOG_DUMP_GTID, THROUGH_GTID, server_id, 0, _LOG_HEADER_BYTES, len(executed))
     return head + executed
 
@@ -93,7 +98,7 @@ def packet(payload: bytes) -> bytes:
 
 
 def check_answer(payload: bytes) -> None:
-    """Accept an OK packet. SourceDisconnectedError with the number and the server's words for an error packet."""
+    """Accept an OK packet. SourceDisconnectedError with the server's error number and text for an error packet."""
     if payload[:1] == b"\x00":
         return
     if payload[:1] == b"\xff" and len(payload) >= 3:
@@ -105,9 +110,10 @@ def check_answer(payload: bytes) -> None:
 
 
 def run_command(link: socket, payload: bytes) -> None:
-    """Send a command that is answered by OK, outside of PyMySQL. Raises as ``check_answer``, and the socket's errors.
+    """Send a command outside of PyMySQL and wait for OK. Raises as ``check_answer``, and the socket's errors.
 
-    Only when all answers were read: PyMySQL then has nothing in its buffer, and counts packets anew per command.
+    Call it only when all answers were read: then PyMySQL's buffer is empty, and packet numbers start at 0 for each
+    command.
     """
     link.sendall(packet(payload))
     header = _read_exactly(link, 4)

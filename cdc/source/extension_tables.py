@@ -1,4 +1,6 @@
-"""Primary keys of the modules' tables that the mapping names, read from the server: a merchant need not know them."""
+"""Reads the primary keys of the extension tables that the mapping names, so
+that a merchant need not write them down.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,11 @@ _COLUMNS = (
 
 
 def with_primary_keys(connection: Connection, source: SourceSettings, mapping: MappingSettings) -> MappingSettings:
-    """The mapping with ``primary`` of every satellite and contact form filled in, and with ``product_key``.
+    """The mapping with ``primary`` filled in for every extension table and contact form, and with ``product_key``.
 
-    Raises SetupError for a table without a primary key, and for a look-up by another column than the primary key.
+    Raises SetupError for a table without a primary key, and for a look-up by a column other than the primary key.
 
-    A table that is not there is left as it is: the preflight says so with the nearest name.
+    A table that does not exist is left as it is: the preflight reports it with the nearest name.
     """
     for lookup in mapping.lookups():
         _require_key(connection, source, lookup)
@@ -51,7 +53,7 @@ def _require_key(connection: Connection, source: SourceSettings, lookup: Lookup)
 
 
 def _primary_of(connection: Connection, source: SourceSettings, table: str) -> tuple[list[str], list[str]]:
-    """The table's columns, and those of its primary key in order; both empty for a table that is not there."""
+    """The table's columns, and its primary key's columns in order; both empty for a table that does not exist."""
     columns = [(str(name), position) for name, position in rows(connection, _COLUMNS, (source.database, table))]
     primary = [name for name, position in sorted(columns, key=lambda column: column[1] or 0) if position is not None]
     return [name for name, _ in columns], primary

@@ -1,7 +1,7 @@
-"""What a server's error during the dump means for us. Pure.
+"""Decides what a server's error during the dump means. Pure.
 
-Most faults of a dump come as error 1236 with words; the words differ between servers and versions and are the only way
-to tell them apart (MySQL's sql/rpl_binlog_sender.cc, MariaDB's sql/sql_repl.cc).
+Most errors of a dump are error 1236 with a text. The text differs between servers and versions, and nothing else tells
+these errors apart (MySQL's sql/rpl_binlog_sender.cc, MariaDB's sql/sql_repl.cc).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TWIN: Final = ("same server_uuid", "same server_id", "same server uuid", "same 
 
 
 def fault_of(error: SourceDisconnectedError, at: Position) -> CdcError:
-    """The same error, or the one that says why trying again would not help."""
+    """The same error, or an error that says why trying again would not help."""
     words = error.message.lower()
     if error.errno in _DENIED:
         return SetupError(

@@ -32,7 +32,7 @@ _LAST_NUMBER: Final = (1 << LSN_FILE_BITS) - 2
 class FilesSource:
     """Binlog files as a source of transactions. ``files`` are paths or globs; ``room``: see LogDecoder.
 
-    Raises SetupError when they name nothing.
+    Raises SetupError when no file matches.
     """
 
     def __init__(
@@ -54,19 +54,19 @@ class FilesSource:
         self._counters: dict[str, int] = {}
 
     def first_file(self) -> str:
-        """The oldest file's name in the log (without folder and packing)."""
+        """The oldest file's name in the log, without folder and compression suffix."""
         return log_name(self._paths[0])
 
     @property
     def counters(self) -> dict[str, int]:
-        """The decoder's counters (``LogDecoder.counters``), of the reading that went furthest."""
+        """The decoder's counters (``LogDecoder.counters``), of the call of ``transactions`` that read furthest."""
         return self._counters
 
     def transactions(self, start: Start) -> Iterator[Transaction]:
-        """Every transaction from ``start`` on: EARLIEST, or a PLACE that one of the files holds.
+        """Every transaction from ``start`` on: EARLIEST, or a position in one of the files.
 
-        Blocks on the disk only. Raises PositionLostError when no file is called that, SetupError for a start that
-        files cannot know, LogFormatError and UnsupportedEventError for what is in the log.
+        Blocks on the disk only. Raises PositionLostError when no file has that name, SetupError for a start that files
+        cannot give, LogFormatError and UnsupportedEventError for events in the log.
         """
         first, position = self._begin(start)
         decoder = LogDecoder(
@@ -114,7 +114,9 @@ class FilesSource:
 
 
 def matching_files(patterns: Sequence[str]) -> list[Path]:
-    """The files that these paths and globs name, by number. SetupError when one names none, or has no number."""
+    """The files that these paths and globs match, by number. SetupError when a pattern matches none, or a name has no
+    number.
+    """
     found: dict[Path, None] = {}
     for pattern in patterns:
         paths = [Path(text) for text in glob.glob(pattern)]
@@ -128,7 +130,9 @@ def matching_files(patterns: Sequence[str]) -> list[Path]:
 
 
 def _in_order(paths: Iterable[Path]) -> list[Path]:
-    """By the number at the end of the name, which is a file's position in the log. SetupError where that is none."""
+    """Sort by the number at the end of the name, which orders the files of a log. SetupError for a name without a
+    number.
+    """
     numbered: dict[int, Path] = {}
     for path in paths:
         number = log_name(path).rpartition(".")[2]
@@ -149,7 +153,7 @@ def _in_order(paths: Iterable[Path]) -> list[Path]:
 
 
 def log_name(path: Path) -> str:
-    """The name the server gave it: ``binlog.000001`` for ``backup/binlog.000001.gz``."""
+    """The name that the server gave the file: ``binlog.000001`` for ``backup/binlog.000001.gz``."""
     return _PACKED.sub("", path.name)
 
 
@@ -184,7 +188,7 @@ def _read_exactly(file: BinaryIO, count: int, path: Path) -> bytes:
 
 
 def _read_format(file: BinaryIO, decoder: LogDecoder, path: Path) -> int:
-    """Read a file's first event, which says how to read the others; bytes read."""
+    """Feed the file's first event, which says how to read the other events. Returns the bytes read."""
     head = _read_exactly(file, HEADER_BYTES, path)
     length = int.from_bytes(head[9:13], "little")
     # The first event says how to read all others.
@@ -195,9 +199,9 @@ def _read_format(file: BinaryIO, decoder: LogDecoder, path: Path) -> int:
 
 
 def _go_to(file: BinaryIO, offset: int, decoder: LogDecoder, path: Path) -> bytes:
-    """Pass over what lies before ``offset``; the header of the event there, already read (b"" at the file's end).
+    """Skip the bytes before ``offset``. Returns the header of the event at ``offset`` (b"" at the file's end).
 
-    Its own word for where it ends proves that it is one: bytes inside an event may look like a header.
+    The header must state where its event ends: bytes in the middle of an event may look like a header.
     """
     skip = offset - _FIRST_OFFSET - _read_format(file, decoder, path)
     while skip > 0:
@@ -213,7 +217,9 @@ def _go_to(file: BinaryIO, offset: int, decoder: LogDecoder, path: Path) -> byte
 
 
 def _events(file: BinaryIO, decoder: LogDecoder, path: Path, head: bytes) -> Iterator[Transaction]:
-    """Read on in large pieces into one buffer, which grows only for an event that does not fit. ``head``: was read."""
+    """Read on in large pieces into one buffer, which grows only for an event that does not fit. ``head``: bytes already
+    read.
+    """
     buffer = bytearray(2 * _READ_BYTES)
     held = len(head)
     buffer[:held] = head

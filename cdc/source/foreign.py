@@ -1,7 +1,7 @@
-"""Makes transactions of other tools' records, one each. Runs in the reader thread.
+"""Turns each record of another tool into a transaction. Runs in the reader thread.
 
-Rows carry the source's own positions, as topics are not ordered among each other. What is read on from is an offset
-per partition.
+Rows carry the source's own positions, as topics are not ordered among each other. The resume point is one offset per
+partition.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ DAY_MS: Final = 86_400_000
 
 
 class ForeignDecoder:
-    """Records of other tools, one transaction each; rows carry the source's position, offsets are kept per partition.
+    """Turns each record of another tool into a transaction.
 
-    ``read`` raises BadRecordError for records that make no sense: set aside, or with ``stops`` the end. ``tables``:
-    what topics have said so far is noted there, and kept with the offsets.
+    Rows carry the source's position; the resume point is one offset per partition. ``read`` raises BadRecordError for a
+    record that makes no sense: the record is set aside, or with ``stops`` reading ends. ``tables``: what topics have
+    said of their tables so far; it is kept with the offsets.
     """
 
     def __init__(
@@ -90,5 +91,5 @@ class ForeignDecoder:
 
 
 def record_size(record: ConsumerRecord) -> int:
-    """About what the record takes in memory, in bytes."""
+    """Roughly the bytes that the record takes in memory."""
     return 300 + len(record.value or b"") + len(record.key or b"")

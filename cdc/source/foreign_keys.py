@@ -26,7 +26,7 @@ _ON_DELETE = re.compile(r"ON DELETE (CASCADE|SET NULL)")
 
 
 def foreign_keys(connection: Connection, database: str, prefix: str) -> tuple[ForeignKey, ...]:
-    """The CASCADE and SET NULL keys of one column within ``database``, names without ``prefix``.
+    """The CASCADE and SET NULL keys of one column within ``database``, table names without ``prefix``.
 
     Tables without the prefix are left out. Raises PyMySQL's errors.
     """
@@ -49,7 +49,7 @@ def foreign_keys(connection: Connection, database: str, prefix: str) -> tuple[Fo
 
 
 def ask_foreign_keys(settings: SourceSettings) -> tuple[ForeignKey, ...]:
-    """The same, over a connection of its own. Raises SetupError, SourceDisconnectedError."""
+    """Like ``foreign_keys``, over a connection of its own. Raises SetupError, SourceDisconnectedError."""
     connection = connect(settings)
     try:
         with mapped_errors(settings):
@@ -75,7 +75,7 @@ def _delete_rules(
 
 
 def delete_rules_in(create_table: str) -> Iterator[tuple[str, str]]:
-    """(constraint, ON DELETE rule) of each foreign key in what SHOW CREATE TABLE prints; "" for other rules."""
+    """(constraint, ON DELETE rule) of each foreign key in the output of SHOW CREATE TABLE; "" for other rules."""
     for match in _CONSTRAINT.finditer(create_table):
         rule = _ON_DELETE.search(match["actions"])
         yield match["name"].replace("``", "`"), rule[1] if rule else ""

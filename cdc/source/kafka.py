@@ -1,8 +1,8 @@
-"""Topics as a source of transactions: records are fetched in the event loop and read in the reader thread.
+"""Topics as a source of transactions: the event loop fetches records, the reader thread reads them.
 
-The consumer belongs to no group: partitions are assigned by hand, and where to read on is kept in the local state, in
-the commit that holds what was read. So however long a full queue keeps this thread waiting, there is no membership that
-could be lost meanwhile; what is fetched ahead is bounded by ``FETCH_BYTES``.
+The consumer belongs to no group. Partitions are assigned by hand, and the next offsets are kept in the local state, in
+the commit that holds the rows. So a full queue may block the reader thread for any time: there is no membership to
+lose. ``FETCH_BYTES`` bounds what is fetched ahead.
 """
 
 from __future__ import annotations
@@ -42,20 +42,22 @@ OnState = Callable[[str, Mapping[str, object]], None]
 
 FETCH_BYTES: Final = 4 << 20
 FETCH_WAIT_MS: Final = 50
-"""How long the broker holds a fetch that finds nothing. A transaction's commit does not end that wait (measured with
-Kafka 4.1): at 250 ms what the relay commits came 215 ms later than from the server itself, at 50 ms some 55 ms later.
+"""How long the broker holds a fetch that finds nothing. A commit does not end that wait.
+
+Measured with Kafka 4.1: at 250 ms, what the relay commits came 215 ms later than from the server itself; at 50 ms, some
+55 ms later.
 """
 RECORDS: Final = 1000
-"""Records a fetch hands over at most: some ten ms of this thread."""
+"""The most records that one fetch hands over: about ten ms of the reader thread."""
 POLL_S: Final = 0.5
 CALL_S: Final = 40.0
-"""How long a call into the loop may take at most: the client's own time-outs are shorter."""
+"""The longest time for a call into the loop: the client's own time-outs are shorter."""
 LOOK_S: Final = 5.0
-"""How often an idle topic's end is asked for, which shows whether the broker is there."""
+"""How often the end of an idle topic is asked for. The answer shows whether the broker is up."""
 NEWS_S: Final = 60.0  # how often an idle member notes in its state that it has missed nothing
 DAY_MS: Final = 86_400_000
 UNREADABLE: Final = (ValueError, EOFError, OSError, struct.error, zlib.error, DecompressionError)
-"""What unpacking a damaged batch raises, beside KafkaError."""
+"""Errors of unpacking a damaged batch, beside KafkaError."""
 CUT: Final = (
     "set its cleanup.policy to compact alone, remove the topic, and let the connector snapshot again (a new connector"
     " name or its offsets removed): topics have to hold every row from their first offset on"
@@ -63,7 +65,7 @@ CUT: Final = (
 
 
 class Decoder(Protocol):
-    """Makes transactions of records, in the order in which they come.
+    """Makes transactions of records, in the order in which they arrive.
 
     ``arrived``: the position behind the last record. ``is_whole``: whether the records so far are the whole store.
     """
@@ -72,34 +74,36 @@ class Decoder(Protocol):
     is_whole: bool
 
     def take(self, record: ConsumerRecord) -> Iterator[Transaction]:
-        """The transactions that this record completes; a record that tells nothing makes an empty one."""
+        """The transactions that this record completes. A record without changes gives a transaction without changes."""
         ...
 
     def pause(self) -> Iterator[Transaction]:
-        """What is to be kept after a batch of records."""
+        """The transactions to keep after a batch of records."""
         ...
 
     def idle(self, offset: int) -> Iterator[Transaction]:
-        """All before ``offset`` of the first partition was taken, and nothing came since."""
+        """Every record before ``offset`` of the first partition was taken, and no other record came."""
         ...
 
 
 @dataclass(frozen=True)
 class LogPositions:
-    """Where to begin: per partition the next offset, and whether the state is still to be filled from the topics."""
+    """Where to begin: the next offset per partition, and whether the state has yet to be filled from the topics."""
 
     offsets: Mapping[TopicPartition, int]
     is_loading: bool
 
 
 class Loop:
-    """The event loop as the reader thread sees it: calls that wait for their answer."""
+    """The event loop, as the reader thread uses it: each call waits for its answer."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
 
     def call(self, work: Coroutine[Any, Any, T], timeout_s: float = CALL_S) -> T:
-        """Run ``work`` in the loop. Raises what it raises; SourceDisconnectedError if it never ends."""
+        """Run ``work`` in the loop. Raises what ``work`` raises; SourceDisconnectedError if it does not end in
+        ``CALL_S``.
+        """
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result(timeout_s)
@@ -111,7 +115,7 @@ class Loop:
 class KafkaSource:
     """Reads partitions of some topics. ``connect``: arguments of aiokafka's clients.
 
-    Use from one thread, which is not the loop's; ``close`` from any.
+    Use from one thread, which is not the loop's thread. Any thread may call ``close``.
     """
 
     def __init__(
@@ -134,13 +138,13 @@ class KafkaSource:
         self.partitions: tuple[TopicPartition, ...] = ()
         self.ids: dict[str, str] = {}
         self.missing: tuple[str, ...] = ()
-        """Topics that are not there yet, as nothing was ever written to them: taken up once they are."""
+        """Topics that do not exist yet, as nothing was ever written to them. They are read once they exist."""
         self.retentions: Mapping[str, Retention] = {}
-        """What goes from topics, of those whose settings we may see."""
+        """The retention of each topic whose settings we may read."""
         self._read: dict[TopicPartition, int] = {}
         self.heard_s = time.monotonic()  # when a broker last sent records or answered
         self._fault = ""
-        """Why the last look brought nothing, if that was not for want of records."""
+        """Why the last fetch brought nothing; "" if there were no records."""
         self.counters: dict[str, int] = {"kafka_records": 0}
 
     def open(self) -> None:
@@ -155,7 +159,7 @@ class KafkaSource:
             raise
 
     def _shut_out(self, error: KafkaError) -> CdcError:
-        """What kept us from connecting; a refused login does not mend itself."""
+        """The error for a failed connection. A refused login does not pass by itself, so it is another error."""
         why = self._loop.call(refusal(self._connect)) or error
         return login_fault(why, self._connect) or SourceDisconnectedError(f"Kafka cannot be reached: {why!r}")
 
@@ -195,13 +199,13 @@ class KafkaSource:
         return tuple(found)
 
     def beginnings(self) -> dict[TopicPartition, int]:
-        """The first offset of each partition that is still there."""
+        """The first offset that each partition still has."""
         assert self._consumer is not None
         found: dict[TopicPartition, int] = self._asked(self._consumer.beginning_offsets(self.partitions))
         return found
 
     def ends(self) -> dict[TopicPartition, int]:
-        """Where each partition ends now, as far as transactions are decided."""
+        """The end of each partition now. Records of undecided transactions are behind it."""
         assert self._consumer is not None
         found: dict[TopicPartition, int] = self._asked(self._consumer.end_offsets(self.partitions))
         return found
@@ -213,7 +217,7 @@ class KafkaSource:
             raise SourceDisconnectedError(f"Kafka does not answer: {error!r}") from error
 
     def has_records(self, partition: TopicPartition) -> bool:
-        """Whether anything was ever written to this partition; it need not be one that is read."""
+        """Whether anything was ever written to this partition. The partition need not be one that is read."""
 
         async def end() -> int:
             assert self._consumer is not None
@@ -238,9 +242,9 @@ class KafkaSource:
     # --------------------------------------------------------------------------------------------------- reading
 
     def transactions(self, positions: LogPositions, decoder: Decoder) -> Iterator[Transaction]:
-        """What comes from these positions on, until stopped.
+        """Transactions from these positions on, until stopped.
 
-        Raises PositionLostError; an unreachable broker is waited for.
+        Raises PositionLostError. Waits for a broker that cannot be reached.
         """
         self._read = dict(positions.offsets)
         self._loop.call(self._seek())
@@ -304,17 +308,17 @@ class KafkaSource:
         return found
 
     async def _seek(self) -> None:
-        """Go on where everything before was handed over.
+        """Go back to the position behind the last record that was handed over.
 
-        A batch that cannot be read makes the client drop the records that it had collected from other partitions, and
-        its own records before the bad one, while their positions count as read.
+        A batch that cannot be read makes the client drop records that it had already fetched: those of other
+        partitions, and those before the bad record. The client's positions count them as read.
         """
         assert self._consumer is not None
         for partition, offset in self._read.items():
             self._consumer.seek(partition, offset)
 
     def _take_up(self) -> None:
-        """Begin to read topics that were not there, if they are there now. Raises PositionLostError."""
+        """Begin to read the missing topics that exist by now. Raises PositionLostError."""
 
         async def found() -> tuple[dict[str, str], dict[TopicPartition, int]]:
             assert self._consumer is not None
@@ -341,7 +345,7 @@ class KafkaSource:
         log.info("topics_found", topics=sorted(ids))
 
     def _note_positions(self) -> None:
-        """Everything before these is handed over."""
+        """Every record before these positions was handed over."""
         assert self._consumer is not None
         consumer = self._consumer
 
@@ -354,13 +358,16 @@ class KafkaSource:
         return all(self._read.get(partition, -1) >= end for partition, end in targets.items())
 
     def wait_for_end(self) -> None:
-        """Wait until all that the topics hold now is handed over, or we are stopped; from another thread."""
+        """Wait until every record that the topics hold now was handed over, or until stopped.
+
+        Call from another thread.
+        """
         targets = self.ends()
         while not self._is_past(targets) and not self._stop.wait(0.05):
             pass
 
     def _is_there(self) -> bool:
-        """Whether the broker answers; says so."""
+        """Whether the broker answers; the change is logged."""
         try:
             self.ends()
         except SourceDisconnectedError as error:
@@ -372,16 +379,17 @@ class KafkaSource:
         return not self._fault
 
     def close(self) -> None:
-        """Close the consumer; a fetch under way ends empty."""
+        """Close the consumer. A running fetch ends without records."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             asyncio.run_coroutine_threadsafe(consumer.stop(), self._loop._loop)
 
 
 def must_be_whole(first: Mapping[TopicPartition, int], advice: str = CUT) -> None:
-    """Raises PositionLostError if a topic that is read from its beginning has lost that: rows are missing that the
-    store still has, and would be deleted. A compacted topic keeps its first offset. ``first``: the first offset that is
-    there, per partition.
+    """Raises PositionLostError if a topic that is read from its beginning has lost its first records.
+
+    Their rows may still be in the shop, and would be deleted in HubSpot. A compacted topic keeps its first offset.
+    ``first``: the first offset that each partition still has.
     """
     for partition, offset in sorted(first.items()):
         if offset:

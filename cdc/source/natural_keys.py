@@ -1,4 +1,4 @@
-"""What people know the shop's objects by: addresses, SKUs, order numbers, read from the server with their ids."""
+"""Reads natural keys of the shop's objects from the server, with their ids: email addresses, SKUs, order numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cdc.settings.config import SourceSettings
 from cdc.source.server import Connection, quoted, rows
 
 CHUNK: Final = 10_000
-"""Rows a SELECT, in primary-key order."""
+"""Rows per SELECT, in primary-key order."""
 
 
 def customers(connection: Connection, settings: SourceSettings) -> Iterator[tuple[int, str]]:
@@ -18,7 +18,7 @@ def customers(connection: Connection, settings: SourceSettings) -> Iterator[tupl
 
 
 def products(connection: Connection, settings: SourceSettings) -> Iterator[tuple[int, str]]:
-    """Id and SKU of each product; in Adobe Commerce a product may come once per scheduled version."""
+    """Id and SKU of each product. In Adobe Commerce a product may come once per scheduled version."""
     yield from _chunks(connection, settings, "catalog_product_entity", "entity_id", "sku")
 
 
@@ -35,7 +35,7 @@ def guests(connection: Connection, settings: SourceSettings) -> Iterator[tuple[i
 def _chunks(
     connection: Connection, settings: SourceSettings, table: str, key: str, column: str, where: str = ""
 ) -> Iterator[tuple[int, Any]]:
-    """Pairs of key and text in key order, without those that have no text."""
+    """Pairs of key and text in key order. Rows without a text are left out."""
     table_name = f"{quoted(settings.database)}.{quoted(settings.table_prefix + table)}"
     last = -1
     while True:

@@ -54,9 +54,9 @@ def findings(
     attributes: Wanted = NO_ATTRIBUTES,
     codes: Sequence[NamedCodes] = (),
 ) -> list[CheckResult]:
-    """One line per thing looked at, in the order in which they would fail. Never raises for what it finds.
+    """One line per check, in the order in which the checks would fail. A failed check is a line, never an exception.
 
-    ``attributes``, ``codes``: what the mapping names that the shop must have.
+    ``attributes``, ``codes``: names in the mapping that the shop must have.
     """
     try:
         return _look(settings, tables, attributes, codes)
@@ -67,7 +67,9 @@ def findings(
 def _look(
     settings: SourceSettings, tables: Sequence[TableSpec], attributes: Wanted, codes: Sequence[NamedCodes]
 ) -> list[CheckResult]:
-    """The same. Raises SetupError and SourceDisconnectedError as ``connect`` does, also for a connection lost later."""
+    """Like ``findings``. Raises SetupError and SourceDisconnectedError as ``connect`` does, also for a connection lost
+    later.
+    """
     connection = connect(settings, database=False)
     try:
         with mapped_errors(settings):
@@ -83,9 +85,9 @@ def require(
     attributes: Wanted = NO_ATTRIBUTES,
     codes: Sequence[NamedCodes] = (),
 ) -> None:
-    """Raises SetupError naming everything that does not allow a start.
+    """Raises SetupError that names every fault that prevents a start.
 
-    SourceDisconnectedError when the server cannot be reached, or is lost on the way: that is no fault of the setup.
+    Raises SourceDisconnectedError when the server cannot be reached or the connection is lost: the setup may be right.
     """
     faults = [finding for finding in _look(settings, tables, attributes, codes) if not finding.ok]
     # One fault reads better as one sentence.
@@ -175,7 +177,7 @@ def _missing_grant(settings: SourceSettings, name: str) -> CheckResult:
 
 
 def _replication_slave(connection: Connection, settings: SourceSettings) -> CheckResult:
-    """Registering as a replica needs the grant, and lasts as long as the connection."""
+    """Check the grant by registering as a replica. The registration lasts as long as the connection."""
     try:
         dump.run_command(connection._sock, dump.register(settings.server_id))  # type: ignore[attr-defined]
     except SourceDisconnectedError as error:
@@ -292,9 +294,9 @@ def _tables(connection: Connection, settings: SourceSettings, tables: Sequence[T
 
 
 def _spelled(connection: Connection, database: str) -> str:
-    """How the server spells the database's name; "" when that is how it was asked for, or when nobody can tell.
+    """The server's spelling of the database's name; "" when it is the configured spelling, or when it is not known.
 
-    A server that does not tell names by case takes any spelling in a SELECT, and writes its own into the log.
+    A server that ignores case in names takes any spelling in a SELECT, and writes its own spelling into the log.
     """
     names = [str(name) for (name,) in rows(connection, "SHOW DATABASES")]
     # Spelled as configured.
@@ -304,7 +306,9 @@ def _spelled(connection: Connection, database: str) -> str:
 
 
 def _elsewhere(required: Sequence[TableSpec], present: Sequence[TableSpec]) -> list[TableSpec]:
-    """The tables of sales, if none of them is here while others are: Magento can keep them on a server of their own."""
+    """The tables of sales, if all of them are missing and other tables exist:
+    Magento can keep them on another server.
+    """
     sales = [spec for spec in required if spec.name.startswith(_SALES)]
     return sales if len(sales) > 1 and present and not any(spec in present for spec in sales) else []
 
@@ -325,7 +329,9 @@ def _missing_select(settings: SourceSettings, table: str = "") -> CheckResult:
 def _no_shop(
     connection: Connection, settings: SourceSettings, required: Sequence[TableSpec], held: dict[str, list[str]]
 ) -> CheckResult:
-    """One line in place of forty when it is the wrong database or prefix, or nothing there may be read."""
+    """One line for a wrong database or prefix, or for a database without a readable table; otherwise it would be forty
+    lines.
+    """
     names = [settings.table_prefix + spec.name for spec in required]
     # Missing and forbidden look alike in information_schema.
     if _denied_or_missing(connection, settings, names[0]) in _DENIED:
@@ -343,7 +349,7 @@ def _no_shop(
 def _table(
     connection: Connection, settings: SourceSettings, spec: TableSpec, held: dict[str, list[str]]
 ) -> CheckResult | None:
-    """What is wrong with one mapped table; None when nothing is."""
+    """The fault of one mapped table; None when there is none."""
     name = settings.table_prefix + spec.name
     prefix = f" with prefix {settings.table_prefix!r}" if settings.table_prefix else ""
     where = f"database {settings.database!r}{prefix}"
@@ -366,7 +372,7 @@ def _table(
 
 
 def _denied_or_missing(connection: Connection, settings: SourceSettings, table: str) -> int | None:
-    """The number of the error that reading the table gives; None when it can be read."""
+    """The error number of a SELECT from the table; None when the table can be read."""
     try:
         rows(connection, f"SELECT 1 FROM {quoted(settings.database)}.{quoted(table)} LIMIT 0")
     except pymysql.err.Error as error:

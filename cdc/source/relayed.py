@@ -1,10 +1,12 @@
 """Assembles the relay's records into the source's transactions. Runs in the reader thread.
 
-A transaction ends at its last mark, or where another one's record comes: then compaction took its end, because a later
-transaction changed that row again. The relay's position is of no use here: a member's positions are offsets.
+A transaction ends at its last record's end mark, or at the first record of another transaction. The second case means
+that compaction removed the end, because a later transaction changed the same row. The relay's own position is not used:
+a member's positions are offsets.
 
-Whoever may write to the topic can write anything: what is no row of a published table is a bad record, before the state
-sees it. A transaction that is too large for memory goes into a file, as one that is read from the log.
+Anyone with write access to the topic can write anything. So a record that is not a row of a published table is a bad
+record, and never reaches the state. A transaction that is too large for memory goes into a file, like a transaction
+that is read from the log.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ OVERHEAD = 300  # bytes that a change takes in memory beside its values
 class RelayDecoder:
     """See ``cdc.source.kafka.Decoder``. ``stops``: a record that cannot be read ends the reading.
 
-    ``is_whole``: what the relay said of all before ``arrived``. ``room``: what a transaction may take in memory.
+    ``is_whole``: whether the relay has marked the records before ``arrived`` as the whole store. ``room``: the memory
+    that a transaction may take.
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class RelayDecoder:
         self._end = arrived.offset
 
     def take(self, record: ConsumerRecord) -> Iterator[Transaction]:
-        """The transactions that this record completes. StateError where a large one does not fit on the disk."""
+        """The transactions that this record completes. StateError when a large transaction does not fit on the disk."""
         try:
             item = decode(KafkaRecord(record.key, record.value, tuple(record.headers)))
             change = self._change_of(item) if isinstance(item, RowChange) else None
@@ -66,7 +69,7 @@ class RelayDecoder:
             self._end = record.offset + 1
 
     def _change_of(self, row: RowChange) -> Change | None:
-        """The change of a mapped table's row, None of another table's. Raises BadRecordError."""
+        """The change of a mapped table's row; None for a row of another table. Raises BadRecordError."""
         spec = self._specs.get(row.table)
         return _change(spec, row) if spec is not None else None
 
@@ -84,7 +87,7 @@ class RelayDecoder:
             yield from self._finished()
 
     def _finished(self) -> Iterator[Transaction]:
-        """The transaction at hand, if there is one; its position is behind its last record."""
+        """The current transaction, if there is one. Its position is behind its last record."""
         self._tx = ""
         gathered = self._gathered
         if not gathered.has_changes:
@@ -120,11 +123,11 @@ class RelayDecoder:
         return Transaction((), self.arrived, 0, feed=self._feed(bad))
 
     def pause(self) -> Iterator[Transaction]:
-        """Nothing: an unfinished transaction goes on with the next batch, and is read again after a crash."""
+        """Nothing: an unfinished transaction goes on with the next batch. After a crash it is read again."""
         yield from ()
 
     def idle(self, offset: int) -> Iterator[Transaction]:
-        """Nothing is there before ``offset`` but what was taken: the end of a Kafka transaction, or a gap."""
+        """Every record before ``offset`` was taken; at ``offset`` there is the end of a Kafka transaction, or a gap."""
         if not self._gathered.has_changes and offset > self.arrived.offset:
             self.arrived = self._at(offset)
             yield Transaction((), self.arrived, 0, feed=self._feed())

@@ -1,5 +1,7 @@
-"""Whether the server's log can have the shop's changes at all: a replica may not write what it replicates, filters may
-leave databases out, and a read-only copy changes nothing.
+"""Checks whether the server's log can have all of the shop's changes.
+
+Three set-ups fail: a replica that does not log what it replicates, a filter that leaves databases out, and a read-only
+copy, which changes nothing itself.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ _TABLES: Final = (
 def replication_findings(
     connection: Connection, identity: ServerIdentity, settings: SourceSettings
 ) -> Iterator[CheckResult]:
-    """One line per thing looked at. Raises PyMySQL's errors, but not for a status that the user may not see."""
+    """One line per check. Raises PyMySQL's errors, except for a status that the user may not see."""
     status = _replica_status(connection, identity)
     # The status needs a grant that is not required otherwise.
     is_replica = bool(status) if status is not None else _replicates(connection)
@@ -45,7 +47,7 @@ def replication_findings(
 def _own_log(
     connection: Connection, identity: ServerIdentity, settings: SourceSettings, *, is_replica: bool
 ) -> CheckResult:
-    """Whether the log has what reached the server by replication, too."""
+    """Whether the server also logs the changes that it receives by replication."""
     name = "log_slave_updates"
     # MySQL 8.0.26 renamed the variable.
     if identity.flavor == "mysql" and variable(connection, "log_replica_updates") is not None:
@@ -69,7 +71,7 @@ def _own_log(
 
 
 def _filters(connection: Connection, settings: SourceSettings, status: Mapping[str, Any]) -> Iterator[CheckResult]:
-    """What the replica does not take from its primary server."""
+    """The databases and tables that the replica does not take from its primary server."""
     said = {name: _filter(connection, status, name) for name in (*_DATABASES, *_TABLES)}
     only, without = (said[name].split(",") if said[name] else [] for name in _DATABASES)
     fix = "change these options in the replica's configuration, restart it, and copy the data anew"
@@ -89,7 +91,9 @@ def _filter(connection: Connection, status: Mapping[str, Any], name: str) -> str
 
 
 def _replica_status(connection: Connection, identity: ServerIdentity) -> dict[str, Any] | None:
-    """The status as a replica, names in lower case; {} for a server that is none, None if the user may not see it."""
+    """The status as a replica, names in lower case. {} for a server that is not a replica; None if the user may not see
+    it.
+    """
     if identity.flavor == "mariadb":
         statement = "SHOW ALL SLAVES STATUS"
     else:
@@ -108,7 +112,7 @@ def _replica_status(connection: Connection, identity: ServerIdentity) -> dict[st
 
 
 def _replicates(connection: Connection) -> bool:
-    """Whether a replica's threads run now; every user may ask that."""
+    """Whether the replication threads are running now. Every user may ask for that."""
     with connection.cursor() as cursor:
         cursor.execute("SHOW GLOBAL STATUS WHERE Variable_name IN ('Slave_running', 'Slaves_running')")
         return any(str(value) not in _OFF for _, value in cursor.fetchall())

@@ -1,9 +1,9 @@
-"""How long the server will keep the log file that is still needed, looked at every few minutes beside everything else.
+"""Finds out every few minutes how long the server will keep the oldest log file that is still needed.
 
 A server drops a file once it was closed for longer than its expiry (binlog_expire_logs_seconds, expire_logs_days), or
 once all files together are larger than its limit (max_binlog_total_size from MariaDB 11.4 on, binlog_space_limit in
-Percona's server). A managed server may have a retention of its own that no variable shows (Amazon's ``binlog retention
-hours``): it can be shorter than what is said here.
+Percona's server). A managed server may have a further retention that no variable shows (Amazon's ``binlog retention
+hours``), and the real time may be shorter.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NO_REPLICA: Final = 0  # the id of a reader that is none: it ends no other's du
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """What makes a server drop log files; 0 where it does not. ``seconds`` since a file was closed."""
+    """The server's rules for dropping log files; 0: no such rule. ``seconds``: since a file was closed."""
 
     seconds: float
     total_bytes: int = 0
@@ -44,10 +44,10 @@ class Expiry:
 def hours_left(
     files: Sequence[tuple[str, int]], needed: str, expiry: Expiry, *, closed_s: float, now_s: float
 ) -> float | None:
-    """Hours until ``needed`` is dropped; None if it never is, 0 if it may go at any moment or is gone.
+    """Hours until ``needed`` is dropped; None if never, 0 if the file may be dropped at any moment or is gone.
 
-    ``files``: name and bytes, oldest first. ``closed_s``: when ``needed`` was closed, by the clock of ``now_s``, both
-    in seconds; of no meaning for the newest file, which is never dropped.
+    ``files``: name and bytes, oldest first. ``closed_s``: when ``needed`` was closed, in seconds, by the clock of
+    ``now_s``; not used for the newest file, which is never dropped.
     """
     names = [name for name, _ in files]
     if needed not in names:
@@ -68,7 +68,7 @@ def hours_left(
 
 
 def read_expiry(connection: Connection) -> Expiry:
-    """What the server's variables say. Raises PyMySQL's errors."""
+    """The rules in the server's variables. Raises PyMySQL's errors."""
     seconds = float(variable(connection, "binlog_expire_logs_seconds") or 0)
     seconds = seconds or float(variable(connection, "expire_logs_days") or 0) * DAY_S
     if variable(connection, "binlog_expire_logs_auto_purge") == "OFF":  # MySQL from 8.0.29 on
@@ -96,7 +96,9 @@ def look(settings: SourceSettings, needed: str) -> float | None:
 
 
 def _began(connection: Connection, file: str) -> float:
-    """When the server began this file, which is when it closed the one before. No SQL tells: its first event does."""
+    """When the server began this file, which is when it closed the file before. No SQL shows it; the file's first event
+    does.
+    """
     for statement in (*dump.checksum_statements(), *dump.mariadb_statements(None)):
         rows(connection, statement)
     link: socket = connection._sock  # type: ignore[attr-defined]
@@ -116,9 +118,10 @@ def _began(connection: Connection, file: str) -> float:
 
 
 class RetentionWatch(threading.Thread):
-    """Looks until ``stop`` is set. ``needed`` names the file that the applied position is in, "" while it has none.
+    """Checks the retention until ``stop`` is set. ``needed``: the file of the applied position, "" while there is none.
 
-    Nothing waits for this thread, and what goes wrong in it is only logged: the reader says the same, and acts on it.
+    No other thread waits for this thread, and its errors are only logged: the reader meets the same errors and acts on
+    them.
     """
 
     def __init__(self, settings: SourceSettings, needed: Callable[[], str], stop: threading.Event) -> None:
@@ -130,7 +133,7 @@ class RetentionWatch(threading.Thread):
         """Hours until the needed file is dropped; None: never, or not known."""
 
     def run(self) -> None:
-        """Look, wait, look again."""
+        """Check, wait, check again."""
         wait_s = FIRST_LOOK_S
         while not self._halt.wait(wait_s):
             wait_s = LOOK_S
@@ -148,7 +151,7 @@ class RetentionWatch(threading.Thread):
 
     @property
     def warning(self) -> str:
-        """What ``/ready`` says while the hours left are below ``source.retention_warning_h``; else ""."""
+        """The text for ``/ready`` while the hours left are below ``source.retention_warning_h``; else ""."""
         if self.hours is None or self.hours >= self._settings.retention_warning_h:
             return ""
         return f"source: the log file still needed is purged in {self.hours:.1f} h"

@@ -26,10 +26,10 @@ FROM information_schema.columns WHERE table_schema = %s AND table_name = %s ORDE
 
 
 class ServerSchemas:
-    """Columns of tables as they are now (``cdc.binlog.schema.columns.SchemaLookup``), each table asked for once.
+    """Columns of tables as they are now (a ``cdc.binlog.schema.columns.SchemaLookup``). Each table is asked for once.
 
-    The connection is opened when first needed and again when it broke; answers are kept until ``forget``. May be
-    used by several threads. ``columns`` raises what ``open_connection`` raises, and SourceDisconnectedError.
+    The connection is opened when it is first needed, and again after it broke. Answers are kept until ``forget``.
+    Several threads may call. ``columns`` raises what ``open_connection`` raises, and SourceDisconnectedError.
     """
 
     def __init__(self, open_connection: Callable[[], Connection]) -> None:
@@ -39,7 +39,7 @@ class ServerSchemas:
         self._lock = threading.Lock()
 
     def columns(self, database: str, table_with_prefix: str) -> tuple[Column, ...] | None:
-        """The table's columns in their order; None when there is no such table (asked again next time)."""
+        """The table's columns in order; None when there is no such table (the next call asks again)."""
         key = (database, table_with_prefix)
         with self._lock:
             if key not in self._held:
@@ -60,24 +60,26 @@ class ServerSchemas:
             return found
 
     def is_view(self, database: str, table_with_prefix: str) -> bool:
-        """See ``ViewLookup``; asked afresh."""
+        """See ``ViewLookup``; the server is asked each time."""
         key = (database, table_with_prefix)
         with self._lock:
             found = self._on_connection(lambda connection: rows(connection, _TABLE, key), key[1])
         return any(str(kind) == "VIEW" for _, kind in found)
 
     def forget(self, database: str, table_with_prefix: str) -> None:
-        """The table changed: ask again when next needed."""
+        """The table changed: ask for it again when it is needed."""
         with self._lock:
             self._held.pop((database, table_with_prefix), None)
 
     def close(self) -> None:
-        """Close the connection; what is held stays. May be called twice."""
+        """Close the connection and keep the answers. May be called twice."""
         with self._lock:
             self._drop()
 
     def _on_connection(self, ask: Callable[[Connection], T], table: str) -> T:
-        """One retry on a fresh connection: the one held has usually idled past the server's wait_timeout."""
+        """Try again once on a fresh connection: the old connection has usually been idle longer than the server's
+        wait_timeout.
+        """
         if self._connection is not None:
             try:
                 return ask(self._connection)

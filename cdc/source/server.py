@@ -1,7 +1,8 @@
-"""Talking to the database server: connecting, who it is, where its log stands.
+"""Talks to the database server: connects, reads its identity, and reads where its log ends.
 
-PyMySQL connects, authenticates and negotiates TLS. Its errors are mapped here, once, to this project's: what an
-operator has to mend is a SetupError, what may pass by itself a SourceDisconnectedError. No message holds a password.
+PyMySQL connects, authenticates and negotiates TLS. Its errors become this project's errors here, in one place: a fault
+that an operator has to mend is a SetupError, a fault that may pass by itself is a SourceDisconnectedError. No message
+holds a password.
 """
 
 from __future__ import annotations
@@ -33,8 +34,11 @@ _SESSION: Final = (
     "SET time_zone = '+00:00', sql_select_limit = 18446744073709551615, sql_big_selects = 1"
     " /*M!100101 , max_statement_time = 0 */ /*!50708 , max_execution_time = 0 */"
 )
-"""A server may limit every session's rows and seconds: what was cut off so would be taken for all there is. MariaDB
-passes over what is for MySQL 5.7 and newer."""
+"""Settings of the session that remove a server's limits on rows and seconds.
+
+A result that a limit had cut short would be taken for the whole. MariaDB ignores the part in comments for MySQL 5.7 and
+newer.
+"""
 
 # Error numbers: https://dev.mysql.com/doc/mysql-errors/8.4/en/ and https://mariadb.com/kb/en/mariadb-error-codes/
 _WRONG_PASSWORD = 1045
@@ -50,10 +54,10 @@ _CLIENT_ERRORS = (2000, 2999)  # PyMySQL's own; all others came from the server
 
 @dataclass(frozen=True, slots=True)
 class ServerIdentity:
-    """Which server this is.
+    """The identity of a server.
 
-    ``server`` tells logs of different servers apart: MySQL's server_uuid, MariaDB's server_id as text (MariaDB has no
-    uuid that outlives a new network card). ``gtid_enabled``: every transaction in the log carries a GTID.
+    ``server`` tells the logs of different servers apart: MySQL's server_uuid, MariaDB's server_id as text (MariaDB's
+    uuid changes with the network card). ``gtid_enabled``: every transaction in the log carries a GTID.
     ``case_sensitive``: names of databases and tables may differ by case alone (lower_case_table_names = 0).
     """
 
@@ -110,7 +114,7 @@ def mapped_errors(settings: SourceSettings) -> Iterator[None]:
 
 
 def mapped(error: BaseException, settings: SourceSettings) -> CdcError:
-    """What this PyMySQL or socket error means, as one of ours."""
+    """This PyMySQL or socket error as one of this project's errors."""
     # An error of the socket, before the server said anything.
     if isinstance(error, OSError) and not isinstance(error, ssl.SSLCertVerificationError):
         # the number is the operating system's, not the server's
@@ -173,7 +177,9 @@ def _disconnected(settings: SourceSettings, error: BaseException, number: int | 
 
 
 def _without_certificate(settings: SourceSettings) -> str:
-    """The server says the same of an account with REQUIRE SSL or X509."""
+    """Advice for a refused login without a certificate: the server gives the same error for REQUIRE SSL and REQUIRE
+    X509.
+    """
     # Without TLS a password account with REQUIRE SSL looks like a wrong password.
     if settings.tls.mode is TlsMode.DISABLED:
         return ", or the account requires TLS"
@@ -181,7 +187,7 @@ def _without_certificate(settings: SourceSettings) -> str:
 
 
 def is_connection_lost(error: BaseException) -> bool:
-    """Whether a PyMySQL or socket error says that the connection is gone, not that the server refused a statement."""
+    """Whether a PyMySQL or socket error means a lost connection, and not a refused statement."""
     number = None if isinstance(error, OSError) else _number(error)
     # PyMySQL's number for a connection that was closed before is 0
     return not number or _CLIENT_ERRORS[0] <= number <= _CLIENT_ERRORS[1]
@@ -204,12 +210,12 @@ def _reason(error: BaseException) -> str:
 
 
 def account(settings: SourceSettings) -> str:
-    """The configured user as GRANT writes it; for any host, since the server's name for ours is not known here."""
+    """The configured user as GRANT writes it, for any host: the server's name for our host is not known here."""
     return "'" + settings.user.replace("'", "''") + "'@'%'"
 
 
 def all_grants(settings: SourceSettings) -> str:
-    """The statements that give the user what a run needs."""
+    """The GRANT statements for all rights that a run needs."""
     return (
         f"GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO {account(settings)}; "
         f"GRANT SELECT ON {quoted(settings.database)}.* TO {account(settings)}"
@@ -217,7 +223,7 @@ def all_grants(settings: SourceSettings) -> str:
 
 
 def quoted(name: str) -> str:
-    """A name in backticks."""
+    """The name in backticks."""
     return "`" + name.replace("`", "``") + "`"
 
 
@@ -238,13 +244,13 @@ def scalar(connection: Connection, statement: str, arguments: tuple[object, ...]
 
 
 def variable(connection: Connection, name: str) -> str | None:
-    """A global server variable as text; None where the server has none of that name."""
+    """A global server variable as text; None if the server has no such variable."""
     found = rows(connection, "SHOW GLOBAL VARIABLES WHERE Variable_name = %s", (name,))
     return str(found[0][1]) if found else None
 
 
 def read_identity(connection: Connection) -> ServerIdentity:
-    """Ask the server who it is. Raises PyMySQL's errors."""
+    """Read the server's identity. Raises PyMySQL's errors."""
     text = str(scalar(connection, "SELECT VERSION()"))
     version = version_of(text)
     case_sensitive = variable(connection, "lower_case_table_names") == "0"
@@ -264,7 +270,7 @@ def version_of(text: str) -> tuple[int, ...]:
 
 
 def log_status(connection: Connection, identity: ServerIdentity) -> tuple[str, int, str, str]:
-    """File, offset, and the databases that the log alone holds or leaves out (comma lists).
+    """File, offset, and the databases that the log is limited to or leaves out (comma lists).
 
     Raises PyMySQL's errors; SetupError when the log is off.
     """
@@ -281,10 +287,10 @@ def log_status(connection: Connection, identity: ServerIdentity) -> tuple[str, i
 
 
 def current_position(connection: Connection) -> Position:
-    """Where the log ends now. Cheap: two or three short statements.
+    """The position at the end of the log. Cheap: two or three short statements.
 
-    The GTID set is read first, so it never names a transaction that lies behind the offset: reading on by GTID may
-    bring one twice, never miss one. Raises PyMySQL's errors; SetupError when the log is off.
+    The GTID set is read first, so it never names a transaction behind the offset. Reading on by GTID may bring a
+    transaction twice, and never misses one. Raises PyMySQL's errors; SetupError when the log is off.
     """
     identity = read_identity(connection)
     gtid = executed_gtids(connection, identity)
@@ -293,7 +299,7 @@ def current_position(connection: Connection) -> Position:
 
 
 def executed_gtids(connection: Connection, identity: ServerIdentity) -> str:
-    """What the server has executed, in its own notation; "" when it writes no GTIDs."""
+    """The transactions that the server has executed, in its own notation; "" when it writes no GTIDs."""
     if identity.flavor == "mariadb":
         return str(scalar(connection, "SELECT @@GLOBAL.gtid_binlog_pos") or "")
     # Without GTIDs the set stays empty for ever and would look like "nothing executed".
@@ -308,7 +314,8 @@ def log_files(connection: Connection) -> list[tuple[str, int]]:
 
 
 def gtids_before(connection: Connection, identity: ServerIdentity, file: str, offset: int = LOG_HEADER_BYTES) -> str:
-    """The executed set at a position: MySQL only at a file's start; "" where the server does not say.
+    """The transactions executed before a position. MySQL knows them only at a file's start; "" where the server does
+    not say.
 
     Raises PyMySQL's errors.
     """

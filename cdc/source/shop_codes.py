@@ -1,7 +1,7 @@
-"""Whether the shop has the websites, store views, groups, states and types that the mapping names.
+"""Checks before the start that the shop has the codes that the mapping names: websites, store views, groups, states,
+types.
 
-A look before the start, like that for columns and attributes. A code that no row has is a typo, and a filter with a
-typo leaves out what it was meant to keep.
+A code that no row has is a typing error. A filter with a typing error leaves out objects that it should keep.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SHOWN = 8
 def missing_codes(
     connection: Connection, settings: SourceSettings, named: Sequence[NamedCodes]
 ) -> Iterator[CheckResult]:
-    """One finding per code that the shop does not have; one that says so when all are there."""
+    """One finding per code that the shop does not have; one finding that says so when the shop has all of them."""
     faults = 0
     for one in named:
         held: set[str] = set(one.built_in)
@@ -43,7 +43,7 @@ def missing_codes(
 
 
 def _codes(connection: Connection, settings: SourceSettings, table: str, column: str) -> set[str] | None:
-    """The codes in a column, as renderers see them; None where the table is not there or may not be read."""
+    """The codes in a column, in the form that renderers see; None where the table is missing or may not be read."""
     place = f"{quoted(settings.database)}.{quoted(settings.table_prefix + table)}"
     try:
         found = rows(connection, f"SELECT DISTINCT {quoted(column)} FROM {place}")

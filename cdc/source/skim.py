@@ -1,7 +1,7 @@
-"""Reads a log file from its head up to a position at which no dump can begin: beyond 4 GiB, without GTIDs.
+"""Reads a log file up to a position at which no dump can begin: beyond 4 GiB, without GTIDs.
 
-The dump command has 32 bits for the offset. So the dump begins at the file's head, and what lies before the target is
-passed over: only where transactions end is looked at, no row is decoded and no table mapped.
+The dump command has 32 bits for the offset. So the dump begins at the file's head, and the bytes before the target are
+skipped: only the ends of transactions are read, no row is decoded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ADVICE: Final = "start at the next log file, or remove the state folder to impo
 
 
 class Skim:
-    """Passes over the packets of a dump from the head of ``target.file`` until ``target``."""
+    """Skips the packets of a dump from the head of ``target.file`` to ``target``."""
 
     def __init__(self, target: Position) -> None:
         self._target = target
@@ -29,7 +29,7 @@ class Skim:
         self._format = b""
 
     def feed(self, buffer: ReceiveBuffer) -> bool:
-        """Take packets off the buffer, none from behind the target; whether the target is reached.
+        """Take packets off the buffer, none from behind the target. Returns whether the target is reached.
 
         Raises PositionLostError when no transaction ends at the target, and what the decoder raises.
         """
@@ -47,7 +47,7 @@ class Skim:
         return reached
 
     def teach(self, decoder: LogDecoder) -> None:
-        """Tell a decoder that begins at the target how the file's events are to be read."""
+        """Give the file's FORMAT_DESCRIPTION to a decoder that begins at the target."""
         decoder.read_format(memoryview(self._format))
 
     def _is_reached(self) -> bool:

@@ -1,6 +1,6 @@
-"""Where the changes of a transaction go that are too many for memory: a file of the state folder, without a name.
+"""A nameless file in the state folder for the changes of a transaction that is too large for memory.
 
-Nothing of it outlives the process, so there is nothing to clean up after kill -9: the transaction is read again.
+The file disappears with the process, so kill -9 leaves nothing to clean up: the transaction is read again.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from cdc.model import Change
 
 
 def room_in(folder: Path, megabytes: int) -> Room:
-    """Let a transaction's changes take ``megabytes`` of memory, and put what is more into files in ``folder``."""
+    """Let a transaction's changes take ``megabytes`` of memory, and put further changes into files in ``folder``."""
     return Room(megabytes << 20, partial(SpillFile, folder))
 
 
 class SpillFile(Overflow):
-    """Packs of changes (``change_codec``), one behind the other; read back one pack at a time.
+    """Packs of changes (``change_codec``), one behind the other, read back one pack at a time.
 
-    Written by the thread that reads the log, then read by the one that applies. StateError from the constructor and
-    the methods when the folder's disk is full or gone.
+    Written by the thread that reads the log, then read by the thread that applies. The constructor and the methods
+    raise StateError when the folder's disk is full or gone.
     """
 
     def __init__(self, folder: Path) -> None:

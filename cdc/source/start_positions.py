@@ -1,6 +1,6 @@
-"""Where to read from: turns what was asked for into a position the server still holds, or says why it cannot.
+"""Turns the requested start into a position that the server still has, or says why that is impossible.
 
-Every function takes an open connection, raises PyMySQL's errors, and PositionLostError with advice.
+Every function takes an open connection. They raise PyMySQL's errors, and PositionLostError with advice.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _STARTS = frozenset({
 
 
 class NotExecutedError(PositionLostError):
-    """The server has not executed what was read already, or does not show it yet."""
+    """The server has not executed a transaction that was read already, or does not show it yet."""
 
 
 def resolve(connection: Connection, identity: ServerIdentity, start: Start) -> Position:
-    """The position that ``start`` means on this server. SetupError for a position that is inside a transaction."""
+    """The position that ``start`` means on this server. SetupError for a position inside a transaction."""
     match start.kind:
         case StartKind.LATEST:
             return current_position(connection)
@@ -58,9 +58,9 @@ def resolve(connection: Connection, identity: ServerIdentity, start: Start) -> P
 
 
 def confirm(connection: Connection, identity: ServerIdentity, position: Position) -> Position:
-    """The same position, known to be in this server's log; on another server than before, its position there.
+    """The same position, confirmed to be in this server's log. If the server has changed, the position in the new log.
 
-    A position without a GTID set gets it where the server can say what was executed up to there.
+    A position without a GTID set gets one, if the server can say what was executed up to that position.
     """
     is_same = position.server in ("", identity.server)
     gtid = position.gtid
@@ -91,7 +91,7 @@ def _resolve_file_offset(connection: Connection, identity: ServerIdentity, asked
 
 
 def _must_hold(connection: Connection, position: Position) -> int:
-    """The size of the position's file, bytes."""
+    """The size of the position's file in bytes. Raises PositionLostError if the file is gone."""
     files = log_files(connection)
     sizes = dict(files)
     if position.file not in sizes:
@@ -159,7 +159,7 @@ def _locate(connection: Connection, identity: ServerIdentity, gtid: str) -> Posi
 
 
 def _contains(identity: ServerIdentity, whole: str, part: str) -> bool:
-    """Whether ``part`` is within ``whole``. SetupError when either is no GTID set of this kind of server."""
+    """Whether ``part`` is within ``whole``. SetupError when one of them is not a GTID set of this kind of server."""
     try:
         if identity.flavor == "mariadb":
             return GtidPosition.parse(whole).contains(GtidPosition.parse(part))

@@ -18,9 +18,9 @@ _VERIFYING: Final = (TlsMode.VERIFY_CA, TlsMode.VERIFY_IDENTITY)
 
 
 def tls_arguments(tls: TlsSettings) -> dict[str, Any]:
-    """What PyMySQL's ``connect`` is given. Raises SetupError for files that cannot be read.
+    """The TLS arguments for PyMySQL's ``connect``. Raises SetupError for files that cannot be read.
 
-    A client certificate asks for TLS: with one, ``preferred`` is ``required``.
+    A client certificate requires TLS: with a certificate, ``preferred`` becomes ``required``.
     """
     # Also where the server offers TLS: the operator does not want it.
     if tls.mode is TlsMode.DISABLED:
@@ -52,7 +52,7 @@ def _context(tls: TlsSettings) -> ssl.SSLContext:
 
 
 def tls_in_use(connection: Any, tls: TlsSettings) -> str:
-    """``TLSv1.3, the server's certificate verified``; "" for a connection in the clear."""
+    """``TLSv1.3, the server's certificate verified``; "" for an unencrypted connection."""
     link = connection._sock
     # The server did not offer TLS.
     if not isinstance(link, ssl.SSLSocket):
@@ -65,13 +65,13 @@ def tls_in_use(connection: Any, tls: TlsSettings) -> str:
 
 
 class Handler(Protocol):
-    """PyMySQL's interface: gets the server's packet, gives the server's last answer."""
+    """PyMySQL's interface: takes the server's packet, returns the server's last answer."""
 
     def authenticate(self, packet: Any) -> Any: ...
 
 
 class _ClearPassword:
-    """mysql_clear_password sends the password as it is: only where nobody listens."""
+    """mysql_clear_password sends the password as it is: allowed only where nobody can listen."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -88,7 +88,7 @@ class _ClearPassword:
 
 
 class _Dialog:
-    """PAM and the like ask questions, of which only a person knows the answers."""
+    """PAM and similar methods ask questions that only a person can answer."""
 
     def __init__(self, connection: Any) -> None:
         pass
@@ -98,4 +98,4 @@ class _Dialog:
 
 
 LOGIN_HANDLERS: Final[dict[str, Callable[[Any], Handler]]] = {"mysql_clear_password": _ClearPassword, "dialog": _Dialog}
-"""In the place of PyMySQL's own, which send the password to whoever asks for it."""
+"""They replace PyMySQL's handlers, which send the password to any server that asks for it."""

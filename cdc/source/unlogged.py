@@ -1,9 +1,10 @@
-"""Watches for rows of the shop that are missing from its log, by a small sample of rows each minute.
+"""Looks for rows of the shop that are missing from its log, by a small sample of rows each minute.
 
 A log can miss changes for reasons that nobody can list: a session with ``sql_log_bin = 0``, a definition that was not
-logged, a filter set while the server runs, a table copied in below the server. So some rows of each main table are
-read (the highest keys, those changed last, a few anywhere). Once the log is applied up to a position noted behind that
-read, the replica must hold them as they were, or in a newer version. A row that differs twice in a row is reported.
+logged, a filter set while the server runs, a table copied in below the server. So some rows of each main table are read
+(the highest keys, the last changed rows, a few random rows). The position after that read is noted. Once the log is
+applied up to that position, the replica must hold these rows as they were, or in a newer version. A row that differs
+two times in succession is reported.
 """
 
 from __future__ import annotations
@@ -50,14 +51,14 @@ class SampledRow(NamedTuple):
 
 @dataclass
 class Sample:
-    """Rows of one look, and where the log ended behind it."""
+    """The rows of one read, and the end of the log after it."""
 
     rows: list[SampledRow] = field(default_factory=list)
     position: Position | None = None
 
 
 class SampleReader(Protocol):
-    """Reads rows by key as the replica would hold them, by table, and says by which position in the log they were so.
+    """Reads rows by table and key in the replica's form, and returns the log position at which the rows were so.
 
     Raises CdcError kinds.
     """
@@ -68,20 +69,21 @@ class SampleReader(Protocol):
 
 
 Compare = Callable[[Sequence[SampledRow], Position], Sequence[SampledRow] | None]
-"""The rows that the replica should hold and does not; None while the log is not applied up to this position, or the
-replica is not complete."""
+"""The rows that the replica should have and does not have. None while the log is not applied up to this position, or
+while the replica is not complete.
+"""
 
 
 MAIN_TABLES: Final = frozenset({
     "customer_entity", "customer_address_entity", "catalog_product_entity", "sales_order", "sales_order_item",
 })  # fmt: skip
-"""The replica keeps all rows of these, and one number is their key."""
+"""Tables of which the replica keeps all rows, and whose primary key is one number."""
 
 
 class UnloggedWatch(threading.Thread):
-    """Looks every ``source.unlogged_check_s`` until ``stop`` is set; ``found`` is what it knows now.
+    """Compares a sample every ``source.unlogged_check_s`` seconds until ``stop`` is set. ``found``: its present result.
 
-    Nothing waits for this thread, and what goes wrong in it is only logged.
+    No other thread waits for this thread, and its errors are only logged.
     """
 
     def __init__(
@@ -99,12 +101,12 @@ class UnloggedWatch(threading.Thread):
         """Table and key of rows that are missing from the log."""
 
     def begin(self, compare: Compare) -> None:
-        """Start to look."""
+        """Start the thread."""
         self._compare = compare
         self.start()
 
     def run(self) -> None:
-        """Wait, look, wait again."""
+        """Wait, compare, wait again."""
         while not self._halt.wait(self._settings.unlogged_check_s):
             try:
                 self.look()
@@ -114,7 +116,7 @@ class UnloggedWatch(threading.Thread):
         self._reader.close()
 
     def look(self) -> None:
-        """Judge the sample of the last look, once the log has passed it, and take another. Raises CdcError kinds."""
+        """Compare the last sample once the log is applied past it, then take a new sample. Raises CdcError kinds."""
         sample = self._sample
         # The first round has nothing to compare.
         if sample.position is not None:
@@ -127,7 +129,7 @@ class UnloggedWatch(threading.Thread):
 
     @property
     def warning(self) -> str:
-        """What ``/ready`` says while rows are found; else ""."""
+        """The text for ``/ready`` while rows are missing; else ""."""
         if not self.found:
             return ""
         shown = ", ".join(f"{table} {key}" for table, key in self.found[:SHOWN_ROWS])
@@ -148,7 +150,7 @@ class UnloggedWatch(threading.Thread):
             log.info("rows_in_log_again")
 
     def _take(self) -> Sample:
-        """A new sample, with the rows that differed in the last one."""
+        """A new sample, which includes the rows that differed in the last sample."""
         connection = connect(self._settings)
         try:
             with mapped_errors(self._settings):
