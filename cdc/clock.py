@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from typing import Final
+
+DAY_MS: Final = 86_400_000
 
 
 def iso_s(ms: int) -> str:

@@ -17,10 +17,10 @@ from typing import Final
 import zstandard
 
 from cdc.binlog.assembly import Assembly, Room
+from cdc.binlog.checksums import CRC_OF_ALL, WRONG_CHECKSUM, body_end
 from cdc.binlog.events import (
     ACTIONS,
     CHECKSUM_BYTES,
-    FLAG_ARTIFICIAL,
     HEADER,
     HEADER_BYTES,
     MOVED,
@@ -53,8 +53,6 @@ _QUIET: Final = frozenset(
 """Types of events that never end a transaction: their handlers only gather."""
 
 _EMPTY_BYTES: Final = 500  # about what a transaction takes in memory without its changes
-_CRC_OF_ALL: Final = 0x2144DF1C  # what CRC-32 gives for any bytes and their own CRC-32 behind them, low byte first
-_WRONG_CHECKSUM: Final = "its checksum does not fit its bytes"
 _ADVICE: Final = "check the file (mariadb-binlog --verify-binlog-checksum), or start at a later transaction"
 
 
@@ -203,10 +201,10 @@ class LogDecoder:
                     check_length(size)
                     return
                 handler = quiet[kind]
-                if handler is not None and crc32(buffer[at:end]) == _CRC_OF_ALL:
+                if handler is not None and crc32(buffer[at:end]) == CRC_OF_ALL:
                     handler(buffer, at, end - CHECKSUM_BYTES, head)
                     events[kind] += 1
-                elif kind == _XID and may_pass() and crc32(buffer[at:end]) == _CRC_OF_ALL:
+                elif kind == _XID and may_pass() and crc32(buffer[at:end]) == CRC_OF_ALL:
                     position.offset += end - counted
                     counted = end
                     self._pass(head)
@@ -262,11 +260,11 @@ class LogDecoder:
                     head = self._head(view, start, size)
                 kind, beyond = head[1], start + head[3]
                 handler = quiet[kind]
-                if handler is not None and crc32(view[start:beyond]) == _CRC_OF_ALL:
+                if handler is not None and crc32(view[start:beyond]) == CRC_OF_ALL:
                     handler(view, start, beyond - CHECKSUM_BYTES, head)
                     events[kind] += 1
                     position.offset = position.after(head[3], head[4])
-                elif kind == _XID and may_pass() and crc32(view[start:beyond]) == _CRC_OF_ALL:
+                elif kind == _XID and may_pass() and crc32(view[start:beyond]) == CRC_OF_ALL:
                     position.offset = position.after(head[3], head[4])
                     self._pass(head)
                     events[kind] += 1
@@ -329,11 +327,11 @@ class LogDecoder:
         handlers = self._handlers
         try:
             if kind in _UNUSUAL or not handlers.has_checksums:
-                body = self._body_end(view, at, end, head)
+                body = body_end(view, at, end, head, has_checksums=handlers.has_checksums, verify=self._verify)
             else:
                 body = end - CHECKSUM_BYTES
-                if self._verify and crc32(view[at:end]) != _CRC_OF_ALL:
-                    raise ValueError(_WRONG_CHECKSUM)
+                if self._verify and crc32(view[at:end]) != CRC_OF_ALL:
+                    raise ValueError(WRONG_CHECKSUM)
             result = self._table[kind](view, at, body, head)
         except SourceStoppedError as error:
             raise self._placed(error) from error.__cause__
@@ -363,24 +361,6 @@ class LogDecoder:
             message = f"an event of {head[3]} bytes in a frame of {length}"
             raise LogFormatError(message, position=str(self._position), hint=_ADVICE)
         return head
-
-    def _body_end(self, view: memoryview, at: int, end: int, head: tuple[int, ...]) -> int:
-        """Where the body ends, in the cases that need a closer look: before the checksum, which is verified.
-
-        FORMAT_DESCRIPTION keeps its checksum, as that event says whether there are checksums. An artificial ROTATE may
-        come before the first FORMAT_DESCRIPTION, so there the bytes themselves show whether a checksum follows.
-        """
-        if head[1] == _FORMAT or not (head[1] == _ROTATE or self._handlers.has_checksums):
-            return end
-        body = end - CHECKSUM_BYTES
-        fits = body >= at + HEADER_BYTES and crc32(view[at:body]) == _U32(view, body)[0]
-        if head[5] & FLAG_ARTIFICIAL or not head[4]:  # servers send it with a checksum or without
-            return body if fits else end
-        if not self._handlers.has_checksums:
-            return end
-        if self._verify and not fits:
-            raise ValueError(_WRONG_CHECKSUM)
-        return body
 
     def _placed(self, error: SourceStoppedError) -> SourceStoppedError:
         if error.position:  # raised further inside, with a better position

@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 from aiokafka import TopicPartition
 
+from cdc.clock import DAY_MS
 from cdc.engine.engine import Engine
 from cdc.errors import ConfigError, SetupError
 from cdc.kafka.column_types import known_types
@@ -27,7 +28,9 @@ from cdc.replica.feeds import Feeds
 from cdc.replica.load_state import Phase
 from cdc.settings.config import Settings
 from cdc.source.foreign import ForeignDecoder
-from cdc.source.kafka import DAY_MS, KafkaSource, LogPositions, must_be_whole
+from cdc.source.kafka import KafkaSource
+from cdc.source.record_decoder import LogPositions
+from cdc.source.topic_gaps import must_be_whole
 
 log = structlog.get_logger(__name__)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from cdc.clock import DAY_MS
 from cdc.engine.engine import Engine
 from cdc.errors import PositionLostError, SetupError
 from cdc.model import LSN_OFFSET_BITS, Position
-from cdc.source.kafka import DAY_MS, KafkaSource
+from cdc.source.kafka import KafkaSource
 
 LAST_OFFSET: Final = (1 << LSN_OFFSET_BITS) - 1
 MARGIN: Final = 0.9

@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 from aiokafka import TopicPartition
 
+from cdc.clock import DAY_MS
 from cdc.components import Components, OnState
 from cdc.engine.engine import Engine
 from cdc.errors import ConfigError, PositionLostError
@@ -25,9 +26,11 @@ from cdc.protocols import Clock
 from cdc.replica.cascades import core_foreign_keys, with_between
 from cdc.replica.load_state import Phase
 from cdc.settings.config import Settings
-from cdc.source.kafka import DAY_MS, Decoder, KafkaSource, LogPositions, must_be_whole
+from cdc.source.kafka import KafkaSource
+from cdc.source.record_decoder import Decoder, LogPositions
 from cdc.source.relayed import RelayDecoder
 from cdc.source.spill import room_in
+from cdc.source.topic_gaps import must_be_whole
 from mappers.mapping import MagentoMapping
 
 log = structlog.get_logger(__name__)

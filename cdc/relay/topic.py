@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.structs import ConsumerRecord
 
+from cdc.clock import DAY_MS
 from cdc.errors import SetupError
 from cdc.kafka.connect import client_arguments
 from cdc.kafka.record import POSITION_KEY, KafkaRecord, Mark, decode
@@ -19,7 +20,6 @@ from cdc.kafka.topic_settings import topic_settings
 from cdc.model import CheckResult
 from cdc.settings.kafka import KafkaSettings
 
-DAY_MS: Final = 24 * 60 * 60 * 1000
 MB: Final = 1024 * 1024
 _ALREADY_EXISTS: Final = 36
 _TAIL: Final = 64  # records looked at first for the last position; it is among the last two if nothing was aborted

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
 
 import structlog
 from aiokafka.structs import ConsumerRecord
 
+from cdc.clock import DAY_MS
 from cdc.errors import SetupError
 from cdc.kafka.foreign import BadRecordError, SourceChange, Tables
 from cdc.model import BadRecord, Feed, Position, ReportedPosition, Transaction
 
 log = structlog.get_logger(__name__)
-
-DAY_MS: Final = 86_400_000
 
 
 class ForeignDecoder:

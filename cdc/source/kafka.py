@@ -14,8 +14,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -29,11 +28,14 @@ from aiokafka.errors import (
 from aiokafka.structs import ConsumerRecord
 from cramjam import DecompressionError
 
-from cdc.errors import CdcError, PositionLostError, SetupError, SourceDisconnectedError
+from cdc.errors import CdcError, SetupError, SourceDisconnectedError
 from cdc.kafka.connect import login_fault, refusal
 from cdc.kafka.topic_id import topic_ids
 from cdc.kafka.topic_settings import Retention, retentions
-from cdc.model import Feed, Position, Transaction
+from cdc.model import Feed, Transaction
+from cdc.source.event_loop import Loop
+from cdc.source.record_decoder import Decoder, LogPositions
+from cdc.source.topic_gaps import must_be_whole, position_lost
 
 log = structlog.get_logger(__name__)
 
@@ -50,66 +52,11 @@ Measured with Kafka 4.1: at 250 ms, what the relay commits came 215 ms later tha
 RECORDS: Final = 1000
 """The most records that one fetch hands over: about ten ms of the reader thread."""
 POLL_S: Final = 0.5
-CALL_S: Final = 40.0
-"""The longest time for a call into the loop: the client's own time-outs are shorter."""
 LOOK_S: Final = 5.0
 """How often the end of an idle topic is asked for. The answer shows whether the broker is up."""
 NEWS_S: Final = 60.0  # how often an idle member notes in its state that it has missed nothing
-DAY_MS: Final = 86_400_000
 UNREADABLE: Final = (ValueError, EOFError, OSError, struct.error, zlib.error, DecompressionError)
 """Errors of unpacking a damaged batch, beside KafkaError."""
-CUT: Final = (
-    "set its cleanup.policy to compact alone, remove the topic, and let the connector snapshot again (a new connector"
-    " name or its offsets removed): topics have to hold every row from their first offset on"
-)
-
-
-class Decoder(Protocol):
-    """Makes transactions of records, in the order in which they arrive.
-
-    ``arrived``: the position behind the last record. ``is_whole``: whether the records so far are the whole store.
-    """
-
-    arrived: Position
-    is_whole: bool
-
-    def take(self, record: ConsumerRecord) -> Iterator[Transaction]:
-        """The transactions that this record completes. A record without changes gives a transaction without changes."""
-        ...
-
-    def pause(self) -> Iterator[Transaction]:
-        """The transactions to keep after a batch of records."""
-        ...
-
-    def idle(self, offset: int) -> Iterator[Transaction]:
-        """Every record before ``offset`` of the first partition was taken, and no other record came."""
-        ...
-
-
-@dataclass(frozen=True)
-class LogPositions:
-    """Where to begin: the next offset per partition, and whether the state has yet to be filled from the topics."""
-
-    offsets: Mapping[TopicPartition, int]
-    is_loading: bool
-
-
-class Loop:
-    """The event loop, as the reader thread uses it: each call waits for its answer."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-
-    def call(self, work: Coroutine[Any, Any, T], timeout_s: float = CALL_S) -> T:
-        """Run ``work`` in the loop. Raises what ``work`` raises; SourceDisconnectedError if it does not end in
-        ``CALL_S``.
-        """
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result(timeout_s)
-        except TimeoutError:
-            future.cancel()
-            raise SourceDisconnectedError(f"Kafka did not answer within {timeout_s:.0f} s") from None
 
 
 class KafkaSource:
@@ -177,8 +124,8 @@ class KafkaSource:
             **self._connect,
             group_id=None,
             enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_committed",
+            auto_offset_reset="none",  # a lost offset must stop the member, not move it without a word
+            isolation_level="read_committed",  # else records of aborted transactions would be read
             fetch_max_bytes=FETCH_BYTES,
             max_partition_fetch_bytes=FETCH_BYTES // 4,
             fetch_max_wait_ms=FETCH_WAIT_MS,
@@ -192,6 +139,7 @@ class KafkaSource:
         found = []
         for topic in topics:
             numbers = self._consumer.partitions_for_topic(topic)
+            # Right after the start the client may not know this topic yet.
             if not numbers:
                 await self._consumer._client._wait_on_metadata(topic)
                 numbers = self._consumer.partitions_for_topic(topic)
@@ -232,10 +180,12 @@ class KafkaSource:
         first, end = self.beginnings(), self.ends()
         for partition, offset in offsets.items():
             name = f"{partition.topic}/{partition.partition}"
+            # The topic was created again with fewer partitions.
             if partition not in end:
-                raise _lost(f"partition {name} is gone")
+                raise position_lost(f"partition {name} is gone")
+            # Retention removed the next records, or the topic was created again under the same name.
             if not first[partition] <= offset <= end[partition]:
-                raise _lost(
+                raise position_lost(
                     f"{name} holds offsets {first[partition]} to {end[partition]}, and offset {offset} comes next"
                 )
 
@@ -259,11 +209,13 @@ class KafkaSource:
                     yield from decoder.take(record)
                 self.counters["kafka_records"] += len(records)
             now_s = time.monotonic()
+            # Offsets are kept once for each fetch: a commit for each record would cost too much.
             if batches:
                 yield from decoder.pause()
             if batches or self._fault:
                 heard_s = now_s
                 self.heard_s = self.heard_s if self._fault else now_s
+            # After a fault the client counts records as read that it dropped.
             if not self._fault:
                 self._note_positions()
             if self.missing and now_s - asked_s >= LOOK_S:  # also while other topics never fall silent
@@ -289,7 +241,7 @@ class KafkaSource:
                 self._consumer.getmany(timeout_ms=int(POLL_S * 1000), max_records=RECORDS)
             )
         except OffsetOutOfRangeError as error:
-            raise _lost("a topic no longer holds the offset that comes next") from error
+            raise position_lost("a topic no longer holds the offset that comes next") from error
         except TopicAuthorizationFailedError as error:
             raise SetupError(f"Kafka lets us not read {error}", hint="grant READ and DESCRIBE on the topic") from error
         except UnsupportedCodecError as error:
@@ -328,6 +280,7 @@ class KafkaSource:
             return ids, first
 
         ids, first = self._asked(found())
+        # None of them exists yet: ask again later.
         if not ids:
             return
         must_be_whole(first)
@@ -382,27 +335,4 @@ class KafkaSource:
         """Close the consumer. A running fetch ends without records."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            asyncio.run_coroutine_threadsafe(consumer.stop(), self._loop._loop)
-
-
-def must_be_whole(first: Mapping[TopicPartition, int], advice: str = CUT) -> None:
-    """Raises PositionLostError if a topic that is read from its beginning has lost its first records.
-
-    Their rows may still be in the shop, and would be deleted in HubSpot. A compacted topic keeps its first offset.
-    ``first``: the first offset that each partition still has.
-    """
-    for partition, offset in sorted(first.items()):
-        if offset:
-            raise PositionLostError(
-                f"topic {partition.topic}, partition {partition.partition}, begins at offset {offset}: earlier"
-                " records are gone, so the topic does not hold the whole store",
-                hint=advice,
-            )
-
-
-def _lost(what: str) -> PositionLostError:
-    return PositionLostError(
-        what,
-        hint="the topic was created again, or the member was away for too long: remove the member's state folder. The"
-        " member reads the shop's rows again from the topic, and what HubSpot holds from the receipts",
-    )
+            self._loop.start(consumer.stop())

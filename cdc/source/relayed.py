@@ -25,7 +25,7 @@ OVERHEAD = 300  # bytes that a change takes in memory beside its values
 
 
 class RelayDecoder:
-    """See ``cdc.source.kafka.Decoder``. ``stops``: a record that cannot be read ends the reading.
+    """See ``cdc.source.record_decoder.Decoder``. ``stops``: a record that cannot be read ends the reading.
 
     ``is_whole``: whether the relay has marked the records before ``arrived`` as the whole store. ``room``: the memory
     that a transaction may take.

@@ -11,17 +11,10 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from cdc.binlog.schema.column_definition import (
-    Defined,
-    NotUnderstood,
-    Words,
-    charset_named,
-    charset_of_collation,
-    read_column,
-    split,
-)
+from cdc.binlog.schema.column_definition import Defined, charset_named, charset_of_collation, read_column
 from cdc.binlog.schema.columns import Column
 from cdc.binlog.schema.tokens import Token
+from cdc.binlog.schema.words import NotUnderstood, Words, split
 
 
 class Table(NamedTuple):

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
-from cdc.binlog.schema.column_definition import NotUnderstood, Words, split
 from cdc.binlog.schema.columns import Column, DatedLookup, ForgettingLookup, SchemaLookup
 from cdc.binlog.schema.ddl import Altered, Table, alter, create, keeps_versions, without_wait
 from cdc.binlog.schema.query import Statement, TableName
 from cdc.binlog.schema.tokens import Token
+from cdc.binlog.schema.words import NotUnderstood, Words, split
 from cdc.errors import UnsupportedEventError
 from cdc.model import Position, StaleTable, TableSchema, TableSpec
 

@@ -19,8 +19,8 @@ from enum import Enum, auto
 from itertools import pairwise
 from typing import Final
 
-from cdc.binlog.schema.column_definition import NotUnderstood, Words
 from cdc.binlog.schema.tokens import Dialect, Token, cut
+from cdc.binlog.schema.words import NotUnderstood, Words
 from cdc.binlog.schema.written import TableName, mentioned, written
 
 __all__ = ["Kind", "Statement", "TableName", "read_statement"]

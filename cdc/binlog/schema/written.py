@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cdc.binlog.schema.column_definition import NotUnderstood, Words, split
 from cdc.binlog.schema.functions import calls_only_native
 from cdc.binlog.schema.tokens import Token
+from cdc.binlog.schema.words import NotUnderstood, Words, split
 
 TableName = tuple[str, str]
 """Database and table."""
