@@ -14,6 +14,7 @@ from cdc.engine.engine import Engine
 from cdc.engine.state_thread import StateThread
 from cdc.errors import StateError, first_of
 from cdc.members.leadership import Leadership
+from cdc.messages import unconfirmed
 from cdc.messages.contact_emails import EmailRule
 from cdc.messages.verification import Expected
 from cdc.model import ObjectType
@@ -71,6 +72,9 @@ class SinkOutput:
         render_for(engine, self._sink.traits)
         engine.renderer.delete_grace_ms = int(self._settings.delivery.delete_grace_s * 1000)
         engine.renderer.withheld_before_ms = self._settings.history.withheld_before_ms
+        with engine.store.transaction():
+            # Delivery notes this too, but by then the log may have put newer versions in the place of these.
+            unconfirmed.note_interrupted(engine.store)
         if not self._is_copy:
             with engine.store.transaction():
                 engine.moves.take_up()

@@ -188,7 +188,7 @@ class BatchSender:
         health = context.health
         # The request may still land, so the newest state is sent once more after the next acceptance.
         if isinstance(error, OutcomeUnknownError):
-            await context.state.call(lambda store: unconfirmed.note(store, [entry.ref for entry in entries]))
+            await context.state.call(lambda store: unconfirmed.note_unanswered(store, entries))
         is_suspect = entries[0].attempts >= SUSPECT
         failures = max(self.back_off.failures(entries) + 1, entries[0].attempts if is_suspect else 0)
         # while the sink takes nothing from anybody, no message is to blame

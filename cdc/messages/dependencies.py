@@ -69,7 +69,7 @@ class Waits:
         # A message waits: if it is a DELETE, no version will be accepted before it.
         if row is not None:
             return bool(row[0] == Action.DELETE.value)
-        return not any(has(self._store.db, table, ref) for table in ("render_queue", "waiting_for_parent"))
+        return not (render_queue.is_queued(self._store, ref) or has(self._store.db, "waiting_for_parent", ref))
 
     def may_go_without(self, kind: Kind, ref: ObjectRef) -> bool:
         """Whether the sink takes an object of ``kind`` without this reference."""
@@ -139,7 +139,7 @@ class Waits:
     def _referrers(self, deleted: Collection[ObjectRef]) -> dict[ObjectRef, ObjectRef]:
         """For each DELETE a pending object whose accepted version still refers to it, where there is one.
 
-        Pending is what waits to be sent or to be rendered. Looks up who refers to each deleted object, so the time
+        Pending is what ``ledger.pending_referrers`` says. Looks up who refers to each deleted object, so the time
         hangs on their number and not on the backlog. A pending object that itself waits for the deleted one does not
         count: the two would wait for each other for ever.
         """
@@ -184,7 +184,7 @@ def look_again(store: Store, optional: OptionalReferences, *, after: str = "", l
             "SELECT kind, action FROM outbox WHERE blocked_by = ? ORDER BY action LIMIT 1", (last,)
         ).fetchone()
         if action == Action.DELETE.value:
-            is_over = not any(has(store.db, table, ref) for table in ("outbox", "render_queue"))
+            is_over = not (has(store.db, "outbox", ref) or render_queue.is_queued(store, ref))
         else:
             is_over = waits.is_accepted(ref) or (waits.may_go_without(Kind(kind), ref) and waits.will_never_come(ref))
         if is_over:

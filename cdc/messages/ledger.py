@@ -138,21 +138,29 @@ def size(store: Store) -> int:
     return count
 
 
-_REFERRERS: Final = tuple(
-    f"SELECT l.kind, l.id, l.accepted_refs FROM ledger l WHERE {place} = ? AND"
-    " (EXISTS (SELECT 1 FROM outbox o WHERE o.kind = l.kind AND o.id = l.id)"
-    " OR EXISTS (SELECT 1 FROM render_queue d WHERE d.kind = l.kind AND d.id = l.id))"
+_LOOKS: Final = tuple(
+    f"l.{refs} FROM {table} l WHERE length(l.{refs}) > 2 AND {place}"
+    for table, refs in (("ledger", "accepted_refs"), ("unconfirmed", "refs"))
     for place in (
-        "length(l.accepted_refs) > 2 AND json_extract(l.accepted_refs, '$[0][1]')",
-        "length(l.accepted_refs) > 2 AND json_array_length(l.accepted_refs) > 1"
-        " AND json_extract(l.accepted_refs, '$[1][1]')",
+        f"json_extract(l.{refs}, '$[0][1]')",
+        f"json_array_length(l.{refs}) > 1 AND json_extract(l.{refs}, '$[1][1]')",
     )
+)
+_REFERRERS: Final = tuple(
+    f"SELECT l.kind, l.id, {look} = ? AND (EXISTS (SELECT 1 FROM outbox o WHERE o.kind = l.kind AND o.id = l.id)"
+    " OR EXISTS (SELECT 1 FROM render_queue d WHERE d.kind = l.kind AND d.id = l.id)"
+    " OR EXISTS (SELECT 1 FROM resync_found f WHERE f.kind = l.kind AND f.id = l.id))"
+    for look in _LOOKS
 )
 """By the place of a reference in the list: an index each. No object has more references (MOST_REFERENCES)."""
 
 
 def pending_referrers(store: Store, ref: ObjectRef) -> Iterator[ObjectRef]:
-    """Objects that wait to be sent or to be rendered and whose accepted version refers to ``ref``; read lazily."""
+    """Objects with a message to come whose accepted version refers to ``ref``, or an unconfirmed one; read lazily.
+
+    A message is to come for what waits to be sent, waits to be rendered, or was found changed by a read of stale tables
+    that is not through yet.
+    """
     for sql in _REFERRERS:
         for kind, object_id, refs in store.db.execute(sql, (ref.id,)):
             if ref in parse_refs(refs):  # the indexes know ids, and an order and a customer may have the same

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from cdc.messages import outbox
 from cdc.model import BulkInvalidation, Kind, ObjectRef, TableSpec, Urgency
 from cdc.replica.affected import AffectedObjects
-from cdc.state.objects import OBJECT, as_refs, line, pair
+from cdc.state.objects import OBJECT, as_refs, has, line, pair
 from cdc.state.schema import quoted, table_name, uses_rowid
 from cdc.state.store import Store
 
@@ -69,6 +69,11 @@ def mark(
 def is_any(store: Store) -> bool:
     """Whether anything at all waits (then a live change has to look before its objects are rendered)."""
     return store.db.execute("SELECT 1 FROM render_queue LIMIT 1").fetchone() is not None
+
+
+def is_queued(store: Store, ref: ObjectRef) -> bool:
+    """Whether the object is to be rendered, now or once the tables that are read again are through."""
+    return any(has(store.db, table, ref) for table in ("render_queue", "resync_found"))
 
 
 class Asked(NamedTuple):

@@ -7,22 +7,44 @@ after its next acceptance. The module alone writes the table ``unconfirmed``. Us
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cdc.messages import render_queue
+from cdc.messages.refs import dump_refs
 from cdc.model import Kind, ObjectRef, Urgency
 from cdc.state.objects import OBJECT, as_refs, has, pair
 from cdc.state.store import Store
+
+if TYPE_CHECKING:
+    from cdc.messages.outbox import Entry
+
+_NOTE_REFS: Final = (
+    "ON CONFLICT (kind, id) DO UPDATE SET due_ms = 0,"
+    " refs = CASE WHEN length(excluded.refs) > 2 THEN excluded.refs ELSE refs END"
+)
+"""A DELETE without an answer has no references; those of the attempt before may still be what the receiver holds."""
 
 AT_ONCE: Final = 2000
 """Objects that one call of ``send_again`` takes: a receipt may have to wait behind them."""
 
 
 def note(store: Store, refs: Iterable[ObjectRef]) -> None:
-    """Requests with these objects ended without an answer."""
+    """Another member may have sent these objects; it is not known with which references."""
     store.db.executemany(
         "INSERT INTO unconfirmed (kind, id) VALUES (?, ?) ON CONFLICT (kind, id) DO UPDATE SET due_ms = 0",
         [pair(ref) for ref in refs],
+    )
+
+
+def note_unanswered(store: Store, entries: Iterable[Entry]) -> None:
+    """Requests with these messages ended without an answer.
+
+    The receiver may hold the references of such a message: a DELETE of what it refers to waits for the object's next
+    message (``ledger.pending_referrers``).
+    """
+    store.db.executemany(
+        f"INSERT INTO unconfirmed (kind, id, refs) VALUES (?, ?, ?) {_NOTE_REFS}",
+        [(*pair(entry.ref), dump_refs(entry.refs) if entry.refs else "") for entry in entries],
     )
 
 
@@ -37,11 +59,14 @@ def is_any(store: Store) -> bool:
 
 
 def note_interrupted(store: Store) -> None:
-    """At start: an entry that waits though it was tried may have been on the wire when the last run ended."""
+    """At start: an entry that waits though it was tried may have been on the wire when the last run ended.
+
+    Call it before the log goes on: a newer version of the object takes the entry's place, and its references are lost.
+    """
     store.db.execute(
-        "INSERT INTO unconfirmed (kind, id) SELECT o.kind, o.id FROM outbox o"
+        "INSERT INTO unconfirmed (kind, id, refs) SELECT o.kind, o.id, o.refs FROM outbox o"
         " CROSS JOIN ledger l ON l.kind = o.kind AND l.id = o.id WHERE l.tried_at > l.accepted_at"
-        " ON CONFLICT (kind, id) DO UPDATE SET due_ms = 0"
+        f" {_NOTE_REFS}"
     )
 
 

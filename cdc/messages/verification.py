@@ -106,7 +106,9 @@ class Expected:
         return Reference(ref.object_type, ref.external_id(self._namespace), record_id)
 
     def _is_pending(self, ref: ObjectRef) -> bool:
-        return any(has(self._store.db, table, ref) for table in ("outbox", "render_queue", "dead_letter"))
+        return render_queue.is_queued(self._store, ref) or any(
+            has(self._store.db, table, ref) for table in ("outbox", "dead_letter")
+        )
 
     def message_of(self, ref: ObjectRef) -> Message | None:
         """The message of one object at rest; None for an object that is not at rest, or that the shop does not have."""

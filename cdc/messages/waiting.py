@@ -85,6 +85,7 @@ def cause_of(store: Store, action: str, blocked_by: str) -> str:
     for table, text in (
         ("outbox", "which is not accepted yet"),
         ("render_queue", "which is to be rendered"),
+        ("resync_found", "which is to be rendered once the stale tables are read"),
         ("waiting_for_parent", "which was refused because HubSpot lacks the object that it refers to"),
         ("dead_letter", "which is a dead letter"),
     ):

@@ -113,8 +113,13 @@ CREATE TABLE IF NOT EXISTS unread_row (
     tbl TEXT NOT NULL, key TEXT NOT NULL, lsn INTEGER NOT NULL, commit_ms INTEGER NOT NULL, PRIMARY KEY (tbl, key));
 CREATE INDEX IF NOT EXISTS unread_row_lsn ON unread_row (lsn);
 CREATE TABLE IF NOT EXISTS unconfirmed (
-    kind TEXT NOT NULL, id NOT NULL, due_ms INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+    kind TEXT NOT NULL, id NOT NULL, due_ms INTEGER NOT NULL DEFAULT 0, refs TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS unconfirmed_due ON unconfirmed (due_ms);
+CREATE INDEX IF NOT EXISTS unconfirmed_first_ref ON unconfirmed (json_extract(refs, '$[0][1]'))
+    WHERE length(refs) > 2;
+CREATE INDEX IF NOT EXISTS unconfirmed_second_ref ON unconfirmed (json_extract(refs, '$[1][1]'))
+    WHERE length(refs) > 2 AND json_array_length(refs) > 1;
 CREATE TABLE IF NOT EXISTS unpublished (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id NOT NULL, UNIQUE (kind, id));
 CREATE TABLE IF NOT EXISTS bad_record (

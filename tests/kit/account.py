@@ -111,7 +111,7 @@ class Account:
                         ]
                         settle(store, settlements, self.clock.now_ms(), unknown_resend_ms=RESEND_MS)
                     else:
-                        unconfirmed.note(store, [entry.ref for entry in entries])
+                        unconfirmed.note_unanswered(store, entries)
                 sent += len(entries)
         return sent
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from cdc.messages import outbox, render_queue, selection, waiting
+from cdc.messages import outbox, render_queue, selection, unconfirmed, waiting
 from cdc.messages.contact_emails import EmailRule
 from cdc.messages.dependencies import look_again
 from cdc.messages.receipts import Settlement, settle
 from cdc.model import BulkInvalidation, Kind, ObjectRef, Outcome, TableSpec, Urgency
+from cdc.replica.affected import AffectedObjects
 from cdc.state.store import Store
 from sinks.jsonl import OPTIONAL_REFERENCES
 from tests.kit.delivery_harness import Books, customer, order, product
@@ -150,3 +151,47 @@ def test_bulk_invalidations_of_other_kinds_hold_no_deletion_up(tmp_path: Path) -
     books.run(lambda store: render_queue.add_invalidation(store, LINES, urgency=Urgency.HISTORY))
     assert ready(books, 0) == ["customer-1"]
     assert not outbox.is_pending(books.store, order(1))
+
+
+def test_a_deletion_waits_for_referrers_that_a_read_of_stale_tables_changed(tmp_path: Path) -> None:
+    """The order's new row is known, but the order is rendered only once all stale tables are read."""
+    books = Books(tmp_path, FixedClock())
+    books.put(customer(7))
+    accept(books, 0)
+    books.put(order(1), customer(7))
+    accept(books, 1)
+    found = AffectedObjects()
+    found.add([order(1)], 0)
+    books.run(lambda store: render_queue.hold_found(store, found))
+    books.remove(customer(7))
+    assert ready(books, 0) == []
+    assert blocked(books) == [("customer-7", "order:1")]
+    assert books.run(lambda store: look_again(store, OPTIONAL_REFERENCES)) == ("", 0)
+    books.run(lambda store: render_queue.release_found(store, 0))
+    assert books.run(lambda store: look_again(store, OPTIONAL_REFERENCES)) == ("", 0)
+
+
+@pytest.mark.parametrize("is_killed", [True, False], ids=["killed", "timed out"])
+def test_a_deletion_waits_for_referrers_whose_receipt_was_lost(tmp_path: Path, is_killed: bool) -> None:
+    """The receiver may hold the order with its reference: the order's own DELETE goes first."""
+    books = Books(tmp_path, FixedClock())
+    books.put(customer(7))
+    accept(books, 0)
+    books.put(order(1), customer(7))
+
+    def lose_the_answer(store: Store) -> None:
+        entries = selection.ready(store, 1, NOW_MS, Urgency.LIVE, LIMITS).entries
+        assert [entry.ref for entry in entries] == [order(1)]
+        selection.note_on_wire(store, entries)
+        if is_killed:
+            unconfirmed.note_interrupted(store)
+        else:
+            unconfirmed.note_unanswered(store, entries)
+
+    books.run(lose_the_answer)
+    books.remove(order(1))
+    books.remove(customer(7))
+    assert ready(books, 0) == []
+    assert blocked(books) == [("customer-7", "order:1")]
+    accept(books, 1)
+    assert ready(books, 0) == ["customer-7"]

@@ -164,7 +164,7 @@ def test_an_unconfirmed_attempt_goes_with_the_message(books: Books) -> None:
     """After an attempt without an answer the object may exist already, and the message says so."""
     books.put(customer(1))
     entry = take(books, customer(1))
-    books.run(lambda store: unconfirmed.note(store, [entry.ref]))
+    books.run(lambda store: unconfirmed.note_unanswered(store, [entry]))
 
     assert take(books, customer(1)).may_repeat
 

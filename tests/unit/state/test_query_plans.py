@@ -38,10 +38,14 @@ SMALL: Final = frozenset(
 
 LOCALS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "cdc/messages/ledger.py": {
-        "place": (
-            "length(l.accepted_refs) > 2 AND json_extract(l.accepted_refs, '$[0][1]')",
-            "length(l.accepted_refs) > 2 AND json_array_length(l.accepted_refs) > 1"
-            " AND json_extract(l.accepted_refs, '$[1][1]')",
+        "look": (
+            "l.accepted_refs FROM ledger l WHERE length(l.accepted_refs) > 2 AND"
+            " json_extract(l.accepted_refs, '$[0][1]')",
+            "l.accepted_refs FROM ledger l WHERE length(l.accepted_refs) > 2 AND"
+            " json_array_length(l.accepted_refs) > 1 AND json_extract(l.accepted_refs, '$[1][1]')",
+            "l.refs FROM unconfirmed l WHERE length(l.refs) > 2 AND json_extract(l.refs, '$[0][1]')",
+            "l.refs FROM unconfirmed l WHERE length(l.refs) > 2 AND json_array_length(l.refs) > 1 AND"
+            " json_extract(l.refs, '$[1][1]')",
         )
     },
     "cdc/messages/outbox.py": {"condition": ("", " AND email = x''")},
@@ -58,7 +62,9 @@ LOCALS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "cdc/replica/unread.py": {"where": ("tbl = ? AND key = ? AND lsn <= ?", "tbl = ? AND lsn <= ?")},
     "cdc/state/objects.py": {
         "columns": ("1",),
-        "table": ("ledger", "outbox", "render_queue", "dead_letter", "waiting_for_parent", "unconfirmed"),
+        "table": (
+            "ledger", "outbox", "render_queue", "dead_letter", "waiting_for_parent", "unconfirmed", "resync_found",
+        ),
     },
 }  # fmt: skip
 """Parts of statements that are values of their function: texts that stand for them."""
@@ -92,7 +98,8 @@ SCANS: Final = {
     ("cdc/messages/render_queue.py", "SELECT count(*), coalesce(sum(needs_fetch)"):
         "a look of the status page, held to a share",
     ("cdc/messages/sent_without_reference.py", "SELECT DISTINCT ref_kind"): "once, when a member comes to lead",
-    ("cdc/messages/unconfirmed.py", "INSERT INTO unconfirmed (kind, id) SELECT"): "once, at the start: what was tried",
+    ("cdc/messages/unconfirmed.py", "INSERT INTO unconfirmed (kind, id, refs) SELECT"):
+        "once, at the start: what was tried",
     ("cdc/messages/relinks.py", "UPDATE relink SET is_looked_for = 1"): "at the beginning of a pass over the ledger",
     ("cdc/messages/waiting.py", "SELECT kind, id, action"): "once, at the end of `run --until-end`",
     ("cdc/relay/journal.py", "SELECT count(*), coalesce(sum(size)"): "once, at the start",
