@@ -168,6 +168,7 @@ class RepeatLimit:
     def __call__(self, _logger: object, method: str, line: EventDict) -> EventDict:
         if method == "debug":
             return line
+        # A line with ``limit`` repeats one fact: once in each period is enough.
         most = 1 if "limit" in line else BURST
         event = str(line.get("event"))
         now = self._clock()
@@ -175,6 +176,7 @@ class RepeatLimit:
             ended = self._ended(now)
             repeats = self._count((event, str(line.pop("limit", ""))), now, most)
         for name, lines in ended.items():
+            # The event that is logged now carries its own count; a line of its own would repeat it.
             if name != HELD_BACK and (name != event or repeats is None):
                 structlog.get_logger().warning("lines_held_back", of=name, lines=lines, within_s=round(self._every_s))
         if repeats is None:

@@ -71,9 +71,9 @@ class SinkOutput:
         self._engine = engine
         render_for(engine, self._sink.traits)
         engine.renderer.delete_grace_ms = int(self._settings.delivery.delete_grace_s * 1000)
-        engine.renderer.withheld_before_ms = self._settings.history.withheld_before_ms
+        engine.renderer.withholding.before_ms = self._settings.history.withheld_before_ms
         with engine.store.transaction():
-            # Delivery notes this too, but by then the log may have put newer versions in the place of these.
+            # Delivery notes this too, but by then newer versions of the log may have replaced these entries.
             unconfirmed.note_interrupted(engine.store)
         if not self._is_copy:
             with engine.store.transaction():

@@ -79,6 +79,7 @@ class DaemonView:
         reasons = []
         if self.is_stopping:
             reasons.append("stopping: a signal came; the daemon finishes the work under way")
+        # Files end, and then nothing is wrong with the source.
         if self._source.name not in ("connected", "finished"):
             why = self._source.details.get("reason", "")
             reasons.append(f"source: {self._source.name}" + (f": {why}" if why else ""))
@@ -88,6 +89,7 @@ class DaemonView:
             reasons.append(f"sink: {self._output.reason}")
         if why := self._held.get("mapping", {}).get("reason"):
             reasons.append(f"mapping: {why}")
+        # Warnings do not make the daemon unready: it works, and restarting it would not help.
         warnings = [f"shop: {what}, its last values stay" for what in self._held.get("missing", ())]
         if self.retention is not None and self.retention.warning:
             warnings.append(self.retention.warning)

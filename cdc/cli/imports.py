@@ -158,7 +158,7 @@ def _effects(settings: Settings, engine: Engine, selection: Selection) -> list[t
     found = []
     for ref in refs_of(engine.parts, selection, settings.mapping.namespace):
         effect = engine.renderer.effect(ref)
-        is_known = ledger.sent_side(engine.store, ref).stands
+        is_known = ledger.sent_side(engine.store, ref).is_held
         if is_known or effect is Effect.CHANGED:
             found.append((ref.object_type.value, effect.value if is_known else "new"))
     return found

@@ -144,7 +144,7 @@ async def _of_kind(
         seen.update(message.external_id for message in fresh)
         compared = await sink.compare(fresh, requests)
         with engine.store.transaction():  # a daemon may be sending beside this command
-            found += expected.still_at_rest(fresh, compared)
+            found += expected.still_settled(fresh, compared)
         last = page.last
         if sample is not None and len(found) >= sample:
             return found[:sample]

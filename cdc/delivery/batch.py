@@ -1,13 +1,16 @@
-"""When a batch goes: at once on an idle lane, else when it is full or its oldest message has waited long enough."""
+"""Decides when a batch is sent: at once on an idle lane, else when it is full
+or its oldest message has waited enough.
+"""
 
 from __future__ import annotations
 
 
 def wait_s(*, is_full: bool, is_lane_idle: bool, oldest_rendered_ms: int, now_ms: int, max_delay_ms: int) -> float:
-    """Seconds that a batch should wait for company; 0: send it now.
+    """Seconds that a batch should wait for more messages; 0: send it now.
 
-    ``is_full``: by count or bytes, or what comes next cannot join it. ``oldest_rendered_ms``: rendering time of the
-    message that has waited longest (the delay runs from there). A clock that went back never prolongs the wait.
+    ``is_full``: by count or bytes, or because the next message cannot join it. ``oldest_rendered_ms``: rendering time
+    of the message that has waited longest; the delay is counted from there. A clock that was set back never prolongs
+    the wait.
     """
     if is_full or is_lane_idle:
         return 0.0

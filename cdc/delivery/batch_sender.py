@@ -1,4 +1,4 @@
-"""One request from beginning to end: send a batch, decide what became of it, write that down."""
+"""Handles one request from beginning to end: sends a batch, decides on its outcome, writes the outcome down."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from cdc.errors import (
     SinkThrottledError,
 )
 from cdc.messages import contact_emails, ledger, unconfirmed
-from cdc.messages.outbox import LONGEST_REST_MS, SUSPECT, Entry
+from cdc.messages.outbox import LONGEST_DELAY_MS, SUSPECT, Entry
 from cdc.messages.receipts import Settlement, SettleResult, settle
 from cdc.model import Action, Answer, Message, ObjectRef, ObjectType, Outcome, Receipt, Reference
 from cdc.state.store import Store
@@ -37,14 +37,14 @@ _NO_RECEIPT = Receipt("", 0, Outcome.RETRY, "no_receipt", "the answer does not m
 
 
 OTHERS_FIRST_S: Final = 1.0
-"""How much longer messages rest that may be to blame for what the account is blamed for."""
+"""How much longer messages stay in back-off that may be the cause of a refusal blamed on the account."""
 
 VAIN_PIECES: Final = 20
-"""Pieces that may fail in a row for no fault of their content before a split gives up: over 2 · log2(200)."""
+"""A split gives up after this many pieces in a row failed for a reason other than their content: over 2 · log2(200)."""
 
 
 def message_of(entry: Entry, namespace: str) -> Message:
-    """The entry as the sink sends it."""
+    """The entry in the form that the sink sends."""
     associations: dict[ObjectType, tuple[str, ...]] = {}
     for ref in entry.refs:
         associations[ref.object_type] = (*associations.get(ref.object_type, ()), ref.external_id(namespace))
@@ -72,7 +72,7 @@ def _references(entry: Entry, refs: Sequence[ObjectRef], namespace: str) -> tupl
 
 
 class BatchSender:
-    """Sends the batches of one lane. Entries handed over are in flight; they leave it when they are settled."""
+    """Sends the batches of one lane. Entries handed over are in flight until they are settled."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -89,7 +89,7 @@ class BatchSender:
     ) -> bool:
         """Send ``entries`` and settle them. False: they are still in flight and have to be split.
 
-        ``reserved``: room in the first family's window; ``is_open``: whether permits may still be given.
+        ``reserved``: room in the first family's window. ``is_open``: whether permits may still be given.
         """
         context = self._context
         messages = [message_of(entry, context.namespace) for entry in entries]
@@ -125,7 +125,8 @@ class BatchSender:
         return True
 
     async def _is_accounts_fault(self, settlements: Sequence[Settlement], successes: int) -> bool:
-        """Whether every message was refused in the same words and nothing else was taken since; then all wait.
+        """Whether every message was refused with the same text and no other message was accepted since; then all of
+        them wait.
 
         ``successes``: of all lanes before these messages were sent.
         """
@@ -138,9 +139,9 @@ class BatchSender:
     async def _wait_for_account(
         self, entries: Sequence[Entry], texts: Sequence[str], successes: int, batch: Sequence[Entry] = ()
     ) -> bool:
-        """Let ``entries``, refused with ``texts``, wait if the account may be to blame; whether that is so.
+        """Let ``entries``, refused with ``texts``, wait if the account may be the cause. Returns whether it may be.
 
-        ``batch``: what they were sent with, which rests like them.
+        ``batch``: the messages they were sent with, which wait too.
         """
         health = self._context.health
         account = health.account
@@ -154,7 +155,7 @@ class BatchSender:
         # what was refused rests a moment longer than the wait: others are tried first, which tells whom to blame
         until_s = account.next_s + OTHERS_FIRST_S
         self.back_off.note(batch or entries, until_s, health.successes)
-        self.back_off.rest_all(until_s)
+        self.back_off.delay_all(until_s)
         await self._not_taken(entries)
         await self._give_back(entries, texts[0])
         return True
@@ -169,7 +170,7 @@ class BatchSender:
             # A message may ask for its own wait, and the sink for a longer one.
             if receipt.outcome in (Outcome.RETRY, Outcome.WRITTEN):
                 wait_s = max(message_retry_s(entry.attempts, self._context.random), receipt.retry_after_s)
-                retry_at_ms = now_ms + int(min(wait_s, LONGEST_REST_MS / 1000) * 1000)
+                retry_at_ms = now_ms + int(min(wait_s, LONGEST_DELAY_MS / 1000) * 1000)
             settlement = Settlement(
                 entry,
                 receipt.outcome,
@@ -230,7 +231,7 @@ class BatchSender:
         return True
 
     def _time_zone(self, error: SinkError) -> str:
-        """The account's time zone as the merchant set it, else as the sink learned it; "" if neither is known."""
+        """The account's time zone as set by the merchant, else as the sink learned it; "" if neither is known."""
         learnt = error.time_zone if isinstance(error, SinkThrottledError) else ""
         return self._context.settings.sink.time_zone or learnt
 
@@ -261,7 +262,7 @@ class BatchSender:
             await self._give_back(entries, f"{kind_of(error)}: {public_text(error.message)}")
 
     async def _refused(self, entry: Entry, error: SinkError, watch: SplitWatch | None) -> None:
-        """One message was refused alone: a dead letter, unless the account may be to blame."""
+        """One message was refused alone: it becomes a dead letter, unless the account may be the cause."""
         kind, text = kind_of(error), error.message
         # Not in a split: the refusal stands alone.
         if watch is None:
@@ -274,7 +275,7 @@ class BatchSender:
             await self._reject_held(watch)
 
     async def decide_on_held(self, watch: SplitWatch) -> None:
-        """A split has ended: what was refused alone becomes dead letters, or waits for the account."""
+        """A split has ended: messages that were refused alone become dead letters, or wait for the account."""
         held = watch.refused
         if held and not await self._wait_for_account(
             [entry for entry, _, _ in held], [text for _, _, text in held], watch.successes, watch.entries
@@ -287,13 +288,13 @@ class BatchSender:
             await self._settle([Settlement(entry, Outcome.REJECTED, kind, text) for entry, kind, text in held])
 
     async def _not_taken(self, entries: Sequence[Entry]) -> None:
-        """These attempts were surely not taken, so the sink did not learn an address by them."""
+        """These attempts were certainly not accepted, so the sink did not learn an address from them."""
         failed = [(entry.ref, entry.changed_at, entry.email) for entry in entries if entry.email]
         if failed:
             await self._context.state.call(lambda store: contact_emails.not_taken(store, failed))
 
     async def _give_back(self, entries: Sequence[Entry], answer: str) -> None:
-        """Back into the outbox as they are; for `trace` the ledger keeps what the attempt brought."""
+        """Return the entries to the outbox as they are. The ledger keeps the answer to the attempt, for ``trace``."""
         self._context.report.retried(len(entries))
         answers = [(entry.ref, answer) for entry in entries]
         now_ms = self._context.clock.now_ms()
@@ -301,11 +302,13 @@ class BatchSender:
         self.release(entries)
 
     def release(self, entries: Sequence[Entry]) -> None:
-        """Give entries back to the outbox as they are."""
+        """Return entries to the outbox as they are."""
         self._context.in_flight_set.remove(entries)
 
     async def _settle(self, settlements: Sequence[Settlement], sent_ms: int = 0) -> SettleResult:
-        """Write receipts down; returns when they are on disk. ``sent_ms``: when the request went, for accepted ones."""
+        """Write receipts; returns when they are on disk. ``sent_ms``: when the
+        request was sent, for accepted entries.
+        """
         context = self._context
         now_ms = context.clock.now_ms()
 

@@ -1,8 +1,9 @@
-"""Whom a refusal blames when every message of a batch is refused in the same words: the account, not the messages.
+"""Decides on the cause when every message of a batch is refused with the same text: the account, or the messages.
 
-A firewall, a required property that somebody added, a licence that ended: each makes a receiver refuse all it gets, and
-no message can mend it. A few bad messages look the same as long as nothing else is sent. So the account is blamed at
-first and messages wait; once other messages are taken, those that are still refused are to blame. Pure.
+A firewall, a required property that somebody added, a licence that ended: with each of these a receiver refuses every
+message, and no change to a message helps. A few bad messages look the same as long as nothing else is sent. So at first
+the account counts as the cause, and the messages wait. Once other messages are accepted, the messages that are still
+refused count as the cause. Pure.
 """
 
 from __future__ import annotations
@@ -15,24 +16,26 @@ from typing import Final
 from cdc.messages.outbox import Entry
 
 MIN_ALIKE: Final = 3
-"""Messages refused in the same words from which the account may be to blame."""
+"""From this many messages refused with the same text, the account may be the cause."""
 
 ENOUGH: Final = 8
-"""Messages of one batch refused in the same words, and none taken, after which the rest need not be tried; and messages
-of a batch that is sent to see whether the account takes messages again."""
+"""After this many messages of a batch were refused with the same text and none was accepted, the rest is not tried.
+
+Also the size of a batch that is sent to find out whether the account accepts messages again.
+"""
 
 _NUMBERS: Final = re.compile(r"\d+")
 
 
 def words_of(text: str) -> str:
-    """A refusal without its numbers: ids and counts differ from message to message."""
+    """The text of a refusal without its numbers: ids and counts differ from message to message."""
     return _NUMBERS.sub("#", text)
 
 
 def alike(texts: Sequence[str], words_before: str = "", *, at_least: int = MIN_ALIKE) -> str:
-    """The words that all refusals share; "" if they differ, or are fewer than ``at_least``.
+    """The text that all refusals share; "" if they differ, or are fewer than ``at_least``.
 
-    ``words_before``: what the account refused with before; then one refusal in these words is enough.
+    ``words_before``: the account's earlier refusal; then one refusal with this text is enough.
     """
     words = {words_of(text) for text in texts}
     if len(words) != 1:
@@ -43,11 +46,12 @@ def alike(texts: Sequence[str], words_before: str = "", *, at_least: int = MIN_A
 
 @dataclass(slots=True)
 class SplitWatch:
-    """How the splitting of one batch goes.
+    """The progress of splitting one batch.
 
-    ``entries``: the whole batch. ``successes``: of all lanes before it began; only later ones prove that the sink
-    works. ``vain``: pieces that failed in a row without having been refused. ``has_accepted``: some piece was taken.
-    ``refused``: what was refused alone and waits until it is known whom to blame: entry, the fault's kind, its text.
+    ``entries``: the whole batch. ``successes``: of all lanes before the split began; only later successes prove that
+    the sink works. ``vain``: pieces that failed in a row without being refused. ``has_accepted``: some piece was
+    accepted. ``refused``: messages that were refused alone and wait for the decision on the cause: entry, the fault's
+    kind, its text.
     """
 
     entries: Sequence[Entry]
@@ -58,7 +62,7 @@ class SplitWatch:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether enough messages were refused in the same words, and none was taken."""
+        """Whether enough messages were refused with the same text, and none was accepted."""
         if self.has_accepted or len(self.refused) < ENOUGH:
             return False
         return bool(alike([text for _, _, text in self.refused]))

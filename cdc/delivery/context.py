@@ -1,4 +1,6 @@
-"""What the parts of delivery share: the sink, the state, permits, the sink's health, and what is in flight."""
+"""The objects that the parts of delivery share: the sink, the state, permits,
+the sink's health, the messages in flight.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,11 @@ class State(Protocol):
 
 
 class InFlight:
-    """The messages on the wire. Added to in the state thread, inside the transaction that takes them, so that the
-    next look already sees them; taken from in the event loop, once they are settled."""
+    """The messages on the wire.
+
+    The state thread adds messages, inside the transaction that takes them, so the next look already sees them. The
+    event loop removes messages once they are settled.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -42,7 +47,7 @@ class InFlight:
         self._referred: Counter[ObjectRef] = Counter()
 
     def add(self, entries: Iterable[Entry]) -> None:
-        """These are about to be sent."""
+        """These entries are about to be sent."""
         with self._lock:
             for entry in entries:
                 assert entry.ref not in self._entries
@@ -50,7 +55,7 @@ class InFlight:
                 self._referred.update(entry.refs)
 
     def remove(self, entries: Iterable[Entry]) -> None:
-        """These are settled, or will be tried again from the outbox."""
+        """These entries are settled, or will be tried again from the outbox."""
         with self._lock:
             for entry in entries:
                 del self._entries[entry.ref]
@@ -73,9 +78,10 @@ class InFlight:
 
 @dataclass(slots=True)
 class Context:
-    """One delivery's shared parts; ``settings`` alone may be replaced while it runs (SIGHUP).
+    """The shared objects of one delivery. Only ``settings`` may be replaced while delivery runs (SIGHUP).
 
-    ``hub`` wakes the lanes, ``permits`` hands out calls, ``report`` counts."""
+    ``hub`` wakes the lanes, ``permits`` grants calls, ``report`` counts.
+    """
 
     sink: Sink
     state: State
@@ -96,7 +102,7 @@ class Context:
 
     @property
     def max_batch(self) -> int:
-        """Messages a send at most; few while it is tried whether the account takes messages again."""
+        """The most messages in one send; few while delivery finds out whether the account accepts messages again."""
         account = self.health.account
         most = ENOUGH if account.reason and account.is_at_once else self.settings.sink.max_batch
         return min(self.sink.traits.max_batch, self.settings.sink.max_batch, most)

@@ -1,4 +1,4 @@
-"""When a used-up daily limit ends: at midnight in the account's time zone, which no answer tells. Pure."""
+"""When a used-up daily limit ends: at midnight in the account's time zone, which no answer states. Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 PROBE_S: Final = 3600.0
-"""How often the sink is tried at least: the zone may not be known or set wrong, a clock may be set meanwhile."""
+"""The sink is tried at least this often: the zone may be unknown or wrong, and a clock may be set meanwhile."""
 
 AFTER_S: Final = 30.0
-"""How long after midnight: its clock and ours differ, and everybody comes at once."""
+"""How long after midnight: HubSpot's clock and ours differ, and all clients call at midnight."""
 
 
 def daily_wait_s(now_ms: int, zone: str) -> float:
-    """Seconds until a request may be taken again; ``zone``: the account's, an IANA name, or "" if not known."""
+    """Seconds until a request may be accepted again. ``zone``: the account's, an IANA name, or "" if not known."""
     if not zone:
         return PROBE_S
     here = ZoneInfo(zone)
@@ -24,7 +24,7 @@ def daily_wait_s(now_ms: int, zone: str) -> float:
 
 
 def daily_hint(zone: str) -> str:
-    """What to say of it."""
+    """The advice about a used-up daily limit."""
     if not zone:
         return "it ends at midnight in the account's time zone; set sink.time_zone to go on right then"
     return f"it ends at midnight in {zone}; messages wait, and nothing is lost"

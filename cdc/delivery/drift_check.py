@@ -1,9 +1,9 @@
-"""``verify.every_h``: a rolling sample of what was accepted is read back and held against the shop, round after round.
+"""``verify.every_h``: reads back a sample of the accepted objects and compares it with the shop, round after round.
 
-Each round goes on where the round before ended, also after a restart, so that in time every object is looked at. A
-round looks at up to ``SAMPLE`` objects of each kind and lists a few pages of the receiver's records that have a key of
-ours. It mends nothing: ``magento-cdc verify --repair`` does. Its calls have the class of history, so live work goes
-first, and only the member that leads makes them.
+Each round goes on where the last round ended, also after a restart, so in time every object is compared. A round
+compares up to ``SAMPLE`` objects of each kind, and lists a few pages of the receiver's records that have our key. It
+repairs nothing: ``magento-cdc verify --repair`` does. Its calls have the class of history, so live work goes first, and
+only the leading member makes them.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ from cdc.protocols import SinkReader
 log = structlog.get_logger(__name__)
 
 SAMPLE: Final = 500
-"""Objects of each kind that one round looks at."""
+"""Objects of each kind that one round compares."""
 
 PAGE: Final = 100
 """Objects compared at once: one call reads so many records."""
 
 KEY_PAGES: Final = 5
-"""Pages of the receiver's own list that one round reads of each type."""
+"""Pages of the receiver's own list that one round reads for each type."""
 
 SHOWN: Final = 20
-"""Objects that the log and ``/status`` name; a round with more of them is worth a ``verify --all``."""
+"""Objects that the log and ``/status`` name. If a round finds more, run ``verify --all``."""
 
 TRY_AGAIN_S: Final = 60.0
-"""While this member follows or the receiver takes nothing, and after a round that failed."""
+"""The wait while this member follows or the receiver accepts nothing, and after a round that failed."""
 
 NOTES: Final = "verify"
-"""The owner under whose name the state keeps where the rounds are."""
+"""The owner under whose name the state keeps the positions of the rounds."""
 
 IS_IN_ORDER: Final = frozenset({Drift.EQUAL, Drift.MERGED})
-"""What needs no mending: two records that people merged stand for both objects."""
+"""Results that need no repair: two records that people merged stay one record for both objects."""
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round found. ``drifts``: what is not equal."""
+    """The results of one round. ``drifts``: the objects that are not equal."""
 
     at_ms: int
     counts: Mapping[Drift, int]
@@ -81,7 +81,7 @@ class DriftCheck:
         return min(self._every_s, max(0.0, self._every_s - ago_s))  # a clock that was set back lengthens no wait
 
     async def turn(self) -> bool:
-        """One round, if this is the time for one. False: try again soon."""
+        """Run one round if it is due. False: ask again soon."""
         context = self._context
         if not context.permits.gate.may_send or context.health.fault(context.clock.monotonic()) is not None:
             return False
@@ -121,10 +121,10 @@ class DriftCheck:
             # asked for page by page: what is under way keeps an account that fails from being tried by others
             with self._context.permits.requests(Traffic.HISTORY) as requests:
                 compared = await self._sink.compare(page.messages, requests)
-            at_rest = await self._context.state.call(
-                lambda _: self._expected.still_at_rest(page.messages, compared)  # noqa: B023  # called within this turn
+            settled = await self._context.state.call(
+                lambda _: self._expected.still_settled(page.messages, compared)  # noqa: B023  # called within this turn
             )
-            found += at_rest
+            found += settled
             last = page.last
             if last is None:  # the end: the next round begins at the first object
                 break

@@ -1,4 +1,4 @@
-"""Delivery: the lanes, the sync-error poller and the housekeeping as one thing that runs until it is stopped."""
+"""Delivery: runs the lanes, the sync-error poller and the housekeeping until it is stopped."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ HOUSEKEEPING_S: Final = 2.0
 """How often the circuit breaker is looked at: a command of another process may have released it."""
 
 LOOK_AGAIN_S: Final = 30.0
-"""How often waits are looked through whose end nobody reports (an object that vanished before it was sent)."""
+"""How often waiting entries are checked whose wait ends without a receipt (an object vanished before it was sent)."""
 
 SETTLE_S: Final = 0.05
-"""How often ``until_empty`` looks."""
+"""How often ``until_empty`` checks."""
 
 
 class Delivery:
-    """Sends what the outbox holds, by the rules of ARCHITECTURE.md ("Delivering").
+    """Sends the messages of the outbox, by the rules of docs/design/delivering.md.
 
-    ``run`` is to be called once, in the event loop; everything else from the same loop. Raises StateError when the
-    state fails, and of the sink's only SetupError: the account is not set up for it. ``expected``: what the receiver
-    should hold, for ``verify.every_h``.
+    Call ``run`` once, in the event loop; call everything else from the same loop. Raises StateError when the state
+    fails. Of the sink's errors it raises only SetupError: the account is not set up for the sink. ``expected``: what
+    the receiver should hold, for ``verify.every_h``.
     """
 
     def __init__(
@@ -173,13 +173,13 @@ class Delivery:
             self.wake()
 
     def wake(self) -> None:
-        """New outbox rows are on disk (or something else changed that lanes look at)."""
+        """New outbox rows are on disk, or something else changed that lanes depend on."""
         self._context.hub.wake()
 
     async def reload(self, settings: Settings, traits: SinkTraits) -> None:
-        """Other settings hold from now on, as far as they are looked up when they are used; keys are read again.
+        """Use other settings from now on, those that are looked up at each use; the keys are read again.
 
-        ``traits``: those of a sink with these settings.
+        ``traits``: the traits of a sink with these settings.
         """
         context = self._context
         context.settings = settings
@@ -198,16 +198,16 @@ class Delivery:
     # ---------------------------------------------------------------------------------------------------- stop
 
     def stop(self) -> None:
-        """Take no new batches; ``run`` returns when those under way are settled."""
+        """Take no new batches. ``run`` returns when the present batches are settled."""
         self._stopping.set()
         self._context.permits.is_closing = True
         for lane in self._lanes:
             lane.close()
 
     async def drain(self, deadline: float) -> None:
-        """Stop, wait for what is under way until ``deadline`` (the clock's monotonic seconds), then cancel that.
+        """Stop, wait for the messages in flight until ``deadline`` (the clock's monotonic seconds), then cancel them.
 
-        What is cancelled may have been taken; it stays in the outbox and is sent again at the next start.
+        A cancelled message may have been accepted. It stays in the outbox, and is sent again at the next start.
         """
         self.stop()
         if self._work is None:
@@ -233,12 +233,12 @@ class Delivery:
 
     @property
     def is_accepting(self) -> bool:
-        """Whether messages are being taken, as far as is known."""
+        """Whether the sink accepts messages, as far as is known."""
         return self._context.health.fault(self._context.clock.monotonic()) is None
 
     @property
     def reason(self) -> str:
-        """Why they are not; empty if they are."""
+        """Why the sink does not accept messages; "" if it does."""
         fault = self._context.health.fault(self._context.clock.monotonic())
         return f"{fault[0]}: {fault[1]}" if fault else ""
 
@@ -259,9 +259,10 @@ class Delivery:
         }
 
     async def until_empty(self) -> Literal["empty", "stuck"]:
-        """Wait until all that can be sent is sent. ``stuck``: the rest waits, is parked or held (``causes``).
+        """Wait until every message that can be sent is sent. ``stuck``: the rest waits, is parked or is held
+        (``causes``).
 
-        A sink that cannot be reached, or takes nothing, is waited for.
+        Waits for a sink that cannot be reached or that accepts nothing.
         """
         while True:
             is_quiet = all(not lane.under_way and not lane.is_backing_off for lane in self._lanes)
@@ -290,12 +291,14 @@ class Delivery:
         return "freed" if freed else "stuck"
 
     def causes(self, store: Store) -> list[str]:
-        """Why what is left cannot be sent: one line per message, at most a hundred (call in the state thread)."""
+        """Why the remaining messages cannot be sent: one line per message, at most
+        a hundred (call in the state thread).
+        """
         namespace = self._context.namespace
         lines = [f"{w.ref.external_id(namespace)} ({w.action.value}): {w.cause}" for w in waiting.waiting(store)]
         return [f"{name}: {reason}" for name, reason in self._context.health.circuit_breaker.items()] + lines
 
 
 def _verdict_s(settings: Settings) -> float:
-    """Within how many seconds the receiver has told what it refuses: some polls, and never less than a first try."""
+    """Within how many seconds sync errors of a request are known: some polls, and never less than a first try."""
     return max(TRY_FIRST_S, 3 * settings.sink.judge_poll_s)

@@ -1,9 +1,9 @@
-"""Whether the sink takes anything: one state machine for all lanes, and what it logs.
+"""Whether the sink accepts messages: one state machine for all lanes, and its log events.
 
-``ok`` → ``throttled`` (429: nobody sends until then) → ``ok``. ``ok`` → ``unauthorized``, ``switched_off``,
+``ok`` → ``throttled`` (429: no lane sends until the given time) → ``ok``. ``ok`` → ``unauthorized``, ``switched_off``,
 ``unreachable`` (two failures without a success between) or a used-up daily limit: then one request at a time is tried,
-and the first that is taken brings ``ok`` back. Beside that, an account may
-refuse all that it took (account.py). Logs the first failure and the recovery; quiet in between. Pure but for the log:
+and the first accepted request brings ``ok`` back. Apart from that, an account may refuse every message that it accepted
+before (account.py). The first failure and the recovery are logged, and nothing in between. Pure but for the log:
 monotonic seconds are passed in.
 """
 
@@ -23,19 +23,22 @@ from cdc.errors import SinkError, SinkThrottledError, SinkUnavailableError
 log = structlog.get_logger(__name__)
 
 GATE_AT: Final = 2
-"""Failures in a row, without a success between, after which all lanes wait: one alone may be a message's own fault."""
+"""All lanes wait after this many failures in a row: a single failure may be the message's own fault."""
 
 
 LONG_SILENCE_S: Final = 60.0
-"""A silence longer than this, asked for by the sink, is told as a fault: somebody may wait for the messages."""
+"""A silence requested by the sink that is longer than this is reported as a
+fault: somebody may wait for the messages.
+"""
 
 
 @dataclass(slots=True)
 class Health:
-    """Seconds are monotonic. ``next_s``: when a sink that takes nothing is tried again. ``quiet_s``: the sink asked for
-    silence until then, and that holds whatever else fails or is taken meanwhile. ``circuit_breaker``: name →
-    reason, set and
-    lifted from outside; ``poll``: what polling met.
+    """The sink's state; seconds are monotonic.
+
+    ``next_s``: when a sink that accepts nothing is tried again. ``quiet_s``: until when the sink asked for silence;
+    that holds whatever else fails or is accepted meanwhile. ``circuit_breaker``: name → reason, set and released from
+    outside. ``poll``: the result of polling.
     """
 
     state: str = "ok"
@@ -53,16 +56,18 @@ class Health:
 
     @property
     def is_probing(self) -> bool:
-        """Only one request at a time may be tried."""
+        """Whether only one request at a time may be tried."""
         return self.is_closed or bool(self.account.reason)
 
     @property
     def is_closed(self) -> bool:
-        """The sink takes nothing, or its daily limit is used up."""
+        """Whether the sink accepts nothing, or its daily limit is used up."""
         return self.state not in ("ok", "throttled")
 
     def fault(self, now_s: float) -> tuple[str, str] | None:
-        """State and reason if messages are not being taken, from sending or, with nothing to send, from polling."""
+        """State and reason if messages are not accepted: from sending or, while
+        there is nothing to send, from polling.
+        """
         # The circuit breaker is for people to release, so it is named first.
         if self.circuit_breaker:
             name = next(iter(self.circuit_breaker))
@@ -95,23 +100,23 @@ class Health:
         return math.inf if under_way else max(self.quiet_delay_s(now_s), self._try_s - now_s)
 
     def be_quiet(self, now_s: float, wait_s: float) -> None:
-        """The sink asks every caller for silence from now on."""
+        """The sink asks every caller to be silent from now on."""
         # A new silence, not a longer one.
         if self.quiet_s <= now_s:
             self.quiet_since_s = now_s
         self.quiet_s = max(self.quiet_s, now_s + wait_s)
 
     def quiet_delay_s(self, now_s: float) -> float:
-        """Seconds that the sink still asked everybody to be silent for."""
+        """Seconds that the silence still lasts."""
         return max(0.0, self.quiet_s - now_s)
 
     def try_now(self, now_s: float) -> None:
-        """There is another key: a refused one is no reason to wait."""
+        """The key was changed: try at once, as the refusal was of the old key."""
         if self.state == "unauthorized":
             self.next_s = now_s
 
     def succeeded(self, now_s: float) -> bool:
-        """A request was taken. True if that ends a time in which none was."""
+        """A request was accepted. True if it ends a time in which no request was accepted."""
         self.successes += 1
         self._poll = None
         if self.account.taken(now_s):
@@ -131,7 +136,9 @@ class Health:
         return was_probing or has_recovered
 
     def failed(self, error: SinkError, verdict: Verdict, now_s: float, *, own_fault: bool) -> None:
-        """A request was not taken. ``own_fault``: its message failed alone before, so it says nothing of the sink."""
+        """A request failed. ``own_fault``: its message failed alone before, so
+        the failure says nothing about the sink.
+        """
         self.last_error = public_error(error)
         if isinstance(error, SinkUnavailableError):  # Retry-After is meant for every request, whatever becomes of these
             self.be_quiet(now_s, error.retry_after_s or 0.0)
@@ -164,7 +171,7 @@ class Health:
         self.next_s = next_s
 
     def polled(self, error: SinkError | None, now_s: float) -> None:
-        """Asking for verdicts failed, or worked. Only of weight while no message shows how things stand.
+        """A poll for sync errors failed or worked. It counts only while no message shows the sink's state.
 
         A silence that the answer asks for holds for every caller.
         """
@@ -181,14 +188,14 @@ class Health:
         self._poll = (kind_of(error), public_error(error), self.successes)
 
     def account_refused_at_once(self, text: str, words: str, now_s: float) -> None:
-        """Every message of a batch was refused in the same words: ``text`` is one of the refusals."""
+        """Every message of a batch was refused with the same text; ``text`` is one of the refusals."""
         self.account.words = words
         advice = "every message is refused in these words, so none is set aside: mend the cause in the account"
         reason = f"{public_text(text)}; {advice}"
         self.account_refused(reason, now_s, is_at_once=True)
 
     def account_refused(self, reason: str, now_s: float, *, is_at_once: bool = False) -> None:
-        """Messages are refused for the account's sake: ``reason`` is the receiver's word and our advice."""
+        """Messages are refused because of the account. ``reason``: the receiver's word and our advice."""
         is_new = not self.account.reason
         self.account.refused(reason, now_s, is_at_once=is_at_once)
         # Said once while it lasts.
@@ -196,7 +203,9 @@ class Health:
             log.error("sink_takes_nothing", state="account", reason=reason, retry_s=round(self.account.wait_s, 1))
 
     def verdicts_read(self, now_s: float) -> bool:
-        """Verdicts were read, and none was about the account. True if that ends a time in which it refused all."""
+        """Sync errors were read, and none was about the account. True if that ends a time in which the account refused
+        everything.
+        """
         if not self.account.ends(now_s):
             return False
         self._account_recovered(now_s)

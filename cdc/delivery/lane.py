@@ -1,4 +1,4 @@
-"""One lane: works through the outbox of one rank, several requests at a time, one message of an object at a time."""
+"""One lane: sends the outbox entries of one rank, several requests at a time, one message of an object at a time."""
 
 from __future__ import annotations
 
@@ -18,25 +18,27 @@ from cdc.messages.outbox import Entry
 from cdc.model import Urgency
 
 REQUESTS: Final = 4
-"""Requests of a lane under way at once: with 80 ms an answer and three lanes 150 a second, over any account's quota."""
+"""The most requests of a lane at once. With 80 ms an answer, three lanes make
+150 a second: more than any quota allows.
+"""
 
 SPLITS: Final = 2
-"""Batches of a lane being split at once; over that the lane takes no new ones, since all it takes seems bad."""
+"""The most batches of a lane that are split at once. Then the lane takes no new batches, as all of them seem bad."""
 
 SHORTEST_S: Final = 0.001
-"""The least that is waited for: a difference of two clock readings may be smaller than the clock can move."""
+"""The shortest wait: the difference of two clock readings may be smaller than the clock's step."""
 
 DELETE_LOOK_SHARE: Final = 0.1
-"""Part of the state thread's time that looking for DELETEs may take, however much is pending."""
+"""The share of the state thread's time that looking for DELETEs may take, however many are pending."""
 
 
 class Lane:
-    """``rank`` 0 to 2. ``run`` returns after ``close`` once nothing of the lane is under way."""
+    """``rank``: 0 to 2. ``run`` returns after ``close``, once the lane has no requests in flight."""
 
     def __init__(self, rank: int, context: Context) -> None:
         self.rank = rank
         self.is_live_busy = False
-        """Whether it has live messages on the wire or waiting for quota."""
+        """Whether the lane has live messages on the wire or waiting for quota."""
         self._context = context
         self._batch_sender = BatchSender(context)
         self._wake = asyncio.Event()
@@ -48,7 +50,9 @@ class Lane:
         self._deletes_from_s = 0.0
         self._tasks: asyncio.TaskGroup | None = None
         self.is_denied = False
-        """Whether it stopped because something under way comes first; woken when that ends."""
+        """Whether the lane stopped because a message in flight must come first; it
+        is woken when that message is settled.
+        """
         context.hub.join(self)
 
     @property
@@ -58,15 +62,15 @@ class Lane:
 
     @property
     def is_backing_off(self) -> bool:
-        """Whether messages cool down after a failed request."""
+        """Whether messages are in back-off after a failed request."""
         return self._batch_sender.back_off.next_s(self._context.clock.monotonic()) < math.inf
 
     def wake(self) -> None:
-        """There may be something new to send."""
+        """There may be new messages to send."""
         self._wake.set()
 
     def warm_up(self) -> None:
-        """The sink takes messages again: try at once what rests."""
+        """The sink accepts messages again: try the messages in back-off at once."""
         self._batch_sender.back_off.warm_up()
         self.wake()
 
@@ -76,7 +80,7 @@ class Lane:
         self._wake.set()
 
     async def run(self) -> None:
-        """Send until closed. Raises what the state raises."""
+        """Send until closed. Raises the state's errors."""
         async with asyncio.TaskGroup() as self._tasks:
             while not self._closing:
                 self._wake.clear()
@@ -91,7 +95,9 @@ class Lane:
                     pass
 
     async def _turn(self) -> float:
-        """Send a batch if one may go. Returns how long to wait before the next turn; infinite: until woken."""
+        """Send a batch if there is one to send. Returns how long to wait before
+        the next turn; infinite: until woken.
+        """
         context = self._context
         # Woken when a request ends, a split ends, or this member comes to lead.
         if self._requests >= REQUESTS or self._splits >= SPLITS or not context.permits.gate.may_send:

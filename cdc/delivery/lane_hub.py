@@ -1,4 +1,4 @@
-"""Where lanes are woken: every part of delivery that changes what a lane may send says so here."""
+"""Wakes the lanes: each part of delivery that changes what a lane may send calls the hub."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LaneHub:
         self._lanes: list[Listener] = []
 
     def join(self, lane: Listener) -> None:
-        """Wake this lane from now on."""
+        """Wake this lane too from now on."""
         self._lanes.append(lane)
 
     def wake(self) -> None:
@@ -32,14 +32,14 @@ class LaneHub:
             lane.wake()
 
     def wake_denied(self) -> None:
-        """Something under way has ended: the lanes that waited for that look again."""
+        """A message in flight is settled: the lanes that waited for it look again."""
         for lane in self._lanes:
             if lane.is_denied:
                 lane.is_denied = False
                 lane.wake()
 
     def warm_up(self) -> None:
-        """The sink takes messages again: what rests after a failure is tried at once."""
+        """The sink accepts messages again: messages in back-off are tried at once."""
         for lane in self._lanes:
             lane.warm_up()
 

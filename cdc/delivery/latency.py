@@ -1,8 +1,8 @@
 """How long messages take, stage by stage, from the source's commit to the sink's acceptance.
 
-Only live upserts count: history and deletions wait on purpose. Exact percentiles of the last messages of each object
-type for ``/status``; /metrics keeps histograms of all (``Observer.accepted``). Wall clocks of two machines are
-compared, and either may be set meanwhile, so a negative time counts as 0.
+Only live upserts count: history and deletions wait on purpose. ``/status`` has exact percentiles of the last messages
+of each object type; ``/metrics`` has histograms of all messages (``Observer.accepted``). Clocks of two machines are
+compared, and either clock may be set meanwhile, so a negative time counts as 0.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cdc.messages.outbox import Entry
 from cdc.model import Action, Latency, ObjectType, Urgency
 
 KEPT: Final = 500
-"""Messages of an object type that the percentiles look back on."""
+"""The percentiles cover this many messages of each object type."""
 
 
 def latency_of(entry: Entry, sent_ms: int, accepted_ms: int) -> Latency | None:
@@ -44,11 +44,13 @@ class Latencies:
         self._held: dict[ObjectType, deque[Latency]] = {kind: deque(maxlen=KEPT) for kind in ObjectType}
 
     def add(self, object_type: ObjectType, latency: Latency) -> None:
-        """One more was accepted."""
+        """Add one accepted message."""
         self._held[object_type].append(latency)
 
     def as_dict(self) -> dict[str, dict[str, dict[str, float]]]:
-        """Object type → stage → ``p50`` and ``p99`` in seconds, for ``/status``; what was not seen is left out."""
+        """Object type → stage → ``p50`` and ``p99`` in seconds, for ``/status``;
+        stages without messages are left out.
+        """
         shown = {}
         for object_type, held in self._held.items():
             stages = {}
@@ -62,5 +64,5 @@ class Latencies:
 
 
 def percentile(ordered: Sequence[float], per_cent: int) -> float:
-    """The least of the values (ascending, at least one) that so many per cent of them do not exceed."""
+    """The smallest of the values (ascending, at least one) that is not exceeded by this percentage of them."""
     return ordered[max(0, math.ceil(len(ordered) * per_cent / 100) - 1)]

@@ -1,5 +1,4 @@
-"""Whether this process is the one that sends: always, unless other members share the account
-(``cdc/members/leadership.py``)."""
+"""Whether this process may send: always, unless other members share the account (``cdc/members/leadership.py``)."""
 
 from __future__ import annotations
 
@@ -7,7 +6,7 @@ from typing import Protocol
 
 
 class LeaderGate(Protocol):
-    """Asked in the event loop before every request."""
+    """Called in the event loop before every request."""
 
     @property
     def may_send(self) -> bool:
@@ -16,6 +15,6 @@ class LeaderGate(Protocol):
 
 
 class Alone:
-    """The only one."""
+    """The gate of a process without other members."""
 
     may_send = True

@@ -1,4 +1,4 @@
-"""What delivery calls as it sends, for the metrics. Calls come in the event loop and must return at once."""
+"""The calls that delivery makes for the metrics as it sends. They come in the event loop and must return at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Observer(Protocol):
     def expect(
         self, *, outcomes: Iterable[str] = (), reasons: Iterable[str] = (), families: Iterable[str] = ()
     ) -> None:
-        """What requests may end with, why messages may become dead letters, and which calls share a quota."""
+        """The outcomes of requests, the reasons of dead letters and the families of calls that may occur."""
         ...
 
     def requested(self, status: str, seconds: float) -> None:
@@ -22,11 +22,11 @@ class Observer(Protocol):
         ...
 
     def batch_sent(self, messages: int) -> None:
-        """A batch of so many messages was sent, whatever came of it."""
+        """A batch of so many messages was sent, whatever its outcome."""
         ...
 
     def accepted(self, object_type: ObjectType, latency: Latency | None) -> None:
-        """A message is accepted, and that is on disk; ``latency`` is None for history."""
+        """A message is accepted, and the receipt is on disk. ``latency`` is None for history."""
         ...
 
     def retried(self, messages: int = 1) -> None:
@@ -34,7 +34,7 @@ class Observer(Protocol):
         ...
 
     def dead_lettered(self, reason: str) -> None:
-        """A message was set aside for good; ``reason`` is a short word of ours or HubSpot's error type."""
+        """A message became a dead letter. ``reason`` is a short word of ours or HubSpot's error type."""
         ...
 
 

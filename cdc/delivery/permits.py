@@ -1,7 +1,7 @@
-"""Permits for calls: each call waits for its family's quota, and the leader gate is asked before it goes.
+"""Permits for calls: each call waits for its family's quota, and the leader gate is asked before the call is made.
 
-A sink never sees windows and classes: it gets a ``Requests`` (cdc/protocols.py), and whoever handed that out has said
-what the calls are for. ``StandaloneRequests`` is for commands that call the receiver without a daemon.
+A sink never sees windows and classes. It gets a ``Requests`` (cdc/protocols.py) from the code that knows what the calls
+are for. ``StandaloneRequests`` is for commands that call the receiver without a daemon.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SHORTEST_S: Final = 0.001  # less may not move the clock
 LONGEST_S: Final = 1.0  # so that a closed gate is noticed
 
 CLOSING_WAIT_S: Final = 2.0
-"""Once delivery closes, a permit that would have to be waited for longer than this is refused."""
+"""Once delivery closes, a permit that would need a longer wait is refused."""
 
 
 class Windows:
@@ -47,7 +47,7 @@ class Windows:
         self._no_quota = Window(None, history_share)
 
     def reconfigure(self, families: Mapping[str, CallFamily], history_share: float, cap: int | None) -> None:
-        """Other settings hold from now on; calls that are in the windows stay there."""
+        """Use other settings from now on. Calls that are in the windows stay there."""
         for name, window in self._by_family.items():
             family = families[name]
             window.reconfigure(_most(family, cap), history_share, may_grow=family.may_grow and cap is None)
@@ -58,11 +58,11 @@ class Windows:
 
     @property
     def first(self) -> Window:
-        """The window of the family that a send begins with."""
+        """The window of the family of a send's first call."""
         return next(iter(self._by_family.values()), self._no_quota)
 
     def items(self) -> Iterator[tuple[str, Window]]:
-        """Family and window, for ``/status``; nothing for a sink without families."""
+        """Family and window, for ``/status``; empty for a sink without families."""
         return iter(self._by_family.items())
 
 
@@ -71,18 +71,18 @@ def _most(family: CallFamily, cap: int | None) -> int:
 
 
 class _Given:
-    """One permit (``Permit``)."""
+    """One granted permit (``Permit``)."""
 
     def __init__(self, window: Window, clock: Clock) -> None:
         self._window, self._clock = window, clock
 
     def answered(self, quota: Quota) -> None:
-        """Hand the headers on to the window."""
+        """Pass the headers on to the window."""
         self._window.learn(quota, self._clock.monotonic())
 
 
 class Permits:
-    """All windows of one delivery, and who waits for room in them. Use in the event loop."""
+    """All windows of one delivery, and the sends that wait for room in them. Use in the event loop."""
 
     def __init__(
         self, windows: Windows, *, clock: Clock, health: Health, gate: LeaderGate, report: Report, hub: LaneHub
@@ -97,26 +97,26 @@ class Permits:
 
     @property
     def under_way(self) -> int:
-        """Sends, pages and questions that have room reserved or have begun, and have not ended."""
+        """How many sends, pages and questions have room reserved or have begun, and have not ended."""
         return self._begun + len(self._reserved)
 
     def reserve(self, now_s: float) -> Call:
-        """Room in the first family's window, for a send whose class is not known yet."""
+        """Reserve room in the first family's window, for a send whose class is not known yet."""
         call = self.windows.first.start(now_s, Traffic.LIVE)
         self._reserved.add(call)
         return call
 
     def use(self, reserved: Call, traffic: Traffic) -> None:
-        """A send of this class begins in the reserved room. Said at once: the next look paces history by it."""
+        """A send of this class begins in the reserved room. Call it at once: the next look paces history by it."""
         self.windows.first.began(reserved, self._clock.monotonic(), traffic)
 
     def give_back(self, reserved: Call) -> None:
-        """There is nothing to send: the room is free again."""
+        """There is nothing to send: free the reserved room."""
         self._reserved.remove(reserved)
         self.windows.first.cancel(reserved)
 
     def delay_s(self, now_s: float, traffic: Traffic) -> float:
-        """Seconds until a send of this class may be begun; infinite: not before something under way has ended."""
+        """Seconds until a send of this class may begin; infinite: not before a call has ended."""
         window = self.windows.first
         if any(self._waiting[id(window), ahead] for ahead in (Traffic.LIVE, Traffic.HISTORY) if ahead <= traffic):
             return math.inf  # a send that has begun comes first; the lanes are woken when it has its permit
@@ -124,7 +124,7 @@ class Permits:
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """Count as one thing under way, whatever calls are made meanwhile: no other attempt is begun beside it."""
+        """Count the block as one call, whatever calls it makes: no other attempt begins beside it."""
         self._begun += 1
         try:
             yield
@@ -136,10 +136,10 @@ class Permits:
     def requests(
         self, traffic: Traffic, *, reserved: Call | None = None, is_open: Callable[[], bool] = lambda: True
     ) -> Iterator[_Calls]:
-        """What one send, page or question makes its calls with.
+        """The object by which one send, page or question makes its calls.
 
-        ``reserved``: room in the first family's window for the first call. ``is_open``: asked while a permit is
-        waited for; once it says no, permits are refused.
+        ``reserved``: room in the first family's window for the first call. ``is_open``: checked while a permit waits;
+        once it is false, permits are refused.
         """
         # From here on the send itself counts as under way.
         if reserved is not None:
@@ -152,7 +152,7 @@ class Permits:
                 calls.give_back()
 
     async def admit(self, window: Window, traffic: Traffic, is_open: Callable[[], bool]) -> Call:
-        """A call in the window, once there is room and the sink has not asked for silence. SendingStoppedError."""
+        """Put a call into the window, once there is room and the silence is over. SendingStoppedError."""
         key = (id(window), traffic)
         self._waiting[key] += 1
         try:
@@ -175,7 +175,7 @@ class Permits:
 
     @asynccontextmanager
     async def permit(self, window: Window, call: Call) -> AsyncIterator[Permit]:
-        """Make the call that was admitted: ask the leader gate, count, and let the room go when it has ended."""
+        """Make the admitted call: ask the leader gate, count the call, and free its room when it has ended."""
         if not self.gate.may_send:  # asked after any wait, so that a new leader has to wait for one time-out only
             window.cancel(call)
             raise SendingStoppedError("the request was not begun: another member leads")
@@ -217,7 +217,7 @@ class _Calls:
             yield given
 
     def give_back(self) -> None:
-        """The send has ended: reserved room that it did not use is free again."""
+        """The send has ended: free the reserved room that it did not use."""
         # A send that ends early gives its permit back, or the window would shrink.
         if self._reserved is not None:
             self._permits.windows.first.cancel(self._reserved)
@@ -225,10 +225,12 @@ class _Calls:
 
 
 class StandaloneRequests:
-    """For use without a daemon (check, mapping push, trace, tests): keeps each family's quota, and nothing else."""
+    """For use without a daemon (check, mapping push, trace, tests): keeps each
+    family's quota and has no other rules.
+    """
 
     def __init__(self, traits: SinkTraits, clock: Clock, *, share: float = 1.0) -> None:
-        """``share``: the part of each family's quota that may be used, as a daemon may use the rest."""
+        """``share``: the part of each family's quota to use; a daemon may use the rest."""
         families = {name: CallFamily(max(1, int(family.per_10s * share))) for name, family in traits.families.items()}
         self._windows = Windows(families, 1.0)
         self._clock = clock

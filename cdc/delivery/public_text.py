@@ -1,7 +1,7 @@
-"""What may be shown of a text that the receiver wrote, in logs, on /status and in /ready. Pure.
+"""Makes a text of the receiver safe to show in logs, on /status and in /ready. Pure.
 
-A receiver quotes the values it refuses. Those belong to people: whoever is to see them looks at the dead letter
-(``deadletter show``). Every text of a receiver goes through ``public_text`` before it goes anywhere else.
+A receiver quotes the values that it refuses, and these may be personal data. An operator who needs them reads the dead
+letter (``deadletter show``). Every text of a receiver goes through ``public_text`` before it goes anywhere else.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Final
 from cdc.errors import SinkError
 
 MAX_PUBLIC: Final = 300
-"""Characters shown of a text."""
+"""How many characters of a text are shown."""
 
 _NAME: Final = re.compile(r"[a-z][a-zA-Z]*(?:_[a-z0-9]+)*|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
-"""A property, a code or a scope, as HubSpot quotes them."""
+"""A property, a code or a scope, in the form in which HubSpot quotes them."""
 
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)(?:"|$)' + r"|(?<!\w)'([^']*)'(?!\w)|`([^`]*)`")
 _BEFORE_WAS_NOT: Final = re.compile(r"(?:(?<=: )|(?<=^))[^:]+? (?=(?:was|is) not (?:a valid|one of|valid)\b)")
@@ -24,7 +24,7 @@ _EMAIL: Final = re.compile(r"[^\s@\"'<>\[\](),:;=]+@[^\s@\"'<>\[\](),:;=]+")
 
 
 def public_text(text: str) -> str:
-    """The text with values, addresses and long numbers blanked, and cut."""
+    """The text, shortened, with values, addresses and long numbers blanked."""
     text = _EMAIL.sub("<email>", text)
     text = _QUOTED.sub(_quoted, text)
     text = _BEFORE_WAS_NOT.sub("<value> ", text)
@@ -33,7 +33,7 @@ def public_text(text: str) -> str:
 
 
 def public_error(error: SinkError) -> str:
-    """The same of an error with our advice, which is never cut."""
+    """The public text of an error, followed by our advice, which is never shortened."""
     shown = public_text(error.message)
     return f"{shown}; {error.hint}" if error.hint else shown
 

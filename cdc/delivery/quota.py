@@ -1,11 +1,13 @@
-"""How many calls of one family may go: a sliding window, filled by our own calls and corrected by answers' headers.
+"""How many calls of one family may be made: a sliding window, filled by our own calls and corrected by answers'
+headers.
 
-Pure: monotonic seconds are passed in. HubSpot's burst limit is rolling over ten seconds and counts arrivals, so a
-call occupies the window from its start until one interval after its answer: it arrived some time in between.
-Classes: live work may use all of the window; history leaves a reserve for live work that may come, is spread evenly,
-and gets a small share while live work is ready; the splitting of refused batches gets a fifth, and where others leave
-room up to half: three bad messages of 200 take some 40 requests (no way takes under 21), and the good ones should not
-wait for the window to move while nobody else needs it.
+Pure: monotonic seconds are passed in. HubSpot's burst limit covers the last ten seconds and counts arrivals. A call
+arrives at some time between its start and its answer, so it stays in the window until one interval after its answer.
+
+There are three classes of calls. Live work may use the whole window. History leaves a reserve for live work that may
+come, is spread evenly, and gets a small share while live work is ready. The splitting of refused batches gets a fifth
+of the window, and up to half of it while other classes leave room: three bad messages of 200 take some 40 requests (no
+method takes under 21), and the good messages should not wait while no other class needs the window.
 """
 
 from __future__ import annotations
@@ -22,14 +24,14 @@ INTERVAL_S: Final = 10.0
 SPLIT_SHARE: Final = 0.2
 SPLIT_MOST: Final = 0.5
 LIVE_RESERVE: Final = 0.03
-"""Part of the window that history leaves free: a live change then never waits for the window to move."""
+"""The part of the window that history leaves free, so that a live change never waits for the window to move."""
 
 GROWS_TO: Final = 500
-"""Calls per ten seconds that a limit may grow to, whatever an answer says: twice what the largest accounts have."""
+"""The highest limit that is learnt from answers, in calls per ten seconds: twice what the largest accounts have."""
 
 
 class Traffic(IntEnum):
-    """What a call is for."""
+    """The class of a call."""
 
     LIVE = 0
     HISTORY = 1
@@ -38,7 +40,7 @@ class Traffic(IntEnum):
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One call in the window. ``until_s``: when it leaves; infinite while it is under way."""
+    """One call in the window. ``until_s``: when it leaves; infinite while it has no answer."""
 
     traffic: Traffic
     start_s: float
@@ -48,11 +50,11 @@ class Call:
 class Window:
     """The calls of one family within the last interval.
 
-    ``limit``: calls per ten seconds, as set and as the answers say; None: the family has no quota, and nothing waits.
+    ``limit``: calls per ten seconds, by the settings and the answers; None: the family has no quota, and no call waits.
     """
 
     def __init__(self, max_calls: int | None, history_share: float, *, may_grow: bool = False) -> None:
-        """``may_grow``: what the answers say may be more than ``max_calls``, up to ``GROWS_TO``."""
+        """``may_grow``: the answers may raise the limit above ``max_calls``, up to ``GROWS_TO``."""
         self._configured = max_calls
         self._most = GROWS_TO if may_grow else max_calls
         self._history_share = history_share
@@ -61,10 +63,10 @@ class Window:
         self.limit = max_calls
         self.interval_s = INTERVAL_S if max_calls is not None else 0.0
         self.daily: tuple[int | None, int | None] = (None, None)
-        """The daily limit and what is left of it, as the last answer said."""
+        """The daily limit and the calls left of it, by the last answer."""
 
     def reconfigure(self, max_calls: int, history_share: float, *, may_grow: bool) -> None:
-        """Other settings hold from now on; what the answers said of the limit is learnt again from the next one."""
+        """Use other settings from now on. The limit is learnt again from the next answer."""
         self._history_share = history_share
         if self._configured is not None:
             self._configured = self.limit = max_calls
@@ -85,12 +87,12 @@ class Window:
             self._calls = deque(call for call in self._calls if call.until_s > now_s)
 
     def used(self, now_s: float, traffic: Traffic | None = None) -> int:
-        """Calls in the window, all or of one class."""
+        """Calls in the window, of all classes or of one class."""
         self._drop_ended(now_s)
         return sum(1 for call in self._calls if traffic is None or call.traffic is traffic)
 
     def delay_s(self, now_s: float, traffic: Traffic, *, live_is_ready: bool = False) -> float:
-        """Seconds until such a call may go; 0: now. Infinite: not before an answer has come."""
+        """Seconds until a call of this class may be made; 0: now. Infinite: not before an answer has come."""
         if self.limit is None:
             return 0.0
         self._drop_ended(now_s)
@@ -110,12 +112,12 @@ class Window:
         return max(0.0, due_s - now_s)
 
     def _due_s(self, most: int, traffic: Traffic | None) -> float:
-        """When fewer than ``most`` (of a class) will be in the window; 0 if that is so now."""
+        """When the window will have fewer than ``most`` calls (of a class); 0 if it has fewer now."""
         ends = sorted(call.until_s for call in self._calls if traffic is None or call.traffic is traffic)
         return ends[len(ends) - most] if len(ends) >= most else 0.0
 
     def start(self, now_s: float, traffic: Traffic) -> Call:
-        """A call goes, or room is reserved for a call."""
+        """A call is made, or room is reserved for a call."""
         call = Call(traffic, now_s)
         self._calls.append(call)
         # Spacing counts from the start of a call.
@@ -124,7 +126,7 @@ class Window:
         return call
 
     def began(self, call: Call, now_s: float, traffic: Traffic) -> None:
-        """The reserved room is used, for this class."""
+        """The reserved room is used by a call of this class."""
         call.traffic = traffic
         if traffic is Traffic.HISTORY:
             self._last_history_s = now_s
@@ -134,11 +136,11 @@ class Window:
         self._calls.remove(call)
 
     def finish(self, call: Call, now_s: float) -> None:
-        """The answer came, or the attempt ended."""
+        """The answer came, or the attempt ended without an answer."""
         call.until_s = now_s + self.interval_s
 
     def learn(self, quota: Quota, now_s: float) -> None:
-        """Take over what an answer's headers say: the account's limit, and what others have used of it."""
+        """Learn from an answer's headers: the account's limit, and the calls that other programs made."""
         # Some answers carry only the short limit; then the last known day stays.
         if quota.daily_limit is not None or quota.daily_remaining is not None:
             self.daily = (quota.daily_limit, quota.daily_remaining)

@@ -1,4 +1,4 @@
-"""What was sent since the start: counts and latencies for ``/status``, and the observer that keeps ``/metrics``."""
+"""Counts what was sent since the start: counts and latencies for ``/status``, and the observer for ``/metrics``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cdc.model import Latency, ObjectType
 
 
 class Report:
-    """Counts every event of sending once, and hands it on to the observer. Use in the event loop."""
+    """Counts every event of sending once, and passes it on to the observer. Use in the event loop."""
 
     def __init__(self, observer: Observer | None = None) -> None:
         self._observer = observer or NullObserver()
@@ -27,11 +27,11 @@ class Report:
         self._observer.requested(status, seconds)
 
     def batch_sent(self, messages: int) -> None:
-        """A batch of so many messages was sent, whatever came of it."""
+        """A batch of so many messages was sent, whatever its outcome."""
         self._observer.batch_sent(messages)
 
     def accepted(self, object_type: ObjectType, latency: Latency | None) -> None:
-        """A message is accepted, and that is on disk; ``latency`` is None for history."""
+        """A message is accepted, and the receipt is on disk. ``latency`` is None for history."""
         self.by_type[object_type] += 1
         if latency is not None:
             self.latencies.add(object_type, latency)
@@ -43,7 +43,7 @@ class Report:
         self._observer.retried(messages)
 
     def dead_lettered(self, reason: str) -> None:
-        """A message was set aside for good."""
+        """A message became a dead letter."""
         self.dead_letters += 1
         self._observer.dead_lettered(reason)
 

@@ -1,4 +1,4 @@
-"""The silence that a sink asks for (Retry-After), kept over a restart: a new process is no reason to break it."""
+"""Keeps the silence that a sink asks for (Retry-After) over a restart: a new process must keep it too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from cdc.errors import MAX_RETRY_AFTER_S
 
 
 async def keep(context: Context, before_s: float) -> None:
-    """Write down until when the sink wants silence, if it wants more than at ``before_s`` (``Health.quiet_s``)."""
+    """Write down until when the sink wants silence, if that is later than ``before_s`` (``Health.quiet_s``)."""
     quiet_s = context.health.quiet_s
     if quiet_s > before_s:
         until_ms = context.clock.now_ms() + int((quiet_s - context.clock.monotonic()) * 1000)
@@ -15,7 +15,9 @@ async def keep(context: Context, before_s: float) -> None:
 
 
 async def take_up(context: Context) -> None:
-    """At start: keep the silence that the last run was asked for, and no longer than any lasts: clocks may be set."""
+    """At start: keep the silence that the last run was asked for, for at most
+    the longest silence: clocks may be set.
+    """
     until_ms = await context.state.call(lambda store: store.meta.quiet_until_ms)
     left_s = min(MAX_RETRY_AFTER_S, (until_ms - context.clock.now_ms()) / 1000)
     if left_s > 0:

@@ -1,4 +1,6 @@
-"""Before the first send: what a sink has to learn of the account (``SinkStart``), and what it keeps between runs."""
+"""Lets a sink learn about the account before the first send (``SinkStart``),
+and keeps the sink's notes between runs.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,14 @@ from cdc.retry_pause import jittered_s
 from cdc.state.store import Store
 
 GATE_LOOK_S: Final = 0.5
-"""How often a follower looks whether it leads now."""
+"""How often a follower checks whether it leads now."""
 
 MAX_NOTE: Final = 32_768
-"""Characters of a note: the state file holds what a sink must remember, not what a sink has read."""
+"""The most characters of a note: the state file keeps what a sink must remember, not everything that it read."""
 
 
 def kept_notes(store: Store, sink: str) -> dict[str, str]:
-    """What the sink of this name kept, by the sink's own names: for commands."""
+    """The notes of the sink of this name, by the sink's own names; for commands."""
     prefix = f"{sink}:"
     notes = store.meta.sink_notes
     return {name.removeprefix(prefix): text for name, text in notes.items() if name.startswith(prefix)}
@@ -32,11 +34,11 @@ class StateNotes:
     """A sink's notes in the state file (``SinkNotes``)."""
 
     def __init__(self, state: State, sink: str) -> None:
-        """``sink``: its name, so that two sinks that use the same state one after the other share nothing."""
+        """``sink``: the sink's name, so that two sinks that use one state in turn share no notes."""
         self._state, self._prefix = state, f"{sink}:"
 
     async def get(self, name: str) -> str:
-        """The text last put under this name; "" if there is none."""
+        """The last text under this name; "" if there is none."""
         return await self._state.call(lambda store: store.meta.sink_notes.get(self._prefix + name, ""))
 
     async def put(self, name: str, text: str) -> None:
@@ -51,7 +53,7 @@ class StateNotes:
 
 
 async def start_sink(context: Context, stopping: asyncio.Event) -> bool:
-    """Start the sink if it has to be started; True once messages may go, False if ``stopping`` is set first.
+    """Start the sink if it needs a start. True once messages may be sent, False if ``stopping`` is set first.
 
     While the receiver cannot be asked, this tries again with back-off, and ``/ready`` says why. Raises SetupError if
     the account is not set up for this sink.
@@ -79,7 +81,7 @@ async def start_sink(context: Context, stopping: asyncio.Event) -> bool:
 
 
 async def _failed(context: Context, error: SinkError, failures: int) -> float:
-    """Say so, and how many seconds to wait before the next attempt."""
+    """Log the failure. Returns how many seconds to wait before the next attempt."""
     quiet_s, now_s = context.health.quiet_s, context.clock.monotonic()
     wait_s = RETRY_FIRST_S / 2 + jittered_s(failures, RETRY_FIRST_S, RETRY_CAP_S, context.random)
     context.health.failed(error, Verdict(Step.STOP, wait_s), now_s, own_fault=False)
@@ -88,7 +90,7 @@ async def _failed(context: Context, error: SinkError, failures: int) -> float:
 
 
 async def _sleep_unless(stopping: asyncio.Event, seconds: float) -> None:
-    """Sleep, but no longer than until ``stopping`` is set."""
+    """Sleep until the time is over or ``stopping`` is set."""
     try:
         async with asyncio.timeout(seconds):
             await stopping.wait()

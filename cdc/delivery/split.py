@@ -1,4 +1,6 @@
-"""A refused batch: halves are sent until every guilty message stands alone; the others are delivered at once."""
+"""Splits a refused batch: halves are sent until every faulty message is
+alone; the other messages are accepted at once.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 PIECES: Final = 4
-"""Pieces of one split batch under way at once."""
+"""The most pieces of one split batch in flight at once."""
 
 
 async def bisect(batch: Sequence[T], attempt: Callable[[Sequence[T]], Awaitable[bool]]) -> int:

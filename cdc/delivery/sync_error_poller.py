@@ -1,11 +1,11 @@
-"""Sync errors: verdicts that come after acceptance. The bridge takes whole batches and says later what was wrong.
+"""Reads sync errors: the bridge accepts whole batches, and reports afterwards which messages it refused.
 
-The poller asks page by page. A page's verdicts and where the next page goes on are written in one transaction, so a
-poll that fails loses nothing that was read, and the next poll goes on at what is unread.
+The poller asks page by page. The errors of a page and the position of the next page are written in one transaction. So
+a poll that fails loses nothing that was read, and the next poll goes on with the first unread page.
 
-A verdict counts only for the version last sent. A message refused because the receiver did not know something that it
-refers to waits (durably) and is rendered afresh once that is known; a message refused for the account's sake is sent
-again when the account works; any other becomes a dead letter.
+An error counts only for the version that was sent last. A message that was refused because the receiver did not know an
+object that it refers to waits (durably), and is rendered again once that object is known. A message that was refused
+because of the account is sent again when the account works. Any other message becomes a dead letter.
 """
 
 from __future__ import annotations
@@ -39,18 +39,22 @@ from cdc.state.store import Store
 log = structlog.get_logger(__name__)
 
 PAGES_A_POLL: Final = 25
-"""Pages that one poll reads at most: with 200 errors a page 5,000 errors, and a quarter of the smallest quota."""
+"""The most pages that one poll reads: 5,000 errors with 200 on a page, and a quarter of the smallest quota."""
 
 WAITING_A_POLL: Final = 50
-"""Each may cost two calls; at a poll every 15 s this stays under a tenth of the smallest account's quota."""
+"""The most waiting objects that one poll looks up. Each may cost two calls; at a poll every 15 s this stays under a
+tenth of the smallest account's quota.
+"""
 
 MAX_RESENDS: Final = 3
-"""How often one object is sent again for an unknown reference although that is known: then something else is wrong."""
+"""How often one object is sent again for an unknown reference although the
+reference is known. Then the fault is another.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """A verdict that counted. ``waits``: the object waits for a parent or the account; else it is a dead letter."""
+    """A sync error that counted. ``waits``: the object waits for a parent or the account; else it is a dead letter."""
 
     rejection: LateRejection
     scope: Scope
@@ -59,14 +63,16 @@ class _Written:
 
 @dataclass(slots=True)
 class SyncErrorPoller:
-    """One sink's verdicts. ``poll`` raises nothing of the sink's; it is called again after every ``judge_poll_s``."""
+    """Reads the sync errors of one sink. ``poll`` raises none of the sink's
+    errors; it is called every ``judge_poll_s``.
+    """
 
     context: Context
     sink: LaterVerdicts
     _resends: dict[ObjectRef, int] = field(default_factory=dict)
 
     async def poll(self) -> None:
-        """Read the verdicts that are there, and look whether parents have come that objects wait for."""
+        """Read the new sync errors, and check which missing parents have become known."""
         context = self.context
         quiet_s = context.health.quiet_s
         try:
@@ -82,7 +88,7 @@ class SyncErrorPoller:
             context.health.polled(None, context.clock.monotonic())
 
     async def _read_pages(self) -> bool:
-        """Whether any verdict was about the account, or some are still unread."""
+        """Whether any error was about the account, or some pages are still unread."""
         is_about_account = False
         for _ in range(PAGES_A_POLL):
             page = await self._page()
@@ -99,7 +105,7 @@ class SyncErrorPoller:
             return await self.sink.sync_errors(progress, requests)
 
     async def _write_down(self, page: SyncErrorPage) -> Sequence[_Written]:
-        """Write one page's verdicts and progress, then tell of them and look at the circuit breaker."""
+        """Write one page's errors and progress, then log them and check the circuit breaker."""
         context = self.context
         now_ms = context.clock.now_ms()
 
@@ -128,7 +134,7 @@ class SyncErrorPoller:
         return written
 
     def _write(self, store: Store, errors: Sequence[SyncError], now_ms: int) -> list[_Written]:
-        """Write down the verdicts that count (state thread)."""
+        """Write down the errors that count (state thread)."""
         written = []
         for error in errors:
             ref = self._ours(error)
@@ -154,7 +160,7 @@ class SyncErrorPoller:
         return written
 
     def _ours(self, error: SyncError) -> ObjectRef | None:
-        """The object that a verdict is about; None for the object of another application in the same account."""
+        """The object that an error is about; None for the object of another application in the same account."""
         try:
             ref = parse_external_id(error.external_id, self.context.namespace)
         except ValueError:

@@ -1,4 +1,4 @@
-"""Taking a batch out of the outbox: one call in the state thread that looks, decides and marks what goes."""
+"""Takes a batch out of the outbox: one call in the state thread that looks, decides, and marks the entries to send."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from cdc.model import ObjectRef, Urgency
 from cdc.state.store import Store
 
 LONG_LOOK_S: Final = 0.02
-"""A look for DELETEs that takes longer (over some ten thousand pending messages) must not be repeated at once."""
+"""A look for DELETEs that takes longer (over some ten thousand pending messages) is not repeated at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a lane wants. ``urgencies``: the classes to look at, in this order; ``backing_off``: not to be tried now."""
+    """A lane's request. ``urgencies``: the classes to look at, in this order. ``backing_off``: objects not to be tried
+    now.
+    """
 
     rank: int
     urgencies: tuple[Urgency, ...]
@@ -32,11 +34,10 @@ class Ask:
 
 @dataclass(slots=True)
 class Taken:
-    """What it gets: a batch to send at once, or when to ask again.
+    """The answer: a batch to send at once, or when to ask again.
 
-    ``wait_s``: infinite if only something new can help. ``has_history``: history waits for a turn. ``promoted``:
-    entries
-    of other lanes became live. ``deletes_s``: what looking for whom DELETEs wait took, if that was long.
+    ``wait_s``: infinite if only a new message can help. ``has_history``: history waits for a turn. ``promoted``:
+    entries of other lanes became live. ``deletes_s``: how long it took to find what DELETEs wait for, if that was long.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -48,7 +49,7 @@ class Taken:
 
 
 class _Skip:
-    """What is on the wire or rests."""
+    """The objects on the wire or in back-off."""
 
     def __init__(self, context: Context, backing_off: frozenset[ObjectRef]) -> None:
         self._in_flight_set = context.in_flight_set
@@ -59,7 +60,7 @@ class _Skip:
 
 
 def take(store: Store, ask: Ask, context: Context) -> Taken:
-    """The next batch of a lane, marked as tried, if one is to go now."""
+    """The next batch of a lane, marked as tried, if a batch is to be sent now."""
     started = time.perf_counter()
     now_ms = context.clock.now_ms()
     limits = Limits(
@@ -75,11 +76,13 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
     looked_for_referrers = False
     is_paused = store.meta.is_import_paused
     for urgency in ask.urgencies:
+        # ``import pause`` stops history only: live changes go on.
         if is_paused and urgency is Urgency.HISTORY:
             continue
         found = selection.ready(store, ask.rank, now_ms, urgency, limits)
         taken.promoted |= found.promoted
         looked_for_referrers |= found.looked_for_referrers
+        # The look was cut short while it marked waiting entries: the next look may find ready ones behind them.
         if not found.entries:
             if found.has_more:
                 taken.wait_s = 0.0
@@ -91,6 +94,7 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
             now_ms=now_ms,
             max_delay_ms=context.settings.sink.max_delay_ms,
         )
+        # Not full yet, and requests are in flight: later messages may share this request.
         if wait_s > 0:
             taken.wait_s = min(taken.wait_s, wait_s)
             continue
@@ -99,6 +103,7 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
         taken.entries, taken.urgency = found.entries, urgency
         break
     taken.has_history = not is_paused and outbox.has_unblocked(store, ask.rank, Urgency.HISTORY)
+    # Nothing wakes a lane when a delay ends, so the lane has to know the time.
     if not taken.entries and taken.wait_s > 0:
         due_ms = outbox.next_due_ms(store, ask.rank)
         if due_ms is not None:

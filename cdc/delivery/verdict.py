@@ -1,6 +1,6 @@
-"""The one place that decides what follows from a failed request: retry, wait, split, park, dead-letter or stop.
+"""The only module that decides what follows from a failed request: retry, wait, split, park, dead-letter or stop.
 
-Pure: the caller passes what happened and carries out the verdict. Nothing else in the project retries.
+Pure: the caller passes the facts and carries out the verdict. No other module retries.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ RETRY_CAP_S: Final = 30.0
 PARK_FIRST_S: Final = 5.0
 PARK_CAP_S: Final = 900.0
 TOO_OFTEN: Final = 3
-"""Failures of one batch, while others succeed, from which the batch itself is held to be at fault."""
+"""From this many failures of one batch on, while other batches succeed, the batch itself counts as the cause."""
 
 PROBE_S: Final = 30.0
-"""How often a sink that takes nothing for a reason of its own (key, switched off) is tried again."""
+"""How often a sink is tried that accepts nothing for a reason of its own (key, switched off)."""
 
 THROTTLE_S: Final = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0}
 """How long each of HubSpot's limits lasts at most, for answers without Retry-After."""
@@ -49,7 +49,7 @@ class Step(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The step, and how long to wait where it says so."""
+    """The step, and how long to wait, for steps with a wait."""
 
     step: Step
     wait_s: float = 0.0
@@ -67,12 +67,13 @@ def decide(
 ) -> Verdict:
     """What follows from ``error``.
 
-    ``failures``: how often these messages have failed so, this time included. ``others_succeed``: other requests were
-    taken since their first failure. ``size``: messages in the request. ``streak``: requests of any lane that failed
-    in a row, this one included. ``daily_s``: how long a used-up daily limit lasts from now (daily_reset.py).
+    ``failures``: how often these messages have failed like this, this time included. ``others_succeed``: other requests
+    were accepted since their first failure. ``size``: messages in the request. ``streak``: requests of any lane that
+    failed in a row, this request included. ``daily_s``: how long a used-up daily limit lasts from now (daily_reset.py).
     """
     match error:
         case SinkThrottledError():
+            # A used-up daily limit lasts for hours: every lane stops, and single requests find its end.
             if error.policy == "DAILY":
                 return Verdict(Step.STOP, max(error.retry_after_s or 0.0, daily_s))
             return Verdict(Step.WAIT, error.retry_after_s or THROTTLE_S.get(error.policy, THROTTLE_DEFAULT_S))
@@ -80,6 +81,7 @@ def decide(
             return Verdict(Step.STOP, PROBE_S)
         case BatchRefusedError():
             return Verdict(Step.SPLIT if size > 1 else Step.REJECT)
+    # The sink works for others, so something in this batch makes it fail.
     if failures >= TOO_OFTEN and others_succeed:
         if size > 1:
             return Verdict(Step.SPLIT)
@@ -89,18 +91,18 @@ def decide(
 
 
 def park_s(failures: int, random: Random) -> float:
-    """How long a message that fails alone rests: half of it certain, so that it never comes back at once."""
+    """How long a message that fails alone is parked: at least half of the time, so that it never comes back at once."""
     rest_s = doubled_s(failures - TOO_OFTEN + 1, PARK_FIRST_S, PARK_CAP_S)
     return rest_s / 2 + random.uniform(0.0, rest_s / 2)
 
 
 def message_retry_s(attempts: int, random: Random) -> float:
-    """How long a message rests that the sink asks for again, ``attempts`` times before."""
+    """The wait of a message that the sink asks for again, after ``attempts`` earlier tries."""
     return RETRY_FIRST_S / 2 + jittered_s(attempts + 1, RETRY_FIRST_S, PARK_CAP_S, random)
 
 
 KINDS: Final = ("ok", "throttled", "unauthorized", "switched_off", "refused", "unknown", "unavailable")
-"""How requests may end: well, or with a fault's short name (``kind_of``)."""
+"""The outcomes of requests: ``ok``, or a fault's short name (``kind_of``)."""
 
 
 def kind_of(error: SinkError) -> str:

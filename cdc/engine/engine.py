@@ -1,6 +1,6 @@
-"""The engine: groups of transactions go in, outbox rows come out, all in one local transaction.
+"""The engine: takes groups of transactions and gives outbox rows, all in one local transaction.
 
-Composed of parts that each do one thing; all of them work on the same open state. Runs in the state thread only.
+It is composed of parts that each do one thing; all parts work on the same open state. Runs in the state thread only.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from cdc.replica import prepared
 class Engine:
     """Replica, ledger and outbox of one state folder.
 
-    ``moves``: where the log begins and goes on. ``stale_tables``: what has to be read again. ``ingest``: takes what is
-    read from the server. ``rendering``: what is rendered, and when. Raises StateError or SetupError from the
-    constructor when the folder cannot be used.
+    ``moves``: where the log begins and goes on. ``stale_tables``: the tables to read again. ``ingest``: takes the rows
+    that are read from the server. ``rendering``: what is rendered, and when. The constructor raises StateError or
+    SetupError when the folder cannot be used.
     """
 
     def __init__(
@@ -77,19 +77,19 @@ class Engine:
         self._groups.apply(group)
 
     def work(self) -> bool:
-        """Render one slice of what waits, inside the caller's store transaction; False when nothing is ready."""
+        """Render one slice of the waiting work, inside the caller's store transaction; False when nothing is ready."""
         if self.store.meta.is_repair_asked:
             self._repair()
         return self.rendering.work()
 
     @property
     def is_asked_for_more(self) -> bool:
-        """Whether an import that a command asked for is not through; a paused one is not waited for."""
+        """Whether an import that a command asked for is still running. A paused import does not count."""
         meta = self.store.meta
         return not meta.is_import_paused and (meta.is_repair_asked or bool(meta.import_job.get("is_open")))
 
     def _repair(self) -> None:
-        """``import --repair``: read all tables again, and render what that changes."""
+        """``import --repair``: read all tables again, and render the objects that differ."""
         position = self.positions.position
         if position is None or not self.load.is_complete:
             return  # a load is under way, which reads everything anyway: after it, the request is taken up
@@ -98,21 +98,21 @@ class Engine:
         self.stale_tables.read_again(stale, position)
 
     def reread(self) -> None:
-        """A transaction was rolled back, or the state written by others: take from it what memory holds."""
+        """A transaction was rolled back, or another process wrote the state: read the values kept in memory again."""
         self._parts.reread()
 
     def keep_journal(self, journal: Journal) -> None:
-        """From now on ``journal`` hears of every effective change of a row."""
+        """From now on, pass every effective change of a row to ``journal``."""
         self._parts.journal = journal
         self.rows.listen(journal)
 
     @property
     def journal(self) -> Journal | None:
-        """Who hears of every effective change."""
+        """The listener for every effective change."""
         return self._parts.journal
 
     def reached(self) -> Reached:
-        """Where the state stands at this moment."""
+        """How far the state has come."""
         is_settled = not self.unread.any and not self.table_loads.required_positions and not prepared.is_any(self.store)
         return Reached(self.positions.position, self.positions.current(), self.load.is_complete, is_settled)
 

@@ -1,4 +1,4 @@
-"""Applies a group of whole transactions, and has rendered what they affect. Use inside a store transaction."""
+"""Applies a group of whole transactions, and renders the objects that they affect. Use inside a store transaction."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Final, NamedTuple
 import structlog
 
 from cdc.engine.log_moves import LogMoves
+from cdc.engine.missing_deletions import MissingDeletions
 from cdc.engine.parts import Parts
 from cdc.engine.rendering import Rendering
 from cdc.engine.snapshot_ingest import SnapshotIngest
 from cdc.engine.stale_tables import StaleTables
-from cdc.engine.untold_deletions import UntoldDeletions
 from cdc.model import Change, Op, Position, Transaction
 from cdc.replica import prepared
 from cdc.replica.affected import AffectedObjects, When
@@ -27,16 +27,16 @@ BEAT_CHANGES: Final = 1000  # changes between two signs of life
 
 @dataclass
 class Progress:
-    """What was applied since the start, for metrics."""
+    """Counts of applied work since the start, for metrics."""
 
     transactions: int = 0
     changes: int = 0
 
 
 class _Applied(NamedTuple):
-    """How one transaction stands to what was applied before.
+    """The relation of one transaction to the work applied before.
 
-    ``is_replay``: it was applied before. ``is_covered``: the end of the load renders what it affects.
+    ``is_replay``: the transaction was applied before. ``is_covered``: the end of the load renders its affected objects.
     """
 
     transaction: Transaction
@@ -48,7 +48,7 @@ class _Applied(NamedTuple):
 class GroupApplier:
     """Applies groups of transactions.
 
-    ``on_beat`` is called now and then while a group is applied: one transaction may take many minutes.
+    ``on_beat`` is called from time to time while a group is applied: one transaction may take many minutes.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class GroupApplier:
         self._moves = moves
         self._ingest = ingest
         self._on_beat = on_beat
-        self._untold_deletions = UntoldDeletions(parts)
+        self._missing_deletions = MissingDeletions(parts)
         self.progress = Progress()
 
     def apply(self, group: Iterable[Transaction]) -> None:
-        """Apply whole transactions and render what they affect."""
+        """Apply whole transactions and render the objects that they affect."""
         first_time_from = self._parts.positions.high
         before = replace(self.progress)
         live, replayed = AffectedObjects(), AffectedObjects()
@@ -99,7 +99,7 @@ class GroupApplier:
             self._finish(end, first_time_from, live, replayed, read_at)
 
     def _begin(self, transaction: Transaction, first_time_from: int) -> _Applied:
-        """Follow the log to where the transaction is, and see whether it was applied before."""
+        """Move to the transaction's position in the log, and find out whether it was applied before."""
         # Behind a gap positions start a new epoch: comparing them with the old ones would hide changes.
         if transaction.is_new_log:
             self._moves.begin_log(transaction.end)
@@ -109,7 +109,7 @@ class GroupApplier:
         return _Applied(transaction, lsn, lsn <= first_time_from, self._parts.load.covers(lsn))
 
     def _apply_changes(self, applied: _Applied, first_time_from: int) -> int:
-        """Apply one transaction's changes, with what it says of tables and topics. Returns how many changes."""
+        """Apply one transaction's changes, and its notes on tables and topics. Returns how many changes."""
         parts, transaction = self._parts, applied.transaction
         not_before = first_time_from if applied.is_replay else max(0, parts.load.settled_lsn)
         # more objects than memory should hold go to the render queue; the end of the load renders covered ones anyway
@@ -120,7 +120,7 @@ class GroupApplier:
             self._stale_tables.keep_schemas(transaction.schemas, transaction.end)
         due = prepared.due(parts.store, transaction, applied.lsn, is_replay=applied.is_replay)
         when = self._when(applied)
-        self._untold_deletions.look(transaction, when)
+        self._missing_deletions.look(transaction, when)
         count = self._apply_all(due.changes, when, first)
         stale = [*due.stale, *parts.key_changes.follow(transaction, parts.mapper.tables)]
         # The definition's rows were read again when it was met first, and that read is still good.
@@ -132,7 +132,9 @@ class GroupApplier:
         return count
 
     def _when(self, applied: _Applied) -> When:
-        """Rows of a feed in another order than the source's carry the source's own positions: the newest wins."""
+        """The LSN of a change. Rows of a feed may come in another order than the
+        source's; their own positions decide.
+        """
         feed = applied.transaction.feed
         # The record's own position decides which row is newer, not the moment of its arrival.
         if feed is not None and feed.rows_at is not None:
@@ -140,7 +142,9 @@ class GroupApplier:
         return When(applied.lsn, applied.is_replay, applied.transaction.commit_ms)
 
     def _begin_journal(self, applied: _Applied) -> int:
-        """Tell the journal whose changes come. Returns how many of them it has published, and rows hold, already."""
+        """Announce the transaction to the journal. Returns how many of its
+        changes are already published and applied.
+        """
         # Only a relay has a journal.
         journal = self._parts.journal
         if journal is None:
@@ -170,7 +174,9 @@ class GroupApplier:
         return count
 
     def _take_feed(self, transaction: Transaction) -> None:
-        """Keep what the topics say beside changes; at the end of what they held at the start, the load is through."""
+        """Keep what the topics say beside changes. At the end of the records that they held at the start, the load is
+        complete.
+        """
         feed = transaction.feed
         if feed is None:
             return
@@ -194,7 +200,7 @@ class GroupApplier:
         replayed: AffectedObjects,
         read_at: dict[int, int],
     ) -> None:
-        """The group is applied up to ``end``: render what is live, leave the rest to the render queue."""
+        """The group is applied up to ``end``: render live objects now, leave the rest to the render queue."""
         # The position moves in the same commit as the rows: a crash either has both or neither.
         self._parts.positions.advance(end)
         if self._parts.journal is not None:

@@ -1,4 +1,4 @@
-"""The state thread's signs of life: ``/live`` looks at the last one."""
+"""The state thread's signs of life; ``/live`` checks the last one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import time
 
 
 class Heartbeat:
-    """Called by whatever works in the state thread for long; read by other threads."""
+    """Called by any long work in the state thread, read by other threads."""
 
     def __init__(self) -> None:
         self.at = time.monotonic()
-        """Seconds on the monotonic clock at the last sign of life."""
+        """When the last sign of life was given, in seconds of the monotonic clock."""
 
     def __call__(self) -> None:
         """Give a sign of life."""

@@ -1,8 +1,8 @@
-"""``import``: objects chosen among the replica's rows are rendered and sent once more, at the pace of history.
+"""``import``: chosen objects of the replica are rendered and sent once more, at the pace of history.
 
-A command leaves the request in the state; the state thread takes it up within a second and works it off in slices,
-when nothing else waits. The place it has come to is kept with every slice, so a killed run goes on where it was.
-A chosen object that was withheld goes, with whatever it refers to. Use inside a store transaction.
+A command leaves the request in the state. The state thread takes it up within a second, and works it off slice by slice
+when nothing else waits. Its progress is kept with every slice, so a killed run goes on from there. A chosen object that
+was withheld is sent, together with the objects that it refers to. Use inside a store transaction.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cdc.state.store import Store
 log = structlog.get_logger(__name__)
 
 SLICE: Final = 200
-"""Rows or ids looked at in one turn of the state thread."""
+"""Rows or ids read in one turn of the state thread."""
 
 ALL_TYPES: Final = tuple(kind.value for kind in ObjectType)
 
@@ -33,14 +33,16 @@ _COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 
 
 class Condition(NamedTuple):
-    """``column operator value`` on the object's main table; numbers are compared as numbers, all else as text."""
+    """``column operator value`` on the object's main table. Numbers are
+    compared as numbers, everything else as text.
+    """
 
     column: str
     operator: str
     value: str
 
     def fits(self, held: Value) -> bool:
-        """Whether a cell fulfils it; NULL fulfils nothing but ``!=``."""
+        """Whether a cell fulfils the condition; NULL fulfils only ``!=``."""
         if held is None:
             return self.operator == "!="
         compare = _COMPARE[self.operator]
@@ -60,7 +62,9 @@ def parse_condition(text: str) -> Condition:
 
 
 class Selection(NamedTuple):
-    """What an import sends. ``since_ms``: only orders placed since, epoch milliseconds; ``ids``: these external ids."""
+    """The objects that an import sends. ``since_ms``: only orders placed since then, epoch milliseconds. ``ids``: these
+    external ids.
+    """
 
     types: tuple[str, ...] = ALL_TYPES
     since_ms: int | None = None
@@ -73,18 +77,18 @@ class ImportJob:
     """The import of one state; there is at most one at a time."""
 
     def __init__(self, parts: Parts, render: Callable[[ObjectRef, bool], None]) -> None:
-        """``render``: renders an object as history, equal or not as the second argument says."""
+        """``render``: renders an object as history; its second argument says whether to send it even if equal."""
         self._parts = parts
         self._render = render
         self._store = parts.store
 
     @property
     def is_open(self) -> bool:
-        """Whether an import was asked for and is not through."""
+        """Whether an import was asked for and is not finished."""
         return bool(self._store.meta.import_job.get("is_open"))
 
     def work(self) -> bool:
-        """Work off one slice; False when there is nothing to do, or it is paused."""
+        """Work off one slice; False when there is nothing to do, or the import is paused."""
         job = self._store.meta.import_job
         if not job.get("is_open") or self._store.meta.is_import_paused or not self._parts.load.is_complete:
             return False
@@ -104,7 +108,7 @@ class ImportJob:
         return True
 
     def _slice(self, selection: Selection, job: Mapping[str, Any]) -> tuple[list[ObjectRef], dict[str, Any], bool]:
-        """Chosen objects of the next slice, where it ends, and whether it was the last one."""
+        """The chosen objects of the next slice, the slice's end, and whether it was the last one."""
         if selection.ids:
             at = job["at"]
             refs = [parse_external_id(name, job["namespace"]) for name in selection.ids[at : at + SLICE]]
@@ -120,12 +124,12 @@ class ImportJob:
 
 
 def candidates(parts: Parts, selection: Selection) -> list[BulkInvalidation]:
-    """What names every object of the chosen types."""
+    """The bulk invalidations that name every object of the chosen types."""
     return [one for one in parts.mapper.everything() if OBJECT_TYPE[one.kind].value in selection.types]
 
 
 def is_chosen(parts: Parts, selection: Selection, ref: ObjectRef) -> bool:
-    """Whether an object of the chosen types is meant."""
+    """Whether the selection includes this object of the chosen types."""
     if selection.since_ms is not None:
         # contacts and products have no place in time: those that a chosen order refers to go with it
         placed = parts.mapper.placed_ms(ref, parts.rows)
@@ -153,7 +157,7 @@ def refs_of(parts: Parts, selection: Selection, namespace: str) -> Iterator[Obje
 
 
 def ask(store: Store, selection: Selection, namespace: str) -> bool:
-    """Leave the request for the daemon; False if another import is not through yet."""
+    """Leave the request for the daemon; False if another import is not finished yet."""
     if store.meta.import_job.get("is_open"):
         return False
     store.meta.import_job = {
@@ -164,7 +168,7 @@ def ask(store: Store, selection: Selection, namespace: str) -> bool:
 
 
 def selection_of(job: Mapping[str, Any]) -> Selection:
-    """The request's selection."""
+    """The selection in the request."""
     held = job["selection"]
     return Selection(
         tuple(held["types"]), held["since_ms"], tuple(Condition(*one) for one in held["where"]), tuple(held["ids"]),
@@ -173,12 +177,12 @@ def selection_of(job: Mapping[str, Any]) -> Selection:
 
 
 def pause(store: Store, *, is_paused: bool) -> None:
-    """Read no table and send no history until this is taken back; live changes go on."""
+    """Read no table and send no history until this is taken back. Live changes go on."""
     store.meta.is_import_paused = is_paused
 
 
 def stop(store: Store) -> bool:
-    """Give up the import at the place that it has come to; what is rendered is sent. False if there is none."""
+    """End the import where it is. Messages that are rendered are still sent. False if there is no import."""
     job = store.meta.import_job
     if not job.get("is_open"):
         return False
@@ -187,7 +191,9 @@ def stop(store: Store) -> bool:
 
 
 def status(store: Store) -> dict[str, object]:
-    """For /status and ``import status``: whether one is under way, and the objects that it has rendered, by type."""
+    """For /status and ``import status``: whether an import is running, and the
+    objects that it has rendered, by type.
+    """
     job = store.meta.import_job
     return {
         "is_open": bool(job.get("is_open")), "is_paused": store.meta.is_import_paused,

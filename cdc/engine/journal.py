@@ -1,4 +1,4 @@
-"""What the engine tells a listener that wants every effective change of rows in order (the relay's journal)."""
+"""The listener for every effective change of rows, in order (the relay's journal)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cdc.replica.rows import RowListener
 
 
 class Reached(NamedTuple):
-    """Where the state stands at this moment. ``is_settled``: nothing is held that only this state knows."""
+    """How far the state has come. ``is_settled``: no change waits that only this state knows."""
 
     position: Position | None
     lsn: int
@@ -19,14 +19,16 @@ class Reached(NamedTuple):
 
 
 class Journal(RowListener, Protocol):
-    """Hears of source transactions and of the rows that they, or reads from the server, change."""
+    """Is called with source transactions, and with the rows that they or reads from the server change."""
 
     def begin(self, end: Position, lsn: int, commit_ms: int, row: int = 0) -> None:
-        """Changes from here on are those of the source transaction that ends here; ``row`` were published before."""
+        """The next changes are those of the source transaction that ends here.
+        ``row`` of them were published before.
+        """
         ...
 
     def step(self, number: int) -> None:
-        """The source transaction's change of this number comes next."""
+        """The next change is the one with this number in its source transaction."""
         ...
 
     def truncate(self, table: str) -> None:
@@ -34,11 +36,11 @@ class Journal(RowListener, Protocol):
         ...
 
     def define(self, schemas: Iterable[TableSchema]) -> None:
-        """Tables have these columns from here on."""
+        """From now on, these tables have these columns."""
         ...
 
     def end(self) -> None:
-        """The source transaction, or what was read at once, is through."""
+        """The source transaction, or the rows that were read together, are complete."""
         ...
 
     def settle(self) -> None:

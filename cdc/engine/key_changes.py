@@ -1,8 +1,8 @@
-"""Follows the shop's foreign keys through the log: what a parent's deletion does to its children may change any time.
+"""Follows the shop's foreign keys through the log: a definition may change what a parent's deletion does to its
+children.
 
-The server tells its keys as they are now, which may be later than the position that is read. So the children of every
-key that a definition touches are read again: whatever cascaded otherwise than we took it for is then as the shop has
-it.
+The server names its keys as they are now, which may be later than the position that is read. So the children of every
+key that a definition changed are read again. Then rows that cascaded in another way than assumed are right again.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _REASON: Final = "a foreign key of it, or of a table above it, changed"
 
 
 class KeyChanges:
-    """The foreign keys that hold, as the state has them, and what a change of them makes stale."""
+    """The foreign keys in force, as the state has them, and the tables that become stale when they change."""
 
     def __init__(self, store: Store, cascades: Cascades) -> None:
         self._store = store
         self._cascades = cascades
 
     def reopen(self) -> list[StaleTable]:
-        """The state was opened with the keys that the server has now: the tables that may be wrong for what changed
-        since the state was left. Use inside a store transaction.
+        """The state was opened, and the server has these keys now: the tables that may be wrong, as keys changed since
+        the state was last used. Use inside a store transaction.
         """
         held = self._store.meta.foreign_keys
         self._keep()
@@ -37,9 +37,11 @@ class KeyChanges:
         return self._below(self._changed(_loaded(held)))
 
     def follow(self, transaction: Transaction, mapped: Sequence[TableSpec]) -> list[StaleTable]:
-        """From this transaction on its keys hold; the tables that may be wrong for that. Use in a store transaction.
+        """From this transaction on its keys are in force. Returns the tables that may be wrong. Use inside a store
+        transaction.
 
-        Raises StateError when a new key hangs on a column that the replica does not keep: a start makes it kept.
+        Raises StateError when a new key uses a column that the replica does not keep; a restart makes the replica keep
+        it.
         """
         keys = transaction.foreign_keys
         if keys is None:
@@ -56,7 +58,7 @@ class KeyChanges:
         return self._below(changed | (set(transaction.keys_of) - known))
 
     def reread(self) -> None:
-        """The transaction was rolled back: the keys are those of before."""
+        """The transaction was rolled back: the earlier keys are in force."""
         held = self._store.meta.foreign_keys
         if held is not None:
             self._cascades.follow(_loaded(held))
@@ -66,12 +68,12 @@ class KeyChanges:
         self._store.meta.foreign_keys = [asdict(key) for key in keys]
 
     def _changed(self, before: frozenset[ForeignKey]) -> set[str]:
-        """The tables that are kept, as their parents are, whose foreign keys are others than before."""
+        """The kept tables with kept parents whose foreign keys have changed."""
         tables = self._store.tables
         return {key.child for key in before ^ self._cascades.keys if key.child in tables and key.parent in tables}
 
     def _below(self, children: Iterable[str]) -> list[StaleTable]:
-        """These tables, and those that their rows' deletions reach."""
+        """These tables, and the tables that a deletion of their rows cascades to."""
         found: dict[str, None] = {}
         for child in sorted(children):
             if child in self._store.tables:

@@ -1,7 +1,7 @@
-"""A first load's progress with totals: phase, and done and expected per table and per object type.
+"""A first load's progress with totals: the phase, and the done and expected numbers per table and per object type.
 
-``load`` reads tables, ``render`` makes messages of their rows, ``send`` waits for the receiver. Expected numbers are
-those of the plan, and 0 until the plan is counted. Use inside a store transaction.
+``load`` reads tables, ``render`` makes messages of their rows, ``send`` waits for the receiver. The expected numbers
+are those of the plan, and 0 until the plan is counted. Use inside a store transaction.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cdc.engine.engine import Engine
 
 
 class LoadPhase(StrEnum):
-    """See the module. NONE: no first load was seen, or it is through."""
+    """The module's docstring explains the phases. NONE: no first load was seen, or it is finished."""
 
     NONE = ""
     LOAD = "load"
@@ -35,7 +35,7 @@ def _phase_of(engine: Engine, waiting: Mapping[str, int]) -> LoadPhase:
 def progress(engine: Engine, waiting: Mapping[str, int], outbox: Mapping[str, Any]) -> dict[str, Any]:
     """For /status, log lines and metrics. ``waiting``, ``outbox``: the counts of the render queue and of the outbox.
 
-    ``tables`` and ``objects``: name → ``done`` and ``expected``. ``is_sent``: nothing of it waits any more.
+    ``tables`` and ``objects``: name → ``done`` and ``expected``. ``is_sent``: no message of the load waits any more.
     """
     phase, record = _phase_of(engine, waiting), engine.first_load.record
     plan: Mapping[str, Any] = record.get("plan") or {}

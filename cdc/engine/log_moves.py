@@ -1,4 +1,4 @@
-"""Where the log begins, and what happens when it goes on elsewhere: on another server, at another position."""
+"""Where the log begins, and what happens when it goes on elsewhere: on another server, or at another position."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LogMoves:
     def begin(self, position: Position, phase: Phase, covered: Position | None = None) -> None:
         """A fresh state starts here, with this phase of its load (``LoadState.begin``).
 
-        ``covered``: changes up to there are rendered by the end of the load, and not one by one.
+        ``covered``: the end of the load renders the changes up to there, so they are not rendered one by one.
         """
         parts = self._parts
         if parts.positions.position is None:
@@ -40,21 +40,21 @@ class LogMoves:
         parts.renderer.raise_minimum_changed_at(parts.clock.now_ms())
 
     def begin_anew(self, position: Position, stale_tables: Iterable[StaleTable]) -> None:
-        """Go on at a position that has nothing to do with those so far, and read these tables again."""
+        """Go on at a position of another log than so far, and read these tables again."""
         self.begin_log(position)
         self._stale_tables.read_again(stale_tables, position)
 
     def begin_log(self, position: Position) -> None:
-        """What lies between is lost: positions so far, and columns of tables, say nothing of those to come."""
+        """The log was interrupted: the earlier positions and columns of tables say nothing about the new log."""
         self.begin_epoch(position)
         table_schemas.forget(self._parts.store)
 
     def rewind(self, position: Position, *, is_new_log: bool = False, by_gtid: bool = False) -> None:
-        """Go on from another position: an earlier one replays, a later one skips what lies between.
+        """Go on from another position: an earlier position replays changes, a later position skips changes.
 
-        ``is_new_log``: positions of this log cannot be compared with those so far (the log was begun anew, or the
-        server no longer has the position reached); another server's never can. ``by_gtid``: behind the position the
-        server passes over what the position's GTID set has. Raises StateError for an empty state.
+        ``is_new_log``: positions of this log cannot be compared with the earlier ones (the log was begun anew, or the
+        server no longer has the position reached); those of another server never can. ``by_gtid``: from the position
+        on, the server leaves out what the position's GTID set has. Raises StateError for an empty state.
         """
         positions = self._parts.positions
         held = positions.position
@@ -69,7 +69,9 @@ class LogMoves:
             positions.advance(position)
 
     def follow_server(self, end: Position) -> None:
-        """A failover: the source made sure that the new server has all that was read. Its positions are others."""
+        """A failover: the source made sure that the new server has all that was
+        read. The new server has other positions.
+        """
         held = self._parts.positions.position
         if held is None or not held.server or not end.server or held.server == end.server:
             return
@@ -78,10 +80,10 @@ class LogMoves:
         self.begin_epoch(end)
 
     def take_up(self) -> None:
-        """A run begins. An older copy of the state is noticed: what was sent since it was made, it does not know.
+        """A run begins. If the state is an older copy, it does not know what was sent since the copy was made.
 
-        The log is read once more from the copy's position. What it changes goes to HubSpot whether it equals the
-        copy's ledger or not, objects that came and went among it, with times above all that were sent.
+        The log is read once more from the copy's position. Every change goes to HubSpot, even if it equals the copy's
+        ledger, also objects that came and went. The messages get times above all times that were sent.
         """
         parts = self._parts
         position, why = parts.positions.position, run_mark.why_restored(parts.store)
@@ -101,9 +103,9 @@ class LogMoves:
         run_mark.renew(parts.store)
 
     def must_not_be_loading(self, server: str) -> None:
-        """Raises PositionLostError if whole tables are being read and ``server`` is not the server they are read from.
+        """Raises PositionLostError if whole tables are being read from a server other than ``server``.
 
-        What was loaded may be ahead of the log that was read, so that nobody can tell whether ``server`` has it all.
+        The loaded rows may be ahead of the log that was read, so nobody can tell whether ``server`` has all of them.
         """
         held = self._parts.positions.position
         if held is None or held.server in ("", server) or not self._parts.load.reads_whole_tables:
@@ -114,7 +116,7 @@ class LogMoves:
         )
 
     def begin_epoch(self, position: Position) -> None:
-        """From here on the log is another one: all LSNs to come are above all so far, and so are times of messages."""
+        """From here on the log is another one: all new LSNs, and times of messages, are above all earlier ones."""
         parts = self._parts
         parts.positions.begin_epoch(position)
         parts.table_loads.follow(position)

@@ -1,4 +1,4 @@
-"""What the parts of the engine work on: the state of one folder, opened."""
+"""The objects that the parts of the engine share: the open state of one folder."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from cdc.state.store import Store
 class Parts:
     """The open state and the objects that read and write it; each stays the same object for the engine's life.
 
-    ``create``: lay out the tables; only the daemon may, because it knows the server's foreign keys. ``has_server``:
-    rows can be read from a server. ``only_looks``: see ``Store``. Raises StateError or SetupError when the folder
-    cannot be used.
+    ``create``: make the tables; only the daemon may, because it knows the server's foreign keys. ``has_server``: rows
+    can be read from a server. ``only_looks``: see ``Store``. Raises StateError or SetupError when the folder cannot be
+    used.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class Parts:
         self.first_load = FirstLoad(self.store)
         self.mapping_review = MappingReview(self.store, self.renderer)
         self.journal: Journal | None = None
-        """Hears of every effective change (the relay)."""
+        """The listener for every effective change (the relay)."""
         self.published_rows = self.store.meta.published_rows
 
     def reread(self) -> None:
-        """A transaction was undone: take from the state what memory holds of it."""
+        """A transaction was undone: read the values kept in memory again."""
         self.applier.reread()
         self.rows.forget_references()
         self.renderer.reread()

@@ -1,10 +1,10 @@
-"""What is rendered, and when. Use inside a store transaction.
+"""Decides what is rendered, and when. Use inside a store transaction.
 
 * A live change of an object whose rows are complete is rendered in the same group.
 * Before the replica is complete, the object's rows are fetched by key first. The object is rendered once the log has
   passed the position noted after the fetch.
 * A replayed change is rendered once the log has passed the highest position ever applied.
-* Fan-out and history are rendered from the render queue, in slices, when no live work waits.
+* Bulk invalidations and history are rendered from the render queue, in slices, when no live work waits.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SLICE_ROWS = 5000  # rows that a bulk invalidation looks at in one slice
 
 
 class Rendering:
-    """Renders objects at once or leaves them to the render queue."""
+    """Renders objects at once, or leaves them to the render queue."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -37,21 +37,23 @@ class Rendering:
     # --------------------------------------------------------------------------------------------------- later
 
     def defer(self, not_before: int, affected: AffectedObjects) -> None:
-        """Leave these objects to the render queue, to be rendered once the log has passed ``not_before`` (an LSN)."""
+        """Leave these objects to the render queue. They are rendered once the
+        log has passed ``not_before`` (an LSN).
+        """
         fetch = not self._load.is_complete
         for ref, commit_ms in affected.objects.items():
             render_queue.mark(self._store, ref, commit_ms=commit_ms, fetch=fetch, not_before=not_before)
         self.defer_invalidations(not_before, affected)
 
     def defer_invalidations(self, not_before: int, affected: AffectedObjects) -> None:
-        """Queue the bulk invalidations, unless the end of the load renders everything anyway."""
+        """Queue the bulk invalidations, unless the end of the load renders every object anyway."""
         if self._load.renders_all_at_end:
             return
         for invalidation in affected.invalidations:
             render_queue.add_invalidation(self._store, invalidation, urgency=Urgency.HISTORY, not_before=not_before)
 
     def render_all_again(self) -> None:
-        """Render every object afresh, behind live work."""
+        """Render every object again, behind live work."""
         if self._load.is_complete:
             self.invalidate_everything(0)
         elif self._load.reads_whole_tables:
@@ -65,9 +67,9 @@ class Rendering:
             render_queue.add_invalidation(self._store, invalidation, urgency=Urgency.HISTORY, not_before=not_before)
 
     def resume_mapping(self) -> bool:
-        """Render everything afresh if mapping or renderers changed since the last run; True if they did.
+        """Render every object again if mapping or renderers changed since the last run. True if they did.
 
-        A changed mapping is reviewed first, if HubSpot holds something (``cdc/messages/mapping_review.py``).
+        A changed mapping is reviewed first, if HubSpot holds objects (``cdc/messages/mapping_review.py``).
         """
         held, version = self._store.meta.mapping_version, self.mapping_version
         if held == version:
@@ -80,14 +82,15 @@ class Rendering:
         return bool(held)
 
     def _is_reviewed(self, held: str, version: str) -> bool:
-        """A new program's renderers are no change of the settings. Where rows are only fetched by key, an object's
-        rows may be missing, so nothing could be counted.
+        """Whether the mapping needs a review. New renderers of a new program version are not a change of the settings.
+
+        Where rows are only fetched by key, an object's rows may be missing, so nothing could be counted.
         """
         is_by_settings = held.partition("-")[2] != version.partition("-")[2]
         return is_by_settings and not self._load.fetches_only and self.review.has_to_ask
 
     def _take_mapping(self) -> None:
-        """Render by the mapping that is set, from now on."""
+        """Render by the mapping in the settings from now on."""
         meta = self._store.meta
         is_first = not meta.mapping_version
         meta.mapping_version = self.mapping_version
@@ -96,7 +99,7 @@ class Rendering:
             self.render_all_again()
 
     def _work_review(self) -> bool:
-        """Count one slice, or look whether the mapping was accepted; False when only an operator can go on."""
+        """Count one slice, or check whether the mapping was accepted. False when only an operator can go on."""
         if not self._load.is_complete:
             return False  # columns that the mapping newly asks for are being read
         if self.review.step is Step.COUNTING and not self.review.count():
@@ -108,18 +111,20 @@ class Rendering:
 
     @property
     def mapping_version(self) -> str:
-        """What changes whenever objects are rendered otherwise."""
+        """A text that changes whenever objects are rendered in another way."""
         return self._parts.mapper.version
 
     def resend_everything(self) -> None:
-        """Send every object once more, equal or not (``run --resend``), behind live work."""
+        """Send every object once more, even if equal (``run --resend``), behind live work."""
         ledger.forget_hashes(self._store)
         self.render_all_again()
 
     # ----------------------------------------------------------------------------------------------------- now
 
     def render_live(self, affected: AffectedObjects, read_at: Mapping[int, int]) -> None:
-        """Render what a group of live changes affects. ``read_at``: commit time → when that was read, both in ms."""
+        """Render the objects that a group of live changes affects. ``read_at``:
+        commit time → time of reading, both in ms.
+        """
         applied = self._parts.positions.current()
         if not self._load.is_complete or applied < self._load.settled_lsn or self.review.is_open:
             self._defer_live(affected, self._load.settled_lsn if applied < self._load.settled_lsn else 0)
@@ -145,7 +150,7 @@ class Rendering:
             render_queue.mark(self._store, ref, commit_ms=commit_ms, fetch=fetch, not_before=not_before)
 
     def work(self) -> bool:
-        """Render one slice of what waits; False when nothing is ready."""
+        """Render one slice of the waiting work; False when nothing is ready."""
         positions = self._parts.positions
         applied = positions.current()
         if not self._load.are_references_loaded or applied < max(positions.high, self._load.settled_lsn):
@@ -165,7 +170,9 @@ class Rendering:
         return bool(ready) or relinks.work(self._store) or self._import_job.work()
 
     def render_history(self, ref: ObjectRef, force: bool) -> None:
-        """Render an object that an operator asked for: it goes although it was withheld. ``force``: equal or not."""
+        """Render an object that an operator asked for: it is sent although it
+        was withheld. ``force``: even if equal.
+        """
         self._render(ref, Urgency.HISTORY, 0, force=force, release=True)
 
     def _render(
@@ -179,7 +186,7 @@ class Rendering:
         read_ms: int = 0,
         release: bool = False,
     ) -> None:
-        """Render an object, and those it refers to that were never rendered: a link must hold."""
+        """Render an object, and the objects that it refers to if they were never rendered: its links need them."""
         todo = [ref]
         seen = {ref}
         positions = self._parts.positions
@@ -204,7 +211,7 @@ class Rendering:
                 if self._load.is_complete:
                     todo.append(other)
                 else:
-                    is_released = urgency is Urgency.HISTORY or self._parts.renderer.is_withheld(other)
+                    is_released = urgency is Urgency.HISTORY or self._parts.renderer.withholding.is_withheld(other)
                     render_queue.mark(
                         self._store, other, commit_ms=commit_ms, urgency=urgency, fetch=True, force=is_released
                     )

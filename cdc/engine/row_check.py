@@ -1,4 +1,4 @@
-"""Whether the replica holds rows as the server had them at a position in its log."""
+"""Compares the replica with rows as the server had them at a position in its log."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ ANSWER_S: Final = 60.0  # the state's thread may be applying one giant transacti
 
 
 def differing(engine: Engine, sampled: Sequence[SampledRow], sampled_at: Position) -> list[SampledRow] | None:
-    """Those of these rows, read from the server before ``sampled_at``, that the replica holds otherwise, or not at all.
+    """The rows, read from the server before ``sampled_at``, that the replica has with other values, or not at all.
 
-    None while that cannot be told: the log is not applied up to ``sampled_at``, or tables are being read from the
-    server. Rows that the log has changed since are newer, and rows that wait to be read are known to be behind.
+    None while that is not known: the log is not applied up to ``sampled_at``, or tables are being read from the server.
+    Rows that the log has changed since are newer, and rows that wait to be read are known to be old; neither counts.
     """
     position = engine.positions.position
     if position is None or not engine.load.is_complete or engine.table_loads.required_positions:
@@ -34,7 +34,7 @@ def differing(engine: Engine, sampled: Sequence[SampledRow], sampled_at: Positio
 
 
 def compare_rows(state: StateThread, sampled: Sequence[SampledRow], sampled_at: Position) -> list[SampledRow] | None:
-    """``differing``, asked in the state's thread by another one; None when the daemon ends meanwhile."""
+    """Run ``differing`` in the state thread, called from another thread. None when the daemon ends meanwhile."""
     try:
         return state.submit(lambda _: differing(state.engine, sampled, sampled_at)).result(ANSWER_S)
     except (TimeoutError, CancelledError, CdcError):
@@ -52,7 +52,7 @@ def _differs(engine: Engine, row: SampledRow, lsn: int) -> bool:
 
 
 def _is_as(table: TableRows, stored: Stored, cells: Cells) -> bool:
-    """Derived columns are made of the others, and transient ones are not kept."""
+    """Whether the row is equal. Derived columns are made of other columns, and transient columns are not kept."""
     held = dict(zip(table.columns, stored, strict=False))
     for name, cell in zip(table.spec.columns, cells, strict=True):
         if name in held and not isinstance(cell, Absent) and held[name] != cell and str(held[name]) != str(cell):

@@ -1,4 +1,4 @@
-"""Rows read from the server come in here: first loads, stale tables, rows fetched by key, rows known in part.
+"""Takes rows that are read from the server: first loads, stale tables, rows fetched by key, partial rows.
 
 Runs in the state thread only, inside its store transactions.
 """
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 class SnapshotIngest:
-    """Takes what the loader reads, and says what is still to be read."""
+    """Takes the rows that the loader reads, and says which rows are still to be read."""
 
     def __init__(self, parts: Parts, rendering: Rendering) -> None:
         self._parts = parts
@@ -43,10 +43,10 @@ class SnapshotIngest:
         required: RequiredPosition | None = None,
         exists: bool = True,
     ) -> bool:
-        """Take one chunk of a load. ``safe``: a position that its rows surely contain, as they do ``required``'s.
+        """Take one chunk of a load. ``safe``: a position that its rows certainly contain, like ``required``.
 
-        False, and nothing is taken, if the table requires another position by now: read the chunk anew. ``exists``
-        False: the server has no such table, and rows held stay.
+        False, and nothing is taken, if the table requires another position by now: read the chunk again. ``exists``
+        False: the server has no such table, and the rows held stay.
         """
         parts = self._parts
         # The chunk was read before the table became stale (again): its rows may lack the newest changes.
@@ -68,7 +68,7 @@ class SnapshotIngest:
         return True
 
     def _drop_unseen(self, table: str, required: RequiredPosition) -> bool:
-        """Drop some rows that the server no longer has; True when there are no more."""
+        """Drop some of the rows that the server no longer has; True when there are no more."""
         is_done, changed = self._parts.resync.drop_unseen(table, required.lsn)
         render_queue.hold_found(self._store, changed)
         return is_done
@@ -78,7 +78,7 @@ class SnapshotIngest:
         self._load.references_read()
 
     def load_done(self, seen: Position) -> None:
-        """The load is through: everything, or what it found changed, is rendered once the log has passed ``seen``.
+        """The load is complete. Its objects, or those that it changed, are rendered once the log has passed ``seen``.
 
         Does nothing if a table has to be read again by now.
         """
@@ -102,11 +102,11 @@ class SnapshotIngest:
         self._forget_deletions()
 
     def topic_read(self, at: Position, on_beat: Callable[[], None]) -> None:
-        """Everything there is was read from a topic up to ``at``, not from a server: render it.
+        """All rows were read from a topic up to ``at``, not from a server: render their objects.
 
-        What a topic that is read again did not bring is not there any more. ``on_beat`` is called now and then
-        meanwhile: dropping millions of rows takes minutes, and the topic's reader brings nothing more that could be
-        taken in between.
+        Rows that a topic did not bring when it was read again no longer exist. ``on_beat`` is called from time to time:
+        dropping millions of rows takes minutes, and the topic's reader brings nothing else that could be taken
+        meanwhile.
         """
         parts = self._parts
         for table, required in parts.table_loads.required_positions.items():
@@ -121,11 +121,11 @@ class SnapshotIngest:
     # ------------------------------------------------------------------------------------------------ rows by key
 
     def to_fetch(self, limit: int) -> list[ObjectRef]:
-        """Objects whose rows are to be fetched, most urgent first."""
+        """Objects whose rows are to be fetched, the most urgent first."""
         return render_queue.to_fetch(self._store, limit) if self._load.are_references_loaded else []
 
     def fetches_for(self, refs: Sequence[ObjectRef], asked: frozenset[FetchByKey]) -> list[FetchByKey]:
-        """The reads these objects need, as far as they can be named now, without those ``asked`` already."""
+        """The reads that these objects need, as far as they are known now, without those already ``asked``."""
         mapper, rows = self._parts.mapper, self._parts.rows
         wanted = {fetch: None for ref in refs for fetch in mapper.fetches(ref, rows) if fetch not in asked}
         return list(wanted)
@@ -136,7 +136,7 @@ class SnapshotIngest:
         safe: Position,
         required_positions: RequiredPositions = NOTHING_REQUIRED,
     ) -> bool:
-        """Take rows that were read by key and contain ``safe`` and ``required_positions``.
+        """Take rows that were read by key and that contain ``safe`` and ``required_positions``.
 
         False, and nothing is taken, if a table requires another position by now.
         """
@@ -162,8 +162,9 @@ class SnapshotIngest:
         return True
 
     def _fetch_replaced(self, table: str, rows: Sequence[Cells], lsn: int) -> None:
-        """Take rows read by key, and fetch what the rows that they replace bore on: the log's before-images, which
-        tell that otherwise, may hold no more than keys.
+        """Take rows read by key, and fetch the objects that the replaced rows affected.
+
+        Normally the log's before images name those objects, but the images may hold no more than keys.
         """
         parts = self._parts
         target = parts.rows.tables[table]
@@ -183,9 +184,9 @@ class SnapshotIngest:
                     render_queue.add_invalidation(self._store, affected, urgency=Urgency.HISTORY)
 
     def fetched(self, refs: Sequence[ObjectRef], seen: Position, asked: frozenset[FetchByKey]) -> None:
-        """All reads of these objects (``asked``) are in; ``seen`` was noted after the last.
+        """All reads of these objects (``asked``) are in; ``seen`` was noted after the last read.
 
-        An object whose rows now name more than that goes on waiting: the log changed them meanwhile.
+        An object whose rows now need further reads goes on waiting: the log changed the rows meanwhile.
         """
         lsn = self._lsn_here(seen)
         mapper, rows = self._parts.mapper, self._parts.rows
@@ -207,8 +208,8 @@ class SnapshotIngest:
     ) -> None:
         """Take rows that had to be read: they contain everything before ``lsn``, and ``seen`` was noted after them.
 
-        The objects that they affect are rendered once the log has passed ``seen``. ``kept``: rows that nothing can be
-        read of, which stay as they are.
+        The objects that they affect are rendered once the log has passed ``seen``. ``kept``: rows that cannot be read,
+        which stay as they are.
         """
         parts = self._parts
         not_before = self._lsn_here(seen)
@@ -232,23 +233,24 @@ class SnapshotIngest:
             self._parts.journal.end()
 
     def _forget_deletions(self) -> None:
-        """Tombstones are for rows that may still arrive."""
+        """Remove tombstones: they are needed only for rows that may still arrive."""
         # Rows may still arrive that were read before a deletion.
         if not self._parts.unread.any and not self._parts.applier.is_unordered:
             self._parts.applier.tombstones.clear()
 
     def _forget_before(self, lsn: int) -> None:
-        """A fetch contained everything up to ``lsn``. Fetches come one after the other, so later ones contain that too.
+        """A fetch contained everything up to ``lsn``. Fetches run one after the other, so later fetches contain that
+        too.
 
-        While tables are loaded, chunks read before may still be on their way; rows known in part are read with a lock.
+        While tables are loaded, chunks that were read before may still arrive. Partial rows are read with a lock.
         """
         if self._load.phase is Phase.FETCHING and not self._parts.unread.any and not self._parts.applier.is_unordered:
             self._parts.applier.tombstones.forget_until(lsn)
 
     def _lsn_here(self, position: Position) -> int:
-        """The LSN of a position that the server was asked for, if it is the server whose log is read.
+        """The LSN of a position of the server that was asked, if the log is read from that server.
 
-        Raises SourceDisconnectedError if it is not (yet): ask again once the log's reader has followed.
+        Raises SourceDisconnectedError if it is not (yet): ask again once the log's reader has changed to it.
         """
         held = self._parts.positions.position
         # After a failover loader and log may be connected to different servers for a moment.

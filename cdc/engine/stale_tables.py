@@ -1,4 +1,4 @@
-"""Tables that have to be read from the server again: their rows, or the columns that are asked of them, changed."""
+"""Tables that have to be read from the server again: their rows, or the columns that are wanted of them, changed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class StaleTables:
-    """Starts reads of whole tables, and notes what the log says of their columns. Use inside a store transaction."""
+    """Starts reads of whole tables, and notes the columns that the log announces. Use inside a store transaction."""
 
     def __init__(self, parts: Parts, rendering: Rendering) -> None:
         self._parts = parts
@@ -25,10 +25,10 @@ class StaleTables:
         self._load = parts.load
 
     def reopen(self) -> bool:
-        """Load again what the mapping asks of changed tables; True if anything has to be loaded.
+        """Load the tables again whose wanted columns changed; True if any table has to be loaded.
 
-        Those tables are empty now: until they are filled, objects are fetched before they are rendered, as in a first
-        load, and what waited for its turn waits for its rows.
+        Those tables are empty now. Until they are filled, objects are fetched before they are rendered, as in a first
+        load, and every waiting object waits for its rows.
         """
         parts = self._parts
         states = parts.table_loads.states()
@@ -44,9 +44,9 @@ class StaleTables:
         return True
 
     def read_again(self, stale_tables: Iterable[StaleTable], at: Position) -> None:
-        """Read these tables again, without emptying them: before ``at`` their rows changed without row events.
+        """Read these tables again without emptying them: before ``at`` their rows changed without row events.
 
-        Where rows are only a cache of what was fetched (``start = "latest"``), they are forgotten instead, and every
+        Where rows are only a cache of what was fetched (``start = "latest"``), they are dropped instead, and every
         object that was ever rendered is fetched and rendered again.
         """
         parts = self._parts
@@ -69,7 +69,9 @@ class StaleTables:
             self._rendering.render_all_again()
 
     def _with_children(self, stale_tables: Iterable[StaleTable]) -> dict[str, StaleTable]:
-        """The mapped ones by name, with their first reason. A statement may have changed rows below its table."""
+        """The mapped tables by name, each with its first reason. A statement may
+        also have changed rows of child tables.
+        """
         stale = {
             stale_table.table: stale_table
             for stale_table in reversed([*stale_tables])
@@ -82,19 +84,21 @@ class StaleTables:
         return stale
 
     def read_topic_again(self, stale_tables: Iterable[StaleTable], at: Position, end: Position) -> None:
-        """All that a topic holds, from ``at`` up to ``end``, says anew what there is; everything is rendered behind."""
+        """The records of a topic from ``at`` to ``end`` replace all rows; every object is rendered after that."""
         self.read_again(stale_tables, at)
         self._load.topic_begun_again()
         self.cover(end)
 
     def cover(self, end: Position) -> None:
-        """What is read up to ``end`` is not rendered one by one, but all of it once everything is loaded."""
+        """Changes up to ``end`` are not rendered one by one: the end of the load renders every object."""
         self._load.cover(self._parts.positions.lsn(end))
 
     # ------------------------------------------------------------------------------------------- tables' columns
 
     def keep_schemas(self, schemas: Sequence[TableSchema], at: Position) -> None:
-        """These columns hold from ``at`` on; where they are assumed, nothing is rendered until the log tells."""
+        """These columns are valid from ``at`` on. Where they are assumed, nothing
+        is rendered until the log confirms them.
+        """
         parts = self._parts
         table_schemas.keep(parts.store, schemas, parts.positions.lsn(at))
         if parts.journal is not None:
@@ -112,5 +116,5 @@ class StaleTables:
                 )
 
     def schemas_at(self, position: Position) -> list[TableSchema]:
-        """What is known of tables' columns at this position."""
+        """The known columns of tables at this position."""
         return table_schemas.at(self._parts.store, self._parts.positions.lsn(position))

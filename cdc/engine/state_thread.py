@@ -1,10 +1,10 @@
 """The state thread: the only place where SQLite is used while the daemon runs.
 
 It takes three kinds of work, in this order: calls from the event loop and the loader (receipts, batches to send,
-chunks), groups of transactions from the reader, slices of what waits to be rendered. Everything done in one turn is
-one durable commit; callers hear of it only then.
+chunks), groups of transactions from the reader, slices of the render queue. The work of one turn is one durable commit,
+and callers get their results only after it.
 
-Work of a later kind must get its share however much of an earlier kind there is, as a busy log never pauses: while a
+Each kind of work must get its share, however much work of an earlier kind there is. A busy log never pauses: while a
 commit waits for the disk, the next transactions arrive. So every few groups a slice is rendered with the group, and
 transactions that only move the position are applied together (``TransactionQueue.is_pressing``).
 """
@@ -51,7 +51,10 @@ class TransactionQueue:
         """Set when there is something new for the thread that drains the queue."""
 
     def put(self, transaction: Transaction) -> bool:
-        """Add one, waiting for room; False when the queue was closed. One larger than the bound passes alone."""
+        """Add a transaction, and wait for room. False when the queue was closed.
+
+        A transaction larger than the bound goes in when the queue is empty.
+        """
         with self._changed:
             # A transaction larger than the limit passes when it is alone: refusing it would stop the daemon for
             # good.
@@ -75,7 +78,7 @@ class TransactionQueue:
 
     @property
     def is_pressing(self) -> bool:
-        """Whether anything waits that does more than move the position."""
+        """Whether a transaction waits that does more than move the position."""
         return self._with_content > 0
 
     def drain(self, max_rows: int, seconds: float) -> Iterator[Transaction]:
@@ -101,17 +104,17 @@ class TransactionQueue:
         return len(self._items)
 
     def close(self) -> None:
-        """Let a waiting reader go."""
+        """Release a waiting reader."""
         with self._changed:
             self.closed = True
             self._changed.notify_all()
 
 
 class Watcher(Protocol):
-    """Hears of what the state thread did; called in that thread."""
+    """Is called with the results of the state thread, in that thread."""
 
     def on_commit(self, seconds: float, *, has_news: bool) -> None:
-        """A commit is on disk. ``has_news``: messages or affected objects came, beyond what callers themselves did."""
+        """A commit is on disk. ``has_news``: it has messages or affected objects beyond the callers' own work."""
         ...
 
     def on_failure(self, error: BaseException) -> None:
@@ -120,7 +123,7 @@ class Watcher(Protocol):
 
 
 class StateThread(threading.Thread):
-    """Runs the replica. ``paused`` applies nothing from the queue, but serves calls."""
+    """Runs the engine. ``paused``: nothing from the queue is applied, but calls are served."""
 
     def __init__(
         self,
@@ -131,7 +134,7 @@ class StateThread(threading.Thread):
         *,
         is_held: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``is_held``: whether nothing is to be applied for now, as the output has enough."""
+        """``is_held``: whether nothing is to be applied for now, because the output has enough messages."""
         super().__init__(name="state", daemon=True)
         self.engine = engine
         self.queue = queue
@@ -164,14 +167,14 @@ class StateThread(threading.Thread):
         return await asyncio.wrap_future(self.submit(work))
 
     def stop(self) -> None:
-        """End after the turn at hand and the calls already made."""
+        """End after the present turn and the calls already made."""
         self._ending.set()
         self._wake.set()
 
     # -------------------------------------------------------------------------------------------------- thread
 
     def run(self) -> None:
-        """Turn until stopped; the watcher hears of a failure."""
+        """Run turns until stopped. A failure goes to the watcher."""
         try:
             while not self._ending.is_set() or self._calls:
                 self.engine.heartbeat()
@@ -237,7 +240,9 @@ class StateThread(threading.Thread):
         return bool(calls or has_group or self._more_to_render)
 
     def _is_group_due(self, now: float) -> bool:
-        """Whether to apply from the queue now. Positions alone wait for company: each commit costs a sync."""
+        """Whether to apply a group now. Transactions that only move the position wait for others: each commit costs a
+        sync.
+        """
         if not len(self.queue) or self._ending.is_set() or self._is_held():
             return False
         return self.queue.is_pressing or now >= self._grouped_at + self._settings.max_delay_ms / 1000

@@ -1,16 +1,14 @@
-"""Values and keys in Kafka records: exactly reversible, readable by anybody who reads JSON. Pure.
+"""Values and keys in Kafka records as JSON, so that any JSON reader can read them and each value comes back exactly.
+Pure.
 
-========================== ================================================================================
-value (cdc.model.Value)    JSON
-========================== ================================================================================
-integers, BIT, YEAR        a number, all 64 bits of it (also unsigned)
-FLOAT, DOUBLE              a number with a point or an exponent
-DECIMAL, dates, times      text as SELECT shows it: ``"59.9000"``, ``"0000-00-00"``; TIMESTAMP in UTC
-ENUM, SET, text, JSON      text
-BINARY, BLOB, GEOMETRY     ``{"base64": "…"}``, which no other value looks like
-NULL                       null
-ABSENT                     the column is missing from the object
-========================== ================================================================================
+========================== ================================================================================ value
+(cdc.model.Value)    JSON ==========================
+================================================================================ integers, BIT, YEAR        a number,
+all 64 bits of it (also unsigned) FLOAT, DOUBLE              a number with a point or an exponent DECIMAL, dates, times
+text as SELECT shows it: ``"59.9000"``, ``"0000-00-00"``; TIMESTAMP in UTC ENUM, SET, text, JSON      text BINARY, BLOB,
+GEOMETRY     ``{"base64": "…"}``, which no other value looks like NULL                       null ABSENT
+the column is missing from the object ==========================
+================================================================================
 
 A key is ``<table>/<part>``, with a part per column of the primary key: an integer as it is, text as ``~`` and the text
 (``%``, ``/`` and what is not printable ASCII percent-encoded as UTF-8), bytes as ``0x`` and hex digits, a float as
@@ -33,14 +31,16 @@ _SAFE: Final = " !\"#$&'()*+,:;<=>?@[\\]^`{|}~"
 
 
 def plain(value: object) -> dict[str, str]:
-    """Bytes as what a JSON library takes, which asks for what it does not know; all other values go as they are."""
+    """Bytes in a form that a JSON library takes; other values stay as they are. The JSON library calls this for values
+    that it does not know.
+    """
     if isinstance(value, bytes):
         return {"base64": base64.b64encode(value).decode("ascii")}
     raise TypeError(f"a value of type {type(value).__name__}")
 
 
 def from_json(values: Mapping[str, Any]) -> dict[str, Value]:
-    """The row that was made JSON with ``plain``. ValueError for what that did not make."""
+    """The row from the JSON that was made with ``plain``. ValueError for other JSON."""
     return {column: _decoded(value) for column, value in values.items()}
 
 
@@ -52,7 +52,7 @@ def key_text(table: str, key: Sequence[Value]) -> str:
 
 
 def key_parts(text: str) -> tuple[str, tuple[Value, ...]]:
-    """Table and primary key. ValueError for text that ``key_text`` did not make."""
+    """Table and primary key. ValueError for a text that ``key_text`` did not make."""
     table, *parts = text.split("/")
     if not table or not parts:
         raise ValueError("a record's key is <table>/<primary key>")

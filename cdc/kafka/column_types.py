@@ -1,7 +1,8 @@
-"""The types of columns, as far as messages of other tools cannot be read without them.
+"""The column types without which messages of other tools cannot be read.
 
-A message with a schema tells most. One without shows a DATETIME as a number, a DECIMAL as base64: then Magento's own
-columns are known (``core_types.tsv``), and those of modules come from ``kafka.values.types``.
+A message with a schema holds most of them. A message without a schema has a DATETIME as a number and a DECIMAL as
+base64. Then the types of Magento's own columns come from ``core_types.tsv``, and those of modules' columns from
+``kafka.values.types``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _BINARY = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "l
 
 
 class ColumnType(NamedTuple):
-    """``base``: the type's bare name in small letters. ``digits``: behind the point, of a number or of seconds."""
+    """``base``: the type's bare name in small letters. ``digits``: decimals of a number, or of the seconds."""
 
     base: str
     digits: int = 0
@@ -38,7 +39,7 @@ Types = Mapping[str, Mapping[str, ColumnType]]
 
 
 def parse_type(text: str) -> ColumnType:
-    """``decimal(20,4)``, ``datetime(3)``, ``bigint unsigned``. ValueError for what is no type."""
+    """Read ``decimal(20,4)``, ``datetime(3)``, ``bigint unsigned``. ValueError for a text that is not a type."""
     match = _TYPE.match(text)
     if match is None:
         raise ValueError(
@@ -65,7 +66,9 @@ def _core() -> dict[str, dict[str, ColumnType]]:
 
 
 def known_types(own: Mapping[str, str]) -> Types:
-    """Magento's own columns and those given as ``table.column`` → type. ValueError names what cannot be read."""
+    """Magento's own columns and the given ones, as ``table.column`` → type.
+    ValueError names a text that cannot be read.
+    """
     found = {table: dict(columns) for table, columns in _core().items()}
     for name, text in own.items():
         table, dot, column = name.partition(".")

@@ -1,4 +1,4 @@
-"""What every client of the cluster is given."""
+"""The connection settings that all clients of the cluster share."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def client_arguments(settings: KafkaSettings) -> dict[str, Any]:
 
 
 async def refusal(connect: Mapping[str, Any]) -> Exception | None:
-    """Why no broker lets us in, of the last one that was asked; None if one does.
+    """Why the last broker that was asked refuses the connection; None if a broker accepts it.
 
-    aiokafka's clients only say that they found no broker, be it down, unknown to our CA or refusing the login.
+    aiokafka's clients only report that they found no broker: it may be down, unknown to our CA, or refusing the login.
     """
     brokers = ",".join(connect["bootstrap_servers"])
     names = ("client_id", "request_timeout_ms", "security_protocol", "ssl_context")
@@ -61,7 +61,7 @@ async def refusal(connect: Mapping[str, Any]) -> Exception | None:
 
 
 def login_fault(why: Exception | None, connect: Mapping[str, Any]) -> SetupError | None:
-    """What is wrong with our login if that is ``why`` no broker lets us in: it does not mend itself."""
+    """The fault of our login, if ``why`` is a refused login; it does not pass by itself."""
     if not isinstance(why, SaslAuthenticationFailed | UnsupportedSaslMechanismError):
         return None
     return SetupError(

@@ -27,12 +27,12 @@ from cdc.kafka.foreign import (
 from cdc.model import Cells, Change, Op, TableSpec
 
 NEW_KEY: Final = "__debezium.newkey"
-"""Header of the deletion that is one half of a changed primary key: nothing cascades from it."""
+"""Header of the deletion that is half of a changed primary key: nothing cascades from that deletion."""
 
 _OPS: Final = {"c": Op.INSERT, "r": Op.INSERT, "u": Op.UPDATE, "d": Op.DELETE, "t": Op.TRUNCATE}
 _REWRITE: Final = "set delete.tombstone.handling.mode=rewrite in ExtractNewRecordState"
 _NOT_ROWS: Final = ({"ddl", "databaseName"}, {"status", "event_count", "data_collections"})
-"""Fields of schema changes and transaction marks, if their topic is read too."""
+"""Fields of schema changes and transaction marks, in case their topic is read too."""
 
 
 class DebeziumReader:
@@ -48,7 +48,7 @@ class DebeziumReader:
     def read(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
     ) -> list[SourceChange]:
-        """The row changes the record tells, at most one. Raises BadRecordError."""
+        """The row changes in the record, at most one. Raises BadRecordError."""
         # Connect writes tombstones without a value.
         if value is None:
             return self._tombstone(topic, key)
@@ -144,10 +144,11 @@ class DebeziumReader:
         return [SourceChange(change, position, commit_ms, is_snapshot, is_created=op == "c" and not is_snapshot)]
 
     def _tombstone(self, topic: str, key: bytes | None) -> list[SourceChange]:
-        """The row is gone; usually its deletion stood right before, unless compaction took that away.
+        """The row is deleted. Usually the record of the deletion came right before, unless compaction removed it.
 
-        A tombstone that does not say which row is gone (its topic has several tables, or ``message.key.columns`` is
-        set) is passed where deletions have records of their own. Where they have none, the deletion would be lost.
+        A tombstone may not say which row is deleted (its topic has several tables, or ``message.key.columns`` is set).
+        Where deletions have records of their own, such a tombstone is skipped. Otherwise the deletion would be lost,
+        which is an error.
         """
         # Without a key nobody knows which row is meant.
         if key is None:
@@ -206,8 +207,8 @@ class DebeziumReader:
 def _is_snapshot(said: object) -> bool:
     """Whether the row was read by a snapshot at one position of the log.
 
-    Rows of an incremental snapshot carry positions of the moment, as changes do. Debezium writes
-    ``true``, ``first``, ``last``, ``first_in_data_collection`` and so on.
+    Rows of an incremental snapshot carry the position of the moment, as changes do. Debezium writes ``true``,
+    ``first``, ``last``, ``first_in_data_collection`` and so on.
     """
     return said is True or (isinstance(said, str) and said.lower() not in ("", "false", "incremental"))
 

@@ -1,9 +1,9 @@
-"""Debezium's values, turned back into what SELECT shows. Pure.
+"""Turns Debezium's values back into the text that SELECT shows. Pure.
 
-What a value means comes from, in this order: the source's own type in the message's schema
+The meaning of a value comes from the first of these that is known: the source's own type in the message's schema
 (``column.propagate.source.type``), the type known of the column (``column_types.py``), the schema's semantic type, and
-last its JSON form. Where the schema has no word (``value.converter.schemas.enable = false``), the connector's own
-settings, given once more under ``kafka.values``, decide.
+last its JSON form. Without a schema (``value.converter.schemas.enable = false``), the connector's own settings decide;
+they are repeated under ``kafka.values``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MICRO: Final = 1_000_000
 NANO: Final = 1_000_000_000
 
 MOST_EXPONENT: Final = 100
-"""A server's decimals have 65 digits at most."""
+"""The largest exponent of a number: a server's decimals have 65 digits at most."""
 
 _CONNECT = "org.apache.kafka.connect.data."
 _TIME = "io.debezium.time."
@@ -34,7 +34,7 @@ _PROPAGATED = "__debezium.source.column."
 
 @dataclass(frozen=True)
 class ValueModes:
-    """How the connector was set up, in its own words; counts only where messages have no schema.
+    """The connector's settings, under the connector's own names. They count only where messages have no schema.
 
     ``on_double``: called for a decimal that came as a double, which may have lost digits.
     """
@@ -50,7 +50,7 @@ class ValueModes:
 
 
 def reader_of(schema: Mapping[str, Any] | None, known: ColumnType | None, modes: ValueModes) -> Reader:
-    """The reader of one column. ``schema``: the field's, where the message has one."""
+    """The reader of one column. ``schema``: the field's schema, where the message has one."""
     parameters = (schema or {}).get("parameters") or {}
     # The source's own type is surer than what the schema calls it.
     if f"{_PROPAGATED}type" in parameters:
@@ -120,7 +120,7 @@ def _temporal(name: str, digits: int | None) -> Reader | None:
 
 
 def _by_type(known: ColumnType | None, modes: ValueModes, *, has_schema: bool = False) -> Reader:
-    """By the column's own type; without one, by JSON's."""
+    """The reader by the column's own type; without a type, by the JSON form."""
     # Neither schema nor settings know the column.
     if known is None:
         return _plain
@@ -180,9 +180,9 @@ def _variable(value: Mapping[str, Any]) -> str:
 
 
 def fixed(number: Decimal, digits: int) -> str:
-    """With so many digits behind the point, as the server shows it: no exponent, no negative zero.
+    """The number with so many decimals, as the server shows it: no exponent, no negative zero.
 
-    ValueError for what no DECIMAL holds: an exponent of a thousand million would be as many digits.
+    ValueError for numbers that no DECIMAL holds: an exponent of a thousand million would give as many digits.
     """
     if not number.is_finite() or not -MOST_EXPONENT < number.adjusted() < MOST_EXPONENT:
         raise ValueError("no decimal of a server")
@@ -226,7 +226,7 @@ def _binary(value: str, modes: ValueModes) -> bytes:
 
 
 def _geometry(value: Mapping[str, Any]) -> bytes:
-    """The server's own form: the reference system's number, then WKB."""
+    """The server's own form: the number of the reference system, then WKB."""
     return struct.pack("<I", value.get("srid") or 0) + base64.b64decode(value["wkb"])
 
 

@@ -1,4 +1,6 @@
-"""What the readers of other tools' messages share: what a message says, and when it says nothing usable. Pure."""
+"""Shared by the readers of other tools' messages: the change that a message
+holds, and the error for a bad message. Pure.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +17,15 @@ from cdc.model import ABSENT, LSN_FILE_BITS, LSN_OFFSET_BITS, Absent, Cells, Cha
 
 
 class BadRecordError(Exception):
-    """A record that cannot be understood. The text names fields and columns, never values."""
+    """A record that cannot be read. The text names fields and columns, never values."""
 
 
 class SourceChange(NamedTuple):
-    """One row's change as another tool tells it.
+    """One row's change in another tool's message.
 
-    ``position``: where the source's log has it; None where the message does not tell. ``commit_ms``: epoch
-    milliseconds, 0 if unknown. ``is_snapshot``: the row was read by a snapshot that was taken at ``position``.
-    ``is_created``: the message tells an INSERT of the log, so the row was not there before.
+    ``position``: its position in the source's log; None where the message has none. ``commit_ms``: epoch milliseconds,
+    0 if unknown. ``is_snapshot``: a snapshot taken at ``position`` read the row. ``is_created``: the message is an
+    INSERT of the log, so the row did not exist before.
     """
 
     change: Change
@@ -34,33 +36,33 @@ class SourceChange(NamedTuple):
 
 
 Reader = Callable[[Any], "Value | Absent"]
-"""One column's JSON value → its value. Raises ValueError, TypeError or a kind of these for what does not fit."""
+"""Turns one column's JSON value into a value. Raises ValueError, TypeError or a subclass of these for a wrong value."""
 
 
 Read = Callable[[str, "bytes | None", "bytes | None", Sequence[tuple[str, bytes]]], list[SourceChange]]
 MOST_KEY: Final = 1 << 63
 MOST_NAME: Final = 64
-"""A table's or column's name is no longer, in characters."""
+"""The longest name of a table or column, in characters."""
 MOST_DIGITS: Final = 16
 MOST_MS: Final = 1 << 52
-"""Beyond the year 140,000: no clock says so, and SQLite holds it."""
+"""Beyond the year 140,000: no real clock shows it, and SQLite can hold it."""
 
 OnLack = Callable[[str, Sequence[str]], None]
-"""Called with a table and the mapped columns that a row of it came without."""
+"""Called with a table and the mapped columns that a row of the table lacks."""
 
 OnKey = Callable[[str, str, Sequence[str]], None]
-"""Called with a topic, a table and the columns of the record's key, once they are not the table's primary key."""
+"""Called with a topic, a table and the columns of the record's key, if these are not the table's primary key."""
 
 _NAME_PARTS: Final = re.compile(r"[.-]")
-"""What stands between a table's name and the rest of a topic's: no table of Magento has these in its name."""
+"""Signs between a table's name and the rest of a topic's name. No table of Magento has these signs in its name."""
 
 
 @dataclass
 class TopicNotes:
-    """What a topic has said so far that later records of it need, and how many records belonged to a mapped table.
+    """Facts from a topic's records so far that later records need, and how many records belonged to a mapped table.
 
-    ``tables``: names of the tables that its records named. ``tells_deletions``: a deletion has a record of its own, so
-    that a tombstone says nothing more. ``other``: a database and table that are not mapped, of its newest such record.
+    ``tables``: names of the tables in its records. ``tells_deletions``: deletions have records of their own, so a
+    tombstone adds nothing. ``other``: database and table of the newest record whose table is not mapped.
     """
 
     tables: set[str] = field(default_factory=set)
@@ -72,7 +74,7 @@ class TopicNotes:
 
 @dataclass(frozen=True)
 class Tables:
-    """The mapped tables, by the names that messages and topics use, and what each topic has said."""
+    """The mapped tables by the names in messages and topics, and the notes on each topic."""
 
     database: str
     prefix: str
@@ -95,8 +97,9 @@ class Tables:
         on_lack: OnLack | None = None,
         on_key: OnKey | None = None,
     ) -> Tables:
-        """``specs``: all mapped tables; names in messages carry the store's prefix. ``by_topic``: the table of topics
-        whose names do not end in it. ``on_lack``: once per table. ``on_key``: once per topic and table.
+        """``specs``: all mapped tables; names in messages include the store's prefix. ``by_topic``: the table of topics
+        whose names do not end in the table's name. ``on_lack``: called once per table. ``on_key``: once per topic and
+        table.
 
         Raises ValueError if ``by_topic`` names a table that is not mapped.
         """
@@ -113,7 +116,7 @@ class Tables:
         return made
 
     def look(self, spec: TableSpec, row: Mapping[str, Any]) -> None:
-        """Whether a whole row has all mapped columns: its tool may be set up to leave some out."""
+        """Check that a whole row has all mapped columns: its tool may be set up to leave some out."""
         needed = self._unlooked.get(spec.name)
         # Said once per table: every later row lacks the same columns.
         if needed is not None and self.on_lack is not None and not row.keys() >= needed:
@@ -121,18 +124,18 @@ class Tables:
             self.on_lack(spec.name, [column for column in spec.columns if column in needed and column not in row])
 
     def is_key_unlooked(self, topic: str, spec: TableSpec) -> bool:
-        """Whether no key of this topic and table was looked at yet."""
+        """Whether no key of this topic and table was checked yet."""
         return (topic, spec.name) not in self._keys_looked
 
     def look_at_key(self, topic: str, spec: TableSpec, columns: Collection[str]) -> None:
-        """Whether a record's key is its row's: a topic that is compacted by other keys loses rows."""
+        """Check that a record's key is its row's primary key: a topic that is compacted by other keys loses rows."""
         self._keys_looked.add((topic, spec.name))
         # Compaction would keep one row per key, and lose the others.
         if self.on_key is not None and not set(spec.key) <= set(columns):
             self.on_key(topic, spec.name, [column[:MOST_NAME] for column in sorted(columns)[:16]])
 
     def find(self, topic: str, database: str | None, table: str) -> TableSpec | None:
-        """The table that a record of this topic names, None if it is not mapped or another database's."""
+        """The table of a record of this topic; None if it is not mapped or belongs to another database."""
         notes = self.notes[topic]
         spec = self.specs.get(table) if database is None or database == self.database else None
         # Kept for the sentence that says why a topic brings nothing.
@@ -145,9 +148,9 @@ class Tables:
         return spec
 
     def of_topic(self, topic: str) -> str | None:
-        """The table whose rows the topic holds, by its name alone; None if the name tells no mapped table.
+        """The table whose rows the topic holds, by the topic's name alone; None if the name contains no mapped table.
 
-        Debezium's own names end in ``.<table>``; routed ones often in ``-<table>``.
+        Debezium's own names end in ``.<table>``; routed topics often end in ``-<table>``.
         """
         # The settings win over names.
         if topic in self.by_topic:
@@ -156,7 +159,9 @@ class Tables:
         return name if name in self.specs else None
 
     def named_by_topic(self, topic: str) -> str:
-        """The table of a record that does not name one itself. Raises BadRecordError if nothing tells it."""
+        """The table of a record that does not name its table. Raises
+        BadRecordError if the topic does not name it either.
+        """
         table = self.of_topic(topic)
         # The topic follows Debezium's pattern, and its table is not mapped: that is no error.
         if table is None and topic.rpartition(".")[0].endswith(f".{self.database}"):
@@ -173,7 +178,7 @@ class Tables:
         return table
 
     def outsiders(self) -> list[str]:
-        """A sentence for each topic whose records all belonged to no mapped table."""
+        """A sentence for each topic that had no record of a mapped table."""
         return [
             f"topic {topic}: none of its {notes.outsiders} records is of a mapped table of database {self.database}"
             f" (the last one is of {notes.other})"
@@ -182,17 +187,17 @@ class Tables:
         ]
 
     def dump(self) -> dict[str, Any]:
-        """What topics have said, as JSON takes it."""
+        """The notes on all topics, in a form for JSON."""
         return {topic: {**asdict(notes), "tables": sorted(notes.tables)} for topic, notes in self.notes.items()}
 
     def restore(self, held: Mapping[str, Any]) -> None:
-        """Go on with what ``dump`` returned."""
+        """Use the notes that ``dump`` returned."""
         for topic, notes in held.items():
             self.notes[topic] = TopicNotes(**{**notes, "tables": set(notes["tables"])})
 
 
 def parse_json(text: bytes | str, what: str) -> Any:
-    """The JSON. Raises BadRecordError."""
+    """The parsed JSON. Raises BadRecordError."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -217,7 +222,7 @@ def cells_of(spec: TableSpec, row: Mapping[str, Any], readers: Callable[[str], R
 
 
 def must_have_key(spec: TableSpec, cells: Cells) -> Cells:
-    """The cells, if the primary key is among them, and is one that the state can look up."""
+    """The cells, if they include the primary key in a form that the state can look up; else BadRecordError."""
     key = cells[: len(spec.key)]
     # Without its key the row cannot be found in the replica.
     if any(cell is None or cell is ABSENT for cell in key):
@@ -229,10 +234,10 @@ def must_have_key(spec: TableSpec, cells: Cells) -> Cells:
 
 
 def understood(read: Read) -> Read:
-    """A reader that raises nothing but BadRecordError, whatever form a record has.
+    """Wrap a reader so that it raises only BadRecordError, whatever the record's form.
 
-    A message is anything that JSON can be: a list where an object should be must set one record aside, and not end the
-    member at each start.
+    A message may be any JSON: a list where an object should be must set one record aside, and not end the member at
+    each start.
     """
 
     def guarded(
@@ -249,12 +254,12 @@ def understood(read: Read) -> Read:
 
 
 def quoted(value: object) -> str:
-    """What a record says where one of a few words was expected, short enough for a log line."""
+    """A record's word where one of a few words was expected, short enough for a log line."""
     return repr(value) if isinstance(value, str) and len(value) <= MOST_DIGITS else f"a {type(value).__name__}"
 
 
 def position_of(file: object, offset: object, server: object, gtid: object = "") -> Position | None:
-    """The source's position, None without one. Raises BadRecordError for a position that no server's log has."""
+    """The source's position, None without one. Raises BadRecordError for a position that no server's log can have."""
     # Without file and offset rows are ordered by the record's time.
     if not isinstance(file, str) or not isinstance(offset, int) or not file.rpartition(".")[2].isdecimal():
         return None
@@ -266,9 +271,9 @@ def position_of(file: object, offset: object, server: object, gtid: object = "")
 
 
 def milliseconds(value: object, *, per_s: int = 1000) -> int:
-    """A commit time as epoch milliseconds, 0 for none. Raises BadRecordError for what is no time.
+    """A commit time as epoch milliseconds, 0 for none. Raises BadRecordError for a value that is not a time.
 
-    ``per_s``: how many of the value's units are a second.
+    ``per_s``: how many of the value's units make a second.
     """
     if value is None:
         return 0

@@ -48,7 +48,7 @@ class MaxwellReader:
     def read(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
     ) -> list[SourceChange]:
-        """The row changes the record tells, at most one. Raises BadRecordError."""
+        """The row changes in the record, at most one. Raises BadRecordError."""
         # Compaction leaves only the tombstone of a deleted row.
         if value is None:
             return self._tombstone(topic, key)
@@ -89,7 +89,7 @@ class MaxwellReader:
         return [SourceChange(change, position, commit_ms, is_created=kind == "insert")]
 
     def _tombstone(self, topic: str, key: bytes | None) -> list[SourceChange]:
-        """The row is gone. Its deletion has a record of its own, so a key without the primary key tells nothing new."""
+        """The row is deleted. Its deletion has a record of its own, so a key without the primary key adds nothing."""
         named = parse_json(key, "key") if key is not None else {}
         if not isinstance(named, dict):
             return []  # keys of the form "array" name no columns
@@ -125,7 +125,9 @@ def _reader(known: ColumnType | None) -> Reader:
 
 
 def _number(text: str) -> int | None:
-    """None for what is no number; of one beyond any log as much as ``position_of`` needs to refuse it."""
+    """The number; None for a value that is not a number. A number beyond any log stays large, so that ``position_of``
+    refuses it.
+    """
     return int(text[:20]) if text.isascii() and text.isdecimal() else None
 
 

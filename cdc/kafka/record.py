@@ -1,13 +1,13 @@
-"""What the topic ``<prefix>.changes`` holds, record by record: the contract between the relay and who reads it. Pure.
+"""The records of the topic ``<prefix>.changes``: the contract between the relay and the readers of the topic. Pure.
 
 One partition, read with ``isolation_level = read_committed``: the records are the store's history in commit order, and
-the last record of each key is the store as it is. There are three kinds, and the key says which:
+the last records of all keys are the store's present rows. There are three kinds of records, and the key shows the kind:
 
-**A row's change**, key ``<table>/<primary key>`` (``cdc.kafka.cells``). Every change is effective (the row was another
-before) and complete (``after`` has every published column, whatever the log's row image was). What InnoDB did to
-children of a deleted row follows its parent as changes of their own, so a reader must not cascade. A TRUNCATE is a
-deletion of every row. A changed primary key is a deletion and an insert, one after the other. The value is JSON shaped
-as Debezium's::
+**A row's change**, key ``<table>/<primary key>`` (``cdc.kafka.cells``). Every change is effective (the row was
+different before) and complete (``after`` has every published column, whatever the log's row image was). InnoDB's
+cascaded changes of a deleted row's children follow as changes of their own, so a reader must not cascade. A TRUNCATE is
+a deletion of every row. A changed primary key is a deletion followed by an insert. The value is JSON shaped as
+Debezium's::
 
     {"before": {…} | null, "after": {…}, "op": "c" | "u" | "r", "ts_ms": 1700000000000,
      "source": {"connector": "magento-cdc", "table": "sales_order", "server": "<server_uuid>", "file": "binlog.000123",
@@ -17,16 +17,16 @@ as Debezium's::
 ``c`` is an insert, ``u`` an update, ``r`` a row that was read from the server (history, or a row that the log holds in
 part). A deletion is a tombstone: no value; its header ``source`` is the JSON of ``source``. ``file`` and ``pos`` are
 the position behind the source transaction, ``gtid`` its executed set there, ``ts_ms`` its commit time (0 if not known).
-``lsn`` orders all changes of all servers that were ever followed: of two versions of a row the higher one is newer,
-or they are of one transaction.
-Columns that the replica derives (``TableSpec.derived``) are among those published, transient ones are not.
+``lsn`` orders all changes of all servers that were ever followed: of two versions of a row, the version with the higher
+number is newer, or both are of one transaction. Columns that the replica derives (``TableSpec.derived``) are published,
+transient columns are not.
 
-Headers of each change: ``tx`` names the source transaction (``<server>:<file>:<pos>``; ``read:<hex>`` for what was
-read from the server), ``row`` is the change's number in it from 1, ``last`` is ``1`` on its last change, else
-``0``. One source transaction may be split over several Kafka transactions; ``tx`` and ``row`` then go on.
+Headers of each change: ``tx`` names the source transaction (``<server>:<file>:<pos>``; ``read:<hex>`` for rows read
+from the server), ``row`` is the change's number in it from 1, ``last`` is ``1`` on its last change, else ``0``. One
+source transaction may be split over several Kafka transactions; ``tx`` and ``row`` then go on.
 
-**A table**, key ``#schema/<table>``: the columns that are published, before the first row and whenever they change, and
-each definition (DDL) between the changes, in order, before the rows that it bears on::
+**A table**, key ``#schema/<table>``: the published columns, before the first row and whenever they change; and each
+definition (DDL), in its order among the changes, before the rows that it affects::
 
     {"table": "sales_order", "name": "m2_sales_order", "key": ["entity_id"], "columns": ["entity_id", …],
      "change": "ALTER TABLE", "other": "", "exists": true, "lost": ["coupon_code"],
@@ -35,13 +35,13 @@ each definition (DDL) between the changes, in order, before the rows that it bea
      "source": {"connector": "magento-cdc", "table": "sales_order", "file": …, "pos": …, …} | null}
 
 ``name`` is the table's in the shop, with its prefix. ``change`` is the kind of statement: ``CREATE``, ``ALTER``,
-``RENAME``, ``DROP`` or ``TRUNCATE TABLE``, ``DROP DATABASE``, or "" where no statement was read. ``other`` is the name
-it was renamed from, or to if ``exists`` is false: there is no such table from here on, and its rows stay as they were.
-``lost`` are columns that the mapping asks for and the table has no more; rows keep their last values. ``definition``
-holds all columns of the table in their order, null where they are not known; defaults only of columns that are
-published, and never the statement's text. With ``assumed_until`` they were asked of the server later, and hold from
-that position on at the latest. What a definition does to rows follows as changes of their own, in time: a TRUNCATE as
-deletions at once, anything else once the relay has read the table again.
+``RENAME``, ``DROP`` or ``TRUNCATE TABLE``, ``DROP DATABASE``, or "" where no statement was read. ``other`` is the
+earlier name of a renamed table. If ``exists`` is false, ``other`` is the new name: the table does not exist any more,
+and its rows stay as they were. ``lost`` are mapped columns that the table no longer has; rows keep their last values.
+``definition`` holds all columns of the table in order, null where they are not known. It has defaults of published
+columns only, and never the statement's text. With ``assumed_until`` the server was asked for the columns later; they
+are valid from that position on at the latest. A definition's effects on rows follow as changes of their own: a TRUNCATE
+as deletions at once, any other effect once the relay has read the table again.
 
 **The position**, key ``#position``, the last record of each Kafka transaction: ``Mark`` as JSON.
 """
@@ -63,15 +63,15 @@ SCHEMA_KEY: Final = b"#schema/"
 _OPS: Final = ("c", "u", "r", "d")
 _PLACE: Final = {"file": "file", "offset": "pos", "gtid": "gtid", "server": "server"}
 _MOST: Final = 1 << 63
-"""What the state's integers hold: a number beyond would end the member or relay that keeps it."""
+"""The largest integer that the state can hold: a larger number would end the member or relay that keeps it."""
 
 
 class BadRecordError(CdcError):
-    """A record that is none of the relay's. Says what is wrong with it, without its values."""
+    """A record that the relay cannot have written. The text says what is wrong, without the record's values."""
 
 
 class KafkaRecord(NamedTuple):
-    """One record as a producer takes it and a consumer gives it. ``timestamp_ms`` 0: now."""
+    """One record, as a producer takes it and a consumer gives it. ``timestamp_ms`` 0: the time of writing."""
 
     key: bytes
     value: bytes | None
@@ -80,7 +80,7 @@ class KafkaRecord(NamedTuple):
 
     @property
     def size(self) -> int:
-        """About what it takes in a batch, in bytes (without compression)."""
+        """Roughly the bytes of the record in a batch (without compression)."""
         headers = sum(len(name) + len(value) + 4 for name, value in self.headers)
         return len(self.key) + len(self.value or b"") + headers + 20
 
@@ -97,9 +97,9 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
-    """A row's effective change: ``before`` and ``after`` are whole rows, None where there is none.
+    """A row's effective change: ``before`` and ``after`` are whole rows, None where there is no row.
 
-    ``before`` of a deletion does not travel: it is None when read back. ``row`` counts from 1 within ``tx``.
+    ``before`` of a deletion is not in the record: it is None after reading. ``row`` counts from 1 within ``tx``.
     """
 
     table: str
@@ -124,7 +124,9 @@ class RowChange:
 
 @dataclass(frozen=True, slots=True)
 class TableRecord:
-    """A published table; see the module. ``definition`` is in the form of ``cdc.binlog.schema.history``."""
+    """A published table; the module's docstring has the details. ``definition`` has the form of
+    ``cdc.binlog.schema.history``.
+    """
 
     table: str
     key: tuple[str, ...]
@@ -141,14 +143,14 @@ class TableRecord:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How far the topic is, as of the end of its Kafka transaction.
+    """The topic's position at the end of its Kafka transaction.
 
-    ``sequence`` counts the relay's pieces of work and rises by what the Kafka transaction holds; ``relay`` names the
-    run of the relay that wrote it. ``position``: where to read the log on; ``lsn`` is its LSN. ``rows``: if not
-    0, the transaction behind ``position``, which ends at the LSN ``ends_at``, is published up to and with its
-    source row of this number, ``row`` of its records. ``is_complete``: the topic holds the whole store; before,
-    history is still on its way. ``is_settled``: nothing else has to be known to go on from here; if not, a relay
-    that lost its disk reads all tables again.
+    ``sequence`` counts the relay's pieces of work and rises by the number of pieces in the Kafka transaction. ``relay``
+    names the run of the relay that wrote it. ``position``: where to go on reading the log; ``lsn``: its LSN. ``rows``:
+    if not 0, the transaction behind ``position``, which ends at the LSN ``ends_at``, is published up to and including
+    its source row of this number, in ``row`` records. ``is_complete``: the topic holds the whole store; before that,
+    history is still missing. ``is_settled``: a relay needs nothing else to go on from here; if false, a relay that lost
+    its disk reads all tables again.
     """
 
     sequence: int
@@ -178,7 +180,7 @@ def encode(item: Item) -> KafkaRecord:
 
 
 def as_last(record: KafkaRecord) -> KafkaRecord:
-    """A change's record as that of its transaction's last change."""
+    """The record of a change, marked as its transaction's last change."""
     headers = tuple((name, b"1" if name == "last" else value) for name, value in record.headers)
     return record._replace(headers=headers)
 
@@ -198,7 +200,7 @@ def mark_text(mark: Mark) -> bytes:
 
 
 def read_mark(text: bytes | str) -> Mark:
-    """What ``mark_text`` wrote. KeyError, TypeError or ValueError for anything else."""
+    """The position that ``mark_text`` wrote. KeyError, TypeError or ValueError for any other text."""
     held = _object(orjson.loads(text))
     mark = Mark(**{**held, "position": _position(_object(held["position"]))})
     for number in (mark.sequence, mark.lsn, mark.rows, mark.row, mark.ends_at, mark.at_ms):
@@ -208,7 +210,9 @@ def read_mark(text: bytes | str) -> Mark:
 
 
 def decode(record: KafkaRecord) -> Item | None:
-    """What ``encode`` was given; None for the tombstone of a table that is published no more. Raises BadRecordError."""
+    """The object that ``encode`` was given; None for the tombstone of a table that is no longer published. Raises
+    BadRecordError.
+    """
     try:
         if record.key == POSITION_KEY:
             return _decode_mark(record)

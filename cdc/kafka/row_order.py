@@ -1,24 +1,24 @@
 """Which of two rows in topics of other tools is newer: every record gets an LSN, one rising integer. Pure.
 
 Records of one partition come in the order of the source's log, except for repetitions after a restart of the tool.
-Topics are not ordered among each other: a child's row may come before or after its parent's deletion. What a record
-says of its position in the source's log decides, never the moment at which the record is read:
+Topics are not ordered among each other: a child's row may come before or after its parent's deletion. The record's
+position in the source's log decides, never the moment at which the record is read:
 
-* **File and position** order everything in one log: changes, and the rows of a snapshot, which carry the
-  position at which the snapshot was taken. A snapshot names no server (Debezium writes server_id 0).
+* **File and position** order everything in one log: changes, and the rows of a snapshot, which carry the position at
+  which the snapshot was taken. A snapshot names no server (Debezium writes server_id 0).
 * **The server id says nothing of the log.** An event keeps the id of the server that it began on, while file and
   position are those of the server that the tool reads, which may be a replica or a node of a cluster.
-* **Another log** (a failover, a reset, a restored server) begins a new *epoch*, whose LSNs are above all before. It is
-  known by a record whose position lies before what its partition has sent, and which is no repetition: its commit
-  time is later, or its GTID or its server is new there.
+* **Another log** (a failover, a reset, a restored server) begins a new *epoch*, whose LSNs are above all earlier LSNs.
+  A new epoch shows in a record whose position is before the earlier records of its partition, and which is not a
+  repetition: its commit time is later, or its GTID or its server is new there.
 * **The commit time** says which epoch a record of another partition belongs to: each epoch has a first moment, which a
   later record may move to an earlier one.
 
-* **The moment of writing** orders records of partitions without positions: a tool writes in the order of the
-  log, so records of two topics differ by their Kafka time stamps, but for those of one millisecond.
+* **The moment of writing** orders records of partitions without positions: a tool writes in the order of the log, so
+  the Kafka time stamps order the records of two topics, except records of the same millisecond.
 
-So a partition's newest record is never taken for an old one: the worst that a wrong guess does is that a repetition is
-applied again, and the records that follow the repetition repeat what came after it. Where a tool gives a position but
+So a partition's newest record is never taken for an old record. The worst effect of a wrong guess is that a repetition
+is applied again; the records behind the repetition then repeat the later changes too. Where a tool gives a position but
 neither time nor GTID, the order within the partition counts for positions that go back.
 """
 
@@ -31,20 +31,20 @@ from typing import Any, Final, NamedTuple
 from cdc.model import LSN_FILE_BITS, LSN_OFFSET_BITS, Position, ReportedPosition
 
 MOST_SOURCES: Final = 64
-"""GTID sources, servers and snapshots remembered; the oldest is forgotten, which makes at most an epoch too many."""
+"""GTID sources, servers and snapshots that are remembered. Forgetting the oldest makes at most one epoch too many."""
 SNAPSHOT_MS: Final = 86_400_000
-"""A position is of the same snapshot as before if its rows were read within a day of each other."""
+"""A position belongs to the same snapshot as before if its rows were read within a day of each other."""
 
 FilePosition = tuple[str, int, int]
-"""Log files' common name, file number, offset."""
+"""The common name of the log's files, the file's number, the offset."""
 
 
 class PositionsExhaustedError(Exception):
-    """More epochs and log files were named than an LSN has room for."""
+    """The records named more epochs and log files than an LSN has room for."""
 
 
 class Epoch(NamedTuple):
-    """``since_ms``: the earliest commit time known of it. ``base``: added to the numbers of its log files."""
+    """``since_ms``: its earliest known commit time. ``base``: added to the numbers of its log files."""
 
     since_ms: int
     base: int
@@ -52,7 +52,9 @@ class Epoch(NamedTuple):
 
 @dataclass
 class _Partition:
-    """What one partition has said so far. ``low`` and ``high`` are positions of the epoch ``epoch``."""
+    """What the records of one partition have shown so far. ``low`` and
+    ``high`` are positions of the epoch ``epoch``.
+    """
 
     epoch: int = -1
     low: FilePosition = ("", 0, 0)
@@ -64,7 +66,7 @@ class _Partition:
 
 
 class RowOrder:
-    """The LSNs of records. ``held``: what ``dump`` returned."""
+    """Gives LSNs to records. ``held``: the text that ``dump`` returned."""
 
     def __init__(self, held: Mapping[str, Any] | None = None) -> None:
         held = held or {}
@@ -78,15 +80,15 @@ class RowOrder:
             for name, kept in held.get("partitions", {}).items()
         }
         self.is_to_be_kept = False
-        """Whether an epoch or a log file is new: to be kept in the commit that holds the rows."""
+        """Whether an epoch or a log file is new, so that ``dump`` must be kept in the commit that holds the rows."""
 
     @property
     def epochs(self) -> int:
-        """How many logs are known to follow each other."""
+        """How many successive logs are known."""
         return len(self._epochs)
 
     def dump(self) -> dict[str, Any]:
-        """All of it, as JSON takes it."""
+        """The whole state, in a form for JSON."""
         self.is_to_be_kept = False
         return {
             "epochs": [tuple(epoch) for epoch in self._epochs],
@@ -96,13 +98,13 @@ class RowOrder:
         }
 
     def begin_again(self) -> None:
-        """All partitions are read from their beginning again: their records get the LSNs that they had."""
+        """All partitions are read from their beginning again: their records get the same LSNs as before."""
         self._partitions.clear()
 
     def lsn(self, reported: ReportedPosition) -> int:
         """The record's LSN. Raises PositionsExhaustedError.
 
-        A record that tells no position (a tombstone) is as new as the record before it in its partition.
+        A record without a position (a tombstone) is as new as the record before it in its partition.
         """
         partition = self._partitions.setdefault(reported.partition, _Partition())
         if reported.position is None:
@@ -151,7 +153,7 @@ class RowOrder:
         return found
 
     def _next_epoch(self, current: int, at_ms: int, by_time: int) -> int:
-        """The epoch of a record that is of another log than the records of its partition so far."""
+        """The epoch of a record that is of another log than the earlier records of its partition."""
         if by_time > current:
             return by_time
         self.is_to_be_kept = True
@@ -194,7 +196,7 @@ def _file_position(position: Position) -> FilePosition:
 
 
 def _was_seen(partition: _Partition, reported: ReportedPosition) -> bool | None:
-    """Whether the partition may have sent this record before; None if the record does not say enough."""
+    """Whether the partition may have sent this record before; None if the record has too little information."""
     assert reported.position is not None
     gtid = parse_gtid(reported.position.gtid)
     if not reported.at_ms and gtid is None:
@@ -224,15 +226,15 @@ def _remember(held: dict[str, int], name: str, value: int) -> None:
 
 
 def _is_server(server: str) -> bool:
-    """Snapshot rows come with server 0, which is no server."""
+    """Whether this is a real server's id: snapshot rows come with server 0."""
     return server not in ("", "0")
 
 
 def parse_gtid(text: str) -> tuple[str, int] | None:
-    """A transaction's GTID as its source and its number there; None for what is no GTID.
+    """A transaction's GTID as its source and its number there; None for a text that is not a GTID.
 
-    MySQL's ``<uuid>:<number>`` (with a tag: ``<uuid>:<tag>:<number>``), MariaDB's ``<domain>-<server>-<number>``, of
-    which the domain is what numbers count in.
+    MySQL's ``<uuid>:<number>`` (with a tag: ``<uuid>:<tag>:<number>``); MariaDB's ``<domain>-<server>-<number>``, where
+    numbers count within the domain.
     """
     source, _, number = text.rpartition(":")
     if not source:

@@ -1,6 +1,6 @@
-"""Dates and times of other tools' messages, turned back into the server's own text. Pure.
+"""Turns dates and times of other tools' messages back into the server's own text. Pure.
 
-``digits`` is what the column shows behind the second; None where nobody tells: then as many as the value needs.
+``digits``: the decimals of seconds that the column shows; None where they are not known: then as many as the value has.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def date_of_days(days: int) -> str:
 
 
 def datetime_of(count: int, per_second: int, digits: int | None) -> str:
-    """``count`` units since 1970, ``per_second`` of them in one, as DATETIME."""
+    """``count`` units since 1970, ``per_second`` of them in a second, as DATETIME."""
     seconds, rest = divmod(count, per_second)
     try:
         text = (_START + timedelta(seconds=seconds)).isoformat(" ", "seconds")
@@ -34,7 +34,7 @@ def datetime_of(count: int, per_second: int, digits: int | None) -> str:
 
 
 def time_of(count: int, per_second: int, digits: int | None) -> str:
-    """``count`` units, ``per_second`` of them in one, as TIME; negative ones as the server shows them."""
+    """``count`` units, ``per_second`` of them in a second, as TIME; negative times as the server shows them."""
     seconds, rest = divmod(abs(count), per_second)
     minutes, second = divmod(seconds, 60)
     hour, minute = divmod(minutes, 60)

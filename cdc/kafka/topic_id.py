@@ -1,6 +1,7 @@
 """A topic's own id, which another topic of the same name does not have (KIP-516, brokers since 2.8).
 
-aiokafka asks for metadata up to version 5, and ids come with version 10: the request is spelled out here.
+aiokafka knows metadata requests up to version 5, and ids came with version 10. So this module builds the request
+itself.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class _Ask(Request[_Struct]):  # type: ignore[misc]  # the same
 
 
 async def topic_ids(topics: Sequence[str], connect: Mapping[str, Any]) -> dict[str, str]:
-    """Topic → its id in hex, "" from a broker too old to have any. Topics that are not there are left out.
+    """Topic → its id in hex, "" from a broker that is too old for ids. Topics that do not exist are left out.
 
     Raises aiokafka's KafkaError.
     """

@@ -1,4 +1,4 @@
-"""How a topic is set up on the brokers, as far as it decides whether the topic can hold a whole store."""
+"""The settings of a topic on the brokers that decide whether the topic can hold a whole store."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ FOREVER: Final = -1
 
 
 class Retention(NamedTuple):
-    """What goes from a topic. ``policy``: its cleanup.policy. ``tombstone_ms``: how long deletions stay in a compacted
-    topic.
+    """Which records a topic drops. ``policy``: its cleanup.policy. ``tombstone_ms``: how long deletions stay in a
+    compacted topic.
     """
 
     policy: str
@@ -25,12 +25,12 @@ class Retention(NamedTuple):
 
     @property
     def is_compacted(self) -> bool:
-        """Whether older records of a key go."""
+        """Whether the topic drops older records of a key."""
         return "compact" in self.policy
 
     @property
     def loses_rows(self) -> bool:
-        """Whether a row that nobody changes goes with age or size."""
+        """Whether the topic drops a row's last record by age or size."""
         return "delete" in self.policy and (self.retention_ms, self.retention_bytes) != (FOREVER, FOREVER)
 
 
@@ -45,7 +45,7 @@ def retention_of(settings: Mapping[str, str]) -> Retention:
 
 
 async def topic_settings(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Topic -> its settings. Topics that are not there, or whose settings we may not see, are left out.
+    """Topic → its settings. Topics that do not exist, or whose settings we may not read, are left out.
 
     Raises aiokafka's KafkaError.
     """
@@ -64,7 +64,7 @@ async def topic_settings(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> d
 
 
 async def retentions(topics: Sequence[str], connect: Mapping[str, Any]) -> dict[str, Retention]:
-    """Topic -> what goes from it, of those whose settings we may see. Raises aiokafka's KafkaError."""
+    """Topic → its retention, for topics whose settings we may read. Raises aiokafka's KafkaError."""
     admin = AIOKafkaAdminClient(**connect)
     try:
         await admin.start()

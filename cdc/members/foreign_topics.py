@@ -1,7 +1,7 @@
-"""A member of topics that another tool writes: which records it understands, where it begins, what it has to say.
+"""A member of topics that another tool writes: which records it understands, where it begins, and its warnings.
 
 An empty state is filled from the topics' first offsets on. So a topic has to hold every row of its table from there on:
-what is missing counts as deleted in the shop, and would be deleted in HubSpot.
+a missing row counts as deleted in the shop, and would be deleted in HubSpot.
 """
 
 from __future__ import annotations
@@ -71,11 +71,12 @@ class ForeignTopics:
         return DebeziumReader(self.tables, types, modes, prefix=values.add_fields_prefix).read
 
     def may_be_missing(self, topic: str) -> bool:
-        """A topic is made with its first record, so an empty table has none: known by its name alone."""
+        """Whether a missing topic is normal: a topic is made with its first record, so an empty table has no topic."""
         return self.tables.of_topic(topic) is not None
 
     def begin(self, engine: Engine, source: KafkaSource, clock: Clock) -> LogPositions:
-        """Where to read each partition from; a fresh state, and one whose mapping asks for more, from the beginning.
+        """The offset to begin at, per partition. A fresh state begins at the first offsets, and so does a state whose
+        mapping asks for more.
 
         Raises PositionLostError, SetupError.
         """
@@ -107,24 +108,26 @@ class ForeignTopics:
         return LogPositions({**first, **resumed}, is_loading=not engine.load.is_complete)
 
     def decoder(self, engine: Engine) -> ForeignDecoder:
-        """What makes transactions of the records."""
+        """The decoder that makes transactions of the records."""
         held = engine.positions.position
         assert held is not None
         return ForeignDecoder(self._read, self.tables, held, stops=self._settings.kafka.on_bad_record == "stop")
 
     def reasons(self) -> list[str]:
-        """What somebody should look at, a sentence each."""
+        """Warnings for the operator, a sentence each."""
         missing = self._source.missing if self._source is not None else ()
         return [
             *(f"topic {topic} is not there yet: {self.tables.of_topic(topic)} counts as empty" for topic in missing),
             *self.tables.outsiders(),
             *self._foreign_keys,
-            *self._untold_deletions(),
+            *self._missing_deletions(),
         ]
 
-    def _untold_deletions(self) -> list[str]:
-        """Tables whose rows came anew: what else was deleted, and did not come again, is still held and in HubSpot."""
-        found = self._feeds.untold_deletions if self._feeds is not None else {}
+    def _missing_deletions(self) -> list[str]:
+        """A warning for each table whose rows were inserted again without a deletion in between. Other deleted rows,
+        which were not inserted again, are still in the replica and in HubSpot.
+        """
+        found = self._feeds.missing_deletions if self._feeds is not None else {}
         return [
             f"table {table}: {count} rows were inserted again, but no topic has their deletion: set the connector's"
             " skipped.operations to none and keep tombstones, then create its topics and the state folders again"
@@ -134,9 +137,10 @@ class ForeignTopics:
     # ---------------------------------------------------------------------------------------- what has to be right
 
     def _must_not_delete_for_want_of_topics(self, source: KafkaSource) -> None:
-        """An empty state that misses the topic of all orders would have every deal deleted that HubSpot has.
+        """Refuse an empty state that misses a topic of HubSpot's objects: without the topic of orders, every deal would
+        be deleted.
 
-        Raises SetupError if the account has objects, as far as its receipts tell.
+        Raises SetupError if the account has objects, according to its receipts.
         """
         lacking = [topic for topic in source.missing if self._is_of_entities(topic)]
         receipts = receipts_topic(self._settings)
@@ -152,7 +156,9 @@ class ForeignTopics:
         return table is not None and self.tables.specs[table].name in self._entity_tables
 
     def _tombstone_ms(self, source: KafkaSource) -> int:
-        """How long deletions stay in the topics, the shortest of them; the setting's word for what we may not see."""
+        """How long deletions stay in the topics: the shortest time of them. The setting counts for topics that we may
+        not read.
+        """
         known = [source.retentions[topic] for topic in source.ids if topic in source.retentions]
         shortest = [one.tombstone_ms for one in known if one.is_compacted and one.tombstone_ms >= 0]
         if len(known) < len(source.ids):
@@ -172,7 +178,7 @@ class ForeignTopics:
                 )
 
     def _look_at_key(self, topic: str, table: str, columns: Sequence[str]) -> None:
-        """A record's key is not its row's. Raises SetupError if the topic keeps the newest record of each key alone."""
+        """A record's key is not its row's. Raises SetupError if the topic is compacted by such keys alone."""
         retention = self._source.retentions.get(topic) if self._source is not None else None
         text = (
             f"topic {topic}: records of {table} have {', '.join(columns) or 'nothing'} for a key, not its primary key"

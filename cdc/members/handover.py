@@ -1,8 +1,8 @@
-"""What members of one account tell each other: the leader what became of each object, followers that they know.
+"""What members of one account exchange: the leader publishes the state of each object, the followers copy it.
 
-The leader's ledger is copied object by object: what HubSpot accepted last, dead letters, waits for a parent. Whatever
-changes there is noted in the transaction that changes it (``unpublished.py``), until it is on the topic. Use inside a
-store transaction.
+The leader's ledger is copied object by object: what HubSpot accepted last, dead letters, waits for a parent. Every
+change of these is noted in its own transaction (``unpublished.py``), until it is on the topic. Use inside a store
+transaction.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from cdc.model import Action, ObjectRef, Position
 from cdc.state.store import Store
 
 PUBLISHED_WITHIN_MS: Final = 3_600_000
-"""By then a leader that lives has published what became of its attempts."""
+"""A living leader has published the outcome of its attempts within this time."""
 
 
 @dataclass(frozen=True)
 class ObjectState:
     """What the leader knows of one object. Times are epoch milliseconds.
 
-    ``rendered``: hash of what it rendered last, if nothing newer waits there. ``ever``: properties that ever held a
-    value there: a message names these when they are empty. ``missing``: the objects it was sent without. ``letter``:
-    its dead letter (action, changed_at, at, reason, detail, position). ``waiting``: its wait for a parent (changed_at,
-    since, reason, detail). ``email``, ``email_at``: the address that HubSpot holds for good, and since which message
-    (contact_emails.py). ``record_id``: HubSpot's record of the object, "" if none is known.
-    ``address``: mark of the address that a contact's record has.
+    ``rendered``: hash of its last rendering, if no newer message waits there. ``ever``: properties that ever had a
+    value there; a message names these when they are empty. ``missing``: references that it was sent without.
+    ``letter``: its dead letter (action, changed_at, at, reason, detail, position). ``waiting``: its wait for a parent
+    (changed_at, since, reason, detail). ``email``, ``email_at``: the address that HubSpot keeps, and the message that
+    brought it (contact_emails.py). ``record_id``: HubSpot's record of the object, "" if it is not known. ``address``:
+    the mark of the address in a contact's record.
     """
 
     ref: ObjectRef
@@ -72,7 +72,7 @@ def to_publish(engine: Engine, limit: int) -> list[ObjectState]:
 
 
 def published(store: Store, states: Iterable[ObjectState], next_offset: int) -> None:
-    """These are on the topic, which goes on at ``next_offset``. What changed since stays noted."""
+    """These states are on the topic, which goes on at ``next_offset``. Later changes stay noted."""
     unpublished.published(store, [state.seq for state in states])
     store.meta.receipts_offset = next_offset
 
@@ -106,9 +106,10 @@ def _letter_cells(letter: dead_letters.DeadLetter) -> tuple[Any, ...]:
 
 
 def take_over(engine: Engine, now_ms: int) -> int:
-    """This member sends from now on. Returns the minimum of every ``changed_at`` to come: above all sent by others.
+    """This member sends from now on. Returns the minimum of every later ``changed_at``: it is above all that others
+    sent.
 
-    An entry that waits may have been on the wire, so it is sent once more some time after it is accepted.
+    A waiting entry may have been on the wire, so it is sent once more some time after it is accepted.
     """
     store = engine.store
     minimum_changed_at = max(now_ms, ledger.highest_changed_at(store) + 1)
@@ -116,12 +117,12 @@ def take_over(engine: Engine, now_ms: int) -> int:
     unconfirmed.note_interrupted(store)
     outbox.raise_changed_at(store, minimum_changed_at)
     ledger.raise_rendered_at(store, minimum_changed_at)
-    sent_without_reference.link_again(store, ledger.which_stand(store, sent_without_reference.missing(store)))
+    sent_without_reference.link_again(store, ledger.which_are_held(store, sent_without_reference.missing(store)))
     return minimum_changed_at
 
 
 def last_leader(store: Store) -> Leader | None:
-    """Who led last, as far as this state was told. The receipts are read on from where they were, behind that."""
+    """The last leader that this state knows of. The receipts are read on from the offset that was kept with it."""
     held = store.meta.last_leader
     return Leader(*held) if held else None
 
@@ -129,8 +130,8 @@ def last_leader(store: Store) -> Leader | None:
 def receipts_are(store: Store, topic: str, identity: str) -> bool:
     """Note which receipts topic this is: Kafka's own id, "" from a broker that gives none.
 
-    False if the topic is another than the one that this state knows: made anew, it is read from its beginning, and who
-    leads next tells again what this state knows of each object.
+    False if it is another topic than this state knows. A new topic is read from its beginning, and the next leader
+    publishes everything that its state knows of each object.
     """
     held = store.meta.topic_ids.get(topic, "")
     if identity:
@@ -143,12 +144,12 @@ def receipts_are(store: Store, topic: str, identity: str) -> bool:
 
 
 def led_generation(store: Store) -> int:
-    """In which generation this state led last, 0 if it never did: a copy of it may have led since."""
+    """The generation in which this state led last, 0 if it never led. A copy of the state may have led since."""
     return store.meta.led_generation
 
 
 def lead(engine: Engine, now_ms: int | None, leader: Leader | None = None) -> None:
-    """Send from now on, and note what becomes of it. ``now_ms``: given if another sent until now."""
+    """Send from now on, and note every change for publishing. ``now_ms``: given if another member sent until now."""
     # Kept in the same commit, so that a crash does not forget who led.
     if leader is not None:
         engine.store.meta.last_leader = tuple(leader)
@@ -163,9 +164,9 @@ def lead(engine: Engine, now_ms: int | None, leader: Leader | None = None) -> No
 
 
 def follow(engine: Engine) -> None:
-    """Render, and send nothing: what is rendered may be sent by another member at any time.
+    """Render, and send nothing. Another member may send any rendered message at any time.
 
-    What waits here though HubSpot holds just that may have no receipt to come: see Renderer.
+    A waiting message that equals what HubSpot holds may never get a receipt: see Renderer.
     """
     store = engine.store
     engine.renderer.is_following = True
@@ -188,9 +189,9 @@ def take(
     forget_own: bool,
     leader: Leader | None = None,
 ) -> None:
-    """Take what the leader published, in its order.
+    """Take the leader's published states, in order.
 
-    ``forget_own``: another led since, so that what this member did not publish while it led is old.
+    ``forget_own``: another member has led since, so this member's unpublished changes are out of date.
     """
     if leader is not None:
         engine.store.meta.last_leader = tuple(leader)
@@ -242,7 +243,7 @@ def _take(engine: Engine, state: ObjectState) -> None:
 
 
 def _copy(store: Store, state: ObjectState, side: ledger.AcceptedSide) -> None:
-    """The leader's side of the object as it stands there."""
+    """Copy the leader's side of the object."""
     ref = state.ref
     ledger.copy_accepted(store, ref, side)
     letter = None
@@ -258,12 +259,12 @@ def _copy(store: Store, state: ObjectState, side: ledger.AcceptedSide) -> None:
 
 
 def _position_text(position: Position | None) -> str:
-    """A position as members write it: ``log:offset@server``."""
+    """A position in the form that members write: ``log:offset@server``."""
     return f"{position}@{position.server}" if position else ""
 
 
 def _lsn(engine: Engine, text: str) -> int:
-    """The leader's position as an LSN of ours; 0 if it is not one of the log that we read."""
+    """The leader's position as an LSN of ours; 0 if it is not of the log that this member reads."""
     log, _, server = text.partition("@")
     file, _, offset = log.rpartition(":")
     held = engine.positions.position

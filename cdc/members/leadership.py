@@ -1,14 +1,14 @@
-"""Which of several members sends: the one that Kafka's group protocol gives the only partition of a topic to.
+"""Decides which member sends: the member to which Kafka's group protocol assigns the only partition of a topic.
 
-``<prefix>.leader.<account>`` holds nothing; its one partition is the lock. The leader tells what became of each object
-in the compacted ``<prefix>.receipts.<account>``, and followers copy that. What makes it safe:
+``<prefix>.leader.<account>`` holds nothing; its one partition is the lock. The leader publishes the state of each
+object to the compacted topic ``<prefix>.receipts.<account>``, and followers copy it. Four things make it safe:
 
-* a lease: the leader commits an offset to the group now and then, and sends only within the session's length after
-  the last commit that was taken. A process that was frozen finds its lease over;
-* a fence: receipts are written by a transactional producer of one name. Who takes over starts it, which ends every
-  transaction of the one before, and reads the receipts to their end only then: none can come after;
-* a wait: who takes over from another waits ``sink.timeout_s`` after the fence. No request of the other is younger;
-* a minimum: every later ``changed_at`` is above all that the other may have sent.
+* a lease: the leader commits an offset to the group from time to time, and sends only within the session's length after
+  its last successful commit. A process that was frozen finds its lease expired;
+* a fence: receipts are written by a transactional producer with a fixed name. A new leader starts that producer, which
+  ends every transaction of the old leader. Only then it reads the receipts to their end: no more can come;
+* a wait: a new leader waits ``sink.timeout_s`` after the fence. No request of the old leader can still be running;
+* a minimum: every later ``changed_at`` is above all values that the old leader may have sent.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ from cdc.settings.config import Settings
 log = structlog.get_logger(__name__)
 
 POLL_S: Final = 0.1
-"""How often the group is looked at, receipts are read or published."""
+"""How often the group is asked, and how often receipts are read or published."""
 PUBLISH: Final = 1000
 """Objects published in one Kafka transaction."""
 DRAIN_S: Final = 5.0
-"""How long requests under way may hold back a change of the leader."""
+"""How long requests in flight may delay a change of the leader."""
 RETRY_S: Final = 2.0
 
 
 class Sending(Protocol):
-    """What leadership needs of delivery."""
+    """The part of delivery that leadership uses."""
 
     @property
     def in_flight(self) -> int:
@@ -59,14 +59,14 @@ class Sending(Protocol):
         ...
 
     def wake(self) -> None:
-        """It may send from now on."""
+        """Sending is allowed from now on."""
         ...
 
 
 class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    """One member's part. ``run`` in the event loop until cancelled, then ``close``.
+    """One member's leadership. ``run`` in the event loop until cancelled, then ``close``.
 
-    ``end``: blocks until all that the topics hold is read, and says where that is; called in a thread.
+    ``end``: blocks until everything in the topics is read, and returns that position; called in a thread.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
     # ----------------------------------------------------------------------------------------------------- running
 
     async def run(self, sending: Sending) -> None:
-        """Join, follow, lead. An unreachable cluster is waited for. ``sending`` hears when the role changes."""
+        """Join, follow, lead. Waits for a cluster that cannot be reached. ``sending`` is told when the role changes."""
         self._sending = sending
         while True:
             try:
@@ -145,7 +145,9 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
                 self._taking = asyncio.create_task(self._take_over(), name="takeover")
 
     async def _look_at_takeover(self) -> None:
-        """Say why a takeover failed, and wait before the next: each one starts a producer, which ends that before."""
+        """Log why a takeover failed, and wait before the next: each takeover starts
+        a producer, which ends the one before.
+        """
         taking, self._taking = self._taking, None
         error = taking.exception() if taking is not None and not taking.cancelled() else None
         if error is None:  # nothing failed
@@ -188,7 +190,9 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         await self._group.start()
 
     async def _know_receipts(self) -> None:
-        """A topic made anew lacks what became of objects, and its offsets are not those that the state holds."""
+        """Read a new receipts topic from its beginning: it lacks the outcomes so far, and the state's offsets are of
+        the old topic.
+        """
         topic, found = self._receipts.topic, await topic_ids([self._receipts.topic], self._connect)
         identity = found.get(topic, "")
         if not await self._state.call(lambda store: handover.receipts_are(store, topic, identity)):
@@ -197,7 +201,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
     # ---------------------------------------------------------------------------------------------------- following
 
     async def _read(self, *, once: bool) -> None:
-        """Take receipts: what is there, or with ``once`` one batch."""
+        """Copy receipts: all that are there, or with ``once`` one batch."""
         assert self._reader is not None
         while True:
             try:
@@ -233,7 +237,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
     # ------------------------------------------------------------------------------------------------------ leading
 
     async def _take_over(self) -> None:
-        """Fence, read to the end, wait, lead. Cancelled if the partition goes elsewhere meanwhile."""
+        """Fence, read to the end, wait, lead. Cancelled if the partition goes to another member meanwhile."""
         started_s = time.monotonic()
         producer = AIOKafkaProducer(
             **self._connect, transactional_id=self._receipts.topic, acks="all", transaction_timeout_ms=10_000
@@ -272,7 +276,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
             self._sending.wake()
 
     async def _catch_up(self) -> None:
-        """Until everything that the topics hold is applied: what was sent last was rendered from that."""
+        """Wait until everything in the topics is applied: the last messages were rendered from those rows."""
         end = await asyncio.to_thread(self._end)
         engine = self._state.engine
 
@@ -283,7 +287,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
             await asyncio.sleep(POLL_S)
 
     async def _renew(self) -> None:
-        """Send on for another session, if the group still has us as its leader."""
+        """Send on for another session, if the group still counts this member as its leader."""
         assert self._group is not None
         now_s = time.monotonic()
         if self._lease_s - now_s > self._kafka.session_timeout_s * 0.7:  # a commit per turn would load the brokers
@@ -295,8 +299,10 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
             self._sending.wake()
 
     async def _publish(self) -> None:
-        """Tell the others what became of objects since the last time. A cancelled call ends behind its caller's back:
-        aiokafka's producer is of no more use when its commit is cut short.
+        """Publish the outcomes since the last time.
+
+        A cancelled call goes on in the background until it ends: a commit that is cut short makes aiokafka's producer
+        unusable.
         """
         await asyncio.shield(asyncio.ensure_future(self._publish_all()))
 
@@ -326,7 +332,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
     # ----------------------------------------------------------------------------------------- the group's callbacks
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
-        """Before the group shares out anew: stop, let what is under way end, tell what became of it."""
+        """Before the group assigns partitions anew: stop, wait for requests in flight, publish their outcomes."""
         if self._taking is not None:
             self._taking.cancel()
             await asyncio.gather(self._taking, return_exceptions=True)
@@ -338,7 +344,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         await self._step_down("the Kafka group assigns its partitions again")
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        """The next turn sees it."""
+        """Nothing to do: the next turn of ``run`` sees the assignment."""
 
     async def _hand_over(self) -> None:
         deadline_s = time.monotonic() + DRAIN_S
@@ -351,7 +357,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
                 await self._publish()
 
     async def close(self) -> None:
-        """Tell the rest and leave the group, so that another takes over at once. May be called twice."""
+        """Publish the rest and leave the group, so that another member takes over at once. May be called twice."""
         if self._taking is not None:
             self._taking.cancel()
             await asyncio.gather(self._taking, return_exceptions=True)
@@ -366,7 +372,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
 
 
 async def _send(producer: AIOKafkaProducer, to: TopicPartition, records: Sequence[tuple[bytes, bytes]]) -> int:
-    """Write them in one transaction; the last one's offset."""
+    """Write the records in one transaction. Returns the last record's offset."""
     async with producer.transaction():
         waiting = [await producer.send(to.topic, value, key=key, partition=to.partition) for key, value in records]
         written = await asyncio.gather(*waiting)

@@ -36,7 +36,9 @@ def pack_state(state: ObjectState) -> bytes:
 
 
 def unpack_state(ref: ObjectRef, value: bytes | None) -> ObjectState:
-    """Raises BadRecordError for bytes that ``pack_state`` did not make: the state takes none of it."""
+    """The state from its bytes. Raises BadRecordError for bytes that
+    ``pack_state`` did not make; nothing of them is used.
+    """
     try:
         found = orjson.loads(value or b"")
         return ObjectState(

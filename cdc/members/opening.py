@@ -1,6 +1,6 @@
 """Opens a member: a run whose changes come over Kafka instead of from the server.
 
-An empty state is filled from the topics: nothing is rendered until all that they held at the start is applied.
+An empty state is filled from the topics: nothing is rendered until every record that they held at the start is applied.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ def open_member(
     *,
     contacts_by_email: bool = False,
 ) -> Components:
-    """State and source of a member; not to be called in ``loop``'s own thread.
+    """State and source of a member. Do not call it in ``loop``'s own thread.
 
-    ``contacts_by_email``: as in the sink's traits.
-    Raises ConfigError, SetupError, PositionLostError, StateError, SourceDisconnectedError.
+    ``contacts_by_email``: as in the sink's traits. Raises ConfigError, SetupError, PositionLostError, StateError,
+    SourceDisconnectedError.
     """
     # A member has no log that could be replayed.
     if start is not None:
@@ -114,14 +114,16 @@ def open_member(
 
 
 def as_published(spec: TableSpec) -> TableSpec:
-    """The table as the relay publishes it: what it derives is a column like any other."""
+    """The table as the relay publishes it: a derived column is a column like any other."""
     columns = (*(c for c in spec.columns if c not in spec.transient), *spec.derived)
     optional = spec.optional - spec.transient | frozenset(spec.derived)
     return replace(spec, columns=columns, derived=(), transient=frozenset(), optional=optional)
 
 
 def _begin_relayed(engine: Engine, source: KafkaSource, clock: Clock, settings: Settings) -> LogPositions:
-    """Where to read on; a fresh state, and one whose mapping asks for more, from the topic's beginning."""
+    """The position to read on from. It is the topic's beginning for a fresh state, and for a state whose mapping asks
+    for more.
+    """
     partition = TopicPartition(source.topics[0], 0)
     log_name, identity = f"{partition.topic}.0", source.ids[partition.topic]
     held = engine.positions.position

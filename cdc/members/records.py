@@ -1,7 +1,7 @@
 """The records of the receipts topic: object states by key, and who leads. Pure.
 
-Key ``<kind>/<id>``; value a JSON object, hashes in hex. ``detail`` is what HubSpot said of a refused message and may
-quote its values, as the topic of changes holds them anyway.
+Key ``<kind>/<id>``; value a JSON object, hashes in hex. ``detail`` is HubSpot's text about a refused message. It may
+quote the message's values; the topic of changes holds these values anyway.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ from cdc.settings.config import Settings
 
 LEADER: Final = b"leader"
 MOST: Final = 1 << 63
-"""What SQLite's integers stay below."""
+"""SQLite's integers are below this number."""
 
 
 def receipts_topic(settings: Settings) -> str:
-    """The topic by which members of this HubSpot account tell each other what was accepted."""
+    """The topic by which members of this HubSpot account share what was accepted."""
     return f"{settings.kafka.prefix}.receipts.{settings.kafka.account or settings.sink.kind}"
 
 
 class Leader(NamedTuple):
-    """Who leads: the member's id, how many led before (``generation``), and which mapping it renders by."""
+    """The leader: the member's id, how many members led before
+    (``generation``), and the mapping by which it renders.
+    """
 
     member: str
     generation: int
@@ -38,7 +40,7 @@ def leader_value(leader: Leader) -> bytes:
 
 
 def read_leader(value: bytes) -> Leader:
-    """Raises BadRecordError."""
+    """The leader from the record's value. Raises BadRecordError."""
     found = parse_json(value, "value")
     try:
         leader = Leader(text_of(found["member"]), number_of(found["generation"]), text_of(found["mapping"]))
@@ -54,21 +56,21 @@ def object_key(ref: ObjectRef) -> bytes:
 
 
 def number_of(value: object) -> int:
-    """A number that the state can hold. Raises ValueError."""
+    """A number that fits into the state. Raises ValueError."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MOST:
         raise ValueError("a number was expected")
     return value
 
 
 def text_of(value: object) -> str:
-    """Text. Raises ValueError."""
+    """The value, which must be text. Raises ValueError."""
     if not isinstance(value, str):
         raise ValueError("text was expected")
     return value
 
 
 def read_key(key: bytes | None) -> ObjectRef:
-    """Raises BadRecordError."""
+    """The object from a record's key. Raises BadRecordError."""
     kind, _, identity = (key or b"").decode("utf-8", "replace").partition("/")
     try:
         ref = ObjectRef(Kind(kind), parse_object_id(Kind(kind), identity[:40]))

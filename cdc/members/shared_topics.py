@@ -12,7 +12,7 @@ _COMPACTED: Final = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "
 
 
 async def make_shared_topics(connect: Mapping[str, Any], lock: str, receipts: str, replication: int) -> None:
-    """Make those of them that are missing, on as many brokers as there are, up to ``replication``.
+    """Create the missing topics, on as many brokers as there are, up to ``replication``.
 
     Raises aiokafka's KafkaError.
     """

@@ -1,6 +1,6 @@
 """Objects whose state the leader has yet to publish to the other members.
 
-Triggers note them in the transaction that changes them, so no code path can forget to. The module alone writes the
+Triggers note them in the transaction that changes them, so no code path can forget it. Only this module writes the
 table ``unpublished``. Use inside a store transaction.
 """
 
@@ -22,7 +22,7 @@ _TRIGGERS: Final = (
 
 
 def watch(store: Store, *, on: bool) -> None:
-    """Note from now on what changes (the leader does), or no longer."""
+    """Note changes from now on (the leader does), or no longer."""
     for table, event, row in _TRIGGERS:
         name = f"publish_{table}_{event.split()[0].lower()}"
         store.db.execute(f"DROP TRIGGER IF EXISTS temp.{name}")
@@ -34,7 +34,7 @@ def watch(store: Store, *, on: bool) -> None:
 
 
 def note_all(store: Store) -> None:
-    """Note every object that HubSpot was ever told of: the topic that held what became of them is gone."""
+    """Note every object of which HubSpot may know: the topic with their states is gone."""
     store.db.execute(
         "INSERT OR REPLACE INTO unpublished (kind, id) SELECT kind, id FROM ledger WHERE accepted_at > 0"
         " UNION SELECT kind, id FROM dead_letter UNION SELECT kind, id FROM waiting_for_parent"
@@ -48,10 +48,10 @@ def oldest(store: Store, limit: int) -> list[tuple[int, ObjectRef]]:
 
 
 def published(store: Store, numbers: Iterable[int]) -> None:
-    """These changes are on the topic; what changed since keeps its place."""
+    """These changes are on the topic. An object that changed since keeps its order."""
     store.db.executemany("DELETE FROM unpublished WHERE seq = ?", [(number,) for number in numbers])
 
 
 def clear(store: Store) -> None:
-    """Another member led since: what this one did not publish is that one's to say."""
+    """Another member has led since: that member publishes the objects' states now."""
     store.db.execute("DELETE FROM unpublished")

@@ -15,7 +15,7 @@ from cdc.state.objects import OBJECT, line, pair
 from cdc.state.store import Store
 
 RENDER = "render"
-"""The reason of objects that could not be rendered: never sent, so no fault of delivery."""
+"""The reason of objects that could not be rendered. Nothing was sent, so it is not a fault of delivery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class DeadLetter:
 
     @property
     def at(self) -> str:
-        """When it was set aside, as ISO 8601 in UTC."""
+        """When the message was set aside, as ISO 8601 in UTC."""
         return iso_s(self.at_ms)
 
     def as_dict(self, namespace: str) -> dict[str, object]:
-        """Its fields under their external names."""
+        """The fields under their external names."""
         return {
             "object": self.ref.external_id(namespace),
             "object_type": self.ref.object_type.value,
@@ -64,7 +64,7 @@ def newest(store: Store, limit: int) -> list[DeadLetter]:
 
 
 def list_all(store: Store) -> list[DeadLetter]:
-    """All of them, the oldest first."""
+    """All dead letters, the oldest first."""
     return [_letter(row) for row in store.db.execute(f"SELECT {_COLUMNS} FROM dead_letter ORDER BY at_ms, seq")]
 
 
@@ -75,7 +75,7 @@ def show(store: Store, ref: ObjectRef) -> DeadLetter | None:
 
 
 def add(store: Store, letter: DeadLetter) -> None:
-    """Set a message aside; it takes the place of an older letter of the object."""
+    """Set a message aside. It replaces an older dead letter of the object."""
     store.db.execute(
         f"INSERT INTO dead_letter ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET"
         " action = excluded.action, changed_at = excluded.changed_at, at_ms = excluded.at_ms,"
@@ -85,7 +85,7 @@ def add(store: Store, letter: DeadLetter) -> None:
 
 
 def supersede(store: Store, accepted: Sequence[tuple[ObjectRef, int]]) -> None:
-    """These objects' messages (object, changed_at) were accepted: their older letters are over."""
+    """These objects' messages (object, changed_at) were accepted: remove their older dead letters."""
     # Letters are rare; asking first saves a write per batch.
     if store.db.execute("SELECT 1 FROM dead_letter LIMIT 1").fetchone():
         store.db.executemany(
@@ -95,17 +95,17 @@ def supersede(store: Store, accepted: Sequence[tuple[ObjectRef, int]]) -> None:
 
 
 def any_unrendered(store: Store) -> bool:
-    """Whether any object could not be rendered."""
+    """Whether there is a dead letter of an object that could not be rendered."""
     return store.db.execute("SELECT 1 FROM dead_letter WHERE reason = ? LIMIT 1", (RENDER,)).fetchone() is not None
 
 
 def rendered(store: Store, ref: ObjectRef) -> None:
-    """The object can be rendered: a letter that says otherwise is over."""
+    """The object was rendered: remove a dead letter that says that it could not be."""
     store.db.execute(f"DELETE FROM dead_letter WHERE {OBJECT} AND reason = ?", (*pair(ref), RENDER))
 
 
 def not_rendered(store: Store, letter: DeadLetter) -> None:
-    """The object could not be rendered; action and version of an older letter stay."""
+    """The object could not be rendered. Action and version of an older dead letter stay."""
     store.db.execute(
         f"INSERT INTO dead_letter ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET"
         " at_ms = excluded.at_ms, reason = excluded.reason, detail = excluded.detail, position = excluded.position",
@@ -114,12 +114,14 @@ def not_rendered(store: Store, letter: DeadLetter) -> None:
 
 
 def forget_detail(store: Store, ref: ObjectRef) -> None:
-    """The object is gone from the shop: what the receiver said of it may quote its values."""
+    """The object is gone from the shop: remove the receiver's text, which may quote its values."""
     store.db.execute(f"UPDATE dead_letter SET detail = '' WHERE {OBJECT} AND detail <> ''", pair(ref))
 
 
 def replace_delivered(store: Store, ref: ObjectRef, letter: DeadLetter | None) -> None:
-    """What delivery set aside of the object is this, or nothing; a letter of the renderer's stays."""
+    """Set the dead letter that delivery made of the object, or remove it
+    (None). A dead letter of the renderer stays.
+    """
     store.db.execute(f"DELETE FROM dead_letter WHERE {OBJECT} AND reason <> ?", (*pair(ref), RENDER))
     # The leader has no letter for the object: an old one here would be reported for ever.
     if letter is not None:
@@ -134,9 +136,9 @@ def _cells(letter: DeadLetter) -> tuple[object, ...]:
 
 
 def retry(store: Store, ref: ObjectRef) -> bool:
-    """Have the object rendered afresh and sent, equal or not; False if it has no dead letter.
+    """Have the object rendered and sent, even if equal; False if it has no dead letter.
 
-    The record that the receiver had of it is looked for anew: people may have deleted or restored it.
+    The receiver's record of the object is looked up again: people may have deleted or restored it.
     """
     # Nothing to retry.
     if not _remove(store, ref):
@@ -151,7 +153,7 @@ def retry(store: Store, ref: ObjectRef) -> bool:
 
 
 def drop(store: Store, ref: ObjectRef, namespace: str) -> str:
-    """Forget the dead letter. Returns a sentence that says what is lost."""
+    """Remove the dead letter. Returns a sentence that says what is lost."""
     letter = show(store, ref)
     name = ref.external_id(namespace)
     # Dropped by somebody else in between.
@@ -176,7 +178,7 @@ def _remove(store: Store, ref: ObjectRef) -> bool:
 
 
 def count(store: Store) -> int:
-    """How many there are."""
+    """How many dead letters there are."""
     held: int = store.db.execute("SELECT count(*) FROM dead_letter").fetchone()[0]
     return held
 
@@ -184,7 +186,7 @@ def count(store: Store) -> int:
 def count_since(store: Store, since_ms: int, at_most: int) -> int:
     """How many messages were set aside since then, by delivery or because they could not be rendered.
 
-    Counted up to ``at_most``: both kinds come by the thousand if a mapping or an account is wrong.
+    Counted up to ``at_most``: a wrong mapping or a wrong account makes thousands of either kind.
     """
     found: int = store.db.execute(
         "SELECT count(*) FROM (SELECT 1 FROM dead_letter WHERE at_ms > ? LIMIT ?)", (since_ms, at_most)

@@ -1,12 +1,12 @@
-"""What an entry of the outbox has to wait for, and when it is set free.
+"""What an outbox entry has to wait for, and when it is set free.
 
-An entry waits (``outbox.blocked_by``) for the first object it refers to that has no accepted, undeleted version; a
-DELETE waits for a pending object whose accepted version still refers to it. What waits is out of the index that ready
-entries are read from, so a backlog of waiting entries is never looked through twice.
+An entry waits (``outbox.blocked_by``) for the first object that it refers to and that has no accepted, undeleted
+version. A DELETE waits for a pending object whose accepted version still refers to the deleted object. Waiting entries
+are not in the index of ready entries, so a backlog of them is never read again.
 
-A DELETE also waits for a contact that was never accepted and has the address of the deleted contact's record: that
-contact takes the record over, and a DELETE that came first might have archived it. And a DELETE waits while a bulk
-invalidation is queued that may name objects which still refer to the deleted one.
+A DELETE of a contact also waits for another contact that was never accepted and has the same address: that contact
+takes over the record, and an earlier DELETE could archive it. And a DELETE waits while a bulk invalidation is queued
+that may name objects which still refer to the deleted object.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from cdc.state.objects import has, pair
 from cdc.state.store import Store
 
 OptionalReferences = Mapping[ObjectType, frozenset[ObjectType]]
-"""Type of a message → types of references that the sink takes it without."""
+"""Type of a message → types of references without which the sink takes the message."""
 
 _NEVER_ACCEPTED: Final = "(l.kind IS NULL OR l.accepted_at = 0 OR l.accepted_delete = 1)"
 _CONTACTS: Final = ", ".join(f"'{kind.value}'" for kind in Kind if OBJECT_TYPE[kind] is ObjectType.CONTACT)
 
 
 class Checked(NamedTuple):
-    """What an entry's references say: those to send it with, those that will never come, and what it waits for."""
+    """The result for an entry's references: those to send, those that will never come, and the object to wait for."""
 
     refs: tuple[ObjectRef, ...]
     missing: tuple[ObjectRef, ...] = ()
@@ -36,9 +36,9 @@ class Checked(NamedTuple):
 
 
 class Waits:
-    """The rules of one look or one settling; remembers what it read, so use it within one transaction only.
+    """The rules for waiting. An instance remembers what it read, so use it within one transaction only.
 
-    ``optional``: type of a message → types of references that the sink takes it without (``SinkTraits``).
+    ``optional``: type of a message → types of references without which the sink takes the message (``SinkTraits``).
     """
 
     def __init__(self, store: Store, optional: OptionalReferences) -> None:
@@ -46,14 +46,14 @@ class Waits:
         self._optional = optional
         self._held: dict[ObjectRef, ledger.SentSide] = {}
         self.promoted = False
-        """Whether something was moved from the history class into the live class."""
+        """Whether an entry was moved from the history class to the live class."""
 
     def is_accepted(self, ref: ObjectRef) -> bool:
-        """Whether the receiver holds a version of it that has not since been deleted."""
-        return self._of(ref).stands
+        """Whether the receiver holds a version of the object and has not deleted it since."""
+        return self._of(ref).is_held
 
     def record_of(self, ref: ObjectRef) -> str:
-        """The receiver's record of the object, "" if none is known."""
+        """The receiver's record of the object, "" if it is not known."""
         return self._of(ref).record_id
 
     def _of(self, ref: ObjectRef) -> ledger.SentSide:
@@ -64,7 +64,9 @@ class Waits:
         return held
 
     def will_never_come(self, ref: ObjectRef) -> bool:
-        """Whether no version of it is on its way: set aside as a dead letter, or gone before it was ever sent."""
+        """Whether no version of the object is on its way: it is a dead letter, or
+        it vanished before it was ever sent.
+        """
         row = outbox.pending(self._store, ref, "action")
         # A message waits: if it is a DELETE, no version will be accepted before it.
         if row is not None:
@@ -76,7 +78,7 @@ class Waits:
         return ref.object_type in self._optional.get(OBJECT_TYPE[kind], ())
 
     def check(self, kind: Kind, refs: Sequence[ObjectRef]) -> Checked:
-        """What these references mean for an UPSERT of an object of ``kind``."""
+        """Decide on each reference of an UPSERT of an object of ``kind``."""
         if all(self.is_accepted(ref) for ref in refs):
             return Checked(tuple(refs))
         kept, missing = [], []
@@ -90,7 +92,7 @@ class Waits:
         return Checked(tuple(kept), tuple(missing))
 
     def promote(self, ref: ObjectRef) -> None:
-        """A live entry waits for this one: move it, and what it waits for itself, into the live class."""
+        """A live entry waits for this object: move its entry, and the entries it waits for, to the live class."""
         row = outbox.pending(self._store, ref, "urgency, refs")
         if row is None:
             render_queue.promote(self._store, ref)
@@ -104,7 +106,9 @@ class Waits:
                 self.promote(other)
 
     def delete_blockers(self, deleted: Collection[ObjectRef]) -> dict[ObjectRef, str]:
-        """For each DELETE that has to wait, the key of what it waits for (``outbox.blocked_by``)."""
+        """For each DELETE that has to wait, the key of the object or invalidation
+        to wait for (``outbox.blocked_by``).
+        """
         found = {ref: key_of(by) for ref, by in self._referrers(deleted).items()}
         for ref in deleted:
             if ref in found:
@@ -137,11 +141,11 @@ class Waits:
         return ObjectRef(Kind(row[0]), row[1]) if row is not None else None
 
     def _referrers(self, deleted: Collection[ObjectRef]) -> dict[ObjectRef, ObjectRef]:
-        """For each DELETE a pending object whose accepted version still refers to it, where there is one.
+        """For each DELETE, a pending object whose accepted version still refers to the deleted object, if there is one.
 
-        Pending is what ``ledger.pending_referrers`` says. Looks up who refers to each deleted object, so the time
-        hangs on their number and not on the backlog. A pending object that itself waits for the deleted one does not
-        count: the two would wait for each other for ever.
+        ``ledger.pending_referrers`` says which objects are pending. The referrers of each deleted object are looked up,
+        so the time depends on their number and not on the backlog. A pending object that itself waits for the deleted
+        object does not count: the two would wait for each other for ever.
         """
         found: dict[ObjectRef, ObjectRef] = {}
         for ref in deleted:
@@ -152,7 +156,9 @@ class Waits:
         return found
 
     def _waits_for(self, pending: ObjectRef, ref: ObjectRef) -> bool:
-        """Whether ``pending`` waits for ``ref``, or will at its next look (a newer version has lost its mark)."""
+        """Whether ``pending`` waits for ``ref``, or will wait after the next look (a newer version replaced the marked
+        entry).
+        """
         if self.is_accepted(ref):
             return False
         row = outbox.pending(self._store, pending, "refs, action")
@@ -160,10 +166,10 @@ class Waits:
 
 
 def look_again(store: Store, optional: OptionalReferences, *, after: str = "", limit: int = 500) -> tuple[str, int]:
-    """Set free what waits for an object that is neither pending nor to be rendered any more.
+    """Set free the entries that wait for an object which is neither pending nor to be rendered any more.
 
-    Such waits arise when an object vanishes before it was ever sent, which leaves no receipt. Looks at ``limit``
-    blockers past ``after``; returns the last one looked at ("" after the end) and how many entries were set free.
+    Such waits arise when an object vanishes before it was ever sent, which gives no receipt. Looks at ``limit``
+    blockers past ``after``. Returns the last blocker looked at ("" after the end) and how many entries were set free.
     """
     waits = Waits(store, optional)
     freed, last = 0, after

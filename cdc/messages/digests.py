@@ -1,6 +1,6 @@
-"""What an object is to be in the receiver, as 16 bytes: equal digests are messages that need not be sent again.
+"""Digests of messages: a message whose digest equals the earlier digest need not be sent again.
 
-And what rendering an object anew would change there.
+Also the effects that rendering an object again can have.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ import orjson
 
 
 def message_digest(properties: Mapping[str, str], refs: bytes, email_name: str, email: bytes) -> bytes:
-    """What the object is to be, as 16 bytes. Emptied properties are left out: which ones a message has to name hangs on
-    what was sent before, and that members of one account need not have seen alike. ``email``: mark of the address that
-    the sink has or gets, whether it is sent now or not, so that leaving one out is no change; b"" without one.
+    """The content of a message as 16 bytes.
+
+    Empty properties are left out: a message names an empty property only if it was sent with a value before, and
+    members of one account may have sent different properties. ``email``: the mark of the address that the sink has or
+    gets, b"" without one. It counts even when the address is left out of the message, so leaving it out is not a
+    change.
     """
     held = {name: value for name, value in properties.items() if value and not (email and name == email_name)}
     body = orjson.dumps(held, option=orjson.OPT_SORT_KEYS)
@@ -23,7 +26,9 @@ def message_digest(properties: Mapping[str, str], refs: bytes, email_name: str, 
 
 
 class Effect(StrEnum):
-    """What rendering an object now would change in HubSpot. FAILED: it cannot be rendered, so HubSpot keeps it."""
+    """What rendering an object now would change in HubSpot. FAILED: the object
+    cannot be rendered, so HubSpot keeps it.
+    """
 
     SAME = "same"
     CHANGED = "changed"

@@ -1,6 +1,6 @@
-"""How far a first load has come beyond reading: what was rendered for the first time, and when it was through.
+"""The progress of a first load after reading: what was rendered for the first time, and when everything was sent.
 
-Kept in the state file, so totals, rates and the time that it took hold over restarts. Use inside a store transaction.
+It is kept in the state file, so totals, rates and times stay right over restarts. Use inside a store transaction.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from cdc.state.store import Store
 
 
 class FirstCounts:
-    """Objects rendered for the first time, and those of them that were withheld, by type, since ``take``."""
+    """Objects rendered for the first time since the last ``take``, and the withheld objects among them, by type."""
 
     def __init__(self) -> None:
         self.rendered: Counter[ObjectType] = Counter()
         self.withheld: Counter[ObjectType] = Counter()
 
     def take(self) -> tuple[Counter[ObjectType], Counter[ObjectType]]:
-        """Both counts, which begin anew."""
+        """Both counts; they start again at 0."""
         taken = self.rendered, self.withheld
         self.rendered, self.withheld = Counter(), Counter()
         return taken
 
 
 class FirstLoad:
-    """The record of one state's first load; ``reread`` after an undo."""
+    """The record of a state's first load. Call ``reread`` after a transaction was undone."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -49,11 +49,11 @@ class FirstLoad:
         self._keep({"started_ms": now_ms, "rendered": {}, "withheld": {}})
 
     def keep_plan(self, plan: Mapping[str, Any]) -> None:
-        """What was counted on the server before."""
+        """Keep the counts that were made on the server before the load."""
         self._keep({**self.record, "plan": plan})
 
     def count(self, rendered: Counter[ObjectType], withheld: Counter[ObjectType]) -> None:
-        """So many objects were rendered for the first time, and so many of them withheld."""
+        """Add objects that were rendered for the first time, and the withheld objects among them."""
         if not self.is_open or not rendered:
             return
         record = self.record
@@ -64,11 +64,11 @@ class FirstLoad:
         })  # fmt: skip
 
     def add_calls(self, calls: int) -> None:
-        """So many more calls were made since the last time."""
+        """Add the calls that were made since the last time."""
         self._keep({**self.record, "calls": self.record.get("calls", 0) + calls})
 
     def finish(self, now_ms: int) -> None:
-        """All of it was sent."""
+        """Every message of the first load was sent."""
         self._keep({**self.record, "done_ms": now_ms})
 
     def _keep(self, record: Mapping[str, Any]) -> None:

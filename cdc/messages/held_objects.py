@@ -1,4 +1,4 @@
-"""Which objects the receiver holds, read from a state file beside the run that writes it (``run --dry-run``)."""
+"""Reads which objects the receiver holds from the state file of another process (``run --dry-run``)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cdc.state.objects import line
 
 
 class HeldObjects:
-    """A connection of its own that only reads. The file need not be there before the first question."""
+    """A read-only connection of its own. The file may still be missing before the first question."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -25,7 +25,9 @@ class HeldObjects:
         return found
 
     def has(self, ref: ObjectRef) -> bool:
-        """Whether the receiver holds the object as far as receipts say: a DELETE on its way changes nothing."""
+        """Whether the receiver holds the object, by the receipts so far. A
+        DELETE that is on its way changes nothing.
+        """
         row = line(self._open(), "ledger", "accepted_at > 0 AND accepted_delete = 0", ref)
         return row is not None and bool(row[0])
 
@@ -35,7 +37,7 @@ class HeldObjects:
         return self._database
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._database is not None:
             self._database.close()
             self._database = None

@@ -1,7 +1,7 @@
 """Messages that the bridge accepted and refused afterwards: what the ledger notes of them, and the wait for a parent.
 
-An object that was refused because something it refers to was not known yet waits, and is rendered afresh once that
-other object is known. Use inside a store transaction.
+An object may be refused because the bridge did not know its parent yet. Then the object waits, and is rendered again
+once the parent is known. Use inside a store transaction.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cdc.state.store import Store
 
 
 def set_aside(store: Store, rejection: LateRejection, now_ms: int) -> None:
-    """Make it a dead letter; what waited for it is looked at anew."""
+    """Make the message a dead letter, and look again at the entries that wait for its object."""
     ledger.revoked(store, rejection.ref)
     contact_emails.refused(store, rejection.ref, rejection.changed_at, is_without_record=rejection.is_without_record)
     waiting_for_parent.remove(store, rejection.ref)
@@ -28,21 +28,21 @@ def set_aside(store: Store, rejection: LateRejection, now_ms: int) -> None:
 
 
 def send_whole(store: Store, rejection: LateRejection) -> None:
-    """Have a contact sent once more, with its email: the sink does not hold the one it was taken to hold."""
+    """Send a contact once more with its email: the sink does not hold the address that the ledger had noted."""
     ledger.revoked(store, rejection.ref)
     contact_emails.forget(store, [rejection.ref])
     render_queue.mark(store, rejection.ref, force=True)
 
 
 def send_again(store: Store, rejection: LateRejection) -> None:
-    """Have it rendered and sent once more: it was refused for no fault of its own."""
+    """Render and send the object once more: the refusal was no fault of the object."""
     ledger.revoked(store, rejection.ref)
     contact_emails.refused(store, rejection.ref, rejection.changed_at, is_without_record=rejection.is_without_record)
     render_queue.mark(store, rejection.ref, force=True)
 
 
 def let_wait(store: Store, rejection: LateRejection) -> None:
-    """Have it wait until what it refers to is known."""
+    """Let the object wait until its parent is known."""
     ledger.revoked(store, rejection.ref)
     waiting_for_parent.add(store, rejection)
 
@@ -54,7 +54,7 @@ def can_do_without(store: Store, child: ObjectRef, parent: ObjectRef, optional: 
 
 
 def render_again(store: Store, refs: Sequence[ObjectRef]) -> None:
-    """What these waited for is known now."""
+    """Render these objects again: their parent is known now."""
     for ref in refs:
         waiting_for_parent.remove(store, ref)
         render_queue.mark(store, ref, force=True)

@@ -1,7 +1,6 @@
-"""What was last rendered, sent, answered and accepted, per object. A line is never forgotten.
+"""The ledger: what was last rendered, sent, answered and accepted, per object. A line is never removed.
 
-The module alone writes the table ``ledger``, one verb per thing that happens to an object. Use inside a store
-transaction.
+Only this module writes the table ``ledger``, with one function per event. Use inside a store transaction.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from cdc.messages.outbox import Entry
 
 MOST_REFERENCES: Final = 2
-"""References of one object that the ledger's indexes find referrers by."""
+"""The ledger's indexes find referrers by up to this many references of an object."""
 
 MAX_ANSWER: Final = 200
 """Characters kept of an answer: the ledger has a line per object, for ever."""
@@ -28,11 +27,11 @@ MAX_ANSWER: Final = 200
 class LedgerEntry(NamedTuple):
     """One object's line. Times are epoch milliseconds (``_at``: a message's ``changed_at``); 0: never.
 
-    ``tried_at``: of the newest version that was on the wire. ``delete_on_wire``: a DELETE was sent, and no answer has
-    settled it. ``rendered_lsn``: the position in the log at which the object was last rendered. ``answer``: what the
-    last request with it brought, "" if that was acceptance; ``answered_ms`` before ``sent_ms``: nothing yet.
-    ``email``, ``email_new``: marks of addresses, see contact_emails.py. ``record_id``: the receiver's record of the
-    object, "" if none is known.
+    ``tried_at``: of the newest version that was on the wire. ``delete_on_wire``: a DELETE was sent and has no settled
+    answer. ``rendered_lsn``: the position in the log at which the object was last rendered. ``answer``: the result of
+    the last request with the object, "" for acceptance; if ``answered_ms`` is before ``sent_ms``, there is no answer
+    yet. ``email``, ``email_new``: marks of addresses, see contact_emails.py. ``record_id``: the receiver's record of
+    the object, "" if it is not known.
     """
 
     rendered_hash: bytes | None = None
@@ -61,7 +60,7 @@ _COLUMNS: Final = (
 
 
 class Ledger:
-    """The renderer's side: what was rendered, and which properties ever held a value."""
+    """The renderer's part of the ledger: what was rendered, and which properties ever had a value."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -79,7 +78,7 @@ class Ledger:
     def set_rendered(
         self, ref: ObjectRef, digest: bytes, changed_at: int, *, delete: bool, properties: int, lsn: int = 0
     ) -> None:
-        """Note what was rendered, and at which position; ``properties``: bitmap of names that ever held a value."""
+        """Note what was rendered, and at which position. ``properties``: bitmap of names that ever had a value."""
         self._store.db.execute(
             "INSERT INTO ledger (kind, id, rendered_hash, rendered_at, rendered_delete, properties,"
             " rendered_lsn) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -94,18 +93,18 @@ class Ledger:
 
 
 class SentSide(NamedTuple):
-    """What was sent of an object so far. ``accepted_refs``: JSON of what its last accepted version referred to.
+    """What was sent of an object so far. ``accepted_refs``: the references of its last accepted version, as JSON.
 
-    ``address``: mark of the address that a contact's record has (contact_emails.py), b"" where none is known.
+    ``address``: the mark of the address in a contact's record (contact_emails.py), b"" where it is not known.
 
-    ``stands``: the receiver holds a version, and nothing has deleted it since.
+    ``is_held``: the receiver holds a version, and nothing has deleted it since.
     """
 
     record_id: str = ""
     accepted_at: int = 0
     accepted_refs: str = ""
     tried_at: int = 0
-    stands: bool = False
+    is_held: bool = False
     address: bytes = b""
 
 
@@ -114,16 +113,16 @@ _STANDS: Final = "accepted_at > 0 AND accepted_delete = 0 AND delete_on_wire = 0
 
 
 def sent_side(store: Store, ref: ObjectRef) -> SentSide:
-    """What was sent of the object; all of it empty if nothing was."""
+    """What was sent of the object; all fields are empty if nothing was sent."""
     row = line(store.db, "ledger", f"record_id, accepted_at, accepted_refs, tried_at, {_STANDS}, address", ref)
     if row is None:
         return _NEVER_SENT
-    record_id, accepted_at, accepted_refs, tried_at, stands, address = row
-    return SentSide(record_id, accepted_at, accepted_refs, tried_at, bool(stands), address)
+    record_id, accepted_at, accepted_refs, tried_at, is_held, address = row
+    return SentSide(record_id, accepted_at, accepted_refs, tried_at, bool(is_held), address)
 
 
-def standing_after(store: Store, after: ObjectRef | None, limit: int) -> list[ObjectRef]:
-    """The next objects that the receiver holds, in the ledger's order; ``after`` None: from the first one."""
+def held_after(store: Store, after: ObjectRef | None, limit: int) -> list[ObjectRef]:
+    """The next objects that the receiver holds, in the ledger's order. ``after`` None: from the first object on."""
     place = pair(after) if after is not None else ("", 0)
     rows = store.db.execute(
         f"SELECT kind, id FROM ledger WHERE (kind, id) > (?, ?) AND {_STANDS} ORDER BY kind, id LIMIT ?",
@@ -152,14 +151,14 @@ _REFERRERS: Final = tuple(
     " OR EXISTS (SELECT 1 FROM resync_found f WHERE f.kind = l.kind AND f.id = l.id))"
     for look in _LOOKS
 )
-"""By the place of a reference in the list: an index each. No object has more references (MOST_REFERENCES)."""
+"""One query per table and position in its list of references, each with an index (at most MOST_REFERENCES)."""
 
 
 def pending_referrers(store: Store, ref: ObjectRef) -> Iterator[ObjectRef]:
-    """Objects with a message to come whose accepted version refers to ``ref``, or an unconfirmed one; read lazily.
+    """Objects with a message to come whose accepted or unconfirmed version refers to ``ref``; read lazily.
 
-    A message is to come for what waits to be sent, waits to be rendered, or was found changed by a read of stale tables
-    that is not through yet.
+    A message is to come for an object that waits to be sent, waits to be rendered, or was changed by a read of stale
+    tables that is still going on.
     """
     for sql in _REFERRERS:
         for kind, object_id, refs in store.db.execute(sql, (ref.id,)):
@@ -168,7 +167,9 @@ def pending_referrers(store: Store, ref: ObjectRef) -> Iterator[ObjectRef]:
 
 
 def count_held(store: Store, at_most: int) -> int:
-    """How many objects the receiver holds, a DELETE on the wire or not, counted up to ``at_most``."""
+    """How many objects the receiver holds, counted up to ``at_most``. A DELETE
+    on the wire does not change the count.
+    """
     count: int = store.db.execute(
         "SELECT count(*) FROM (SELECT 1 FROM ledger WHERE accepted_at > 0 AND accepted_delete = 0 LIMIT ?)", (at_most,)
     ).fetchone()[0]
@@ -176,13 +177,13 @@ def count_held(store: Store, at_most: int) -> int:
 
 
 def highest_changed_at(store: Store) -> int:
-    """The highest ``changed_at`` that was ever on the wire, here or at a leader before; 0 if nothing was."""
+    """The highest ``changed_at`` that was ever on the wire, here or at an earlier leader; 0 if nothing was."""
     highest: int | None = store.db.execute("SELECT max(max(accepted_at), max(tried_at)) FROM ledger").fetchone()[0]
     return highest or 0
 
 
 def is_current(store: Store, ref: ObjectRef, changed_at: int) -> bool:
-    """Whether that version is the last one sent, stands as accepted, and was not revoked before."""
+    """Whether this version was sent last, is accepted, and was not revoked before."""
     row = line(store.db, "ledger", "accepted_at, tried_at, accepted_hash", ref)
     return row is not None and row[:2] == (changed_at, changed_at) and row[2] is not None
 
@@ -191,7 +192,7 @@ def is_current(store: Store, ref: ObjectRef, changed_at: int) -> bool:
 
 
 def on_wire(store: Store, entries: Sequence[Entry], now_ms: int) -> None:
-    """These are about to be sent. From here on an object whose DELETE is on the wire counts as deleted."""
+    """These entries are about to be sent. From now on an object whose DELETE is on the wire counts as deleted."""
     store.db.executemany(
         f"UPDATE ledger SET tried_at = max(tried_at, ?), sent_ms = ? WHERE {OBJECT}",
         [(entry.changed_at, now_ms, *pair(entry.ref)) for entry in entries],
@@ -208,7 +209,7 @@ def may_be_on_wire(store: Store, ref: ObjectRef, changed_at: int) -> None:
 
 
 def accepted(store: Store, entries: Iterable[Entry], now_ms: int) -> None:
-    """The receiver took these; a version older than one accepted before changes nothing."""
+    """The receiver took these versions. A version older than the accepted version changes nothing."""
     store.db.executemany(
         "UPDATE ledger SET accepted_hash = ?, accepted_at = ?, accepted_delete = ?, delete_on_wire = 0,"
         f" accepted_refs = ?, answered_ms = ?, answer = '', address = ? WHERE {OBJECT} AND accepted_at <= ?",
@@ -229,17 +230,17 @@ def accepted(store: Store, entries: Iterable[Entry], now_ms: int) -> None:
 
 
 def delete_refused(store: Store, ref: ObjectRef) -> None:
-    """The receiver refused the DELETE: the object stands as it did before."""
+    """The receiver refused the DELETE: it holds the object as before."""
     store.db.execute(f"UPDATE ledger SET delete_on_wire = 0 WHERE {OBJECT}", pair(ref))
 
 
 def revoked(store: Store, ref: ObjectRef) -> None:
-    """It is not accepted after all: nothing may refer to it, and an equal rendering is no repeat."""
+    """The version is not accepted after all: nothing may refer to it, and an equal rendering is not a repeat."""
     store.db.execute(f"UPDATE ledger SET accepted_at = 0, accepted_hash = NULL WHERE {OBJECT}", pair(ref))
 
 
 def note_records(store: Store, records: Iterable[tuple[ObjectRef, str]]) -> None:
-    """The receiver's records of these objects; "" forgets the record of an object. A deletion keeps the record."""
+    """Note the receiver's record of each object; "" removes the note. A deletion keeps it."""
     store.db.executemany(
         "UPDATE ledger SET record_id = ?1 WHERE kind = ?2 AND id = ?3 AND record_id <> ?1",
         [(record_id, *pair(ref)) for ref, record_id in records],
@@ -247,12 +248,12 @@ def note_records(store: Store, records: Iterable[tuple[ObjectRef, str]]) -> None
 
 
 def set_links(store: Store, ref: ObjectRef, refs: str) -> None:
-    """What the object's record is surely linked to (JSON); whatever else it refers to, its next message links."""
+    """Note the links that the object's record certainly has (JSON). The object's next message makes all other links."""
     store.db.execute(f"UPDATE ledger SET accepted_refs = ? WHERE {OBJECT}", (refs, *pair(ref)))
 
 
 def note_stray(store: Store, ref: ObjectRef, record_id: str, now_ms: int) -> None:
-    """The receiver holds a record of an object that the shop does not have: as if it had been accepted just now."""
+    """The receiver holds a record of an object that the shop does not have: note it as accepted just now."""
     store.db.execute(
         "INSERT INTO ledger (kind, id, rendered_hash, rendered_at, accepted_at, tried_at, record_id)"
         " VALUES (?1, ?2, x'00', ?3, ?3, ?3, ?4) ON CONFLICT (kind, id) DO UPDATE SET rendered_hash = x'00',"
@@ -263,7 +264,7 @@ def note_stray(store: Store, ref: ObjectRef, record_id: str, now_ms: int) -> Non
 
 
 def note_answers(store: Store, answers: Iterable[tuple[ObjectRef, str]], now_ms: int) -> None:
-    """What the last request with each of these brought, other than acceptance: a short text without values."""
+    """Note the answer of the last request with each object, other than acceptance: a short text without values."""
     store.db.executemany(
         f"UPDATE ledger SET answered_ms = ?, answer = ? WHERE {OBJECT}",
         [(now_ms, answer[:MAX_ANSWER], *pair(ref)) for ref, answer in answers],
@@ -274,12 +275,12 @@ def note_answers(store: Store, answers: Iterable[tuple[ObjectRef, str]], now_ms:
 
 
 def forget_rendered(store: Store, ref: ObjectRef) -> None:
-    """Whatever is rendered next of the object differs from what was rendered last."""
+    """Let the next rendering of the object count as changed."""
     store.db.execute(f"UPDATE ledger SET rendered_hash = x'' WHERE {OBJECT}", pair(ref))
 
 
 def forget_hashes(store: Store) -> None:
-    """Have every object that is not deleted count as changed: its next rendering is sent, equal or not."""
+    """Let the next rendering of every object that is not deleted count as changed, so it is sent even if equal."""
     store.db.execute("UPDATE ledger SET rendered_hash = x'', accepted_hash = NULL WHERE rendered_delete = 0")
 
 
@@ -287,7 +288,9 @@ def forget_hashes(store: Store) -> None:
 
 
 def first_emails(store: Store, sent: Iterable[tuple[ObjectRef, int, bytes]]) -> None:
-    """Marks of addresses in versions (object, changed_at, mark) that are about to be sent: the first stays."""
+    """Set the mark of the address from versions (object, changed_at, mark) that are about to be sent; an existing mark
+    stays.
+    """
     store.db.executemany(
         f"UPDATE ledger SET email = ?, email_at = ? WHERE {OBJECT} AND email = x''",
         [(mark, changed_at, *pair(ref)) for ref, changed_at, mark in sent if mark],
@@ -295,12 +298,12 @@ def first_emails(store: Store, sent: Iterable[tuple[ObjectRef, int, bytes]]) -> 
 
 
 def set_new_email(store: Store, ref: ObjectRef, mark: bytes) -> None:
-    """The mark of the shop's address, where it is another than the sink's; b"" where it no longer is."""
+    """Set the mark of the shop's address if it differs from the sink's; b"" if it does not."""
     store.db.execute(f"UPDATE ledger SET email_new = ? WHERE {OBJECT}", (mark, *pair(ref)))
 
 
 def forget_email(store: Store, ref: ObjectRef) -> bool:
-    """The sink holds no address of the object; whether it was taken to hold one."""
+    """The sink holds no address of the object. Returns whether a mark was noted."""
     cursor = store.db.execute(
         f"UPDATE ledger SET email = x'', email_at = 0, email_new = x'' WHERE {OBJECT} AND email <> x''", pair(ref)
     )
@@ -311,7 +314,7 @@ def forget_email(store: Store, ref: ObjectRef) -> bool:
 
 
 class AcceptedSide(NamedTuple):
-    """What a leader knows of an object's accepted version, as another member copies it."""
+    """A leader's knowledge of an object's accepted version, in the form that other members copy."""
 
     hash: bytes | None
     changed_at: int
@@ -324,7 +327,7 @@ class AcceptedSide(NamedTuple):
 
 
 def copy_accepted(store: Store, ref: ObjectRef, side: AcceptedSide) -> None:
-    """Take over the leader's side of the object, which may never have been rendered here."""
+    """Copy the leader's side of the object. The object may never have been rendered here."""
     store.db.execute("INSERT OR IGNORE INTO ledger (kind, id) VALUES (?, ?)", pair(ref))
     store.db.execute(
         "UPDATE ledger SET accepted_hash = ?, accepted_at = ?, accepted_delete = ?, delete_on_wire = 0,"
@@ -338,9 +341,9 @@ def copy_accepted(store: Store, ref: ObjectRef, side: AcceptedSide) -> None:
 
 
 def settle_copied(store: Store, ref: ObjectRef, rendered: bytes | None, side: AcceptedSide, properties: int) -> None:
-    """After ``copy_accepted``: what counts as rendered here, and the bitmap of properties that ever held a value.
+    """After ``copy_accepted``: set what counts as rendered here, and the bitmap of properties that ever had a value.
 
-    Where that is what was accepted, times are those of the accepted version; else they never go back.
+    If the accepted version counts as rendered, times are those of that version; otherwise times never go back.
     """
     is_same, at = rendered == side.hash, side.changed_at
     store.db.execute(
@@ -351,32 +354,32 @@ def settle_copied(store: Store, ref: ObjectRef, rendered: bytes | None, side: Ac
 
 
 def set_rendered_delete(store: Store, ref: ObjectRef, *, is_deleted: bool) -> None:
-    """Whether what counts as rendered is a deletion."""
+    """Set whether the version that counts as rendered is a deletion."""
     store.db.execute(f"UPDATE ledger SET rendered_delete = ? WHERE {OBJECT}", (is_deleted, *pair(ref)))
 
 
 def take_back_rendered(store: Store, refs: Iterable[ObjectRef]) -> None:
-    """The messages of these objects that waited are dropped, as the receiver holds just that."""
+    """The waiting messages of these objects were dropped, as the receiver holds the same content."""
     store.db.executemany(
         f"UPDATE ledger SET rendered_at = accepted_at WHERE {OBJECT} AND accepted_at > 0", [pair(ref) for ref in refs]
     )
 
 
 def raise_rendered_at(store: Store, changed_at: int) -> None:
-    """All messages that wait have this ``changed_at`` from now on (``outbox.raise_changed_at``)."""
+    """All waiting messages have this ``changed_at`` from now on (``outbox.raise_changed_at``)."""
     store.db.execute(
         "UPDATE ledger SET rendered_at = ? WHERE (kind, id) IN (SELECT kind, id FROM outbox)",
         (changed_at,),
     )
 
 
-def which_stand(store: Store, refs: Sequence[ObjectRef]) -> list[ObjectRef]:
-    """Those of these objects that the receiver holds."""
-    return [ref for ref in refs if sent_side(store, ref).stands]
+def which_are_held(store: Store, refs: Sequence[ObjectRef]) -> list[ObjectRef]:
+    """The objects among these that the receiver holds."""
+    return [ref for ref in refs if sent_side(store, ref).is_held]
 
 
 def accepted_side(store: Store, ref: ObjectRef) -> tuple[AcceptedSide, bytes | None, int]:
-    """What others copy of the object; the hash last rendered, and the bitmap of properties that ever held a value."""
+    """What others copy of the object, the hash last rendered, and the bitmap of properties that ever had a value."""
     columns = "accepted_hash, accepted_at, accepted_delete, accepted_refs, email, email_at, record_id, address"
     row: tuple[Any, ...] | None = line(store.db, "ledger", f"{columns}, rendered_hash, properties", ref)
     if row is None:
@@ -385,7 +388,7 @@ def accepted_side(store: Store, ref: ObjectRef) -> tuple[AcceptedSide, bytes | N
 
 
 def waiting_though_accepted(store: Store, deleted: bytes) -> list[ObjectRef]:
-    """Objects whose waiting message is what the receiver holds; ``deleted``: the hash of every DELETE."""
+    """Objects whose waiting message equals what the receiver holds. ``deleted``: the hash of every DELETE."""
     rows = store.db.execute(
         "SELECT o.kind, o.id FROM outbox o JOIN ledger l ON l.kind = o.kind AND l.id = o.id"
         " WHERE o.hash = l.accepted_hash OR (o.hash = ? AND l.accepted_at = 0)",

@@ -1,9 +1,9 @@
-"""What a changed mapping would do to what HubSpot holds, counted before any of it is done.
+"""Counts what a changed mapping would do to the objects in HubSpot, before any of it is done.
 
-A typo in a filter leaves out a whole shop. So after a change of ``[mapping]`` nothing is rendered until every object
-that HubSpot holds was rendered once without writing anything. If that would delete or change more than
-``delivery.max_change_share`` of them, the mapping waits until an operator accepts it or puts the old one back.
-Rows are applied meanwhile, and what they affect waits in the render queue.
+A typing error in a filter can leave out a whole shop. So after a change of ``[mapping]``, every object that HubSpot
+holds is first rendered without writing anything. If the new mapping would delete or change more than
+``delivery.max_change_share`` of them, it waits until an operator accepts it or restores the old mapping. Rows are
+applied meanwhile, and the objects that they affect wait in the render queue.
 
 The review is kept in the state file, so it goes on after a restart. Use inside a store transaction.
 """
@@ -32,7 +32,7 @@ COMMAND: Final = "magento-cdc mapping accept"
 
 
 class Step(StrEnum):
-    """How far a review is. NONE: no mapping is under review."""
+    """How far a review has come. NONE: no mapping is under review."""
 
     NONE = ""
     COUNTING = "counting"
@@ -40,7 +40,9 @@ class Step(StrEnum):
 
 
 class MappingReview:
-    """The review of one state. ``max_share``: part of the objects (0 to 1) that a change may touch unasked."""
+    """The review of one state. ``max_share``: the share of objects (0 to 1) that
+    a mapping may change without acceptance.
+    """
 
     def __init__(self, store: Store, renderer: Renderer) -> None:
         self._store = store
@@ -50,37 +52,37 @@ class MappingReview:
         self.reread()
 
     def reread(self) -> None:
-        """A transaction was undone: take the step from the state."""
+        """A transaction was undone: read the step from the state."""
         self.step = Step(self._store.meta.mapping_review.get("step", ""))
 
     @property
     def is_open(self) -> bool:
-        """Whether a mapping is under review, so that nothing may be rendered."""
+        """Whether a mapping is under review, so nothing may be rendered."""
         return self.step is not Step.NONE
 
     @property
     def has_to_ask(self) -> bool:
-        """Whether a change of the mapping has to be reviewed: HubSpot holds something that it could change."""
-        return self.max_share < 1 and bool(ledger.standing_after(self._store, None, 1))
+        """Whether a changed mapping needs a review: HubSpot holds objects that it could change."""
+        return self.max_share < 1 and bool(ledger.held_after(self._store, None, 1))
 
     def begin(self, version: str) -> None:
-        """Review the mapping of this version, unless its review is under way already."""
+        """Begin the review of the mapping of this version, unless that review is open already."""
         if self._store.meta.mapping_review.get("version") == version:
             return
         self._keep({"version": version, "step": Step.COUNTING.value, "after": None, "counts": {}})
         log.info("mapping_review", reason="the mapping has changed; nothing is rendered until its effect is counted")
 
     def end(self) -> None:
-        """The mapping was taken, or the old one is back."""
+        """The mapping was accepted, or the old mapping is back."""
         if self.is_open:
             self._keep({})
         self._store.meta.mapping_accepted = ""
 
     def count(self) -> bool:
-        """Count one slice of what HubSpot holds; True once all of it is counted."""
+        """Count one slice of the objects that HubSpot holds. True once all of them are counted."""
         review = dict(self._store.meta.mapping_review)
         after = review["after"]
-        refs = ledger.standing_after(self._store, ObjectRef(Kind(after[0]), after[1]) if after else None, SLICE_OBJECTS)
+        refs = ledger.held_after(self._store, ObjectRef(Kind(after[0]), after[1]) if after else None, SLICE_OBJECTS)
         counts = Counter(review["counts"])
         for ref in refs:
             counts[f"{ref.kind.value}:{self._renderer.effect(ref).value}"] += 1
@@ -101,14 +103,14 @@ class MappingReview:
         return False
 
     def reason(self) -> str:
-        """Why nothing is rendered; "" if that is not so, or only until the count is through."""
+        """Why nothing is rendered; "" if objects are rendered, or while the count still goes on."""
         if self.step is not Step.WAITING:
             return ""
         plan = plan_text(self._store.meta.mapping_review)
         return f"{plan}; nothing is rendered until `{COMMAND}`, or put the old mapping back"
 
     def status(self) -> dict[str, object]:
-        """For /status: the step, and what would become of the objects counted so far, by type."""
+        """For /status: the step, and the effects on the objects counted so far, by type."""
         return {"step": self.step.value, "plan": plan_rows(self._store.meta.mapping_review), "reason": self.reason()}
 
     def _keep(self, review: Mapping[str, Any]) -> None:
@@ -117,7 +119,7 @@ class MappingReview:
 
 
 def accept(store: Store) -> str:
-    """Accept the mapping that is under review; what it does, in words. "" if none is."""
+    """Accept the mapping that is under review. Returns its effects in words, "" if no mapping is under review."""
     review = store.meta.mapping_review
     if not review:
         return ""

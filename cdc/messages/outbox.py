@@ -1,7 +1,7 @@
 """The outbox: each object's newest unsent message. ``seq`` orders them; a newer version keeps it.
 
-The renderer puts entries in, delivery takes them (``selection.py``) and settles them (``receipts.py``). This module
-alone writes the table ``outbox``. Use inside a store transaction.
+The renderer adds entries, delivery takes them (``selection.py``) and settles them (``receipts.py``). Only this module
+writes the table ``outbox``. Use inside a store transaction.
 """
 
 from __future__ import annotations
@@ -16,37 +16,40 @@ from cdc.state.objects import OBJECT, has, line, pair
 from cdc.state.store import Store
 
 SUSPECT: Final = 3
-"""Attempts from which an entry is sent alone: it failed again and again while others were taken."""
+"""From this many failed attempts on, an entry is sent alone: it failed again
+and again while other entries were taken.
+"""
 
-LONGEST_REST_MS: Final = 3_600_000
-"""No entry is parked for longer: one that seems to be was parked before the clock was set back, and is due."""
+LONGEST_DELAY_MS: Final = 3_600_000
+"""The longest delay of an entry. An entry with a longer delay was delayed
+before the clock was set back, so it is due.
+"""
 
 READY: Final = "blocked_by IS NULL AND not_before_ms = 0"
-"""SQL: the entry waits for nothing but its turn. The index of ready entries holds just these: what waits or rests is
-never looked through, however much that is.
+"""SQL: the entry is ready. The index of ready entries holds only these, so
+waiting or delayed entries are never read.
 """
 
 OVERHEAD: Final = 300
-"""Bytes a message takes beside its properties and references: ids, action, time, mark, names, punctuation."""
+"""Bytes of a message beside its properties and references: ids, action, time, mark, names, punctuation."""
 
 PER_PROPERTY: Final = 24
 """Bytes that a property may take beside its name and value: a prefix, a longer name in HubSpot."""
 
 PER_REFERENCE: Final = 48
-"""Bytes of a reference: an external id, its quotes, its part of what is named around it."""
+"""Bytes of a reference: an external id, its quotes, its share of the names around it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One message as it waits. ``refs``: the objects it is sent with; ``missing``: those that it is sent without.
+    """One waiting message. ``refs``: the objects that it is sent with; ``missing``: references that it is sent without.
 
-    ``properties`` is the JSON object as text. Times are epoch milliseconds; ``attempts`` counts those that failed
-    through the message's own fault, as far as one can tell. ``email``: mark of the address in it, ``address``: mark of
-    the address by which the receiver may find its record (contact_emails.py).
+    ``properties`` is the JSON object as text. Times are epoch milliseconds; ``attempts`` counts the failures that were
+    probably the message's own fault. ``email``: mark of the address in it, ``address``: mark of the address by which
+    the receiver may find its record (contact_emails.py).
 
     ``record_id``, ``was_accepted``, ``only_links``, ``is_backfill``, ``may_repeat``: as in ``Message``. ``linked``: the
-    objects that the last accepted version referred to. ``record_ids``: the records of ``refs`` and ``linked``, where
-    they are known.
+    references of the last accepted version. ``record_ids``: the known records of ``refs`` and ``linked``.
     """
 
     ref: ObjectRef
@@ -75,7 +78,9 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """How many bytes it adds to a request's body at most: the body is UTF-8, where a letter takes up to four."""
+        """The most bytes that the message adds to a request's body: the body is UTF-8, where a character takes up to
+        four bytes.
+        """
         names = self.properties.count('":"')  # within a value quotes are escaped, so this stands only between
         return len(self.properties.encode()) + names * PER_PROPERTY + len(self.refs) * PER_REFERENCE + OVERHEAD
 
@@ -88,8 +93,8 @@ class NewMessage(NamedTuple):
     contact_emails.py.
 
     ``commit_ms``, ``read_ms``, ``rendered_ms``: when its change was committed, read and rendered, epoch milliseconds
-    (0: unknown). ``position``: text of the log position. ``only_links``: the properties were accepted; only the
-    linking is to be done. ``not_before_ms``: when it may be sent at the earliest, within ``LONGEST_REST_MS``.
+    (0: unknown). ``position``: the log position as text. ``only_links``: the properties were accepted, so only the
+    links are to be made. ``not_before_ms``: the earliest time to send it, within ``LONGEST_DELAY_MS``.
     """
 
     ref: ObjectRef
@@ -110,7 +115,7 @@ class NewMessage(NamedTuple):
 
 
 def put(store: Store, message: NewMessage) -> None:
-    """The message takes the place of an older one of its object, with attempts and waits forgotten."""
+    """Replace the object's older message; its attempts and waits are forgotten."""
     urgency = int(message.urgency)
     store.db.execute(
         "INSERT INTO outbox (kind, id, rank, urgency, action, changed_at, hash, properties, refs, commit_ms,"
@@ -133,17 +138,20 @@ def put(store: Store, message: NewMessage) -> None:
 
 
 def take_back(store: Store, ref: ObjectRef) -> None:
-    """Nothing needs to be sent of the object any more."""
+    """Remove the object's message: nothing of the object needs to be sent any more."""
     store.db.execute(f"DELETE FROM outbox WHERE {OBJECT}", pair(ref))
 
 
 def take_back_version(store: Store, ref: ObjectRef, digest: bytes | None) -> None:
-    """The version with this hash needs not be sent any more; another one stays."""
+    """Remove the message with this hash; a message with another hash stays."""
     store.db.execute(f"DELETE FROM outbox WHERE {OBJECT} AND hash = ?", (*pair(ref), digest))
 
 
 def take_back_upsert(store: Store, ref: ObjectRef, *, only_without_email: bool = False) -> bool:
-    """The waiting UPSERT is to be rendered anew, if it has no address or none is asked for; whether there was one."""
+    """Remove the object's waiting UPSERT, so that it is rendered again. Returns whether there was one.
+
+    ``only_without_email``: only if it has no address.
+    """
     condition = " AND email = x''" if only_without_email else ""
     cursor = store.db.execute(f"DELETE FROM outbox WHERE {OBJECT} AND action = 'UPSERT'{condition}", pair(ref))
     return cursor.rowcount > 0
@@ -153,14 +161,16 @@ def take_back_upsert(store: Store, ref: ObjectRef, *, only_without_email: bool =
 
 
 def replace_refs(store: Store, entry: Entry) -> None:
-    """A repeated attempt must be the identical message, whatever has come of its references meanwhile."""
+    """Write the references with which the entry was sent: a repeat must be identical, even if a reference was settled
+    since.
+    """
     store.db.execute("UPDATE outbox SET refs = ? WHERE seq = ?", (dump_refs(entry.refs), entry.seq))
 
 
 class Retry(NamedTuple):
-    """An entry to be tried again at ``at_ms`` (epoch milliseconds); ``alone``: not in a batch with others any more.
+    """An entry to be tried again at ``at_ms`` (epoch milliseconds). ``alone``: from now on not in a batch with others.
 
-    ``only_links``: its properties were written, so that only the linking is to be repeated.
+    ``only_links``: its properties were written, so only the linking is repeated.
     """
 
     entry: Entry
@@ -170,7 +180,7 @@ class Retry(NamedTuple):
 
 
 _SAME: Final = "seq = ? AND kind = ? AND id = ? AND changed_at = ?"
-"""Finds the version that was sent: ``seq`` alone is not enough, as SQLite may give it out again."""
+"""Finds the version that was sent. ``seq`` alone is not enough, as SQLite may use a number again."""
 
 
 def _identity(entry: Entry) -> tuple[int, str, int | str, int]:
@@ -178,7 +188,7 @@ def _identity(entry: Entry) -> tuple[int, str, int | str, int]:
 
 
 def retry_later(store: Store, retries: Iterable[Retry]) -> None:
-    """These were not taken, or not wholly: they stay, unless a newer version has replaced them."""
+    """These entries were not taken, or only in part: they stay, unless a newer version has replaced them."""
     store.db.executemany(
         f"UPDATE outbox SET attempts = CASE WHEN ? THEN max(attempts + 1, {SUSPECT}) ELSE attempts + 1 END,"
         f" not_before_ms = ?, only_links = max(only_links, ?) WHERE {_SAME}",
@@ -187,7 +197,7 @@ def retry_later(store: Store, retries: Iterable[Retry]) -> None:
 
 
 def remove(store: Store, entries: Iterable[Entry]) -> None:
-    """These are settled; a version that came since stays."""
+    """These entries are settled. A newer version stays."""
     store.db.executemany(f"DELETE FROM outbox WHERE {_SAME}", [_identity(entry) for entry in entries])
 
 
@@ -200,7 +210,7 @@ def block(store: Store, pairs: Iterable[tuple[int, str]]) -> None:
 
 
 def free(store: Store, refs: Iterable[ObjectRef]) -> int:
-    """Set free what waits for these objects, to be looked at anew. Returns how many entries that was."""
+    """Set free the entries that wait for these objects. Returns how many entries that was."""
     before = store.db.total_changes
     store.db.executemany("UPDATE outbox SET blocked_by = NULL WHERE blocked_by = ?", [(key_of(ref),) for ref in refs])
     return store.db.total_changes - before
@@ -213,10 +223,7 @@ def free_bulk(store: Store, kind: Kind) -> int:
 
 
 def release_deletes(store: Store, refs: Iterable[ObjectRef] | None = None) -> int:
-    """Let DELETEs go that the circuit breaker holds: all, or those of these objects. Returns how many that was.
-
-    Those of single objects go although the circuit breaker stays set: ``is_released`` says so.
-    """
+    """Release all DELETEs that the circuit breaker holds."""
     before = store.db.total_changes
     if refs is None:
         store.db.execute("UPDATE outbox SET blocked_by = NULL WHERE blocked_by = ?", (HELD_DELETE,))
@@ -229,14 +236,14 @@ def release_deletes(store: Store, refs: Iterable[ObjectRef] | None = None) -> in
 
 
 def promote(store: Store, ref: ObjectRef) -> None:
-    """A live entry waits for this one: it goes with the live ones."""
+    """A live entry waits for this object: move its entry to the live class."""
     store.db.execute(f"UPDATE outbox SET urgency = 0 WHERE {OBJECT}", pair(ref))
 
 
 def raise_changed_at(store: Store, changed_at: int) -> None:
-    """Another member sent until now: all entries are newer than what it sent, and what was parked is tried at once.
+    """Another member sent until now: make all entries newer than what it sent, and try parked entries at once.
 
-    A DELETE that was never tried rests until its grace time is over, whoever leads.
+    A DELETE that was never tried keeps its delay until its grace time is over, whichever member leads.
     """
     store.db.execute(
         "UPDATE outbox SET changed_at = ?, attempts = 0,"
@@ -249,7 +256,7 @@ def raise_changed_at(store: Store, changed_at: int) -> None:
 
 
 def is_any(store: Store) -> bool:
-    """Whether anything waits to be sent."""
+    """Whether any message waits to be sent."""
     return store.db.execute("SELECT 1 FROM outbox LIMIT 1").fetchone() is not None
 
 
@@ -264,7 +271,7 @@ def pending(store: Store, ref: ObjectRef, columns: str) -> tuple[Any, ...] | Non
 
 
 def next_due_ms(store: Store, rank: int) -> int | None:
-    """When the earliest entry of a rank that rests may be tried; it may have been due for a while already."""
+    """When the first delay of this rank ends; the time may already be past. None without delayed entries."""
     row = store.db.execute(
         "SELECT min(not_before_ms) FROM outbox WHERE rank = ? AND not_before_ms > 0", (rank,)
     ).fetchone()
@@ -272,22 +279,22 @@ def next_due_ms(store: Store, rank: int) -> int | None:
     return due
 
 
-def end_rests(store: Store, rank: int, now_ms: int, limit: int) -> bool:
-    """Entries of a rank whose rest is over are ready from now on, ``limit`` at once. Returns whether there are more.
+def end_delays(store: Store, rank: int, now_ms: int, limit: int) -> bool:
+    """Make entries of a rank ready whose delay is over, at most ``limit``. Returns whether there are more.
 
-    One that seems to rest for longer than ``LONGEST_REST_MS`` began before the clock was set back, and is due too.
+    A delay that seems longer than ``LONGEST_DELAY_MS`` began before the clock was set back, so it is over too.
     """
     ended = store.db.execute(
         "UPDATE outbox SET not_before_ms = 0 WHERE seq IN (SELECT seq FROM outbox WHERE rank = ?1 AND not_before_ms > 0"
         " AND not_before_ms <= ?2 ORDER BY not_before_ms LIMIT ?4) OR seq IN (SELECT seq FROM outbox WHERE rank = ?1"
         " AND not_before_ms > 0 AND not_before_ms > ?3 LIMIT ?4)",
-        (rank, now_ms, now_ms + LONGEST_REST_MS, limit),
+        (rank, now_ms, now_ms + LONGEST_DELAY_MS, limit),
     )
     return ended.rowcount >= limit
 
 
 def has_unblocked(store: Store, rank: int, urgency: Urgency) -> bool:
-    """Whether anything of this rank and class waits for nothing but its turn."""
+    """Whether an entry of this rank and class is ready."""
     row = store.db.execute(
         f"SELECT 1 FROM outbox WHERE rank = ? AND urgency = ? AND {READY} LIMIT 1", (rank, int(urgency))
     ).fetchone()
@@ -295,13 +302,13 @@ def has_unblocked(store: Store, rank: int, urgency: Urgency) -> bool:
 
 
 def is_going(store: Store, rank: int) -> bool:
-    """Whether anything of this rank waits for its turn only, or rests, and is not parked."""
+    """Whether an entry of this rank is ready or delayed, and is not parked."""
     asked = (rank, SUSPECT)
     ready = f"SELECT 1 FROM outbox WHERE rank = ? AND urgency IN (0, 1) AND {READY} AND attempts < ? LIMIT 1"
-    resting = (
+    delayed = (
         "SELECT 1 FROM outbox WHERE rank = ? AND not_before_ms > 0 AND blocked_by IS NULL AND attempts < ? LIMIT 1"
     )
-    return any(store.db.execute(sql, asked).fetchone() is not None for sql in (ready, resting))
+    return any(store.db.execute(sql, asked).fetchone() is not None for sql in (ready, delayed))
 
 
 def counts(store: Store) -> dict[str, object]:
@@ -340,7 +347,7 @@ def has_unreleased_deletes(store: Store) -> bool:
 
 
 def deletes_rendered_since(store: Store, rendered_ms: int, at_most: int) -> int:
-    """How many DELETEs were rendered since then (epoch milliseconds) and wait, counted up to ``at_most``."""
+    """How many waiting DELETEs were rendered since then (epoch milliseconds), counted up to ``at_most``."""
     count: int = store.db.execute(
         "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE action = 'DELETE' AND rendered_ms > ? LIMIT ?)",
         (rendered_ms, at_most),
@@ -349,7 +356,9 @@ def deletes_rendered_since(store: Store, rendered_ms: int, at_most: int) -> int:
 
 
 class HeldDelete(NamedTuple):
-    """A DELETE that the circuit breaker holds: since when (epoch milliseconds), and the change's place in the log."""
+    """A DELETE that the circuit breaker holds: since when (epoch
+    milliseconds), and the change's position in the log.
+    """
 
     ref: ObjectRef
     rendered_ms: int

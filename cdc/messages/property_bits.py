@@ -8,7 +8,7 @@ from cdc.state.store import Store
 
 
 class PropertyBits:
-    """The state's table ``property_bit``. A name gets its bit when it is first seen, for good."""
+    """The state's table ``property_bit``. A name gets its bit at its first use and keeps it for ever."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -16,11 +16,11 @@ class PropertyBits:
         self.reread()
 
     def reread(self) -> None:
-        """Forget bits of a transaction that was undone."""
+        """A transaction was undone: forget its bits."""
         self._bits = {name: bit for bit, name in self._store.db.execute("SELECT bit, name FROM property_bit")}
 
     def mask(self, name: str) -> int:
-        """The property's bit, as a mask."""
+        """The property's bit as a mask."""
         held = self._bits.get(name)
         # A bit is never given again: old bitmaps of the ledger would change their meaning.
         if held is None:
@@ -47,5 +47,5 @@ def pack(bits: int) -> bytes:
 
 
 def unpack(packed: bytes) -> int:
-    """The other way round."""
+    """A bitmap from the bytes that ``pack`` made."""
     return int.from_bytes(packed, "little")

@@ -1,7 +1,7 @@
-"""Receipts into the state: accepted versions into the ledger, refused ones into dead letters, waiters set free.
+"""Writes receipts into the state: accepted versions into the ledger, refused versions into dead letters.
 
-An entry goes only if it is still the version that was sent. Use inside a store transaction; once that is on disk the
-receipt is settled for good.
+Entries that waited for them are set free. An entry is removed only if it is still the version that was sent. Use inside
+a store transaction; once the transaction is on disk, the receipt is settled for good.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from cdc.state.store import Store
 
 
 class Settlement(NamedTuple):
-    """What became of one entry that was sent.
+    """The outcome of one entry that was sent.
 
-    ``retry_at_ms`` (epoch milliseconds) counts for RETRY and WRITTEN; ``park``: the entry is sent alone from now on.
+    ``retry_at_ms`` (epoch milliseconds) counts for RETRY and WRITTEN. ``park``: the entry is sent alone from now on.
     ``record_id``, ``is_record_gone`` and ``gone``: see ``Receipt``.
     """
 
@@ -46,9 +46,9 @@ class Settlement(NamedTuple):
 
 @dataclass(slots=True)
 class SettleResult:
-    """What settling changed: entries by outcome, waiters set free, objects to be rendered again.
+    """What settling changed: entries by outcome, waiting entries set free, objects to be rendered again.
 
-    ``retried`` counts the entries that stay in the outbox, those with their properties written among them.
+    ``retried`` counts the entries that stay in the outbox, also those whose properties were written.
     """
 
     accepted: int = 0
@@ -104,14 +104,14 @@ def settle(
 
 
 def _send_anew(store: Store, ref: ObjectRef) -> None:
-    """The receiver has no record of an object that others refer to: it is sent, and whatever refers to it is linked."""
+    """The receiver has no record of an object that others refer to: send the object, then link its referrers again."""
     ledger.note_records(store, [(ref, "")])
     relinks.note(store, [ref])
     render_queue.mark(store, ref, force=True)
 
 
 def _answer(settlement: Settlement) -> str:
-    """What was said, for the ledger; the details, which may quote values, stay with the dead letter."""
+    """The answer as text for the ledger. Details may quote values, so only the dead letter has them."""
     return f"{settlement.outcome.value}: {settlement.reason}" if settlement.reason else settlement.outcome.value
 
 

@@ -1,4 +1,4 @@
-"""Objects as the state's tables name them: the references of a message, and what an entry of the outbox waits for."""
+"""Objects as text in the state's tables: the references of a message, and the ``blocked_by`` of an outbox entry."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def parse_bulk_key(text: str) -> Kind | None:
 
 
 def key_of(ref: ObjectRef) -> str:
-    """The object as it stands in ``blocked_by``: ``customer:7``."""
+    """The object as ``blocked_by`` names it: ``customer:7``."""
     return f"{ref.kind.value}:{ref.id}"
 
 
@@ -39,10 +39,10 @@ def parse_key(text: str) -> ObjectRef | None:
 
 
 def parse_refs(text: str) -> tuple[ObjectRef, ...]:
-    """``[["customer", 7]]`` as objects; nothing for an empty text."""
+    """The objects in ``[["customer", 7]]``; none for an empty text."""
     return tuple(ObjectRef(Kind(kind), object_id) for kind, object_id in orjson.loads(text)) if text else ()
 
 
 def dump_refs(refs: Iterable[ObjectRef]) -> str:
-    """The other way round."""
+    """The text that ``parse_refs`` reads."""
     return orjson.dumps([[ref.kind.value, ref.id] for ref in refs]).decode()

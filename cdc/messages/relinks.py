@@ -1,9 +1,9 @@
-"""Objects whose record is another one than before: whatever refers to them is linked again, at the pace of history.
+"""Links objects again after the receiver gave an object another record. The work goes at the pace of history.
 
-A receiver that names records itself may give an object another record: people deleted the old one, or merged it, or the
-object took over the record of another one. The links of what refers to the object then lead nowhere. The objects that
-refer to it are found in the ledger, slice by slice in one pass for all such objects, and are rendered once more.
-Use inside a store transaction.
+A receiver that names records itself may give an object another record: people deleted the old record or merged it, or
+the object took over the record of another object. Then the links of its referrers lead nowhere. The referrers are found
+in the ledger, slice by slice, in one pass for all such objects, and are rendered once more. Use inside a store
+transaction.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cdc.model import REFERRERS, Kind, ObjectRef, Urgency
 from cdc.state.store import Store
 
 SLICE: Final = 500
-"""Lines of the ledger that one slice looks at: some milliseconds of the state thread."""
+"""Lines of the ledger that one slice reads: some milliseconds of the state thread."""
 
 
 def note(store: Store, refs: Iterable[ObjectRef]) -> None:
@@ -29,7 +29,7 @@ def note(store: Store, refs: Iterable[ObjectRef]) -> None:
 
 
 def work(store: Store) -> bool:
-    """One slice; False when there is nothing to do."""
+    """Work off one slice; False when there is nothing to do."""
     targets = _targets(store, is_looked_for=True)
     # No pass is under way.
     if not targets:
@@ -63,7 +63,7 @@ def work(store: Store) -> bool:
 
 
 def _look(store: Store, ref: ObjectRef, linked: tuple[ObjectRef, ...], targets: frozenset[ObjectRef]) -> None:
-    """Have one object linked again if it refers to one of the targets."""
+    """Link one object again if it refers to one of the targets."""
     # It refers to none of them.
     if targets.isdisjoint(linked):
         return

@@ -1,9 +1,9 @@
 """Objects that wait to be rendered: for rows to be fetched, for a position in the log, or behind live work.
 
-A bulk invalidation names many objects at once (a renamed group, the end of the first load). It becomes single requests
-in slices, so that it never holds up a live change. Use inside a store transaction.
+A bulk invalidation names many objects at once (a renamed group, the end of the first load). It is turned into single
+requests slice by slice, so it never delays a live change. Use inside a store transaction.
 
-The module writes the tables ``render_queue``, ``bulk_invalidation`` and ``resync_found``.
+Only this module writes the tables ``render_queue``, ``bulk_invalidation`` and ``resync_found``.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from cdc.state.schema import quoted, table_name, uses_rowid
 from cdc.state.store import Store
 
 NEVER: Final = (1 << 63) - 1
-"""The position of a bulk invalidation that waits until stale tables are read."""
+"""The position of a bulk invalidation that waits until the stale tables are read."""
 
 
 _NOW_MS: Final = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
-"""SQLite's clock, which also gives ``since_ms`` its default: since when the object has waited in its urgency."""
+"""SQLite's clock, which is also the default of ``since_ms``: since when the object has waited in its urgency."""
 
 
 class QueuedObject(NamedTuple):
-    """One object to render, and how urgently."""
+    """One object to render, and its urgency."""
 
     ref: ObjectRef
     urgency: Urgency
@@ -48,10 +48,10 @@ def mark(
     force: bool = False,
     links: bool = False,
 ) -> None:
-    """Ask for an object to be rendered; requests for one object merge into the more urgent one and the later position.
+    """Ask for an object to be rendered. Requests for one object merge into the more urgent one and the later position.
 
-    ``fetch``: its rows are read from the server first. ``not_before``: once the log has passed this LSN. ``force``:
-    send the message although it equals the last one. ``links``: make its links again, although nothing changed.
+    ``fetch``: first read its rows from the server. ``not_before``: render once the log has passed this LSN. ``force``:
+    send the message even if it equals the last one. ``links``: make its links again, even if nothing changed.
     """
     store.db.execute(
         "INSERT INTO render_queue (kind, id, urgency, needs_fetch, not_before_lsn, commit_ms, is_forced, links_again)"
@@ -67,7 +67,7 @@ def mark(
 
 
 def is_any(store: Store) -> bool:
-    """Whether anything at all waits (then a live change has to look before its objects are rendered)."""
+    """Whether any object waits; then a live change checks the queue before its objects are rendered."""
     return store.db.execute("SELECT 1 FROM render_queue LIMIT 1").fetchone() is not None
 
 
@@ -77,7 +77,7 @@ def is_queued(store: Store, ref: ObjectRef) -> bool:
 
 
 class Asked(NamedTuple):
-    """What is asked of one object already."""
+    """The requests for one object so far."""
 
     fetch: bool
     not_before: int
@@ -85,12 +85,12 @@ class Asked(NamedTuple):
     links: bool
 
     def waits(self, applied: int) -> bool:
-        """Whether it must not be rendered yet: a fetch is due, or a position in the log is not reached."""
+        """Whether the object must not be rendered yet: a fetch is due, or a position in the log is not reached."""
         return self.fetch or self.not_before > applied
 
 
 def get(store: Store, ref: ObjectRef) -> Asked | None:
-    """What is asked of the object, if anything is."""
+    """The requests for the object, if there are any."""
     row = line(store.db, "render_queue", "needs_fetch, not_before_lsn, is_forced, links_again", ref)
     return Asked(bool(row[0]), row[1], bool(row[2]), bool(row[3])) if row is not None else None
 
@@ -101,14 +101,14 @@ def done(store: Store, ref: ObjectRef) -> None:
 
 
 def promote(store: Store, ref: ObjectRef) -> None:
-    """A live message waits for this object: render it before history."""
+    """A live message waits for this object: render the object before history."""
     store.db.execute(
         f"UPDATE render_queue SET urgency = 0, since_ms = {_NOW_MS} WHERE {OBJECT} AND urgency > 0", pair(ref)
     )
 
 
 def ready(store: Store, applied: int, limit: int) -> list[QueuedObject]:
-    """What may be rendered now, most urgent first."""
+    """Objects that may be rendered now, the most urgent first."""
     rows = store.db.execute(
         "SELECT kind, id, urgency, commit_ms, is_forced, links_again FROM render_queue WHERE needs_fetch = 0"
         " AND not_before_lsn <= ? ORDER BY urgency LIMIT ?",
@@ -118,7 +118,7 @@ def ready(store: Store, applied: int, limit: int) -> list[QueuedObject]:
 
 
 def to_fetch(store: Store, limit: int) -> list[ObjectRef]:
-    """Objects whose rows are to be read from the server first, most urgent first."""
+    """Objects whose rows are to be read from the server first, the most urgent first."""
     rows = store.db.execute(
         "SELECT kind, id FROM render_queue WHERE needs_fetch = 1 ORDER BY urgency LIMIT ?", (limit,)
     )
@@ -126,7 +126,7 @@ def to_fetch(store: Store, limit: int) -> list[ObjectRef]:
 
 
 def fetched(store: Store, refs: Sequence[ObjectRef], not_before: int) -> None:
-    """Their rows are here; they may be rendered once the log has passed ``not_before``."""
+    """The objects' rows have arrived. The objects may be rendered once the log has passed ``not_before``."""
     store.db.executemany(
         f"UPDATE render_queue SET needs_fetch = 0, not_before_lsn = max(not_before_lsn, ?) WHERE {OBJECT}",
         [(not_before, ref.kind.value, ref.id) for ref in refs],
@@ -134,12 +134,12 @@ def fetched(store: Store, refs: Sequence[ObjectRef], not_before: int) -> None:
 
 
 def fetch_all(store: Store) -> None:
-    """Rows are no longer known to be complete: whatever waits for its turn waits for its rows first."""
+    """Rows are no longer known to be complete: every waiting object has its rows fetched first."""
     store.db.execute("UPDATE render_queue SET needs_fetch = 1")
 
 
 def rows_complete(store: Store, not_before: int) -> None:
-    """All rows are here: nothing waits to be fetched, only for the log to pass ``not_before``."""
+    """All rows have arrived: no object waits for a fetch, only for the log to pass ``not_before``."""
     store.db.execute(
         "UPDATE render_queue SET needs_fetch = 0, not_before_lsn = max(not_before_lsn, ?) WHERE needs_fetch = 1",
         (not_before,),
@@ -157,7 +157,9 @@ def fetch_whatever_was_rendered(store: Store) -> None:
 
 
 def hold_found(store: Store, changed: AffectedObjects) -> None:
-    """A read of stale tables changed these: they are rendered when all such tables are read (``release_found``)."""
+    """A read of stale tables changed these objects. They are rendered when all
+    stale tables are read (``release_found``).
+    """
     store.db.executemany(
         "INSERT OR IGNORE INTO resync_found (kind, id) VALUES (?, ?)", [pair(ref) for ref in changed.objects]
     )
@@ -171,7 +173,7 @@ def count_found(store: Store) -> dict[str, int]:
 
 
 def release_found(store: Store, not_before: int) -> None:
-    """All stale tables are read: render what that changed once the log has passed ``not_before``."""
+    """All stale tables are read: render the objects that changed, once the log has passed ``not_before``."""
     store.db.execute(
         "INSERT INTO render_queue (kind, id, urgency, not_before_lsn)"
         " SELECT kind, id, ?, ? FROM resync_found WHERE true"
@@ -183,7 +185,7 @@ def release_found(store: Store, not_before: int) -> None:
 
 
 def add_invalidation(store: Store, invalidation: BulkInvalidation, *, urgency: Urgency, not_before: int = 0) -> None:
-    """Queue a bulk invalidation; one that is queued already starts over."""
+    """Queue a bulk invalidation. If it is queued already, it starts over."""
     same = (
         invalidation.kind.value,
         invalidation.table,
@@ -205,20 +207,20 @@ def add_invalidation(store: Store, invalidation: BulkInvalidation, *, urgency: U
 
 
 def is_invalidated(store: Store, kind: Kind) -> bool:
-    """Whether a bulk invalidation of this kind is queued: objects that nobody has named yet are to be rendered."""
+    """Whether a bulk invalidation of this kind is queued: objects that are not named yet will be rendered."""
     row = store.db.execute("SELECT 1 FROM bulk_invalidation WHERE kind = ? LIMIT 1", (kind.value,)).fetchone()
     return row is not None
 
 
 def clear_invalidations(store: Store) -> None:
-    """Drop all bulk invalidations: what is to come names every object."""
+    """Drop all bulk invalidations: a new one will name every object."""
     store.db.execute("DELETE FROM bulk_invalidation")
 
 
 def work_invalidation(store: Store, applied: int, limit: int, *, fetch: bool = False) -> bool:
     """Turn the next ``limit`` rows or ids of the oldest bulk invalidation into requests; False when none is ready.
 
-    ``fetch``: the objects' rows are not known to be complete.
+    ``fetch``: the objects' rows may be incomplete, so they are fetched first.
     """
     row = store.db.execute(
         "SELECT seq, urgency, cursor, kind, tbl, id_column, column_name, value, unless_table, unless_column"
@@ -270,7 +272,9 @@ class Members(NamedTuple):
 
 
 def members(store: Store, invalidation: BulkInvalidation, cursor: int | str, limit: int) -> Members:
-    """The objects that the next ``limit`` rows or ids name, without asking for anything; ``cursor`` -1: the first."""
+    """The objects that the next ``limit`` rows or ids name; no request is
+    made. ``cursor`` -1: from the first row on.
+    """
     spec = store.tables.get(invalidation.table)
     if spec is None:  # the mapping has dropped the table since
         return Members([], cursor, True)
@@ -283,17 +287,17 @@ def members(store: Store, invalidation: BulkInvalidation, cursor: int | str, lim
 
 
 Found = list[tuple[int | str, int | str | None, bool]]
-"""Where a slice has come to with this row, the object's id there, and whether it is one of those asked for."""
+"""Per row: the cursor behind it, the object's id there, and whether the bulk invalidation names that object."""
 
 
 def _is_by_ids(spec: TableSpec, invalidation: BulkInvalidation) -> bool:
-    """Whether an index leads from id to id: a product of a thousand lines is named once, not in every slice."""
+    """Whether an index leads from id to id. Then a product with a thousand lines is named once, not in every slice."""
     # Without an index every id would cost a scan.
     return not invalidation.column and any(index[0] == invalidation.id_column for index in spec.indexes)
 
 
 def _by_ids(store: Store, spec: TableSpec, invalidation: BulkInvalidation, cursor: int | str, limit: int) -> Found:
-    """The next ids, each once, by a look into the index for each."""
+    """The next ids, each once, found by one index look-up per id."""
     table, column = table_name(spec.name), quoted(invalidation.id_column)
     following = f"SELECT min({column}) FROM {table} WHERE {column} >"
     sql = (
@@ -305,7 +309,7 @@ def _by_ids(store: Store, spec: TableSpec, invalidation: BulkInvalidation, curso
 
 
 def _by_rows(store: Store, spec: TableSpec, invalidation: BulkInvalidation, cursor: int | str, limit: int) -> Found:
-    """The next rows; what does not fit is a column of the result, so that a slice is bounded by rows looked at."""
+    """The next rows. Rows that do not belong are marked and not skipped, so a slice reads a bounded number of rows."""
     row_id = quoted(spec.key[0]) if uses_rowid(spec) else "rowid"
     id_column = quoted(invalidation.id_column)
     match = f"{quoted(invalidation.column)} IS ?" if invalidation.column else "1"
@@ -327,9 +331,9 @@ def _not_elsewhere(store: Store, invalidation: BulkInvalidation, identity: str) 
 
 
 def oldest_live_s(store: Store) -> float:
-    """For how many seconds the live object that waits longest has waited to be rendered; 0 if none waits.
+    """For how many seconds the oldest live object has waited to be rendered; 0 if none waits.
 
-    History is left out: millions of its objects may wait for hours, as they should.
+    History is left out: millions of its objects may properly wait for hours.
     """
     (seconds,) = store.db.execute(
         f"SELECT max(0, {_NOW_MS} - min(since_ms)) / 1000.0 FROM render_queue WHERE urgency = 0"
@@ -338,7 +342,9 @@ def oldest_live_s(store: Store) -> float:
 
 
 def counts(store: Store) -> dict[str, int]:
-    """How many objects wait to be rendered, how many of them to be fetched first, and the open bulk invalidations."""
+    """How many objects wait to be rendered, how many of them to be fetched first, and how many bulk invalidations are
+    open.
+    """
     objects, fetches = store.db.execute("SELECT count(*), coalesce(sum(needs_fetch), 0) FROM render_queue").fetchone()
     invalidations = store.db.execute("SELECT count(*) FROM bulk_invalidation").fetchone()[0]
     return {"objects": objects, "fetches": fetches, "bulk_invalidations": invalidations}

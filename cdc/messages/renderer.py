@@ -1,7 +1,8 @@
-"""Render → compare → outbox: one object's rows become a message, if it says something new.
+"""Render → compare → outbox: one object's rows become a message, if the message differs from the last one.
 
-A message equal to the last rendered one is not sent. A message equal to what HubSpot holds takes the pending one back,
-if no newer version was ever on the wire. ``changed_at`` = max(commit time, last rendered + 1, minimum changed_at).
+A message equal to the last rendered message is not sent. If a message equals what HubSpot holds, and no newer version
+was ever on the wire, the pending message is taken back. ``changed_at`` = max(commit time, last rendered + 1, minimum
+changed_at).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from cdc.messages.contact_emails import EmailRule, mark_of
 from cdc.messages.digests import Effect, message_digest
 from cdc.messages.first_load import FirstCounts
 from cdc.messages.ledger import Ledger, LedgerEntry
+from cdc.messages.withholding import Withholding
 from cdc.model import Action, Kind, ObjectRef, ObjectType, Rendered, Urgency
 from cdc.protocols import Clock, Mapper, RowReader
 from cdc.state.store import Store
@@ -28,17 +30,17 @@ log = structlog.get_logger(__name__)
 
 _EMPTY = LedgerEntry()
 ODD_DATA = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What rows that make no sense raise in a mapper, besides RenderError."""
+"""Errors that rows without sense raise in a mapper, besides RenderError."""
 DELETED = hashlib.blake2b(b"DELETE", digest_size=16).digest()
 """The hash of every DELETE."""
 
 
 class RenderRequest(NamedTuple):
-    """Why an object is rendered: where the log stands, when the change was committed and read, how urgent it is.
+    """Why an object is rendered: the position in the log, when the change was committed and read, and the urgency.
 
-    ``lsn`` is the position's; ``read_ms`` 0: rendered for another reason than a change just read. ``force``: to be sent
-    though nothing changed; ``links``: to be linked though nothing changed. ``release``: an object that goes refers to
-    it, so it goes too if it was withheld.
+    ``lsn``: of the position. ``read_ms`` 0: the reason is not a change that was just read. ``force``: send it even if
+    nothing changed. ``links``: link it even if nothing changed. ``release``: send it even if it was withheld, because
+    an object that is sent refers to it.
     """
 
     position: str
@@ -62,48 +64,52 @@ class Renderer:
         self.ledger = Ledger(store)
         self.minimum_changed_at = store.meta.minimum_changed_at
         self._has_letters = dead_letters.any_unrendered(store)
-        """Whether any object could not be rendered: one that now can be loses its dead letter."""
+        """Whether there are dead letters of objects that could not be rendered; rendering such an object removes its
+        letter.
+        """
         self.is_following = False
-        """Whether another member sends: then whatever waits here may be on the wire there."""
+        """Whether another member sends. Then any message that waits here may be on the wire there."""
         self.leads_since_ms = 0
-        """When it took over from another member, epoch milliseconds: that one may have sent what is older."""
+        """When this member took over from another member, epoch milliseconds.
+        That member may have sent older changes.
+        """
         self.emails = EmailRule()
-        """What the sink does with a contact's changed email; set before anything is rendered."""
+        """What the sink does with a changed email of a contact; set before anything is rendered."""
         self.object_types: frozenset[ObjectType] = frozenset(ObjectType)
         """The types that the sink takes; objects of other types are not rendered."""
         self._restored_ms = store.meta.restored_ms
         self.delete_grace_ms = 0
-        """How long a DELETE rests in the outbox; set before anything is rendered."""
-        self.withheld_before_ms: float | None = None
-        """Orders of the history placed before are withheld (``history.send``), epoch milliseconds; None: none are."""
-        self._has_withheld = store.meta.has_withheld
+        """How long a DELETE is delayed in the outbox; set before anything is rendered."""
         self.first = FirstCounts()
+        self.withholding = Withholding(store, rows, mapper, self.ledger, self.first)
         self.rendered = 0
         self.enqueued = 0
         self.unchanged = 0
 
     def reread(self) -> None:
-        """A transaction was undone: forget what memory holds of it."""
+        """A transaction was undone: read the values kept in memory again."""
         self.ledger.bits.reread()
-        self._has_withheld = self._store.meta.has_withheld
+        self.withholding.reread()
         self.minimum_changed_at = self._store.meta.minimum_changed_at
         self._restored_ms = self._store.meta.restored_ms
 
     def raise_minimum_changed_at(self, minimum_changed_at: int) -> None:
-        """No ``changed_at`` from now on is lower, in epoch milliseconds."""
+        """No later ``changed_at`` is below this time, in epoch milliseconds."""
         self.minimum_changed_at = self._store.meta.minimum_changed_at = minimum_changed_at
 
     def note_restored(self, now_ms: int) -> None:
-        """An older copy of the state was put back: what HubSpot holds of changes committed before now is not known."""
+        """An older copy of the state was restored: HubSpot may hold any change committed before now."""
         self._restored_ms = self._store.meta.restored_ms = now_ms
 
     def _is_sent_before(self, request: RenderRequest) -> bool:
-        """Whether the state may have sent this change before an older copy of it was put back."""
+        """Whether this change may have been sent before an older copy of the state was restored."""
         return 0 < request.commit_ms <= self._restored_ms
 
     def render(self, ref: ObjectRef, request: RenderRequest) -> list[ObjectRef]:
-        """Render one object. Returns the objects that have to be rendered too: those that it refers to and that were
-        never rendered, or are withheld while it goes; its parts if it was withheld.
+        """Render one object. Returns the objects that have to be rendered too.
+
+        These are the objects that it refers to and that were never rendered, or are withheld while it is sent; and its
+        parts, if it was withheld until now.
         """
         # A sink that does not know the type must not get it, and its backlog would never end.
         if ref.object_type not in self.object_types:
@@ -139,12 +145,12 @@ class Renderer:
         if not self._exist(ref, made, held, request):
             return []  # withheld: what it refers to needs not go for its sake
         others = [other for other in made.references if self._is_missing(other)]
-        if self._has_withheld and not held.tried_at:
-            others += [part for part in self._mapper.parts(ref, self._rows) if self.is_withheld(part)]
+        if self.withholding.has_any and not held.tried_at:
+            others += [part for part in self._mapper.parts(ref, self._rows) if self.withholding.is_withheld(part)]
         return others
 
     def effect(self, ref: ObjectRef) -> Effect:
-        """What rendering this object, which HubSpot holds, would change there. Nothing is written."""
+        """What rendering this object would change in HubSpot, which holds it. Nothing is written."""
         if ref.object_type not in self.object_types:
             return Effect.SAME
         try:
@@ -162,40 +168,10 @@ class Renderer:
 
     def _is_missing(self, ref: ObjectRef) -> bool:
         held = self.ledger.get(ref)
-        return held is None or self._stands_back(ref, held)
-
-    def is_withheld(self, ref: ObjectRef) -> bool:
-        """Whether the object was rendered and withheld by ``history.send``."""
-        return self._stands_back(ref, self.ledger.get(ref) or _EMPTY)
-
-    def _stands_back(self, ref: ObjectRef, held: LedgerEntry) -> bool:
-        """Only what is withheld was rendered, was never on the wire, and neither waits nor was set aside."""
-        if not self._has_withheld or held.rendered_hash is None or held.rendered_delete:
-            return False
-        if held.tried_at or held.accepted_at or outbox.is_pending(self._store, ref):
-            return False
-        return dead_letters.show(self._store, ref) is None
-
-    def _is_to_withhold(self, ref: ObjectRef, held: LedgerEntry, request: RenderRequest) -> bool:
-        """History that was never sent and is older than ``history.send`` asks for, and that nothing sent refers to."""
-        before = self.withheld_before_ms
-        if before is None or request.urgency is not Urgency.HISTORY or request.force or request.release:
-            return False
-        if held.tried_at or held.accepted_at or outbox.is_pending(self._store, ref):
-            return False
-        placed = self._mapper.placed_ms(ref, self._rows)
-        return placed is None or placed < before
-
-    def _withhold(self, ref: ObjectRef, digest: bytes, held: LedgerEntry, ever: int, request: RenderRequest) -> None:
-        if not self._has_withheld:
-            self._has_withheld = self._store.meta.has_withheld = True
-        if held.rendered_hash is None:
-            self.first.withheld[ref.object_type] += 1
-        if digest != held.rendered_hash:
-            self.ledger.set_rendered(ref, digest, held.rendered_at, delete=False, properties=ever, lsn=request.lsn)
+        return held is None or self.withholding.is_withheld(ref, held)
 
     def _exist(self, ref: ObjectRef, made: Rendered, held: LedgerEntry, request: RenderRequest) -> bool:
-        """Put the message into the outbox if it says something new; False if the object is withheld."""
+        """Put the message into the outbox if it differs from the last one; False if the object is withheld."""
         properties, ever = self._settled(made, held.properties)
         email = self._email(ref, made, properties, held, request)
         body = orjson.dumps(properties, option=orjson.OPT_SORT_KEYS)
@@ -203,15 +179,16 @@ class Renderer:
         digest = message_digest(properties, refs, self.emails.name, email)
         if held.rendered_hash is None:
             self.first.rendered[ref.object_type] += 1
-        if self._is_to_withhold(ref, held, request):
-            self._withhold(ref, digest, held, ever, request)
+        is_history = request.urgency is Urgency.HISTORY and not (request.force or request.release)
+        if is_history and self.withholding.applies_to(ref, held):
+            self.withholding.note(ref, digest, held, ever, request.lsn)
             return False
         links_only = request.links and not request.force and digest == held.accepted_hash == held.rendered_hash
         if digest == held.rendered_hash and not request.force and not links_only:
-            stands_back = self._stands_back(ref, held)
-            if not (stands_back and request.release):
+            was_withheld = self.withholding.is_withheld(ref, held)
+            if not (was_withheld and request.release):
                 self.unchanged += 1
-                return not stands_back
+                return not was_withheld
         is_accepted = digest == held.accepted_hash and held.tried_at == held.accepted_at
         if is_accepted and not request.force and not links_only:
             # what waits was never tried, and HubSpot holds just this: nothing needs to be sent any more
@@ -237,7 +214,7 @@ class Renderer:
         return True
 
     def _settled(self, made: Rendered, ever: int) -> tuple[dict[str, str], int]:
-        """Values as sent: an empty one goes along only if that property ever held something."""
+        """The values to send: an empty value is sent only if that property ever had a value."""
         properties = {}
         for name, value in made.properties.items():
             # A value that was set once must be sent empty, or the receiver would keep it for ever.
@@ -252,7 +229,9 @@ class Renderer:
     def _email(
         self, ref: ObjectRef, made: Rendered, properties: dict[str, str], held: LedgerEntry, request: RenderRequest
     ) -> bytes:
-        """The mark of the customer's email that the sink has or gets; one that it would not change to is taken out."""
+        """The mark of the customer's email that the sink has or gets. An email that the sink would not change is taken
+        out.
+        """
         rule = self.emails
         if ref.kind is not Kind.CUSTOMER or made.properties.get(rule.name) is None:
             return b""
@@ -271,7 +250,7 @@ class Renderer:
         return held.email
 
     def _email_mark(self, ref: ObjectRef, made: Rendered, held: LedgerEntry) -> tuple[bytes, bool]:
-        """The mark of the customer's email as rendered, and whether the sink holds another one."""
+        """The mark of the customer's email as rendered, and whether the sink holds another address."""
         value = made.properties.get(self.emails.name)
         if ref.kind is not Kind.CUSTOMER or value is None:
             return b"", False
@@ -304,9 +283,10 @@ class Renderer:
         self._delete(ref, held, request)
 
     def _may_be_known(self, ref: ObjectRef, request: RenderRequest) -> bool:
-        """Whether another member may have sent this object, which came and went between two looks of this one.
+        """Whether another member may have sent this object, which came and went between two looks of this member.
 
-        What was left out (filters) still has rows, and what lines or orders name though it is long gone is no news.
+        An object that a filter left out still has rows. An object that lines or orders name although it is long gone
+        was never sent.
         """
         was_led = self.is_following or 0 < request.commit_ms <= max(self.leads_since_ms, self._restored_ms)
         if not was_led or request.urgency is not Urgency.LIVE:
@@ -325,20 +305,23 @@ class Renderer:
         self._may_be_tried(ref, now_ms)
 
     def _delete(self, ref: ObjectRef, held: LedgerEntry, request: RenderRequest) -> None:
-        """The DELETE rests for the grace time: a table emptied and filled again must not delete and make all anew.
+        """Put a DELETE into the outbox, delayed by the grace time: a table that is emptied and filled again must not
+        delete and create every object.
 
-        One that was asked for by name (``deadletter retry``, ``verify --repair``) goes at once.
+        A DELETE that an operator asked for (``deadletter retry``, ``verify --repair``) goes at once.
         """
         changed_at = self._changed_at(held, request)
-        rests_ms = 0 if request.force else self.delete_grace_ms
-        self._enqueue(ref, Action.DELETE, changed_at, DELETED, "{}", "[]", request, rests_ms=rests_ms)
+        delay_ms = 0 if request.force else self.delete_grace_ms
+        self._enqueue(ref, Action.DELETE, changed_at, DELETED, "{}", "[]", request, delay_ms=delay_ms)
         self._set_deleted(ref, changed_at, held, request)
         self._may_be_tried(ref, changed_at)
 
     def _leave(self, ref: ObjectRef) -> None:
-        """HubSpot holds just this, as far as a follower knows: who leads may have nothing more to say of it, ever.
+        """Take the message back: as far as a follower knows, HubSpot holds the same, and the leader may never send
+        again.
 
-        What waited here may have been on the wire there, so it is said once more if this member comes to lead.
+        The message may have been on the wire at the leader. So it is noted as unconfirmed, and sent once more if this
+        member comes to lead.
         """
         self._take_back(ref)
         unconfirmed.note(self._store, (ref,))
@@ -354,7 +337,9 @@ class Renderer:
         self.ledger.set_rendered(ref, DELETED, changed_at, delete=True, properties=held.properties, lsn=request.lsn)
 
     def _forget(self, ref: ObjectRef) -> None:
-        """What the receiver said of an object that is gone may quote its values; the DELETE overwrites its message."""
+        """Remove the receiver's texts about an object that is gone: they may quote its values. The DELETE overwrites
+        its message.
+        """
         dead_letters.forget_detail(self._store, ref)
         waiting_for_parent.forget_detail(self._store, ref)
 
@@ -378,19 +363,19 @@ class Renderer:
         address: bytes = b"",
         *,
         links_only: bool = False,
-        rests_ms: int = 0,
+        delay_ms: int = 0,
     ) -> None:
         now_ms = self._clock.now_ms()
         message = outbox.NewMessage(
             ref, action, changed_at, digest, properties, refs, request.urgency, request.commit_ms or now_ms,
             request.read_ms, now_ms, request.position, email, links_only, address,
-            now_ms + rests_ms if rests_ms else 0,
+            now_ms + delay_ms if delay_ms else 0,
         )  # fmt: skip
         outbox.put(self._store, message)
         self.enqueued += 1
 
     def _set_aside(self, ref: ObjectRef, request: RenderRequest, reason: str) -> None:
-        """Dead-letter the object: what waits of it is older than what could not be rendered, and stays."""
+        """Make the object a dead letter. A waiting message of it is older than the fault, and stays."""
         held = self.ledger.get(ref) or _EMPTY
         self._has_letters = True
         letter = dead_letters.DeadLetter(

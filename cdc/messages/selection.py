@@ -1,7 +1,7 @@
-"""What of the outbox may be sent now: in order, in batches of one type, nothing before what it refers to.
+"""Selects the outbox entries to send now: in order, in batches of one type, and no entry before the objects it refers
+to.
 
-A look marks the entries that have to wait, so that a backlog of them is never looked through twice. Use inside a store
-transaction.
+Each call marks the entries that have to wait, so a backlog of them is never read again. Use inside a store transaction.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from cdc.model import Action, Kind, ObjectRef, ObjectType, Urgency
 from cdc.state.store import Store
 
 PAGE: Final = 400
-"""Entries read at once: two full batches, so that a few waiting ones among them cost no second read."""
+"""Entries read at once: two full batches, so that a few waiting entries among them need no second read."""
 
-RESTS_ENDED: Final = 1000
-"""Entries whose rest ends in one look, for the same reason as MAX_BLOCKED."""
+DELAYS_ENDED: Final = 1000
+"""The most delays that end in one call, for the same reason as MAX_BLOCKED."""
 
 MAX_BLOCKED: Final = 250
-"""Entries marked as waiting in one look: some ten ms of the state thread; the next look goes on behind them."""
+"""The most entries that one call marks as waiting: some ten ms of the state
+thread. The next call goes on behind them.
+"""
 
 _COLUMNS = (
     "seq, kind, id, urgency, action, changed_at, hash, properties, refs, commit_ms, rendered_ms, attempts, position,"
@@ -35,10 +37,11 @@ _COLUMNS = (
 
 @dataclass(slots=True)
 class Ready:
-    """What one look found, oldest first, all of one object type.
+    """The entries that one call found, oldest first, all of one object type.
 
-    ``is_full``: no more fits, so waiting for company is pointless. ``has_more``: the look was cut short; look again.
-    ``promoted``: entries of other ranks became live. ``looked_for_referrers``: referrers of DELETEs were looked for.
+    ``is_full``: no more entries fit, so there is no need to wait for more. ``has_more``: the call was cut short; call
+    again. ``promoted``: entries of other ranks became live. ``looked_for_referrers``: referrers of DELETEs were looked
+    up.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -49,7 +52,7 @@ class Ready:
 
 
 class Limits(NamedTuple):
-    """How much a batch holds, and what the sink and the moment allow.
+    """How much a batch holds, and what the sink and the present state allow.
 
     ``skip``: objects in flight or in back-off. ``referred``: objects that messages in flight refer to, which must not
     be deleted meanwhile. ``deletes``: whether DELETEs are looked at now. ``holds_deletes``: whether the circuit breaker
@@ -67,11 +70,12 @@ class Limits(NamedTuple):
 
 
 def ready(store: Store, rank: int, now_ms: int, urgency: Urgency, limits: Limits) -> Ready:
-    """What may be sent now of one rank and class, in order of ``seq``; marks what has to wait.
+    """The entries of one rank and class to send now, in order of ``seq``. Marks the entries that have to wait.
 
-    The first sendable entry decides the object type. An entry that failed alone too often (``SUSPECT``) comes alone.
+    The first entry that can be sent decides the object type. An entry that failed too often (``SUSPECT``) is sent
+    alone.
     """
-    has_more_rested = outbox.end_rests(store, rank, now_ms, RESTS_ENDED)
+    has_more_delayed = outbox.end_delays(store, rank, now_ms, DELAYS_ENDED)
     look = _Look(store, limits, urgency)
     last = -1
     while not look.found.is_full and not look.found.has_more:
@@ -89,7 +93,7 @@ def ready(store: Store, rank: int, now_ms: int, urgency: Urgency, limits: Limits
         if len(rows) < PAGE:
             break
     look.found.promoted = look.waits.promoted
-    look.found.has_more |= has_more_rested
+    look.found.has_more |= has_more_delayed
     return look.found
 
 
@@ -112,7 +116,7 @@ class _Look:
         self._has_unconfirmed = unconfirmed.is_any(store)
 
     def take(self, row: Sequence[Any]) -> None:
-        """Put an entry into the batch, or note why not."""
+        """Put an entry into the batch, or note why it cannot be sent."""
         ref = ObjectRef(Kind(row[1]), row[2])
         # On the wire, or backing off: its next version waits for this one.
         if ref in self._limits.skip:
@@ -191,7 +195,9 @@ class _Look:
         self._page_blocked.append((seq, key))
 
     def settle_page(self) -> None:
-        """Write down who waits, and take back DELETEs that somebody still refers to or whose record is taken over."""
+        """Write down which entries wait. DELETEs are taken back whose object is still referred to or whose record is
+        taken over.
+        """
         # Referrers are looked for once per page: each look reads all that is pending.
         if self._page_deletes:
             deletes = {entry.ref: entry for entry in self.found.entries if entry.action is Action.DELETE}
@@ -219,7 +225,7 @@ class _Look:
 
 
 def note_on_wire(store: Store, entries: Sequence[Entry], now_ms: int = 0) -> None:
-    """Note, before the request leaves, what will have been on the wire and what is sent without a reference."""
+    """Note, before the request leaves, which entries it sends, and which references they are sent without."""
     ledger.on_wire(store, entries, now_ms)
     contact_emails.sent(store, [(entry.ref, entry.changed_at, entry.email) for entry in entries])
     for entry in entries:

@@ -1,6 +1,7 @@
-"""Objects that were sent without a reference whose object is a dead letter: they are sent again once that comes.
+"""Objects that were sent without a reference, as the object referred to is a dead letter. They are linked once it
+comes.
 
-The module alone writes the table ``sent_without_reference``. Use inside a store transaction.
+Only this module writes the table ``sent_without_reference``. Use inside a store transaction.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from cdc.state.store import Store
 
 
 def note(store: Store, ref: ObjectRef, missing: Iterable[ObjectRef]) -> None:
-    """The object is sent without these."""
+    """The object is sent without these references."""
     store.db.executemany(
         "INSERT OR IGNORE INTO sent_without_reference (ref_kind, ref_id, kind, id) VALUES (?, ?, ?, ?)",
         [(*pair(other), *pair(ref)) for other in missing],
@@ -22,7 +23,7 @@ def note(store: Store, ref: ObjectRef, missing: Iterable[ObjectRef]) -> None:
 
 
 def replace(store: Store, ref: ObjectRef, missing: Iterable[ObjectRef]) -> None:
-    """The object's last message lacked these, and no others."""
+    """The object's last message lacked these references, and no others."""
     store.db.execute(f"DELETE FROM sent_without_reference WHERE {OBJECT}", pair(ref))
     note(store, ref, missing)
 
@@ -34,12 +35,12 @@ def of(store: Store, ref: ObjectRef) -> tuple[ObjectRef, ...]:
 
 
 def missing(store: Store) -> list[ObjectRef]:
-    """All objects that some other was sent without."""
+    """All objects that were missing as a reference of another object."""
     return as_refs(store.db.execute("SELECT DISTINCT ref_kind, ref_id FROM sent_without_reference"))
 
 
 def link_again(store: Store, refs: Iterable[ObjectRef]) -> int:
-    """These came after all: render whatever was sent without them. Returns how many objects that is."""
+    """These objects were accepted after all: render the objects that were sent without them. Returns how many."""
     if store.db.execute("SELECT 1 FROM sent_without_reference LIMIT 1").fetchone() is None:
         return 0
     count = 0

@@ -1,6 +1,6 @@
-"""One object's trail through the state: the rows it is made of, and where its newest message is now.
+"""Follows one object through the state: the rows that it is made of, and where its newest message is now.
 
-Only looks. Use inside a store transaction.
+Nothing is written. Use inside a store transaction.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class RowTrail:
-    """A ``RowReader`` that notes which rows a renderer looked at; small reference tables are not noted."""
+    """A ``RowReader`` that notes which rows a renderer reads; small reference tables are not noted."""
 
     def __init__(self, rows: ReplicaRows) -> None:
         self._rows = rows
@@ -55,7 +55,7 @@ class RowTrail:
 
 
 class Whereabouts(NamedTuple):
-    """Where an object, or its newest message, is: a word of ours and a sentence."""
+    """Where an object, or its newest message, is: a fixed word and a sentence."""
 
     state: str
     cause: str = ""
@@ -77,7 +77,7 @@ class Pending(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """What the state knows of one object; ``ledger`` is None for one that was never rendered."""
+    """What the state knows of one object. ``ledger`` is None for an object that was never rendered."""
 
     ref: ObjectRef
     ledger: LedgerEntry | None
@@ -86,7 +86,7 @@ class Trail:
 
 
 def trail(store: Store, ref: ObjectRef, now_ms: int) -> Trail:
-    """Look an object up."""
+    """Look up an object."""
     held = Ledger(store).get(ref)
     columns = "action, changed_at, properties, refs, position, rendered_ms, attempts, not_before_ms, blocked_by"
     row = outbox.pending(store, ref, columns)
@@ -129,11 +129,11 @@ def _pending(store: Store, ref: ObjectRef, pending: Pending, held: LedgerEntry |
     if held is not None and held.tried_at >= pending.changed_at and held.answered_ms < held.sent_ms:
         return Whereabouts("in flight", "sent, no answer yet; or the process ended before it came")
     if pending.attempts >= outbox.SUSPECT:
-        rest_s = max(0, pending.not_before_ms - now_ms) / 1000
-        return Whereabouts("parked", f"after {pending.attempts} failed attempts; again in {rest_s:.0f} s")
+        wait_s = max(0, pending.not_before_ms - now_ms) / 1000
+        return Whereabouts("parked", f"after {pending.attempts} failed attempts; again in {wait_s:.0f} s")
     if not pending.attempts and pending.not_before_ms > now_ms:
-        rest_s = (pending.not_before_ms - now_ms) / 1000
-        return Whereabouts("resting", f"a deletion waits delivery.delete_grace_s; it goes in {rest_s:.0f} s")
+        wait_s = (pending.not_before_ms - now_ms) / 1000
+        return Whereabouts("delayed", f"a deletion waits delivery.delete_grace_s; it goes in {wait_s:.0f} s")
     return Whereabouts("ready", "to be tried again" if pending.attempts else "its turn has not come yet")
 
 

@@ -1,7 +1,7 @@
-"""Attempts whose outcome nobody knows: a time-out, a cut connection, a process that was killed with requests out.
+"""Attempts with an unknown outcome: a time-out, a lost connection, a process that was killed with requests on the wire.
 
-Such an attempt may still land late, over a newer version. So the object's newest state is sent once more, some time
-after its next acceptance. The module alone writes the table ``unconfirmed``. Use inside a store transaction.
+Such an attempt may still arrive late and overwrite a newer version. So the object's newest state is sent once more,
+some time after its next acceptance. Only this module writes the table ``unconfirmed``. Use inside a store transaction.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NOTE_REFS: Final = (
 """A DELETE without an answer has no references; those of the attempt before may still be what the receiver holds."""
 
 AT_ONCE: Final = 2000
-"""Objects that one call of ``send_again`` takes: a receipt may have to wait behind them."""
+"""The most objects that one call of ``send_again`` takes: a receipt may have to wait behind the call."""
 
 
 def note(store: Store, refs: Iterable[ObjectRef]) -> None:
@@ -49,12 +49,12 @@ def note_unanswered(store: Store, entries: Iterable[Entry]) -> None:
 
 
 def is_noted(store: Store, ref: ObjectRef) -> bool:
-    """Whether an attempt with the object may have landed, or may yet."""
+    """Whether an unconfirmed attempt with the object is noted."""
     return has(store.db, "unconfirmed", ref)
 
 
 def is_any(store: Store) -> bool:
-    """Whether any object has such an attempt."""
+    """Whether any object has an unconfirmed attempt."""
     return store.db.execute("SELECT 1 FROM unconfirmed LIMIT 1").fetchone() is not None
 
 
@@ -71,12 +71,14 @@ def note_interrupted(store: Store) -> None:
 
 
 def forget(store: Store, ref: ObjectRef) -> None:
-    """It is known what became of the object's attempts."""
+    """The outcome of the object's attempts is known."""
     store.db.execute(f"DELETE FROM unconfirmed WHERE {OBJECT}", pair(ref))
 
 
 def accepted(store: Store, refs: Iterable[ObjectRef], due_ms: int) -> None:
-    """These were accepted since: those with such an attempt are due again at ``due_ms``, epoch milliseconds."""
+    """These objects were accepted. Those with an unconfirmed attempt are due
+    again at ``due_ms``, epoch milliseconds.
+    """
     # Mostly there are none, and this saves a write per batch.
     if store.db.execute("SELECT 1 FROM unconfirmed WHERE due_ms = 0 LIMIT 1").fetchone() is None:
         return
@@ -86,9 +88,9 @@ def accepted(store: Store, refs: Iterable[ObjectRef], due_ms: int) -> None:
 
 
 def send_what_is_not_pending(store: Store, since_ms: int) -> None:
-    """A member leads from now on: objects that seem settled, but for an attempt of another leader, are sent once more.
+    """A member leads from now on: send the objects once more that have an unconfirmed attempt and nothing pending.
 
-    An object that nobody published and that is gone since before ``since_ms`` (epoch milliseconds) was never sent.
+    An object that was gone before ``since_ms`` (epoch milliseconds), and that no member published, was never sent.
     """
     store.db.execute(
         "DELETE FROM unconfirmed WHERE due_ms = 0 AND EXISTS (SELECT 1 FROM ledger l WHERE l.kind = unconfirmed.kind"
@@ -105,9 +107,9 @@ def send_what_is_not_pending(store: Store, since_ms: int) -> None:
 
 
 def send_again(store: Store, now_ms: int) -> int:
-    """Have what is due rendered and sent once more, behind live work. Returns how many objects that is.
+    """Have the due objects rendered and sent once more, behind live work. Returns how many objects that is.
 
-    Takes ``AT_ONCE`` in one call: after a long outage a great many are due together.
+    One call takes at most ``AT_ONCE``: after a long outage very many are due together.
     """
     rows = store.db.execute(
         "SELECT kind, id FROM unconfirmed WHERE due_ms > 0 AND due_ms <= ? ORDER BY due_ms LIMIT ?", (now_ms, AT_ONCE)

@@ -1,7 +1,7 @@
-"""What the receiver should hold, page by page, for ``verify``; and what is asked for where it does not.
+"""What the receiver should hold, page by page, for ``verify``; and the requests that repair differences.
 
-Only objects at rest are looked at: accepted, not deleted since, with nothing pending. A repair is a request to render,
-which goes through the same lanes as every change. Use inside a store transaction.
+Only settled objects are compared: accepted, not deleted since, with nothing pending. A repair is a request to render,
+and goes the same way as every change. Use inside a store transaction.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from cdc.state.store import Store
 
 
 class Page(NamedTuple):
-    """Messages as they would be sent now. ``last``: the id to go on after, None after the last object of the kind."""
+    """Messages as they would be sent now. ``last``: the id to go on after; None after the last object of the kind."""
 
     messages: list[Message]
     last: int | str | None
 
 
 class Expected:
-    """Renders what was accepted once more. One instance per run: it knows the mapper and the rows."""
+    """Renders accepted objects once more. One instance per run: it keeps the mapper and the rows."""
 
     def __init__(self, store: Store, mapper: Mapper, rows: RowReader, namespace: str) -> None:
         self._store = store
@@ -48,7 +48,7 @@ class Expected:
         self._ledger = Ledger(store)
 
     def page(self, kind: Kind, after: int | str | None, limit: int) -> Page:
-        """The next ``limit`` accepted objects of a kind past ``after`` (None: from the first one)."""
+        """The next ``limit`` accepted objects of a kind past ``after`` (None: from the first object on)."""
         first = after if after is not None else "" if kind is Kind.GUEST else -1
         found = self._store.db.execute(
             "SELECT id FROM ledger WHERE kind = ? AND id > ? AND accepted_at > 0 AND accepted_delete = 0"
@@ -61,7 +61,7 @@ class Expected:
         return Page([message for message in messages if message is not None], last)
 
     def somewhere(self, kind: Kind, random: Random) -> int | str | None:
-        """An id to begin a sample after; None where there is nothing to choose from."""
+        """A random id to begin a sample after; None where there are too few objects to choose from."""
         # Guests have hashes for ids, which are spread evenly.
         if kind is Kind.GUEST:
             return f"{random.getrandbits(96):024x}"
@@ -73,7 +73,9 @@ class Expected:
         return random.randint(row[0] - 1, row[1]) if row[0] is not None else None
 
     def _message(self, ref: ObjectRef) -> Message | None:
-        """None for an object that is not at rest or cannot be rendered: its next message tells."""
+        """The object's message; None for an object that is not settled or cannot be rendered, as its next message will
+        decide.
+        """
         held = self._ledger.get(ref)
         # Its next message changes the receiver anyway.
         if held is None or self._is_pending(ref):
@@ -111,26 +113,28 @@ class Expected:
         )
 
     def message_of(self, ref: ObjectRef) -> Message | None:
-        """The message of one object at rest; None for an object that is not at rest, or that the shop does not have."""
+        """The message of one settled object; None for an object that is not settled, or that the shop does not have."""
         held = self._ledger.get(ref)
         if held is None or held.accepted_at == 0 or held.accepted_delete or held.delete_on_wire:
             return None
         return self._message(ref)
 
-    def still_at_rest(self, messages: Sequence[Message], compared: Sequence[Comparison]) -> list[Comparison]:
-        """The verdicts without those of objects that changed while their records were read: the two do not belong
-        together, and the object's next message tells.
+    def still_settled(self, messages: Sequence[Message], compared: Sequence[Comparison]) -> list[Comparison]:
+        """The results without the objects that changed while their records were read.
+
+        For those objects, message and record do not belong together; their next message will decide.
         """
         by_id = {message.external_id: message.changed_at for message in messages}
-        return [one for one in compared if self._is_at_rest(one.external_id, by_id.get(one.external_id, 0))]
+        return [one for one in compared if self._is_settled(one.external_id, by_id.get(one.external_id, 0))]
 
-    def _is_at_rest(self, external_id: str, changed_at: int) -> bool:
+    def _is_settled(self, external_id: str, changed_at: int) -> bool:
         ref = parse_external_id(external_id, self._namespace)
         held = self._ledger.get(ref)
         return held is not None and held.accepted_at == changed_at and not self._is_pending(ref)
 
     def extras(self, keys: Iterable[tuple[str, str]], since_ms: int) -> list[Comparison]:
-        """Of keys and record ids that the receiver listed: those of our namespace that no object of the shop has.
+        """The keys and record ids, among those the receiver listed, that are of our namespace and of no object of the
+        shop.
 
         ``since_ms``: when the listing began, epoch milliseconds. An object that was deleted since then may have been
         listed just before.
@@ -157,7 +161,9 @@ class Expected:
 
 
 def repair(store: Store, namespace: str, comparisons: Sequence[Comparison], now_ms: int) -> int:
-    """Ask for what mends each of these; returns how many objects that is. What people merged is left as it is."""
+    """Ask for a repair of each difference. Returns how many objects that is. Records that people merged are left as
+    they are.
+    """
     count = 0
     for one in comparisons:
         # People merged these on purpose.

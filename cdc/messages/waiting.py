@@ -1,4 +1,4 @@
-"""Entries of the outbox that cannot be sent now, and why, in words for operators. Only looks."""
+"""Lists the outbox entries that cannot be sent now, with the reason in words for operators. Nothing is written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cdc.state.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One entry that cannot be sent now, and why."""
+    """One entry that cannot be sent now, and the reason."""
 
     ref: ObjectRef
     action: Action
@@ -49,7 +49,7 @@ TURN = "its turn"
 
 
 def listed(store: Store, limit: int, kinds: Sequence[Kind] = ()) -> list[Waiting]:
-    """Entries of the outbox, the oldest first, each with what it waits for; ``kinds``: of these kinds only."""
+    """Entries of the outbox, the oldest first, each with what it waits for. ``kinds``: only these kinds."""
     chosen = f" WHERE kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
     rows = store.db.execute(
         "SELECT kind, id, action, blocked_by, rendered_ms, attempts FROM outbox" + chosen + " ORDER BY seq LIMIT ?",
@@ -68,7 +68,7 @@ def listed(store: Store, limit: int, kinds: Sequence[Kind] = ()) -> list[Waiting
 
 
 def cause_of(store: Store, action: str, blocked_by: str) -> str:
-    """In words what an entry waits for."""
+    """What an entry waits for, in words."""
     kind = parse_bulk_key(blocked_by)
     if kind is not None:
         return f"a bulk invalidation may name objects of kind {kind.value} that still refer to it"

@@ -1,6 +1,6 @@
-"""Objects that were accepted and refused afterwards, because something they refer to was not known to the receiver yet.
+"""Objects that the receiver accepted and refused afterwards, because it did not know their parent yet.
 
-Each is rendered afresh once that is known (``late_rejections.py`` decides). The module alone writes the table
+Each is rendered again once its parent is known (``late_rejections.py`` decides). Only this module writes the table
 ``waiting_for_parent``. Use inside a store transaction.
 """
 
@@ -16,7 +16,8 @@ from cdc.state.store import Store
 
 
 class LateRejection(NamedTuple):
-    """A refusal after acceptance: of which version, since when it is known, and the receiver's error type and details.
+    """A refusal after acceptance: the refused version, since when it is known, and the receiver's error type and
+    details.
 
     ``is_without_record``: the receiver said that it holds no record of the object.
     """
@@ -31,7 +32,7 @@ class LateRejection(NamedTuple):
 
 
 def add(store: Store, rejection: LateRejection) -> None:
-    """The object waits from now on; one that waits already goes on since then."""
+    """The object waits from now on. If it waits already, its time of waiting goes on."""
     store.db.execute(
         "INSERT INTO waiting_for_parent (kind, id, changed_at, since_ms, reason, detail) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (kind, id) DO UPDATE SET changed_at = excluded.changed_at, reason = excluded.reason,"
@@ -41,7 +42,7 @@ def add(store: Store, rejection: LateRejection) -> None:
 
 
 def oldest(store: Store, limit: int) -> list[LateRejection]:
-    """Those that wait longest, each with the objects it was sent with."""
+    """The objects that have waited longest, each with the references that it was sent with."""
     rows = store.db.execute(
         "SELECT o.kind, o.id, o.changed_at, o.since_ms, o.reason, o.detail, l.accepted_refs FROM waiting_for_parent o"
         " JOIN ledger l ON l.kind = o.kind AND l.id = o.id ORDER BY o.since_ms LIMIT ?",
@@ -54,7 +55,7 @@ def oldest(store: Store, limit: int) -> list[LateRejection]:
 
 
 def get(store: Store, ref: ObjectRef) -> tuple[int, int, str, str] | None:
-    """Of an object that waits: changed_at, since when (both epoch milliseconds), reason, detail."""
+    """The wait of an object: changed_at, since when (both epoch milliseconds), reason, detail."""
     return line(store.db, "waiting_for_parent", "changed_at, since_ms, reason, detail", ref)
 
 
@@ -64,7 +65,7 @@ def remove(store: Store, ref: ObjectRef) -> None:
 
 
 def supersede(store: Store, accepted: Sequence[tuple[ObjectRef, int]]) -> None:
-    """These objects' messages (object, changed_at) were accepted: waits of older ones are over."""
+    """These objects' messages (object, changed_at) were accepted: remove the waits of older messages."""
     if store.db.execute("SELECT 1 FROM waiting_for_parent LIMIT 1").fetchone():
         store.db.executemany(
             f"DELETE FROM waiting_for_parent WHERE {OBJECT} AND changed_at < ?",
@@ -73,5 +74,5 @@ def supersede(store: Store, accepted: Sequence[tuple[ObjectRef, int]]) -> None:
 
 
 def forget_detail(store: Store, ref: ObjectRef) -> None:
-    """The object is gone from the shop: what the receiver said of it may quote its values."""
+    """The object is gone from the shop: remove the receiver's text, which may quote its values."""
     store.db.execute(f"UPDATE waiting_for_parent SET detail = '' WHERE {OBJECT} AND detail <> ''", pair(ref))

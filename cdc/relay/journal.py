@@ -1,10 +1,10 @@
-"""The relay's queue: every effective change of the replica's rows, as the records that are to be published.
+"""The relay's queue: every effective change of the replica's rows, as records to publish.
 
-Records are queued in the same local transaction as the rows and the position they come from, in **pieces** that are
-numbered without gaps in the order of commits. A piece ends with its source transaction, or within one when it is full,
-then always between two rows of the source: what a row's change did to other rows is in the piece of that change. Each
-piece carries the ``Mark`` that holds once it is published. So the topic's last mark says which pieces are in it, and
-nothing else has to be remembered across a crash. Runs in the state thread, inside its store transactions.
+Records are queued in the same local transaction as the rows and the position they come from, in **pieces**. Pieces are
+numbered without gaps in the order of commits. A piece ends with its source transaction, or earlier when it is full;
+then it ends between two rows of the source, so the cascaded changes of a row are in the piece of that row. Each piece
+carries the ``Mark`` that is valid once the piece is published. So the topic's last mark shows which pieces are in the
+topic, and nothing else has to be remembered across a crash. Runs in the state thread, inside its store transactions.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Piece(NamedTuple):
 
 
 class Journal:
-    """Collects what happens to rows and writes it into the queue. One per state.
+    """Collects changes of rows and writes them into the queue. One per state.
 
-    ``look`` tells where the state stands at the end of a piece.
+    ``look`` returns how far the state has come at the end of a piece.
     """
 
     def __init__(self, store: Store, look: Callable[[], Reached]) -> None:
@@ -58,7 +58,9 @@ class Journal:
         self._noted_row = 0  # the source's row that the last change noted is of
         self._began = 0  # where that row's changes begin among those noted
         self.blind: set[str] = set()
-        """Tables whose rows were forgotten without being deleted: deletions of rows that are not held count too."""
+        """Tables whose rows were dropped locally without being deleted: a deletion
+        of a row that is not held counts too.
+        """
 
     def put(self, spec: TableSpec, key: Sequence[Any], before: dict[str, Any] | None, after: dict[str, Any]) -> None:
         """A row is now ``after``."""
@@ -87,7 +89,9 @@ class Journal:
         self._bytes += len(record.value or record.key) + _AROUND_RECORD
 
     def begin(self, end: Position, lsn: int, commit_ms: int, row: int = 0) -> None:
-        """Changes from here on are those of the source transaction that ends here; ``row`` were published before."""
+        """The next changes are those of the source transaction that ends here.
+        ``row`` of them were published before.
+        """
         # A transaction without its own end (rows read at once) is closed first.
         if self._noted:
             self.end()
@@ -100,7 +104,7 @@ class Journal:
         self._source_row = self._noted_row = self._began = 0
 
     def step(self, number: int) -> None:
-        """The source transaction's row of this number comes next."""
+        """The next change is the source transaction's row of this number."""
         if (
             self._bytes >= PIECE_BYTES and self._began
         ):  # the last row's changes wait: they may be the transaction's last
@@ -109,7 +113,7 @@ class Journal:
         self._source_row = number
 
     def end(self) -> None:
-        """The source transaction, or what was read at once, is through."""
+        """The source transaction, or the rows that were read together, are complete."""
         self._queue(self._noted, is_end=True, kept=[])
         # From here on a restart begins behind this transaction.
         if self._source is not None:
@@ -121,12 +125,12 @@ class Journal:
         self._resume = None
 
     def publish(self, specs: Iterable[TableSpec]) -> None:
-        """Tell of tables whose published columns are news, as a piece of its own."""
+        """Publish the tables whose published columns have changed, as a piece of its own."""
         found = [self.schemas.published(spec) for spec in specs]
         self._queue_heads(encode(record) for record in found if record is not None)
 
     def define(self, schemas: Iterable[TableSchema]) -> None:
-        """Tables are so from here on: in the piece of the transaction that says so, before its rows."""
+        """Publish the tables' new definitions, in the piece of their transaction, before its rows."""
         if self._row:
             return  # a transaction that goes on: its first piece had it
         found = [self.schemas.define(schema, self._origin()) for schema in schemas]
@@ -155,12 +159,12 @@ class Journal:
             self._insert(mark, complete, settled, is_end=True, records=records)
 
     def position(self) -> Mark:
-        """The mark of the position reached, for when nothing waits."""
+        """The mark of the position reached, for a time when nothing waits."""
         position, lsn, complete, settled = self._look()
         return Mark(0, "", position or Position("", 0), lsn, is_complete=complete, is_settled=settled)
 
     def loaded(self) -> None:
-        """All tables are read: rows that are not held were never there."""
+        """All tables are read: a row that is not held does not exist."""
         self.blind.clear()
 
     def clear(self) -> None:
@@ -205,8 +209,9 @@ class Journal:
 
 
 def pieces(store: Store, after: int, max_bytes: int) -> list[Piece]:
-    """The next pieces of about ``max_bytes``, at least one if there are any; up to the end of a source transaction if
-    one ends among them.
+    """The next pieces of about ``max_bytes``, at least one if there are any.
+
+    They go up to the end of a source transaction if there is an end among them.
     """
     found: list[Piece] = []
     size = 0
@@ -226,7 +231,7 @@ def pieces(store: Store, after: int, max_bytes: int) -> list[Piece]:
 
 
 def forget(store: Store, up_to: int) -> None:
-    """These pieces are in the topic."""
+    """These pieces are in the topic: remove them."""
     store.db.execute("DELETE FROM relay_queue WHERE seq <= ?", (up_to,))
 
 
@@ -243,7 +248,7 @@ def last_sequence(store: Store) -> int:
 
 
 def go_on_from(store: Store, sequence: int) -> None:
-    """Empty the queue; the next piece follows this number."""
+    """Empty the queue. The next piece has the number after this number."""
     store.db.execute("DELETE FROM relay_queue")
     store.db.execute("DELETE FROM sqlite_sequence WHERE name = 'relay_queue'")
     store.db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('relay_queue', ?)", (sequence,))

@@ -1,8 +1,8 @@
 """The relay's state at start: brought level with the topic, or rebuilt from it.
 
-The topic decides. Its last mark names the run that wrote it and the last piece it holds. If this state knows that run,
-the pieces up to there are forgotten and the rest is published next. If not, the state is not what the topic was made
-of (a lost disk, an old copy, another relay since): the replica is rebuilt from the topic, and the log is read on from
+The topic decides. Its last mark names the run that wrote it and the last piece in the topic. If this state knows that
+run, the pieces up to there are removed and the rest is published next. If not, the topic was not made from this state
+(a lost disk, an old copy, another relay since). Then the replica is rebuilt from the topic, and the log is read on from
 the mark's position. Used before the state thread starts.
 """
 
@@ -33,7 +33,9 @@ _ROWS_A_COMMIT: Final = 20_000
 
 
 def prepare(engine: Engine, mark: Mark | None, topic: Iterable[KafkaRecord]) -> str:
-    """Bring the state level with the topic; the name of this run. ``topic``: its records, read only if needed."""
+    """Bring the state level with the topic. Returns the name of this run.
+    ``topic``: its records, read only if needed.
+    """
     store = engine.store
     meta = store.meta
     names = meta.relay_runs
@@ -72,7 +74,7 @@ def published(engine: Engine, sequence: int) -> None:
 
 
 def _blind(engine: Engine, published: Container[str]) -> set[str]:
-    """Tables that were published and are empty now: the mapping asks for other columns of them."""
+    """Tables that were published and are empty now, because the mapping asks for other columns of them."""
     return {table for table, load in engine.table_loads.states().items() if not load.done and table in published}
 
 
@@ -101,7 +103,7 @@ def _empty(engine: Engine) -> None:
 
 
 class _Loaded:
-    """Folds the topic into the replica's tables."""
+    """Writes the topic's records into the replica's tables."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -109,7 +111,7 @@ class _Loaded:
         self.schemas: dict[str, TableRecord] = {}
 
     def take(self, items: Iterator[RowChange | TableRecord | Mark | None]) -> None:
-        """Apply what follows."""
+        """Apply the next record."""
         for item in items:
             if isinstance(item, TableRecord):
                 self.schemas[item.table] = item
@@ -122,13 +124,13 @@ class _Loaded:
                     table.put([item.after.get(column) for column in table.columns], item.origin.lsn)
 
     def is_whole(self, table: str) -> bool:
-        """Whether the topic has every column of this table that we keep."""
+        """Whether the topic has every column of this table that the replica keeps."""
         schema = self.schemas.get(table)
         return schema is not None and set(schema.columns) >= set(stored_columns(self._specs[table]))
 
 
 def _take_up(engine: Engine, mark: Mark, loaded: _Loaded) -> None:
-    """The state as it was when the mark was written."""
+    """Set the state to the position of the mark."""
     store = engine.store
     journal.go_on_from(store, mark.sequence)
     store.meta.relay_published = mark.sequence

@@ -1,4 +1,4 @@
-"""``relay``: rows and every change of them to a Kafka topic."""
+"""The output of ``relay``: all rows, and every change of a row, go to a Kafka topic."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class RelayOutput:
     """The ``Output`` that publishes rows (cdc/output.py). Raises ConfigError for settings that cannot work."""
 
     contacts_by_email = False
-    """A relay makes no contacts; members do, each for its own sink."""
+    """False: a relay makes no contacts. Each member has its own sink."""
 
     role = "alone"
-    """Members read what a relay writes; among themselves relays share nothing."""
+    """The relay's role. Relays share nothing with each other."""
 
     def __init__(self, settings: Settings) -> None:
         # A relay of a relay would publish the same rows under other positions.
@@ -82,7 +82,7 @@ class RelayOutput:
                     await asyncio.wait_for(stopping.wait(), RETRY_START_S)
 
     def mapper(self, mapping: MagentoMapping) -> RowsOnly:
-        """Rows are kept, nothing is rendered."""
+        """A mapper that keeps rows and renders nothing."""
         return RowsOnly(mapping)
 
     def prepare(self, engine: Engine) -> None:
@@ -106,12 +106,14 @@ class RelayOutput:
             yield from chunk
 
     def attach(self, running: Running) -> None:
-        """The state is level with the topic."""
+        """The state is level with the topic: begin to publish."""
         self._stop = running.stop
         self._publisher.attach(running.state, self._name, self._mark)
 
     def paced(self, loader: RowLoader) -> RowLoader:
-        """No faster than ``kafka.history_rows_per_s``, and not while too much waits to be published."""
+        """A loader that is no faster than ``kafka.history_rows_per_s``, and that
+        waits while too much is to be published.
+        """
         rate = self._settings.kafka.history_rows_per_s
         return Throttled(loader, self._publisher, rate, self._stop)  # type: ignore[return-value]  # hands the rest on
 
@@ -122,60 +124,60 @@ class RelayOutput:
         await self._publisher.run()
 
     async def reload(self, settings: Settings) -> None:
-        """A relay looks up none of the settings that can change."""
+        """Nothing: a relay has no settings that can change while it runs."""
 
     def wake(self) -> None:
-        """Something was committed."""
+        """A commit is on disk."""
         self._publisher.wake()
 
     async def drain(self, deadline: float) -> None:
-        """Finish the transaction at hand; what waits stays in the state."""
+        """Finish the present transaction. Waiting pieces stay in the state."""
         await self._publisher.drain(deadline)
 
     async def until_empty(self) -> str:
-        """Until everything that is committed is published."""
+        """Wait until everything that is committed is published."""
         return await self._publisher.until_empty()
 
     def causes(self, store: Store) -> list[str]:
-        """Nothing is ever held back."""
+        """Always empty: a relay holds nothing back."""
         return []
 
     async def close(self) -> None:
-        """Let the producer go."""
+        """Close the producer."""
         await self._publisher.close()
 
     # ------------------------------------------------------------------------------------------------ telling
 
     @property
     def is_accepting(self) -> bool:
-        """Whether brokers take rows."""
+        """Whether the brokers accept rows."""
         return self._publisher.is_accepting
 
     @property
     def reason(self) -> str:
-        """Why they do not."""
+        """Why the brokers do not accept rows."""
         return self._publisher.reason
 
     @property
     def is_full(self) -> bool:
-        """Whether enough waits to be published."""
+        """Whether enough pieces wait to be published."""
         return self._publisher.is_full
 
     def status(self) -> Mapping[str, object]:
-        """The publisher's."""
+        """The publisher's status."""
         return self._publisher.status()
 
     def record_link(self, object_type: ObjectType, record_id: str) -> str:
-        """A topic has no records."""
+        """None: a topic has no records in HubSpot."""
         return ""
 
     def member(self) -> Mapping[str, object]:
-        """A relay is no member."""
+        """None: a relay is not a member."""
         return {"role": self.role}
 
 
 class Throttled:
-    """A ``RowLoader`` that reads history no faster than asked, and not while too much waits to be published."""
+    """A ``RowLoader`` that reads history at a limited pace, and waits while too much is to be published."""
 
     def __init__(self, loader: RowLoader, publisher: Publisher, rows_per_s: int, stop: threading.Event) -> None:
         self._loader = loader
@@ -185,7 +187,7 @@ class Throttled:
         self._free_at = 0.0
 
     def chunk(self, *arguments: Any, **named: Any) -> Chunk:
-        """As the loader's, later."""
+        """The loader's chunk, after a pause."""
         # Loading faster than publishing would fill the disk.
         while self._publisher.is_full and not self._stop.wait(_FULL_WAIT_S):
             pass
@@ -203,7 +205,7 @@ class Throttled:
 async def run_relay(
     settings: Settings, *, until_end: bool = False, reload: Callable[[], Settings] | None = None
 ) -> int:
-    """Run until SIGTERM or, with ``until_end``, until what is in the log now is published; the exit code."""
+    """Run until SIGTERM or, with ``until_end``, until everything in the log now is published. Returns the exit code."""
     return await Daemon(
         settings, RunOptions(until_end=until_end, is_relay=True, reload=reload), RelayOutput(settings)
     ).run()

@@ -1,4 +1,4 @@
-"""What the topic says of each published table: kept with the state, so that only news is published.
+"""The newest record of each published table, kept with the state, so that a record is published only when it changes.
 
 Used by the journal, inside the store's transactions.
 """
@@ -19,7 +19,7 @@ _TRUNCATE: Final = "TRUNCATE TABLE"
 
 
 class PublishedSchemas:
-    """The newest record of each table; read again after a transaction was undone."""
+    """The newest record of each table. Call ``reread`` after a transaction was undone."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -27,7 +27,7 @@ class PublishedSchemas:
         self.reread()
 
     def reread(self) -> None:
-        """What the state says."""
+        """Read the records from the state."""
         self._held = {}
         for table, value in self._store.meta.relay_schemas.items():
             record = decode(KafkaRecord(SCHEMA_KEY + table.encode(), value.encode()))
@@ -35,16 +35,16 @@ class PublishedSchemas:
             self._held[table] = record
 
     def tables(self) -> Mapping[str, TableRecord]:
-        """By table."""
+        """Table → its newest record."""
         return self._held
 
     def replace(self, records: Iterable[TableRecord]) -> None:
-        """Just these are in the topic."""
+        """The topic holds exactly these records."""
         self._held = {record.table: record for record in records}
         self._keep()
 
     def published(self, spec: TableSpec) -> TableRecord | None:
-        """The record that says what is published of this table; None if the topic has it."""
+        """The record to publish for this table's columns; None if the topic has it."""
         held = self._held.get(spec.name, TableRecord(spec.name, (), ()))
         now = replace(held, key=spec.key, columns=stored_columns(spec))
         if now == held:
@@ -52,7 +52,10 @@ class PublishedSchemas:
         return self._note(replace(now, change="", other="", origin=None))
 
     def define(self, schema: TableSchema, origin: Origin) -> TableRecord | None:
-        """The record of what a table is from here on; None if it is not published, or neither a statement nor news."""
+        """The record of a table's new definition.
+
+        None if the table is not published, or if there was no statement and nothing changed.
+        """
         spec = self._store.tables.get(schema.table)
         if spec is None:
             return None
@@ -67,7 +70,7 @@ class PublishedSchemas:
         return self._note(now)
 
     def truncate(self, table: str, origin: Origin) -> TableRecord:
-        """The record of a TRUNCATE: the table is as it was."""
+        """The record of a TRUNCATE; the table's definition stays."""
         spec = self._store.tables[table]
         held = self._held.get(table, TableRecord(table, spec.key, stored_columns(spec)))
         return self._note(replace(held, change=_TRUNCATE, other="", origin=origin))
@@ -83,7 +86,7 @@ class PublishedSchemas:
 
 
 def as_schema(record: TableRecord) -> TableSchema | None:
-    """What a record says of the table's columns; None if it does not know them."""
+    """The table's columns in a record; None if the record does not know them."""
     if not record.name or (record.definition is None and record.exists):
         return None
     columns = json.dumps(record.definition) if record.definition is not None else ""
@@ -91,7 +94,7 @@ def as_schema(record: TableRecord) -> TableSchema | None:
 
 
 def _without_defaults(spec: TableSpec, definition: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns that are not mapped are named to keep the others in their order; their defaults are left out."""
+    """The columns without the defaults of unmapped columns, which are named only to keep the others in order."""
     mapped = {column.lower() for column in spec.columns}
     columns = [
         column if column["name"].lower() in mapped else {**column, "default": None} for column in definition["columns"]

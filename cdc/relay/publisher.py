@@ -1,8 +1,8 @@
 """Publishes the journal's pieces, each exactly once, as the output of ``relay``.
 
-A Kafka transaction holds some pieces and the mark behind them. Locally they are forgotten afterwards; a crash in
-between is mended by asking the topic for its last mark. The same is done after every error, since its outcome is
-not known.
+A Kafka transaction holds some pieces and the mark behind them. The pieces are removed locally afterwards. After a crash
+in between, the topic's last mark shows which pieces it holds. The mark is read after every error too, since the outcome
+of the transaction is not known.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class RelayFencedError(CdcError):
 
 
 class Publisher:
-    """One run's. ``connect`` first, then ``attach``, then ``run``."""
+    """The publisher of one run. Call ``connect`` first, then ``attach``, then ``run``."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._kafka = settings.kafka
@@ -76,16 +76,16 @@ class Publisher:
 
     @property
     def topic(self) -> Topic:
-        """What is written."""
+        """The topic that is written."""
         return self._topic
 
     @property
     def is_full(self) -> bool:
-        """Whether so much waits to be published that nothing more should be read. From any thread."""
+        """Whether so much waits to be published that nothing more should be read. Any thread may ask."""
         return self._waiting[0] > _QUEUE_PIECES or self._waiting[1] > _QUEUE_BYTES
 
     async def connect(self) -> Mark | None:
-        """Take over the topic; its last position. Raises SetupError, KafkaError, OSError, TimeoutError."""
+        """Take over the topic and return its last position. Raises SetupError, KafkaError, OSError, TimeoutError."""
         await self._topic.ensure()
         await self._writer.open()
         return await self._topic.last_mark("read_committed")
@@ -116,7 +116,9 @@ class Publisher:
                     await asyncio.wait_for(self._wake.wait(), _LOOK_S)
 
     async def _until_written(self, work: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
-        """What ``work`` returns; while brokers make trouble it is tried again from what the topic says."""
+        """Run ``work`` and return its result. After an error of the brokers, go on from the topic's last mark and try
+        again.
+        """
         # When ending, only a transaction that was begun is finished; nothing new is tried.
         while not self._ending or self._writer.is_open:
             try:
@@ -146,7 +148,9 @@ class Publisher:
         await asyncio.sleep(wait_s)
 
     async def _watched(self, work: Coroutine[Any, Any, bool]) -> bool:
-        """What ``work`` returns; aiokafka tries within it for long what cannot be, and we are not ready meanwhile."""
+        """Run ``work`` and return its result. aiokafka retries inside it for a long time; meanwhile the relay is not
+        ready.
+        """
         task = asyncio.ensure_future(work)
         try:
             while not (await asyncio.wait({task}, timeout=_SLOW_S))[0]:
@@ -161,8 +165,11 @@ class Publisher:
             task.cancel()
 
     async def _why(self, error: Exception) -> Exception:
-        """aiokafka only says that it found no broker; a refused login is worth naming, and is tried again here: it was
-        good when we started, so it is the brokers' side that changes."""
+        """The reason for a failed connection.
+
+        aiokafka only reports that it found no broker. A refused login is worth naming. It is retried here, because the
+        login was accepted at the start, so the change is on the brokers' side.
+        """
         # A refused login shows up as "no broker": asking directly tells the operator what to mend.
         if isinstance(error, KafkaConnectionError):
             with contextlib.suppress(TimeoutError):
@@ -171,7 +178,9 @@ class Publisher:
         return error
 
     async def _take_up_again(self) -> None:
-        """After an error. What was begun is either in the topic or undone, once the new producer has started."""
+        """Recover from an error: once the new producer has started, the begun transaction is either in the topic or
+        undone.
+        """
         found = await self._topic.last_mark("read_uncommitted")
         self._must_be_ours(found)
         await self._writer.open()
@@ -193,13 +202,13 @@ class Publisher:
             )
 
     async def _claim(self) -> bool:
-        """Write our name into the topic, so that whoever wrote before sees that it is not alone."""
+        """Write this run's name into the topic, so that an earlier relay notices that another relay writes."""
         mark = await self._call_look()
         await self._write_mark(replace(mark, sequence=self._last.sequence if self._last else 0))
         return True
 
     async def _publish(self) -> bool:
-        """One Kafka transaction of what waits; False if nothing does."""
+        """Publish waiting pieces in one Kafka transaction; False if none wait."""
         assert self._state is not None
         after = self._last.sequence if self._last else 0
         most = self._kafka.max_transaction_mb * _MB
@@ -228,7 +237,7 @@ class Publisher:
         self._waiting = await self._state.call(forget)
 
     async def _mark_idle(self) -> bool:
-        """Nothing waits: say how far the log is read, if that is news."""
+        """Nothing waits: publish the position, if it is new."""
         assert self._last is not None
         mark = await self._call_look()
         flags = (mark.is_complete, mark.is_settled) != (self._last.is_complete, self._last.is_settled)
@@ -243,7 +252,9 @@ class Publisher:
         return True
 
     async def _call_look(self) -> Mark:
-        """The state's position as a mark; the last one again while pieces wait, since it is ahead of them."""
+        """The state's position as a mark. While pieces wait, it is the last mark
+        again, since the state is ahead of them.
+        """
         assert self._state is not None
         engine, last = self._state.engine, self._last
 
@@ -270,12 +281,14 @@ class Publisher:
     # ------------------------------------------------------------------- what the daemon asks of its output
 
     def wake(self) -> None:
-        """Something was committed."""
+        """A commit is on disk."""
         self._idle.clear()
         self._wake.set()
 
     async def drain(self, deadline: float) -> None:
-        """Finish the transaction at hand, at ``deadline`` (monotonic) the latest; what waits stays in the state."""
+        """Finish the present transaction, by ``deadline`` (monotonic) at the
+        latest. Waiting pieces stay in the state.
+        """
         self._ending = True
         self._wake.set()
         with contextlib.suppress(TimeoutError):
@@ -306,5 +319,5 @@ class Publisher:
         }
 
     async def close(self) -> None:
-        """Let the producer go."""
+        """Close the producer."""
         await self._writer.close()

@@ -9,7 +9,7 @@ from cdc.protocols import Mapper, RowReader
 
 
 class RowsOnly:
-    """``Mapper`` that touches no object. What is kept of which table is the mapping's business, as in ``run``."""
+    """A ``Mapper`` that renders no object. The mapping decides which rows are kept, as in ``run``."""
 
     version = "relay"
 

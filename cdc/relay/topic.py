@@ -1,4 +1,4 @@
-"""The topic ``<prefix>.changes`` as the relay needs it: made, looked at, read."""
+"""The topic ``<prefix>.changes`` from the relay's side: creates it, checks it, reads it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Topic:
         self._partition = TopicPartition(self.name, 0)
 
     async def ensure(self) -> None:
-        """Make the topic if it is missing. SetupError if it is there and would lose or refuse records."""
+        """Create the topic if it is missing. SetupError if it exists and would lose or refuse records."""
         async with self._admin() as admin:
             # Made by us with the right settings; a topic made by the broker itself would have its defaults.
             if self.name not in await admin.list_topics():
@@ -48,7 +48,7 @@ class Topic:
             raise SetupError(f"topic {self.name}: {text}", hint="; ".join(one.fix for one in faults))
 
     async def check(self) -> list[CheckResult]:
-        """The topic's settings, one line each; nothing is changed. A missing topic is made by ``relay``."""
+        """The topic's settings, one line each; nothing is changed. ``relay`` creates a missing topic."""
         async with self._admin() as admin:
             # A check must not create anything.
             if self.name not in await admin.list_topics():
@@ -143,7 +143,7 @@ class Topic:
                 back *= 16
 
     async def read_all(self) -> AsyncIterator[KafkaRecord]:
-        """Every committed record from the first to the last that is there now."""
+        """Every committed record from the first to the present last one."""
         async with self._consumer("read_committed") as consumer:
             begin = (await consumer.beginning_offsets([self._partition]))[self._partition]
             end = (await consumer.end_offsets([self._partition]))[self._partition]
@@ -151,7 +151,9 @@ class Topic:
                 yield _plain(record)
 
     async def _records(self, consumer: AIOKafkaConsumer, start: int, end: int) -> AsyncIterator[ConsumerRecord]:
-        """Records of the partition up to ``end``; TimeoutError if it is not reached (a transaction is left open)."""
+        """Records of the partition up to ``end``. TimeoutError if ``end`` is not
+        reached (a transaction was left open).
+        """
         consumer.seek(self._partition, start)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.request_timeout_s

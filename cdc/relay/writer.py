@@ -1,8 +1,8 @@
 """The transactional producer: one Kafka transaction at a time, and a new producer after any error.
 
-aiokafka retries what may be retried by itself, without end while brokers are away. Whatever it raises, and whatever
-takes longer than it may, leaves the outcome unknown: the producer is thrown away, and the next one's start ends what
-was left open. After that the topic tells what was committed (``Topic.last_mark``).
+aiokafka retries by itself, without end while no broker answers. After any error, and after any call that takes too
+long, the outcome is unknown. Then the producer is closed, and the start of the next producer ends the open transaction.
+After that the topic's last mark shows what was committed (``Topic.last_mark``).
 """
 
 from __future__ import annotations
@@ -36,11 +36,13 @@ class Writer:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a producer that has done nothing wrong yet."""
+        """Whether there is a producer without an error so far."""
         return self._producer is not None
 
     async def open(self) -> None:
-        """Take over the transactional id: others of it are fenced, and what they left open is undone."""
+        """Take over the transactional id: other producers with this id are fenced,
+        and their open transactions are undone.
+        """
         await self.discard()
         producer = self._producer = AIOKafkaProducer(
             **client_arguments(self._settings),
@@ -58,7 +60,7 @@ class Writer:
             raise
 
     async def write(self, records: Sequence[KafkaRecord]) -> None:
-        """All records in one transaction. CdcError for a record that is too large."""
+        """Write all records in one transaction. CdcError for a record that is too large."""
         producer = self._producer
         assert producer is not None
         for record in records:
@@ -73,7 +75,7 @@ class Writer:
             raise _too_large(max(records, key=lambda record: record.size), self._topic) from error
 
     async def _send(self, producer: AIOKafkaProducer, records: Sequence[KafkaRecord]) -> None:
-        """aiokafka has one batch of a partition in flight, so records arrive in their order."""
+        """Send the records in order: aiokafka has one batch of a partition in flight."""
         sent = []
         batch = producer.create_batch()
         for count, record in enumerate(records, 1):
@@ -94,7 +96,7 @@ class Writer:
         return appended is not None
 
     async def look(self) -> None:
-        """Whether a broker still answers: while nothing is written, nobody would notice."""
+        """Whether a broker still answers. Without writes, a lost connection would stay unnoticed."""
         producer = self._producer
         assert producer is not None
         async with asyncio.timeout(self._settings.transaction_timeout_s):
@@ -102,7 +104,7 @@ class Writer:
                 raise KafkaConnectionError("no broker answers")
 
     async def discard(self) -> None:
-        """Let the producer go without waiting for what it still tries to do."""
+        """Close the producer without waiting for its running work."""
         producer, self._producer = self._producer, None
         if producer is None:
             return
@@ -117,7 +119,7 @@ class Writer:
         producer._closed = True
 
     async def close(self) -> None:
-        """Nothing is in flight any more."""
+        """Close the producer; nothing is in flight any more."""
         await self.discard()
 
 

@@ -106,6 +106,7 @@ def with_between(specs: Sequence[TableSpec], keys: Sequence[ForeignKey]) -> tupl
             k.child_column for k in parents[name] if k.parent in kept or k.parent in below & above
         }
         key_columns = sorted({k.parent_column for k in keys if k.parent == name})
+        # Only keys are kept: the table has no mapped values, it is a step of the cascade.
         columns = (*key_columns, *sorted(own - set(key_columns)))
         kept[name] = TableSpec(name, tuple(key_columns), columns, required=False, keys_only=True)
     return tuple(_with_parent_columns(spec, parents[spec.name], kept) for spec in kept.values())

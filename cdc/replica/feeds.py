@@ -32,7 +32,7 @@ class Feeds:
         self._order = RowOrder()
         self.is_whole = False
         """Whether what was read of the relay's topic is the whole store."""
-        self.untold_deletions: Mapping[str, int] = {}
+        self.missing_deletions: Mapping[str, int] = {}
         """By table: rows that were inserted anew although no deletion was told."""
         self.reread()
 
@@ -40,7 +40,7 @@ class Feeds:
         """Take the values from the state."""
         self._order = RowOrder(self._meta.row_order)
         self.is_whole = self._meta.is_topic_whole
-        self.untold_deletions = self._meta.untold_deletions
+        self.missing_deletions = self._meta.missing_deletions
 
     def lsn(self, reported: ReportedPosition) -> int:
         """The LSN of a record's rows. Raises StateError once LSNs have no room for another log of the source."""
@@ -89,11 +89,11 @@ class Feeds:
             self.is_whole = is_whole
             self._meta.is_topic_whole = is_whole
 
-    def note_untold_deletion(self, table: str) -> int:
+    def note_missing_deletion(self, table: str) -> int:
         """One more row of this table was inserted anew; how many there are by now."""
-        count = self.untold_deletions.get(table, 0) + 1
-        self.untold_deletions = {**self.untold_deletions, table: count}
-        self._meta.untold_deletions = self.untold_deletions
+        count = self.missing_deletions.get(table, 0) + 1
+        self.missing_deletions = {**self.missing_deletions, table: count}
+        self._meta.missing_deletions = self.missing_deletions
         return count
 
     def begin(self, now_ms: int) -> None:

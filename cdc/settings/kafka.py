@@ -105,10 +105,12 @@ class KafkaSettings(SettingsSection):
         faults = []
         if self.protocol.startswith("sasl") and not (self.user and self.password.get_secret_value()):
             faults.append(f"protocol = {self.protocol!r} needs user and password (or password_file)")
+        # A login that is set and not used would go unnoticed until the broker asks for it.
         if not self.protocol.startswith("sasl") and self.user:
             faults.append(f"user is set, and protocol = {self.protocol!r} logs nobody in; sasl_ssl does")
         if (self.tls.cert is None) != (self.tls.key is None):
             faults.append("tls.cert and tls.key go together")
+        # The operator expects encryption here, and would not get it.
         if not self.protocol.endswith("ssl") and (self.tls.ca or self.tls.cert):
             faults.append(f"tls is set, and protocol = {self.protocol!r} has none; ssl and sasl_ssl have")
         if self.format != "relay" and not self.topics:

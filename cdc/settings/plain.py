@@ -26,6 +26,7 @@ def plain_connections(settings: Settings) -> Iterator[PlainConnection]:
         if source.tls.mode is TlsMode.DISABLED:
             text = f"customers' data comes from {source.host} without encryption"
             yield PlainConnection("source.tls.mode", text, _DATABASE_FIX)
+        # PREFERRED falls back to plain text without a word, also if an attacker removes the offer.
         elif source.tls.mode is TlsMode.PREFERRED:
             text = f"customers' data comes from {source.host} without encryption if that server, or another one in its"
             yield PlainConnection("source.tls.mode", f"{text} place, offers none", _DATABASE_FIX)
@@ -33,6 +34,7 @@ def plain_connections(settings: Settings) -> Iterator[PlainConnection]:
     if sink.kind != "jsonl" and address.scheme == "http" and not _is_local(address.hostname or ""):
         text = f"the key and customers' data go to {address.hostname} without encryption"
         yield PlainConnection("sink.base_url", text, "write https://")
+    # A relay uses these settings too, whatever its source is.
     is_used = source.kind == "kafka" or kafka != KafkaSettings()
     far = [broker for broker in kafka.brokers if not _is_local(broker.rpartition(":")[0].strip("[]"))]
     if is_used and far and kafka.protocol.endswith("plaintext"):

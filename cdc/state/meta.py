@@ -127,8 +127,8 @@ class Meta:
     """What is known of the source's logs, for rows that do not arrive in its order: see cdc/kafka/row_order.py."""
     topic_notes = Value[Mapping[str, Any]]({})
     """What each topic has said so far that later records of it need: see cdc/kafka/foreign.py."""
-    untold_deletions = Value[Mapping[str, int]]({})
-    """By table: rows of topics that were inserted anew with no deletion told: cdc/engine/untold_deletions.py."""
+    missing_deletions = Value[Mapping[str, int]]({})
+    """By table: rows of topics that were inserted anew with no deletion told: cdc/engine/missing_deletions.py."""
     fed_ms = Value(0)
     """When something was last taken from a topic, or it was seen that there is nothing."""
     foreign_keys = Value[Sequence[Mapping[str, str]] | None](None)

@@ -90,7 +90,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     UNIQUE (kind, id));
 CREATE INDEX IF NOT EXISTS outbox_address ON outbox (address) WHERE address <> x'';
 CREATE INDEX IF NOT EXISTS outbox_ready ON outbox (rank, urgency, seq) WHERE blocked_by IS NULL AND not_before_ms = 0;
-CREATE INDEX IF NOT EXISTS outbox_resting ON outbox (rank, not_before_ms) WHERE not_before_ms > 0;
+CREATE INDEX IF NOT EXISTS outbox_delayed ON outbox (rank, not_before_ms) WHERE not_before_ms > 0;
 CREATE INDEX IF NOT EXISTS outbox_blocked ON outbox (blocked_by, action) WHERE blocked_by IS NOT NULL;
 CREATE INDEX IF NOT EXISTS outbox_kind ON outbox (kind, urgency);
 CREATE INDEX IF NOT EXISTS outbox_delete ON outbox (rendered_ms) WHERE action = 'DELETE';

@@ -176,6 +176,7 @@ class Metrics:
                 self._set(gauge, level)
         member = status.get("member")
         if isinstance(member, Mapping):
+            # An unknown role would make a new time series, and alerts on the old ones would stay quiet.
             role = member.get("role") if member.get("role") in catalogue.ROLES else "none"
             for each in catalogue.ROLES:
                 self._set("member_role", 1 if each == role else 0, each)

@@ -178,6 +178,7 @@ def _action(words: Words, plan: _Plan) -> None:
     elif word in _TAKES_ROWS_AWAY:
         plan.everything = True
     elif word == "ENGINE":
+        # Some engines hold less than InnoDB, or nothing at all.
         _change_engine(words)
         plan.charset = _options(words.rest(), plan.charset)
     elif word in _HARMLESS or words.is_done:

@@ -68,11 +68,13 @@ def _of_sql(text: str, column: Column, field: Field) -> Value | Absent:
 def _of_text(text: str, column: Column, field: Field) -> Value | Absent:
     kind = column.data_type
     if kind in _TEXTS:
+        # A CHAR loses blanks at its end when it is read.
         return text.rstrip(" ") if kind == "char" else text
     if kind in _BYTES:
         found = _HEX.fullmatch(text)
         return _bytes(bytes.fromhex(found[1]), field) if found else ABSENT
     if kind in ("enum", "set"):
+        # An empty SET is a valid value, and an ENUM has exactly one label.
         known = set(_known_labels(column))
         return (
             text

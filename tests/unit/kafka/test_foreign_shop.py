@@ -148,7 +148,7 @@ def outbox_of(
             pass
         rows = engine.store.db.execute("SELECT kind, id, action, properties, refs FROM outbox ORDER BY kind, id")
         found = rows.fetchall()
-        assert engine.feeds.untold_deletions == {}
+        assert engine.feeds.missing_deletions == {}
     engine.close()
     return found
 

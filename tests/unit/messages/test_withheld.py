@@ -69,7 +69,7 @@ def first_load(folder: Path, withheld_before_ms: float | None) -> ReplicaHarness
     engine.close()
     harness = ReplicaHarness(folder, MappingSettings())
     ingest = harness.engine.ingest
-    harness.engine.renderer.withheld_before_ms = withheld_before_ms
+    harness.engine.renderer.withholding.before_ms = withheld_before_ms
     with harness.engine.store.transaction():
         ingest.references_read()
         for spec in harness.engine.tables:

@@ -1,15 +1,15 @@
-"""Notices in topics of other tools that deletions are not told: a row is inserted whose key the replica still holds.
+"""Notices deletions that another tool's topics leave out: a row is inserted whose key the replica still has.
 
-Debezium's ``skipped.operations`` leaves TRUNCATE out by default, and may leave DELETE out; a transformation may drop
-tombstones. No record tells of such a setting. What shows it is the next INSERT of the same key: after a TRUNCATE, keys
-begin at 1 again. Rows that never come again stay unnoticed, which docs/kafka.md says.
+Debezium's ``skipped.operations`` leaves TRUNCATE out by default, and may leave DELETE out. A transformation may drop
+tombstones. No record shows such a setting. The next INSERT of the same key shows it: after a TRUNCATE, keys begin at 1
+again. Rows whose keys never come again stay unnoticed, as docs/kafka.md says.
 
-What looks alike, and is no sign of that:
+Three cases look alike and are not signs of a missing deletion:
 
-* a record that comes again (its place is not behind that of the row held, or its values are the same);
-* a deletion that compaction took from the topic before it was read: only records written lately are looked at, as
+* a record that comes again (its position is not behind that of the row, or its values are the same);
+* a deletion that compaction removed from the topic before it was read: only records written lately are checked, as
   compaction leaves a topic's newest segment alone;
-* records without a place in the log, which are ordered by the moment of writing, so that a repetition looks newer.
+* records without a position in the log, which are ordered by the time of writing, so a repetition looks newer.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ log = structlog.get_logger(__name__)
 LATELY_MS: Final = 10 * 60 * 1000
 
 
-class UntoldDeletions:
-    """Looks at each transaction of a topic before it is applied. Use inside a store transaction."""
+class MissingDeletions:
+    """Checks each transaction of a topic before it is applied. Use inside a store transaction."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -42,7 +42,7 @@ class UntoldDeletions:
             return
         for change in transaction.changes:
             if change.op is Op.INSERT and self._replaces(change, when):
-                count = self._parts.feeds.note_untold_deletion(change.table)
+                count = self._parts.feeds.note_missing_deletion(change.table)
                 log.warning(
                     "deletion_not_told",
                     limit=change.table,
@@ -54,7 +54,7 @@ class UntoldDeletions:
                 )
 
     def _replaces(self, change: Change, when: When) -> bool:
-        """Whether the row held is an older one with other values."""
+        """Whether the replica's row is older and has other values."""
         table = self._parts.rows.tables[change.table]
         after = change.after
         assert after is not None

@@ -48,7 +48,7 @@ def maxwell(kind: str, place: int, code: str) -> list[SourceChange]:
     return MaxwellReader(tables, known_types({})).read("maxwell", None, orjson.dumps(value))
 
 
-def untold(folder: Path, told: list[list[SourceChange]], age_ms: int = 0) -> dict[str, int]:
+def missing(folder: Path, told: list[list[SourceChange]], age_ms: int = 0) -> dict[str, int]:
     """What the member noticed, also after a restart."""
     clock = SystemClock()
 
@@ -70,7 +70,7 @@ def untold(folder: Path, told: list[list[SourceChange]], age_ms: int = 0) -> dic
         first.apply_group(iter(group))
     first.close()
     second = engine()
-    found = dict(second.feeds.untold_deletions)
+    found = dict(second.feeds.missing_deletions)
     second.close()
     return found
 
@@ -78,14 +78,14 @@ def untold(folder: Path, told: list[list[SourceChange]], age_ms: int = 0) -> dic
 @pytest.mark.parametrize("before", ["r", "c", "u"])
 def test_an_insert_of_a_row_that_is_held_tells_of_a_deletion_left_out(before: str, tmp_path: Path) -> None:
     """After a TRUNCATE that nobody told, keys begin at 1 again: the table is named, and still after a restart."""
-    assert untold(tmp_path, [envelope(before, 100, "a"), envelope("c", 200, "b")]) == {"customer_group": 1}
+    assert missing(tmp_path, [envelope(before, 100, "a"), envelope("c", 200, "b")]) == {"customer_group": 1}
 
 
 def test_the_same_of_maxwell(tmp_path: Path) -> None:
     """Maxwell never tells a TRUNCATE; rows of its bootstrap are no inserts of the log."""
     told = [maxwell("bootstrap-insert", 100, "a"), maxwell("insert", 200, "b"), maxwell("bootstrap-insert", 300, "c")]
 
-    assert untold(tmp_path, told) == {"customer_group": 1}
+    assert missing(tmp_path, told) == {"customer_group": 1}
 
 
 @pytest.mark.parametrize(
@@ -101,9 +101,9 @@ def test_the_same_of_maxwell(tmp_path: Path) -> None:
 )
 def test_what_looks_alike_is_no_sign(told: list[list[SourceChange]], tmp_path: Path) -> None:
     """Repetitions, snapshots, and records that nothing but the moment of writing orders."""
-    assert untold(tmp_path, told) == {}
+    assert missing(tmp_path, told) == {}
 
 
 def test_what_compaction_may_have_taken_is_no_sign(tmp_path: Path) -> None:
     """A record of an hour ago: the deletion before it may have been in the topic."""
-    assert untold(tmp_path, [envelope("c", 100, "a"), envelope("c", 200, "b")], age_ms=HOUR_MS) == {}
+    assert missing(tmp_path, [envelope("c", 100, "a"), envelope("c", 200, "b")], age_ms=HOUR_MS) == {}
