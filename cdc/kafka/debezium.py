@@ -24,6 +24,7 @@ from cdc.kafka.foreign import (
     position_of,
     quoted,
 )
+from cdc.kafka.schema_changes import of_debezium
 from cdc.model import Cells, Change, Op, TableSpec
 
 NEW_KEY: Final = "__debezium.newkey"
@@ -31,8 +32,9 @@ NEW_KEY: Final = "__debezium.newkey"
 
 _OPS: Final = {"c": Op.INSERT, "r": Op.INSERT, "u": Op.UPDATE, "d": Op.DELETE, "t": Op.TRUNCATE}
 _REWRITE: Final = "set delete.tombstone.handling.mode=rewrite in ExtractNewRecordState"
-_NOT_ROWS: Final = ({"ddl", "databaseName"}, {"status", "event_count", "data_collections"})
-"""Fields of schema changes and transaction marks, in case their topic is read too."""
+_SCHEMA_CHANGE: Final = {"ddl", "databaseName"}
+_TRANSACTION: Final = {"status", "event_count", "data_collections"}
+"""Fields of schema changes and of transaction marks, if their topic is read too."""
 
 
 class DebeziumReader:
@@ -63,8 +65,12 @@ class DebeziumReader:
             schema, message = message["schema"], message["payload"]
             if message is None:
                 return self._tombstone(topic, key)
-        # Schema changes, transaction marks and heartbeats say nothing about rows.
-        if any(names <= message.keys() for names in _NOT_ROWS) or message.keys() <= {"ts_ms", "ts_us", "ts_ns"}:
+        if message.keys() >= _SCHEMA_CHANGE:
+            changes = of_debezium(message, self._tables.is_mapped, self._tables.specs)
+            self._tables.note_schema_changes(topic, changes)
+            return []
+        # Transaction marks and heartbeats say nothing about rows.
+        if message.keys() >= _TRANSACTION or message.keys() <= {"ts_ms", "ts_us", "ts_ns"}:
             return []
         if "op" in message and "source" in message:
             return self._envelope(topic, message, schema, key, {name for name, _ in headers})

@@ -13,7 +13,19 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from cdc.model import ABSENT, LSN_FILE_BITS, LSN_OFFSET_BITS, Absent, Cells, Change, Position, TableSpec, Value
+from cdc.kafka.schema_changes import SchemaChange
+from cdc.model import (
+    ABSENT,
+    LSN_FILE_BITS,
+    LSN_OFFSET_BITS,
+    Absent,
+    Cells,
+    Change,
+    Position,
+    TableSchema,
+    TableSpec,
+    Value,
+)
 
 
 class BadRecordError(Exception):
@@ -63,6 +75,7 @@ class TopicNotes:
 
     ``tables``: names of the tables in its records. ``tells_deletions``: deletions have records of their own, so a
     tombstone adds nothing. ``other``: database and table of the newest record whose table is not mapped.
+    ``rows_gone``: by table what a statement did to its rows.
     """
 
     tables: set[str] = field(default_factory=set)
@@ -70,6 +83,7 @@ class TopicNotes:
     rows: int = 0
     outsiders: int = 0
     other: str = ""
+    rows_gone: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,6 +99,7 @@ class Tables:
     notes: dict[str, TopicNotes] = field(default_factory=lambda: defaultdict(TopicNotes))
     _unlooked: dict[str, frozenset[str]] = field(default_factory=dict)
     _keys_looked: set[tuple[str, str]] = field(default_factory=set)
+    _schema_changes: list[SchemaChange] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -176,6 +191,42 @@ class Tables:
                 " (add.fields=table,source.db), or set kafka.tables"
             )
         return table
+
+    def is_mapped(self, database: str | None, table: str) -> bool:
+        """Whether this is a mapped table of the store's database; ``database`` None: the record does not tell it."""
+        return table in self.specs and (database is None or database == self.database)
+
+    def note_schema_changes(self, topic: str, changes: Sequence[SchemaChange]) -> None:
+        """A statement changed these tables: kept for the decoder, and what became of rows for who runs it."""
+        self._schema_changes.extend(changes)
+        for one in changes:
+            if one.rows_gone:
+                self.notes[topic].rows_gone[one.table] = one.rows_gone
+
+    def take_schemas(self) -> tuple[TableSchema, ...]:
+        """What statements made of tables since the last call, as the state keeps it."""
+        changes = [*self._schema_changes]
+        self._schema_changes.clear()
+        found = []
+        for one in changes:
+            # The statement told no columns, so those known so far stand.
+            if one.exists and one.columns is None:
+                continue
+            spec = self.specs[one.table]
+            needed = [column for column in spec.columns if column not in spec.optional]
+            lost = sorted(column for column in needed if column not in (one.columns or needed))
+            found.append(TableSchema(one.table, spec.name, "", exists=one.exists, lost=tuple(lost)))
+        return tuple(found)
+
+    def rows_gone(self) -> list[str]:
+        """A sentence for each table whose rows went without a record of each row."""
+        return [
+            f"table {table} {what} in the shop (topic {topic}), and no record tells which of its rows went: those are"
+            " still held and in HubSpot. Let the connector snapshot into new topics, and create the state folders again"
+            for topic, notes in sorted(self.notes.items())
+            for table, what in sorted(notes.rows_gone.items())
+            if table in self.specs
+        ]
 
     def outsiders(self) -> list[str]:
         """A sentence for each topic that had no record of a mapped table."""

@@ -28,13 +28,12 @@ from cdc.kafka.foreign import (
     position_of,
     quoted,
 )
+from cdc.kafka.schema_changes import of_maxwell
 from cdc.model import ABSENT, Absent, Cells, Change, Op, TableSpec, Value
 
 _OPS: Final = {"insert": Op.INSERT, "bootstrap-insert": Op.INSERT, "update": Op.UPDATE, "delete": Op.DELETE}
-_NOT_ROWS: Final = (
-    "bootstrap-start", "bootstrap-complete", "heartbeat", "database-create", "database-alter", "database-drop",
-    "table-create", "table-alter", "table-drop",
-)  # fmt: skip
+_NOT_ROWS: Final = ("bootstrap-start", "bootstrap-complete", "heartbeat", "database-create", "database-alter")
+_SCHEMA_CHANGES: Final = ("database-drop", "table-create", "table-alter", "table-drop")
 
 
 class MaxwellReader:
@@ -61,7 +60,11 @@ class MaxwellReader:
         if not isinstance(message, dict):
             raise BadRecordError("its value is no JSON object")
         kind = message.get("type")
-        # Definitions and heartbeats say nothing about rows.
+        if kind in _SCHEMA_CHANGES:
+            changes = of_maxwell(message, self._tables.is_mapped, self._tables.specs)
+            self._tables.note_schema_changes(topic, changes)
+            return []
+        # Heartbeats and marks of a bootstrap say nothing about rows.
         if kind in _NOT_ROWS:
             return []
         if kind not in _OPS:

@@ -119,6 +119,7 @@ class ForeignTopics:
         return [
             *(f"topic {topic} is not there yet: {self.tables.of_topic(topic)} counts as empty" for topic in missing),
             *self.tables.outsiders(),
+            *self.tables.rows_gone(),
             *self._foreign_keys,
             *self._missing_deletions(),
         ]

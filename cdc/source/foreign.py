@@ -76,7 +76,9 @@ class ForeignDecoder:
         if found:
             last = found[-1]
             reported = ReportedPosition(name, last.position, at_ms, last.is_snapshot, written_ms, last.is_created)
-        yield Transaction(changes, self.arrived, at_ms, record_size(record), feed=Feed(reported, bad=bad))
+        schemas = self._tables.take_schemas()
+        feed = Feed(reported, bad=bad)
+        yield Transaction(changes, self.arrived, at_ms, record_size(record), schemas=schemas, feed=feed)
 
     def pause(self) -> Iterator[Transaction]:
         """See Decoder."""
