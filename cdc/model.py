@@ -273,6 +273,14 @@ class BadRecord(NamedTuple):
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
+class ToldRow(NamedTuple):
+    """What the newest record of a key says: the row, or None if it was deleted. ``key``: the primary key's values."""
+
+    table: str
+    key: tuple[Value, ...]
+    cells: Cells | None
+
+
 class ReportedPosition(NamedTuple):
     """Where a record of another tool's topic says that the source's log has its row.
 
@@ -298,7 +306,8 @@ class Feed(NamedTuple):
     wins. ``offsets``: per ``topic/partition`` where to read on, to be kept in the same local commit; None: as they
     were. ``topics``: what each topic has said so far that later records of it need; None: as it was. ``bad``: records
     set aside. ``is_loaded``: everything that the topics held at the start is applied with this one. ``is_whole``:
-    whether the relay says that all so far is the whole store; None: as it was.
+    whether the relay says that all so far is the whole store; None: as it was. ``sample``: what the newest records say
+    of some keys, where everything up to here is read.
     """
 
     rows_at: ReportedPosition | None = None
@@ -307,6 +316,7 @@ class Feed(NamedTuple):
     is_loaded: bool = False
     is_whole: bool | None = None
     topics: Mapping[str, object] | None = None
+    sample: tuple[ToldRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

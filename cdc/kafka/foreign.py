@@ -200,6 +200,7 @@ class Tables:
         """A statement changed these tables: kept for the decoder, and what became of rows for who runs it."""
         self._schema_changes.extend(changes)
         for one in changes:
+            # No later record will tell it again.
             if one.rows_gone:
                 self.notes[topic].rows_gone[one.table] = one.rows_gone
 

@@ -72,11 +72,14 @@ def of_debezium(message: Mapping[str, Any], is_mapped: IsMapped, mapped: Collect
 
 def _told(told: list[Any], database: object, is_mapped: IsMapped) -> Iterator[SchemaChange]:
     for one in told[:_MOST]:
+        # One entry of another form must not hide the others.
         if not isinstance(one, Mapping):
             continue
         table, before = (_name(one.get(name), database, is_mapped) for name in ("id", "previousId"))
+        # The mapped name is free now: whatever comes under it later is another table's.
         if before and before != table:
             yield SchemaChange(before, exists=False, rows_gone="was renamed")
+        # It is another database's, or nobody maps it.
         if not table:
             continue
         if one.get("type") == "DROP":
@@ -90,6 +93,7 @@ def _told(told: list[Any], database: object, is_mapped: IsMapped) -> Iterator[Sc
 def _name(identity: object, database: object, is_mapped: IsMapped) -> str:
     """The mapped table that an id names, "" if it names none."""
     named = _ID.fullmatch(identity) if isinstance(identity, str) and len(identity) < 400 else None
+    # Not Debezium's form of a table: the record is read by its statement's words.
     if named is None:
         return ""
     held = named[1] or (database if isinstance(database, str) else None)
@@ -100,6 +104,7 @@ def of_maxwell(message: Mapping[str, Any], is_mapped: IsMapped, mapped: Collecti
     """What a record of one of Maxwell's types ``table-…`` and ``database-…`` says."""
     kind, database, table = message.get("type"), message.get("database"), message.get("table")
     held = database if isinstance(database, str) else None
+    # Maxwell names no tables then.
     if kind == "database-drop":
         gone = "went with its database"
         return [SchemaChange(one, exists=False, rows_gone=gone) for one in sorted(mapped) if is_mapped(held, one)]
@@ -110,6 +115,7 @@ def of_maxwell(message: Mapping[str, Any], is_mapped: IsMapped, mapped: Collecti
     made = message.get("def")
     name = made.get("table", table) if isinstance(made, Mapping) else table
     found = []
+    # An ALTER that renames: the definition has the new name.
     if isinstance(name, str) and name != table and is_mapped(held, table):
         found.append(SchemaChange(table, exists=False, rows_gone="was renamed"))
     if isinstance(name, str) and is_mapped(held, name):

@@ -122,6 +122,16 @@ class ForeignTopics:
             *self.tables.rows_gone(),
             *self._foreign_keys,
             *self._missing_deletions(),
+            *self._wrong_rows(),
+        ]
+
+    def _wrong_rows(self) -> list[str]:
+        """Tables of which a sample of rows is held otherwise than the topics' newest records say."""
+        found = self._feeds.wrong_rows if self._feeds is not None else {}
+        return [
+            f"table {table}: by the topics' newest records {wrong.lacking} of {wrong.sampled} rows looked at are"
+            f" lacking here, and {wrong.extra} should not be here: remove the state folder, and let it be filled again"
+            for table, wrong in sorted(found.items())
         ]
 
     def _missing_deletions(self) -> list[str]:

@@ -7,7 +7,7 @@ Use inside a store transaction.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 
@@ -23,6 +23,14 @@ MOST_BAD: Final = 10_000
 """Records set aside and not dropped yet: more are no longer single bad records."""
 
 
+class WrongRows(NamedTuple):
+    """Of so many rows of a table that were looked at: those that should be held, and those that should not be."""
+
+    sampled: int
+    lacking: int
+    extra: int
+
+
 class Feeds:
     """Holds the order of rows in memory; ``reread`` after a transaction was undone."""
 
@@ -34,6 +42,8 @@ class Feeds:
         """Whether what was read of the relay's topic is the whole store."""
         self.missing_deletions: Mapping[str, int] = {}
         """By table: rows that were inserted anew although no deletion was told."""
+        self.wrong_rows: Mapping[str, WrongRows] = {}
+        """By table: where the replica is not as the topics' newest records say, at the last look of this run."""
         self.reread()
 
     def reread(self) -> None:

@@ -15,7 +15,8 @@ from aiokafka.structs import ConsumerRecord
 from cdc.clock import DAY_MS
 from cdc.errors import SetupError
 from cdc.kafka.foreign import BadRecordError, SourceChange, Tables
-from cdc.model import BadRecord, Feed, Position, ReportedPosition, Transaction
+from cdc.kafka.newest_records import NewestRecords
+from cdc.model import BadRecord, Feed, Position, ReportedPosition, ToldRow, Transaction
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +43,8 @@ class ForeignDecoder:
         self.is_whole = True
         self._stops = stops
         self._offsets: dict[str, int] = {}
+        self._newest = NewestRecords()
+        self._widths = {spec.name: len(spec.key) for spec in tables.specs.values()}
 
     def take(self, record: ConsumerRecord) -> Iterator[Transaction]:
         """See Decoder."""
@@ -76,6 +79,8 @@ class ForeignDecoder:
         if found:
             last = found[-1]
             reported = ReportedPosition(name, last.position, at_ms, last.is_snapshot, written_ms, last.is_created)
+        for one in found:
+            self._newest.note(one.change, self._widths[one.change.table], name)
         schemas = self._tables.take_schemas()
         feed = Feed(reported, bad=bad)
         yield Transaction(changes, self.arrived, at_ms, record_size(record), schemas=schemas, feed=feed)
@@ -88,6 +93,10 @@ class ForeignDecoder:
     def idle(self, offset: int) -> Iterator[Transaction]:
         """See Decoder: offsets are kept with each batch."""
         yield from ()
+
+    def sample(self) -> tuple[ToldRow, ...]:
+        """See Decoder."""
+        return self._newest.sample()
 
 
 def record_size(record: ConsumerRecord) -> int:

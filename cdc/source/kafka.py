@@ -227,12 +227,12 @@ class KafkaSource:
             if targets and decoder.is_whole and (self._is_past(targets) or (is_quiet and self._is_there())):
                 targets = {}
                 log.info("topics_loaded", position=str(decoder.arrived))
-                yield Transaction((), decoder.arrived, 0, feed=Feed(is_loaded=True))
+                yield Transaction((), decoder.arrived, 0, feed=Feed(is_loaded=True, sample=decoder.sample()))
             if not batches and now_s - looked_s >= LOOK_S:
                 looked_s = now_s
                 if self._is_there() and self._is_past(self.ends()) and now_s - noted_s >= NEWS_S:
                     noted_s = now_s
-                    yield Transaction((), decoder.arrived, 0, feed=Feed())
+                    yield Transaction((), decoder.arrived, 0, feed=Feed(sample=decoder.sample()))
 
     def _fetched(self) -> dict[TopicPartition, list[ConsumerRecord]]:
         assert self._consumer is not None

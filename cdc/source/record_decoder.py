@@ -9,7 +9,7 @@ from typing import Protocol
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from cdc.model import Position, Transaction
+from cdc.model import Position, ToldRow, Transaction
 
 
 class Decoder(Protocol):
@@ -31,6 +31,10 @@ class Decoder(Protocol):
 
     def idle(self, offset: int) -> Iterator[Transaction]:
         """Every record before ``offset`` of the first partition was taken, and no other record came."""
+        ...
+
+    def sample(self) -> tuple[ToldRow, ...]:
+        """What the newest records say of some keys, to be compared with the replica. Empty if that proves nothing."""
         ...
 
 

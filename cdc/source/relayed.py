@@ -19,7 +19,7 @@ from cdc.binlog.assembly import Assembly, Room
 from cdc.errors import SetupError
 from cdc.kafka.foreign import MOST_KEY
 from cdc.kafka.record import BadRecordError, KafkaRecord, Mark, RowChange, TableRecord, decode
-from cdc.model import ABSENT, BadRecord, Cells, Change, Feed, Op, Position, TableSchema, TableSpec, Transaction
+from cdc.model import ABSENT, BadRecord, Cells, Change, Feed, Op, Position, TableSchema, TableSpec, ToldRow, Transaction
 
 OVERHEAD = 300  # bytes that a change takes in memory beside its values
 
@@ -131,6 +131,10 @@ class RelayDecoder:
         if not self._gathered.has_changes and offset > self.arrived.offset:
             self.arrived = self._at(offset)
             yield Transaction((), self.arrived, 0, feed=self._feed())
+
+    def sample(self) -> tuple[ToldRow, ...]:
+        """Nothing: the relay's topic has one order, so the newest record is the one that was applied last."""
+        return ()
 
     def _feed(self, *bad: BadRecord) -> Feed:
         return Feed(bad=bad, is_whole=self.is_whole)

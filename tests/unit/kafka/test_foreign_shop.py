@@ -19,6 +19,7 @@ from cdc.kafka.debezium import DebeziumReader
 from cdc.kafka.debezium_values import ValueModes
 from cdc.kafka.foreign import SourceChange, Tables
 from cdc.kafka.maxwell import MaxwellReader
+from cdc.kafka.newest_records import NewestRecords
 from cdc.model import Change, Feed, Op, Position, ReportedPosition, Start, StartKind, TableSpec, Transaction
 from cdc.replica.cascades import core_foreign_keys
 from cdc.replica.load_state import Phase
@@ -125,12 +126,17 @@ def shuffled(messages: list[Message], seed: int) -> list[Message]:
 
 
 def transactions(messages: list[Message], read: Callable[..., list[SourceChange]]) -> Iterator[Transaction]:
-    """As the source makes them, of records that were written in this order, lately."""
+    """As the source makes them, of records that were written in this order, lately; at the end a sample of rows."""
     now_ms = int(time.time() * 1000)
+    newest = NewestRecords()
     for number, (topic, key, value) in enumerate(messages, 1):
         for one in read(topic, key, value):
             at = ReportedPosition(topic, one.position, one.commit_ms, one.is_snapshot, now_ms + number, one.is_created)
+            newest.note(one.change, len(specs()[one.change.table].key), topic)
             yield Transaction((one.change,), Position("arrival.0", number), one.commit_ms, feed=Feed(rows_at=at))
+    sample = newest.sample()
+    assert len(sample) > 100
+    yield Transaction((), Position("arrival.0", len(messages) + 1), 0, feed=Feed(sample=sample))
 
 
 def outbox_of(
@@ -149,6 +155,7 @@ def outbox_of(
         rows = engine.store.db.execute("SELECT kind, id, action, properties, refs FROM outbox ORDER BY kind, id")
         found = rows.fetchall()
         assert engine.feeds.missing_deletions == {}
+        assert engine.feeds.wrong_rows == {}
     engine.close()
     return found
 

@@ -171,8 +171,8 @@ def test_a_restart_of_the_tool_repeats_what_is_known(expected: Outbox, tmp_path:
 def reported(messages: Sequence[Message]) -> Iterator[ReportedPosition]:
     for transaction in transactions(list(messages), reader()):
         assert transaction.feed is not None
-        assert transaction.feed.rows_at is not None
-        yield transaction.feed.rows_at
+        if transaction.feed.rows_at is not None:  # the last one holds the sample of rows alone
+            yield transaction.feed.rows_at
 
 
 def test_two_connectors_on_one_log_end_right(expected: Outbox, tmp_path: Path) -> None:
