@@ -1,7 +1,7 @@
 """Schedules drawn by lot: an event loop that runs ready callbacks in any order, and a process that dies at any of them.
 
 No threads and no real time: the state's calls run inline as steps of the loop. The same seed draws the same story,
-deaths included: asyncio cancels the tasks of a group in the order of a set, so a task's hash is the same in each run.
+deaths included: asyncio cancels the tasks of a group in the order of a set, so a task's hash is drawn like all else.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from tests.kit.clock import SimLoop, run_in
 T = TypeVar("T")
 
 
-class NumberedTask(asyncio.Task[Any]):
-    """A task whose hash is its number in its loop, and not its address in memory."""
+class DrawnTask(asyncio.Task[Any]):
+    """A task whose hash is drawn by its loop, and not its address in memory."""
 
-    def __init__(self, number: int, coro: Coroutine[Any, Any, Any], **more: Any) -> None:
-        self._number = number  # before the base class registers the task, which asks for the hash
+    def __init__(self, drawn: int, coro: Coroutine[Any, Any, Any], **more: Any) -> None:
+        self._drawn = drawn  # before the base class registers the task, which asks for the hash
         super().__init__(coro, **more)
 
     def __hash__(self) -> int:
-        return self._number
+        return self._drawn
 
 
 class ChaosLoop(SimLoop):
@@ -42,12 +42,10 @@ class ChaosLoop(SimLoop):
         self._random = random
         self._interrupts: list[tuple[int, Callable[[], None]]] = []
         self.steps = 0
-        self.tasks = 0
         self.set_task_factory(self._task)
 
     def _task(self, loop: asyncio.AbstractEventLoop, coro: Any, **more: Any) -> asyncio.Task[Any]:
-        self.tasks += 1
-        return NumberedTask(self.tasks, coro, loop=loop, **more)
+        return DrawnTask(self._random.getrandbits(40), coro, loop=loop, **more)
 
     def at_step(self, steps: int, interrupt: Callable[[], None]) -> None:
         """Call ``interrupt`` after so many more callbacks."""
