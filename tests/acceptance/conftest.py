@@ -17,7 +17,7 @@ from cdc.protocols import SinkSetup
 from cdc.settings.config import Settings, load
 from sinks.registry import make_sink
 from tests.kit import schema
-from tests.kit.canary import API_KEY, PASSWORD
+from tests.kit.canary import API_KEY, PASSWORD, assert_folder_tells_nothing, assert_forgotten
 from tests.kit.crm_state import crm_difference
 from tests.kit.daemon import Daemon, wait_until
 from tests.kit.full_render import State, difference, full_render
@@ -77,6 +77,15 @@ class Rig:
     def everything(self) -> Any:
         """All that the receiver holds, deleted objects and stamps too: equal when nothing was written in between."""
         return self.sandbox.crm_state() if self.sink == "crm" else self.sandbox.raw_state()
+
+    def assert_deleted_people_are_forgotten(self) -> None:
+        """Of a daemon that has stopped behind ``wait_for_equality``: its state holds nobody whom the shop lacks."""
+        columns = self.server.run(
+            "SELECT table_name, column_name FROM information_schema.columns"
+            f" WHERE table_schema = '{self.database}' AND column_name LIKE '%email' AND data_type = 'varchar'"
+        )
+        union = " UNION ".join(f"SELECT `{column}` FROM `{self.database}`.`{table}`" for table, column in columns)
+        assert_forgotten(self.folder / "state", [address for (address,) in self.server.run(union) if address])
 
     def wait_for_equality(self, limit_s: float = 60.0, keep: Callable[[str], bool] = lambda _: True) -> None:
         """Wait until the sandbox equals a full render; the differences if it never does. ``keep``: those that count.
@@ -157,6 +166,13 @@ async def _push(settings: Settings) -> None:
     assert isinstance(sink, SinkSetup)
     await sink.push_mapping(FreeRequests(), dry_run=False)
     await sink.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_told(tmp_path: Path) -> Iterator[None]:
+    """When all is torn down, everything that the run wrote is searched for values of people and for secrets."""
+    yield
+    assert_folder_tells_nothing(tmp_path)
 
 
 @pytest.fixture

@@ -89,6 +89,7 @@ def test_a_day_over_version_2_of_the_bridge(rig: Rig) -> None:
 
         assert daemon.stop() == 0
     assert rig.sandbox.state() == {}
+    rig.assert_deleted_people_are_forgotten()
 
 
 @matrix
@@ -103,6 +104,7 @@ def test_history_first_then_the_day(rig: Rig) -> None:
         rig.wait_for_equality()
 
         assert daemon.stop() == 0
+    rig.assert_deleted_people_are_forgotten()
     rig.sandbox.assert_rules_kept_but_by_new_owners()
 
 

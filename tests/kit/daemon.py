@@ -17,10 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from tests.kit.canary import assert_no_leak
+from tests.kit.canary import TRACEBACK, assert_no_leak, assert_no_secret
 
 COMMAND = Path(sys.executable).with_name("magento-cdc")
 START_LIMIT_S = 30.0
+SHOWS_PEOPLE = ("run", "demo", "trace", "mapping show", "verify --show-values")
+"""Commands whose answer on stdout is people's values, as they were asked for."""
 
 
 def free_environment() -> dict[str, str]:
@@ -30,7 +32,7 @@ def free_environment() -> dict[str, str]:
 
 
 def command(*arguments: str, cwd: Path, limit_s: float = 60.0) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end. What it says on stderr is searched for values of people and for secrets."""
+    """Run one command to its end. All that it says is searched for values of people, for secrets and for tracebacks."""
     done = subprocess.run(
         [str(COMMAND), *arguments],
         cwd=cwd,
@@ -40,7 +42,11 @@ def command(*arguments: str, cwd: Path, limit_s: float = 60.0) -> subprocess.Com
         timeout=limit_s,
         check=False,
     )
-    assert_no_leak(done.stderr, f"stderr of {' '.join(arguments)[:80]}")
+    words = " ".join(arguments)
+    assert_no_leak(done.stderr, f"stderr of {words[:80]}")
+    assert TRACEBACK not in done.stderr, done.stderr
+    search = assert_no_secret if words.startswith(SHOWS_PEOPLE) else assert_no_leak
+    search(done.stdout, f"stdout of {words[:80]}")
     return done
 
 
@@ -176,14 +182,16 @@ class Daemon:
             self.kill()
         if kind is None:  # a test that failed already says more
             log = self.folder / "run.log"
-            assert_no_leak(log.read_text("utf-8", "replace") if log.exists() else "", "the daemon's log")
+            text = log.read_text("utf-8", "replace") if log.exists() else ""
+            assert_no_leak(text, "the daemon's log")
+            assert TRACEBACK not in text, text[text.index(TRACEBACK) :][:3000]
             for path, text in pages.items():
                 assert_no_leak(text, path)
 
     def _last_pages(self) -> dict[str, str]:
         """What the daemon shows at the end; a page that does not answer any more shows nothing."""
         found = {}
-        for path in ("/metrics", "/status", "/"):
+        for path in ("/metrics", "/status", "/live", "/ready", "/"):
             with contextlib.suppress(OSError, AssertionError):
                 found[path] = self.page(path)
         return found
