@@ -302,6 +302,18 @@ class SinkReader(Protocol):
 
 
 @runtime_checkable
+class SinkWitness(Protocol):
+    """For sinks whose receiver tells which records are the newest: it knows what a restored state has forgotten."""
+
+    async def newest(self, object_type: ObjectType, requests: Requests) -> Sequence[tuple[str, str]]:
+        """External id and record id of the records with a key of ours that were made last, the newest first.
+
+        At most a hundred, those that count as deleted among them.
+        """
+        ...
+
+
+@runtime_checkable
 class SinkAdopter(Protocol):
     """For sinks whose receiver may hold records that others made of the shop's objects."""
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 import structlog
 
-from cdc.delivery import circuit_breaker, silence
+from cdc.delivery import circuit_breaker, silence, state_age
 from cdc.delivery.account import TRY_FIRST_S, AccountWait
 from cdc.delivery.circuit_breaker import CircuitBreaker
 from cdc.delivery.context import Context, State
@@ -28,7 +28,7 @@ from cdc.messages import outbox, render_queue, unconfirmed, waiting
 from cdc.messages.dependencies import look_again
 from cdc.messages.verification import Expected
 from cdc.model import RANK
-from cdc.protocols import BoundsBodies, Clock, LaterVerdicts, RenewsKeys, Sink, SinkReader, SinkTraits
+from cdc.protocols import BoundsBodies, Clock, LaterVerdicts, RenewsKeys, Sink, SinkReader, SinkTraits, SinkWitness
 from cdc.settings.config import Settings
 from cdc.state.store import Store
 
@@ -86,6 +86,7 @@ class Delivery:
         self._drift_check: DriftCheck | None = None
         if settings.verify.every_h and expected is not None and isinstance(sink, SinkReader):
             self._drift_check = DriftCheck(self._context, sink, expected, settings.verify.every_h)
+        self._expected = expected
         self._wait_cursor = ""
         self._let_go_ms = 0
         self._stopping = asyncio.Event()
@@ -125,6 +126,9 @@ class Delivery:
                 if await start_sink(self._context, self._stopping):
                     for lane in self._lanes:
                         tasks.create_task(lane.run(), name=f"lane-{lane.rank}")
+                    if self._expected is not None and isinstance(self._context.sink, SinkWitness):
+                        looking = state_age.look(self._context, self._context.sink, self._expected)
+                        side.append(tasks.create_task(looking, name="state-age"))
                     if self._drift_check is not None:
                         side.append(tasks.create_task(self._drift_check.run(), name="drift-check"))
                 await self._stopping.wait()

@@ -148,6 +148,27 @@ def led_generation(store: Store) -> int:
     return store.meta.led_generation
 
 
+def ask_to_lead(store: Store, generation: int) -> None:
+    """This state is about to publish that it leads in this generation; on disk before that is on the topic."""
+    store.meta.asked_generation = generation
+
+
+def why_restored(store: Store, leader: Leader | None) -> str:
+    """What shows that this state is a copy of one that led on, in words; "" if nothing does.
+
+    ``leader``: who led last by the receipts. A copy of a whole disk fits all that lies on it: the topic knows better.
+    """
+    if leader is None or leader.member != store.meta.member_id():
+        return ""
+    asked = max(store.meta.asked_generation, store.meta.led_generation)
+    if leader.generation <= asked:
+        return ""
+    return (
+        f"the receipts say that this member led in generation {leader.generation}, and this state knows of {asked}: an"
+        " older copy was put back, or a copy of the folder runs as a second member"
+    )
+
+
 def lead(engine: Engine, now_ms: int | None, leader: Leader | None = None) -> None:
     """Send from now on, and note every change for publishing. ``now_ms``: given if another member sent until now."""
     # Kept in the same commit, so that a crash does not forget who led.

@@ -255,6 +255,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
                 log.info("takeover_waits", seconds=round(max(0.0, wait_s), 1), reason="requests of the last leader")
                 await asyncio.sleep(max(0.0, wait_s))
                 await self._read(once=False)
+            await self._look_at_copy(before)
             engine, now_ms = self._state.engine, self._clock.now_ms()
             mapping = engine.rendering.mapping_version
             if before is not None and before.mapping != mapping:
@@ -262,6 +263,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
                     "mapping_differs", reason="the last leader rendered by another mapping", account=self._lock.topic
                 )
             leader = Leader(self._member, (before.generation if before else 0) + 1, mapping)
+            await self._state.call(lambda store: handover.ask_to_lead(store, leader.generation))
             await _send(producer, self._receipts, [(LEADER, leader_value(leader))])
             await self._state.call(lambda _: handover.lead(engine, now_ms if is_from_other else None, leader))
         except BaseException:
@@ -274,6 +276,19 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         log.info("leader", generation=leader.generation, seconds=round(time.monotonic() - started_s, 1))
         if self._sending is not None:
             self._sending.wake()
+
+    async def _look_at_copy(self, before: Leader | None) -> None:
+        """Say so if this state is a copy: the receipts that were just read tell it what was accepted since."""
+        why = await self._state.call(lambda store: handover.why_restored(store, before))
+        if why:
+            log.error(
+                "state_restored",
+                reason=why,
+                position=str(self._state.engine.positions.position),
+                action="what HubSpot accepted since was read from the receipts, and what differs is sent",
+                hint="stop a second member that runs on a copy of this folder; else `magento-cdc verify --all` tells"
+                " whether anything differs",
+            )
 
     async def _catch_up(self) -> None:
         """Wait until everything in the topics is applied: the last messages were rendered from those rows."""

@@ -26,6 +26,7 @@ from cdc.model import (
     parse_external_id,
 )
 from cdc.protocols import Mapper, RowReader
+from cdc.replica.load_state import Phase
 from cdc.state.objects import has
 from cdc.state.store import Store
 
@@ -150,6 +151,18 @@ class Expected:
             if is_gone and not self._is_pending(ref):
                 found.append(Comparison(key, Drift.EXTRA, record_id=record_id))
         return found
+
+    def never_sent(self, keys: Iterable[tuple[str, str]]) -> list[str] | None:
+        """Of keys that the receiver listed as its newest: those of our namespace that this state never knew.
+
+        The ledger forgets nothing, so a state that is not older than the receiver knows all. None while that cannot be
+        told: a load goes on, or objects wait to be rendered for the first time.
+        """
+        is_complete = self._store.meta.load_state.get("phase") == Phase.COMPLETE
+        if not is_complete or render_queue.is_any(self._store):
+            return None
+        refs = {key: ref for key, _ in keys if (ref := self._ref(key)) is not None}
+        return [key for key, ref in refs.items() if self._ledger.get(ref) is None]
 
     def _ref(self, key: str) -> ObjectRef | None:
         if not key.startswith(f"{self._namespace}-"):

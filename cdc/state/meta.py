@@ -139,6 +139,8 @@ class Meta:
     """Of the members of one account, who led last: see cdc/members/records.py."""
     led_generation = Value(0)
     """In which generation this state led last."""
+    asked_generation = Value(0)
+    """The highest generation that this state may have published itself as the leader of."""
     topic_ids = Value[Mapping[str, str]]({})
     """Kafka's own ids of the topics that are read: a topic made anew has another one."""
 

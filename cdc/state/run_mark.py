@@ -7,7 +7,8 @@ the restore. A folder that was moved, or whose rights were changed, looks the sa
 older only sends again what the log changed while nothing ran.
 
 The state is written first, with the mark before; a run that ends between the two writes fits the file all the same.
-Only a copy of the whole disk (a snapshot of the volume) fits like the original: nothing on the disk can tell it.
+Only a copy of the whole disk (a snapshot of the volume) fits like the original: nothing on the disk can tell it. What
+lies elsewhere can: HubSpot's newest records (cdc/delivery/state_age.py), and members' receipts (handover.py).
 """
 
 from __future__ import annotations

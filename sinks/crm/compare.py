@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from cdc.model import Comparison, Drift, Message, ObjectType, ValueType
 from sinks.crm import bodies, identity
-from sinks.crm.answers import Record, next_page
-from sinks.crm.api import ASSOCIATIONS
+from sinks.crm.answers import Record, next_page, records_of
+from sinks.crm.api import ASSOCIATIONS, SEARCH
 from sinks.crm.faults import record_id_of
 from sinks.crm.links import needed_ids
 from sinks.crm.lookup import Lookup
@@ -213,3 +213,19 @@ async def keys(tools: Tools, kind: ObjectType, after: str) -> tuple[list[tuple[s
     later = next_page(content)
     # A page that leads to itself would never end.
     return found, later if later != after else ""
+
+
+async def newest(tools: Tools, kind: ObjectType) -> list[tuple[str, str]]:
+    """Key and record id of the records of a type that have a key and were made last, the newest first."""
+    api, key = tools.batches.api, tools.table.key
+    body = {
+        "filterGroups": [{"filters": [{"propertyName": key, "operator": "HAS_PROPERTY"}]}],
+        "sorts": [{"propertyName": "createdate", "direction": "DESCENDING"}],
+        "properties": [key],
+        "limit": KEYS_PAGE,
+    }
+    what = f"the newest {kind.value} records"
+    path = api.paths.objects(kind, "search")
+    reply = await api.call(tools.batches.requests, "POST", path, what=what, body=body, family=SEARCH)
+    found = records_of(api.content(reply, what))
+    return [(record.properties.get(key, ""), record.id) for record in found if record.properties.get(key)]

@@ -21,7 +21,7 @@ from sinks.crm.adopt import adopt
 from sinks.crm.api import ASSOCIATIONS, OBJECTS, SEARCH, SEARCHES_PER_10S, Api
 from sinks.crm.batches import Batches
 from sinks.crm.check import check, kept_findings
-from sinks.crm.compare import compare, keys
+from sinks.crm.compare import compare, keys, newest
 from sinks.crm.deletes import delete
 from sinks.crm.links import link
 from sinks.crm.memory import Memory
@@ -129,6 +129,10 @@ class CrmSink:
     ) -> tuple[Sequence[tuple[str, str]], str]:
         """See ``SinkReader``."""
         return await keys(await self._tools(requests), object_type, after)
+
+    async def newest(self, object_type: ObjectType, requests: Requests) -> Sequence[tuple[str, str]]:
+        """See ``SinkWitness``."""
+        return await newest(await self._tools(requests), object_type)
 
     def record_link(self, object_type: ObjectType, record_id: str) -> str:
         """See ``SinkReader``."""

@@ -110,3 +110,12 @@ async def test_keys_are_listed_page_by_page_without_deleted_ones(crm: Bench) -> 
     assert after == ""
     assert len(found) == 229
     assert "magento-customer-7" not in found
+
+
+async def test_the_newest_records_are_told_with_their_keys(crm: Bench) -> None:
+    """Those made last come first, people's own records without a key are left out."""
+    await crm.accept(contact(1))
+    crm.crm.account.behaviour.search_lag_ms = 0
+    found = await crm.sink.newest(CONTACT, crm.requests)
+    assert [key for key, _ in found] == ["magento-customer-1"]
+    assert found[0][1] == crm.record(CONTACT, "magento-customer-1").id

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cdc.members import handover
 from cdc.members.handover import PUBLISHED_WITHIN_MS
+from cdc.members.records import Leader
 from cdc.model import Action, Kind, ObjectRef
 from tests.kit.account import RESEND_MS, Account
 from tests.kit.example_count import example_count
-from tests.kit.toy import delete, insert, update
+from tests.kit.toy import delete, insert, toy_engine, update
 from tests.unit.engine.test_convergence import history, shop_of
 
 
@@ -216,3 +218,30 @@ def play(account: Account, what: str, one: object, two: object) -> None:
             account.restart(member)
         case "pass time", int(milliseconds), _:
             account.pass_time(milliseconds)
+
+
+@pytest.mark.parametrize(
+    ("leader", "asked", "is_copy"),
+    [
+        (None, 0, False),
+        (("other", 9, "m"), 2, False),
+        (("us", 2, "m"), 2, False),
+        (("us", 3, "m"), 3, False),
+        (("us", 7, "m"), 5, True),
+    ],
+    ids=["nobody led", "another led", "as it was left", "killed while it took over", "the topic knows more"],
+)
+def test_a_copy_of_a_leader_s_state_is_noticed_by_the_receipts(
+    tmp_path: Path, leader: tuple[str, int, str] | None, asked: int, is_copy: bool
+) -> None:
+    """Our own id in a generation that this state never asked for: an older copy was put back, or runs beside it."""
+    engine = toy_engine(tmp_path)
+    with engine.store.transaction():
+        member = engine.store.meta.member_id()
+        handover.ask_to_lead(engine.store, asked)
+    named = Leader(member if leader[0] == "us" else leader[0], *leader[1:]) if leader else None
+
+    why = handover.why_restored(engine.store, named)
+    engine.close()
+    assert bool(why) is is_copy
+    assert "generation 7" in why or not is_copy
