@@ -57,9 +57,7 @@ async def _unknown(context: Context, sink: SinkWitness, expected: Expected) -> l
         try:
             with context.permits.requests(Traffic.HISTORY) as requests:
                 keys = await sink.newest(object_type, requests)
-        except SinkError as error:
-            # Delivery meets whatever is wrong, and says so.
-            log.debug("state_age_put_off", reason=type(error).__name__)
+        except SinkError:  # delivery meets whatever is wrong, and says so
             return None
         unknown = await context.state.call(lambda _: expected.never_sent(keys))  # noqa: B023  # called within this turn of the loop
         if unknown is None:
