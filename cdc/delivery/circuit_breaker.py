@@ -13,7 +13,7 @@ A new cause of deletions needs no limit of its own: the circuit breaker counts D
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,16 +42,20 @@ class CircuitBreaker:
     _held_at_least: int = 0
     _held_seen_ms: int = -SIZE_KEPT_MS
 
-    def holds_deletes(self, store: Store, now_ms: int) -> bool:
+    def holds_deletes(self, store: Store, now_ms: int, on_wire: Iterable[Entry] = ()) -> bool:
         """Whether DELETEs are to be held: the circuit breaker has tripped, or trips now.
 
         It trips when the DELETEs that were sent within an hour and the pending DELETEs are together too many. So of a
         mass deletion nothing is sent at all. DELETEs that were rendered before the last release do not count.
+
+        ``on_wire``: the messages in flight. A DELETE among them whose object came back is pending no more, and may
+        still land.
         """
         state = store.meta.delete_breaker
         if state["held_ms"]:
             return True
         sent = sum(count for minute, count in state["sent"].items() if int(minute) * MINUTE_MS > now_ms - HOUR_MS)
+        sent += sum(1 for entry in on_wire if _is_replaced_delete(store, entry, state["released_ms"]))
 
         def deletes(at_most: int) -> int:
             return sent + outbox.deletes_rendered_since(store, state["released_ms"], at_most + 1)
@@ -126,6 +130,15 @@ class CircuitBreaker:
             f"more than {limit} messages became dead letters within an hour, so nothing is sent; look at `magento-cdc"
             " deadletter list`, mend the cause, then retry or drop them"
         )
+
+
+def _is_replaced_delete(store: Store, entry: Entry, released_ms: int) -> bool:
+    """Whether this is a DELETE without an outcome whose place in the outbox another message took."""
+    if entry.action is not Action.DELETE or entry.rendered_ms <= released_ms:
+        return False
+    # Once it is settled, ``count_deletes`` has counted it.
+    held = ledger.Ledger(store).get(entry.ref)
+    return held is not None and held.delete_on_wire and outbox.pending(store, entry.ref, "action") != ("DELETE",)
 
 
 def held(store: Store) -> list[HeldDelete]:

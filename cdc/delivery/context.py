@@ -64,6 +64,11 @@ class InFlight:
                     if not self._referred[ref]:
                         del self._referred[ref]
 
+    def entries(self) -> list[Entry]:
+        """All of them."""
+        with self._lock:
+            return [*self._entries.values()]
+
     def __contains__(self, ref: object) -> bool:
         return ref in self._entries
 

@@ -69,7 +69,7 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
         skip=_Skip(context, ask.backing_off),
         referred=context.in_flight_set.referred,
         deletes=ask.deletes,
-        holds_deletes=lambda: context.circuit_breaker.holds_deletes(store, now_ms),
+        holds_deletes=lambda: context.circuit_breaker.holds_deletes(store, now_ms, context.in_flight_set.entries()),
         optional=context.sink.traits.optional_references,
     )
     taken = Taken()

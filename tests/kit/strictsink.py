@@ -40,6 +40,7 @@ class StrictSink(FakeSink):
         self.known: set[str] = set()
         """What exists by the requests that took effect in time."""
         self.restarts = [0.0]
+        self.deaths: list[float] = []
         self.released_ms = 0
         """Deletions rendered before this were let go."""
         self.may_hold: Callable[[str, str], bool] = lambda referrer, referred: False
@@ -113,9 +114,9 @@ class StrictSink(FakeSink):
 
     def _note(self, error: Exception) -> None:
         if isinstance(error, SinkThrottledError):
-            self._quiet = (self.now_s + GRACE_S, self.now_s + (error.retry_after_s or 1.0))
+            self._quiet = (self.now_s, self.now_s + (error.retry_after_s or 1.0))
         if isinstance(error, SinkUnauthorizedError) and self._refused_s is None:
-            self._refused_s = self.now_s + GRACE_S
+            self._refused_s = self.now_s
 
     def _quota(self) -> Quota:
         if not self._tells:
@@ -137,15 +138,19 @@ class StrictSink(FakeSink):
             self._rule(len(self._arrivals) <= most, f"{len(self._arrivals)} requests in 10 s over {births} starts")
 
     def _check_pauses(self) -> None:
-        """Rule 5: nobody sends while throttled; one at a time while refused for the key."""
+        """Rule 5: nobody sends while throttled; one at a time while refused for the key.
+
+        A process that was born after such an answer need not know of it: the one that heard it may have died first.
+        """
         now_s = self.now_s
-        begin_s, end_s = self._quiet
-        if self.restarts[-1] <= begin_s:
-            self._rule(not begin_s < now_s < end_s - 0.002, f"a request {end_s - now_s:.3f} s before the time")
+        told_s, end_s = self._quiet
+        if self.restarts[-1] <= told_s:
+            self._rule(not told_s + GRACE_S < now_s < end_s - 0.002, f"a request {end_s - now_s:.3f} s before the time")
         refused_s = self._refused_s
         if refused_s is not None and self.restarts[-1] <= refused_s:
-            beside = [at for at in self._late_starts.values() if at > refused_s]
-            self._rule(not (beside and now_s > refused_s), "two requests at once while the key is refused")
+            known_s = refused_s + GRACE_S
+            beside = [at for at in self._late_starts.values() if at > known_s]
+            self._rule(not (beside and now_s > known_s), "two requests at once while the key is refused")
 
     def _check_references(self, messages: Sequence[Message]) -> None:
         """Rule 2: what a message refers to was accepted and not deleted since; nobody refers to what is deleted."""
@@ -162,17 +167,20 @@ class StrictSink(FakeSink):
     def _check_deletes(self, messages: Sequence[Message]) -> None:
         """Rule 9: no more objects deleted within an hour than the circuit breaker allows, unless they were released.
 
-        One more is allowed: a deletion whose receipt died with its process and whose object came back since is known to
-        nobody.
+        A deletion whose receipt died with its process is known to nobody once its object came back.
         """
         sent = {
             name
             for (name, changed_at), at in self._deletes.items()
-            if at > self.now_s - HOUR_S and changed_at > self.released_ms
+            if at > self.now_s - HOUR_S and changed_at > self.released_ms and not self._died_with_its_receipt(at)
         }
         fresh = {m.external_id for m in messages if m.action is Action.DELETE and m.changed_at > self.released_ms}
         count = len(sent | fresh)
-        self._rule(count <= self._max_deletes + 1, f"{count} deletions within an hour")
+        self._rule(count <= self._max_deletes, f"{count} deletions within an hour")
+
+    def _died_with_its_receipt(self, answered_s: float) -> bool:
+        """Whether the process died before it can have written down an answer of this time."""
+        return any(answered_s <= death <= answered_s + GRACE_S for death in self.deaths)
 
     def _check_poll(self) -> None:
         """Counted like any call."""

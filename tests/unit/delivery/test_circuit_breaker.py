@@ -147,6 +147,31 @@ def test_deletions_released_by_name_go_and_the_rest_stays_held(tmp_path: Path) -
     simulate(story())
 
 
+def test_a_deletion_on_the_wire_counts_though_its_object_came_back(tmp_path: Path) -> None:
+    """Its message left the outbox for the object's newer one, and it may land all the same: the limit holds with it."""
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path, delivery={"max_deletes_per_hour": 2})
+        books = harness.books
+        for number in range(5):
+            books.put(customer(number))
+        await harness.deliver()
+        harness.sink.plan = lambda messages: Plan(after_s=5.0 if messages[0].action is Action.DELETE else 0.02)
+        books.remove(customer(0))
+        harness.delivery = harness.make()
+        async with harness.running() as delivery:
+            await asyncio.sleep(1)
+            books.put(customer(0), name="back")
+            books.remove(customer(1))
+            books.remove(customer(2))
+            delivery.wake()
+            await asyncio.sleep(20)
+            assert {*harness.sink.held} >= {"magento-customer-1", "magento-customer-2"}
+            assert delivery.reason.startswith("deletes: 2 deletions are held")
+
+    simulate(story())
+
+
 def test_deletions_within_the_limit_go(tmp_path: Path) -> None:
     """An hour's worth of deletions is sent without anybody's leave; the next hour has its own."""
 

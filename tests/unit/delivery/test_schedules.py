@@ -190,7 +190,6 @@ class World:
         self.task: asyncio.Task[None] | None = None
         self.wire = Wire(self.sink)
         self.has_died = False
-        self.deaths = 0
 
     def _may_hold(self, referrer: str, referred: str) -> bool:
         """Whether an object may go on referring to what is deleted: its newest state does, it could not be sent, or
@@ -301,7 +300,7 @@ class World:
             wire.is_cut = True
             task.cancel()
             self.has_died = True
-            self.deaths += 1
+            self.sink.deaths.append(self.loop.time())
 
     async def _after_death(self) -> None:
         assert self.task is not None
