@@ -307,7 +307,8 @@ class Feed(NamedTuple):
     were. ``topics``: what each topic has said so far that later records of it need; None: as it was. ``bad``: records
     set aside. ``is_loaded``: everything that the topics held at the start is applied with this one. ``is_whole``:
     whether the relay says that all so far is the whole store; None: as it was. ``sample``: what the newest records say
-    of some keys, where everything up to here is read.
+    of some keys, where everything up to here is read. ``is_caught_up``: everything that the topics held some time ago
+    is applied with this one.
     """
 
     rows_at: ReportedPosition | None = None
@@ -317,6 +318,7 @@ class Feed(NamedTuple):
     is_whole: bool | None = None
     topics: Mapping[str, object] | None = None
     sample: tuple[ToldRow, ...] = ()
+    is_caught_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,6 +187,11 @@ class GroupApplier:
         if feed.is_loaded and not self._parts.load.is_complete:
             self._parts.positions.advance(transaction.end)
             self._ingest.topic_read(transaction.end, self._on_beat)
+        # What is gone must not be remembered for ever, or the table grows with every deletion.
+        if feed.is_caught_up and self._parts.load.is_complete:
+            lsn = self._parts.feeds.forgettable(self._parts.clock.now_ms())
+            if lsn is not None:
+                self._parts.applier.tombstones.forget_until(lsn)
         # Everything read so far is applied, so rows and newest records must agree.
         if feed.sample and self._parts.load.is_complete:
             self._told_rows.compare(feed.sample)

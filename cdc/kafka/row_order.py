@@ -101,6 +101,13 @@ class RowOrder:
         """All partitions are read from their beginning again: their records get the same LSNs as before."""
         self._partitions.clear()
 
+    def newest(self) -> int | None:
+        """The highest LSN of a partition's newest record; None where partitions with and without positions are mixed,
+        whose LSNs have nothing in common.
+        """
+        kinds = {partition.epoch < 0 for partition in self._partitions.values()}
+        return max(one.lsn for one in self._partitions.values()) if len(kinds) == 1 else None
+
     def lsn(self, reported: ReportedPosition) -> int:
         """The record's LSN. Raises PositionsExhaustedError.
 

@@ -42,7 +42,7 @@ class Applier:
         self.has_partial_images = store.meta.has_partial_images
         """Whether the log was ever seen to hold images that are not whole: before-images then say little."""
         self.is_unordered = False
-        """Whether rows come in another order than the source's: then deletions are remembered for good."""
+        """Whether rows come in another order than the source's: then deletions are remembered for a day."""
         self.changes_applied = 0
         self.tombstones = Tombstones(store)
 

@@ -19,6 +19,12 @@ from cdc.state.store import Store
 log = structlog.get_logger(__name__)
 
 
+HOUR_MS: Final = 3_600_000
+REMEMBERED_MS: Final = 24 * HOUR_MS
+"""How long a deletion is remembered at least: a child of the deleted row may come late, from another topic."""
+KEPT: Final = 30
+"""Hours noted at most."""
+
 MOST_BAD: Final = 10_000
 """Records set aside and not dropped yet: more are no longer single bad records."""
 
@@ -92,6 +98,21 @@ class Feeds:
                 hint="mend the program that writes the records; `magento-cdc deadletter list` shows the records,"
                 " `deadletter drop` forgets them",
             )
+
+    def forgettable(self, now_ms: int) -> int | None:
+        """Everything that the topics held a while ago is applied. The LSN up to which deletions may be forgotten now.
+
+        That is where the rows were a day ago: what a connector wrote since is newer, but for repetitions after its
+        restart, and those end with the deletion again. None: nothing may be forgotten yet.
+        """
+        newest, noted = self._order.newest(), [(at_ms, lsn) for at_ms, lsn in self._meta.caught_up]
+        # Once an hour; a clock that was set back must not keep it from going on.
+        if newest is None or (noted and 0 <= now_ms - noted[-1][0] < HOUR_MS):
+            return None
+        old = [lsn for at_ms, lsn in noted if at_ms <= now_ms - REMEMBERED_MS]
+        young = [one for one in noted if one[0] > now_ms - REMEMBERED_MS]
+        self._meta.caught_up = [*young, (now_ms, newest)][-KEPT:]
+        return max(old, default=None)
 
     def note_whole(self, is_whole: bool) -> None:
         """What the relay says."""

@@ -1,8 +1,8 @@
 """Deleted rows that an older read may still bring: the LSN of each key's deletion, kept while rows may arrive late.
 
 Whatever brings rows has to let tombstones go again, or the table grows for ever: the end of a load clears it, and where
-rows are fetched for good (``start = "latest"``) each fetch drops those that no later fetch can need. Only for topics in
-another order than the source's they stay: a connector may send an old row at any time.
+rows are fetched for good (``start = "latest"``) each fetch drops those that no later fetch can need. Topics in another
+order than the source's keep them for a day after everything of their time was read (``Feeds.forgettable``).
 """
 
 from __future__ import annotations

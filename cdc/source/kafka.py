@@ -59,6 +59,26 @@ UNREADABLE: Final = (ValueError, EOFError, OSError, struct.error, zlib.error, De
 """Errors of unpacking a damaged batch, beside KafkaError."""
 
 
+class _CaughtUp:
+    """Where the topics ended some time ago: once that is passed, no record of an earlier time can come any more.
+
+    Looked at also while the topics never fall silent.
+    """
+
+    def __init__(self, every_s: float) -> None:
+        self._every_s = every_s
+        self._began_s = -math.inf
+        self.targets: Mapping[TopicPartition, int] = {}
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether it is time for a look."""
+        return now_s - self._began_s >= self._every_s
+
+    def begin(self, ends: Mapping[TopicPartition, int], now_s: float) -> None:
+        """Wait for these ends from now on."""
+        self.targets, self._began_s = ends, now_s
+
+
 class KafkaSource:
     """Reads partitions of some topics. ``connect``: arguments of aiokafka's clients.
 
@@ -200,6 +220,7 @@ class KafkaSource:
         self._loop.call(self._seek())
         targets = self.ends() if positions.is_loading else {}
         heard_s = asked_s = time.monotonic()
+        caught_up = _CaughtUp(NEWS_S)
         looked_s = noted_s = -math.inf  # the first quiet moment is news: nothing was missed while we were away
         self._on_state("connected", {})
         while not self._stop.is_set():
@@ -228,6 +249,11 @@ class KafkaSource:
                 targets = {}
                 log.info("topics_loaded", position=str(decoder.arrived))
                 yield Transaction((), decoder.arrived, 0, feed=Feed(is_loaded=True, sample=decoder.sample()))
+            if caught_up.is_due(now_s) and self._is_past(caught_up.targets) and self._is_there():
+                # The first look only notes where the topics end.
+                if caught_up.targets:
+                    yield Transaction((), decoder.arrived, 0, feed=Feed(is_caught_up=True))
+                caught_up.begin(self.ends(), now_s)
             if not batches and now_s - looked_s >= LOOK_S:
                 looked_s = now_s
                 if self._is_there() and self._is_past(self.ends()) and now_s - noted_s >= NEWS_S:

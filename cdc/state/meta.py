@@ -125,6 +125,8 @@ class Meta:
     """Per ``topic/partition`` where to read on."""
     row_order = Value[Mapping[str, Any] | None](None)
     """What is known of the source's logs, for rows that do not arrive in its order: see cdc/kafka/row_order.py."""
+    caught_up = Value[Sequence[tuple[int, int]]]([])
+    """How far the topics' rows had come, hour by hour of the last day: epoch milliseconds and LSN."""
     topic_notes = Value[Mapping[str, Any]]({})
     """What each topic has said so far that later records of it need: see cdc/kafka/foreign.py."""
     missing_deletions = Value[Mapping[str, int]]({})
