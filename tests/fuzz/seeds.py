@@ -10,6 +10,9 @@ import random
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from cdc.binlog.compressed import payload_events
 from cdc.binlog.events import HEADER, EventType
@@ -18,6 +21,88 @@ from tests.kit.statements import ANSI, CHARSETS, NO_BACKSLASH, script
 
 CORPUS = Path(__file__).parent / "corpus"
 _MOST_BYTES = 1500
+_LIMITED = (
+    "329\nRetry-After: 7\nX-HubSpot-RateLimit-Max: 190\nX-HubSpot-RateLimit-Remaining: 0\n"
+    "X-HubSpot-RateLimit-Interval-Milliseconds: 10000"
+)
+ANSWERS: dict[str, list[tuple[str, Any]]] = {
+    "http_answer": [
+        (_LIMITED, {"status": "error", "message": "limit", "policyName": "TEN_SECONDLY_ROLLING"}),
+        ("403\nRetry-After: Fri, 31 Dec 2027 23:59:59 GMT", b"<html>maintenance</html>"),
+        ("100\nX-HubSpot-RateLimit-Daily: 250000", b"{}"),
+        ("313", {"message": "someone@example.com is no option", "category": "VALIDATION_ERROR"}),
+    ],
+    "crm_answer": [
+        (
+            "107",
+            {
+                "status": "COMPLETE",
+                "results": [{"id": "7", "properties": {"magento_key": "x"}, "objectWriteTraceId": "0"}],
+                "errors": [
+                    {
+                        "category": "CONFLICT",
+                        "message": "Existing ID: 12",
+                        "context": {"objectWriteTraceId": ["1"], "existingId": ["12"]},
+                    }
+                ],
+            },
+        ),
+        (
+            "300",
+            {
+                "category": "VALIDATION_ERROR",
+                "message": 'Property values were not valid: [{"isValid":false,"error":"INVALID_EMAIL","name":"email"}]',
+                "errors": [{"code": "PROPERTY_DOESNT_EXIST", "context": {"propertyName": ["color"]}, "in": "color"}],
+                "context": {"missingObjectPropertyValueCoordinates": ["0-1:7"], "ids": ["7"]},
+            },
+        ),
+        (
+            "100",
+            {
+                "portalId": 7,
+                "timeZone": "Europe/Berlin",
+                "companyCurrency": "EUR",
+                "additionalCurrencies": ["USD"],
+                "results": [
+                    {
+                        "id": "1",
+                        "name": "magento_key",
+                        "type": "string",
+                        "hasUniqueValue": True,
+                        "label": "Magento",
+                        "displayOrder": 1,
+                        "modificationMetadata": {"readOnlyValue": False},
+                        "stages": [{"id": "s", "label": "Processed", "metadata": {"probability": "0.9"}}],
+                    }
+                ],
+                "paging": {"next": {"after": "100"}},
+            },
+        ),
+        ("303", {"errors": [{"context": {"requiredGranularScopes": ["crm.objects.contacts.write"]}}]}),
+    ],
+    "bridge_answer": [
+        (
+            "100",
+            {
+                "results": [
+                    {
+                        "objectType": "CONTACT",
+                        "integratorObjectId": "magento-customer-1",
+                        "status": "OPEN",
+                        "changeOccurredTimestamp": 1_700_000_000_000,
+                        "errorTimestamp": "1700000000001",
+                        "type": "INVALID_EMAIL",
+                        "details": "bad",
+                    },
+                    {"objectType": "DEAL", "externalObjectId": "x", "changedAt": 1, "erroredAt": 2, "type": "X"},
+                ],
+                "paging": {"next": {"page": "2", "link": "https://api.example.com/?page=2"}},
+            },
+        ),
+        ("100", {"hubspotId": 7, "lastProcessedAt": 1_700_000_000_000, "numErrors": 0, "errors": []}),
+    ],
+}
+"""By target: the status line less 100, header lines, and the body."""
 _WORK = (
     "CREATE TABLE things (id INT PRIMARY KEY, note VARCHAR(10))",
     "INSERT INTO things VALUES (1, 'one'), (2, NULL)",
@@ -38,6 +123,7 @@ _SETTINGS = {
 
 def main() -> None:
     """Write the seeds of all targets."""
+    _answer()
     _spell()
     for kind in (MariaDB, MySQL):
         with kind({"binlog_row_metadata": "FULL"}) as server:
@@ -45,6 +131,13 @@ def main() -> None:
                 _work(server, settings)
             for path in server.binlog_files():
                 _cut(path.read_bytes(), is_mariadb=server.flavor == "mariadb")
+
+
+def _answer() -> None:
+    """Answers as HubSpot gives them, and as proxies do."""
+    for target, answers in ANSWERS.items():
+        for head, content in answers:
+            _put(target, f"{head}\n\n".encode() + (content if isinstance(content, bytes) else orjson.dumps(content)))
 
 
 def _spell() -> None:

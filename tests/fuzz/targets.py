@@ -27,6 +27,7 @@ from cdc.binlog.values.charsets import text_decoder
 from cdc.binlog.values.json_binary import json_text
 from cdc.errors import SourceDisconnectedError, SourceStoppedError, UnsupportedEventError
 from cdc.model import Change, Op, Position, TableSpec, Transaction
+from tests.fuzz.answers import bridge_answer, crm_answer, http_answer
 from tests.unit.binlog.build import MARIADB, MYSQL, TWO_COLUMNS, Log, table_map_body
 
 _REFUSED: Final = (ValueError, IndexError, KeyError, OverflowError, struct.error, zlib.error, zstandard.ZstdError)
@@ -279,7 +280,8 @@ def words(raw: bytes) -> None:
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     target.__name__: target
     for target in (
-        file, packets, events, rows_event, rows, table_map, metadata, json, text, gtids, compressed, statement, words
+        file, packets, events, rows_event, rows, table_map, metadata, json, text, gtids, compressed, statement, words,
+        http_answer, crm_answer, bridge_answer,
     )
 }  # fmt: skip
 """By name; the folders of the corpus are called so."""
