@@ -14,6 +14,11 @@ def iso_s(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
 
 
+def iso_ms(ms: int | None) -> str:
+    """A time in epoch milliseconds as ISO 8601 in UTC, to the millisecond; "" for none."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds") if ms else ""
+
+
 class SystemClock:
     """Wall time and monotonic time of this machine."""
 

@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -35,7 +35,7 @@ from cdc.settings.reload import merge
 from cdc.snapshot.loader import Loader
 from cdc.source.retention import RetentionWatch
 from cdc.startup import open_parts
-from cdc.status import DaemonView
+from cdc.status import DaemonView, SourceState
 from cdc.stopping import in_thread, unless
 from cdc.web.metrics import Metrics
 from cdc.web.server import WebServer, start_web
@@ -63,16 +63,6 @@ class RunOptions:
     is_relay: bool = False
     reload: Callable[[], Settings] | None = None
     """Reads the settings again (SIGHUP); ConfigError."""
-
-
-@dataclass
-class SourceState:
-    """What the reader last said of the connection."""
-
-    name: str = "starting"
-    details: Mapping[str, object] = field(default_factory=dict)
-    read_lag_s: float = 0.0
-    is_finished: bool = False
 
 
 class Daemon:
@@ -172,7 +162,7 @@ class Daemon:
             await self._state.call(lambda _: parts.engine.rendering.resend_everything())
         self._first_load = FirstLoadWatch(self._settings, self._state, is_relay=self._options.is_relay)
         self._start_loader(parts)
-        self._view.attach(self._state)
+        self._view.attach(self._state, self._settings, is_relay=self._options.is_relay)
         self._view.source_reasons = parts.reasons
         self._view.heard_s = parts.heard_s
         self._reader = threading.Thread(target=self._read, name="reader", daemon=True)

@@ -16,6 +16,7 @@ import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from cdc.engine.load_progress import totals
 from cdc.engine.state_thread import StateThread
 from cdc.errors import CdcError
 from cdc.replica.cascades import with_between
@@ -63,16 +64,6 @@ def plan_of(settings: Settings) -> LoadPlan:
         sent = statements(mapping, source.table_prefix, contacts_by_email=by_email, since_ms=before)
     sink = settings.sink
     return count_load(source, tables, every, sent, traits, sink.max_batch, sink.requests_per_10s)
-
-
-def totals(progress: Mapping[str, Any]) -> tuple[int, int]:
-    """(done, expected) of the phase: rows while tables are read, rendered objects, then messages accepted."""
-    if progress["phase"] == "load":
-        parts = progress["tables"].values()
-        return sum(one["done"] for one in parts), sum(one["expected"] for one in parts)
-    parts = progress["objects"].values()
-    key = "rendered" if progress["phase"] == "render" else "done"
-    return sum(one[key] for one in parts), sum(one["expected"] for one in parts)
 
 
 class ProgressReport:

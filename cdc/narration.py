@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from cdc.settings.config import Settings
+from cdc.settings.ends import sink_of, source_of
 
 log = structlog.get_logger(__name__)
 
@@ -30,25 +31,6 @@ _COUNTED: Final[Mapping[str, tuple[str, ...]]] = {
     "published": ("delivery", "records"),
 }
 """Field of the line → where the status has its total since the start; a table of totals is summed up."""
-
-
-def source_of(settings: Settings) -> str:
-    """Where changes come from, as one short text without secrets."""
-    source = settings.source
-    if source.kind == "files":
-        return f"files {', '.join(source.files)}"
-    if source.kind == "kafka":
-        topics = (settings.kafka.changes_topic,) if settings.kafka.format == "relay" else settings.kafka.topics
-        return f"kafka {', '.join(topics)} at {', '.join(settings.kafka.brokers)}"
-    return f"binlog {source.host}:{source.port}/{source.database}"
-
-
-def sink_of(settings: Settings, *, is_relay: bool) -> str:
-    """Where messages go, as one short text without secrets."""
-    if is_relay:
-        return f"kafka {settings.kafka.changes_topic} at {', '.join(settings.kafka.brokers)}"
-    sink = settings.sink
-    return f"jsonl {sink.path}" if sink.kind == "jsonl" else f"{sink.kind} {sink.base_url}"
 
 
 def tell_start(settings: Settings, *, position: str, server: str, is_relay: bool) -> None:

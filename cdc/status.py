@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from cdc.clock import iso_s
 from cdc.engine import import_job, load_progress
@@ -13,9 +14,12 @@ from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.logs import dropped_lines
 from cdc.messages import dead_letters, ledger, outbox, render_queue
 from cdc.messages.dead_letters import DeadLetter
+from cdc.operator.operations import StateOperations
 from cdc.output import Output
 from cdc.replica import table_schemas
 from cdc.replica.feeds import count_bad
+from cdc.settings.config import Settings
+from cdc.settings.ends import sink_of, source_of
 from cdc.state.copies import disk_use
 from cdc.state.store import Store
 from cdc.web.metrics import Metrics
@@ -32,18 +36,20 @@ RENDER_WAIT_S = 60.0  # a live object that waited longer to be rendered is told:
 HUNG_S = 60.0  # a thread that has not turned for this long hangs; far over the longest commit on a slow disk
 
 
-class SourceView(Protocol):
-    """What the daemon knows of the source."""
+@dataclass
+class SourceState:
+    """What the reader last said of the connection."""
 
-    name: str
-    details: Mapping[str, object]
-    read_lag_s: float
+    name: str = "starting"
+    details: Mapping[str, object] = field(default_factory=dict)
+    read_lag_s: float = 0.0
+    is_finished: bool = False
 
 
 class DaemonView:
     """Answers from what ``refresh`` last saw, so that a probe never waits for the database."""
 
-    def __init__(self, queue: TransactionQueue, source: SourceView, output: Output) -> None:
+    def __init__(self, queue: TransactionQueue, source: SourceState, output: Output) -> None:
         self._queue = queue
         self._source = source
         self._state: StateThread | None = None
@@ -57,15 +63,25 @@ class DaemonView:
         self.is_stopping = False
         """Whether a signal came: no longer ready, so that nobody counts on what is about to end."""
         self._version = version("magento-cdc")
+        self._ends: Mapping[str, str] = {}
+        self._operations: StateOperations | None = None
         self._began_ms = int(time.time() * 1000)
         self.source_reasons: Callable[[], Sequence[str]] = tuple
         self._held: dict[str, Any] = {}
         self.look_s = 0.0
         """What the last look took of the state thread's time: it counts what waits, however much that is."""
 
-    def attach(self, state: StateThread) -> None:
+    def attach(self, state: StateThread, settings: Settings, *, is_relay: bool) -> None:
         """The state is open."""
         self._state = state
+        self._ends = {"source": source_of(settings), "sink": sink_of(settings, is_relay=is_relay)}
+        # A relay has no messages, so there is nothing to look up or to send again.
+        if not is_relay:
+            self._operations = StateOperations(settings, state, self._output.record_link, self.role)
+
+    def operations(self) -> StateOperations | None:
+        """See ``View``."""
+        return self._operations
 
     def live(self) -> tuple[bool, list[str]]:
         """Whether the threads turned lately (the loop answers, so it turns)."""
@@ -125,6 +141,7 @@ class DaemonView:
         return {
             "version": self._version,
             "started_at": iso_s(self._began_ms),
+            "ends": self._ends,
             "ready": ready,
             "reasons": reasons,
             "source": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cdc.cli.common import iso
+from cdc.clock import iso_ms
 from cdc.errors import SinkError
 from cdc.model import Message, ObjectRef
 from cdc.settings.config import Settings
@@ -53,7 +53,7 @@ async def _verdict(sink: LaterVerdicts, settings: Settings, ref: ObjectRef, requ
         return {"says": "has processed no such object"}
     return {
         "hubspot_id": status.hubspot_id,
-        "processed_at": iso(status.processed_at),
+        "processed_at": iso_ms(status.processed_at),
         "failed": "not told" if status.failed is None else status.failed,
     }
 

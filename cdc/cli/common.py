@@ -9,7 +9,6 @@ import sys
 import tomllib
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -178,11 +177,6 @@ def run_in_loop(work: Coroutine[Any, Any, int]) -> int:
             return runner.run(work)
     except BaseExceptionGroup as group:  # a task group wraps what its tasks raise
         raise first_of(group) from None
-
-
-def iso(ms: int | None) -> str:
-    """A time in epoch milliseconds as people read it (ISO 8601, UTC); "" for none."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds") if ms else ""
 
 
 def confirmed(question: str, *, yes: bool) -> bool:

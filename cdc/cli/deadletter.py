@@ -13,7 +13,6 @@ from cdc.cli.common import (
     Sets,
     Yes,
     confirmed,
-    iso,
     open_state,
     print_json,
     print_table,
@@ -22,7 +21,7 @@ from cdc.cli.common import (
     settings_of,
 )
 from cdc.cli.objects import Objects, OneObject, one_named, those_in
-from cdc.clock import iso_s
+from cdc.clock import iso_ms, iso_s
 from cdc.errors import CdcError, ConfigError
 from cdc.model import BadRecord, ObjectRef
 from cdc.settings.config import Settings
@@ -109,7 +108,7 @@ def show(
     if as_json:
         print_json(fields)
     else:
-        shown = fields | {"changed_at": iso(letter.changed_at)}
+        shown = fields | {"changed_at": iso_ms(letter.changed_at)}
         print_table(("what", "value"), list(shown.items()))
 
 

@@ -14,7 +14,6 @@ from cdc.cli.common import (
     Config,
     Sets,
     Yes,
-    iso,
     open_state,
     print_json,
     print_table,
@@ -22,6 +21,7 @@ from cdc.cli.common import (
     settings_of,
 )
 from cdc.cli.objects import Objects, those_in
+from cdc.clock import iso_ms
 from cdc.errors import CdcError, ConfigError
 from cdc.model import ObjectRef
 from cdc.settings.config import Settings
@@ -44,7 +44,8 @@ def list_held(context: typer.Context, config: Config = None, sets: Sets = None, 
         held = circuit_breaker.held(engine.store)
     namespace = settings.mapping.namespace
     rows = [
-        (one.ref.external_id(namespace), one.ref.object_type.value, iso(one.rendered_ms), one.position) for one in held
+        (one.ref.external_id(namespace), one.ref.object_type.value, iso_ms(one.rendered_ms), one.position)
+        for one in held
     ]
     if as_json:
         print_json([dict(zip(COLUMNS, row, strict=True)) for row in rows])
@@ -99,6 +100,7 @@ def _chosen(
     """The held objects that are meant. ConfigError for an unknown type; CdcError where none of them is held."""
     from mappers.finding import WORDS
 
+    # Both at once could mean either of two things.
     if names and kind is not None:
         raise ConfigError(["name the objects, or give --type; not both"], source="command line")
     if names:
@@ -108,6 +110,7 @@ def _chosen(
     if kind.lower() not in WORDS:
         raise ConfigError([f"--type {kind}: write one of {', '.join(WORDS)}"], source="command line")
     found = [ref for ref in held if ref.kind in WORDS[kind.lower()]]
+    # Nothing is released by a word that nothing goes by.
     if not found:
         raise CdcError(f"no deletion of a {kind} is held", hint="`magento-cdc deletes list` shows what is held")
     return found

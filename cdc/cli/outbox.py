@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cdc.cli.common import AsJson, Config, Sets, iso, open_state, print_json, print_table, say, settings_of
+from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, say, settings_of
+from cdc.clock import iso_ms
 from cdc.errors import ConfigError
 
 app = typer.Typer(help="Messages that wait to be sent.", no_args_is_help=True)
@@ -40,7 +41,7 @@ def list_outbox(
             one.ref.external_id(namespace),
             one.ref.object_type.value,
             one.action.value,
-            iso(one.rendered_ms),
+            iso_ms(one.rendered_ms),
             one.attempts,
             one.cause,
         )

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cdc.cli.asking import ask_sink, message_for
-from cdc.cli.common import AsJson, Config, Sets, iso, open_state, print_json, print_table, record_of, say, settings_of
+from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, record_of, say, settings_of
 from cdc.cli.objects import OneObject, one_named
-from cdc.errors import CdcError, RenderError
-from cdc.model import ObjectRef, Rendered
+from cdc.clock import iso_ms
+from cdc.errors import CdcError
+from cdc.model import ObjectRef
 from cdc.settings.config import Settings
 
 if TYPE_CHECKING:
     from cdc.engine.engine import Engine
-    from mappers.mapping import MagentoMapping
 
 MOST = 20
 """Objects shown for one text: a SKU may stand on thousands of lines."""
-
-_OTHER_EMAIL = (
-    "HubSpot has another email for this contact, which the bridge cannot change: change it in HubSpot by hand"
-)
 
 
 def trace(
@@ -61,6 +57,8 @@ def _traces(
     settings: Settings, engine: Engine, words: Sequence[str], values: bool
 ) -> list[tuple[dict[str, Any], ObjectRef]]:
     from cdc.cli.rendering import mapper_of
+    from cdc.clock import SystemClock
+    from cdc.operator.trace import Look, object_trace
     from cdc.replica.rows import ReplicaRows
 
     # Said in our words, as the list of words is short.
@@ -69,10 +67,12 @@ def _traces(
         say("the first load is not finished: rows that this object is made of may still be missing")
     mapper = mapper_of(settings, engine)
     rows = ReplicaRows(engine.store, mapper.tables)
+    record = partial(record_of, settings, engine.store)
+    look = Look(engine.store, engine.positions, mapper, rows, settings.mapping.namespace, record)
     name, refs = one_named(settings, engine, words)
     found = []
     for ref in refs[: MOST * 2]:
-        document = _trace(settings, engine, mapper, rows, ref, values)
+        document = object_trace(look, ref, SystemClock().now_ms(), values=values, details=True)
         # Found by name, but nothing is known of it.
         if document is not None:
             found.append((document, ref))
@@ -85,78 +85,6 @@ def _traces(
     if len(refs) > MOST:
         say(f"{len(refs)} objects go by that name; the first {MOST} are shown")
     return found[:MOST]
-
-
-def _trace(
-    settings: Settings, engine: Engine, mapper: MagentoMapping, rows: Any, ref: ObjectRef, values: bool
-) -> dict[str, Any] | None:
-    from cdc.messages.trace import RowTrail, trail
-
-    seen = RowTrail(rows)
-    fault = ""
-    made: Rendered | None = None
-    try:
-        made = mapper.render(ref, seen)
-    except (RenderError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # A trace must show also what cannot be rendered, and why.
-        fault = error.message if isinstance(error, RenderError) else type(error).__name__
-    now = trail(engine.store, ref, int(datetime.now(UTC).timestamp() * 1000))
-    # The shop has no such object, and nothing was ever sent.
-    if now.ledger is None and made is None and not fault and now.pending is None:
-        return None
-    positions, namespace = engine.positions, settings.mapping.namespace
-    held = now.ledger
-    document: dict[str, Any] = {
-        "external_id": ref.external_id(namespace),
-        "object_type": ref.object_type.value,
-        "rows": [
-            {"table": table, "key": list(key), "position": positions.text_of(lsn)}
-            for (table, key), lsn in sorted(seen.seen.items(), key=lambda item: (item[0][0], str(item[0][1])))
-        ],
-        "exists": made is not None,
-        "where": [{"state": one.state, "cause": one.cause} for one in now.where],
-    }
-    if fault:
-        document["not_rendered"] = fault
-    if made is not None:
-        document["properties"] = _shown(made.properties, values)
-        document["refers_to"] = [other.external_id(namespace) for other in made.references]
-        document["warnings"] = [*made.warnings, *([_OTHER_EMAIL] if held is not None and held.email_new else [])]
-    if held is not None and held.rendered_hash is not None:
-        document["rendered"] = {
-            "position": positions.text_of(held.rendered_lsn) if held.rendered_lsn else "",
-            "changed_at": held.rendered_at,
-            "action": "DELETE" if held.rendered_delete else "UPSERT",
-        }
-    if now.pending is not None:
-        document["pending"] = {
-            "action": now.pending.action.value,
-            "changed_at": now.pending.changed_at,
-            "position": now.pending.position,
-            "rendered_at": iso(now.pending.rendered_ms),
-            "attempts": now.pending.attempts,
-        }
-    if held is not None and held.tried_at:
-        answered = held.answered_ms >= held.sent_ms
-        document["sent"] = {
-            "at": iso(held.sent_ms),
-            "changed_at": held.tried_at,
-            "answered_at": iso(held.answered_ms) if answered else "",
-            "answer": (held.answer or "accepted") if answered and held.answered_ms else "none yet",
-        }
-    if held is not None and held.record_id:
-        document["record"] = record_of(settings, engine.store, ref)
-    if held is not None and held.accepted_at:
-        document["accepted"] = {
-            "changed_at": held.accepted_at,
-            "action": "DELETE" if held.accepted_delete else "UPSERT",
-        }
-    return document
-
-
-def _shown(properties: Mapping[str, str], values: bool) -> dict[str, Any]:
-    """Name → value, or without ``values`` whether it is set: values are personal data."""
-    return {name: value if values else bool(value) for name, value in sorted(properties.items())}
 
 
 def _lines(document: Mapping[str, Any]) -> list[tuple[str, object]]:
@@ -175,6 +103,6 @@ def _lines(document: Mapping[str, Any]) -> list[tuple[str, object]]:
     lines += [("warning", text) for text in document.get("warnings", ())]
     for part in ("rendered", "pending", "sent", "accepted", "record", "sink"):
         for name, value in document.get(part, {}).items():
-            shown = iso(value) if name == "changed_at" else value
+            shown = iso_ms(value) if name == "changed_at" else value
             lines += [(f"{part} {name}", shown)] if value != "" else []
     return lines

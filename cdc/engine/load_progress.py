@@ -35,7 +35,8 @@ def _phase_of(engine: Engine, waiting: Mapping[str, int]) -> LoadPhase:
 def progress(engine: Engine, waiting: Mapping[str, int], outbox: Mapping[str, Any]) -> dict[str, Any]:
     """For /status, log lines and metrics. ``waiting``, ``outbox``: the counts of the render queue and of the outbox.
 
-    ``tables`` and ``objects``: name → ``done`` and ``expected``. ``is_sent``: no message of the load waits any more.
+    ``tables`` and ``objects``: name → ``done`` and ``expected``; outside of them both are the sums of the phase.
+    ``is_sent``: no message of the load waits any more.
     """
     phase, record = _phase_of(engine, waiting), engine.first_load.record
     plan: Mapping[str, Any] = record.get("plan") or {}
@@ -59,5 +60,17 @@ def progress(engine: Engine, waiting: Mapping[str, int], outbox: Mapping[str, An
             "expected": max(plan.get("messages", {}).get(kind, 0), made) if phase is not LoadPhase.SEND else made,
         }
     is_sent = phase is LoadPhase.SEND and not any(one["history"] for one in pending.values())
-    return {"phase": phase.value, "tables": tables, "objects": objects, "is_sent": is_sent,
-            "started_ms": record["started_ms"], "calls": record.get("calls", 0)}  # fmt: skip
+    found = {"phase": phase.value, "tables": tables, "objects": objects, "is_sent": is_sent,
+             "started_ms": record["started_ms"], "calls": record.get("calls", 0)}  # fmt: skip
+    done, total = totals(found)
+    return found | {"done": done, "expected": total}
+
+
+def totals(progress: Mapping[str, Any]) -> tuple[int, int]:
+    """(done, expected) of the phase: rows while tables are read, rendered objects, then messages accepted."""
+    if progress["phase"] == LoadPhase.LOAD.value:
+        parts = progress["tables"].values()
+        return sum(one["done"] for one in parts), sum(one["expected"] for one in parts)
+    parts = progress["objects"].values()
+    key = "rendered" if progress["phase"] == LoadPhase.RENDER.value else "done"
+    return sum(one[key] for one in parts), sum(one["expected"] for one in parts)

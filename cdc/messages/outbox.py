@@ -334,6 +334,23 @@ def counts(store: Store) -> dict[str, object]:
     }
 
 
+def oldest_rendered(store: Store) -> dict[Kind, int]:
+    """When the oldest waiting message of each kind was rendered, epoch milliseconds; kinds that nothing waits of lack.
+
+    Read from an index alone, however much waits.
+    """
+    found: dict[Kind, int] = {}
+    for kind in Kind:
+        for urgency in Urgency:
+            row = store.db.execute(
+                "SELECT rendered_ms FROM outbox WHERE kind = ? AND urgency = ? ORDER BY seq LIMIT 1",
+                (kind.value, int(urgency)),
+            ).fetchone()
+            if row is not None:
+                found[kind] = min(row[0], found.get(kind, row[0]))
+    return found
+
+
 def held_deletes(store: Store) -> int:
     """How many DELETEs the circuit breaker holds."""
     count: int = store.db.execute("SELECT count(*) FROM outbox WHERE blocked_by = ?", (HELD_DELETE,)).fetchone()[0]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from cdc.messages import dead_letters, outbox, render_queue, unconfirmed, waiting, waiting_for_parent
 from cdc.messages.ledger import Ledger, LedgerEntry
@@ -55,10 +55,23 @@ class RowTrail:
 
 
 class Whereabouts(NamedTuple):
-    """Where an object, or its newest message, is: a fixed word and a sentence."""
+    """Where an object, or its newest message, is: a fixed word and a sentence.
+
+    ``detail``: what the receiver said of the object, which may quote a value.
+    """
 
     state: str
-    cause: str = ""
+    plain_cause: str = ""
+    detail: str = ""
+
+    @property
+    def cause(self) -> str:
+        """The sentence with the detail."""
+        return f"{self.plain_cause}: {self.detail}" if self.detail else self.plain_cause
+
+
+NEVER_RENDERED: Final = Whereabouts("never rendered")
+"""Nothing is known of the object."""
 
 
 class Pending(NamedTuple):
@@ -96,7 +109,7 @@ def trail(store: Store, ref: ObjectRef, now_ms: int) -> Trail:
         found.append(_pending(store, ref, pending, held, now_ms))
     elif held is None:
         # Neither rendered nor queued.
-        found = found or [Whereabouts("never rendered")]
+        found = found or [NEVER_RENDERED]
     elif not {"dead letter", "waits for its parent"} & {one.state for one in found}:
         found.append(_settled(held))
     return Trail(ref, held, pending, tuple(found))
@@ -112,7 +125,7 @@ def _unrendered(store: Store, ref: ObjectRef) -> Iterator[Whereabouts]:
 def _set_aside(store: Store, ref: ObjectRef) -> Iterator[Whereabouts]:
     letter = dead_letters.show(store, ref)
     if letter is not None:
-        yield Whereabouts("dead letter", f"{letter.reason}: {letter.detail}" if letter.detail else letter.reason)
+        yield Whereabouts("dead letter", letter.reason, letter.detail)
     waits = waiting_for_parent.get(store, ref)
     if waits is not None:
         reason = waits[2]

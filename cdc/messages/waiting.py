@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cdc.messages.outbox import SUSPECT
-from cdc.messages.refs import parse_bulk_key, parse_key
+from cdc.messages.refs import HELD_DELETE, parse_bulk_key, parse_key
 from cdc.model import OBJECT_TYPE, Action, Kind, ObjectRef, ObjectType
 from cdc.state.objects import has
 from cdc.state.store import Store
@@ -23,12 +23,15 @@ class Waiting:
     attempts: int
 
 
-def waiting(store: Store, limit: int = 100) -> list[Waiting]:
-    """Entries that wait for another object, are held by the circuit breaker, or are parked; the oldest first."""
+def waiting(store: Store, limit: int = 100, *, held: bool = True) -> list[Waiting]:
+    """Entries that wait for another object, are held by the circuit breaker, or are parked; the oldest first.
+
+    ``held``: with those that the circuit breaker holds.
+    """
     rows = store.db.execute(
         "SELECT kind, id, action, blocked_by, rendered_ms, attempts FROM outbox WHERE blocked_by IS NOT NULL"
-        " ORDER BY seq LIMIT ?",
-        (limit,),
+        " AND (? OR blocked_by <> ?) ORDER BY seq LIMIT ?",
+        (held, HELD_DELETE, limit),
     ).fetchall()
     found = [
         Waiting(ObjectRef(Kind(kind), key), Action(action), cause_of(store, action, blocked_by), rendered_ms, attempts)

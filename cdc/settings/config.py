@@ -29,6 +29,7 @@ from cdc.settings.layers import laid_over
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.origins import Origins, in_file, leaves
 from cdc.settings.section import SettingsSection, read_secret, require_one_word
+from cdc.settings.web import Port, WebSettings
 
 ENV_PREFIX = "MAGENTO_CDC__"
 DEFAULT_FILE = "magento-cdc.toml"
@@ -36,7 +37,6 @@ FIRST_REQUESTS_PER_10S = 100
 """What every account of HubSpot allows; its answers tell whether this one allows more."""
 
 Seconds = Annotated[float, Field(gt=0)]
-Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class TlsMode(StrEnum):
@@ -233,14 +233,6 @@ class StateSettings(SettingsSection):
     """The local state: replica, ledger, outbox, dead letters, position."""
 
     dir: Path = Field(Path("./state"), description="folder of the state file; needs a disk that keeps fsynced data")
-
-
-class WebSettings(SettingsSection):
-    """Health, metrics and status."""
-
-    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 in a container")
-    port: Port = Field(8080, description="port to listen on; 0 picks a free one")
-    show_values: bool = Field(False, description="show personal data on the page")
 
 
 class LogSettings(SettingsSection):

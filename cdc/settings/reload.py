@@ -30,7 +30,7 @@ CHANGEABLE: Final = frozenset(
 )
 """Settings that are looked up each time they are used. All others shape what was opened at the start."""
 
-_FOLLOWED: Final = frozenset({"source.password", "sink.access_token", "sink.api_key"})
+_FOLLOWED: Final = frozenset({"source.password", "sink.access_token", "sink.api_key", "web.admin_token"})
 """Secrets that are read again from their files when they are used or refused (secret_files.py)."""
 
 

@@ -1,21 +1,19 @@
-"""The daemon's web pages: /live, /ready, /metrics, /status and a page at / that shows the status.
+"""The daemon's web pages: /live, /ready, /metrics, /status, and the operator's page at / (page.py).
 
-Read-only, no log-in, no personal data: listen on loopback or inside the cluster.
+No log-in, and no personal data unless ``web.show_values``: listen on loopback or inside the cluster.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
+from cdc.settings.web import WebSettings
 from cdc.web.metrics import CONTENT_TYPE, Metrics
+from cdc.web.page import MOST_BYTES, OperatorPage
 from cdc.web.view import View
 
 VALUE_FIELDS: Final = frozenset({"properties", "values", "email", "before", "after"})
@@ -24,15 +22,15 @@ VALUE_FIELDS: Final = frozenset({"properties", "values", "email", "before", "aft
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
-def make_app(view: View, metrics: Metrics, *, show_values: bool) -> web.Application:
-    """The application; ``show_values`` lets fields that may hold personal data through to /status."""
-    pages = _Pages(view, metrics, show_values)
-    app = web.Application()
+def make_app(view: View, metrics: Metrics, settings: WebSettings) -> web.Application:
+    """The application; ``web.show_values`` lets fields that may hold personal data through to /status."""
+    pages = _Pages(view, metrics, settings.show_values)
+    app = web.Application(client_max_size=MOST_BYTES)
     app.router.add_get("/live", pages.live)
     app.router.add_get("/ready", pages.ready)
     app.router.add_get("/metrics", pages.metrics)
     app.router.add_get("/status", pages.status)
-    app.router.add_get("/", pages.page)
+    OperatorPage(view, metrics.samples, settings).add_to(app)
     return app
 
 
@@ -41,8 +39,6 @@ class _Pages:
         self._view = view
         self._metrics = metrics
         self._show_values = show_values
-        self._html = files("cdc.web").joinpath("page.html").read_text(encoding="utf-8")
-        self._policy = _policy(self._html)
 
     async def live(self, _request: web.Request) -> web.Response:
         is_live, reasons = self._view.live()
@@ -59,10 +55,6 @@ class _Pages:
         status: Any = self._view.status()
         return _json(status if self._show_values else _without_values(status), 200)
 
-    async def page(self, _request: web.Request) -> web.Response:
-        headers = {"Content-Security-Policy": self._policy, "X-Content-Type-Options": "nosniff"} | _NO_STORE
-        return web.Response(text=self._html, content_type="text/html", charset="utf-8", headers=headers)
-
 
 def _json(document: Any, status: int) -> web.Response:
     body = orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS, default=str)
@@ -75,14 +67,3 @@ def _without_values(tree: Any) -> Any:
     if isinstance(tree, list | tuple):
         return [_without_values(below) for below in tree]
     return tree
-
-
-def _policy(html: str) -> str:
-    """The page may run its own script and style, and ask this server; nothing else."""
-    sources = []
-    for tag in ("script", "style"):
-        inline = re.search(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
-        assert inline is not None
-        digest = base64.b64encode(hashlib.sha256(inline[1].encode()).digest()).decode()
-        sources.append(f"{tag}-src 'sha256-{digest}'")
-    return "; ".join(["default-src 'none'", "connect-src 'self'", *sources, "base-uri 'none'", "form-action 'none'"])

@@ -15,6 +15,7 @@ import prometheus_client as prometheus
 
 from cdc.model import Drift, Latency, ObjectType
 from cdc.web import catalogue
+from cdc.web.samples import Samples, number
 
 prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, which nobody reads
 
@@ -83,6 +84,8 @@ class Metrics:
             )
             for name, meaning in catalogue.HISTOGRAMS.items()
         }
+        self.samples = Samples()
+        """The last hour, for the operator's page."""
         self._reasons: set[str] = set()
         self._seen: dict[tuple[catalogue.Counter, tuple[str, ...]], float] = {}
         self._set("info", 1, version("magento-cdc"))
@@ -128,6 +131,7 @@ class Metrics:
         """The sink accepted a message; ``latency`` since the source's commit, None for history."""
         self._counters["accepted_total"].labels(object_type).inc()
         self._set("last_accepted_timestamp_seconds", time.time())
+        self.samples.accepted(None if latency is None else latency.total)
         if latency is None:
             return
         self._histograms["delivery_latency_seconds"].labels(object_type).observe(latency.total)
@@ -166,12 +170,13 @@ class Metrics:
 
     def refresh(self, status: Mapping[str, object]) -> None:
         """Take over what the view's status says. A part that is missing or no number leaves its metric alone."""
+        self.samples.look(status, time.monotonic(), int(time.time() * 1000))
         for counter, key in _TOTALS.items():
-            total = _number(status, key)
+            total = number(status, key)
             if total is not None:
                 self._advance(counter, total)
         for gauge, path in _LEVELS.items():
-            level = _number(status, path)
+            level = number(status, path)
             if level is not None:
                 self._set(gauge, level)
         member = status.get("member")
@@ -186,7 +191,7 @@ class Metrics:
         source = status.get("source")
         if isinstance(source, Mapping):
             self._set("source_connected", 1 if source.get("state") in ("connected", "finished") else 0)
-            hours = _number(source, ("retention_left_h",))
+            hours = number(source, ("retention_left_h",))
             self._set("retention_left_seconds", math.inf if hours is None else hours * 3600)
         first_load = status.get("first_load")
         if isinstance(first_load, Mapping):
@@ -203,7 +208,7 @@ class Metrics:
         delivery = status.get("delivery")
         quota = delivery.get("quota") if isinstance(delivery, Mapping) else None
         for family, said in quota.items() if isinstance(quota, Mapping) else ():
-            limit, left = _number(said, ("daily_limit",)), _number(said, ("daily_remaining",))
+            limit, left = number(said, ("daily_limit",)), number(said, ("daily_remaining",))
             self._set("daily_quota_limit", math.nan if limit is None else limit, str(family))
             self._set("daily_quota_left", math.nan if left is None else left, str(family))
 
@@ -213,7 +218,7 @@ class Metrics:
         for key in ("delivery", "verify", "counts"):
             tree = tree.get(key) if isinstance(tree, Mapping) else None
         for drift in Drift if isinstance(tree, Mapping) and tree else ():
-            self._set("drift_objects", _number(tree, (drift.value,)) or 0, drift.value)
+            self._set("drift_objects", number(tree, (drift.value,)) or 0, drift.value)
 
     def _first_load(self, progress: Mapping[str, Any]) -> None:
         """Series of a first load appear with it, and end at nothing left."""
@@ -240,7 +245,7 @@ class Metrics:
         for object_type in ObjectType:
             by_urgency = pending.get(object_type.value) if isinstance(pending, Mapping) else None
             for urgency in _URGENCIES:
-                count = _number(by_urgency, (urgency,)) if isinstance(by_urgency, Mapping) else None
+                count = number(by_urgency, (urgency,)) if isinstance(by_urgency, Mapping) else None
                 self._set("outbox", count or 0, object_type.value, urgency)
 
     def _set(self, name: catalogue.Gauge, value: float, *labels: str) -> None:
@@ -257,9 +262,3 @@ class Metrics:
             return
         (counter.labels(*labels) if labels else counter).inc(total - seen if total >= seen else total)
         self._seen[(name, labels)] = total
-
-
-def _number(tree: object, path: tuple[str, ...]) -> float | None:
-    for key in path:
-        tree = tree.get(key) if isinstance(tree, Mapping) else None
-    return float(tree) if isinstance(tree, int | float) else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from cdc.errors import SetupError
-from cdc.settings.config import WebSettings
+from cdc.settings.web import WebSettings
 from cdc.web.app import make_app
 from cdc.web.metrics import Metrics
 from cdc.web.view import View
@@ -28,7 +28,7 @@ class WebServer:
 
 async def start_web(view: View, metrics: Metrics, settings: WebSettings) -> WebServer:
     """Listen on ``web.host`` and ``web.port``. SetupError when that address cannot be had."""
-    app = make_app(view, metrics, show_values=settings.show_values)
+    app = make_app(view, metrics, settings)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:

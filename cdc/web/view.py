@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 
 class View(Protocol):
@@ -22,4 +23,28 @@ class View(Protocol):
 
     def status(self) -> dict[str, object]:
         """Everything worth showing, fit for JSON. No secrets; object ids yes, property values no."""
+        ...
+
+    def operations(self) -> Operations | None:
+        """What the page may ask of the state; None while the state is not open, and for a relay."""
+        ...
+
+
+class Operations(Protocol):
+    """What the page asks of the state, and what it changes there. All raise CdcError with a sentence for people."""
+
+    async def waiting(self) -> dict[str, Any]:
+        """The newest dead letters, held deletions and waiting messages, each list with its total."""
+        ...
+
+    async def find(self, text: str) -> list[dict[str, Any]]:
+        """The traces of the objects that a text names."""
+        ...
+
+    async def retry(self, names: Sequence[str], reason: str | None) -> int:
+        """Send the objects of dead letters again: those with these ids, or all with a reason. How many."""
+        ...
+
+    async def release(self, kind: str, count: int) -> int:
+        """Release the held deletions of a type ("": all), if exactly ``count`` are held. How many."""
         ...

@@ -101,6 +101,22 @@ class Page:
         for kind in ("mousePressed", "mouseReleased"):
             await self._do("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
+    async def color_scheme(self, name: str) -> None:
+        """What the person's system asks for: light or dark."""
+        await self._do("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
+
+    async def barriers(self, axe: str) -> list[str]:
+        """What axe-core finds on the page as it stands, one line an element: rule, place, and what is wrong.
+
+        ``axe``: the text of its script (install.axe).
+        """
+        await self.value(f"{axe}; true")
+        found: list[dict[str, Any]] = await self.value(
+            "axe.run(document, {resultTypes: ['violations']}).then(result => result.violations.flatMap(rule =>"
+            " rule.nodes.map(node => ({rule: rule.id, place: node.target.join(' '), text: node.failureSummary}))))"
+        )
+        return [f"{one['rule']} at {one['place']}: {one['text']}" for one in found]
+
     async def picture(self) -> bytes:
         """What is seen, as PNG."""
         found = await self._do("Page.captureScreenshot", format="png")

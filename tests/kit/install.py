@@ -1,4 +1,5 @@
-"""Find or fetch what tests run: MariaDB, Chromium, promtool by apt, MySQL from Debian unstable, Kafka by Maven.
+"""Find or fetch what tests run: MariaDB, Chromium, promtool by apt, MySQL from Debian unstable, Kafka by Maven, axe by
+npm.
 
 Everything is named by package; mirrors come from the machine's own apt configuration. Several test processes may ask
 at once: one installs, the others wait for its lock. What cannot be had raises ``Unavailable`` with the reason, which
@@ -13,6 +14,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +22,12 @@ from pathlib import Path
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 MYSQL_ROOT = CACHE / "mysql" / "root"
 MARIADB_11_ROOT = CACHE / "mariadb-11" / "root"
+
+AXE_VERSION = "4.10.3"
+AXE_SHA512 = (
+    "5e6edba515e70d25f6604d9815f064d859c5d1ea7ab661bbc4f87c88779ef0c2"
+    "1cae0abbeb636471ef39e9d62d2582e4b88a1866f19f4ecfcf6d986275e4dc12"
+)
 
 KAFKA_POM = Path(__file__).with_name("kafka") / "pom.xml"
 DEBEZIUM_POM = Path(__file__).with_name("debezium") / "pom.xml"
@@ -77,6 +85,34 @@ def promtool() -> Path:
     if not _which("promtool"):
         raise Unavailable("promtool: not found after installing prometheus")
     return _found("promtool")
+
+
+def axe() -> Path:
+    """axe-core's script, which looks through a page for what keeps people out; fetched by npm. Raises Unavailable."""
+    script = CACHE / "axe-core" / AXE_VERSION / "axe.min.js"
+    with lock("install"):
+        if not script.exists():
+            _once("axe-core", lambda: _fetch_axe(script))
+    return script
+
+
+def _fetch_axe(script: Path) -> None:
+    if _which("npm") is None:
+        raise Unavailable("axe-core: npm is not installed")
+    fetched = script.parent.with_name("fetching")
+    shutil.rmtree(fetched, ignore_errors=True)
+    fetched.mkdir(parents=True)
+    _run("axe-core", ["npm", "pack", f"axe-core@{AXE_VERSION}", "--pack-destination", str(fetched), "--silent"], 120)
+    [packed] = fetched.glob("*.tgz")
+    if hashlib.sha512(packed.read_bytes()).hexdigest() != AXE_SHA512:
+        raise Unavailable(f"axe-core {AXE_VERSION}: the registry gave another file than it once did")
+    with tarfile.open(packed) as package:
+        source = package.extractfile("package/axe.min.js")
+        assert source is not None
+        text = source.read()
+    script.parent.mkdir(exist_ok=True)
+    (fetched / script.name).write_bytes(text)
+    (fetched / script.name).rename(script)
 
 
 def mysql_root() -> Path:

@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 
 from cdc.errors import ConfigError
 from cdc.settings.config import ENV_PREFIX, Settings, load
+from cdc.settings.web import WebSettings
 from cdc.web.app import make_app
 from cdc.web.metrics import Metrics
 
@@ -65,7 +66,7 @@ def settings_of(role: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Set
 
 def web_paths() -> set[str]:
     """The paths that our web server answers."""
-    app = make_app(None, Metrics(), show_values=False)  # type: ignore[arg-type]  # routes need no view
+    app = make_app(None, Metrics(), WebSettings())  # type: ignore[arg-type]  # routes need no view
     return {route.resource.canonical for route in app.router.routes() if route.resource is not None}
 
 

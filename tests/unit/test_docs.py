@@ -22,6 +22,7 @@ from cdc.errors import CdcError, SinkError
 from cdc.settings import documentation
 from cdc.settings.config import ENV_PREFIX, DeliverySettings, Settings
 from cdc.settings.reload import CHANGEABLE
+from cdc.settings.web import WebSettings
 from cdc.state.store import Store
 from cdc.web import catalogue
 from cdc.web.app import make_app
@@ -158,7 +159,7 @@ def test_settings_files_are_valid(document: Path) -> None:
 @every_document
 def test_pages_exist(document: Path) -> None:
     """A page like /ready that is named is answered by the daemon."""
-    application = make_app(None, Metrics(), show_values=False)  # type: ignore[arg-type]  # routes need no view
+    application = make_app(None, Metrics(), WebSettings())  # type: ignore[arg-type]  # routes need no view
     pages = {route.resource.canonical for route in application.router.routes() if route.resource is not None}
     for text in spans(document):
         if re.fullmatch(r"/[a-z]+", text):

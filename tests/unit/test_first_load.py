@@ -6,7 +6,8 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from cdc.first_load import ProgressReport, say_sent, totals
+from cdc.engine.load_progress import totals
+from cdc.first_load import ProgressReport, say_sent
 
 
 def progress(phase: str, done: int, expected: int = 1000) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from cdc.daemon import Daemon, RunOptions
 from cdc.engine.engine import Engine
 from cdc.errors import StateError
 from cdc.output import Running
-from cdc.settings.config import Settings, SinkSettings, SourceSettings, StateSettings, WebSettings
+from cdc.settings.config import Settings, SinkSettings, SourceSettings, StateSettings
+from cdc.settings.web import WebSettings
 from cdc.sink_output import SinkOutput
 
 

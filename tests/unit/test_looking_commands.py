@@ -51,7 +51,8 @@ def busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (("deadletter", "show", "order-1"), "it was"),
         (("deletes", "list"), "no deletions are held"),
         (("status", "--set", "web.port=1"), "binlog.000001:4"),
-        (("trace", "order", "1", "--no-ask"), "nothing is known of order 1"),
+        (("trace", "order", "1", "--no-ask"), "dead letter: refused: it was"),
+        (("trace", "order", "2", "--no-ask"), "nothing is known of order 2"),
     ],
 )
 def test_a_verb_that_looks_shows_what_was_committed_before(busy: Path, verb: tuple[str, ...], shown: str) -> None:

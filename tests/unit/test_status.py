@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from cdc.daemon import SourceState
 from cdc.engine.state_thread import TransactionQueue
 from cdc.state.copies import disk_use
 from cdc.state.store import Store
-from cdc.status import DaemonView
+from cdc.status import DaemonView, SourceState
 
 
 class Idle:

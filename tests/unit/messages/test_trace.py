@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cdc.errors import OutcomeUnknownError
 from cdc.messages import render_queue
-from cdc.messages.trace import RowTrail, trail
+from cdc.messages.trace import RowTrail, Whereabouts, trail
 from cdc.model import Kind, ObjectRef, Outcome
 from cdc.replica.rows import ReplicaRows
 from tests.kit.clock import simulate
@@ -34,7 +34,7 @@ def test_every_stop_on_the_way_has_a_word(tmp_path: Path) -> None:
             await asyncio.sleep(2)
             assert states(harness, customer(1)) == ["in flight"]
             found = harness.books.run(lambda store: trail(store, order(1), 0))
-            assert found.where == (("waiting", "waits for customer-1, which is not accepted yet"),)
+            assert found.where == (Whereabouts("waiting", "waits for customer-1, which is not accepted yet"),)
             await asyncio.sleep(30)
             assert states(harness, customer(1)) == ["accepted"]
             held = harness.books.run(lambda store: trail(store, customer(1), 0)).ledger

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from sinks.sandbox.guard import is_own_name
+from cdc.same_site import is_own_name
 from sinks.sandbox.server import SandboxServer, start
 
 JSON = {"Content-Type": "application/json"}

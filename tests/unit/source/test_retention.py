@@ -6,12 +6,11 @@ import threading
 
 import pytest
 
-from cdc.daemon import SourceState
 from cdc.engine.state_thread import TransactionQueue
 from cdc.settings.config import Settings, SinkSettings, SourceSettings
 from cdc.sink_output import SinkOutput
 from cdc.source.retention import Expiry, RetentionWatch, hours_left
-from cdc.status import DaemonView
+from cdc.status import DaemonView, SourceState
 
 FILES = [("binlog.000007", 1000), ("binlog.000008", 1000), ("binlog.000009", 500)]
 NOW_S = 1_700_000_000.0

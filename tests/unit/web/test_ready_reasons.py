@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from cdc.daemon import SourceState
 from cdc.engine.state_thread import TransactionQueue
 from cdc.settings.config import Settings, SinkSettings
 from cdc.sink_output import SinkOutput
-from cdc.status import DaemonView
+from cdc.status import DaemonView, SourceState
 
 
 @pytest.mark.parametrize(("waited_s", "is_told"), [(0.0, False), (60.0, False), (61.0, True)])

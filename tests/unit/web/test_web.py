@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 import pytest
 
-from cdc.errors import SetupError
-from cdc.settings.config import WebSettings
+from cdc.errors import CdcError, SetupError
+from cdc.settings.web import WebSettings
 from cdc.web.metrics import Metrics
+from cdc.web.page import FILES
 from cdc.web.server import WebServer, start_web
+
+
+@dataclass
+class PlainOperations:
+    """Operations that note what they were asked for; ``fault`` is raised instead, if there is one."""
+
+    calls: list[tuple[object, ...]] = field(default_factory=list)
+    fault: CdcError | None = None
+
+    def _note(self, *call: object) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.calls.append(call)
+
+    async def waiting(self) -> dict[str, Any]:
+        self._note("waiting")
+        return {"held": {"total": 0}}
+
+    async def find(self, text: str) -> list[dict[str, Any]]:
+        self._note("find", text)
+        return [{"external_id": "magento-order-42"}]
+
+    async def retry(self, names: Sequence[str], reason: str | None) -> int:
+        self._note("retry", tuple(names), reason)
+        return len(names) or 7
+
+    async def release(self, kind: str, count: int) -> int:
+        self._note("release", kind, count)
+        return count
 
 
 @dataclass
@@ -22,6 +53,10 @@ class PlainView:
     live_reasons: list[str] = field(default_factory=list)
     ready_reasons: list[str] = field(default_factory=list)
     said: dict[str, object] = field(default_factory=dict)
+    asked: PlainOperations | None = None
+
+    def operations(self) -> PlainOperations | None:
+        return self.asked
 
     def live(self) -> tuple[bool, list[str]]:
         return not self.live_reasons, self.live_reasons
@@ -102,13 +137,13 @@ async def test_metrics_are_prometheus_text(server: WebServer) -> None:
 
 
 async def test_the_page_needs_nothing_from_elsewhere(server: WebServer) -> None:
-    """/ is one HTML page that asks this server only, and its policy says so."""
-    status, content_type, body = await get(server, "/")
-
-    assert (status, content_type) == (200, "text/html; charset=utf-8")
-    assert "http://" not in body
-    assert "https://" not in body
-    assert "innerHTML" not in body
+    """/ and its files ask this server only, the policy says so, and no text becomes HTML."""
+    for path in ("/", *(f"/page/{name}" for name in FILES)):
+        status, content_type, body = await get(server, path)
+        assert status == 200
+        assert content_type == f"{FILES.get(path.rpartition('/')[2], 'text/html')}; charset=utf-8"
+        assert not re.findall(r"(?:src|href|import|fetch|url)\W+https?:", body), path
+        assert not re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|style=", body), path
 
 
 async def test_other_paths_are_not_there(server: WebServer) -> None:
