@@ -185,6 +185,8 @@ async def test_nobody_is_kept_out(browser: Path, tmp_path: Path) -> None:
                 await page.color_scheme(scheme)
                 assert await page.barriers(axe) == [], (size, scheme)
             assert await page.value("document.documentElement.scrollWidth") <= size[0]
+        await page.value("document.querySelector('main').append(new Image())")
+        assert [line.partition(" at ")[0] for line in await page.barriers(axe)] == ["image-alt"]  # it can find some
 
 
 async def test_all_of_it_is_reached_by_the_keyboard(browser: Path, tmp_path: Path) -> None:

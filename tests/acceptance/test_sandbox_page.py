@@ -209,6 +209,23 @@ async def test_a_request_opens_with_its_bodies(shown: Shown, fragment: str, part
         assert secret not in text
 
 
+async def test_nobody_is_kept_out(shown: Shown) -> None:
+    """axe-core finds nothing in a list, a detail and a request of both worlds, dark and light, wide and on a phone."""
+    try:
+        axe = install.axe().read_text(encoding="utf-8")
+    except install.Unavailable as reason:
+        pytest.skip(str(reason))
+    for fragment in (f"#crm/deals/{shown.ids['deals']}", "#bridge/errors", "#bridge/requests/1", "#crm/deals?q=nobody"):
+        for size in (WIDE, PHONE):
+            await shown.open(fragment, size)
+            await shown.page.until("!location.hash.match(/\\d$/) || document.querySelector('#detail h3')")
+            for scheme in ("light", "dark"):
+                await shown.page.color_scheme(scheme)
+                assert await shown.page.barriers(axe) == [], (fragment, size, scheme)
+    await shown.page.value("document.querySelector('main').append(new Image())")
+    assert [line.partition(" at ")[0] for line in await shown.page.barriers(axe)] == ["image-alt"]  # it can find some
+
+
 async def test_an_empty_page_says_what_fills_it(browser: Path) -> None:
     """The command with this sandbox's own address, per world."""
     server = await start(auto_validate=False)
