@@ -182,6 +182,7 @@ class Daemon:
         stuck: list[str] = []
         if self._options.until_end:
             stuck = await self._until_end(parts)
+            await self._look()  # the last of a first load may be accepted only now, and its end is to be told
             self._stopping.set()
         await self._stopping.wait()
         await self._drain()
@@ -262,13 +263,16 @@ class Daemon:
     async def _refresh(self) -> None:
         """Keep what the web pages show up to date; stop the daemon never."""
         while True:
-            await self._view.refresh(self._metrics)
-            if self._first_load is not None:
-                await self._first_load.look(self._view.status(), time.monotonic(), self._clock.now_ms())
-            if self._parts is not None:
-                self._metrics.events(self._parts.counters())
-                self._activity.look(self._view.status(), time.monotonic())
+            await self._look()
             await asyncio.sleep(max(REFRESH_S, self._view.look_s / REFRESH_SHARE))
+
+    async def _look(self) -> None:
+        await self._view.refresh(self._metrics)
+        if self._first_load is not None:
+            await self._first_load.look(self._view.status(), time.monotonic(), self._clock.now_ms())
+        if self._parts is not None:
+            self._metrics.events(self._parts.counters())
+            self._activity.look(self._view.status(), time.monotonic())
 
     async def _watched(self, work: Coroutine[object, object, None], name: str) -> None:
         """A side task: if it ends while the daemon runs, well or badly, the daemon ends too."""

@@ -21,6 +21,9 @@ def test_a_prefix_from_import_to_live_change(mariadb: Server, tmp_path: Path) ->
         products = stock_up(shop)
         before = shop.place_order(shop.register(), [Line(products["mug"])])
         rng = random.Random(3)
+        with rig.daemon("--until-end") as daemon:
+            assert daemon.start().wait() == 0
+            assert [line["event"] for line in daemon.lines()].count("first_load_sent") == 1  # told before the end
         with rig.daemon() as daemon:
             daemon.start()
             wait_until(lambda: f"magento-order-{before}" in rig.sandbox.state(), 60, "the order from before arrives")
