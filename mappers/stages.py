@@ -34,6 +34,9 @@ COARSE: Final[Mapping[str, str]] = MappingProxyType(
 """What other connectors use: completed means neither paid nor sent, and what went back stays shipped."""
 
 PRESETS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({"default": DEFAULTS, "coarse": COARSE})
+STAGES: Final = tuple(dict.fromkeys((*DEFAULTS.values(), *COARSE.values())))
+"""The stages that HubSpot's ecommerce pipeline has; a merchant's own pipeline may have others."""
+
 HELD: Final = "holded"  # Magento's spelling, as is "canceled"
 UNKNOWN: Final = "checkout_completed"
 

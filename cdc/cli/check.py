@@ -67,6 +67,7 @@ def _all(settings: Settings) -> list[CheckResult]:
         *position_in_log(settings),
         *here(settings),
         *_mapping(settings),
+        *_stages(settings),
         *_first_load(settings),
         *asyncio.run(_sink(settings)),
         *asyncio.run(_kafka(settings)),
@@ -134,6 +135,21 @@ def _mapping(settings: Settings) -> Sequence[CheckResult]:
     if review.get("step") != Step.WAITING:
         return []
     return [CheckResult("mapping", False, plan_text(review), f"{COMMAND}, or put the old mapping back")]
+
+
+def _stages(settings: Settings) -> Sequence[CheckResult]:
+    """Stages of mapping.stages that are none of HubSpot's ecommerce pipeline: a name of one's own, or a typo."""
+    from cdc.settings.faults import nearest
+    from mappers.stages import STAGES
+
+    fix = "right if your pipeline has this stage; else correct mapping.stages"
+    return [
+        CheckResult(
+            "stages", True, f"mapping.stages.{state} is {stage!r}, no stage of ours{nearest(stage, STAGES)}", fix, True
+        )
+        for state, stage in settings.mapping.stages.items()
+        if stage not in STAGES
+    ]
 
 
 def _first_load(settings: Settings) -> Sequence[CheckResult]:

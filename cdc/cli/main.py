@@ -18,6 +18,7 @@ from cdc.cli import (
     deadletter,
     deletes,
     demo,
+    help,
     imports,
     init,
     mapping,
@@ -74,6 +75,7 @@ app.command("verify")(verify.verify)
 app.command("settings")(settings.settings)
 app.command("sandbox")(sandbox.sandbox)
 app.command("demo")(demo.demo)
+app.command("help")(help.show_help)
 app.add_typer(config.app, name="config")
 app.add_typer(position.app, name="position")
 app.add_typer(outbox.app, name="outbox")

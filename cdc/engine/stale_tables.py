@@ -54,7 +54,10 @@ class StaleTables:
         for table, stale_table in stale.items():
             required = RequiredPosition(at, parts.positions.lsn(at) + 1, stale_table.by_statement)
             parts.table_loads.set_stale(table, required, stale_table.reason)
-            log.warning("table_stale", table=table, reason=stale_table.reason, position=str(at))
+        # A lost position makes all tables stale for one reason: that is one line.
+        for reason in dict.fromkeys(one.reason for one in stale.values()):
+            names = sorted(name for name, one in stale.items() if one.reason == reason)
+            log.warning("tables_stale", tables=names, reason=reason, position=str(at))
         was_complete, is_cache = self._load.is_complete, not self._load.reads_whole_tables
         with_references = any(parts.store.tables[table].reference for table in stale)
         self._load.tables_stale(with_references=with_references)

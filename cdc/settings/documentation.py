@@ -90,9 +90,9 @@ def _spelled(kind: Any) -> str:
     if origin is tuple and isinstance(arguments[0], type) and issubclass(arguments[0], BaseModel):
         return "tables"
     if origin is tuple:
-        return f"list of {_spelled(arguments[0])}s"
+        return f"list of {_several(arguments[0])}"
     if origin is dict:
-        return f"table of {_spelled(arguments[1])}s"
+        return f"table of {_several(arguments[1])}"
     if hasattr(kind, "__metadata__"):  # Annotated: bounds of a part
         return _spelled(arguments[0])
     if isinstance(kind, type) and issubclass(kind, Enum):
@@ -100,6 +100,12 @@ def _spelled(kind: Any) -> str:
     if isinstance(kind, type) and issubclass(kind, BaseModel):  # one of many that the merchant names
         return "table"
     return _PLAIN[kind]
+
+
+def _several(kind: Any) -> str:
+    """The plural of one word; a choice of words stands as it is."""
+    spelled = _spelled(kind)
+    return f"({spelled})" if " " in spelled else f"{spelled}s"
 
 
 def _default(field: FieldInfo) -> str:

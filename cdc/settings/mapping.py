@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -150,6 +151,15 @@ class MappingSettings(SettingsSection):
     subscribers: bool = Field(False, description="whether newsletter subscribers without order or account are contacts")
     filter: Filter = Filter()
     privacy: Privacy = Privacy()
+
+    @field_validator("media_base_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        # HubSpot takes whatever text stands there, and shows no image.
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("write an address with http:// or https://, e.g. https://shop.example.com/media/product")
+        return value
 
     @model_validator(mode="after")
     def _named_once(self) -> MappingSettings:

@@ -157,6 +157,10 @@ class BridgeSink:
 
     async def check(self, requests: Requests, notes: Mapping[str, str] = NO_NOTES) -> Sequence[CheckResult]:
         """Reachable and key good; installed and switched on; settings as ours. Raises nothing."""
+        # HubSpot would answer 401 as for a wrong key, and one would look for the fault in the key.
+        if not self._http.has_secret:
+            fix = "set sink.api_key or sink.access_token, or the file that holds it"
+            return [CheckResult("sink", False, "sink.api_key and sink.access_token are empty", fix=fix)]
         try:
             await self._errors(requests, 0, limit=1)
         except SinkError as error:

@@ -126,6 +126,11 @@ class HttpClient:
         """Whether a token is used, and not a key."""
         return bool(self._keys.access_token)
 
+    @property
+    def has_secret(self) -> bool:
+        """Whether there is a key or a token at all."""
+        return any(self._keys)
+
     def renew(self) -> bool:
         """Ask for the keys again; whether they are others than before. Old ones stay hidden in errors."""
         keys = self._ask_keys()

@@ -34,7 +34,7 @@ def wait_for_load(daemon: Daemon) -> None:
 
 def stale_tables(daemon: Daemon) -> int:
     """How often a table was to be read again so far."""
-    return sum(line["event"] == "table_stale" for line in daemon.lines())
+    return sum(len(line["tables"]) for line in daemon.lines() if line["event"] == "tables_stale")
 
 
 def run(rig: Rig, *statements: str | bytes, charset: str = "utf8mb4") -> None:
