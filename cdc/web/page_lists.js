@@ -46,8 +46,8 @@ export function letters(status, waits, mayChange, retry) {
 
 export function held(waits, mayChange, release) {
   const found = waits.held;
-  const parts = [el("p", {}, Object.entries(found.by_type).map(([type, n]) => `${count(n)} ${title(type).toLowerCase()}`).join(", "),
-    ": deleted in the shop, or left out by mapping.filter since then. If the deletions are right, release them; else mend the cause, and they disappear by themselves.")];
+  const parts = [el("p", {}, Object.entries(found.by_type).map(([type, n]) => `${title(type)}: ${count(n)}`).join(", "),
+    ". Deleted in the shop, or left out by mapping.filter since then. If the deletions are right, release them; else mend the cause, and they disappear by themselves.")];
   if (mayChange) parts.push(releaseForm(found, release));
   parts.push(el("details", {}, el("summary", {}, "Which objects"), table("Held deletions, the oldest first",
     [["Object", h => object(h.object)], ["Since", h => time(h.since), "time"], ["Position in the log", h => h.position]], found.shown), more(found, "magento-cdc deletes list")));
@@ -96,8 +96,8 @@ export function details(status) {
     ["GTID", status.gtid ? el("code", {}, status.gtid) : ""],
     ["Server keeps our log for", source.retention_left_h !== null && source.retention_left_h !== undefined ? seconds(source.retention_left_h * 3600) : ""],
     ["Member", member.role === "alone" || !member.role ? "alone" : member.role + (member.leader_is_us ? ", this member sends" : "") + `, generation ${count(member.generation || 0)}`],
-    ["Sink", (delivery.sending || {}).state || ""],
-    ["Accepted since the start", delivery.accepted ? count(sum(delivery.accepted)) + " messages in " + count(sum(delivery.requests)) + " requests" : ""],
+    ["Sink", !delivery.sending ? "" : delivery.sending.state === "ok" ? "takes messages" : `does not take messages (${delivery.sending.state})`],
+    ["Accepted since the start", delivery.accepted ? `messages: ${count(sum(delivery.accepted))}, requests: ${count(sum(delivery.requests))}` : ""],
     ["Calls left", quota.join("; ")],
     ["To be rendered", waiting.objects === undefined ? "" : count(waiting.objects) + (waiting.bulk_invalidations ? `, and ${count(waiting.bulk_invalidations)} bulk invalidations` : "")],
     ["Import", job.is_open ? `${job.is_paused ? "paused" : "under way"}, ${count(sum(job.rendered))} objects rendered` : job.is_paused ? "paused" : ""],

@@ -74,7 +74,7 @@ async def test_the_page_says_what_an_operator_wants_first(browser: Path, tmp_pat
                 "1 wait for another",
             ),
             "#letters-body": ("magento-order-42", "UNKNOWN_ERROR", "read the detail", "magento-product-8"),
-            "#held-body": ("2 deals, 1 products", "mend the cause"),
+            "#held-body": ("Deals: 2, Products: 1", "mend the cause"),
             "#details-body": ("249,120 of 250,000 left today", "1 missing, 2 differing", "alone", "free"),
         }.items():
             text = await text_of(page, place)
