@@ -82,6 +82,9 @@ def position_in_log(settings: Settings) -> Sequence[CheckResult]:
         return [CheckResult("position", False, error.message, error.hint)]
     if held is None:
         return []
+    # Asking means reading from the log by our server_id, and the server would end the daemon's own reading for it.
+    if is_in_use(settings.state.dir):
+        return [CheckResult("position", True, f"a running magento-cdc reads from {held}; its log and /ready say how")]
     try:
         return [_held_place(settings, held)]
     except PositionLostError as lost:

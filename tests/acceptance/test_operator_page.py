@@ -80,6 +80,9 @@ async def test_the_page_says_what_an_operator_wants_first(browser: Path, tmp_pat
             text = await text_of(page, place)
             assert all(word in text for word in words), (place, text)
         assert EMAIL not in await page.value("document.documentElement.outerHTML")
+        load = "{phase: 'send', done: 31200, expected: 66758, per_s: 100, left_s: 356}"
+        text = await page.value(f"import('/page/page_lists.js').then(lists => lists.load({load}, {{}})[0].innerText)")
+        assert text == "sending: 31,200 of 66,758 objects (46 %), 100 a second, about 6 min left of this step"
 
         view.is_stopping = True
         await page.until("document.querySelector('#state').innerText === 'not ready'")

@@ -6,8 +6,14 @@ import socket
 from pathlib import Path
 
 from cdc.cli.check_here import here, position_in_log
+from cdc.clock import SystemClock
+from cdc.engine.engine import Engine
+from cdc.model import Position
+from cdc.replica.cascades import core_foreign_keys
+from cdc.replica.load_state import Phase
 from cdc.settings.config import Settings, load
 from cdc.state.store import Store, is_in_use
+from mappers.mapping import MagentoMapping
 
 
 def settings_for(folder: Path, port: int = 0) -> Settings:
@@ -54,6 +60,24 @@ def test_a_daemon_is_seen_by_its_lock(tmp_path: Path) -> None:
     assert is_in_use(tmp_path / "state")
     store.close()
     assert not is_in_use(tmp_path / "state")
+
+
+def test_beside_a_daemon_the_server_is_not_asked_for_the_position(tmp_path: Path) -> None:
+    """A second reader with our server_id ends the daemon's reading; so the place is taken from the state alone."""
+    folder = tmp_path / "state"
+    settings = load(
+        None, {"source": {"host": "127.0.0.1", "port": 1}, "state": {"dir": str(folder)}, "sink": {"kind": "jsonl"}}
+    )
+    engine = Engine(folder, MagentoMapping(settings.mapping), core_foreign_keys(), SystemClock())
+    with engine.store.transaction():
+        engine.moves.begin(Position("binlog.000001", 4), Phase.COMPLETE)
+    [beside] = position_in_log(settings)
+    engine.close()
+    [alone] = position_in_log(settings)
+
+    assert beside.ok
+    assert "a running magento-cdc reads from binlog.000001:4" in beside.text
+    assert not alone.ok  # the server is asked, and does not answer
 
 
 def test_without_a_state_there_is_no_position_to_look_for(tmp_path: Path) -> None:
