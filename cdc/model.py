@@ -520,10 +520,11 @@ class Message:
 
     For receivers that name records themselves: ``record_id`` is the object's record, "" if none is known.
     ``was_accepted``: some version of the object was accepted before. ``references``: the objects of ``associations``
-    with their records. ``linked``: the objects that the last accepted version was linked to. ``only_links``: the
-    properties were written (``Outcome.WRITTEN``); only the linking is to be repeated. ``is_backfill``: the message
-    comes from the snapshot, not from a change of now. ``may_repeat``: an earlier attempt's outcome is unknown, so the
-    object may exist already.
+    with their records. ``linked``: the objects that the last accepted version was linked to, with the records that
+    they have now. ``linked_records``: records (by type) that the object's record is surely linked to; others may be.
+    ``only_links``: the properties were written before; only links are to be made. ``is_backfill``: the message comes
+    from the snapshot, not from a change of now. ``may_repeat``: an earlier attempt's outcome is unknown, so the object
+    may exist already.
     """
 
     object_type: ObjectType
@@ -537,6 +538,7 @@ class Message:
     was_accepted: bool = False
     references: tuple[Reference, ...] = ()
     linked: tuple[Reference, ...] = ()
+    linked_records: frozenset[tuple[ObjectType, str]] = frozenset()
     only_links: bool = False
     is_backfill: bool = False
     may_repeat: bool = False

@@ -60,6 +60,7 @@ def message_of(entry: Entry, namespace: str) -> Message:
         was_accepted=entry.was_accepted,
         references=_references(entry, entry.refs, namespace),
         linked=_references(entry, entry.linked, namespace),
+        linked_records=entry.linked_records,
         only_links=entry.only_links,
         is_backfill=entry.is_backfill,
         may_repeat=entry.may_repeat,
@@ -114,10 +115,12 @@ class BatchSender:
         # During a split single refusals are expected; the split itself decides about the account at its end.
         if watch is None and await self._is_accounts_fault(settlements, successes):
             return True
+        # An answer for which nobody was called says nothing of the receiver.
+        has_called = requests.made > 0 or not context.sink.traits.families
         # The first success after a silence: other lanes rest for no reason now.
-        if context.health.succeeded(context.clock.monotonic()):
+        if has_called and context.health.succeeded(context.clock.monotonic()):
             context.hub.warm_up()
-        if watch is not None:
+        if watch is not None and has_called:
             watch.vain, watch.has_accepted = 0, True
             await self._reject_held(watch)
         self.back_off.forget(entries)

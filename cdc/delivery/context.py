@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol, TypeVar
@@ -45,6 +45,7 @@ class InFlight:
         self._lock = threading.Lock()
         self._entries: dict[ObjectRef, Entry] = {}
         self._referred: Counter[ObjectRef] = Counter()
+        self._moving: set[ObjectRef] = set()
 
     def add(self, entries: Iterable[Entry]) -> None:
         """These entries are about to be sent."""
@@ -52,14 +53,17 @@ class InFlight:
             for entry in entries:
                 assert entry.ref not in self._entries
                 self._entries[entry.ref] = entry
-                self._referred.update(entry.refs)
+                self._referred.update({*entry.refs, *entry.linked})
+                if entry.may_move:
+                    self._moving.add(entry.ref)
 
     def remove(self, entries: Iterable[Entry]) -> None:
         """These entries are settled, or will be tried again from the outbox."""
         with self._lock:
             for entry in entries:
                 del self._entries[entry.ref]
-                for ref in entry.refs:
+                self._moving.discard(entry.ref)
+                for ref in {*entry.refs, *entry.linked}:
                     self._referred[ref] -= 1
                     if not self._referred[ref]:
                         del self._referred[ref]
@@ -77,8 +81,13 @@ class InFlight:
 
     @property
     def referred(self) -> Counter[ObjectRef]:
-        """The objects that messages on the wire refer to."""
+        """The objects that messages on the wire refer to, or that their objects were linked to."""
         return self._referred
+
+    @property
+    def moving(self) -> Set[ObjectRef]:
+        """The contacts on the wire that may leave their records for others."""
+        return self._moving
 
 
 @dataclass(slots=True)

@@ -203,6 +203,8 @@ class _Calls:
 
     def __init__(self, permits: Permits, traffic: Traffic, reserved: Call | None, is_open: Callable[[], bool]) -> None:
         self._permits, self._traffic, self._reserved, self._is_open = permits, traffic, reserved, is_open
+        self.made = 0
+        """Calls made so far. A send may end without one, and then its answer says nothing of the receiver."""
 
     @asynccontextmanager
     async def permit(self, family: str) -> AsyncIterator[Permit]:
@@ -214,6 +216,7 @@ class _Calls:
         else:
             call = await self._permits.admit(window, self._traffic, self._is_open)
         async with self._permits.permit(window, call) as given:
+            self.made += 1
             yield given
 
     def give_back(self) -> None:

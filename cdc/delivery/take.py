@@ -68,6 +68,7 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
         size=context.settings.sink.max_batch_kb * 1024,
         skip=_Skip(context, ask.backing_off),
         referred=context.in_flight_set.referred,
+        moving=context.in_flight_set.moving,
         deletes=ask.deletes,
         holds_deletes=lambda: context.circuit_breaker.holds_deletes(store, now_ms, context.in_flight_set.entries()),
         optional=context.sink.traits.optional_references,

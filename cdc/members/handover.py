@@ -24,7 +24,7 @@ from cdc.messages import (
     unconfirmed,
     waiting_for_parent,
 )
-from cdc.messages.refs import dump_refs, parse_refs
+from cdc.messages.refs import Link, dump_links, parse_links
 from cdc.messages.renderer import DELETED
 from cdc.model import Action, ObjectRef, Position
 from cdc.state.store import Store
@@ -49,7 +49,7 @@ class ObjectState:
     accepted: bytes | None
     accepted_at: int
     is_deleted: bool
-    refs: tuple[ObjectRef, ...] = ()
+    links: tuple[Link, ...] = ()
     rendered: bytes | None = None
     ever: tuple[str, ...] = ()
     missing: tuple[ObjectRef, ...] = ()
@@ -86,7 +86,7 @@ def _state(engine: Engine, ref: ObjectRef, seq: int) -> ObjectState:
         side.hash,
         side.changed_at,
         side.is_deleted,
-        parse_refs(side.refs),
+        parse_links(side.refs),
         None if outbox.is_pending(store, ref) else rendered,
         engine.renderer.ledger.bits.names(properties),
         sent_without_reference.of(store, ref),
@@ -232,7 +232,7 @@ def _take(engine: Engine, state: ObjectState) -> None:
         state.accepted,
         state.accepted_at,
         state.is_deleted,
-        dump_refs(state.refs) if state.refs else "",
+        dump_links(state.links),
         state.email,
         state.email_at,
         state.record_id,

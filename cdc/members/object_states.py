@@ -10,6 +10,7 @@ import orjson
 from cdc.kafka.foreign import BadRecordError
 from cdc.members.handover import ObjectState
 from cdc.members.records import number_of, read_key, text_of
+from cdc.messages.refs import Link
 from cdc.model import ObjectRef
 
 
@@ -20,7 +21,7 @@ def pack_state(state: ObjectState) -> bytes:
             "accepted": state.accepted.hex() if state.accepted is not None else None,
             "accepted_at": state.accepted_at,
             "deleted": state.is_deleted,
-            "refs": [tuple(ref) for ref in state.refs],
+            "links": [(*link.ref, link.record_id) for link in state.links],
             "rendered": state.rendered.hex() if state.rendered is not None else None,
             "ever": state.ever,
             "missing": [tuple(ref) for ref in state.missing],
@@ -46,7 +47,7 @@ def unpack_state(ref: ObjectRef, value: bytes | None) -> ObjectState:
             _hash(found["accepted"]),
             number_of(found["accepted_at"]),
             bool(found["deleted"]),
-            _refs(found["refs"]),
+            tuple(Link(_ref(kind, key), text_of(record)) for kind, key, record in found["links"]),
             _hash(found["rendered"]),
             tuple(map(text_of, found["ever"])),
             _refs(found["missing"]),
@@ -71,4 +72,8 @@ def _fields(values: Any, kinds: Sequence[Callable[[Any], Any]]) -> tuple[Any, ..
 
 
 def _refs(pairs: list[list[Any]]) -> tuple[ObjectRef, ...]:
-    return tuple(read_key(f"{kind}/{identity}".encode()) for kind, identity in pairs)
+    return tuple(_ref(kind, identity) for kind, identity in pairs)
+
+
+def _ref(kind: Any, identity: Any) -> ObjectRef:
+    return read_key(f"{kind}/{identity}".encode())

@@ -147,7 +147,7 @@ def retry(store: Store, ref: ObjectRef) -> bool:
     # People may have removed the record, so the next message looks for it instead of writing to a dead id.
     if held:
         ledger.note_records(store, [(ref, "")])
-        relinks.note(store, [ref])
+        relinks.note(store, [(ref, held)])
     render_queue.mark(store, ref, urgency=Urgency.LIVE, force=True)
     return True
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 import orjson
 
+_OF_VALUES: Final = 16
+"""Bytes of a digest that are about the properties; 8 more are about the references."""
+
 
 def message_digest(properties: Mapping[str, str], refs: bytes, email_name: str, email: bytes) -> bytes:
-    """The content of a message as 16 bytes.
+    """The content of a message: 16 bytes for its properties, 8 for its references.
 
     Empty properties are left out: a message names an empty property only if it was sent with a value before, and
     members of one account may have sent different properties. ``email``: the mark of the address that the sink has or
@@ -22,7 +26,13 @@ def message_digest(properties: Mapping[str, str], refs: bytes, email_name: str, 
     """
     held = {name: value for name, value in properties.items() if value and not (email and name == email_name)}
     body = orjson.dumps(held, option=orjson.OPT_SORT_KEYS)
-    return hashlib.blake2b(body + b"\0" + refs + (b"\0" + email if email else b""), digest_size=16).digest()
+    values = hashlib.blake2b(body + (b"\0" + email if email else b""), digest_size=_OF_VALUES).digest()
+    return values + hashlib.blake2b(refs, digest_size=8).digest()
+
+
+def same_values(one: bytes, two: bytes | None) -> bool:
+    """Whether two digests are of messages with the same properties, whatever they refer to."""
+    return two is not None and len(one) > _OF_VALUES and one[:_OF_VALUES] == two[:_OF_VALUES]
 
 
 class Effect(StrEnum):

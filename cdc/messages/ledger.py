@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cdc.messages.property_bits import PropertyBits, pack, unpack
-from cdc.messages.refs import dump_refs, parse_refs
+from cdc.messages.refs import Link, dump_links, parse_refs
 from cdc.model import Action, Kind, ObjectRef
 from cdc.state.objects import OBJECT, as_refs, line, pair
 from cdc.state.store import Store
@@ -93,7 +93,7 @@ class Ledger:
 
 
 class SentSide(NamedTuple):
-    """What was sent of an object so far. ``accepted_refs``: the references of its last accepted version, as JSON.
+    """What was sent of an object so far. ``accepted_refs``: the links of its last accepted version, as JSON.
 
     ``address``: the mark of the address in a contact's record (contact_emails.py), b"" where it is not known.
 
@@ -106,6 +106,7 @@ class SentSide(NamedTuple):
     tried_at: int = 0
     is_held: bool = False
     address: bytes = b""
+    accepted_hash: bytes | None = None
 
 
 _NEVER_SENT: Final = SentSide()
@@ -114,11 +115,12 @@ _STANDS: Final = "accepted_at > 0 AND accepted_delete = 0 AND delete_on_wire = 0
 
 def sent_side(store: Store, ref: ObjectRef) -> SentSide:
     """What was sent of the object; all fields are empty if nothing was sent."""
-    row = line(store.db, "ledger", f"record_id, accepted_at, accepted_refs, tried_at, {_STANDS}, address", ref)
+    columns = f"record_id, accepted_at, accepted_refs, tried_at, {_STANDS}, address, accepted_hash"
+    row = line(store.db, "ledger", columns, ref)
     if row is None:
         return _NEVER_SENT
-    record_id, accepted_at, accepted_refs, tried_at, is_held, address = row
-    return SentSide(record_id, accepted_at, accepted_refs, tried_at, bool(is_held), address)
+    record_id, accepted_at, accepted_refs, tried_at, is_held, *rest = row
+    return SentSide(record_id, accepted_at, accepted_refs, tried_at, bool(is_held), *rest)
 
 
 def held_after(store: Store, after: ObjectRef | None, limit: int) -> list[ObjectRef]:
@@ -218,7 +220,7 @@ def accepted(store: Store, entries: Iterable[Entry], now_ms: int) -> None:
                 entry.hash,
                 entry.changed_at,
                 int(entry.action is Action.DELETE),
-                dump_refs(entry.refs) if entry.refs else "",
+                dump_links(Link(ref, entry.record_ids.get(ref, "")) for ref in entry.refs),
                 now_ms,
                 entry.address,
                 *pair(entry.ref),

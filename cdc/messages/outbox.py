@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from cdc.messages.refs import HELD_DELETE, bulk_key, dump_refs, key_of
-from cdc.model import OBJECT_TYPE, RANK, Action, Kind, ObjectRef, Urgency
+from cdc.messages.writes import Writes
+from cdc.model import OBJECT_TYPE, RANK, Action, Kind, ObjectRef, ObjectType, Urgency
 from cdc.state.objects import OBJECT, has, line, pair
 from cdc.state.store import Store
 
@@ -50,6 +51,8 @@ class Entry:
 
     ``record_id``, ``was_accepted``, ``only_links``, ``is_backfill``, ``may_repeat``: as in ``Message``. ``linked``: the
     references of the last accepted version. ``record_ids``: the known records of ``refs`` and ``linked``.
+    ``linked_records``: the records that the object's record is surely linked to. ``writes``: how much is to be written.
+    ``may_move``: a contact's address changed, so the contact may leave its record for another one.
     """
 
     ref: ObjectRef
@@ -75,6 +78,9 @@ class Entry:
     is_backfill: bool = False
     may_repeat: bool = False
     address: bytes = b""
+    linked_records: frozenset[tuple[ObjectType, str]] = frozenset()
+    writes: Writes = Writes.WHOLE
+    may_move: bool = False
 
     @property
     def size(self) -> int:
@@ -93,8 +99,8 @@ class NewMessage(NamedTuple):
     contact_emails.py.
 
     ``commit_ms``, ``read_ms``, ``rendered_ms``: when its change was committed, read and rendered, epoch milliseconds
-    (0: unknown). ``position``: the log position as text. ``only_links``: the properties were accepted, so only the
-    links are to be made. ``not_before_ms``: the earliest time to send it, within ``LONGEST_DELAY_MS``.
+    (0: unknown). ``position``: the log position as text. ``not_before_ms``: the earliest time to send it, within
+    ``LONGEST_DELAY_MS``.
     """
 
     ref: ObjectRef
@@ -109,29 +115,32 @@ class NewMessage(NamedTuple):
     rendered_ms: int
     position: str
     email: bytes = b""
-    only_links: bool = False
+    writes: Writes = Writes.CHANGES
     address: bytes = b""
     not_before_ms: int = 0
 
 
 def put(store: Store, message: NewMessage) -> None:
-    """Replace the object's older message; its attempts and waits are forgotten."""
+    """Replace the object's older message; its attempts and waits are forgotten.
+
+    If the older message was to be sent whole, so is this one: the receiver may hold other values than the ledger says.
+    """
     urgency = int(message.urgency)
     store.db.execute(
         "INSERT INTO outbox (kind, id, rank, urgency, action, changed_at, hash, properties, refs, commit_ms,"
-        " rendered_ms, position, read_ms, email, is_backfill, only_links, address, not_before_ms)"
+        " rendered_ms, position, read_ms, email, is_backfill, writes, address, not_before_ms)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (kind, id) DO UPDATE SET urgency = min(urgency, excluded.urgency), action = excluded.action,"
         " changed_at = excluded.changed_at, hash = excluded.hash, properties = excluded.properties,"
         " refs = excluded.refs, commit_ms = excluded.commit_ms, rendered_ms = excluded.rendered_ms,"
         " position = excluded.position, read_ms = excluded.read_ms, email = excluded.email,"
         " is_backfill = min(is_backfill, excluded.is_backfill), "
-        " only_links = min(only_links, excluded.only_links), address = excluded.address,"
+        " writes = CASE WHEN writes = 0 THEN 0 ELSE excluded.writes END, address = excluded.address,"
         " not_before_ms = excluded.not_before_ms, attempts = 0, blocked_by = NULL, is_released = 0",
         (
             *pair(message.ref), RANK[message.ref.object_type], urgency, message.action.value, message.changed_at,
             message.hash, message.properties, message.refs, message.commit_ms, message.rendered_ms, message.position,
-            message.read_ms, message.email, int(message.urgency is Urgency.HISTORY), int(message.only_links),
+            message.read_ms, message.email, int(message.urgency is Urgency.HISTORY), int(message.writes),
             message.address, message.not_before_ms,
         ),
     )  # fmt: skip
@@ -167,6 +176,11 @@ def replace_refs(store: Store, entry: Entry) -> None:
     store.db.execute("UPDATE outbox SET refs = ? WHERE seq = ?", (dump_refs(entry.refs), entry.seq))
 
 
+def decided(store: Store, entries: Iterable[Entry]) -> None:
+    """A repeated attempt writes as much as the first one: what it is decided by changes with the attempt."""
+    store.db.executemany("UPDATE outbox SET writes = ? WHERE seq = ?", [(int(one.writes), one.seq) for one in entries])
+
+
 class Retry(NamedTuple):
     """An entry to be tried again at ``at_ms`` (epoch milliseconds). ``alone``: from now on not in a batch with others.
 
@@ -191,7 +205,7 @@ def retry_later(store: Store, retries: Iterable[Retry]) -> None:
     """These entries were not taken, or only in part: they stay, unless a newer version has replaced them."""
     store.db.executemany(
         f"UPDATE outbox SET attempts = CASE WHEN ? THEN max(attempts + 1, {SUSPECT}) ELSE attempts + 1 END,"
-        f" not_before_ms = ?, only_links = max(only_links, ?) WHERE {_SAME}",
+        f" not_before_ms = ?, writes = CASE WHEN ? THEN {int(Writes.LINKS)} ELSE writes END WHERE {_SAME}",
         [(retry.alone, retry.at_ms, retry.only_links, *_identity(retry.entry)) for retry in retries],
     )
 

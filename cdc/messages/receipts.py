@@ -92,7 +92,8 @@ def settle(
         entry = settlement.entry
         if settlement.outcome is Outcome.WRITTEN and settlement.record_id != entry.record_id:
             ledger.set_links(store, entry.ref, "")  # what the former record was linked to does not count for a new one
-    relinks.note(store, [s.entry.ref for s in settlements if "" != s.entry.record_id != s.record_id != ""])
+    moved = [s for s in settlements if "" != s.entry.record_id != s.record_id and _goes_on(s)]
+    relinks.note(store, [(s.entry.ref, s.entry.record_id) for s in moved])
     for gone in {ref for s in settlements for ref in s.gone}:
         _send_anew(store, gone)
     answered = [s for s in settlements if s.outcome is not Outcome.ACCEPTED or s.reason]
@@ -103,10 +104,16 @@ def settle(
     return result
 
 
+def _goes_on(settlement: Settlement) -> bool:
+    """Whether the object has another record, or will get one when it is tried again."""
+    will_get_one = settlement.outcome is Outcome.RETRY and settlement.is_record_gone
+    return settlement.record_id != "" or will_get_one
+
+
 def _send_anew(store: Store, ref: ObjectRef) -> None:
     """The receiver has no record of an object that others refer to: send the object, then link its referrers again."""
+    relinks.note(store, [(ref, ledger.sent_side(store, ref).record_id)])
     ledger.note_records(store, [(ref, "")])
-    relinks.note(store, [ref])
     render_queue.mark(store, ref, force=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -13,6 +13,13 @@ HELD_DELETE: Final = "circuit_breaker:deletes"
 """``blocked_by`` of a DELETE that the circuit breaker holds."""
 
 _BULK: Final = "bulk:"
+
+
+class Link(NamedTuple):
+    """An object that an accepted message referred to, and the record that the link was made to ("": not known)."""
+
+    ref: ObjectRef
+    record_id: str = ""
 
 
 def bulk_key(kind: Kind) -> str:
@@ -39,10 +46,23 @@ def parse_key(text: str) -> ObjectRef | None:
 
 
 def parse_refs(text: str) -> tuple[ObjectRef, ...]:
-    """The objects in ``[["customer", 7]]``; none for an empty text."""
-    return tuple(ObjectRef(Kind(kind), object_id) for kind, object_id in orjson.loads(text)) if text else ()
+    """The objects in ``[["customer", 7]]``, whether records are named with them or not; none for an empty text."""
+    return tuple(ObjectRef(Kind(kind), object_id) for kind, object_id, *_ in orjson.loads(text)) if text else ()
 
 
 def dump_refs(refs: Iterable[ObjectRef]) -> str:
     """The text that ``parse_refs`` reads."""
     return orjson.dumps([[ref.kind.value, ref.id] for ref in refs]).decode()
+
+
+def parse_links(text: str) -> tuple[Link, ...]:
+    """``[["customer", 7, "901"]]`` as links; nothing for an empty text."""
+    if not text:
+        return ()
+    return tuple(Link(ObjectRef(Kind(kind), key), *record) for kind, key, *record in orjson.loads(text))
+
+
+def dump_links(links: Iterable[Link]) -> str:
+    """The other way round; "" for no links."""
+    cells = [[link.ref.kind.value, link.ref.id, *([link.record_id] if link.record_id else [])] for link in links]
+    return orjson.dumps(cells).decode() if cells else ""

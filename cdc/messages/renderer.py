@@ -22,6 +22,7 @@ from cdc.messages.digests import Effect, message_digest
 from cdc.messages.first_load import FirstCounts
 from cdc.messages.ledger import Ledger, LedgerEntry
 from cdc.messages.withholding import Withholding
+from cdc.messages.writes import Writes
 from cdc.model import Action, Kind, ObjectRef, ObjectType, Rendered, Urgency
 from cdc.protocols import Clock, Mapper, RowReader
 from cdc.state.store import Store
@@ -205,10 +206,10 @@ class Renderer:
         address = b""
         if self.emails.address and ref.object_type is ObjectType.CONTACT:
             address = contact_emails.address_mark(made.properties.get(self.emails.address, ""))
+        writes = Writes.LINKS if links_only else Writes.WHOLE if request.force else Writes.CHANGES
         self._enqueue(
-            ref, Action.UPSERT, changed_at, digest, body.decode(), refs.decode(), request, mark, address,
-            links_only=links_only,
-        )  # fmt: skip
+            ref, Action.UPSERT, changed_at, digest, body.decode(), refs.decode(), request, mark, address, writes=writes
+        )
         self.ledger.set_rendered(ref, digest, changed_at, delete=False, properties=ever, lsn=request.lsn)
         self._may_be_tried(ref, changed_at, mark)
         return True
@@ -362,13 +363,13 @@ class Renderer:
         email: bytes = b"",
         address: bytes = b"",
         *,
-        links_only: bool = False,
+        writes: Writes = Writes.WHOLE,
         delay_ms: int = 0,
     ) -> None:
         now_ms = self._clock.now_ms()
         message = outbox.NewMessage(
             ref, action, changed_at, digest, properties, refs, request.urgency, request.commit_ms or now_ms,
-            request.read_ms, now_ms, request.position, email, links_only, address,
+            request.read_ms, now_ms, request.position, email, writes, address,
             now_ms + delay_ms if delay_ms else 0,
         )  # fmt: skip
         outbox.put(self._store, message)

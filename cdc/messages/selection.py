@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from cdc.messages import contact_emails, ledger, outbox, render_queue, sent_without_reference, unconfirmed
+from cdc.messages import contact_emails, ledger, outbox, relinks, render_queue, sent_without_reference, unconfirmed
 from cdc.messages.dependencies import OptionalReferences, Waits
+from cdc.messages.digests import same_values
 from cdc.messages.outbox import READY, SUSPECT, Entry
-from cdc.messages.refs import HELD_DELETE, key_of, parse_key, parse_refs
+from cdc.messages.refs import HELD_DELETE, Link, key_of, parse_key, parse_links, parse_refs
+from cdc.messages.writes import Writes
 from cdc.model import Action, Kind, ObjectRef, ObjectType, Urgency
 from cdc.state.store import Store
 
@@ -31,7 +33,7 @@ thread. The next call goes on behind them.
 
 _COLUMNS = (
     "seq, kind, id, urgency, action, changed_at, hash, properties, refs, commit_ms, rendered_ms, attempts, position,"
-    " read_ms, email, only_links, is_backfill, address, is_released"
+    " read_ms, email, writes, is_backfill, address, is_released"
 )
 
 
@@ -54,9 +56,10 @@ class Ready:
 class Limits(NamedTuple):
     """How much a batch holds, and what the sink and the present state allow.
 
-    ``skip``: objects in flight or in back-off. ``referred``: objects that messages in flight refer to, which must not
-    be deleted meanwhile. ``deletes``: whether DELETEs are looked at now. ``holds_deletes``: whether the circuit breaker
-    holds DELETEs; called once, at the first DELETE. ``optional``: the references without which the sink takes a
+    ``skip``: objects in flight or in back-off. ``referred``: objects that messages in flight refer to, or that their
+    objects were linked to; these must not be deleted meanwhile. ``moving``: contacts in flight that may leave their
+    records and take links along. ``deletes``: whether DELETEs are looked at now. ``holds_deletes``: whether the circuit
+    breaker holds DELETEs; called once, at the first DELETE. ``optional``: the references without which the sink takes a
     message.
     """
 
@@ -64,6 +67,7 @@ class Limits(NamedTuple):
     size: int
     skip: Container[ObjectRef] = frozenset()
     referred: Container[ObjectRef] = frozenset()
+    moving: Container[ObjectRef] = frozenset()
     deletes: bool = True
     holds_deletes: Callable[[], bool] = lambda: False
     optional: OptionalReferences = MappingProxyType({})
@@ -114,6 +118,7 @@ class _Look:
         self._holds: bool | None = None
         self._other_types = 0
         self._has_unconfirmed = unconfirmed.is_any(store)
+        self._has_relinks = relinks.is_any(store)
 
     def take(self, row: Sequence[Any]) -> None:
         """Put an entry into the batch, or note why it cannot be sent."""
@@ -148,7 +153,7 @@ class _Look:
     def _entry_of(self, row: Sequence[Any], ref: ObjectRef) -> Entry | None:
         (
             seq, _, _, urgency, action, changed_at, digest, properties, refs, commit_ms, rendered_ms, attempts,
-            position, read_ms, email, only_links, is_backfill, address, is_released,
+            position, read_ms, email, asked, is_backfill, address, is_released,
         ) = row  # fmt: skip
         wanted = parse_refs(refs)
         missing: tuple[ObjectRef, ...] = ()
@@ -180,16 +185,46 @@ class _Look:
             # the same changed_at must mean the same message, and this one would lack what it had before
             render_queue.mark(self._store, ref, force=True)
             return None
-        linked = parse_refs(sent.accepted_refs)
+        links = parse_links(sent.accepted_refs)
+        linked = tuple(link.ref for link in links)
+        may_move = bool(address and sent.record_id) and address != sent.address
+        # A contact that moves takes its links along: a link made meanwhile would be made to the record that it leaves.
+        if (may_move and ref in self._limits.referred) or any(one in self._limits.moving for one in (*wanted, *linked)):
+            return None
+        writes = Writes(asked)
+        if writes is Writes.CHANGES:
+            writes = _decide(digest, sent)
         return Entry(
             ref, seq, Action(action), changed_at, digest, properties, wanted, Urgency(urgency), commit_ms, rendered_ms,
             attempts, position, missing, read_ms, email, sent.record_id, sent.accepted_at > 0, linked,
-            self._records((*wanted, *linked)), bool(only_links), bool(is_backfill),
+            self._records((*wanted, *linked)), writes in (Writes.LINKS, Writes.LINK_CHANGES), bool(is_backfill),
             self._has_unconfirmed and unconfirmed.is_noted(self._store, ref), address,
+            self._linked_records(links, wanted, writes), writes, may_move,
         )  # fmt: skip
 
     def _records(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, str]:
         return {ref: record_id for ref in refs if (record_id := self.waits.record_of(ref))}
+
+    def _linked_records(
+        self, links: Sequence[Link], wanted: Sequence[ObjectRef], writes: Writes
+    ) -> frozenset[tuple[ObjectType, str]]:
+        """The records of ``links`` whose links surely stand."""
+        return frozenset((link.ref.object_type, link.record_id) for link in links if self._stands(link, wanted, writes))
+
+    def _stands(self, link: Link, wanted: Sequence[ObjectRef], writes: Writes) -> bool:
+        # The object has another record by now, or the record was not known when the link was made.
+        if not link.record_id or link.record_id != self.waits.record_of(link.ref):
+            return False
+        if link.ref in wanted:
+            return True
+        # Another object has the record, so the link stands for that one too. But an object that leaves a record takes
+        # links along, and one that is being sent may leave its record just now.
+        if writes in (Writes.WHOLE, Writes.LINKS) or (
+            self._has_relinks and relinks.is_left(self._store, link.record_id)
+        ):
+            return False
+        row = outbox.pending(self._store, link.ref, "action")
+        return row is None or row[0] == Action.DELETE.value
 
     def _wait(self, seq: int, key: str) -> None:
         self._page_blocked.append((seq, key))
@@ -224,9 +259,16 @@ class _Look:
                 self.found.has_more = True
 
 
+def _decide(digest: bytes, sent: ledger.SentSide) -> Writes:
+    """What a message with this hash has to write, if nothing was on the wire since the last acceptance."""
+    is_known = sent.is_held and sent.tried_at == sent.accepted_at
+    return Writes.LINK_CHANGES if is_known and same_values(digest, sent.accepted_hash) else Writes.WHOLE
+
+
 def note_on_wire(store: Store, entries: Sequence[Entry], now_ms: int = 0) -> None:
     """Note, before the request leaves, which entries it sends, and which references they are sent without."""
     ledger.on_wire(store, entries, now_ms)
+    outbox.decided(store, [entry for entry in entries if entry.writes is Writes.LINK_CHANGES])
     contact_emails.sent(store, [(entry.ref, entry.changed_at, entry.email) for entry in entries])
     for entry in entries:
         if entry.missing:

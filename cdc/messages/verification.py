@@ -185,8 +185,8 @@ def repair(store: Store, namespace: str, comparisons: Sequence[Comparison], now_
         ref = parse_external_id(one.external_id, namespace)
         # Forgetting the record makes the next message look for it, or make a new one.
         if one.drift is Drift.MISSING:
+            relinks.note(store, [(ref, ledger.sent_side(store, ref).record_id)])
             ledger.note_records(store, [(ref, "")])
-            relinks.note(store, [ref])
         elif one.drift is Drift.LINK_MISSING:
             # With no link known, the next message makes all of them.
             ledger.set_links(store, ref, "")

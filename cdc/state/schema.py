@@ -85,7 +85,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     action TEXT NOT NULL, changed_at INTEGER NOT NULL, hash BLOB NOT NULL, properties TEXT NOT NULL, refs TEXT NOT NULL,
     commit_ms INTEGER NOT NULL, rendered_ms INTEGER NOT NULL, position TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0, not_before_ms INTEGER NOT NULL DEFAULT 0, blocked_by TEXT,
-    read_ms INTEGER NOT NULL DEFAULT 0, email BLOB NOT NULL DEFAULT x'', only_links INTEGER NOT NULL DEFAULT 0,
+    read_ms INTEGER NOT NULL DEFAULT 0, email BLOB NOT NULL DEFAULT x'', writes INTEGER NOT NULL DEFAULT 0,
     is_backfill INTEGER NOT NULL DEFAULT 0, address BLOB NOT NULL DEFAULT x'', is_released INTEGER NOT NULL DEFAULT 0,
     UNIQUE (kind, id));
 CREATE INDEX IF NOT EXISTS outbox_address ON outbox (address) WHERE address <> x'';
@@ -99,8 +99,10 @@ CREATE TABLE IF NOT EXISTS sent_without_reference (
     PRIMARY KEY (ref_kind, ref_id, kind, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS sent_without_reference_object ON sent_without_reference (kind, id);
 CREATE TABLE IF NOT EXISTS relink (
-    kind TEXT NOT NULL, id NOT NULL, is_looked_for INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+    kind TEXT NOT NULL, id NOT NULL, record_id TEXT NOT NULL, is_looked_for INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (kind, id, record_id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS relink_looked_for ON relink (is_looked_for);
+CREATE INDEX IF NOT EXISTS relink_record ON relink (record_id);
 CREATE TABLE IF NOT EXISTS dead_letter (
     seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, id NOT NULL, action TEXT NOT NULL, changed_at INTEGER NOT NULL,
     at_ms INTEGER NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, position TEXT NOT NULL,

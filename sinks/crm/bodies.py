@@ -78,9 +78,10 @@ def product_id_of(work: Work) -> str:
 
 
 def needs_product(message: Message) -> bool:
-    """Whether a line's product is not among what it was linked to."""
-    wanted = {ref for ref in message.references if ref.object_type is ObjectType.PRODUCT and ref.record_id}
-    return message.object_type is ObjectType.LINE_ITEM and not wanted <= set(message.linked)
+    """Whether a line's product is not among the records that the line is linked to."""
+    products = [ref for ref in message.references if ref.object_type is ObjectType.PRODUCT and ref.record_id]
+    wanted = {(ref.object_type, ref.record_id) for ref in products}
+    return message.object_type is ObjectType.LINE_ITEM and not wanted <= message.linked_records
 
 
 def update_values(work: Work, table: PropertyTable, facts: Facts) -> dict[str, str]:

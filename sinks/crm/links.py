@@ -33,16 +33,15 @@ class Need(NamedTuple):
 
 
 def needed(work: Work) -> list[Reference]:
-    """The references that are to be linked: those that were not linked before, or all where that is in doubt."""
+    """The references that are to be linked: those whose records are not linked, or all where that is in doubt."""
     message = work.message
     wanted = [ref for ref in work.references if ref.object_type is bodies.ASSOCIATED.get(message.object_type)]
     wanted = [ref for ref in wanted if ref.external_id not in work.inlined]
     # A doubtful state, or a first write: linking again is harmless, a missing link is not.
     if work.links_all or message.may_repeat or not message.was_accepted:
         return wanted
-    # a reference whose record is another one now counts as new
-    linked = {(ref.object_type, ref.external_id, ref.record_id) for ref in message.linked}
-    return [ref for ref in wanted if (ref.object_type, ref.external_id, ref.record_id) not in linked]
+    # Another object with the same record needs no link: a customer who registers takes over the guest's record.
+    return [ref for ref in wanted if (ref.object_type, ref.record_id) not in message.linked_records]
 
 
 def needed_ids(work: Work) -> frozenset[str]:
@@ -94,17 +93,43 @@ async def _link(tools: Tools, kind: ObjectType, other: ObjectType, works: Sequen
             _not_linked(tools, need)
     if pairs:
         answer = await associate(tools, kind, other, list(pairs))
-        for pair, need in pairs.items():
-            if pair not in answer.made:
+        failed = {pair: need for pair, need in pairs.items() if pair not in answer.made}
+        await _find_own(
+            tools, kind, [need.work for pair, need in failed.items() if _is_absent(answer.faults.get(pair))]
+        )
+        for pair, need in failed.items():
+            if need.work.step is Step.WRITTEN:
                 _judge(tools, need, answer.faults.get(pair))
     gone = [(work.record_id, ref.record_id) for work in works if work.step is Step.WRITTEN for ref in ended(work)]
     if gone:
         await archive_pairs(tools, kind, other, gone)
 
 
+def _is_absent(fault: Fault | None) -> bool:
+    """Whether one of the two records is not there."""
+    return fault is not None and fault.kind in (FaultKind.BAD_LINK, FaultKind.NOT_FOUND)
+
+
+async def _find_own(tools: Tools, kind: ObjectType, works: Sequence[Work]) -> None:
+    """Settle messages whose own record is gone. This send wrote nothing of them, so it has not noticed until now."""
+    unseen = {work.record_id: work for work in works if work.message.only_links}
+    # A record that was written just now is there.
+    if not unseen:
+        return
+    records = await tools.batches.read(kind, list(unseen), [tools.table.key])
+    for record_id in unseen.keys() - {record.id for record in records}:
+        work = unseen[record_id]
+        if tools.settings.on_deleted_by_people == "leave":
+            work.settle(Outcome.REJECTED, "deleted_by_people", "its record was deleted in HubSpot")
+        else:
+            # Without a record the next attempt looks for one, or makes it with all properties and links.
+            work.record_id, work.is_record_gone = "", True
+            work.settle(Outcome.RETRY, "record_gone", "its record was deleted in HubSpot")
+
+
 def _judge(tools: Tools, need: Need, fault: Fault | None) -> None:
     work = need.work
-    if fault is not None and fault.kind in (FaultKind.BAD_LINK, FaultKind.NOT_FOUND):
+    if fault is not None and _is_absent(fault):
         _not_linked(tools, need)
         return
     reason = fault.code if fault is not None else "not_mentioned"

@@ -155,7 +155,7 @@ def a_rig(server: Server, folder: Path, *, prefix: str = "", sink: str = "bridge
         rig.push()
         try:
             yield rig
-            sandbox.assert_rules_kept_but_by_new_owners()
+            sandbox.assert_rules_kept()
         finally:
             sandbox.close()
             connection.close()

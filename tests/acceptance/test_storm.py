@@ -68,7 +68,7 @@ def test_a_storm_ends_in_equality(rig: Rig) -> None:
         rig.sandbox.clear_faults()
         rig.wait_for_equality(120)
         assert daemon.stop() == 0
-    rig.sandbox.assert_rules_kept_but_by_new_owners()
+    rig.sandbox.assert_rules_kept()
 
 
 def _trade(rig: Rig, rng: random.Random, count: int) -> None:

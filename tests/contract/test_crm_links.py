@@ -104,7 +104,8 @@ async def test_a_line_whose_product_got_another_record_writes_that_alone(crm: Be
     crm.crm.people.edit(LINE_ITEM, made.record_id, {"quantity": "9"})
     linked = again(sent, made)
     references = (ref(order, DEAL), ref(renewed, PRODUCT))
-    await crm.accept(replace(linked, references=references, linked=(ref(order, DEAL),), only_links=True))
+    known = frozenset({(DEAL, order.record_id)})
+    await crm.accept(replace(linked, references=references, linked_records=known, only_links=True))
     held = crm.record(LINE_ITEM, "magento-item-1").properties
     assert (held["hs_product_id"], held["quantity"]) == (renewed.record_id, "9")
 
@@ -122,3 +123,34 @@ async def test_a_refused_call_of_many_links_is_halved(crm: Bench) -> None:
     made = [path for path in crm.calls() if "associate/default" in path]
     assert len(made) == 3
     assert all(crm.linked(DEAL, got.record_id, CONTACT) == [second.record_id] for got in receipts)
+
+
+@pytest.mark.parametrize("policy", ["recreate", "leave"])
+async def test_linking_finds_out_that_people_deleted_the_deal(policy: str) -> None:
+    """A message whose links alone are left notices that its own record is gone: the deal is made anew, or left."""
+    async with bench(on_deleted_by_people=policy) as crm:
+        first, second = await crm.accept(contact(1), contact(2))
+        sent = deal(1, ref(first, CONTACT))
+        [made] = await crm.accept(sent)
+        crm.crm.people.delete(DEAL, made.record_id)
+        moved = replace(again(sent, made), references=(ref(second, CONTACT),), only_links=True)
+        [receipt] = await crm.send(moved)
+        if policy == "leave":
+            assert (receipt.outcome, receipt.reason) == (Outcome.REJECTED, "deleted_by_people")
+            return
+        assert (receipt.outcome, receipt.is_record_gone, receipt.gone) == (Outcome.RETRY, True, ())
+        [renewed] = await crm.accept(replace(moved, record_id=""))
+        assert crm.linked(DEAL, renewed.record_id, CONTACT) == [second.record_id]
+
+
+async def test_another_object_on_the_same_record_needs_no_link(crm: Bench) -> None:
+    """A deal whose guest registered hangs on the customer already: nothing is called."""
+    guest = "magento-guest-" + "ab" * 12
+    [before] = await crm.accept(contact(guest, "ann@example.com"))
+    sent = deal(1, ref(before, CONTACT))
+    [made] = await crm.accept(sent)
+    [customer] = await crm.accept(contact(7, "ann@example.com"))
+    crm.calls()
+    await crm.accept(replace(again(sent, made), references=(ref(customer, CONTACT),), only_links=True))
+    assert crm.calls() == []
+    assert crm.linked(DEAL, made.record_id, CONTACT) == [customer.record_id]

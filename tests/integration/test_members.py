@@ -132,7 +132,7 @@ class Stage:
             "the ledgers are equal",
         )
         assert mapped(first.engine()) == mapped(second.engine())
-        self.sandbox.assert_rules_kept_but_by_new_owners()
+        self.sandbox.assert_rules_kept()
 
     @staticmethod
     def until(differences: Callable[[], Sequence[object]], what: str, limit_s: float = 30.0) -> None:

@@ -87,6 +87,7 @@ def again(sent: Message, receipt: Receipt, **properties: str) -> Message:
         record_id="" if receipt.is_record_gone else receipt.record_id or sent.record_id,
         was_accepted=True,
         linked=sent.references,
+        linked_records=frozenset((one.object_type, one.record_id) for one in sent.references if one.record_id),
     )
 
 

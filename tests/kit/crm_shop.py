@@ -1,4 +1,4 @@
-"""A small shop of invented people, and the least delivery that keeps a CRM account in step with it.
+"""A small shop of invented people, and the real state between it and a CRM account.
 
 People share addresses as Magento lets them: accounts of several websites, guests beside accounts. As in the mapper, one
 contact stands for an address: the customer with the lowest id, else the guest; deals hang on it.
@@ -6,32 +6,35 @@ contact stands for an address: the customer with the lowest id, else the guest; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+import asyncio
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from cdc.delivery.batch_sender import message_of
 from cdc.errors import SinkError
-from cdc.model import Action, Message, ObjectType, Outcome, Receipt, Reference
-from tests.kit.crm import Bench, contact, deal, deletion
+from cdc.messages import relinks, selection, unconfirmed
+from cdc.messages.contact_emails import EmailRule
+from cdc.messages.outbox import Entry
+from cdc.messages.receipts import Settlement, settle
+from cdc.messages.selection import Limits
+from cdc.model import ObjectRef, Outcome, Receipt, Rendered, Urgency, parse_external_id
+from tests.kit.crm import Bench, contact, deal
+from tests.kit.delivery_harness import Books, order
+from tests.kit.toy import FixedClock
 
-CONTACT, DEAL = ObjectType.CONTACT, ObjectType.DEAL
-TRIES = 30
+TRIES = 60
+RANKS = (0, 1)
+"""Contacts, then deals."""
+
+LATER_MS = 4_000_000
+"""Over the longest rest of a message, so that each round finds everything due."""
 
 
 def guest_key(address: str) -> str:
     """A guest is its address."""
     return f"magento-guest-{address.encode().hex()[:24]:0<24}"
-
-
-@dataclass
-class Known:
-    """What delivery knows of one object."""
-
-    record_id: str = ""
-    was_accepted: bool = False
-    linked: tuple[str, ...] = ()
-    accepted: object = None
-    may_repeat: bool = False
-    changed_at: int = 1_700_000_000_000
 
 
 @dataclass
@@ -42,7 +45,7 @@ class SmallShop:
     customers: dict[int, str] = field(default_factory=dict)
     guests: set[str] = field(default_factory=set)
     orders: dict[int, int | str] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
+    amounts: dict[int, int] = field(default_factory=dict)
 
     def stands_for(self, address: str) -> str:
         """The key of the contact that stands for an address, "" if nobody has it."""
@@ -62,88 +65,132 @@ class SmallShop:
         address = self.customers.get(who, "") if isinstance(who, int) else who
         return self.stands_for(address) if address else ""
 
+    def objects(self) -> Iterator[tuple[ObjectRef, Rendered]]:
+        """Every object as the mapper would render it, contacts first."""
+        for key, address in self.contacts().items():
+            made = contact(key, address)
+            yield parse_external_id(key, "magento"), Rendered(made.properties, address=address)
+        for number in self.orders:
+            buyer = self.buyer(number)
+            refs = (parse_external_id(buyer, "magento"),) if buyer else ()
+            made = deal(number, amount=str(self.amounts.get(number, 1)))
+            yield order(number), Rendered(made.properties, refs)
 
-@dataclass
+
 class SmallDelivery:
-    """Sends what differs: contacts, then deals, then deletions; what was not accepted comes again."""
+    """The real renderer, outbox, ledger and receipts, with the sending itself done step by step.
 
-    crm: Bench
-    shop: SmallShop
-    known: dict[str, Known] = field(default_factory=dict)
+    Requests can be left unsettled (``send`` and ``settle``), or run at the same time, as lanes do.
+    """
 
-    async def drain(self) -> None:
+    def __init__(self, crm: Bench, shop: SmallShop, folder: Path) -> None:
+        self.crm = crm
+        self.shop = shop
+        self.clock = FixedClock()
+        self._folder = folder
+        self._names = itertools.count()
+        self._sent: list[Settlement] = []
+        self.books = self._make()
+
+    def _make(self) -> Books:
+        made = Books(self._folder / str(next(self._names)), self.clock)
+        made.renderer.emails = EmailRule(address="email")
+        return made
+
+    def lose_state(self) -> None:
+        """As after a lost folder: nothing is known any more, and answers that were not settled are lost too."""
+        self.books.store.close()
+        self._sent.clear()
+        self.books = self._make()
+
+    def close(self) -> None:
+        """Close the state."""
+        self.books.store.close()
+
+    def render(self) -> None:
+        """What the shop did arrives in the state."""
+        self.clock.ms += LATER_MS
+        now = dict(self.shop.objects())
+        before = dict(self.books.shop)
+        for ref, rendered in now.items():
+            if before.get(ref) != rendered:
+                self.books.shop[ref] = rendered
+                self.books.render(ref)
+        for ref in before.keys() - now.keys():
+            self.books.remove(ref)
+        self.books.work()
+
+    @property
+    def _in_flight(self) -> set[ObjectRef]:
+        return {one.entry.ref for one in self._sent}
+
+    async def send(self, rank: int, *, at_once: bool = False) -> None:
+        """Send what is ready of a rank; the answers wait for ``settle``. ``at_once``: a call each, side by side."""
+        taken = self._take(rank)
+        batches = [[entry] for entry in taken] if at_once else [taken]
+        await asyncio.gather(*[self._call(batch) for batch in batches if batch])
+
+    def _take(self, rank: int) -> list[Entry]:
+        referred = {other for one in self._sent for other in (*one.entry.refs, *one.entry.linked)}
+        limits = Limits(
+            messages=100,
+            size=1 << 20,
+            skip=self._in_flight,
+            referred=referred,
+            moving={one.entry.ref for one in self._sent if one.entry.may_move},
+            optional=self.crm.sink.traits.optional_references,
+        )
+        for urgency in Urgency:
+            found = self.books.run(lambda store: selection.ready(store, rank, self.clock.ms, urgency, limits))  # noqa: B023  # runs now
+            if found.entries:
+                self.books.run(lambda store: selection.note_on_wire(store, found.entries, self.clock.ms))  # noqa: B023  # runs now
+                return found.entries
+        return []
+
+    async def _call(self, entries: Sequence[Entry]) -> None:
+        started = [Settlement(entry, Outcome.RETRY) for entry in entries]
+        self._sent += started
+        try:
+            answer = await self.crm.sink.send([message_of(entry, "magento") for entry in entries], self.crm.requests)
+        except SinkError:
+            self.books.run(lambda store: unconfirmed.note(store, [entry.ref for entry in entries]))
+            return
+        ended = [_settlement(entry, receipt) for entry, receipt in zip(entries, answer.receipts, strict=True)]
+        self._sent = [one for one in self._sent if one not in started] + ended
+
+    def settle(self) -> None:
+        """The answers so far are written down."""
+        sent, self._sent = self._sent, []
+        self.books.run(lambda store: settle(store, sent, self.clock.ms, unknown_resend_ms=1))
+
+    def relink(self) -> bool:
+        """One slice of looking for what refers to contacts that have another record; False without any to look for."""
+        return self.books.run(relinks.work)
+
+    async def drain(self, *, at_once: bool = False) -> None:
         """Send until nothing is pending. AssertionError if that takes too many tries."""
+        self.settle()
         for _ in range(TRIES):
-            sent = [await self._send(list(wanted)) for wanted in (self._contacts(), self._deals(), self._deletions())]
-            if not any(sent):
+            self.render()
+            for rank in RANKS:
+                await self.send(rank, at_once=at_once)
+                self.settle()
+            self.books.run(lambda store: unconfirmed.send_again(store, self.clock.ms))
+            if not self.relink() and not self.books.work() and not self.books.rows("SELECT 1 FROM outbox"):
                 return
         raise AssertionError("delivery never came to rest")
 
-    def lose_state(self) -> None:
-        """As after a lost folder: nothing is known any more."""
-        self.known.clear()
 
-    def _contacts(self) -> Iterator[tuple[Message, object]]:
-        for key, address in self.shop.contacts().items():
-            value = (address, self.shop.names.get(key, "Ann"))
-            if self._of(key).accepted != value:
-                yield self._message(contact(key, address, firstname=value[1])), value
-
-    def _deals(self) -> Iterator[tuple[Message, object]]:
-        for number in self.shop.orders:
-            buyer = self.shop.buyer(number)
-            key = f"magento-order-{number}"
-            if self._of(key).accepted != (buyer,) and (not buyer or self._of(buyer).accepted):
-                references = (Reference(CONTACT, buyer, self._of(buyer).record_id),) if buyer else ()
-                yield self._message(replace(deal(number), references=references)), (buyer,)
-
-    def _deletions(self) -> Iterator[tuple[Message, object]]:
-        living = self.shop.contacts()
-        for key, held in list(self.known.items()):
-            if key.startswith(("magento-customer", "magento-guest")) and key not in living and held.accepted:
-                pending = any(held.linked == (key,) and self.shop.buyer(int(name.rpartition("-")[2])) != key
-                              for name, held in self.known.items() if name.startswith("magento-order"))  # fmt: skip
-                if not pending:
-                    yield self._message(deletion(contact(key, "gone@example.com"))), None
-
-    def _of(self, key: str) -> Known:
-        return self.known.setdefault(key, Known())
-
-    def _message(self, plain: Message) -> Message:
-        held = self._of(plain.external_id)
-        held.changed_at += 1
-        linked = tuple(Reference(CONTACT, key, self._of(key).record_id) for key in held.linked)
-        return replace(
-            plain,
-            changed_at=held.changed_at,
-            record_id=held.record_id,
-            was_accepted=held.was_accepted,
-            linked=linked,
-            may_repeat=held.may_repeat,
-        )
-
-    async def _send(self, wanted: list[tuple[Message, object]]) -> int:
-        if not wanted:
-            return 0
-        messages = [message for message, _ in wanted]
-        try:
-            answer = await self.crm.sink.send(messages, self.crm.requests)
-        except SinkError:
-            for message in messages:
-                self._of(message.external_id).may_repeat = True
-            return len(wanted)
-        for (message, value), receipt in zip(wanted, answer.receipts, strict=True):
-            self._settle(message, value, receipt)
-        return len(wanted)
-
-    def _settle(self, message: Message, value: object, receipt: Receipt) -> None:
-        held = self._of(message.external_id)
-        if receipt.record_id or receipt.is_record_gone:
-            held.record_id = receipt.record_id
-        if receipt.outcome is not Outcome.ACCEPTED:
-            assert receipt.outcome is not Outcome.REJECTED, receipt
-            held.may_repeat = True
-            return
-        held.may_repeat, held.was_accepted, held.accepted = False, True, value
-        if message.action is Action.UPSERT:
-            held.linked = tuple(reference.external_id for reference in message.references)
+def _settlement(entry: Entry, receipt: Receipt) -> Settlement:
+    """As delivery makes it. AssertionError for a refusal: nothing that the shop does may be refused for good."""
+    assert receipt.outcome is not Outcome.REJECTED, receipt
+    return Settlement(
+        entry,
+        receipt.outcome,
+        receipt.reason,
+        receipt.detail,
+        retry_at_ms=1,
+        record_id=receipt.record_id,
+        is_record_gone=receipt.is_record_gone,
+        gone=tuple(ref for ref in entry.refs if ref.external_id("magento") in receipt.gone),
+    )

@@ -11,6 +11,7 @@ import pytest
 
 from cdc.delivery.permits import StandaloneRequests
 from cdc.errors import SendingStoppedError, SetupError, SinkUnavailableError
+from cdc.messages.writes import Writes
 from cdc.model import Answer, Message, ObjectType, Outcome, Quota, Receipt, Urgency
 from cdc.protocols import CallFamily, Requests, SinkNotes, SinkTraits
 from tests.kit.clock import LoopClock, simulate
@@ -115,6 +116,26 @@ def test_a_sink_without_families_has_no_quota(tmp_path: Path) -> None:
     simulate(story())
 
 
+class NoCalls(FakeSink):
+    """Takes every message without a call, as if there were nothing to write."""
+
+    async def send(self, messages: Sequence[Message], requests: Requests) -> Answer:
+        return Answer(tuple(Receipt(one.external_id, one.changed_at, Outcome.ACCEPTED) for one in messages))
+
+
+def test_an_answer_without_a_call_is_no_success_of_the_receiver(tmp_path: Path) -> None:
+    """The messages are settled, but nobody knows whether the receiver works."""
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path, NoCalls())
+        harness.books.put(customer(1))
+        assert await harness.deliver() == "empty"
+        assert harness.delivery._context.health.successes == 0
+        assert harness.books.rows("SELECT accepted_at > 0 FROM ledger") == [(1,)]
+
+    simulate(story())
+
+
 class Gate:
     """A leader gate that a test closes."""
 
@@ -134,7 +155,7 @@ def test_the_leader_gate_is_asked_at_each_permit(tmp_path: Path) -> None:
             await asyncio.sleep(10)
         assert [name for name, _ in sink.calls] == [OBJECTS]
         assert sink.stopped == 1
-        assert harness.books.rows("SELECT only_links FROM outbox") == [(1,)]
+        assert harness.books.rows("SELECT writes FROM outbox") == [(Writes.LINKS,)]
 
     simulate(story())
 

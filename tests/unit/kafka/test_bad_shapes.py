@@ -21,6 +21,7 @@ from cdc.kafka.record import KafkaRecord, Origin, RowChange, decode, encode
 from cdc.members.handover import ObjectState
 from cdc.members.object_states import pack_state, unpack_state
 from cdc.members.records import Leader, leader_value, object_key, read_key, read_leader
+from cdc.messages.refs import Link
 from cdc.model import Kind, ObjectRef, Position, Value
 from tests.kit.example_count import example_count
 from tests.kit.foreign import Connector
@@ -127,8 +128,9 @@ def test_keys_beyond_64_bits_are_refused(identity: int) -> None:
 
 def state() -> ObjectState:
     return ObjectState(
-        ObjectRef(Kind.ORDER, 7), b"\x01" * 16, 1000, False, (ObjectRef(Kind.CUSTOMER, 3),), b"\x02" * 16, ("name",),
-        (), ("UPSERT", 1, 2, "why", "detail", "binlog.000001:4"), (1, 2, "why", "detail"), "binlog.000001:4@s", b"", 0,
+        ObjectRef(Kind.ORDER, 7), b"\x01" * 16, 1000, False, (Link(ObjectRef(Kind.CUSTOMER, 3), "901"),), b"\x02" * 16,
+        ("name",), (), ("UPSERT", 1, 2, "why", "detail", "binlog.000001:4"), (1, 2, "why", "detail"),
+        "binlog.000001:4@s", b"", 0,
     )  # fmt: skip
 
 

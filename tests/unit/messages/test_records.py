@@ -9,10 +9,11 @@ import pytest
 
 from cdc.delivery.batch_sender import message_of
 from cdc.messages import selection, unconfirmed
+from cdc.messages.contact_emails import EmailRule
 from cdc.messages.outbox import Entry
 from cdc.messages.receipts import Settlement, settle
 from cdc.messages.selection import Limits
-from cdc.model import Action, ObjectRef, ObjectType, Outcome, Reference, Urgency
+from cdc.model import Action, ObjectRef, ObjectType, Outcome, Reference, Rendered, Urgency
 from tests.kit.delivery_harness import Books, customer, order
 from tests.kit.toy import FixedClock
 
@@ -180,3 +181,76 @@ def test_history_is_told_from_changes_of_now(books: Books) -> None:
     promoted, changed = take(books, customer(1)), take(books, customer(2))
     assert (promoted.urgency, promoted.is_backfill) == (Urgency.LIVE, True)
     assert not changed.is_backfill
+
+
+def sent_order(books: Books) -> None:
+    """Customers 1 and 2 with one record, and an order of customer 1 that was accepted."""
+    for number in (1, 2):
+        books.put(customer(number))
+        answer(books, customer(number), record_id="901")
+    books.put(order(5), customer(1), name="a")
+    answer(books, order(5), record_id="500")
+
+
+def test_another_reference_alone_is_a_matter_of_links(books: Books) -> None:
+    """Values that were accepted are not written again, and a link to the same record counts as made."""
+    sent_order(books)
+    books.put(order(5), customer(2), name="a")
+    entry = take(books, order(5))
+
+    assert (entry.only_links, entry.linked_records) == (True, frozenset({(ObjectType.CONTACT, "901")}))
+
+
+def test_a_repeated_attempt_writes_as_much_as_the_first(books: Books) -> None:
+    """The attempt itself does not turn a matter of links into a write."""
+    sent_order(books)
+    books.put(order(5), customer(2), name="a")
+    answer(books, order(5), Outcome.RETRY, record_id="500")
+
+    assert take(books, order(5)).only_links
+
+
+def test_values_that_may_not_be_there_are_written(books: Books) -> None:
+    """After an attempt with other values, a refused version, or a request to send it anyway, the message goes whole."""
+    sent_order(books)
+    books.put(order(5), customer(1), name="b")
+    answer(books, order(5), Outcome.RETRY, record_id="500")
+    books.put(order(5), customer(2), name="a")
+    assert not answer(books, order(5), record_id="500").only_links
+
+    books.shop[order(5)] = Rendered({"name": "a"}, (customer(1),))
+    books.render(order(5), force=True)
+    assert not take(books, order(5)).only_links
+
+
+def test_a_link_to_a_record_that_changed_hands_does_not_count(books: Books) -> None:
+    """While the former contact is to be sent, or left the record, nobody knows where its links are."""
+    sent_order(books)
+    books.put(order(5), customer(2), name="a")
+    books.put(customer(1), name="b")
+    assert take(books, order(5)).linked_records == frozenset()
+    answer(books, customer(1), record_id="902")
+    assert take(books, order(5)).linked_records == frozenset()
+
+
+def test_a_deal_waits_for_a_contact_that_may_be_moving(books: Books) -> None:
+    """A contact on the wire with another address may leave its record, so what refers to it is not linked meanwhile."""
+    sent_order(books)
+    books.put(order(5), customer(1), name="b")
+    limits = _LIMITS._replace(moving={customer(1)})
+    assert not books.run(lambda store: selection.ready(store, 1, _LATER_MS, Urgency.LIVE, limits)).entries
+    assert books.run(lambda store: selection.ready(store, 1, _LATER_MS, Urgency.LIVE, _LIMITS)).entries
+
+
+def test_a_contact_that_may_move_waits_for_deals_on_the_wire(books: Books) -> None:
+    """The other way round; a contact whose address stays as it is does not wait."""
+    books.renderer.emails = EmailRule(address="email")
+    books.put(customer(1), email="ann@example.com")
+    answer(books, customer(1), record_id="901")
+    limits = _LIMITS._replace(referred={customer(1)})
+    books.put(customer(1), email="ann@example.com", city="Brno")
+    [entry] = books.run(lambda store: selection.ready(store, 0, _LATER_MS, Urgency.LIVE, limits)).entries
+    assert not entry.may_move
+    books.put(customer(1), email="bob@example.com")
+    assert not books.run(lambda store: selection.ready(store, 0, _LATER_MS, Urgency.LIVE, limits)).entries
+    assert take(books, customer(1)).may_move

@@ -9,7 +9,7 @@ import pytest
 
 from cdc.messages import dead_letters, relinks
 from cdc.messages.receipts import Settlement, settle
-from cdc.model import ObjectRef, Outcome
+from cdc.model import ObjectRef, ObjectType, Outcome
 from tests.kit.delivery_harness import Books, customer, order
 from tests.kit.toy import FixedClock
 from tests.unit.messages.test_records import answer, take
@@ -87,6 +87,35 @@ def test_a_reference_without_a_record_is_sent_anew_and_linked_then(books: Books)
     assert waiting(books) == [order(5)]
 
 
+def test_a_record_that_is_gone_while_the_links_are_made_links_its_referrers(books: Books) -> None:
+    """The contact is tried again and gets a new record: what refers to it is linked, as after any other change."""
+    linked_order(books)
+    books.put(customer(1), name="b")
+    answer(books, customer(1), Outcome.RETRY, is_record_gone=True)
+    assert work(books) == 0
+    answer_again(books, customer(1), "903")
+    assert work(books) == 1
+    assert waiting(books) == [order(5)]
+
+
+def test_what_hangs_on_a_record_that_a_contact_left_is_linked_again(books: Books) -> None:
+    """The contact that moved may have taken the order along: the order is linked to its own contact, and a link to the
+    moved contact's new record counts as one to be ended."""
+    linked_order(books)
+    books.put(customer(2), name="a")
+    answer(books, customer(2), record_id="901")
+    books.put(order(5), customer(2))
+    assert answer(books, order(5), record_id="950").linked_records == {(ObjectType.CONTACT, "901")}
+    books.put(customer(1), name="b")
+    answer(books, customer(1), record_id="902")
+
+    assert work(books) == 1
+    books.work()
+    entry = take(books, order(5))
+    assert (entry.refs, entry.linked, entry.linked_records) == ((customer(2),), (customer(1),), frozenset())
+    assert (entry.record_ids[customer(1)], entry.record_ids[customer(2)]) == ("902", "901")
+
+
 def answer_again(books: Books, ref: ObjectRef, record_id: str) -> None:
     """The receipt of a message that was taken before."""
     entry = take(books, ref)
@@ -101,9 +130,9 @@ def test_many_objects_are_found_in_slices(books: Books, monkeypatch: pytest.Monk
         answer(books, customer(number), record_id=f"{900 + number}")
         books.put(order(number), customer(number))
         answer(books, order(number), record_id=f"{950 + number}")
-    books.run(lambda store: relinks.note(store, [customer(1), customer(5)]))
+    books.run(lambda store: relinks.note(store, [(customer(1), "801"), (customer(5), "805")]))
     books.run(relinks.work)
-    books.run(lambda store: relinks.note(store, [customer(1)]))
+    books.run(lambda store: relinks.note(store, [(customer(1), "901")]))
 
     assert work(books) >= 4
     assert waiting(books) == [order(1), order(5)]
