@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdc.delivery import batch
-from cdc.delivery.quota import Traffic, Window
+from cdc.delivery.quota import Call, Traffic, Window
 from cdc.delivery.split import bisect
 from cdc.model import Quota
 from tests.kit.clock import simulate
@@ -88,6 +89,28 @@ def test_history_is_paced_and_leaves_a_reserve() -> None:
     assert window.used(now_s) <= 97
     assert count >= 95
     assert window.delay_s(now_s, Traffic.LIVE) == 0.0
+
+
+@pytest.mark.parametrize(("limit", "answer_s", "share"), [(100, 0.2, 0.96), (190, 0.3, 0.95), (100, 1.0, 0.89)])
+def test_slow_answers_cost_history_little(limit: int, answer_s: float, share: float) -> None:
+    """A call stays in the window until ten seconds after its answer, and 95 % of the quota are used all the same; the
+    longer the answers take, the less. A live change always finds room, and waits that end late cost nothing.
+    """
+    window = Window(limit, 0.1)
+    now_s, starts, under_way = 0.0, [], deque[tuple[float, Call]]()
+    while now_s < 60:
+        delay_s = window.delay_s(now_s, Traffic.HISTORY)
+        if under_way and (delay_s == math.inf or under_way[0][0] <= now_s + delay_s):
+            now_s, call = under_way.popleft()
+            window.finish(call, now_s)
+            continue
+        now_s += delay_s + (0.001 if delay_s else 0)
+        starts.append(now_s)
+        under_way.append((now_s + answer_s, window.start(now_s, Traffic.HISTORY)))
+        assert window.delay_s(now_s, Traffic.LIVE) == 0.0
+    steady = [at for at in starts if 20 <= at < 60]
+    assert len(steady) >= share * 4 * limit
+    assert all(sum(1 for at in steady if start <= at < start + 10) <= 0.97 * limit + 1 for start in steady)
 
 
 def test_history_gets_its_share_while_live_work_is_ready() -> None:
