@@ -69,6 +69,9 @@ def _choose_currency(
         # One currency that the account lacks would make HubSpot refuse the whole input.
         del values[name]
         memory.warn("crm_currency_left_out", code)
+        memory.lack(code, message.object_type.value)
+    elif known is not None:
+        memory.lack(code, "")
 
 
 def product_id_of(work: Work) -> str:

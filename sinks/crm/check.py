@@ -14,14 +14,13 @@ from sinks.crm.api import Api
 from sinks.crm.memory import MERGED
 from sinks.crm.paths import SEGMENT
 from sinks.crm.properties import PropertyTable
+from sinks.crm.rules import account_rules, closed_stages, listed
 
 if TYPE_CHECKING:
     from cdc.protocols import Requests
 
 NEARLY_FULL: Final = 80.0
 """Percent of a limit from which ``check`` warns."""
-
-SHOWN: Final = 5
 
 
 async def check(
@@ -45,7 +44,9 @@ async def check(
         held[kind] = found
         findings += _properties(kind, found, table)
     findings += await _pipelines(api, requests, settings)
-    findings += await _records(api, requests, table, Facts(details, held))
+    facts = Facts(details, held)
+    findings += await _records(api, requests, table, facts)
+    findings += await account_rules(api, requests, table, facts)
     findings += await _limits(api, requests)
     return findings
 
@@ -53,13 +54,13 @@ async def check(
 def kept_findings(shared: Mapping[str, str], conflicts: Mapping[str, str]) -> Iterator[CheckResult]:
     """What the daemon met and could not settle by itself. Keys and record ids only, no address."""
     if conflicts:
-        named = _listed([f"{key} (record {record_id})" for key, record_id in sorted(conflicts.items())])
+        named = listed([f"{key} (record {record_id})" for key, record_id in sorted(conflicts.items())])
         text = f"{len(conflicts)} object(s) go without their address or SKU, as another record has it: {named}"
         fix = "merge the records in HubSpot or change one of them; or set crm.on_email_conflict"
         yield CheckResult("sink conflicts", True, text, fix=fix, warning=True)
     merged = sorted(key for key, how in shared.items() if how == MERGED)
     if merged:
-        text = f"{len(merged)} contact(s) share a record, as people merged them: {_listed(merged)}"
+        text = f"{len(merged)} contact(s) share a record, as people merged them: {listed(merged)}"
         yield CheckResult("sink merged contacts", True, text)
 
 
@@ -74,12 +75,13 @@ async def _asked(question: Awaitable[Any], name: str, findings: list[CheckResult
 
 def _account(details: AccountDetails, settings: CrmSettings) -> CheckResult:
     zone = f", its day ends at midnight in {details.time_zone}" if details.time_zone else ""
+    known = f"; its currencies are {listed(sorted(details.currencies))}" if details.currencies else ""
     kind = f" ({details.kind.lower()})" if details.kind else ""
     # The wrong account would be filled with the shop's data.
     if settings.account_id and str(settings.account_id) != details.portal_id:
         text = f"the token belongs to account {details.portal_id}, crm.account_id is {settings.account_id}"
         return CheckResult("sink", False, text, fix="use a token of that account, or mend crm.account_id")
-    return CheckResult("sink", True, f"HubSpot account {details.portal_id}{kind} takes the token{zone}")
+    return CheckResult("sink", True, f"HubSpot account {details.portal_id}{kind} takes the token{zone}{known}")
 
 
 def _properties(kind: ObjectType, held: Mapping[str, HeldProperty], table: PropertyTable) -> Iterator[CheckResult]:
@@ -99,15 +101,10 @@ def _properties(kind: ObjectType, held: Mapping[str, HeldProperty], table: Prope
     closed = sorted(one for one in wanted.keys() | standard if one in held and held[one].is_read_only)
     for what, names in (("lacks", missing), ("has of another type", wrong), ("computes by itself", closed)):
         if names:
-            text = f"the account {what} {_listed(names)}; values for them are left out"
+            text = f"the account {what} {listed(names)}; values for them are left out"
             yield CheckResult(name, True, text, fix=PUSH if names is missing else "", warning=True)
     if not (missing or wrong or closed):
         yield CheckResult(name, True, f"{table.key} is unique, and all {len(wanted)} properties of ours are there")
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 async def _pipelines(api: Api, requests: Requests, settings: CrmSettings) -> list[CheckResult]:
@@ -127,12 +124,12 @@ async def _pipelines(api: Api, requests: Requests, settings: CrmSettings) -> lis
     # Deals in a stage that is missing are sent without a stage.
     if missing:
         text = f"pipeline {found.label} lacks the stages {', '.join(missing)}"
-        return [CheckResult(name, True, text, fix=PUSH, warning=True)]
-    return [CheckResult(name, True, f"pipeline {found.label} has every stage")]
+        return [CheckResult(name, True, text, fix=PUSH, warning=True), *closed_stages(found)]
+    return closed_stages(found) or [CheckResult(name, True, f"pipeline {found.label} has every stage")]
 
 
 async def _records(api: Api, requests: Requests, table: PropertyTable, facts: Facts) -> list[CheckResult]:
-    """Whether the token may read records. Only a write can tell whether it may write, and ``check`` writes nothing."""
+    """Whether the token may read records."""
     findings: list[CheckResult] = []
     for kind in SEGMENT:
         if table.key not in facts.properties.get(kind, {}):

@@ -1,5 +1,5 @@
-"""What the sink remembers between sends. Losing it costs a few calls or one more warning, but for ``shared`` and
-``conflicts``, which the sink keeps in the state.
+"""What the sink remembers between sends. Losing it costs a few calls or one more warning, but for ``shared``,
+``conflicts``, ``refused`` and ``currencies``, which the sink keeps in the state.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MERGED: Final = "merged"  # people merged it with another contact of ours
 ADDED: Final = "added"  # its address is an additional one of a record that was there before
 
 MOST_KEPT: Final = 100
-"""Objects of ``shared`` and of ``conflicts`` that are kept; both go into one short text."""
+"""Objects of ``shared``, ``conflicts`` and ``refused`` that are kept; they go into short texts."""
 
 MOST: Final = 20_000
 """Objects remembered; the oldest are forgotten."""
@@ -37,8 +37,12 @@ class Memory:
         """
         self.conflicts: dict[str, str] = {}
         """Key of a contact or product → the other record that has its address or SKU, so that it goes without."""
+        self.refused: dict[str, str] = {}
+        """External id → HubSpot's code and the property that a rule of the account requires, until a write is taken."""
+        self.currencies: dict[str, str] = {}
+        """Currency that the account lacks → the type that went without it last."""
         self.has_changed = False
-        """Whether ``shared`` or ``conflicts`` changed since they were kept."""
+        """Whether any of these four changed since they were kept."""
         self.has_ours: set[str] = set()
         """Types of which HubSpot turned out to hold records that the state does not know (a lost state, ``mapping
         adopt``): their objects are looked for by key before they are made, until a look finds none.
@@ -71,6 +75,14 @@ class Memory:
     def conflict(self, key: str, record_id: str) -> None:
         """The object goes without its address or SKU because of a record; "" ends that."""
         self._keep(self.conflicts, key, record_id)
+
+    def refuse(self, key: str, what: str) -> None:
+        """A rule of the account refused the object; ``what`` "": the object was taken."""
+        self._keep(self.refused, key, what)
+
+    def lack(self, currency: str, what: str) -> None:
+        """The account lacks a currency; ``what`` "": it has the currency."""
+        self._keep(self.currencies, currency, what)
 
     def _keep(self, held: dict[str, str], key: str, value: str) -> None:
         if held.get(key, "") == value:

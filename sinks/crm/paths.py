@@ -46,6 +46,15 @@ class Paths:
         """``/crm/pipelines/2026-09/deals[/rest]``."""
         return _joined(f"/crm/pipelines/{self._version}/{SEGMENT[object_type]}", rest)
 
+    def value_rules(self, object_type: ObjectType) -> str:
+        """``/crm/property-validations/2026-09/0-1``: an admin's rules on the values of properties."""
+        return f"/crm/property-validations/{self._version}/{TYPE_ID[object_type]}"
+
+    def association_limits(self, from_type: ObjectType, to_type: ObjectType) -> str:
+        """``/crm/associations/2026-09/definitions/configurations/deals/contacts``: limits that an admin set."""
+        pair = f"{SEGMENT[from_type]}/{SEGMENT[to_type]}"
+        return f"/crm/associations/{self._version}/definitions/configurations/{pair}"
+
     def limits(self, what: str) -> str:
         """``/crm/limits/2026-09/records``."""
         return f"/crm/limits/{self._version}/{what}"

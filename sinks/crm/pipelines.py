@@ -35,11 +35,12 @@ DEFAULT_ID: Final = "default"
 
 @dataclass(frozen=True, slots=True)
 class HeldStage:
-    """A stage as the account has it. ``probability``: None where it says none."""
+    """A stage as the account has it. ``probability``: None where it says none. ``permissions``: who may write it."""
 
     id: str
     label: str
     probability: float | None
+    permissions: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,8 @@ def _stages(items: Any) -> Iterator[HeldStage]:
     for item in sorted(held, key=_order):
         metadata = item.get("metadata")
         probability = metadata.get("probability") if isinstance(metadata, Mapping) else None
-        yield HeldStage(str(item["id"]), str(item.get("label") or ""), _number(probability))
+        permissions = str(item.get("writePermissions") or "")
+        yield HeldStage(str(item["id"]), str(item.get("label") or ""), _number(probability), permissions)
 
 
 def _number(value: Any) -> float | None:

@@ -29,6 +29,7 @@ from sinks.crm.paths import SEGMENT, Paths, record_link
 from sinks.crm.pieces import MAX_INPUTS
 from sinks.crm.properties import PropertyTable
 from sinks.crm.push import Push
+from sinks.crm.rules import kept_rules
 from sinks.crm.tools import Tools
 from sinks.crm.upserts import Upserts
 from sinks.crm.work import Step, Work
@@ -39,6 +40,9 @@ ACCOUNT_NOTE: Final = "account_id"
 
 CONTACTS_NOTE: Final = "contacts"
 """The name under which the state keeps ``Memory.shared`` and ``Memory.conflicts``."""
+
+RULES_NOTE: Final = "account_rules"
+"""The name under which the state keeps ``Memory.refused`` and ``Memory.currencies``."""
 
 ADVICE: Final = {
     "deleted_in_hubspot": "restore the record in HubSpot or delete it there for good, then `deadletter retry`",
@@ -91,6 +95,7 @@ class CrmSink:
         await notes.put(ACCOUNT_NOTE, portal)
         self._notes, self._portal = notes, portal
         self.memory.shared, self.memory.conflicts = read_note(await notes.get(CONTACTS_NOTE))
+        self.memory.refused, self.memory.currencies = read_note(await notes.get(RULES_NOTE))
 
     async def send(self, messages: Sequence[Message], requests: Requests) -> Answer:
         """Write one batch. Any outcome is per message; the SinkError kinds are raised while there is none."""
@@ -102,14 +107,16 @@ class CrmSink:
         works = await _carry_out(await self._tools(requests), kind, messages)
         if self.memory.has_changed and self._notes is not None:
             self.memory.has_changed = False
-            text = orjson.dumps([self.memory.shared, self.memory.conflicts]).decode()
-            await self._notes.put(CONTACTS_NOTE, text)
+            memory = self.memory
+            await self._notes.put(CONTACTS_NOTE, orjson.dumps([memory.shared, memory.conflicts]).decode())
+            await self._notes.put(RULES_NOTE, orjson.dumps([memory.refused, memory.currencies]).decode())
         return Answer(tuple(work.receipt() for work in works))
 
     async def check(self, requests: Requests, notes: Mapping[str, str] = NO_NOTES) -> Sequence[CheckResult]:
         """See ``SinkSetup``."""
         findings = await check(self.api, self.account, requests, self.table, self._settings)
-        return [*findings, *kept_findings(*read_note(notes.get(CONTACTS_NOTE, "")))]
+        kept = kept_findings(*read_note(notes.get(CONTACTS_NOTE, "")))
+        return [*findings, *kept, *kept_rules(*read_note(notes.get(RULES_NOTE, "")))]
 
     async def push_mapping(self, requests: Requests, *, dry_run: bool) -> Sequence[str]:
         """See ``SinkSetup``."""
@@ -201,9 +208,9 @@ def _no_token(settings: Settings) -> str:
 
 
 def read_note(text: str) -> tuple[dict[str, str], dict[str, str]]:
-    """``shared`` and ``conflicts`` as they were kept; both empty without a note."""
-    shared, conflicts = orjson.loads(text) if text else ({}, {})
-    return shared, conflicts
+    """The two mappings of a note; both empty without a note."""
+    first, second = orjson.loads(text) if text else ({}, {})
+    return first, second
 
 
 async def _carry_out(tools: Tools, kind: ObjectType, messages: Sequence[Message]) -> list[Work]:

@@ -23,6 +23,9 @@ from sinks.crm.work import MAX_STEPS, Step, Work
 
 MAX_ROUNDS: Final = MAX_STEPS
 
+RULE_CODES: Final = frozenset({"MISSING_REQUIRED_PROPERTY", "MISSING_CONDITIONAL_REQUIRED_PROPERTY"})
+"""HubSpot's codes for requirements of the create form, and for an admin's rules on other properties' values."""
+
 _LEFT_OUT_TOGETHER: Final = {"dealstage": frozenset({"dealstage", bodies.PIPELINE})}
 _DISPENSABLE: Final = frozenset(
     {"dealstage", bodies.PIPELINE, "deal_currency_code", "hs_line_item_currency_code", bodies.PRODUCT_ID}
@@ -167,6 +170,7 @@ class Upserts:
         unique = NATURAL.get(self._kind, "")
         for work, record in made:
             work.record_id = record.id
+            self._tools.memory.refuse(work.key, "")
             # The unique value is written, so an older conflict is over.
             if unique and unique in work.values and unique not in work.left_out:
                 self._tools.memory.conflict(work.key, "")
@@ -193,6 +197,11 @@ class Upserts:
             # The account does not know this stage or currency: everything else is still worth writing.
             self._leave_out(work, replace(fault, properties=tuple(_DISPENSABLE.intersection(fault.properties))))
         elif fault.kind is FaultKind.INVALID:
+            # A rule of the account, and no value, is at fault: ``check`` names it.
+            if fault.code in RULE_CODES:
+                kind = self._kind.value.lower()
+                named = ", ".join(f"{kind}.{name}" for name in fault.properties)
+                tools.memory.refuse(work.key, f"{fault.code} {named or kind}")
             work.settle(Outcome.REJECTED, fault.code or "invalid", fault.text)
         else:
             self._retry(work, fault.code or fault.kind.value, fault.text)

@@ -90,6 +90,8 @@ class Associations:
         if direction[0] is direction[1] and from_id == to_id:
             raise refuse("Cannot associate an object with itself")
         self._check_parent(direction, from_id, to_id)
+        self._check_limits(direction, from_id, to_id)
+        self._check_limits((direction[1], direction[0]), to_id, from_id)
         return [self._add_one(direction, from_id, to_id, type_id, undo) for type_id in type_ids]
 
     def _check_parent(self, direction: Direction, from_id: str, to_id: str) -> None:
@@ -100,6 +102,20 @@ class Associations:
         line, deal = (from_id, to_id) if direction[0] is ObjectType.LINE_ITEM else (to_id, from_id)
         if any(pair.to_id != deal for pair in self.of(ObjectType.LINE_ITEM, line, ObjectType.DEAL)):
             raise refuse(f"Line item {line} already has a parent object")
+
+    def limit(self, direction: Direction) -> int | None:
+        """How many records of the other type an admin lets a record have; None: as many as HubSpot does."""
+        start, end = (TYPES[kind].plural for kind in direction)
+        return self._behaviour.association_limits.get(f"{start}/{end}")
+
+    def _check_limits(self, direction: Direction, from_id: str, to_id: str) -> None:
+        most = self.limit(direction)
+        # An association that is there already takes no further place.
+        if most is None or to_id in self._pairs.get(direction, {}).get(from_id, {}):
+            return
+        if len(self.of(direction[0], from_id, direction[1])) >= most:
+            names = TYPES[direction[0]].singular, TYPES[direction[1]].plural
+            raise refuse(f"The {names[0]} {from_id} has {most} {names[1]}, which is the limit of this account")
 
     def _add_one(self, direction: Direction, from_id: str, to_id: str, type_id: int, undo: Undo) -> Link:
         reverse = (direction[1], direction[0])

@@ -88,6 +88,10 @@ class Behaviour:
     """An admin's rule: properties that a new record must have."""
     conditional_rules: dict[ObjectType, list[ConditionalRule]] = field(default_factory=dict)
     """An admin's rules on the values of other properties."""
+    value_rules: dict[str, list[str]] = field(default_factory=dict)
+    """An admin's rules on values: ``contacts.phone`` → rule types, e.g. MAX_LENGTH. They are told, and bind nobody."""
+    association_limits: dict[str, int] = field(default_factory=dict)
+    """An admin's limits: ``deals/contacts`` → contacts that a deal may have."""
     blocked_emails: set[str] = field(default_factory=set)
     """Addresses that GDPR delete put on the block list, lower case."""
     refused_values: dict[str, str] = field(default_factory=dict)
@@ -122,6 +126,10 @@ def _read(name: str, hint: Any, value: Any) -> Any:
     if name == "refused_values":
         if not isinstance(value, dict) or not all(isinstance(code, str) for code in value.values()):
             raise ValueError("refused_values is an object from texts to codes")
+        return dict(value)
+    if name in ("value_rules", "association_limits"):
+        if not isinstance(value, dict):
+            raise ValueError(f"{name} is an object")
         return dict(value)
     choices = get_args(hint)
     if choices and value not in choices:

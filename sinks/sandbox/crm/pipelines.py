@@ -27,6 +27,8 @@ class Stage:
     created_ms: int
     updated_ms: int
     archived: bool = False
+    permissions: str = "CRM_PERMISSIONS_ENFORCEMENT"
+    """Or READ_ONLY, INTERNAL_ONLY: where an admin closed the stage to others."""
 
     @property
     def is_closed(self) -> bool:

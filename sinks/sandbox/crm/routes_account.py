@@ -116,9 +116,35 @@ async def get_enablement(request: web.Request) -> web.Response:
 
 
 async def get_validations(request: web.Request) -> web.Response:
-    """GET property-validations: none. Rules on required properties have no place in HubSpot's answer."""
-    kind_in(request)
-    return answer_json({"results": []})
+    """GET property-validations: rules on values. Rules on required properties have no place in HubSpot's answer."""
+    kind, account = kind_in(request), request.app[CRM].account
+    found = []
+    for name, rules in account.behaviour.value_rules.items():
+        plural, _, property_name = name.partition(".")
+        if plural == TYPES[kind].plural:
+            told = [{"ruleType": rule, "ruleArguments": [], "shouldApplyNormalization": False} for rule in rules]
+            found.append({"propertyName": property_name, "propertyValidationRules": told})
+    return answer_json({"results": found})
+
+
+async def get_near_association_limit(request: web.Request) -> web.Response:
+    """GET limits/associations/records/{type}/to: types of which some record of this type has as many as it may."""
+    kind, account = kind_in(request), request.app[CRM].account
+    found = []
+    for other, names in TYPES.items():
+        most = account.links.limit((kind, other))
+        counts = [len(account.links.of(kind, one, other)) for one in account.records.live[kind]] if most else []
+        if most and max(counts, default=0) >= most * 0.8:
+            found.append(
+                {
+                    "objectTypeId": names.type_id,
+                    "singularLabel": names.title,
+                    "pluralLabel": f"{names.title}s",
+                    "hasRecordsAtLimit": max(counts) >= most,
+                    "hasRecordsNearLimit": True,
+                }
+            )
+    return answer_json({"results": found})
 
 
 def add_account_routes(app: web.Application) -> None:
@@ -128,6 +154,7 @@ def add_account_routes(app: web.Application) -> None:
     add(app, "GET", "limits", "/records", get_records)
     add(app, "GET", "limits", "/custom-properties", get_custom_properties)
     add(app, "GET", "limits", "/pipelines", get_pipelines)
+    add(app, "GET", "limits", "/associations/records/{type}/to", get_near_association_limit)
     add(app, "GET", "object-library", "/enablement", get_enablement)
     add(app, "GET", "object-library", "/enablement/{type_id}", get_enablement)
     add(app, "GET", "property-validations", "/{type}", get_validations)

@@ -254,6 +254,14 @@ async def delete_pair(request: web.Request) -> web.Response:
     return no_content()
 
 
+async def get_configurations(request: web.Request) -> web.Response:
+    """GET definitions/configurations: the limits that an admin set, for the association without a label."""
+    links, direction = request.app[CRM].account.links, _direction(request)
+    type_id, most = links.default_type(direction), links.limit(direction)
+    entry = {"category": "HUBSPOT_DEFINED", "typeId": type_id, "userEnforcedMaxToObjectIds": most, "label": None}
+    return answer_json({"results": [entry] if most is not None else []})
+
+
 def add_association_routes(app: web.Application) -> None:
     """All paths of associations."""
     for tail, handler in (
@@ -264,6 +272,7 @@ def add_association_routes(app: web.Application) -> None:
         ("/labels/archive", labels_archive),
     ):
         add(app, "POST", "associations", f"/{{from}}/{{to}}/batch{tail}", handler)
+    add(app, "GET", "associations", "/definitions/configurations/{from}/{to}", get_configurations)
     pair = "/{from}/{id}/associations/{to}/{other}"
     add(app, "PUT", "objects", "/{from}/{id}/associations/default/{to}/{other}", put_default)
     add(app, "PUT", "objects", pair, put_types)

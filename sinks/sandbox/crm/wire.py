@@ -187,5 +187,5 @@ def stage_json(found: Stage) -> dict[str, Any]:
         "createdAt": iso_ms(found.created_ms),
         "updatedAt": iso_ms(found.updated_ms),
         "metadata": {"probability": found.probability, "isClosed": "true" if found.is_closed else "false"},
-        "writePermissions": "CRM_PERMISSIONS_ENFORCEMENT",
+        "writePermissions": found.permissions,
     }
