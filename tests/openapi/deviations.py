@@ -87,6 +87,16 @@ DEVIATIONS: Final = (
         path="/crm/properties/",
     ),
     Deviation(
+        r"request sorts\[\]: dict where string is wanted",
+        "the file says texts; HubSpot's pages on searches show objects with propertyName and direction",
+        path="/search$",
+    ),
+    Deviation(
+        "answer the body: str where object is wanted",
+        "413 is the answer of a gateway on the way, which knows nothing of HubSpot's bodies; max_body chooses it",
+        status="413",
+    ),
+    Deviation(
         "path: no file has it",
         "reading one record's associations by GET is version 4's path; the sandbox gives it the dated form too",
         path="/associations/[^/]+$",

@@ -258,7 +258,7 @@ async def get_configurations(request: web.Request) -> web.Response:
     """GET definitions/configurations: the limits that an admin set, for the association without a label."""
     links, direction = request.app[CRM].account.links, _direction(request)
     type_id, most = links.default_type(direction), links.limit(direction)
-    entry = {"category": "HUBSPOT_DEFINED", "typeId": type_id, "userEnforcedMaxToObjectIds": most, "label": None}
+    entry = {"category": "HUBSPOT_DEFINED", "typeId": type_id, "userEnforcedMaxToObjectIds": most}
     return answer_json({"results": [entry] if most is not None else []})
 
 
