@@ -1,7 +1,7 @@
-"""Changes as bytes: for transactions that wait on disk.
+"""Changes as bytes, for transactions that wait on disk.
 
-The form is Python's marshal, version 2, over tuples of plain values: several times faster than any other for rows, and
-later Pythons read it. What it reads is our own file; it is no format for exchange.
+The form is Python's marshal, version 2, over tuples of plain values. It is several times faster than any other form for
+rows, and later Pythons read it. It is used only for our own files, and not for exchange.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _VERSION: Final = 2
 
 
 def pack_changes(changes: Iterable[Change]) -> bytes:
-    """The changes in their order; ``unpack_changes`` gives equal ones back."""
+    """The changes as bytes, in order. ``unpack_changes`` returns equal changes."""
     plain = [(c.table, int(c.op), _plain(c.before), _plain(c.after), c.cascades, int(c.image)) for c in changes]
     return marshal.dumps(plain, _VERSION)
 
 
 def unpack_changes(packed: bytes) -> list[Change]:
-    """What ``pack_changes`` was given. StateError for bytes that it did not make."""
+    """The changes that ``pack_changes`` was given. StateError for bytes that it did not make."""
     try:
         return [
             Change(table, Op(op), _cells(before), _cells(after), cascades, Image(image))
@@ -34,7 +34,7 @@ def unpack_changes(packed: bytes) -> list[Change]:
 
 
 def _plain(cells: Cells | None) -> tuple[object, ...] | None:
-    """marshal knows the Ellipsis, which no value is."""
+    """The value in a form for marshal: ABSENT becomes the Ellipsis, which is not the value of any column."""
     if cells is None or ABSENT not in cells:
         return cells
     return tuple(... if cell is ABSENT else cell for cell in cells)

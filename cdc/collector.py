@@ -1,4 +1,4 @@
-"""Python's garbage collector, set for a process that makes and drops rows by the million. Leaf: standard library."""
+"""Sets Python's garbage collector for a process that creates and drops rows by the million. Leaf: standard library."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _OLD: Final = 50
 
 
 def tune_collector() -> None:
-    """Leave what is imported by now out of collections, and collect less often.
+    """Leave everything that is imported by now out of collections, and collect less often.
 
-    Changes hold no cycles, so that reference counts free them at once; collections are only for what exceptions and
-    tasks leave behind. With Python's own thresholds a third of the reading of narrow rows is spent in them.
+    Changes have no reference cycles, so reference counts free them at once. Collections are needed only for objects of
+    exceptions and tasks. With Python's own thresholds, they take a third of the time of reading narrow rows.
     """
     gc.freeze()
     gc.set_threshold(_YOUNG, _MIDDLE, _OLD)

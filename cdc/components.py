@@ -1,4 +1,4 @@
-"""What a run works with, whatever its source."""
+"""The objects that a run works with, whatever its source."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OnState = Callable[[str, Mapping[str, object]], None]
 
 @dataclass
 class Components:
-    """What a run works with. ``loader`` reads rows from the server; None when there is none."""
+    """The objects of one run. ``loader`` reads rows from the server; None if there is no server."""
 
     engine: Engine
     keys: Sequence[ForeignKey]
@@ -26,8 +26,8 @@ class Components:
     loader: RowLoader | None
     counters: Callable[[], Mapping[str, int]]
     unlogged: UnloggedWatch | None = None
-    """Looks for rows that are missing from the log; None where there is no server."""
+    """Looks for rows that are missing from the log; None if there is no server."""
     heard_s: Callable[[], float] = monotonic
-    """When the source last gave a sign of life, in monotonic seconds; files are always there."""
+    """When the source last gave a sign of life, in monotonic seconds; files always count as alive."""
     reasons: Callable[[], Sequence[str]] = tuple
-    """What somebody should look at though it works, a sentence each: for ``/ready``."""
+    """Warnings for ``/ready``, a sentence each: the run works, and somebody should look."""

@@ -1,15 +1,13 @@
-"""The daemon: starts threads and tasks, carries failures between them, ends them in order.
+"""The daemon: starts threads and tasks, passes failures between them, ends them in order.
 
 Threads: reader (source → queue), state (all SQLite), loader (first load, fetches by key). The event loop runs delivery
-and the web server. Nothing else wires these together.
+and the web server. No other module connects these.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -32,6 +30,7 @@ from cdc.narration import Activity, tell_start
 from cdc.output import Output, Running
 from cdc.settings.config import Settings
 from cdc.settings.reload import merge
+from cdc.signals import listen_to_signals
 from cdc.snapshot.loader import Loader
 from cdc.source.retention import RetentionWatch
 from cdc.startup import open_parts
@@ -49,13 +48,12 @@ JOIN_S = 2.0  # for a thread that waits for the server; it holds nothing that wo
 REFRESH_S = 1.0
 REFRESH_SHARE = 0.02  # of the state thread's time at most: with millions of objects waiting a look takes long
 SETTLE_S = 0.05  # how often --until-end looks whether everything is applied
-SAME_SIGNAL_S = 0.01  # Ctrl-C reaches a whole group of processes, and one of them may hand it on: that is one signal
 RETRY_START_S = 5.0  # how often a server that is not reachable yet is tried at start
 
 
 @dataclass
 class RunOptions:
-    """What ``run`` was asked for on the command line."""
+    """The options of ``run`` on the command line."""
 
     start: Start | None = None
     resend: bool = False
@@ -69,7 +67,7 @@ class Daemon:
     """One run. ``run`` returns the exit code or raises the error that ended it."""
 
     def __init__(self, settings: Settings, options: RunOptions, output: Output) -> None:
-        """``output``: what is made of what the state holds."""
+        """``output``: sends or publishes what the state holds."""
         self._settings = settings
         self._options = options
         self._clock = SystemClock()
@@ -89,14 +87,12 @@ class Daemon:
         self._reader: threading.Thread | None = None
         self._view = DaemonView(self._queue, self.source, output)
         self._activity = Activity(time.monotonic())
-        self._stopping_since_s = 0.0
-        self._reloading: asyncio.Task[None] | None = None
 
     # ------------------------------------------------------------------------------------------------ running
 
     async def run(self) -> int:
-        """Run until asked to stop, until the end (``--until-end``) or until something fails for good."""
-        self._listen_to_signals()
+        """Run until asked to stop, until the end (``--until-end``) or until a failure that does not pass."""
+        listen_to_signals(self._loop, stop=self._on_stop_signal, is_stopping=self._stopping.is_set, reload=self._reload)
         web = await start_web(self._view, self._metrics, self._settings.web)
         log.info("web_listening", host=self._settings.web.host, port=web.port)
         stuck: list[str] = []
@@ -120,7 +116,7 @@ class Daemon:
         return 1 if stuck else 0
 
     async def _open(self) -> None:
-        """Open state and source, waiting for a database server that is not up yet."""
+        """Open state and source; wait for a database server that is not up yet."""
         while not self._stopping.is_set():
             try:
                 self._parts = await in_thread(
@@ -209,7 +205,7 @@ class Daemon:
         self._loader.start()
 
     def _read(self) -> None:
-        """The reader thread: transactions into the queue."""
+        """The reader thread: puts transactions into the queue."""
         assert self._parts is not None
         try:
             for transaction in self._parts.read():
@@ -228,7 +224,9 @@ class Daemon:
                 self.on_failure(error)
 
     async def _until_end(self, parts: Components) -> list[str]:
-        """Wait until everything that is in the log now is applied and delivered; what cannot be is said."""
+        """Wait until everything that is in the log now is applied and delivered. Returns the reasons for what cannot be
+        delivered.
+        """
         assert self._state is not None
         end = await in_thread(self._stopping, parts.end)
         while not self._stopping.is_set():
@@ -249,7 +247,9 @@ class Daemon:
         return []
 
     def _has_read_to(self, end: Position | None) -> bool:
-        """Asked again after a call, which the state thread answers behind whatever turn it was in."""
+        """Whether the log is applied up to ``end``. Ask again after a call: the state thread may answer behind a long
+        turn.
+        """
         assert self._state is not None
         # What is queued is not applied yet.
         if len(self._queue):
@@ -261,7 +261,7 @@ class Daemon:
         return positions.current() >= positions.lsn(end)
 
     async def _refresh(self) -> None:
-        """Keep what the web pages show up to date; stop the daemon never."""
+        """Keep the web pages' data up to date. An error here never stops the daemon."""
         while True:
             await self._look()
             await asyncio.sleep(max(REFRESH_S, self._view.look_s / REFRESH_SHARE))
@@ -275,7 +275,7 @@ class Daemon:
             self._activity.look(self._view.status(), time.monotonic())
 
     async def _watched(self, work: Coroutine[object, object, None], name: str) -> None:
-        """A side task: if it ends while the daemon runs, well or badly, the daemon ends too."""
+        """Run a side task. If it ends while the daemon runs, with or without an error, the daemon ends too."""
         try:
             await work
         except asyncio.CancelledError:
@@ -300,7 +300,7 @@ class Daemon:
         self._loop.call_soon_threadsafe(self._output.wake)
 
     def on_failure(self, error: BaseException) -> None:
-        """Any thread: the daemon cannot go on."""
+        """Any thread: a failure that ends the daemon."""
         self._loop.call_soon_threadsafe(self._fail, error)
 
     def _fail(self, error: BaseException) -> None:
@@ -314,17 +314,8 @@ class Daemon:
 
     # ------------------------------------------------------------------------------------------------ stopping
 
-    def _listen_to_signals(self) -> None:
-        self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._on_signal, number)
-
-    def _on_hangup(self) -> None:
-        """SIGHUP: read the settings and the keys again."""
-        if self._reloading is None or self._reloading.done():
-            self._reloading = asyncio.create_task(self._reload(), name="reload")
-
     async def _reload(self) -> None:
+        """SIGHUP: read the settings and the keys again."""
         if self._options.reload is None:
             return
         try:
@@ -341,29 +332,19 @@ class Daemon:
         if need_restart:
             log.warning("settings_need_restart", settings=[*need_restart])
 
-    def _on_signal(self, number: signal.Signals) -> None:
-        """The first signal drains, the second ends the process at once."""
-        now_s = time.monotonic()
-        if self._stopping.is_set() and now_s - self._stopping_since_s < SAME_SIGNAL_S:
-            return
-        # The operator insists. Everything sent so far is safe in the state, or sent again.
-        if self._stopping.is_set():
-            log.warning("ended_at_once", signal=number.name, reason="a second signal; open requests are sent again")
-            logs.drain()  # the end comes without any clean-up, and the line above should be seen
-            os._exit(128 + number)  # not the default action: the kernel ignores that for process 1 of a container
+    def _on_stop_signal(self, name: str) -> None:
         hint = "a second signal ends it at once"
-        log.info("stopping", signal=number.name, grace_s=self._settings.shutdown.grace_s, hint=hint)
-        self._stopping_since_s = now_s
+        log.info("stopping", signal=name, grace_s=self._settings.shutdown.grace_s, hint=hint)
         self._view.is_stopping = True
         self._stopping.set()
 
     async def _drain(self) -> None:
-        """Source first, then what is in flight."""
+        """Close the source first, then wait for the messages in flight."""
         self._close_source()
         await self._output.drain(time.monotonic() + self._grace_left_s() * DRAIN_SHARE)
 
     def _grace_left_s(self) -> float:
-        """What is left of the grace time, which begins with the first question."""
+        """The rest of the grace time, in seconds. The grace time begins with the first call."""
         if self._end_by is None:
             self._end_by = time.monotonic() + self._settings.shutdown.grace_s
         return max(0.0, self._end_by - time.monotonic())

@@ -1,16 +1,13 @@
-"""Every error this project raises on purpose; each kind changes what the caller does.
+"""Every error that this project raises on purpose. The caller acts on the kind of the error.
 
-CdcError                      said in one or two sentences, with a hint what to do next
-├── ConfigError               exit 2: the settings are wrong; all faults at once
-├── SetupError                exit 2: server, grants, log settings, tables or state folder do not allow a start
-├── PositionLostError         exit 3: the log no longer holds what we need
-├── SourceStoppedError        exit 1: the log holds something that must not be skipped (never retried)
-│   ├── LogFormatError            bytes that are no valid log
-│   └── UnsupportedEventError     an event we know we cannot apply
-├── SourceDisconnectedError   the source reconnects with back-off
-├── StateError                exit 1: the state file cannot be written or is damaged
-├── RenderError               dead-letters one object
-└── SinkError                 delivery decides (cdc/delivery/verdict.py)
+CdcError                      said in one or two sentences, with a hint what to do next ├── ConfigError
+exit 2: the settings are wrong; all faults at once ├── SetupError                exit 2: server, grants, log settings,
+tables or state folder do not allow a start ├── PositionLostError         exit 3: the log no longer holds what we need
+├── SourceStoppedError        exit 1: the log holds something that must not be skipped (never retried) │   ├──
+LogFormatError            bytes that are no valid log │   └── UnsupportedEventError     an event we know we cannot apply
+├── SourceDisconnectedError   the source reconnects with back-off ├── StateError                exit 1: the state file
+cannot be written or is damaged ├── RenderError               dead-letters one object └── SinkError
+delivery decides (cdc/delivery/verdict.py)
     ├── SendingStoppedError       nothing was sent: another member leads, or delivery closes
     ├── SinkUnavailableError      nothing was taken; retry after ``retry_after_s`` or with back-off
     ├── OutcomeUnknownError       a time-out or cut connection: the request may have been taken
@@ -19,8 +16,8 @@ CdcError                      said in one or two sentences, with a hint what to 
     ├── SinkSwitchedOffError      404/410: the API is not there; or the account refuses all
     └── BatchRefusedError         400 and the like: at least one message is bad
 
-Leaf of the import graph: standard library only. Messages name files, tables, columns, objects and settings; never
-row values, keys or tokens.
+Leaf of the import graph: standard library only. Messages name files, tables, columns, objects and settings; never row
+values, keys or tokens.
 """
 
 from __future__ import annotations
@@ -29,7 +26,7 @@ from collections.abc import Sequence
 from typing import Final
 
 MAX_RETRY_AFTER_S: Final = 900.0
-"""The longest silence that a receiver can ask for. Every wait that comes from outside is cut to it here, once."""
+"""The longest silence that a receiver can ask for. Every longer wait from outside is shortened here."""
 
 
 def bounded_wait(seconds: float | None) -> float | None:
@@ -40,7 +37,7 @@ def bounded_wait(seconds: float | None) -> float | None:
 
 
 def first_of(error: BaseException) -> BaseException:
-    """The first failure inside nested groups: one is enough to tell, and the caller goes by its kind."""
+    """The first failure inside nested groups: the caller acts on its kind, and one failure is enough to report."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
@@ -51,11 +48,11 @@ REPAIR: Final = (
     " (do not remove the state folder: only the state knows what was sent, and without it objects that the shop deleted"
     " in the meantime stay in HubSpot)"
 )
-"""What to do about a lost position, first of all."""
+"""The first advice about a lost position."""
 
 
 class CdcError(Exception):
-    """Something this project found wrong. ``hint`` says what to do next."""
+    """A fault that this project found. ``hint`` says what to do next."""
 
     exit_code = 1
 
@@ -69,7 +66,7 @@ class CdcError(Exception):
 
 
 class ConfigError(CdcError):
-    """The settings are wrong; ``faults`` holds one line each, with name and value."""
+    """The settings are wrong. ``faults``: one line each, with name and value."""
 
     exit_code = 2
 
@@ -88,17 +85,19 @@ class SetupError(CdcError):
 
 
 class LoginRefusedError(SetupError):
-    """The server refuses user or password. At the start a wrong setting; later a password that is being replaced."""
+    """The server refuses user or password. At the start the setting is wrong; later the password may be about to be
+    replaced.
+    """
 
 
 class PositionLostError(CdcError):
-    """The log no longer holds the position we need, or it is another server's log."""
+    """The log no longer holds the position that is needed, or it is another server's log."""
 
     exit_code = 3
 
 
 class SourceStoppedError(CdcError):
-    """The log holds something that must not be skipped. ``position`` is ``file:offset`` of the event."""
+    """The log holds an event that must not be skipped. ``position`` is ``file:offset`` of the event."""
 
     def __init__(self, message: str, *, position: str = "", hint: str = "") -> None:
         super().__init__(f"{message} at {position}" if position else message, hint=hint)
@@ -106,15 +105,15 @@ class SourceStoppedError(CdcError):
 
 
 class LogFormatError(SourceStoppedError):
-    """Bytes that are no valid log: a bad checksum, a length that does not fit, an unknown type."""
+    """Bytes that are not a valid log: a bad checksum, a length that does not fit, an unknown type."""
 
 
 class UnsupportedEventError(SourceStoppedError):
-    """An event that we know and cannot apply without losing or inventing changes."""
+    """A known event that cannot be applied without losing or inventing changes."""
 
 
 class SourceDisconnectedError(CdcError):
-    """The connection to the server ended; ``errno`` is MySQL's error number where there is one."""
+    """The connection to the server ended. ``errno``: MySQL's error number, if there is one."""
 
     def __init__(self, message: str, *, errno: int | None = None, hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -126,22 +125,22 @@ class StateError(CdcError):
 
 
 class RenderError(CdcError):
-    """One object cannot be rendered from the rows held; it is dead-lettered with this reason."""
+    """One object cannot be rendered from the replica's rows. It becomes a dead letter with this reason."""
 
 
 class SinkError(CdcError):
-    """A request to the sink did not end with receipts."""
+    """A request to the sink ended without receipts."""
 
 
 class SendingStoppedError(SinkError):
     """No permit for the call: this process may not send (any more). Nothing was sent, and the receiver is not at fault.
 
-    Raised by ``Requests.permit`` alone.
+    Only ``Requests.permit`` raises it.
     """
 
 
 class SinkUnavailableError(SinkError):
-    """Nothing was taken: refused connection, DNS, TLS, 5xx, 423, 477."""
+    """Nothing was accepted: refused connection, DNS, TLS, 5xx, 423, 477."""
 
     def __init__(self, message: str, *, retry_after_s: float | None = None, hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -149,13 +148,14 @@ class SinkUnavailableError(SinkError):
 
 
 class OutcomeUnknownError(SinkError):
-    """The request went out and no answer came: it may have been taken, now or later."""
+    """The request was sent and no answer came: it may have been accepted, now or later."""
 
 
 class SinkThrottledError(SinkError):
     """429. ``policy`` is HubSpot's policyName (``SECONDLY``, ``TEN_SECONDLY_ROLLING``, ``DAILY``).
 
-    ``time_zone``: where the account's day ends at midnight, an IANA name; "" if the sink does not know it.
+    ``time_zone``: the account's time zone, an IANA name; its daily limit ends at midnight there. "" if the sink does
+    not know it.
     """
 
     time_zone = ""
@@ -167,15 +167,17 @@ class SinkThrottledError(SinkError):
 
 
 class SinkUnauthorizedError(SinkError):
-    """401 or 403: the key or token is not good, or lacks a scope."""
+    """401 or 403: the key or token is wrong, or lacks a scope."""
 
 
 class SinkSwitchedOffError(SinkError):
-    """404 or 410: the API is not there (the bridge was removed on 2023-02-28). Or the account refuses all."""
+    """404 or 410: the API does not exist (the bridge was removed on 2023-02-28). Or the account refuses
+    every message.
+    """
 
 
 class BatchRefusedError(SinkError):
-    """The whole batch was refused because of what is in it. ``status`` is the HTTP status."""
+    """The whole batch was refused because of its content. ``status`` is the HTTP status."""
 
     def __init__(self, message: str, *, status: int = 0, hint: str = "") -> None:
         super().__init__(message, hint=hint)

@@ -1,7 +1,7 @@
-"""The first load for people: its plan before it begins, and lines of progress while it runs.
+"""Reports on the first load for people: its plan before it begins, and lines of progress while it runs.
 
-A line comes each ten seconds in the first minute and each minute later; a bar is drawn instead where the log is on a
-terminal. At its end ``first_load_sent`` says totals, rates, calls and how long it took.
+A line comes every ten seconds in the first minute and every minute later. On a terminal a bar is drawn instead. At the
+end ``first_load_sent`` has totals, rates, calls and the time it took.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ UNTIL_LATER_S: Final = 60.0
 
 
 def plan_of(settings: Settings) -> LoadPlan:
-    """What a first load with these settings takes, counted on the server.
+    """The plan of a first load with these settings, counted on the server.
 
     Raises SetupError, SourceDisconnectedError.
     """
@@ -67,7 +67,7 @@ def plan_of(settings: Settings) -> LoadPlan:
 
 
 class ProgressReport:
-    """Says how far the first load is. ``look`` is called about once a second with what /status has of it.
+    """Reports the progress of the first load. ``look`` is called about once a second with /status's part on it.
 
     ``is_bar``: draw a bar on standard error instead of log lines.
     """
@@ -83,11 +83,11 @@ class ProgressReport:
 
     @property
     def is_drawn(self) -> bool:
-        """Whether a bar stands on the terminal."""
+        """Whether the terminal shows the bar."""
         return self._bar is not None
 
     def look(self, progress: Mapping[str, Any], now_s: float) -> None:
-        """Say something if it is time; nothing while no first load runs."""
+        """Report if it is time; nothing while no first load runs."""
         phase = progress.get("phase", "")
         if not phase:
             self.close()
@@ -108,7 +108,7 @@ class ProgressReport:
         log.info("first_load_progress", phase=phase, done=done, expected=expected, per_s=per_s, left=left)
 
     def _pace(self, done: int, expected: int, now_s: float) -> tuple[float, str]:
-        """Rate since the phase began, and the time left at that rate; 0 and "" where nothing was done yet."""
+        """The rate since the phase began, and the time left at that rate; 0 and "" if nothing was done yet."""
         began_s, before = self._phase_began
         took_s = now_s - began_s
         if took_s <= 0 or done <= before:
@@ -126,14 +126,14 @@ class ProgressReport:
         self._bar.update(self._task, description=f"first load: {phase}", completed=done, total=expected or None)
 
     def close(self) -> None:
-        """Take the bar away. May be called twice."""
+        """Remove the bar. May be called twice."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = self._task = None
 
 
 def say_sent(progress: Mapping[str, Any], now_ms: int) -> None:
-    """The line at the end of a first load."""
+    """Log the line at the end of a first load."""
     seconds = max(0.001, (now_ms - progress["started_ms"]) / 1000)
     rows = sum(one["done"] for one in progress["tables"].values())
     messages = {kind: one["done"] for kind, one in progress["objects"].items()}
@@ -145,9 +145,10 @@ def say_sent(progress: Mapping[str, Any], now_ms: int) -> None:
 
 
 class FirstLoadWatch:
-    """One run's view of its first load: counts the plan, reports progress, and ends it once all is sent.
+    """One run's watch over its first load: counts the plan, reports progress, and ends the load once everything is
+    sent.
 
-    Use in the event loop. Does nothing where no first load is under way.
+    Use in the event loop. Does nothing if no first load is running.
     """
 
     def __init__(self, settings: Settings, state: StateThread, *, is_relay: bool) -> None:
@@ -159,7 +160,7 @@ class FirstLoadWatch:
         self._noted_s = -math.inf
 
     async def plan(self, stopping: asyncio.Event) -> None:
-        """Count on the server what is to come, and say it; a failure is said, and the load goes on without."""
+        """Count the work on the server and log the plan. A failure is logged, and the load goes on without a plan."""
         first_load = self._state.engine.first_load
         is_counted = self._is_relay or self._settings.source.kind != "binlog" or bool(first_load.record.get("plan"))
         if not first_load.is_open or is_counted:
@@ -180,7 +181,7 @@ class FirstLoadWatch:
         )  # fmt: skip
 
     async def look(self, status: Mapping[str, Any], now_s: float, now_ms: int) -> None:
-        """About once a second, with what /status says."""
+        """Call about once a second, with /status."""
         progress = status.get("first_load") or {}
         self._report.look(progress, now_s)
         if not progress.get("phase"):
@@ -197,5 +198,5 @@ class FirstLoadWatch:
             say_sent(progress, now_ms)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._report.close()

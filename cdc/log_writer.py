@@ -1,8 +1,8 @@
-"""Log lines on their way to a pipe: a bounded queue and a thread of its own, so that a slow reader never stops work.
+"""Writes log lines to a pipe through a bounded queue and a thread of its own, so that a slow reader never stops work.
 
-The reader of standard output may stop reading: a stuck log collector, Docker's mode "blocking". A write to a full pipe
-then waits, and whoever writes waits with it. So only this module's thread writes. What does not fit into the queue is
-dropped and counted; the count is said by a line as soon as lines go through again.
+The reader of standard output may stop reading: a stuck log collector, Docker's mode "blocking". Then a write to the
+full pipe waits, and so does the thread that writes. So only this module's thread writes. Lines that do not fit into the
+queue are dropped and counted. A line with the count follows as soon as lines can be written again.
 """
 
 from __future__ import annotations
@@ -16,22 +16,24 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 MAX_BYTES: Final = 4 * 1024 * 1024
-"""Bytes of lines that wait at most: some ten thousand lines."""
+"""The most bytes of lines that wait: some ten thousand lines."""
 
 FLUSH_S: Final = 1.0
-"""Seconds that the end of the process waits for lines that still stand in the queue."""
+"""Seconds that the end of the process waits for lines that are still in the queue."""
 
 
 class Sink(Protocol):
-    """Where lines go at last."""
+    """The final destination of lines."""
 
     def __call__(self, data: bytes) -> None:
-        """Write all of ``data``; may block. OSError if nobody can ever read it."""
+        """Write all of ``data``; may block. OSError if it can never be read."""
         ...
 
 
 def to_descriptor(descriptor: int) -> Sink:
-    """Writes to a file descriptor without Python's buffers, which a blocked write would lock until the process ends."""
+    """Writes to a file descriptor without Python's buffers: a blocked write would lock such a buffer until the process
+    ends.
+    """
 
     def write(data: bytes) -> None:
         rest = memoryview(data)
@@ -44,8 +46,8 @@ def to_descriptor(descriptor: int) -> Sink:
 class LogWriter:
     """The text stream that ``structlog`` writes to. ``write`` never blocks; lines keep their order.
 
-    ``on_dropped`` is called in the writer's thread with the number of lines dropped since the last call, once a write
-    has gone through again.
+    ``on_dropped`` is called in the writer's thread, after the next successful write, with the number of lines dropped
+    since the last call.
     """
 
     def __init__(
@@ -77,7 +79,7 @@ class LogWriter:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing: the thread writes as soon as the reader lets it."""
+        """Nothing: the thread writes as soon as the reader reads."""
 
     def drain(self, seconds: float = FLUSH_S) -> bool:
         """Wait until every line is written; False if ``seconds`` were not enough. For the end of the process."""
@@ -107,7 +109,9 @@ class LogWriter:
             self._after(len(data), 0 if is_written else count)
 
     def _after(self, size: int, lost: int) -> None:
-        """What was written (or lost) leaves the bound only now, so that a blocked write counts as waiting."""
+        """Free the space of lines that were written or lost. It is freed only now, so that a blocked write counts as
+        waiting.
+        """
         with self._changed:
             self._bytes -= size
             self._is_writing = False

@@ -1,8 +1,8 @@
 """Structured logs: one JSON object a line with ``event``, ``level`` and ``timestamp`` (ISO 8601, UTC).
 
-Beside the data path: every module logs through ``structlog.get_logger``; ``configure`` decides once where lines go.
-Event names are snake_case and stable, details are fields. Known secrets and fields that hold them are blanked, repeats
-are limited, and what libraries say through ``logging`` comes in the same form from warning upwards.
+Every module logs through ``structlog.get_logger``, and ``configure`` decides where lines go. Event names are snake_case
+and stable, details are fields. Known secrets and fields that hold them are blanked, and repeats are limited. Lines that
+libraries log through ``logging`` come in the same form, from level warning on.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ EventDict = MutableMapping[str, Any]
 
 
 def configure(settings: LogSettings, stream: TextIO, secrets: Iterable[str] = ()) -> None:
-    """Send all logs to ``stream``. May be called again; the last call holds.
+    """Send all logs to ``stream``. May be called again; the last call counts.
 
     ``secrets``: values that must never be shown (``secrets_of``). Lines for a file descriptor go through a bounded
-    queue (cdc/log_writer.py): logging never waits for whoever reads the stream.
+    queue (cdc/log_writer.py): logging never waits for the reader of the stream.
     """
     global _held
     _held = _Held(stream, tuple(secrets))
@@ -72,7 +72,7 @@ def configure(settings: LogSettings, stream: TextIO, secrets: Iterable[str] = ()
 
 
 def reconfigure(settings: LogSettings) -> None:
-    """Another level or form, on the stream and with the secrets of before."""
+    """Change level or format; the stream and the secrets stay."""
     assert _held is not None
     configure(settings, _held.stream, _held.secrets)
 
@@ -83,16 +83,16 @@ class _Held(NamedTuple):
 
 
 _held: _Held | None = None
-"""What the last ``configure`` was given."""
+"""The arguments of the last ``configure``."""
 
 
 def shows_console(settings: LogSettings, stream: TextIO) -> bool:
-    """Whether lines on this stream are made for eyes."""
+    """Whether lines on this stream are for people."""
     return settings.format == "console" or (settings.format == "auto" and stream.isatty())
 
 
 def is_for_eyes() -> bool:
-    """Whether the log as it is configured now is made for eyes."""
+    """Whether the log as configured now is for people."""
     return isinstance(structlog.get_config()["processors"][-1], structlog.dev.ConsoleRenderer)
 
 
@@ -100,7 +100,7 @@ _writers: dict[int, LogWriter] = {}  # file descriptor → its only writer: two 
 
 
 def _writer(stream: TextIO) -> TextIO:
-    """What logs to ``stream``: the stream itself if it lies in memory, else the writer of its descriptor."""
+    """The object that writes to ``stream``: the stream itself if it is in memory, else the writer of its descriptor."""
     try:
         descriptor = stream.fileno()
     except OSError:  # a stream in memory cannot block
@@ -118,18 +118,18 @@ def _say_dropped(lines: int) -> None:
 
 
 def drain() -> None:
-    """Wait a moment for lines that still wait to be written. For the end of the process."""
+    """Wait a moment for lines that are not written yet. For the end of the process."""
     for writer in _writers.values():
         writer.drain()
 
 
 def dropped_lines() -> int:
-    """Lines dropped since the process started, because nobody read them."""
+    """Lines dropped since the process started, because their reader did not read."""
     return sum(writer.dropped for writer in _writers.values())
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
-    """Every secret the settings hold; empty ones left out."""
+    """Every secret in the settings, without empty ones."""
     return tuple(sorted(set(_secrets(settings))))
 
 
@@ -150,12 +150,12 @@ def _secrets(value: object) -> Iterator[str]:
 
 
 class RepeatLimit:
-    """Keeps a fault that meets thousands of objects from writing thousands of lines.
+    """Prevents a fault of thousands of objects from writing thousands of lines.
 
-    Like lines are those of one event, or of one event and ``limit=<key>`` where a line has that. In ``every_s`` seconds
-    ``BURST`` of an event's lines pass, of those with a key one. The next that passes says in ``repeats`` how many were
-    held back; if none comes, a line ``lines_held_back`` says so once the time is over and anything is logged. Lines of
-    level debug always pass.
+    Lines are alike if they have one event, and one ``limit=<key>`` if they have that. In ``every_s`` seconds, ``BURST``
+    lines of an event pass, and one line of an event with a key. The next line that passes has in ``repeats`` how many
+    were held back. If none comes, a line ``lines_held_back`` has the number, at the first log line after the time is
+    over. Lines of level debug always pass.
     """
 
     def __init__(self, every_s: float = LIMIT_S, clock: Callable[[], float] = time.monotonic) -> None:
@@ -186,7 +186,7 @@ class RepeatLimit:
         return line
 
     def _count(self, key: tuple[str, str], now: float, most: int) -> int | None:
-        """How many like lines were held back before this one, which passes; None: it is held back, too."""
+        """How many lines like this were held back before it, if it passes; None if it is held back too."""
         burst = self._seen.get(key)
         if burst is not None and now - burst.began_at < self._every_s:
             if burst.passed >= most:
@@ -201,7 +201,9 @@ class RepeatLimit:
         return burst.held_back if burst is not None else 0
 
     def _ended(self, now: float) -> dict[str, int]:
-        """Events of which lines were held back in a time that is over, and how many; looked for once in that time."""
+        """Events with lines that were held back in a period that is over, with their numbers; searched once
+        per period.
+        """
         if now - self._looked_at < self._every_s:
             return {}
         self._looked_at = now
@@ -215,7 +217,7 @@ class RepeatLimit:
 
 @dataclass(slots=True)
 class _Burst:
-    """Like lines since ``began_at``, monotonic seconds: those that passed, and those held back."""
+    """Lines that are alike since ``began_at``, monotonic seconds: those that passed, and those that were held back."""
 
     began_at: float
     passed: int = 1
@@ -231,7 +233,7 @@ class Redactor:
         self._hide({secret for secret in secrets if secret})
 
     def add(self, secret: str) -> None:
-        """Hide this one, too, from now on: its file was replaced. Called in any thread."""
+        """Hide this secret too from now on: its file was replaced. Any thread may call."""
         self._hide({*self._whole, secret})
 
     def _hide(self, known: Collection[str]) -> None:
@@ -271,7 +273,9 @@ class Redactor:
 
 
 class _Exceptions:
-    """``exc_info`` becomes ``error`` (kind and text) and ``error_at`` (the innermost frame); all of it at debug."""
+    """``exc_info`` becomes ``error`` (kind and text) and ``error_at`` (the innermost frame); the whole
+    traceback at debug.
+    """
 
     def __init__(self, *, is_verbose: bool) -> None:
         self._is_verbose = is_verbose
@@ -299,7 +303,7 @@ def _exception_in(exc_info: object) -> BaseException | None:
 
 
 class _Bridge(logging.Handler):
-    """Hands what libraries log (aiohttp, asyncio, pymysql) to structlog as event ``library``."""
+    """Passes lines of libraries (aiohttp, asyncio, pymysql) to structlog as event ``library``."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Never raises: a log line must not end the daemon."""

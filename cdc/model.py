@@ -1,9 +1,9 @@
 """The words every layer shares: positions, changes, transactions, objects, messages, receipts.
 
-A leaf of the import graph: standard library only. What each word means is in ARCHITECTURE.md ("Glossary").
+A leaf of the import graph: standard library only. ARCHITECTURE.md ("Glossary") explains each word.
 
-The module is longer than 400 lines on purpose: the words are used together and in every package, so that one
-place to look them up serves better than several.
+The module is longer than 400 lines on purpose: every package uses these types together, so one place to look them up is
+better than several.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ labels joined by commas. Character columns are ``str``; BINARY, BLOB, GEOMETRY a
 
 
 class Absent:
-    """A column the log did not carry (MINIMAL images, a column that the table lost)."""
+    """A column that the event did not carry (MINIMAL images, a column that the table no longer has)."""
 
     __slots__ = ()
 
@@ -54,9 +54,9 @@ class Position:
     """A resume point: the next transaction to read. Immutable.
 
     ``file`` and ``offset`` (bytes) name a position in one server's log. ``gtid`` is the executed set up to that
-    position in the server's own notation ("" where the server has none). ``server`` is the server's identity
-    (MySQL's server_uuid, MariaDB's server_id as text). ``born`` is when the file was begun, epoch seconds (0: not
-    known yet): after a RESET another file has its name. It says nothing of the position, so it is not compared.
+    position in the server's own notation ("" where the server has none). ``server`` is the server's identity (MySQL's
+    server_uuid, MariaDB's server_id as text). ``born`` is when the file was begun, epoch seconds (0: not known yet):
+    after a RESET another file has its name. It is no part of the position, so it is not compared.
     """
 
     file: str
@@ -75,7 +75,7 @@ class Position:
 
 
 class StartKind(StrEnum):
-    """What a start position asks for."""
+    """The kinds of start positions."""
 
     IMPORT = "import"
     EARLIEST = "earliest"
@@ -128,17 +128,16 @@ def parse_start(text: str, *, allow_import: bool = True) -> Start:
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
-    """One mapped table: what the source decodes of it and what the replica keeps.
+    """One mapped table: the columns that the source decodes and that the replica keeps.
 
-    ``name`` is without the store's table prefix. ``columns`` is the allow-list (key columns first); a column not
-    in it is never decoded. ``optional`` columns may be missing on the server (then their cells are ABSENT).
-    ``required`` False: the whole table may be missing. ``derived`` columns are computed from the row when it is
-    stored (never decoded); ``transient`` columns are decoded for them and not stored. ``indexes``: what renderers
-    look rows up by. ``reference``: a small table that many objects use (stores, groups, attributes); loaded before
-    anything is rendered. ``keys_only``: kept just to carry cascades between two mapped tables. ``integer_key``: a
-    key of one column holds integers (so it can be the rowid). ``kept_by``: all columns that ``Mapper.keep`` looks at;
-    empty: not said. ``selection`` says in words of the mapper's own which
-    rows it keeps: the table is loaded again when that changes.
+    ``name`` is without the store's table prefix. ``columns`` is the allow-list (key columns first); other columns are
+    never decoded. ``optional`` columns may be missing on the server (then their cells are ABSENT). ``required`` False:
+    the whole table may be missing. ``derived`` columns are computed from the row when it is stored (never decoded).
+    ``transient`` columns are decoded for that and not stored. ``indexes``: the columns by which renderers look up rows.
+    ``reference``: a small table that many objects use (stores, groups, attributes); loaded before anything is rendered.
+    ``keys_only``: kept only for cascades between two mapped tables. ``integer_key``: a key of one column holds integers
+    (so it can be the rowid). ``kept_by``: all columns that ``Mapper.keep`` reads; empty: not known. ``selection``: the
+    mapper's description of the rows that it keeps; the table is loaded again when this text changes.
     """
 
     name: str
@@ -197,9 +196,9 @@ class Image(IntEnum):
 class Change(NamedTuple):  # made by the million: a tuple is made three times as fast as a frozen dataclass
     """One row's change, cells in the order of the table's ``TableSpec.columns``.
 
-    INSERT has ``after``, DELETE has ``before``, UPDATE has both, TRUNCATE neither. ``cascades`` is False when
-    nothing is to be cascaded by us: the event carries the no-foreign-key-checks flag (0x02), or deletes rows whose
-    children the server logs itself (0x10). ``image`` is about ``after``.
+    INSERT has ``after``, DELETE has ``before``, UPDATE has both, TRUNCATE neither. ``cascades`` is False when the
+    replica must not cascade: the event has the no-foreign-key-checks flag (0x02), or deletes rows whose children the
+    server logs itself (0x10). ``image`` describes ``after``.
     """
 
     table: str
@@ -222,7 +221,8 @@ class XaStep(StrEnum):
 class Xa:
     """A step of two-phase commit. ``xid`` is the server's text for it: ``X'<gtrid>',X'<bqual>',<format>``.
 
-    ``may_repair``: tables may be read again for a COMMIT of what is not known, and a read can tell that it contains it.
+    ``may_repair``: if a COMMIT's changes are not known, tables may be read again, and a read can tell that it contains
+    it.
     """
 
     xid: str
@@ -231,8 +231,10 @@ class Xa:
 
 
 class StaleTable(NamedTuple):
-    """A mapped table whose rows may have changed without row events, and why. ``by_statement``: a statement of the log
-    changed them, and those of tables that refer to them, without holding the table as a definition does.
+    """A mapped table whose rows may have changed without row events, and why.
+
+    ``by_statement``: a statement of the log changed its rows, and those of tables that refer to it, without the lock
+    that a definition has.
     """
 
     table: str
@@ -241,12 +243,13 @@ class StaleTable(NamedTuple):
 
 
 class TableSchema(NamedTuple):
-    """A table's columns from one position in the log on, as ``cdc.binlog.schema.history`` writes them.
+    """A table's columns from one position in the log on, in the form of ``cdc.binlog.schema.history``.
 
-    ``name`` is with the store's prefix, ``table`` the mapped one or "". ``columns`` is "" where they are not known.
-    ``until``: they were read from the server, and are assumed until the log has passed this position. ``lost``: mapped
-    columns that the table should have and does not. ``change``: the kind of statement that made it so (``ALTER
-    TABLE``), "" where none was read; ``other``: the name it was renamed from, or to if it is gone under its own.
+    ``name`` includes the store's prefix; ``table`` is the mapped table or "". ``columns`` is "" where they are not
+    known. ``until``: they were read from the server, and are assumed until the log has passed this position. ``lost``:
+    mapped columns that the table should have and does not. ``change``: the kind of statement that changed it (``ALTER
+    TABLE``), "" if no statement was read. ``other``: the earlier name of a renamed table, or its new name if it is gone
+    under this one.
     """
 
     name: str
@@ -260,7 +263,7 @@ class TableSchema(NamedTuple):
 
 
 class BadRecord(NamedTuple):
-    """A record of a topic that cannot be understood; ``reason`` names fields, never values."""
+    """A record of a topic that cannot be read. ``reason`` names fields, never values."""
 
     topic: str
     partition: int
@@ -269,12 +272,12 @@ class BadRecord(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What commands call it."""
+        """The record's name in commands."""
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
 class ToldRow(NamedTuple):
-    """What the newest record of a key says: the row, or None if it was deleted. ``key``: the primary key's values."""
+    """The newest record of a key: the row, or None if it was deleted. ``key``: the primary key's values."""
 
     table: str
     key: tuple[Value, ...]
@@ -282,13 +285,13 @@ class ToldRow(NamedTuple):
 
 
 class ReportedPosition(NamedTuple):
-    """Where a record of another tool's topic says that the source's log has its row.
+    """The position of a row in the source's log, as a record of another tool's topic reports it.
 
     ``partition``: ``topic/partition`` of the record. ``position``: the position in the log of the server that the tool
-    reads, with the transaction's own GTID and the server that the event began on; None where the record tells none.
-    ``at_ms``: commit time in epoch milliseconds, 0 if unknown. ``is_snapshot``: ``position`` is where a snapshot was
-    taken. ``written_ms``: when the record was written to its topic. What is newer than what: ``cdc.kafka.row_order``.
-    ``is_created``: the record tells an INSERT, so the row was not there before.
+    reads, with the transaction's own GTID and the server that the event began on; None if the record has none.
+    ``at_ms``: commit time in epoch milliseconds, 0 if unknown. ``is_snapshot``: ``position`` is that of a snapshot.
+    ``written_ms``: when the record was written to its topic. ``cdc.kafka.row_order`` decides which record is newer.
+    ``is_created``: the record is an INSERT, so the row did not exist before.
     """
 
     partition: str
@@ -300,15 +303,15 @@ class ReportedPosition(NamedTuple):
 
 
 class Feed(NamedTuple):
-    """What goes with a transaction that came over Kafka, beside its changes.
+    """The part of a Kafka transaction beside its changes.
 
-    ``rows_at``: the source's position of its rows, where they do not arrive in the source's order: newest by position
-    wins. ``offsets``: per ``topic/partition`` where to read on, to be kept in the same local commit; None: as they
-    were. ``topics``: what each topic has said so far that later records of it need; None: as it was. ``bad``: records
-    set aside. ``is_loaded``: everything that the topics held at the start is applied with this one. ``is_whole``:
-    whether the relay says that all so far is the whole store; None: as it was. ``sample``: what the newest records say
-    of some keys, where everything up to here is read. ``is_caught_up``: everything that the topics held some time ago
-    is applied with this one.
+    ``rows_at``: the source's position of its rows, where they do not arrive in the source's order: the newest position
+    wins. ``offsets``: where to read on per ``topic/partition``, kept in the same local commit; None: unchanged.
+    ``topics``: facts from each topic's records that later records need; None: unchanged. ``bad``: records set aside.
+    ``is_loaded``: with this transaction, every record that the topics held at the start is applied. ``is_whole``:
+    whether the relay marks the records so far as the whole store; None: unchanged. ``sample``: the newest records of
+    some keys, once everything up to here is read. ``is_caught_up``: with this transaction, every record that the topics
+    held some time ago is applied.
     """
 
     rows_at: ReportedPosition | None = None
@@ -323,16 +326,15 @@ class Feed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """One whole source transaction; an empty one only moves the position (rotation, heartbeat, noise).
+    """One whole source transaction. One without changes only moves the position (rotation, heartbeat, other tables).
 
-    ``end`` is the resume point after it; ``commit_ms`` is the commit time in epoch milliseconds (0 if unknown);
-    ``size`` about what it takes in memory, in bytes, for bounding queues. ``stale``: mapped tables whose rows may
-    have changed here without row events. ``xa``: with PREPARE the changes have not happened yet; with COMMIT those of
-    its PREPARE happen here. ``is_new_log``: what lies between the transaction before and this one is lost, and
-    positions of the two cannot be compared. ``schemas``: what became known here of tables' columns. ``keys_of``: mapped
-    tables whose foreign keys may be others from here on. ``foreign_keys``: then all keys, as the server has them.
-    ``read_ms``: when it was read, epoch milliseconds (0 if unknown). ``count``: how many of the source's transactions
-    it stands for.
+    ``end`` is the resume point after it. ``commit_ms``: the commit time in epoch milliseconds (0 if unknown). ``size``:
+    roughly its bytes in memory, for bounding queues. ``stale``: mapped tables whose rows may have changed here without
+    row events. ``xa``: with PREPARE the changes have not happened yet; with COMMIT those of its PREPARE happen here.
+    ``is_new_log``: the log between the last transaction and this one is lost, and positions of the two cannot be
+    compared. ``schemas``: columns of tables that became known here. ``keys_of``: mapped tables whose foreign keys may
+    have changed here. ``foreign_keys``: then all keys, as the server has them. ``read_ms``: when it was read, epoch
+    milliseconds (0 if unknown). ``count``: how many of the source's transactions it represents.
     """
 
     changes: Sequence[Change]
@@ -351,7 +353,7 @@ class Transaction:
 
     @property
     def is_only_position(self) -> bool:
-        """Whether it says nothing but how far the log was read."""
+        """Whether it only moves the position."""
         is_plain = self.xa is None and self.feed is None and self.foreign_keys is None and not self.is_new_log
         return is_plain and not (self.changes or self.stale or self.schemas or self.keys_of)
 
@@ -379,7 +381,7 @@ class Kind(StrEnum):
 
 
 class ValueType(StrEnum):
-    """What the text of a property's value is.
+    """The type of a property's text.
 
     A number is plain decimal text, a bool ``true`` or ``false``, a date ``YYYY-MM-DD``, a datetime epoch milliseconds
     in UTC. An enumeration is one of a few texts that are known beforehand.
@@ -394,7 +396,7 @@ class ValueType(StrEnum):
 
 
 class ObjectFacts(NamedTuple):
-    """What every room has to know of a kind of object, without knowing the shop.
+    """The facts on a kind of object that every package needs, without knowing the shop.
 
     ``references``: the kinds that its objects may refer to. ``has_hash_id``: its ids are 24 hex digits, not numbers.
     """
@@ -411,25 +413,26 @@ OBJECTS: Final[Mapping[Kind, ObjectFacts]] = {
     Kind.ORDER: ObjectFacts(ObjectType.DEAL, references=(Kind.CUSTOMER, Kind.GUEST)),
     Kind.ITEM: ObjectFacts(ObjectType.LINE_ITEM, references=(Kind.ORDER, Kind.PRODUCT)),
 }
-"""The one table of kinds. What else is known of a kind stands in its descriptor (``mappers/objects``); a test holds
-the two to each other."""
+"""The one table of kinds. All other facts of a kind are in its descriptor (``mappers/objects``); a test
+compares the two.
+"""
 
 OBJECT_TYPE: Final[Mapping[Kind, ObjectType]] = {kind: facts.object_type for kind, facts in OBJECTS.items()}
 
 REFERRERS: Final[Mapping[Kind, tuple[Kind, ...]]] = {
     kind: tuple(other for other, facts in OBJECTS.items() if kind in facts.references) for kind in OBJECTS
 }
-"""Which kinds of objects may refer to a kind: only those are looked through before a DELETE."""
+"""Which kinds of objects may refer to a kind: only those are searched before a DELETE."""
 
 
 def _rank(object_type: ObjectType) -> int:
-    """0 for a type that refers to nothing, else one more than the highest rank that it may refer to."""
+    """0 for a type that refers to no type, else one more than the highest rank that it may refer to."""
     kinds = [other for facts in OBJECTS.values() if facts.object_type is object_type for other in facts.references]
     return max((1 + _rank(OBJECT_TYPE[other]) for other in kinds), default=0)
 
 
 RANK: Final[Mapping[ObjectType, int]] = {object_type: _rank(object_type) for object_type in ObjectType}
-"""Sending order of UPSERTs; DELETEs go the other way round."""
+"""The sending order of UPSERTs. DELETEs go in the opposite order."""
 
 
 class ObjectRef(NamedTuple):
@@ -452,7 +455,7 @@ class ObjectRef(NamedTuple):
 
 
 def parse_external_id(text: str, namespace: str) -> ObjectRef:
-    """The object that ``<namespace>-<kind>-<id>`` (or ``<kind>-<id>``) names; ValueError if it names none."""
+    """The object that ``<namespace>-<kind>-<id>`` (or ``<kind>-<id>``) names. ValueError if it names no object."""
     kind_text, _, id_text = text.removeprefix(f"{namespace}-").partition("-")
     try:
         kind = Kind(kind_text)
@@ -466,7 +469,7 @@ def parse_external_id(text: str, namespace: str) -> ObjectRef:
 
 
 def parse_object_id(kind: Kind, text: str) -> int | str:
-    """An id of this kind as ``ObjectRef`` has it; ValueError if the text is none."""
+    """An id of this kind in ``ObjectRef``'s form. ValueError if the text is not such an id."""
     if OBJECTS[kind].has_hash_id:
         if not re.fullmatch(r"[0-9a-f]{24}", text):
             raise ValueError(f"a {kind.value}'s id is 24 hex digits")
@@ -478,12 +481,11 @@ def parse_object_id(kind: Kind, text: str) -> int | str:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What a mapper made of one existing object.
+    """The mapper's result for one existing object.
 
-    ``properties``: neutral name → text; "" means the shop has no value. A name that is missing is left alone in
-    HubSpot (its source is not loaded). ``references``: the objects this one is associated with. ``address``: the
-    lower-cased email address that a contact stands for, where contacts are one for each address; personal data, so
-    only its hash may be kept.
+    ``properties``: neutral name → text; "" means the shop has no value. HubSpot's value of a missing name stays (its
+    source is not loaded). ``references``: the objects that it is associated with. ``address``: the contact's
+    lower-cased email address, where there is one contact per address; personal data, so only its hash may be kept.
     """
 
     properties: Mapping[str, str]
@@ -504,7 +506,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An object that a message refers to. ``record_id``: the receiver's own id of its record, "" if none is known."""
+    """An object that a message refers to. ``record_id``: the receiver's own id of its record, "" if it is not known."""
 
     object_type: ObjectType
     external_id: str
@@ -518,12 +520,12 @@ class Message:
     ``changed_at``: epoch milliseconds, strictly rising per object except for repeats of the identical message.
     ``associations``: object type → external ids. ``position``: text of the log position it was rendered at.
 
-    For receivers that name records themselves: ``record_id`` is the object's record, "" if none is known.
-    ``was_accepted``: some version of the object was accepted before. ``references``: the objects of ``associations``
-    with their records. ``linked``: the objects that the last accepted version was linked to, with the records that
-    they have now. ``linked_records``: records (by type) that the object's record is surely linked to; others may be.
+    For receivers that name records themselves: ``record_id`` is the object's record, "" if it is not known.
+    ``was_accepted``: a version of the object was accepted before. ``references``: the objects of ``associations`` with
+    their records. ``linked``: the objects that the last accepted version was linked to, with their present records.
+    ``linked_records``: records (by type) to which the object's record is certainly linked; there may be others.
     ``only_links``: the properties were written before; only links are to be made. ``is_backfill``: the message comes
-    from the snapshot, not from a change of now. ``may_repeat``: an earlier attempt's outcome is unknown, so the object
+    from the snapshot, not from a live change. ``may_repeat``: an earlier attempt's outcome is unknown, so the object
     may exist already.
     """
 
@@ -545,7 +547,7 @@ class Message:
 
 
 class Outcome(Enum):
-    """What became of one message of a batch."""
+    """The outcome of one message of a batch."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"  # this message is at fault and never will be taken: dead letter
@@ -557,10 +559,10 @@ class Outcome(Enum):
 class Receipt:
     """The outcome of one message. ``reason`` and ``detail`` hold no secrets and no property values.
 
-    ``record_id``: the record that now stands for the object; "" if the receiver names none. ``is_record_gone``: the
-    record that stood for the object is no more (archived, say): what is known of it is to be forgotten. ``gone``:
-    external ids of references whose records turned out not to be there; these objects are to be sent anew.
-    ``retry_after_s``: with ``RETRY``, the shortest wait that the receiver asks for.
+    ``record_id``: the object's record from now on; "" if the receiver names none. ``is_record_gone``: the object's
+    earlier record no longer exists (archived, say), so its id is to be forgotten. ``gone``: external ids of references
+    whose records do not exist; these objects are to be sent again. ``retry_after_s``: with ``RETRY``, the shortest wait
+    that the receiver asks for.
     """
 
     external_id: str
@@ -576,10 +578,10 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class BulkInvalidation:
-    """Many objects at once: those of ``kind`` whose ids stand in ``id_column`` of ``table``'s rows.
+    """Many objects at once: the objects of ``kind`` whose ids are in ``id_column`` of ``table``'s rows.
 
-    Only rows where ``column`` equals ``value``; an empty ``column`` means all rows. ``unless``: not the ids that some
-    row of another table has in this column (table, column), as another bulk invalidation over that table names them.
+    Only rows where ``column`` equals ``value``; an empty ``column`` means all rows. ``unless`` (table, column): without
+    the ids in this column of another table, as another bulk invalidation over that table names them.
     """
 
     kind: Kind
@@ -601,7 +603,7 @@ class FetchByKey:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What an answer's headers said of the request quota; None where they were silent."""
+    """The request quota in an answer's headers; None where the headers do not say it."""
 
     limit: int | None = None
     remaining: int | None = None
@@ -612,13 +614,13 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one send brought: a receipt per message, in the order sent."""
+    """The result of one send: a receipt per message, in the order sent."""
 
     receipts: tuple[Receipt, ...]
 
 
 class Scope(Enum):
-    """Whom a sync error blames."""
+    """Where the cause of a sync error is."""
 
     MESSAGE = "message"  # the message itself
     PARENT = "parent"  # something that the message refers to, which the receiver does not know (yet)
@@ -627,9 +629,9 @@ class Scope(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SyncError:
-    """A later verdict on an accepted message (the bridge's sync-errors). Times are epoch milliseconds.
+    """A refusal after acceptance (the bridge's sync-errors). Times are epoch milliseconds.
 
-    ``kind`` is the receiver's error type, from the sink's closed list. ``scope``: whom it blames.
+    ``kind`` is the receiver's error type, from the sink's closed list. ``scope``: where the cause is.
     ``is_without_record``: the receiver holds no record of the object, so it knows no email of it either.
     """
 
@@ -645,7 +647,7 @@ class SyncError:
 
 @dataclass(frozen=True, slots=True)
 class SyncErrorPage:
-    """Some sync errors. ``progress``: from where the next page goes on; ``is_last``: there is no more for now."""
+    """Some sync errors. ``progress``: from where the next page goes on. ``is_last``: there is no further page now."""
 
     errors: tuple[SyncError, ...]
     progress: str
@@ -654,9 +656,10 @@ class SyncErrorPage:
 
 @dataclass(frozen=True, slots=True)
 class SyncStatus:
-    """What the receiver says of one object when asked. Times are epoch milliseconds, 0 where it names none.
+    """The receiver's answer about one object. Times are epoch milliseconds, 0 where it names none.
 
-    ``hubspot_id`` "": it holds no record. ``failed``: whether the last attempt failed; None where it does not tell.
+    ``hubspot_id`` "": it has no record. ``failed``: whether the last attempt failed; None where the receiver does not
+    say.
     """
 
     hubspot_id: str = ""
@@ -666,7 +669,7 @@ class SyncStatus:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One line of ``check``: what was looked at, how it stands, what mends it. ``warning``: works, but look at it."""
+    """One line of ``check``: what was checked, the result, the fix. ``warning``: it works, and somebody should look."""
 
     name: str
     ok: bool
@@ -676,7 +679,7 @@ class CheckResult:
 
 
 class Drift(StrEnum):
-    """How a record read back stands to what would be written. EXTRA: it has our key, and the shop has no such object.
+    """How a record that was read back differs from the message. EXTRA: it has our key, and the shop has no such object.
 
     MERGED: people merged it with another record of ours.
     """
@@ -690,7 +693,9 @@ class Drift(StrEnum):
 
 
 class Comparison(NamedTuple):
-    """One object's record against the shop. ``values``: property → our value and the record's, where they differ."""
+    """One object's record compared with the shop. ``values``: property → our value and the record's, where
+    they differ.
+    """
 
     external_id: str
     drift: Drift
@@ -699,11 +704,11 @@ class Comparison(NamedTuple):
 
 
 class Adoption(NamedTuple):
-    """What became of records that others made of the shop's objects of one type.
+    """What was done with existing records of the shop's objects of one type, which others had made.
 
-    ``found``: values of ours that lead to a record; ``adopted``: records that got our key (or would get it); ``ours``:
-    those that had it already; ``taken``: those with another key. ``ambiguous``: values that lead to several records or
-    stand for several objects; ``failed``: keys that the receiver did not take.
+    ``found``: our values that lead to a record. ``adopted``: records that got our key (or would get it). ``ours``:
+    records that had our key already. ``taken``: records with another key. ``ambiguous``: values that lead to several
+    records or are of several objects. ``failed``: keys that the receiver did not accept.
     """
 
     object_type: ObjectType
@@ -716,10 +721,10 @@ class Adoption(NamedTuple):
 
 
 class Latency(NamedTuple):
-    """How long one accepted message took from the source's commit on, in seconds per stage.
+    """How long one accepted message took since the source's commit, in seconds per stage.
 
-    ``read`` and ``rendered`` are None for what was not rendered from a change just read (fetched by key first, or named
-    by a bulk invalidation).
+    ``read`` and ``rendered`` are None for messages that were not rendered from a change just read (rows fetched by key
+    first, or a bulk invalidation).
     """
 
     read: float | None  # commit → read from the log

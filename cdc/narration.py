@@ -1,4 +1,4 @@
-"""What a run tells in its log beside events: one line when it has opened everything, and counts once a minute.
+"""A run's log lines beside events: one line when everything is open, and counts once a minute.
 
 Pure but for the log: status and monotonic seconds are passed in.
 """
@@ -34,7 +34,7 @@ _COUNTED: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def tell_start(settings: Settings, *, position: str, server: str, is_relay: bool) -> None:
-    """State and source are open: say what runs. ``server``: the identity of the log's server, "" for files."""
+    """State and source are open: log what runs. ``server``: the identity of the log's server, "" for files."""
     log.info(
         "started",
         version=version("magento-cdc"),
@@ -47,14 +47,14 @@ def tell_start(settings: Settings, *, position: str, server: str, is_relay: bool
 
 
 class Activity:
-    """One line a minute with what was done since the last one; none while nothing was done."""
+    """One line a minute with the work since the last line; no line if there was no work."""
 
     def __init__(self, now_s: float) -> None:
         self._told_s = now_s
         self._before: dict[str, int] = {}
 
     def look(self, status: Mapping[str, object], now_s: float, *, is_last: bool = False) -> None:
-        """Say what was done, if a minute has passed or the run ends."""
+        """Log the work, if a minute has passed or the run ends."""
         if not is_last and now_s - self._told_s < EVERY_S:
             return
         totals = {name: _total(status, path) for name, path in _COUNTED.items()}

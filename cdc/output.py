@@ -1,4 +1,4 @@
-"""What a run makes of what the state holds: messages for a sink, or rows for a topic. The daemon is given one."""
+"""The output of a run: messages for a sink, or rows for a topic. The daemon is given one output."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mappers.mapping import MagentoMapping
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What an output gets of the daemon. ``state`` is not started yet; ``stop`` is set when reading is to end."""
+    """The daemon's objects that an output uses. ``state`` is not started yet; ``stop`` is set when reading must end."""
 
     state: StateThread
     parts: Components
@@ -32,19 +32,19 @@ class Running:
 
 
 class Opening(Protocol):
-    """What an output decides while the state and the source are opened (called in the opening thread)."""
+    """An output's decisions while the state and the source are opened (called in the opening thread)."""
 
     @property
     def contacts_by_email(self) -> bool:
-        """Whether one contact stands for each email address, as in ``SinkTraits``."""
+        """Whether there is one contact for each email address, as in ``SinkTraits``."""
         ...
 
     def mapper(self, mapping: MagentoMapping) -> Mapper:
-        """What the replica keeps rows for and renders with."""
+        """The mapper that decides which rows the replica keeps, and that renders."""
         ...
 
     def prepare(self, engine: Engine) -> None:
-        """The state is open, and where to begin reading is not decided yet."""
+        """The state is open, and the start position is not chosen yet."""
         ...
 
 
@@ -56,26 +56,28 @@ class Output(Opening, Protocol):
 
     @property
     def is_accepting(self) -> bool:
-        """Whether what is made is taken, as far as is known; False before ``run``."""
+        """Whether the receiver accepts the output, as far as is known; False before ``run``."""
         ...
 
     @property
     def reason(self) -> str:
-        """Why it is not; empty if it is."""
+        """Why the receiver does not accept it; "" if it does."""
         ...
 
     @property
     def role(self) -> str:
-        """``alone``, or what this process does among the members that share the account."""
+        """``alone``, or this process's role among the members that share the account."""
         ...
 
     @property
     def is_full(self) -> bool:
-        """Whether so much waits that nothing more should be applied. Called from any thread."""
+        """Whether so much waits that nothing more should be applied. Any thread may call."""
         ...
 
     async def open(self, stopping: asyncio.Event) -> None:
-        """Reach what decides where to begin; returns early if ``stopping`` is set meanwhile. May raise SetupError."""
+        """Ask the receiver for what decides the start position. Returns early if ``stopping`` is set. May raise
+        SetupError.
+        """
         ...
 
     def attach(self, running: Running) -> None:
@@ -83,7 +85,7 @@ class Output(Opening, Protocol):
         ...
 
     def paced(self, loader: RowLoader) -> RowLoader:
-        """The loader of the snapshot's rows, held to the pace at which the output takes them."""
+        """The loader of the snapshot's rows, slowed to the pace at which the output accepts them."""
         ...
 
     async def run(self) -> None:
@@ -91,19 +93,19 @@ class Output(Opening, Protocol):
         ...
 
     def wake(self) -> None:
-        """Something was committed."""
+        """A commit is on disk."""
         ...
 
     async def drain(self, deadline: float) -> None:
-        """Finish what is under way, at ``deadline`` (monotonic seconds) the latest."""
+        """Finish the running work, by ``deadline`` (monotonic seconds) at the latest."""
         ...
 
     async def until_empty(self) -> str:
-        """Wait until nothing is left to do; "stuck" if something cannot be done."""
+        """Wait until there is nothing left to do; "stuck" if something cannot be done."""
         ...
 
     def causes(self, store: Store) -> list[str]:
-        """What is stuck, and why (called in the state thread)."""
+        """What cannot be done, and why (called in the state thread)."""
         ...
 
     def status(self) -> Mapping[str, object]:
@@ -111,7 +113,7 @@ class Output(Opening, Protocol):
         ...
 
     def record_link(self, object_type: ObjectType, record_id: str) -> str:
-        """The address of a record's page at the receiver; "" where there is none."""
+        """The address of a record's page at the receiver; "" if there is none."""
         ...
 
     def member(self) -> Mapping[str, object]:
@@ -119,9 +121,9 @@ class Output(Opening, Protocol):
         ...
 
     async def reload(self, settings: Settings) -> None:
-        """Other settings hold from now on (SIGHUP): those of ``CHANGEABLE`` (cdc/settings/reload.py) may differ."""
+        """Use other settings from now on (SIGHUP). Only those in ``CHANGEABLE`` (cdc/settings/reload.py) may differ."""
         ...
 
     async def close(self) -> None:
-        """Let go of connections. May be called twice."""
+        """Close all connections. May be called twice."""
         ...

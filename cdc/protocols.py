@@ -1,7 +1,7 @@
-"""The seams between layers, each with its contract. A leaf of the import graph.
+"""The interfaces between layers, each with its contract. A leaf of the import graph.
 
-``Sink`` and the optional protocols behind it are implemented in ``sinks/``, ``Mapper`` in ``mappers/``, ``RowReader``
-by the replica (and by a plain dictionary in tests).
+``sinks/`` implements ``Sink`` and the optional protocols after it, ``mappers/`` implements ``Mapper``, and the replica
+implements ``RowReader`` (in tests a plain dictionary does).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from cdc.model import (
 T = TypeVar("T")
 
 NO_NOTES: Final[Mapping[str, str]] = MappingProxyType({})
-"""What a sink has kept in a state that is not there yet."""
+"""A sink's notes while there is no state yet."""
 
 
 class Clock(Protocol):
@@ -62,7 +62,7 @@ class RowReader(Protocol):
         ...
 
     def reference(self, name: str, build: Callable[[RowReader], T]) -> T:
-        """What ``build`` makes of reference tables, kept until a row of any reference table changes."""
+        """The result of ``build`` over reference tables, kept until a row of any reference table changes."""
         ...
 
 
@@ -71,13 +71,13 @@ class Mapper(Protocol):
 
     tables: tuple[TableSpec, ...]
     version: str
-    """Changes whenever settings or rules change what is rendered."""
+    """A text that changes whenever settings or rules change the rendered objects."""
 
     def derive(self, table: str, row: Row) -> Mapping[str, Value]:
         """The values of the table's derived columns for this row.
 
-        A transient column that the change did not carry is not in ``row``: leave out what is made from it, and it
-        stays as it is held. So nothing may be made from a transient column and another one.
+        A transient column that the change did not carry is not in ``row``. Then leave out the derived columns that need
+        it, and they keep their stored values. So no derived column may need a transient column and another column.
         """
         ...
 
@@ -88,14 +88,14 @@ class Mapper(Protocol):
     def affected(
         self, table: str, before: Row | None, after: Row | None, rows: RowReader
     ) -> Iterator[ObjectRef | BulkInvalidation]:
-        """The objects that this row bears on, before and after. Called when ``rows`` already shows the new state.
+        """The objects that this row affects, before and after. When it is called, ``rows`` already shows the new state.
 
         ``before`` may be an image from the log that holds no more than the key.
         """
         ...
 
     def render(self, ref: ObjectRef, rows: RowReader) -> Rendered | None:
-        """The object's complete state, or None when it does not exist. RenderError for rows that make no sense."""
+        """The object's complete state, or None if it does not exist. RenderError for rows that make no sense."""
         ...
 
     def everything(self) -> tuple[BulkInvalidation, ...]:
@@ -103,19 +103,19 @@ class Mapper(Protocol):
         ...
 
     def fetches(self, ref: ObjectRef, rows: RowReader) -> tuple[FetchByKey, ...]:
-        """The server rows the object is made of, as far as they can be named from the rows held now."""
+        """The server rows of which the object is made, as far as they are known from the present rows."""
         ...
 
     def placed_ms(self, ref: ObjectRef, rows: RowReader) -> int | None:
-        """When the order that the object belongs to was placed, epoch milliseconds; None for what belongs to none."""
+        """When the object's order was placed, epoch milliseconds; None for objects without an order."""
         ...
 
     def parts(self, ref: ObjectRef, rows: RowReader) -> tuple[ObjectRef, ...]:
-        """The objects that are parts of this one: an order's lines."""
+        """The parts of this object: an order's lines."""
         ...
 
     def main_row(self, ref: ObjectRef, rows: RowReader) -> Row | None:
-        """The row that the object is, first of all; None for objects that no single row stands for."""
+        """The object's main row; None for objects without one."""
         ...
 
 
@@ -123,7 +123,7 @@ class Mapper(Protocol):
 
 
 class EmailChange(Enum):
-    """What a sink does when a contact's email in the shop changes."""
+    """What a sink does when a contact's email changes in the shop."""
 
     IN_PLACE = "in place"  # the receiver changes the email of the record, as it changes any other property
     LEAVE_OUT = "leave out"  # the receiver never changes an email: the message goes without the changed address
@@ -132,9 +132,9 @@ class EmailChange(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CallFamily:
-    """Calls that share one quota. ``per_10s``: calls in any ten seconds at most; the answers' headers may lower it.
+    """Calls that share one quota. ``per_10s``: the most calls in any ten seconds; the answers' headers may lower it.
 
-    ``may_grow``: the answers' headers may raise it, too: nobody has set it.
+    ``may_grow``: the answers' headers may raise it too, as no setting limits it.
     """
 
     per_10s: int
@@ -143,18 +143,18 @@ class CallFamily:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkTraits:
-    """What delivery has to know of a sink. A sink declares it; nothing else in the project tells sinks apart.
+    """What delivery has to know about a sink. The sink declares its traits; no other code tells sinks apart.
 
-    ``max_batch``: messages a send at most. ``object_types``: the types that the sink takes; objects of other types are
-    never put into its outbox. ``optional_references``: type of a message → types of references that it may be sent
-    without, if the object referred to will not come.
+    ``max_batch``: the most messages in one send. ``object_types``: the types that the sink accepts; objects of other
+    types never get into its outbox. ``optional_references``: type of a message → types of references without which the
+    message may be sent, if the object referred to will never come.
 
-    ``families``: name → quota; empty: the sink has no quota at all. A send begins with a call of the first family:
-    delivery reserves that call before it takes the messages out of the outbox.
+    ``families``: name → quota; empty: the sink has no quota at all. A send begins with a call of the first family.
+    Delivery reserves that call before it takes the messages out of the outbox.
 
-    ``email_change``, ``email_property``: what happens to a changed email, and the neutral name of the property that the
-    receiver takes for the contact's email. ``contacts_by_email``: the receiver holds one contact per address, so the
-    mapper decides which customer or guest stands for an address. ``advice``: reason of a dead letter → what to do next.
+    ``email_change``, ``email_property``: what happens to a changed email, and the neutral name of the property that
+    becomes the contact's email. ``contacts_by_email``: the receiver has one contact per address, so the mapper decides
+    which customer or guest is that contact. ``advice``: reason of a dead letter → what to do next.
     """
 
     name: str
@@ -172,18 +172,19 @@ class Permit(Protocol):
     """The right to make one call."""
 
     def answered(self, quota: Quota) -> None:
-        """Say what the headers of the call's answer said of the quota, whatever the answer's status was."""
+        """Pass on the quota in the headers of the call's answer, whatever the answer's status was."""
         ...
 
 
 class Requests(Protocol):
-    """Handed to everything that calls the receiver. Each call is made under a permit of its own."""
+    """The object that grants calls to the receiver. Each call has a permit of its own."""
 
     def permit(self, family: str) -> AbstractAsyncContextManager[Permit]:
-        """The right to make one call of this family; the call is made inside the ``async with`` block.
+        """The right to make one call of this family. Make the call inside the ``async with`` block.
 
-        Entering waits until the quota of the family has room, asks whether this process still may send, and counts the
-        call. Leaving says that the call has ended. Keep the block short: one HTTP request, and no second permit inside.
+        Entering the block waits until the quota of the family has room, checks that this process may still send, and
+        counts the call. Leaving the block ends the call. Keep the block short: one HTTP request, and no second permit
+        inside.
 
         Raises SendingStoppedError, before anything is sent, if this process may not send any more (another member
         leads, or delivery closes); KeyError for a family that the sink's traits do not name (a sink without families
@@ -201,12 +202,13 @@ class Sink(Protocol):
         ...
 
     async def send(self, messages: Sequence[Message], requests: Requests) -> Answer:
-        """Send messages of one object type, at most one per object; one receipt per message, in the order given.
+        """Send messages of one object type, at most one per object. Returns one receipt per message, in the given
+        order.
 
         May make several calls, each under a permit of ``requests``. Raises the SinkError kinds when there are no
-        receipts. A sink that had results before a later call failed returns receipts for all messages (RETRY or WRITTEN
-        for the unfinished ones) and does not raise. Safe to cancel; a cancelled call may have been taken. Never retries
-        by itself.
+        receipts. If a call fails after earlier calls had results, it returns receipts for all messages (RETRY or
+        WRITTEN for the unfinished ones) and does not raise. Safe to cancel; a cancelled call may have been accepted.
+        Never retries by itself.
         """
         ...
 
@@ -229,7 +231,7 @@ class SinkNotes(Protocol):
 
 @runtime_checkable
 class SinkStart(Protocol):
-    """For sinks that must learn something of the account before the first message."""
+    """For sinks that must learn about the account before the first message."""
 
     async def start(self, requests: Requests, notes: SinkNotes) -> None:
         """Called by delivery before the first send, and again after a SinkError until it succeeds.
@@ -245,37 +247,37 @@ class RenewsKeys(Protocol):
     """For sinks whose keys can be replaced while they are used."""
 
     def renew_keys(self) -> bool:
-        """Read the keys again; whether they are others than before."""
+        """Read the keys again. Returns whether they have changed."""
         ...
 
 
 @runtime_checkable
 class LaterVerdicts(Protocol):
-    """For sinks whose receiver accepts first and says later what was wrong with a message."""
+    """For sinks whose receiver accepts a message first and reports afterwards what was wrong with it."""
 
     async def sync_errors(self, progress: str, requests: Requests) -> SyncErrorPage:
-        """One page of the verdicts that were given after acceptance: at most one call.
+        """One page of the refusals after acceptance: at most one call.
 
-        ``progress``: what the page before said, also in an earlier run; "" at the very first call. The caller keeps the
-        page's progress in the same transaction as its verdicts, so a verdict may come twice and is never passed over.
+        ``progress``: the text that the last page gave, also in an earlier run; "" at the very first call. The caller
+        keeps the page's progress in the same transaction as its errors, so an error may come twice and is never missed.
         """
         ...
 
     async def is_known(self, object_type: ObjectType, external_id: str, requests: Requests) -> bool:
-        """Whether the receiver holds a record for this object."""
+        """Whether the receiver has a record of this object."""
         ...
 
     async def sync_status(self, object_type: ObjectType, external_id: str, requests: Requests) -> SyncStatus | None:
-        """What the receiver says of this object; None if it has processed none such."""
+        """The receiver's answer about this object; None if it has never processed it."""
         ...
 
 
 @runtime_checkable
 class BoundsBodies(Protocol):
-    """For sinks whose calls hold more than the messages: they cut them by the bytes that go out."""
+    """For sinks whose calls hold more than the messages: they cut calls by the bytes of their bodies."""
 
     def bound_bodies(self, max_bytes: int) -> None:
-        """No body of a call may be larger from now on, but for that of a single message."""
+        """From now on, limit the body of a call to this many bytes; only a single message may be larger."""
         ...
 
 
@@ -284,15 +286,15 @@ class SinkReader(Protocol):
     """For sinks whose receiver can be read back."""
 
     async def compare(self, messages: Sequence[Message], requests: Requests) -> Sequence[Comparison]:
-        """Hold what the receiver has of these objects (of one type) against the messages, one verdict for each."""
+        """Compare the receiver's records of these objects (of one type) with the messages. One result per message."""
         ...
 
     async def keys(
         self, object_type: ObjectType, after: str, requests: Requests
     ) -> tuple[Sequence[tuple[str, str]], str]:
-        """A page of the records that have a key of ours and do not count as deleted: external id and record id.
+        """A page of the records that have our key and do not count as deleted: external id and record id.
 
-        ``after``: what the page before gave, "" for the first; "" after the last page.
+        ``after``: the text that the last page gave, "" for the first page; the result is "" after the last page.
         """
         ...
 
@@ -315,7 +317,7 @@ class SinkWitness(Protocol):
 
 @runtime_checkable
 class SinkAdopter(Protocol):
-    """For sinks whose receiver may hold records that others made of the shop's objects."""
+    """For sinks whose receiver may have records of the shop's objects that others made."""
 
     async def adopt(
         self,
@@ -326,7 +328,9 @@ class SinkAdopter(Protocol):
         order_property: str,
         dry_run: bool,
     ) -> Adoption:
-        """Write our keys onto such records. ``keys``: address, SKU or order number → our external ids that have it."""
+        """Write our keys onto such records. ``keys``: email address, SKU or order number → the external ids of its
+        objects.
+        """
         ...
 
 
@@ -335,12 +339,12 @@ class SinkSetup(Protocol):
     """For sinks whose receiver has to be set up before it takes messages."""
 
     async def check(self, requests: Requests, notes: Mapping[str, str] = NO_NOTES) -> Sequence[CheckResult]:
-        """Whether messages would be taken now: reachable, key good, switched on. Sends nothing, raises nothing.
+        """Whether messages would be accepted now: reachable, key valid, switched on. Sends nothing, raises nothing.
 
-        ``notes``: what this sink kept in the state (``SinkNotes``); empty without a state.
+        ``notes``: the sink's notes in the state (``SinkNotes``); empty without a state.
         """
         ...
 
     async def push_mapping(self, requests: Requests, *, dry_run: bool) -> Sequence[str]:
-        """Create or change what the receiver needs; one line per thing done or to do. Raises the SinkError kinds."""
+        """Create or change what the receiver needs. One line per step done or to do. Raises the SinkError kinds."""
         ...

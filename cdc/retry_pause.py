@@ -1,4 +1,4 @@
-"""How long to wait before something that failed is tried again: the one rule for servers, brokers and sinks."""
+"""How long to wait before a failed call is tried again: the one rule for servers, brokers and sinks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from random import Random
 from typing import Final
 
 _MOST_DOUBLINGS: Final = 30
-"""Over any cap. A float cannot hold 2 to the power of 1024, so after hours of failures the power itself would fail."""
+"""More doublings than any cap needs. A float cannot hold 2 to the power of 1024, so after hours of failures the power
+would fail.
+"""
 
 _RANDOM: Final = Random()
 
@@ -17,5 +19,5 @@ def doubled_s(failures: int, first_s: float, cap_s: float) -> float:
 
 
 def jittered_s(failures: int, first_s: float, cap_s: float, random: Random = _RANDOM) -> float:
-    """Full jitter: anything up to ``doubled_s``, so that many clients do not come back at the same moment."""
+    """Full jitter: a random time up to ``doubled_s``, so that many clients do not come back at the same moment."""
     return random.uniform(0.0, doubled_s(failures, first_s, cap_s))

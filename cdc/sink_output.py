@@ -36,10 +36,10 @@ class SinkOutput:
     """The ``Output`` that delivers (cdc/output.py)."""
 
     is_full = False
-    """The outbox holds the newest message of each object at most, so it may always grow."""
+    """False: the outbox holds at most the newest message of each object, so its size is bounded."""
 
     def __init__(self, settings: Settings, sink: Sink | None = None) -> None:
-        """``sink``: instead of the sink that the settings name, in a dry run, which works on a copy of the state.
+        """``sink``: used instead of the sink in the settings, in a dry run, which works on a copy of the state.
 
         ConfigError for settings that cannot work.
         """
@@ -55,19 +55,19 @@ class SinkOutput:
     # ------------------------------------------------------------------------------------------------ opening
 
     async def open(self, stopping: asyncio.Event) -> None:
-        """Nothing has to be reached first."""
+        """Nothing: the start position does not depend on the sink."""
 
     @property
     def contacts_by_email(self) -> bool:
-        """As the sink holds contacts."""
+        """As in the sink's traits."""
         return self._sink.traits.contacts_by_email
 
     def mapper(self, mapping: MagentoMapping) -> Mapper:
-        """All that the mapping says."""
+        """The mapper of the settings' mapping."""
         return mapping
 
     def prepare(self, engine: Engine) -> None:
-        """Render as the sink takes it."""
+        """Set up rendering for this sink."""
         self._engine = engine
         render_for(engine, self._sink.traits)
         engine.renderer.delete_grace_ms = int(self._settings.delivery.delete_grace_s * 1000)
@@ -82,7 +82,7 @@ class SinkOutput:
             self._mark.write(engine.positions.high)
 
     def attach(self, running: Running) -> None:
-        """Make delivery; where the log comes from topics, members share the sending."""
+        """Create delivery. If the log comes from topics, members share the sending."""
         self._state = state = running.state
         clock = running.clock
         if self._settings.source.kind == "kafka":
@@ -99,7 +99,7 @@ class SinkOutput:
         )
 
     def paced(self, loader: RowLoader) -> RowLoader:
-        """Rows that are loaded wait in the outbox, so the loader needs no pace of ours."""
+        """The loader itself: loaded rows wait in the outbox, so it needs no slower pace."""
         return loader
 
     # ------------------------------------------------------------------------------------------------ running
@@ -118,7 +118,9 @@ class SinkOutput:
             raise first_of(group) from group
 
     async def _keep_mark(self) -> None:
-        """Note beside the state now and then how far the log was applied: a later look tells an older copy by it."""
+        """From time to time, write beside the state how far the log was applied: a later run recognises an older copy
+        by it.
+        """
         assert self._state is not None
         while self._mark is not None:
             await asyncio.sleep(MARK_S)
@@ -134,12 +136,12 @@ class SinkOutput:
             self._delivery.wake()
 
     async def drain(self, deadline: float) -> None:
-        """Let what is on the wire be answered."""
+        """Wait for the answers to the messages on the wire."""
         if self._delivery is not None:
             await self._delivery.drain(deadline)
 
     async def until_empty(self) -> str:
-        """Until all that can be sent is sent."""
+        """Wait until every message that can be sent is sent."""
         assert self._delivery is not None
         return await self._delivery.until_empty()
 
@@ -149,7 +151,7 @@ class SinkOutput:
         return self._delivery.causes(store)
 
     async def reload(self, settings: Settings) -> None:
-        """Hand them on to rendering and to delivery."""
+        """Pass the settings on to rendering and to delivery."""
         if self._engine is not None:
             # The state thread reads this number for each deletion; setting a number needs no turn of that thread.
             self._engine.renderer.delete_grace_ms = int(settings.delivery.delete_grace_s * 1000)
@@ -157,7 +159,7 @@ class SinkOutput:
             await self._delivery.reload(settings, entry_of(settings).traits(settings))
 
     async def close(self) -> None:
-        """Leave the members, then the sink."""
+        """Leave the members, then close the sink."""
         if self._leadership is not None:
             await self._leadership.close()
         await self._sink.close()
@@ -171,7 +173,7 @@ class SinkOutput:
 
     @property
     def reason(self) -> str:
-        """Why it does not."""
+        """Why the sink does not accept messages."""
         return self._delivery.reason if self._delivery is not None else "not started"
 
     @property
@@ -180,7 +182,7 @@ class SinkOutput:
         return self._leadership.role if self._leadership is not None else "alone"
 
     def status(self) -> Mapping[str, object]:
-        """Delivery's."""
+        """Delivery's status."""
         return self._delivery.status() if self._delivery is not None else {}
 
     def record_link(self, object_type: ObjectType, record_id: str) -> str:
@@ -188,12 +190,12 @@ class SinkOutput:
         return self._sink.record_link(object_type, record_id) if isinstance(self._sink, SinkReader) else ""
 
     def member(self) -> Mapping[str, object]:
-        """Leadership's."""
+        """Leadership's status."""
         return self._leadership.status() if self._leadership is not None else {"role": self.role}
 
 
 def render_for(engine: Engine, traits: SinkTraits) -> None:
-    """Render what a sink of these traits takes, as it takes it."""
+    """Set up rendering for a sink with these traits."""
     engine.renderer.emails = email_rule(traits)
     engine.renderer.object_types = traits.object_types
 
@@ -206,6 +208,6 @@ def email_rule(traits: SinkTraits) -> EmailRule:
 
 
 async def run_daemon(settings: Settings, options: RunOptions, sink: Sink | None = None) -> int:
-    """Run a daemon in the current event loop; see ``Daemon.run``. ``sink``: instead of the one of the settings."""
+    """Run a daemon in the current event loop; see ``Daemon.run``. ``sink``: instead of the sink in the settings."""
     tune_collector()
     return await Daemon(settings, options, SinkOutput(settings, sink)).run()

@@ -1,7 +1,7 @@
-"""Opens what a command needs and decides where to begin. Wiring only; daemon.py runs it.
+"""Opens the state and the source, and chooses the start position. Only wiring; daemon.py runs the parts.
 
-An empty state begins as ``source.start`` says; one with a position goes on there; ``--start`` replays from an earlier
-position of the same log.
+An empty state begins as ``source.start`` says. A state with a position goes on there. ``--start`` replays from an
+earlier position of the same log.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def open_parts(
 ) -> Components:
     """Open state and source. Raises SetupError, PositionLostError, StateError, SourceDisconnectedError.
 
-    ``output``: what the replica keeps rows for.
+    ``output``: decides which rows the replica keeps.
     """
     for setting, text, fix in plain_connections(settings):
         log.warning("plain_connection", setting=setting, what=text, fix=fix)
@@ -197,7 +197,9 @@ def _open_binlog(
 
 
 def _twin_reasons(source: BinlogSource, settings: Settings) -> list[str]:
-    """Thrown out, connected again, thrown out: between two times the source looks well, so it is told for a while."""
+    """The warning about another reader with our server id. The source looks well between two disconnections, so the
+    warning stays for a while.
+    """
     if time.monotonic() - source.twin_s > TWIN_TOLD_S:
         return []
     server_id = settings.source.server_id
@@ -205,7 +207,7 @@ def _twin_reasons(source: BinlogSource, settings: Settings) -> list[str]:
 
 
 def _follow_keys(engine: Engine, position: Position) -> None:
-    """Foreign keys that changed while nobody read the log: what their children lack is read again."""
+    """Foreign keys that changed while the log was not read: read the affected child rows again."""
     stale = engine.key_changes.reopen()
     # Keys changed while no daemon ran, so their cascades are not known.
     if stale:
@@ -214,7 +216,7 @@ def _follow_keys(engine: Engine, position: Position) -> None:
 
 
 def without_repairs(transactions: Iterator[Transaction]) -> Iterator[Transaction]:
-    """Files have no server that could tell what a definition did to rows: said, and gone on."""
+    """Read on without a server that could show how a definition changed rows (files): log it and go on."""
     has_said_keys = False
     for transaction in transactions:
         for stale_table in transaction.stale:
@@ -238,7 +240,9 @@ def without_repairs(transactions: Iterator[Transaction]) -> Iterator[Transaction
 def _read(
     settings: Settings, engine: Engine, source: BinlogSource, position: Position, stop: threading.Event
 ) -> Iterator[Transaction]:
-    """The source's transactions; where its position is lost and that is to be repaired, one that says so, and on."""
+    """The source's transactions. If its position is lost and repair is allowed, a transaction that says so
+    comes first.
+    """
     while True:
         try:
             yield from source.transactions(position)
@@ -253,7 +257,7 @@ def _read(
 
 
 def _may_repair(settings: Settings, start: Start | None, engine: Engine) -> bool:
-    """Whether a lost position is to be repaired; never one that was asked for by hand, or that was never held."""
+    """Whether a lost position may be repaired; never one that was given by hand, or that was never read."""
     return settings.source.on_lost_position == "repair" and start is None and engine.positions.position is not None
 
 
@@ -268,7 +272,7 @@ def _position_of_repair(
     lost: PositionLostError,
     stop: threading.Event | None = None,
 ) -> tuple[Position, tuple[TableSchema, ...]]:
-    """Where to go on, a position that every read from now on contains, and the tables' columns.
+    """The position to go on at, which every later read certainly contains, and the tables' columns.
 
     With ``stop``, waits for the server.
     """
@@ -306,7 +310,7 @@ def _decide(
     identity: ServerIdentity,
     clock: Clock,
 ) -> Position:
-    """Where to read from; begins a fresh state."""
+    """Choose the start position; begin a fresh state."""
     held = engine.positions.position
     # Nothing was ever read.
     if held is None:
@@ -347,9 +351,7 @@ def _decide(
 
 
 def is_gone(held: Position, source: BinlogSource) -> bool:
-    """Whether the server's log no longer holds the position: then positions before and after cannot be compared with
-    it.
-    """
+    """Whether the server's log no longer holds the position. Then earlier and later positions cannot be compared."""
     asked = Start(StartKind.GTID if held.gtid and source.identity().gtid_enabled else StartKind.FILE_OFFSET, held)
     try:
         source.resolve(asked)

@@ -1,4 +1,4 @@
-"""What the daemon says of itself: the view behind /live, /ready and /status."""
+"""The daemon's status: the view behind /live, /ready and /status."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cdc.source.unlogged import UnloggedWatch
 
 SHOWN_LETTERS = 5
-"""Dead letters that the status names; `deadletter list` has all of them."""
+"""Dead letters that the status lists; `deadletter list` has all of them."""
 
 RENDER_WAIT_S = 60.0  # a live object that waited longer to be rendered is told: nothing normal takes so long
 HUNG_S = 60.0  # a thread that has not turned for this long hangs; far over the longest commit on a slow disk
@@ -38,7 +38,7 @@ HUNG_S = 60.0  # a thread that has not turned for this long hangs; far over the 
 
 @dataclass
 class SourceState:
-    """What the reader last said of the connection."""
+    """The reader's last report on the connection."""
 
     name: str = "starting"
     details: Mapping[str, object] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class SourceState:
 
 
 class DaemonView:
-    """Answers from what ``refresh`` last saw, so that a probe never waits for the database."""
+    """Answers from the last ``refresh``, so that a probe never waits for the database."""
 
     def __init__(self, queue: TransactionQueue, source: SourceState, output: Output) -> None:
         self._queue = queue
@@ -56,12 +56,12 @@ class DaemonView:
         self._output = output
         began_s = time.monotonic()
         self.heard_s: Callable[[], float] = lambda: began_s
-        """When the source last gave a sign of life, in monotonic seconds; before it is open, when we began."""
+        """When the source last gave a sign of life, in monotonic seconds; before it is open, the time of the start."""
         self.loader: Loader | None = None
         self.retention: RetentionWatch | None = None
         self.unlogged: UnloggedWatch | None = None
         self.is_stopping = False
-        """Whether a signal came: no longer ready, so that nobody counts on what is about to end."""
+        """Whether a stop signal came. Then the daemon is not ready, so that no traffic is directed to it."""
         self._version = version("magento-cdc")
         self._ends: Mapping[str, str] = {}
         self._operations: StateOperations | None = None
@@ -69,7 +69,7 @@ class DaemonView:
         self.source_reasons: Callable[[], Sequence[str]] = tuple
         self._held: dict[str, Any] = {}
         self.look_s = 0.0
-        """What the last look took of the state thread's time: it counts what waits, however much that is."""
+        """How long the last ``refresh`` took in the state thread: it counts everything that waits."""
 
     def attach(self, state: StateThread, settings: Settings, *, is_relay: bool) -> None:
         """The state is open."""
@@ -84,14 +84,16 @@ class DaemonView:
         return self._operations
 
     def live(self) -> tuple[bool, list[str]]:
-        """Whether the threads turned lately (the loop answers, so it turns)."""
+        """Whether the threads have worked lately (the event loop answers, so it works)."""
         reasons = []
         if self._state is not None and time.monotonic() - self._state.engine.heartbeat.at > HUNG_S:
             reasons.append(f"the state thread has not turned for {HUNG_S:.0f} s")
         return not reasons, reasons
 
     def ready(self) -> tuple[bool, list[str]]:
-        """Source connected, state writable, sink accepting. Ready with reasons: it works, and somebody should look."""
+        """Source connected, state writable, sink accepting. A ready daemon may have reasons too: somebody
+        should look.
+        """
         reasons = []
         if self.is_stopping:
             reasons.append("stopping: a signal came; the daemon finishes the work under way")
@@ -122,7 +124,7 @@ class DaemonView:
 
     @property
     def _waited_s(self) -> float:
-        """How long the live object at the head of the render queue has waited, at the last look."""
+        """How long the oldest live object in the render queue has waited, at the last ``refresh``."""
         return float(self._held.get("oldest_render_s", 0.0))
 
     def role(self) -> str:
@@ -130,7 +132,7 @@ class DaemonView:
         return self._output.role
 
     def applied_file(self) -> str:
-        """The log file that the applied position is in; "" before the first look into the state."""
+        """The log file of the applied position; "" before the first ``refresh``."""
         return str(self._held.get("position", "")).rpartition(":")[0]
 
     def status(self) -> dict[str, object]:
@@ -169,14 +171,16 @@ class DaemonView:
         return {"state": state, "table": self.loader.table, "rows": self.loader.rows}
 
     async def refresh(self, metrics: Metrics) -> None:
-        """Look into the state once and feed the gauges."""
+        """Read the state once and update the gauges."""
         if self._state is None or not self._state.is_alive():
             return
         self._held = await self._state.call(self._look)
         metrics.refresh(self.status())
 
     def _letter(self, store: Store, letter: DeadLetter) -> dict[str, str]:
-        """A dead letter for people: no detail, which may quote values; the record's page where HubSpot has a record."""
+        """A dead letter for people: without its detail, which may quote values; with the record's page if HubSpot has a
+        record.
+        """
         record_id = ledger.sent_side(store, letter.ref).record_id
         return {
             "object": f"{letter.ref.kind.value}-{letter.ref.id}",
@@ -219,7 +223,7 @@ class DaemonView:
 
 
 def _with_age(counts: dict[str, object]) -> dict[str, object]:
-    """How long the change at the outbox's head has been waiting since its commit, in seconds; 0 if none waits."""
+    """How long the oldest change in the outbox has waited since its commit, in seconds; 0 if none waits."""
     oldest_ms = counts["oldest_commit_ms"]
     age_s = max(0.0, time.time() - oldest_ms / 1000) if isinstance(oldest_ms, int) and oldest_ms else 0.0
     return counts | {"age_s": round(age_s, 3)}

@@ -1,4 +1,4 @@
-"""Waiting for work, but no longer than until the daemon is asked to stop. A leaf of the import graph."""
+"""Waits for work, but no longer than until the daemon is asked to stop. A leaf of the import graph."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 async def in_thread(stopping: asyncio.Event, work: Callable[[], T]) -> T | None:
-    """What ``work`` returns or raises; None if ``stopping`` is set first.
+    """The result of ``work``, run in a thread; None if ``stopping`` is set first. Raises what ``work`` raises.
 
-    It may be waiting for the server for minutes. Nobody waits for it then: its thread, and with it its connection,
-    ends with the process, and what it has not committed to the state did not happen.
+    The work may be waiting for the server for minutes. Then it is left alone: its thread and its connection end with
+    the process, and nothing of it is in the state that it did not commit.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
@@ -49,7 +49,9 @@ async def in_thread(stopping: asyncio.Event, work: Callable[[], T]) -> T | None:
 
 
 async def unless(stopping: asyncio.Event, work: Coroutine[object, object, T]) -> T | None:
-    """What ``work`` returns or raises; None if ``stopping`` is set first, and then ``work`` is cancelled."""
+    """The result of ``work``; None if ``stopping`` is set first, and then ``work`` is cancelled. Raises what ``work``
+    raises.
+    """
     task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stopping.wait())
     both: list[asyncio.Future[Any]] = [task, stopped]
     try:

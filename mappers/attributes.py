@@ -1,8 +1,8 @@
-"""EAV attributes of an entity type: where their values lie, and what a value reads like.
+"""EAV attributes of an entity type: the tables of their values, and the values as text.
 
-Pure. Attribute ids differ from shop to shop, so attributes are found by code. ``backend_type`` says which table holds
-the values, ``frontend_input`` says what the values mean. A store view's label of an option wins over the default
-scope's.
+Pure. Attribute ids differ from shop to shop, so attributes are found by code. ``backend_type`` decides the table of the
+values, ``frontend_input`` decides their meaning. A store view's label of an option is preferred to the default scope's
+label.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ JOINT: Final = ";"  # between the labels of a multiselect: what HubSpot's own li
 
 
 class Attribute(NamedTuple):
-    """A mapped attribute: its id here, the table of its values, and what the admin's form shows for it."""
+    """A mapped attribute: its id in this shop, the table of its values, and its input in the admin's form."""
 
     code: str
     id: int
@@ -30,12 +30,14 @@ class Attribute(NamedTuple):
 
 
 class Attributes:
-    """The mapped attributes of one entity type. Answers are remembered; make a new one when a reference row changes."""
+    """The mapped attributes of one entity type. Answers are remembered, so make a new object when a
+    reference row changes.
+    """
 
     def __init__(
         self, rows: RowReader, entity_type: str, codes: Collection[str], tables: Mapping[str, str], view: Value
     ) -> None:
-        """``tables``: backend type → table; ``view``: the store view whose labels are wanted."""
+        """``tables``: backend type → table. ``view``: the store view whose labels are wanted."""
         self._rows = rows
         self._view = view
         self._types = {row["entity_type_id"] for row in rows.find("eav_entity_type", "entity_type_code", entity_type)}
@@ -61,7 +63,7 @@ class Attributes:
             self.by_table.setdefault(table, {})[identity] = code
 
     def needs(self, attribute_id: Value) -> bool:
-        """Whether values of this attribute are to be kept: mapped ones, and those not heard of yet."""
+        """Whether values of this attribute are kept: the mapped attributes, and those that are not known yet."""
         # An attribute that is mapped in any entity type is kept: its own row may come later.
         if attribute_id in self._mapped:
             return True
@@ -73,9 +75,9 @@ class Attributes:
     def properties(
         self, wanted: Mapping[str, AttributeProperty], values: Mapping[str, Value]
     ) -> tuple[dict[str, str], tuple[str, ...]]:
-        """The properties made of these values (code → value), and a warning for each that could not be read.
+        """The properties made of these values (code → value), and a warning for each value that could not be read.
 
-        An attribute that the shop does not have is left out: what HubSpot has stays.
+        An attribute that the shop does not have is left out, so HubSpot's value stays.
         """
         properties: dict[str, str] = {}
         warnings: list[str] = []
@@ -103,7 +105,7 @@ class Attributes:
         return JOINT.join(label for label in labels if label)
 
     def _kind(self, attribute: Attribute) -> PropertyType:
-        """What the attribute's own definition says."""
+        """The kind of the attribute, by its own definition."""
         match attribute.input:
             case "select" | "multiselect" if self._is_option(attribute.id):
                 # A select without stored options has its list in PHP code.
@@ -119,14 +121,16 @@ class Attributes:
         return PropertyType.NUMBER if attribute.table.endswith("_decimal") else PropertyType.TEXT
 
     def _is_option(self, attribute_id: int) -> bool:
-        """Whether options are stored for it; a ``source_model`` lists them in PHP, and the value stands as it is."""
+        """Whether its options are stored. A ``source_model`` lists options in PHP; then the value itself is
+        the text.
+        """
         if attribute_id not in self._has_options:
             found = self._rows.find("eav_attribute_option", "attribute_id", attribute_id)
             self._has_options[attribute_id] = bool(found)
         return self._has_options[attribute_id]
 
     def _label(self, attribute_id: int, option: str) -> str:
-        """The option's label in the view, else in the default scope; "" for an option that is gone."""
+        """The option's label in the view, else in the default scope; "" for an option that no longer exists."""
         key = attribute_id, option
         if key not in self._labels:
             self._labels[key] = self._read_label(attribute_id, option)

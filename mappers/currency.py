@@ -16,11 +16,11 @@ BASE: Final = {
                        "row_total")
     },
 }  # fmt: skip
-"""Columns of ``sales_order`` and ``sales_order_item`` → the same in the website's base currency."""
+"""Columns of ``sales_order`` and ``sales_order_item`` → the column with the amount in the website's base currency."""
 
 
 def in_chosen_currency(spec: TableSpec, settings: MappingSettings) -> TableSpec:
-    """The table of an order or of its lines, with the amounts of the currency that the settings ask for."""
+    """The table of an order or of its lines, with the amounts in the currency of the settings."""
     if settings.currency != "base":
         return spec
     return replace(spec, columns=tuple(BASE.get(column, column) for column in spec.columns))

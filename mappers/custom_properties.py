@@ -1,7 +1,7 @@
 """The shop's own columns as properties (``[mapping.deal.properties]`` and its like).
 
-Pure. A value that does not fit its type, or is no JSON, leaves its property empty with a warning: a module's odd
-column must never hold back an order. Each object's descriptor names its groups of such columns.
+Pure. A value that does not fit its type, or is not JSON, leaves its property empty with a warning: a module's odd
+column must never stop an order. Each object's descriptor names its groups of such columns.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from mappers.lookups import label
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ColumnGroup:
-    """One group of the merchant's own properties: all are made from columns of one table.
+    """One group of the merchant's own properties: all of them are made from columns of one table.
 
-    ``id_column``: the table's column that names the object. ``asked``: property → column, as the settings have it.
+    ``id_column``: the table's column with the object's id. ``asked``: property → column, from the settings.
     """
 
     kind: Kind
@@ -44,10 +44,12 @@ class _Custom(NamedTuple):
 
 
 class CustomProperties:
-    """One object's properties made from columns of one table. ``columns``: those columns as the replica names them."""
+    """One object's properties made from columns of one table. ``columns``: these columns under the replica's names."""
 
     def __init__(self, table: str, properties: Mapping[str, ColumnProperty], known: Iterable[str] = ()) -> None:
-        """``known``: columns that the table's allow-list has already; the server tells no case apart, so they win."""
+        """``known``: columns that are in the table's allow-list already. Their spelling is used, as the server ignores
+        case.
+        """
         spelled = {column.casefold(): column for column in known}
         self._table = table
         self._all = tuple(
@@ -65,7 +67,7 @@ class CustomProperties:
         self.names: Final = tuple(properties)
 
     def of(self, row: Row, rows: RowReader) -> tuple[dict[str, str], tuple[str, ...]]:
-        """The properties of this row, and a warning for each that could not be read."""
+        """The properties of this row, and a warning for each value that could not be read."""
         properties: dict[str, str] = {}
         warnings: list[str] = []
         trees: dict[str, object] = {}
@@ -82,12 +84,14 @@ class CustomProperties:
         return properties, tuple(warnings)
 
     def empty(self) -> dict[str, str]:
-        """Every property without a value."""
+        """Every property, without a value."""
         return dict.fromkeys(self.names, "")
 
 
 def member(held: Value, path: Path, column: str, trees: dict[str, object]) -> Value:
-    """What stands at ``path`` of a column's JSON; ``trees`` keeps what was parsed of this row. ValueError: no JSON."""
+    """The value at ``path`` of a column's JSON. ``trees`` keeps the parsed columns of this row. ValueError
+    for other text.
+    """
     # Several properties may come from one JSON column, which is parsed once.
     if column not in trees:
         trees[column] = _parsed(held)

@@ -1,7 +1,7 @@
-"""Which entities have EAV attributes, where their values lie, and which attributes a mapping needs.
+"""Which entities have EAV attributes, the tables of their values, and the attributes that a mapping needs.
 
-Pure. What a value reads like is in ``mappers/attributes.py``; which objects a changed attribute bears on is in
-``mappers/eav_changes.py``.
+Pure. ``mappers/attributes.py`` turns values into text. ``mappers/eav_changes.py`` finds the objects that a changed
+attribute affects.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ def _always(settings: MappingSettings) -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EavEntity:
-    """One entity type of Magento's whose attributes become properties of a kind of object.
+    """One of Magento's entity types, whose attributes become properties of a kind of object.
 
     ``entity_type``: its ``entity_type_code``. ``tables``: ``eav_attribute.backend_type`` → the table of such values.
-    ``everything``: the bulk invalidation of all objects that have such attributes. ``asked``: property → attribute, as
-    the merchant asks for them. ``default_codes``: what default properties are made from; their values lie in the tables
-    of ``default_backends``. ``needed``: further codes that settings need without making properties of them.
+    ``everything``: the bulk invalidation of all objects with such attributes. ``asked``: property → attribute, from the
+    settings. ``default_codes``: the attributes of default properties; their values are in the tables of
+    ``default_backends``. ``needed``: further codes that settings need without making properties of them.
     ``names_object``: whether a value's ``entity_id`` is the object's own id.
     """
 
@@ -44,11 +44,11 @@ class EavEntity:
     names_object: Callable[[MappingSettings], bool] = _always
 
     def asked_codes(self, settings: MappingSettings) -> frozenset[str]:
-        """The codes of the attributes that the merchant's own properties are made from."""
+        """The codes of the attributes in the merchant's own properties."""
         return frozenset(made.code for made in self.asked(settings).values())
 
     def own_codes(self, settings: MappingSettings) -> frozenset[str]:
-        """The codes that the settings add to the default ones."""
+        """The codes that the settings add to the default codes."""
         return self.asked_codes(settings) | self.needed(settings)
 
     def codes(self, settings: MappingSettings) -> frozenset[str]:
@@ -56,13 +56,15 @@ class EavEntity:
         return self.default_codes | self.own_codes(settings)
 
     def kept_tables(self, settings: MappingSettings) -> Mapping[str, str]:
-        """Those of ``tables`` that are kept: an attribute of the merchant's may have any backend type."""
+        """The kept ones of ``tables``: a merchant's attribute may have any backend type."""
         if self.own_codes(settings):
             return self.tables
         return {backend: table for backend, table in self.tables.items() if backend in self.default_backends}
 
     def specs(self, settings: MappingSettings, columns: tuple[str, ...]) -> tuple[TableSpec, ...]:
-        """The kept tables of values, with these columns: the key first, then what values hang on."""
+        """The kept tables of values, with these columns: first the key, then the columns that join values
+        to their entity.
+        """
         own = self.own_codes(settings)
         return tuple(
             TableSpec(

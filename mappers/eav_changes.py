@@ -1,4 +1,4 @@
-"""Which objects a change of attributes, of their options or of options' labels bears on. Pure."""
+"""Which objects a change of attributes, of their options or of options' labels affects. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mappers.shop import shop
 
 
 def affected_by(entity: EavEntity) -> tuple[tuple[str, Affects], ...]:
-    """Table → which objects with attributes of this entity a row of that table bears on."""
+    """Table → the objects with attributes of this entity that a row of that table affects."""
     return (
         ("eav_attribute", partial(_attribute, entity)),
         ("eav_entity_type", partial(_entity_type, entity)),
@@ -36,14 +36,14 @@ def _entity_type(entity: EavEntity, change: RowChange, rows: RowReader, plan: Pl
 
 
 def _option(entity: EavEntity, change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    """An option came, went or moved: with the first and the last one, ids become labels and labels ids."""
+    """An option was added, removed or moved. With the first or the last option, ids become labels or labels ids."""
     for attribute_id in change.values("attribute_id"):
         for table in _value_tables(entity, attribute_id, rows, plan):
             yield _users(entity, table, "attribute_id", attribute_id, plan)
 
 
 def _label(entity: EavEntity, change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    """A label bears on the objects that use its option, though no row of theirs changes."""
+    """A label affects the objects that use its option, although no row of theirs changes."""
     views = (ADMIN, shop(rows, plan).view)
     if not any(row.get("store_id") in views for row in change.rows()):
         return
@@ -60,19 +60,19 @@ def _label(entity: EavEntity, change: RowChange, rows: RowReader, plan: Plan) ->
 
 
 def _store(entity: EavEntity, change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    """The chosen store view came, went, or is another one: values and labels are another view's."""
+    """The chosen store view was added, removed or replaced: values and labels are those of another view."""
     if plan.settings.store_view in change.values("code") and plan.codes[entity]:
         yield entity.everything
 
 
 def _value_tables(entity: EavEntity, attribute_id: Value, rows: RowReader, plan: Plan) -> Iterator[str]:
-    """Where the attribute's values lie, if it is one of the entity's that is mapped."""
+    """The table of the attribute's values, if it is a mapped attribute of this entity."""
     by_table = shop(rows, plan).attributes[entity].by_table
     return (table for table, codes in by_table.items() if attribute_id in codes)
 
 
 def _users(entity: EavEntity, table: str, column: str, value: Value, plan: Plan) -> BulkInvalidation:
-    """The objects with such a value; all objects where the value's row does not tell the object's id."""
+    """The objects with such a value; all objects if the value's row does not have the object's id."""
     if not entity.names_object(plan.settings):
         return entity.everything
     return BulkInvalidation(entity.kind, table, "entity_id", column, value)

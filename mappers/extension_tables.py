@@ -1,8 +1,8 @@
 """Modules' own tables (``[[mapping.satellites]]``): rows that belong to an order, a customer or a product.
 
-Pure. A module may write its row before, inside or after its object's transaction. The row may come without the object's
-id (NULL) and get it later, and a cascade may delete the row without a trace in the log. Each time, the object is
-rendered from the rows that are held then. If an object has several rows, the row with the highest primary key counts.
+Pure. A module may write its row before, inside or after its object's transaction. The row may have no object id at
+first (NULL) and get it later, and a cascade may delete the row without an event in the log. Each time, the object is
+rendered from the replica's present rows. If an object has several rows, the row with the highest primary key counts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KIND: Final = {"deal": Kind.ORDER, "contact": Kind.CUSTOMER, "product": Kind.PR
 
 
 class _Extension:
-    """One extension table: its spec, and how it is reached from its object and back."""
+    """One extension table: its spec, and the way from its object to it and back."""
 
     def __init__(self, asked: ExtensionTable) -> None:
         key = asked.primary or (
@@ -40,7 +40,7 @@ class _Extension:
         self.spec: Final = TableSpec(asked.table, key, (*key, *further), indexes=((asked.key,),), integer_key=False)
 
     def uses(self) -> Iterator[Use]:
-        """What is looked up of this table. With a table between, no column tells which objects use a label."""
+        """The look-ups of this table. With a table between, no column shows which objects use a label."""
         held = uses(self.kind, self.table, self.key, self.asked.properties)
         via = self.via
         return held if via is None else (Use(self.kind, via.table, via.to, "", use.lookup) for use in held)
@@ -51,7 +51,7 @@ class _Extension:
         return newest_row(found, self.spec.key)
 
     def keys_of(self, identity: Value, rows: RowReader) -> Sequence[Value]:
-        """The values of ``key`` that the object's rows carry."""
+        """The values of ``key`` in the object's rows."""
         # The table names the object itself.
         if self.via is None:
             return (identity,)
@@ -84,11 +84,11 @@ class ExtensionTables:
         """The tables whose rows affect objects: the extension tables, and the tables between them and their objects."""
 
     def uses(self) -> Iterator[Use]:
-        """What is looked up of all extension tables."""
+        """The look-ups of all extension tables."""
         return chain.from_iterable(extension.uses() for extension in self._all)
 
     def added(self, made: Rendered, ref: ObjectRef, rows: RowReader) -> Rendered:
-        """The object with the properties of its extension tables; empty ones where there is no row."""
+        """The object with the properties of its extension tables; empty properties if there is no row."""
         properties, warnings = dict(made.properties), made.warnings
         mine = [extension for extension in self._all if extension.kind is ref.kind]
         for extension in mine:
@@ -103,7 +103,7 @@ class ExtensionTables:
         return replace(made, properties=properties, warnings=warnings) if mine else made
 
     def affected(self, table: str, before: Row | None, after: Row | None, rows: RowReader) -> Iterator[ObjectRef]:
-        """The objects that a row of an extension table, or of a table between, belongs to before and after."""
+        """The objects to which a row of an extension table, or of a table between, belongs before and after."""
         for extension in self._all:
             if table == extension.table or (extension.via is not None and table == extension.via.table):
                 ids = {extension.objects_of(table, row, rows) for row in (before, after) if row is not None}
@@ -112,7 +112,7 @@ class ExtensionTables:
                 )
 
     def fetches(self, ref: ObjectRef, rows: RowReader) -> Iterator[FetchByKey]:
-        """The extension tables' rows of an object, as far as they can be named now."""
+        """The extension tables' rows of an object, as far as their keys are known now."""
         for extension in self._all:
             if extension.kind is ref.kind:
                 keys = (key for key in extension.keys_of(ref.id, rows) if key is not None)

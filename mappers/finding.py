@@ -1,4 +1,4 @@
-"""Which objects a person means: by our id, an order's number, a SKU or an email address. Pure."""
+"""Finds the objects that a person means: by our id, an order's number, a SKU or an email address. Pure."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def _words() -> dict[str, tuple[Kind, ...]]:
 
 
 WORDS: Final[Mapping[str, tuple[Kind, ...]]] = _words()
-"""What may be typed for an object (``contact``, ``guest``, ``deal``, ``order``), and the kinds that it stands for."""
+"""The words for an object (``contact``, ``guest``, ``deal``, ``order``), and the kinds that each word means."""
 
 
 class NamedRows(Protocol):
-    """The replica's rows, as far as names are looked up in them."""
+    """The part of the replica that looks up names."""
 
     def find_any_case(self, table: str, column: str, value: str) -> Sequence[Mapping[str, Any]]:
-        """The rows with this value; if there are none, those with it in another case."""
+        """The rows with this value; if there are none, the rows with it in another case."""
         ...
 
 
 def split_names(words: Sequence[str]) -> list[tuple[str, str]]:
-    """(word for the kind or "", name) of each object that the words name: ``order 42`` is two words, ``order-42`` one.
+    """(word for the kind or "", name) of each object in the words: ``order 42`` is two words, ``order-42`` is one.
 
     ValueError for a word for a kind without a name behind it.
     """
@@ -50,11 +50,11 @@ def split_names(words: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def find_objects(word: str, text: str, rows: NamedRows, namespace: str) -> list[ObjectRef]:
-    """The objects that ``text`` may name, those found by name first; whether they exist is not asked.
+    """The objects that ``text`` may name, those found by name first. Whether they exist is not checked.
 
-    ``word`` is one of ``WORDS``, or "": then the text is our id, ``#`` and an order's number, an email address, a SKU
-    or an order's number. One text may name several: a SKU that is another product's id, an email of a customer
-    who also bought as a guest.
+    ``word`` is one of ``WORDS``, or "". With "" the text is our id, ``#`` and an order's number, an email address, a
+    SKU or an order's number. One text may name several objects: a SKU that is another product's id, or the email of a
+    customer who also bought as a guest.
     """
     text = text.strip()
     ref = _by_our_id(text, namespace)

@@ -1,7 +1,7 @@
 """A column's or JSON member's value as a property's text, by the type that the settings name.
 
-Pure. These columns belong to modules and merchants, so nothing is taken for granted: a value that does not fit its
-type raises ``ValueError``, whose text never shows the value; callers leave the property empty and warn.
+Pure. These columns belong to modules and merchants, so any value is possible. A value that does not fit its type raises
+``ValueError``, whose text never shows the value. Callers leave the property empty and warn.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def text(value: Value, form: str = "") -> str:
-    """The trimmed text; a zero date is "none" whatever the type says."""
+    """The trimmed text; a zero date counts as empty, whatever the type."""
     found = clean(value)
     # MySQL stores a zero date for "none", whatever the column's type is called.
     return "" if found.startswith("0000-00-00") and _ZERO_DATE.fullmatch(found) else found
@@ -42,7 +42,7 @@ def amount(value: Value, form: str = "") -> str:
 
 
 def day(value: Value, form: str = "") -> str:
-    """``YYYY-MM-DD`` of a DATE, a DATETIME, ISO text, or text of the form ``form``; as written, in no time zone."""
+    """``YYYY-MM-DD`` of a DATE, a DATETIME, ISO text, or text of the form ``form``; as written, without a time zone."""
     written = text(value)
     # Half a date cannot be sent, and is not an error of the merchant's.
     if not written or _PARTLY_ZERO.fullmatch(written):
@@ -57,7 +57,7 @@ def day(value: Value, form: str = "") -> str:
 
 
 def moment(value: Value, form: str = "") -> str:
-    """Epoch milliseconds of a DATETIME, ISO text, or text of the form ``form``; without a zone it is UTC."""
+    """Epoch milliseconds of a DATETIME, ISO text, or text of the form ``form``; a time without a zone is UTC."""
     written = text(value)
     if not written or _PARTLY_ZERO.fullmatch(written):
         # A date with a zero month or day has no moment.
@@ -85,7 +85,7 @@ def truth(value: Value, form: str = "") -> str:
 
 
 def clock(value: Value, form: str = "") -> str:
-    """``HH:MM`` of whole minutes since midnight."""
+    """``HH:MM`` from whole minutes since midnight."""
     written = clean(value)
     if not written:
         return ""
@@ -119,4 +119,6 @@ FORMATS: Final[Mapping[PropertyType, Callable[[Value, str], str]]] = {
     PropertyType.BOOL: truth,
     PropertyType.MINUTES: clock,
 }
-"""Type → function of (value, form). Empty values give ""; each raises ValueError for what does not fit."""
+"""Type → function of (value, form). Empty values give ""; each function raises ValueError for a value that
+does not fit.
+"""

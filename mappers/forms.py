@@ -1,9 +1,9 @@
-"""Stored contact forms (``[[mapping.contact_forms]]``): what visitors wrote makes contacts, or adds to them.
+"""Stored contact forms (``[[mapping.contact_forms]]``): their entries make contacts, or add to existing contacts.
 
 Pure. A table of forms has a column for each field, or one column with all fields as JSON. The members of such JSON
 depend on the form, so the form's id is part of the mapping (``where``). A row belongs to the account that it names,
-else to the guest with the row's email. Anybody can fill in a form, so a form is not trusted: it fills what an account
-or an order leaves empty and never replaces anything, and a text that is no email address makes no contact.
+else to the guest with the row's email. Anybody can fill in a form, so a form is not trusted. It fills properties that
+an account or an order leaves empty, and never replaces a value. A text that is not an email address makes no contact.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from mappers.newest_row import newest_row
 from mappers.text import clean
 
 _ADDRESS: Final = re.compile(r"[^@\s<>()\[\],;:\\\"]{1,64}@[^@\s<>()\[\],;:\\\"]{1,180}\.[^@\s.<>()\[\],;:\\\"]{2,60}")
-"""What HubSpot takes for an address, roughly: one that is none would be refused with everything beside it."""
+"""Roughly the form of an address that HubSpot accepts. Any other text would make HubSpot refuse the whole message."""
 
 Found = tuple[dict[str, str], tuple[str, ...]]
-"""Properties that hold something, and warnings."""
+"""Properties with a value, and warnings."""
 
 
 class _Form:
-    """One form: how its rows are told from others of the same table, and what they say."""
+    """One form: how its rows differ from other rows of the same table, and its fields."""
 
     def __init__(self, asked: ContactForm) -> None:
         self.asked: Final = asked
@@ -48,7 +48,7 @@ class _Form:
         return self.custom.columns | {*self.asked.columns}
 
     def has(self, row: Row) -> bool:
-        """Whether the row is one of this form's."""
+        """Whether the row belongs to this form."""
         return all(clean(row.get(column)) in values for column, values in self.asked.where.items())
 
     def customer_of(self, row: Row) -> int | None:
@@ -60,7 +60,7 @@ class _Form:
         return held if isinstance(held, int) and held > 0 else None
 
     def email_of(self, row: Row) -> str:
-        """The sender's address in lower case; "" if it is none."""
+        """The sender's address in lower case; "" if the text is not an address."""
         column = self.asked.email.column
         try:
             text = clean(member(row.get(column), self._path, column, {}) if self._path else row.get(column)).lower()
@@ -71,7 +71,7 @@ class _Form:
 
 
 class Forms:
-    """All contact forms of a mapping. ConfigError for a table that is read as something else."""
+    """All contact forms of a mapping. ConfigError for a table that has another use already."""
 
     def __init__(self, asked: Sequence[ContactForm], held: Sequence[TableSpec]) -> None:
         self._all: Final = tuple(map(_Form, asked))
@@ -86,16 +86,16 @@ class Forms:
         self.names: Final = tuple(dict.fromkeys(name for form in self._all for name in form.custom.names))
 
     def is_one(self, table: str) -> bool:
-        """Whether the table holds a form's rows."""
+        """Whether the table holds rows of a form."""
         return table in self._by_table
 
     def derive(self, table: str, row: Row) -> Mapping[str, Value]:
-        """``guest_id``: whose the row is, if not an account's."""
+        """``guest_id``: the guest to whom the row belongs, if it does not belong to an account."""
         form = self._form_of(table, row)
         return {"guest_id": guest_id(form.email_of(row)) if form and form.customer_of(row) is None else None}
 
     def keep(self, table: str, row: Row) -> bool:
-        """Rows of a form that is mapped, from somebody who can be named."""
+        """Whether to keep the row: it belongs to a mapped form, and to a known account or address."""
         form = self._form_of(table, row)
         return form is not None and bool(form.customer_of(row) or form.email_of(row))
 
@@ -103,7 +103,9 @@ class Forms:
         return next((form for form in self._by_table[table] if form.has(row)), None)
 
     def of_guest(self, guest: str, rows: RowReader) -> Found | None:
-        """What the newest row of each form says of a guest, the first form that says something first; None: no row."""
+        """The properties of a guest from the newest row of each form; the first form has priority. None:
+        there is no row.
+        """
         found = [
             (form, [row for row in rows.find(form.table, "guest_id", guest) if self._form_of(form.table, row) is form])
             for form in self._all
@@ -116,7 +118,7 @@ class Forms:
         return {"email": email, **properties}, warnings
 
     def of_customer(self, customer_id: int, rows: RowReader) -> Found:
-        """The same of an account."""
+        """Like ``of_guest``, for an account."""
         found = [(form, self._rows_of_customer(form, customer_id, rows)) for form in self._all if form.asked.customer]
         return self._said(found, rows)
 
@@ -139,7 +141,7 @@ class Forms:
         return properties, warnings
 
     def affected(self, table: str, before: Row | None, after: Row | None) -> Iterator[ObjectRef]:
-        """Whose the row is, before and after."""
+        """The contacts to which the row belongs before and after."""
         for row in (before, after):
             form = self._form_of(table, row) if row is not None and table in self._by_table else None
             # The row went from or to no form that is mapped.
@@ -154,14 +156,14 @@ class Forms:
                 yield ObjectRef(Kind.GUEST, guest)
 
     def everything(self) -> tuple[BulkInvalidation, ...]:
-        """The guests that forms may make."""
+        """The bulk invalidations of the guests that forms may make."""
         return tuple(
             BulkInvalidation(Kind.GUEST, table, "guest_id", unless=("sales_order", "guest_id"))
             for table in self._by_table
         )
 
     def uses(self) -> Iterator[Use]:
-        """What of all of them is looked up."""
+        """The look-ups of all forms."""
         for form in self._all:
             yield from uses(Kind.GUEST, form.table, "guest_id", form.asked.properties)
             if form.asked.customer:
@@ -169,7 +171,7 @@ class Forms:
 
 
 def filled(properties: dict[str, str], names: Sequence[str], said: Mapping[str, str]) -> dict[str, str]:
-    """The properties with what forms say where these are empty; ``names``: all that forms may say."""
+    """The properties, with the forms' values where they are empty. ``names``: all properties that forms may have."""
     empty = dict.fromkeys(names, "")
     return {**empty, **properties, **{name: text for name, text in said.items() if not properties.get(name)}}
 

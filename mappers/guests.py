@@ -1,7 +1,7 @@
-"""Who an order belongs to: a customer, a guest (known by email alone), or nobody.
+"""To whom an order belongs: a customer, a guest (known by email alone), or nobody.
 
-Pure. A guest has no row of his own in Magento; his orders carry customer_id NULL and customer_is_guest 1. An order
-whose customer was deleted has customer_id NULL as well, but customer_is_guest 0.
+Pure. A guest has no row in Magento; the guest's orders have customer_id NULL and customer_is_guest 1. An order whose
+customer was deleted has customer_id NULL too, but customer_is_guest 0.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ID_DIGITS: Final = 24  # hex digits of SHA-256: 96 bits, no collision among any 
 
 
 def address_of(email: Value) -> str:
-    """The address as it is sent, in lower case: HubSpot tells contacts apart by it. "" without one."""
+    """The address in lower case, as it is sent: HubSpot identifies contacts by it. "" without an address."""
     return clean(email).lower() if isinstance(email, str) else ""
 
 
@@ -27,16 +27,18 @@ def guest_id(email: Value) -> str | None:
 
 
 def possible_guest(order: Row) -> str | None:
-    """``sales_order``'s derived ``guest_id``: of any order without a customer that has an email.
+    """``sales_order``'s derived ``guest_id``: set for any order without a customer that has an email.
 
-    Whether the order counts as that guest's is asked when rendering (``counts``), so that the replica need not be
-    filled again when ``mapping.deleted_customers`` changes.
+    Rendering decides whether the order counts as that guest's (``counts``). So the replica need not be filled again
+    when ``mapping.deleted_customers`` changes.
     """
     return None if order.get("customer_id") else guest_id(order.get("customer_email"))
 
 
 def counts(order: Row, *, deleted_are_guests: bool) -> bool:
-    """Whether an order without a customer is a guest's: always if placed so, by setting if its customer is gone."""
+    """Whether an order without a customer is a guest's: always if it was placed by a guest; by a setting if its
+    customer was deleted.
+    """
     return deleted_are_guests or order.get("customer_is_guest") == 1
 
 

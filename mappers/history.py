@@ -1,4 +1,4 @@
-"""What ``history.send`` asks of the shop: when an order was placed, and what goes with an order. Pure."""
+"""When an order was placed, and which objects belong to it: what ``history.send`` needs to know of the shop. Pure."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ MAIN_TABLE: Final[Mapping[Kind, str]] = {
     Kind.ORDER: "sales_order",
     Kind.ITEM: "sales_order_item",
 }
-"""The table whose row an object is, first of all. A guest has none."""
+"""The table of each kind's main row. A guest has none."""
 
 
 def main_row(ref: ObjectRef, rows: RowReader) -> Row | None:
-    """The row of the object's main table; None for a guest, and for an object whose row is gone."""
+    """The row of the object's main table; None for a guest, and for an object without a row."""
     table = MAIN_TABLE.get(ref.kind)
     return rows.get(table, ref.id) if table else None
 
 
 def placed_ms(ref: ObjectRef, rows: RowReader) -> int | None:
-    """When the order was placed that this is, or is a line of, epoch milliseconds.
+    """When this order, or this line's order, was placed, epoch milliseconds.
 
-    None for contacts and products, which have no place in time of their own, and for an order that does not say.
+    None for contacts and products, which have no date of their own, and for an order without a date.
     """
     order = None
     if ref.kind is Kind.ORDER:
@@ -40,7 +40,7 @@ def placed_ms(ref: ObjectRef, rows: RowReader) -> int | None:
 
 
 def parts(ref: ObjectRef, rows: RowReader) -> tuple[ObjectRef, ...]:
-    """An order's lines; nothing for other objects. Lines that are only parts of a bundle are no objects."""
+    """An order's lines; nothing for other objects. Lines that are only parts of a bundle are not objects."""
     if ref.kind is not Kind.ORDER:
         return ()
     lines = rows.find("sales_order_item", "order_id", ref.id)

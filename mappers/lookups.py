@@ -1,8 +1,8 @@
-"""Tables of labels that a column's number names (``lookup = { table, key, label }``): delivery slots and their like.
+"""Tables with the labels of a column's numbers (``lookup = { table, key, label }``): delivery slots and the like.
 
 Pure. Such a table is small and is kept like the other reference tables. A table that is read anyway (``store``,
-``customer_group``) serves too; its further columns are then kept as well. A label's change is a bulk invalidation of
-the objects whose column names the label.
+``customer_group``) can be used too; then its further columns are kept as well. A label's change is a bulk invalidation
+of the objects whose column has the label's number.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from mappers.text import clean
 
 
 class Use(NamedTuple):
-    """One property that is looked up: whose rows hold the value, and which of the table's columns name the object.
+    """One property with a look-up: the table whose rows hold the value, and the table's column with the object's id.
 
-    ``column`` "": which rows hold a value cannot be told (it is inside JSON).
+    ``column`` "": the value is inside JSON, so no column shows which rows hold it.
     """
 
     kind: Kind
@@ -31,7 +31,7 @@ class Use(NamedTuple):
 
 
 def uses(kind: Kind, table: str, id_column: str, properties: Mapping[str, ColumnProperty]) -> Iterator[Use]:
-    """The looked-up ones of these properties."""
+    """The look-ups among these properties."""
     for made in properties.values():
         # A plain column needs no table of labels.
         if made.lookup is not None:
@@ -47,7 +47,7 @@ class Lookups:
         """The tables of labels: their rows affect objects."""
 
     def widened(self, held: Iterable[TableSpec]) -> tuple[TableSpec, ...]:
-        """The tables with those of the labels: further columns of reference tables that are there, or new ones."""
+        """The tables, with those of the labels added: further columns of existing reference tables, or new tables."""
         asked: dict[str, tuple[str, list[str]]] = {}
         for use in self._used:
             _, columns = asked.setdefault(use.lookup.table, (use.lookup.key, []))
@@ -61,7 +61,7 @@ class Lookups:
         return (*new, *found)
 
     def faults(self, held: Iterable[TableSpec]) -> Iterator[str]:
-        """What does not allow these look-ups, a sentence each."""
+        """Why these look-ups are not possible, a sentence each."""
         specs = {spec.name: spec for spec in held}
         keys: dict[str, str] = {}
         for use in self._used:
@@ -75,7 +75,7 @@ class Lookups:
                 yield f"lookup: the key of {table} is {keys[table]}, not {key}"
 
     def affected(self, table: str, before: Row | None, after: Row | None) -> Iterator[BulkInvalidation]:
-        """The objects whose column names this label."""
+        """The objects whose column has this label's number."""
         for use in self._used:
             if use.lookup.table != table:
                 continue
@@ -92,7 +92,7 @@ class Lookups:
 
 
 def label(lookup: Lookup, value: Value, rows: RowReader) -> str:
-    """The text that the value stands for; "" for none. ValueError for a value whose row is not there."""
+    """The label of the value; "" without a value. ValueError for a value that has no row."""
     # Empty and 0 stand for "none" in Magento's columns.
     if value in (None, "", 0, "0"):
         return ""
@@ -104,7 +104,7 @@ def label(lookup: Lookup, value: Value, rows: RowReader) -> str:
 
 
 def _forms(key: Value) -> tuple[Value, ...]:
-    """The value as number and as text: a module's column may be either, its table's key the other."""
+    """The value as a number and as text: a module's column may be one, its table's key the other."""
     if isinstance(key, int):
         return key, str(key)
     # "007" is a text and no number.

@@ -1,6 +1,6 @@
 """Magento's tables as objects: the one ``Mapper`` (cdc/protocols.py), put together from the objects' descriptors.
 
-Pure: everything comes from the settings and the rows handed in. To add a property: name its column in the object's
+Pure: the result depends only on the settings and the rows passed in. To add a property: name its column in the object's
 tables, set the property in the object's ``render``, and list it among the object's properties. If the table is one
 whose columns are compared (``RowChange.concerns``), add the column to those compared. To add a kind of object: write
 its descriptor (``mappers/objects/descriptor.py``), and add the kind to ``cdc.model.OBJECTS`` and to the registry.
@@ -21,9 +21,9 @@ from cdc.protocols import RowReader
 from cdc.settings.mapping import MappingSettings
 from mappers import history, money, shop_tables
 from mappers.eav import EavEntity
+from mappers.objects.address_contacts import with_addresses
 from mappers.objects.descriptor import Derive, Keep
 from mappers.objects.registry import DESCRIPTORS
-from mappers.objects.standing import with_addresses
 from mappers.plan import Plan
 from mappers.privacy import Privacy
 from mappers.row_changes import Affects, RowChange
@@ -31,10 +31,10 @@ from mappers.shop import shop
 from mappers.sources import sources
 
 RENDERER_VERSION: Final = 2
-"""Raise it with every change of what is rendered from the same rows: all objects are then rendered again."""
+"""Raise it whenever the same rows are rendered in another way: then all objects are rendered again."""
 
 _DECIDING: Final = frozenset({"store", "store_website", "customer_group"})
-"""Tables whose rows decide what a filter by code leaves in: a rename or move of these is rare."""
+"""Tables whose rows decide what a filter by code leaves in; their rows are rarely renamed or moved."""
 
 
 class MagentoMapping:
@@ -44,14 +44,16 @@ class MagentoMapping:
     version: str
 
     def __init__(self, settings: MappingSettings, *, contacts_by_email: bool = False) -> None:
-        """``contacts_by_email``: the receiver has one contact for each address (``mappers/objects/standing.py``)."""
+        """``contacts_by_email``: the receiver has one contact for each address
+        (``mappers/objects/address_contacts.py``).
+        """
         self.settings = settings
         self.plan = plan_of(settings, contacts_by_email=contacts_by_email)
         self.tables = self.plan.tables
         self.attributes: Mapping[str, Sequence[str]] = self.plan.asked_attributes()
-        """Entity type → codes of the attributes that the settings ask for: the shop must have them."""
+        """Entity type → codes of the attributes in the settings: the shop must have them."""
         self.sources: Final = sources(self.plan)
-        """Every property that may be sent, with what it is made from."""
+        """Every property that may be sent, with its source."""
         self.privacy: Final = Privacy(settings.privacy, self.sources)
         own = (invalidation for one in DESCRIPTORS.values() for invalidation in one.everything(self.plan))
         self._everything: Final = (*own, *self.plan.forms.everything())
@@ -70,7 +72,7 @@ class MagentoMapping:
         self.version = f"{RENDERER_VERSION}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
 
     def derive(self, table: str, row: Row) -> Mapping[str, Value]:
-        """The derived columns; none where the columns they are made from are not in the row (they stay as held)."""
+        """The derived columns; none if the columns that they need are not in the row (then the stored values stay)."""
         derive = self._derive.get(table)
         # Tables of objects first; all others that derive columns hold contact forms.
         if derive is not None:
@@ -78,7 +80,7 @@ class MagentoMapping:
         return self.plan.forms.derive(table, row) if self.plan.forms.is_one(table) else {}
 
     def keep(self, table: str, row: Row, rows: RowReader) -> bool:
-        """Whether the replica needs the row: not so for values of attributes that are known and not mapped."""
+        """Whether the replica needs the row. It does not need values of known attributes that are not mapped."""
         keep = self._keep.get(table)
         if keep is not None:
             return keep(row, rows, self.plan)
@@ -87,7 +89,7 @@ class MagentoMapping:
     def affected(
         self, table: str, before: Row | None, after: Row | None, rows: RowReader
     ) -> Iterator[ObjectRef | BulkInvalidation]:
-        """The objects that this row bears on; many at once as bulk invalidations."""
+        """The objects that this row affects; many at once as bulk invalidations."""
         change, plan = RowChange(before, after), self.plan
         own = chain.from_iterable([affects(change, rows, plan) for affects in self._affected_by.get(table, ())])
         # Most tables stop here: their rows bear on nothing but what descriptors name.
@@ -102,7 +104,7 @@ class MagentoMapping:
         )
 
     def render(self, ref: ObjectRef, rows: RowReader) -> Rendered | None:
-        """The object's complete state, or None when it does not exist. RenderError for an amount that is no number."""
+        """The object's complete state, or None if it does not exist. RenderError for an amount that is not a number."""
         # A wrong kind of id comes from a damaged row or a mistyped trace.
         if isinstance(ref.id, str) is not OBJECTS[ref.kind].has_hash_id:
             return None  # a number is no guest, digits are no number
@@ -126,10 +128,10 @@ class MagentoMapping:
         return self._everything
 
     def fetches(self, ref: ObjectRef, rows: RowReader) -> tuple[FetchByKey, ...]:
-        """The server rows that the object is made of, as far as they can be named now.
+        """The server rows of which the object is made, as far as their keys are known now.
 
-        Used while the replica is not known to be complete. Asked again after each round of reads, until it names
-        nothing new: an item names its order, a customer whose row is gone names the newest order.
+        Used while the replica is not known to be complete. It is called again after each round of reads, until it names
+        no new rows: an item names its order; a customer without a row names the newest order.
         """
         own = DESCRIPTORS[ref.kind].fetches(ref.id, rows, self.plan)
         return (*own, *self.plan.extension_tables.fetches(ref, rows))
@@ -148,7 +150,7 @@ class MagentoMapping:
 
 
 def plan_of(settings: MappingSettings, *, contacts_by_email: bool = False) -> Plan:
-    """The settings worked out over the tables of all objects. ConfigError for settings that do not fit."""
+    """The plan of the settings over the tables of all objects. ConfigError for settings that do not fit."""
     entities = [entity for one in DESCRIPTORS.values() for entity in one.eav_entities]
     tables = [
         *shop_tables.tables(with_options=any(entity.own_codes(settings) for entity in entities)),
@@ -162,7 +164,7 @@ def plan_of(settings: MappingSettings, *, contacts_by_email: bool = False) -> Pl
 
 
 def _by_table() -> Mapping[str, tuple[Affects, ...]]:
-    """Table → what names the objects that a row of it bears on, a function for each kind."""
+    """Table → the functions that name the objects that a row of it affects, one per kind."""
     found: dict[str, tuple[Affects, ...]] = {}
     for descriptor in DESCRIPTORS.values():
         for table, affects in descriptor.affected_by:
@@ -171,7 +173,7 @@ def _by_table() -> Mapping[str, tuple[Affects, ...]]:
 
 
 def _kept(plan: Plan) -> Mapping[str, Keep]:
-    """Table → which of its rows the replica needs; tables that are kept whole are not there."""
+    """Table → which of its rows the replica needs; tables that are kept whole are missing."""
     found: dict[str, Keep] = {
         table: _values_kept(entity) for entity in plan.entities for table in plan.value_tables[entity].values()
     }

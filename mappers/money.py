@@ -1,7 +1,7 @@
-"""Amounts and quantities as text, exact: decimal text in, plain decimal text out, never a float in between.
+"""Amounts and quantities as exact text: decimal text in, plain decimal text out, and never a float.
 
 Pure. Magento keeps sales amounts as decimal(20,4) (12,4 in old releases), catalogue prices as decimal(20,6) and
-quantities as decimal(12,4); modules may widen them, so no scale is taken for granted.
+quantities as decimal(12,4). Modules may widen these, so any scale is possible.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ZERO: Final = Decimal(0)
 
 
 class NotANumberError(ValueError):
-    """A column of amounts holds something else. Its text does not show the value."""
+    """A column of amounts has another value. The error's text does not show the value."""
 
     def __init__(self) -> None:
         super().__init__("an amount or quantity is no number")
@@ -35,7 +35,7 @@ def money(value: Value) -> str:
 
 
 def quantity(value: Value) -> str:
-    """Plain decimal text without trailing zeros (``2``, ``0.5``); "" for NULL. NotANumberError if it is none."""
+    """Plain decimal text without trailing zeros (``2``, ``0.5``); "" for NULL. NotANumberError for other values."""
     if value is None or value == "":
         return ""
     sign, whole, fraction = _parts(value)
@@ -43,12 +43,12 @@ def quantity(value: Value) -> str:
 
 
 def positive(value: Value) -> str:
-    """As ``money`` without the sign: Magento stores an order's discount as a negative amount."""
+    """Like ``money``, without the sign: Magento stores an order's discount as a negative amount."""
     return money(value).removeprefix("-")
 
 
 def difference(amount: Value, less: Value) -> str:
-    """``money`` of amount - less; NULL for ``less`` is nothing, NULL for ``amount`` has no difference."""
+    """``money`` of amount - less. NULL for ``less`` counts as 0; NULL for ``amount`` gives ""."""
     # Subtracting nothing keeps the text as it is written.
     if is_zero(less) or amount is None or amount == "":
         return money(amount)
@@ -56,7 +56,7 @@ def difference(amount: Value, less: Value) -> str:
 
 
 def total(values: Iterable[Value]) -> str:
-    """``money`` of the sum; NULLs count nothing."""
+    """``money`` of the sum; NULLs count as 0."""
     added = ZERO
     for value in values:
         added = _EXACT.add(added, number(value))
@@ -64,7 +64,7 @@ def total(values: Iterable[Value]) -> str:
 
 
 def number(value: Value) -> Decimal:
-    """The exact number; 0 for NULL. NotANumberError if it is none."""
+    """The exact number; 0 for NULL. NotANumberError for other values."""
     if value is None or value == "":
         return ZERO
     try:

@@ -1,4 +1,4 @@
-"""Which of several rows of a module's table counts: the one with the highest primary key. Pure."""
+"""Chooses among several rows of a module's table: the row with the highest primary key counts. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cdc.model import Row
 
 
 def newest_row(rows: Iterable[Row], key: Sequence[str]) -> Row | None:
-    """The row with the highest key, its parts compared as numbers where they are numbers; None without rows."""
+    """The row with the highest key; numeric parts of the key are compared as numbers. None without rows."""
 
     def age(row: Row) -> tuple[tuple[int, str], ...]:
         parts = (row.get(column) for column in key)

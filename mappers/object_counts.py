@@ -1,8 +1,8 @@
-"""Statements that count a shop's objects on its server before any row is read: what a first load will send.
+"""SQL statements that count a shop's objects on its server, to tell what a first load will send.
 
-Pure: SQL text and arguments are made here, ``cdc/snapshot/load_plan.py`` runs them. They follow the rules of existence
-(``mappers/scope.py``, ``mappers/objects/``). Left out, and so counted although the filter leaves it out, is a product's
-visibility. Stored contact forms are not counted.
+Pure: this module makes SQL text and arguments, ``cdc/snapshot/load_plan.py`` runs them. The statements follow the rules
+of existence (``mappers/scope.py``, ``mappers/objects/``), with two exceptions: a filter by a product's visibility is
+ignored, and stored contact forms are not counted.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from cdc.settings.mapping_rules import Choice, OrderRule
 
 
 class Statement(NamedTuple):
-    """A SELECT that gives one number."""
+    """A SELECT with one number as its result."""
 
     sql: str
     arguments: tuple[str, ...] = ()
 
 
 class _Where(NamedTuple):
-    """A condition with its arguments."""
+    """An SQL condition with its arguments."""
 
     sql: str = "1 = 1"
     arguments: tuple[str, ...] = ()
@@ -43,7 +43,8 @@ _REFERRED: Final = (  # a configurable's line names the variant, which is its ch
 def statements(
     mapping: MappingSettings, prefix: str, *, contacts_by_email: bool, since_ms: float | None
 ) -> Mapping[ObjectType, Statement]:
-    """One statement per object type. ``since_ms``: only orders placed since and what they refer to; None: everything.
+    """One statement per object type. ``since_ms``: only orders placed since then and the objects they refer to; None:
+    all.
 
     ``prefix``: of the shop's tables. ``contacts_by_email``: the receiver has one contact per address.
     """
@@ -72,7 +73,7 @@ class _Counts:
     # ------------------------------------------------------------------------------------------- conditions
 
     def _in_scope(self) -> _Where:
-        """Orders that are followed, as ``order_in_scope`` says."""
+        """Orders in scope, by the rules of ``order_in_scope``."""
         asked = self._mapping.filter
         where = self._store("o.store_id")
         if asked.customer_groups:
@@ -122,7 +123,7 @@ class _Counts:
         )
 
     def products(self) -> Statement:
-        """Those of the catalogue in scope, and those that a line refers to."""
+        """Products of the catalogue in scope, and products that a line refers to."""
         referred = f"SELECT i.product_id AS id {self._items(_REFERRED)}"
         if not self._is_all:
             return Statement(f"SELECT COUNT(*) FROM (SELECT DISTINCT id FROM ({referred}) r) n", self._orders.arguments)
@@ -140,7 +141,7 @@ class _Counts:
         )
 
     def _guests(self) -> str:
-        """Addresses of orders that are guests'."""
+        """Addresses of guests' orders."""
         is_guests = "o.customer_id IS NULL"
         if self._mapping.deleted_customers != "guest":
             is_guests += " AND o.customer_is_guest = 1"
@@ -161,7 +162,7 @@ class _Counts:
         )
 
     def contacts(self) -> Statement:
-        """Customers by id, guests by address."""
+        """Customers by id, and guests by address."""
         of_orders = (
             f"SELECT o.customer_id AS id FROM {self._table('sales_order')} o"
             f" WHERE o.customer_id IS NOT NULL AND {self._orders.sql}"
@@ -179,7 +180,7 @@ class _Counts:
         return Statement(f"SELECT (SELECT COUNT(*) FROM ({customers} UNION {of_orders}) n) + ({guests})", arguments)
 
     def contacts_by_email(self) -> Statement:
-        """Addresses: customers and guests of one address are one contact."""
+        """Addresses: the customers and guests of one address are one contact."""
         customer, order = self._table("customer_entity"), self._table("sales_order")
         of_orders = (
             f"SELECT {_address('c.email')} FROM {order} o JOIN {customer} c ON c.entity_id = o.customer_id"
@@ -207,7 +208,7 @@ def _listed(column: str, choice: Choice) -> _Where:
 
 
 def _chosen(column: str, found: str, code: str, choice: Choice) -> _Where:
-    """Rows whose column names one of the chosen codes. ``found``: SELECT of the ids, up to WHERE."""
+    """Rows whose column has one of the chosen codes. ``found``: SELECT of the ids, up to WHERE."""
     values = choice.only or choice.without
     marks = ", ".join(["%s"] * len(values))
     ids = f"({found} TRIM({code}) IN ({marks}))"
@@ -217,7 +218,7 @@ def _chosen(column: str, found: str, code: str, choice: Choice) -> _Where:
 
 
 def _not_fitting(rule: OrderRule) -> _Where:
-    """Orders that a rule for test orders does not mean."""
+    """Orders that a rule for test orders does not fit."""
     column = f"LOWER(COALESCE(CAST(o.`{rule.column}` AS CHAR), ''))"
     patterns = [
         *(_escaped(text) for text in rule.equals),

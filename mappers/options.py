@@ -1,7 +1,7 @@
-"""What rendering needs of ``sales_order_item.product_options``: how a line is priced and how it ships.
+"""Reads from ``sales_order_item.product_options`` how a line is priced and how it ships.
 
-Pure. The text is JSON since Magento 2.2 and PHP's serialisation before. The text may be very long and holds what the
-shopper typed, so only the two small numbers below are kept.
+Pure. The text is JSON since Magento 2.2 and PHP's serialisation before. The text may be very long and holds the
+shopper's own texts, so only two small numbers of it are kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PHP = {name: re.compile(rf's:{len(name)}:"{name}";(?:i:(\d{{1,3}})|s:\d:"(\d{{1
 
 
 def modes(options: Value) -> tuple[int | None, int | None]:
-    """``product_calculations`` and ``shipment_type``; None where the text does not say. Never raises."""
+    """``product_calculations`` and ``shipment_type``; None where the text does not have them. Never raises."""
     if isinstance(options, bytes):
         options = options.decode("utf-8", "replace")
     if not isinstance(options, str) or not any(f'"{name}"' in options for name in _NAMES):

@@ -1,4 +1,6 @@
-"""What the settings ask of the mappers, worked out once: further properties, and the tables and columns they need."""
+"""The plan of the settings for the mappers, made once: further properties, and the tables and columns that
+they need.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ _ORDERS: Final = "sales_order"
 
 
 class Plan:
-    """The settings as mappers use them. Immutable after construction.
+    """The settings in the form that mappers use. Immutable after construction.
 
     ``custom``: the merchant's own properties by group. For each entity with attributes: ``attributes`` has the
     merchant's own properties, ``codes`` the attributes whose values are kept, ``value_tables`` the tables of these
@@ -37,7 +39,7 @@ class Plan:
         *,
         contacts_by_email: bool = False,
     ) -> None:
-        """``tables``: what the objects' default properties are made from. ConfigError for settings that do not fit."""
+        """``tables``: the tables of the objects' default properties. ConfigError for settings that do not fit."""
         self.settings: Final = settings
         self.contacts_by_email: Final = contacts_by_email
         self.deleted_are_guests: Final = settings.deleted_customers == "guest"
@@ -71,11 +73,11 @@ class Plan:
 
     @property
     def product_key(self) -> str:
-        """The column of ``catalog_product_entity`` and of the value tables that joins them."""
+        """The column that joins ``catalog_product_entity`` and the tables of its values."""
         return "row_id" if self.row_ids else "entity_id"
 
     def paid(self, column: str) -> str:
-        """An amount's (or its currency's) column of an order or line, in the currency that the settings ask for."""
+        """The column of an amount (or of its currency) of an order or line, in the currency of the settings."""
         return self._base.get(column, column)
 
     def _uses(self) -> Iterator[Use]:
@@ -85,7 +87,7 @@ class Plan:
         yield from self.forms.uses()
 
     def asked_attributes(self) -> dict[str, list[str]]:
-        """Entity type → codes of the attributes that the settings name."""
+        """Entity type → codes of the attributes in the settings."""
         return {entity.entity_type: sorted(entity.asked_codes(self.settings)) for entity in self.entities}
 
 
@@ -98,7 +100,7 @@ def _filter_columns(settings: MappingSettings, tables: Iterable[TableSpec]) -> f
 
 
 def _with(spec: TableSpec, columns: frozenset[str]) -> TableSpec:
-    """The table with these columns kept; one that was only looked at (``transient``) is kept now."""
+    """The table with these columns kept, also those that were only read before (``transient``)."""
     if not columns:
         return spec
     further = sorted(columns - set(spec.columns))

@@ -1,7 +1,7 @@
-"""What must not be sent as it is (``[mapping.privacy]``): properties left out, cut, or replaced by a keyed hash.
+"""Values that must not be sent as they are (``[mapping.privacy]``): left out, cut, or replaced by a keyed hash.
 
-Pure. Applied to every object after all else, by the property's neutral name, whatever it is made from. A property that
-is left out is empty: what was sent of it before is cleared, and if nothing ever was, nothing is sent.
+Pure. It is applied to every object last, by the property's neutral name, whatever its source. A property that is left
+out becomes empty: a value that was sent before is cleared; if none was, nothing is sent.
 """
 
 from __future__ import annotations
@@ -20,14 +20,18 @@ from cdc.settings.mapping_rules import Treatment
 from mappers.sources import Source
 
 _AS_TEXT: Final = (PropertyType.TEXT, PropertyType.DATE)
-"""Types that HubSpot takes any text for: a cut date may be a year. A number that is a hash would fail its message."""
+"""Types that HubSpot stores as text: a cut date may be a year. A hash in place of a number would make its
+message fail.
+"""
 
 _ESSENTIAL: Final = {(ObjectType.DEAL, "stage")}
 _ONLY_WHOLE: Final = {(ObjectType.CONTACT, "email")}
 
 
 class Privacy:
-    """The settings' treatments. ConfigError for a property that there is not, or that HubSpot would then refuse."""
+    """The treatments in the settings. ConfigError for a property that does not exist, or that HubSpot would
+    then refuse.
+    """
 
     def __init__(self, asked: Asked, known: Iterable[Source]) -> None:
         types = {(source.object_type, source.name): source.type for source in known}
@@ -51,7 +55,7 @@ class Privacy:
         return {name: self._treated(value, treatments.get(name)) for name, value in properties.items()}
 
     def treatment(self, object_type: ObjectType, name: str) -> str:
-        """What is done to a property, in words; "" for nothing."""
+        """The treatment of a property, in words; "" for none."""
         match self._treatments[object_type].get(name):
             case None:
                 return ""
@@ -63,7 +67,9 @@ class Privacy:
                 return f"first {length} characters"
 
     def fingerprint(self) -> str:
-        """Changes with the key, so that another key renders everything again; does not tell the key."""
+        """A text that changes with the key, so that another key renders everything again; it does not
+        reveal the key.
+        """
         return self._hashed("magento-cdc: which key this is") if self._key else ""
 
     def _treated(self, value: str, treatment: Treatment | None) -> str:

@@ -1,7 +1,7 @@
-"""What a changed row says: the values that a column had before and after, and whether certain columns changed.
+"""Reads a changed row: a column's values before and after, and whether certain columns changed.
 
-Pure. Functions of the type ``Affects`` name the objects that a changed row bears on; each descriptor has its own, one
-for each table (``mappers/objects``).
+Pure. Functions of the type ``Affects`` name the objects that a changed row affects; each descriptor has its own
+functions, one for each table (``mappers/objects``).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ T = TypeVar("T")
 
 
 class RowChange:
-    """One row before and after; None where it came or went.
+    """One row before and after; None where there was or is no row.
 
-    A before-image straight from the log lacks derived columns and may be as new as the row held (a replay): then
-    nothing can be told from comparing the two, and every column counts as changed.
+    A before image from the log lacks derived columns, and may be as new as the replica's row (a replay). Then comparing
+    the two shows nothing, and every column counts as changed.
     """
 
     __slots__ = ("_changed", "_read", "after", "before")
@@ -43,8 +43,9 @@ class RowChange:
         return self.after or self.before or {}
 
     def values(self, column: str) -> list[Value]:
-        """The column's values before and after: each once, without NULL and 0 (no key of Magento's is 0 but for
-        stores)."""
+        """The column's values before and after: each once, without NULL and 0 (only the keys of stores may be 0 in
+        Magento).
+        """
         found: list[Value] = []
         for row in (self.before, self.after):
             value = row.get(column) if row is not None else None
@@ -56,7 +57,7 @@ class RowChange:
     def once(
         self, read: Callable[[RowChange, RowReader, Plan], Sequence[T]], rows: RowReader, plan: Plan
     ) -> Sequence[T]:
-        """What several kinds of objects have to read beside the changed row: read once a change."""
+        """Read rows that several kinds of objects need beside the changed row, once per change."""
         # Several kinds ask for the same rows of one change.
         if read not in self._read:
             self._read[read] = read(self, rows, plan)
@@ -64,9 +65,10 @@ class RowChange:
         return found
 
     def concerns(self, derived: str, *columns: frozenset[str]) -> bool:
-        """Whether one of these columns changed, or may have. Called several times a row: compares the rows once.
+        """Whether one of these columns changed, or may have. It is called several times a row, and compares the rows
+        once.
 
-        ``derived``: a derived column of the table. A before-image without it is no replica row.
+        ``derived``: a derived column of the table. A before image without it is not a replica row.
         """
         before, after = self.before, self.after
         # Without both images, or with an image from the log, nothing can be compared.
@@ -82,19 +84,19 @@ class RowChange:
 AffectedObjects = Iterable[ObjectRef | BulkInvalidation]
 
 Affects = Callable[[RowChange, RowReader, Plan], AffectedObjects]
-"""(change, rows after the change, plan) → the objects that the changed row bears on.
+"""(change, rows after the change, plan) → the objects that the changed row affects.
 
-A superset is allowed, a miss is not: what is not named is not rendered again.
+The result may have too many objects, never too few: an object that is missing is not rendered again.
 """
 
 
 def refs(kind: Kind, ids: Iterable[Value]) -> list[ObjectRef]:
-    """The objects of this kind with these ids; a NULL names none."""
+    """The objects of this kind with these ids; NULL gives no object."""
     return [ObjectRef(kind, value) for value in ids if isinstance(value, int | str)]
 
 
 def named_in(kind: Kind, column: str) -> Affects:
-    """For rows that bear on just the object that they name in this column."""
+    """A function for rows that affect only the object whose id is in this column."""
 
     def affects(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
         return refs(kind, change.values(column))

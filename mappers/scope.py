@@ -1,7 +1,7 @@
 """Which orders, customers and subscribers are in scope (``[mapping.filter]``), and the orders that count for a contact.
 
-Pure. Each answer is a function of the rows held: when a row moves into the filter or out of it, its objects come or go.
-An order that is out of scope does not exist, and neither do its lines. A contact or product that an order in scope
+Pure. Each answer depends only on the present rows: when a row enters or leaves the filter, its objects come or go. An
+order that is out of scope does not exist, and its lines do not either. A contact or product that an order in scope
 refers to exists even if the filter leaves it out, so that a link always holds. The rule for products is in
 ``mappers/objects/product.py``.
 """
@@ -18,11 +18,13 @@ from mappers.shop import Shop, shop
 from mappers.text import clean
 
 ORDER_AGE: Final = ("created_at", "entity_id")
-"""What makes one order newer than another."""
+"""The columns that decide which of two orders is newer."""
 
 
 def order_in_scope(order: Row, rows: RowReader, plan: Plan) -> bool:
-    """By its store view, that one's website, its customer group as it was bought, and the rules on its columns."""
+    """By its store view, that view's website, its customer group at the time of the order, and the rules on
+    its columns.
+    """
     asked = plan.settings.filter
     # Without a filter no store and no group is looked up: this runs for every order.
     if not asked.on_orders:
@@ -38,12 +40,12 @@ def order_in_scope(order: Row, rows: RowReader, plan: Plan) -> bool:
 
 
 def subscriber_in_scope(subscriber: Row, rows: RowReader, plan: Plan) -> bool:
-    """By its store view and that one's website."""
+    """By its store view and that view's website."""
     return _place_is_in(subscriber.get("store_id"), shop(rows, plan), plan)
 
 
 def customer_in_scope(customer: Row, rows: RowReader, plan: Plan) -> bool:
-    """By the website and the group of the account."""
+    """By the account's website and group."""
     asked = plan.settings.filter
     # Without a filter no website and no group is looked up.
     if not asked.on_customers:

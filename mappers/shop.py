@@ -1,6 +1,6 @@
-"""What renderers need of the reference tables: stores, websites, groups, and attributes.
+"""Look-ups in the reference tables for renderers: stores, websites, groups, and attributes.
 
-Looked up once and kept by ``RowReader.reference`` until a row of any reference table changes.
+``RowReader.reference`` keeps the results until a row of any reference table changes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from mappers.versions import FIRST_VERSION, live_version
 
 
 class Shop:
-    """The reference tables as renderers see them. Answers are remembered; make a new one when a row changes."""
+    """The reference tables in the form for renderers. Answers are remembered, so make a new object when a
+    row changes.
+    """
 
     def __init__(self, rows: RowReader, plan: Plan) -> None:
         self._rows = rows
@@ -28,11 +30,11 @@ class Shop:
         }
 
     def store_code(self, store_id: Value) -> str:
-        """``store.code``; "" for a store that is gone."""
+        """``store.code``; "" for a store that does not exist."""
         return self._code("store", store_id, "code")
 
     def website_code(self, website_id: Value) -> str:
-        """``store_website.code``; "" for a website that is gone."""
+        """``store_website.code``; "" for a website that does not exist."""
         return self._code("store_website", website_id, "code")
 
     def website_code_of(self, store_id: Value) -> str:
@@ -41,7 +43,7 @@ class Shop:
         return self.website_code(store.get("website_id")) if store else ""
 
     def group_code(self, group_id: Value) -> str:
-        """``customer_group.customer_group_code``; "" for a group that is gone."""
+        """``customer_group.customer_group_code``; "" for a group that does not exist."""
         return self._code("customer_group", group_id, "customer_group_code")
 
     def _code(self, table: str, key: Value, column: str) -> str:

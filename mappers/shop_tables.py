@@ -1,7 +1,7 @@
-"""The tables that many objects use: websites, stores, customer groups, and what attributes there are.
+"""The tables that many objects use: websites, stores, customer groups, and the definitions of attributes.
 
-Pure. They are loaded before anything is rendered. Which objects a row of them bears on is said by each object's own
-descriptor.
+Pure. They are loaded before anything is rendered. Each object's own descriptor says which objects a row of them
+affects.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ _OPTIONS: Final = (
 
 
 def tables(*, with_options: bool) -> tuple[TableSpec, ...]:
-    """The tables; ``with_options``: with what an attribute's value reads like, which only the merchant's own need."""
+    """The tables. ``with_options``: also the tables of attributes' options, which only the merchant's own
+    properties need.
+    """
     if not with_options:
         return (*_PLACES, _TYPES, _ATTRIBUTES)
     shown = replace(_ATTRIBUTES, columns=(*_ATTRIBUTES.columns, "frontend_input"))

@@ -1,6 +1,6 @@
-"""What every property is made from, as a list: for ``mapping show`` and for settings that name properties.
+"""The list of all properties with their sources: for ``mapping show`` and for settings that name properties.
 
-Pure. The default properties stand in the objects' descriptors; a test holds those to what is rendered.
+Pure. The default properties are in the objects' descriptors; a test compares them with what is rendered.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from mappers.plan import Plan
 
 
 class Source(NamedTuple):
-    """One property of one type of object: its name, how its value reads, and the tables and columns it is made from.
+    """One property of one type of object: its name, the type of its text, and the tables and columns of which it is
+    made.
 
-    ``options``: all texts that it may hold beside "", where these are known beforehand.
+    ``options``: all texts that it may have beside "", if these are known beforehand.
     """
 
     object_type: ObjectType
@@ -29,12 +30,14 @@ class Source(NamedTuple):
 
     @property
     def value_type(self) -> ValueType:
-        """What the text of its value is; what receivers make their own properties from."""
+        """The type of its text, by which receivers create their own properties."""
         return ValueType.ENUMERATION if self.options else self.type.value_type
 
 
 def sources(plan: Plan) -> list[Source]:
-    """Every property that may be sent: the default ones, then the merchant's own; a name of theirs wins."""
+    """Every property that may be sent: the default properties, then the merchant's own, which win over a default of
+    that name.
+    """
     found: dict[tuple[ObjectType, str], Source] = {}
     for kind, descriptor in DESCRIPTORS.items():
         for name, (of_type, origin, options) in descriptor.properties.items():

@@ -31,7 +31,7 @@ COARSE: Final[Mapping[str, str]] = MappingProxyType(
         "canceled": "cancelled",
     }
 )
-"""What other connectors use: completed means neither paid nor sent, and what went back stays shipped."""
+"""The stages that other connectors use: "completed" does not mean paid or sent, and returned goods stay shipped."""
 
 PRESETS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({"default": DEFAULTS, "coarse": COARSE})
 STAGES: Final = tuple(dict.fromkeys((*DEFAULTS.values(), *COARSE.values())))
@@ -44,8 +44,8 @@ UNKNOWN: Final = "checkout_completed"
 def stage(order: Row, overrides: Mapping[str, str], preset: str = "default") -> tuple[str, str]:
     """The stage of a ``sales_order`` row, and a warning ("" if there is none).
 
-    ``overrides``: status or state → stage; the status wins. A held order stays in the stage of the state (and
-    status) it was held in, unless "holded" itself is mapped: a hold is a pause, not a step.
+    ``overrides``: status or state → stage; the status wins. A held order stays in the stage of the state (and status)
+    in which it was held, unless "holded" itself is mapped: a hold is a pause, not a step.
     """
     table = PRESETS[preset]
     state, status = _code(order.get("state")), _code(order.get("status"))

@@ -1,4 +1,4 @@
-"""Text as properties carry it: trimmed, without control characters, at most 65,536 characters, HTML made plain.
+"""Texts in properties: trimmed, without control characters, at most 65,536 characters, HTML turned into plain text.
 
 Pure. The limit is HubSpot's for a property value. Merchants paste anything into descriptions, and Magento stores it as
 HTML (Page Builder adds style blocks). So any HTML must become text in linear time.
@@ -27,7 +27,9 @@ _TAG = re.compile(rf"</?[a-z!?](?:{_REST}|[^<>]*>)", re.IGNORECASE)
 
 
 def clean(value: Value) -> str:
-    """A value as text: "" for NULL, control characters dropped (those that part words become a space), trimmed, cut."""
+    """A value as text: "" for NULL; control characters removed (those that separate words become a space);
+    trimmed; cut.
+    """
     if value is None:
         return ""
     # Modules store text in binary columns.
@@ -43,7 +45,7 @@ def clean(value: Value) -> str:
 def from_html(value: Value) -> str:
     """The readable text of HTML: tags removed, then entities decoded, then white space collapsed.
 
-    A block's tag parts words, an inline one does not; comments, scripts and styles go with their content.
+    A block's tag separates words, an inline tag does not. Comments, scripts and styles are removed with their content.
     """
     if value is None:
         return ""
@@ -58,7 +60,7 @@ def from_html(value: Value) -> str:
 
 
 def lines(value: Value, joint: str = ", ") -> str:
-    """The lines of a text (a street), each trimmed, empty ones left out, joined."""
+    """The lines of a text (a street), each trimmed, joined without the empty lines."""
     # A street has its lines in one text; other values have none.
     if not isinstance(value, str):
         return clean(value)

@@ -1,7 +1,7 @@
-"""Times and dates as properties carry them: epoch milliseconds as text, ``YYYY-MM-DD``; zero dates are empty.
+"""Times and dates in properties: epoch milliseconds as text, and ``YYYY-MM-DD``; zero dates are empty.
 
-Pure. Input is the text SELECT shows; TIMESTAMP columns come in UTC (cdc.model.Value), and what Magento writes into
-DATETIME columns of its own is UTC as well (its connections run in +00:00).
+Pure. The input is the text that SELECT shows. TIMESTAMP columns come in UTC (cdc.model.Value), and Magento's own
+DATETIME columns are in UTC as well (its connections run in +00:00).
 """
 
 from __future__ import annotations

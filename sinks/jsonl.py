@@ -1,8 +1,8 @@
-"""Messages → one JSON object a line, appended to a file or written to stdout.
+"""Writes each message as one line of JSON, appended to a file or to stdout.
 
 The line (a contract): ``object_type``, ``external_id``, ``action``, ``changed_at``, ``properties``, ``associations``
-(object type → list of external ids) and ``position``, keys sorted, UTF-8. A batch is accepted once it is on disk. A
-batch that failed half-way is cut off again, so a reader meets whole lines only; what came after is sent again.
+(object type → list of external ids) and ``position``, keys sorted, UTF-8. A batch is accepted once it is on disk. The
+part of a batch that failed is cut off again, so a reader sees whole lines only; the batch is sent again.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import orjson
 from cdc.errors import CdcError, SinkUnavailableError
 from cdc.model import Answer, CheckResult, Message, ObjectType, Outcome, Receipt
 from cdc.protocols import NO_NOTES, Requests, SinkTraits
-from cdc.settings.config import SinkSettings
+from cdc.settings.sink import SinkSettings
 
 MAX_BATCH = 10_000
-"""Messages a write: bounds its memory."""
+"""The most messages in one write, which bounds its memory."""
 
 WRITE = "write"
 """The one family of calls; it has no quota."""
@@ -32,7 +32,7 @@ OPTIONAL_REFERENCES: Final = {
     ObjectType.DEAL: frozenset({ObjectType.CONTACT}),
     ObjectType.LINE_ITEM: frozenset({ObjectType.PRODUCT}),
 }
-"""A reader of lines can do without what will never come; a line item without its deal is of no use to anybody."""
+"""A reader of lines can use a message without a reference that never comes; a line item without its deal is useless."""
 
 STDOUT = "-"
 _OUR_START = b'{"action":"'  # what a line of ours begins with, keys being sorted
@@ -53,10 +53,10 @@ def line_of(message: Message) -> bytes:
 
 
 class JsonlSink:
-    """Sink and SinkSetup (cdc/protocols.py) over a file; accepts everything at once, without any quota."""
+    """Sink and SinkSetup (cdc/protocols.py) over a file. Accepts everything at once, without any quota."""
 
     def __init__(self, settings: SinkSettings) -> None:
-        """Opens nothing; the file is opened for each batch, so that it may be rotated away at any time."""
+        """Opens nothing: the file is opened for each batch, so that it may be rotated at any time."""
         self.traits = SinkTraits(
             name="jsonl",
             max_batch=min(MAX_BATCH, settings.max_batch),
@@ -69,7 +69,7 @@ class JsonlSink:
     async def send(self, messages: Sequence[Message], requests: Requests) -> Answer:
         """Append one batch and wait until it is on disk. SinkUnavailableError if it cannot be written.
 
-        CdcError, which ends the run, if it is a pipe on stdout whose reader went away.
+        CdcError, which ends the run, if stdout is a pipe whose reader is gone.
         """
         lines = b"".join(line_of(message) for message in messages)
         if lines:
@@ -78,7 +78,7 @@ class JsonlSink:
         return Answer(tuple(Receipt(m.external_id, m.changed_at, Outcome.ACCEPTED) for m in messages))
 
     async def check(self, requests: Requests, notes: Mapping[str, str] = NO_NOTES) -> Sequence[CheckResult]:
-        """Whether the file can be opened for appending (it is made if missing)."""
+        """Whether the file can be opened for appending (it is created if missing)."""
         try:
             await asyncio.to_thread(self._append, b"")
         except SinkUnavailableError as error:
@@ -86,11 +86,11 @@ class JsonlSink:
         return [CheckResult("sink", True, f"{self._shown} can be written")]
 
     async def push_mapping(self, requests: Requests, *, dry_run: bool) -> Sequence[str]:
-        """Nothing to push."""
+        """Nothing: a file needs no preparation."""
         return ["jsonl needs no mapping; nothing to do"]
 
     async def close(self) -> None:
-        """Nothing is held open. May be called twice."""
+        """Nothing: no file stays open. May be called twice."""
 
     @property
     def _shown(self) -> str:
@@ -125,7 +125,7 @@ def _hint(path: str) -> str:
 
 
 def _write_durably(handle: int, lines: bytes) -> None:
-    """Append to an open file and wait for the disk; a failed write leaves no half line behind."""
+    """Append to an open file and wait for the disk. After a failed write, no half line is left."""
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         _write_all(handle, lines)  # a pipe or a terminal has no disk to wait for
         return
@@ -146,9 +146,9 @@ def _write_all(handle: int, lines: bytes) -> None:
 
 
 def _mend_tail(handle: int) -> None:
-    """Cut off a last line without its end: a crash tore it, so it was never accepted and comes again.
+    """Cut off a last line without its end: a crash cut it, so it was never accepted and will be sent again.
 
-    Only a line that begins like ours is cut; any other just gets its missing end.
+    Only a line that begins like ours is cut; any other line gets its missing end.
     """
     size = os.fstat(handle).st_size
     if size == 0 or os.pread(handle, 1, size - 1) == b"\n":

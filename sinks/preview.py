@@ -1,4 +1,4 @@
-"""What would be sent, as lines of JSON: the sink of a dry run. Takes everything, sends nothing anywhere."""
+"""The sink of a dry run: prints the messages as lines of JSON. It accepts everything and sends nothing."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from sinks.jsonl import MAX_BATCH, WRITE, line_of
 class PreviewSink:
     """Sink (cdc/protocols.py). ``counts``: object type → ``new``, ``changed``, ``deleted`` → objects.
 
-    ``is_held`` says whether the receiver holds an object; it is asked when an object is met first. ``write`` takes one
-    line: a message as jsonl writes it, with ``change``. An object that changes again has a further line.
+    ``is_held`` says whether the receiver holds an object; it is called at the object's first message. ``write`` takes
+    one line: a message as jsonl writes it, with ``change``. An object that changes again has a further line.
     """
 
     def __init__(self, real: SinkTraits, *, is_held: Callable[[str], bool], write: Callable[[bytes], object]) -> None:
-        """``real``: the traits of the sink that would be sent to; all but its quota and batch size hold here, too."""
+        """``real``: the traits of the sink in the settings. All of them apply here too, except its quota
+        and batch size.
+        """
         self.traits = replace(real, name="preview", max_batch=MAX_BATCH, families={})
         self._is_held = is_held
         self._write = write
@@ -30,7 +32,7 @@ class PreviewSink:
 
     @property
     def counts(self) -> Mapping[ObjectType, Counter[str]]:
-        """By their last message; what came and went again counts as nothing."""
+        """Objects by their last message. An object that came and went again is not counted."""
         found: dict[ObjectType, Counter[str]] = {kind: Counter() for kind in ObjectType}
         for object_type, change in self._last.values():
             if change:
@@ -38,7 +40,7 @@ class PreviewSink:
         return found
 
     async def send(self, messages: Sequence[Message], requests: Requests) -> Answer:
-        """Write one line a message."""
+        """Write one line per message."""
         async with requests.permit(WRITE):
             self._print(messages)
         return Answer(tuple(Receipt(m.external_id, m.changed_at, Outcome.ACCEPTED) for m in messages))
@@ -58,4 +60,4 @@ class PreviewSink:
             self._write(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing: no file is open."""

@@ -1,4 +1,4 @@
-"""The one place that knows which sinks there are.
+"""The list of all sinks. No other module names them.
 
 A new sink: a package or module here with a class that keeps ``Sink`` (cdc/protocols.py), its settings in cdc/settings,
 its name in ``SinkSettings.kind``, an entry in ``SINKS``, and a factory in tests/contract/test_sinks.py.
@@ -39,13 +39,13 @@ def _never(settings: Settings) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkEntry:
-    """What commands have to know of one kind of sink.
+    """What commands have to know about one kind of sink.
 
     ``make``: the sink; opens no connection; ConfigError for settings that cannot work. ``traits``: its traits, also for
-    settings without a key, for commands that send nothing. ``contacts_by_email``: as in its traits.
-    ``property_name``: (settings, object type, neutral name) → the receiver's name of the property, "" if it gets none.
-    ``record_link``: (object type, record id, the sink's notes) → address of the record's page, "" if there is none.
-    ``writes_stdout``: whether messages go to stdout, so that nothing else may be written there.
+    settings without a key, for commands that send nothing. ``contacts_by_email``: as in its traits. ``property_name``:
+    (settings, object type, neutral name) → the receiver's name of the property, "" if it has none. ``record_link``:
+    (object type, record id, the sink's notes) → address of the record's page, "" if there is none. ``writes_stdout``:
+    messages go to stdout, so nothing else may be written there.
     """
 
     make: Callable[[Settings], Sink]
@@ -85,10 +85,10 @@ SINKS: Final[Mapping[str, SinkEntry]] = {
 
 
 def entry_of(settings: Settings) -> SinkEntry:
-    """The entry of the sink that the settings name."""
+    """The entry of the sink in the settings."""
     return SINKS[settings.sink.kind]
 
 
 def make_sink(settings: Settings) -> Sink:
-    """The sink that ``sink.kind`` names. Opens no connection. ConfigError for settings that cannot work."""
+    """The sink in the settings. Opens no connection. ConfigError for settings that cannot work."""
     return entry_of(settings).make(settings)

@@ -1,4 +1,6 @@
-"""``mapping adopt``: take over records that another connector, the old bridge or people made of the shop's objects."""
+"""``mapping adopt``: take over records of the shop's objects that another connector, the old bridge or
+people created.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ ORDER_PROPERTY: Final = "ip__ecomm_bridge__order_number"
 """The old bridge's property of deals that holds the order's number."""
 
 Keys = Mapping[str, Sequence[str]]
-"""Address, SKU or order number → external ids."""
+"""Email address, SKU or order number → external ids."""
 
 
 def adopt(
@@ -38,9 +40,9 @@ def adopt(
         str, typer.Option(help="The property of deals that holds the order's number.")
     ] = ORDER_PROPERTY,
 ) -> None:
-    """Write our keys onto records that others made: contacts by address, products by SKU, deals by order number.
+    """Write our keys onto existing records: contacts by address, products by SKU, deals by order number.
 
-    Run it once, before the first `run`. What is ambiguous is listed and left alone.
+    Run it once, before the first `run`. Ambiguous records are listed and left as they are.
     """
     settings = settings_of(context, config, sets)
     types = chosen_types(objects, WORDS)
@@ -74,7 +76,7 @@ def _list(what: str, values: Sequence[str]) -> None:
 
 
 def _keys(settings: Settings, types: Sequence[ObjectType]) -> dict[ObjectType, Keys]:
-    """The shop's objects by what people know them by."""
+    """The shop's objects by their natural keys."""
     from cdc.source import natural_keys
     from cdc.source.server import connect, mapped_errors
 
@@ -96,7 +98,7 @@ def _keys(settings: Settings, types: Sequence[ObjectType]) -> dict[ObjectType, K
 
 
 def _contacts(settings: Settings, customers: Iterable[tuple[int, str]], guests: Iterable[str]) -> Keys:
-    """One key per address: the customer's with the lowest id, else the guest's."""
+    """One key per address: that of the customer with the lowest id, else the guest's."""
     from mappers.guests import guest_id
 
     namespace = settings.mapping.namespace

@@ -1,4 +1,4 @@
-"""What the sink itself says of one object, for ``trace``."""
+"""Asks the sink about one object, for ``trace``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def message_for(settings: Settings, engine: Engine, ref: ObjectRef) -> Message | None:
-    """What the receiver should hold of an object at rest; None for other objects."""
+    """The message that the receiver should have of a settled object; None for other objects."""
     from cdc.cli.rendering import mapper_of
     from cdc.messages.verification import Expected
     from cdc.replica.rows import ReplicaRows
@@ -26,7 +26,7 @@ def message_for(settings: Settings, engine: Engine, ref: ObjectRef) -> Message |
 
 
 async def ask_sink(settings: Settings, ref: ObjectRef, message: Message | None) -> dict[str, Any]:
-    """What the receiver knows of the object: its later verdict, or how its record stands to ``message``."""
+    """What the receiver knows of the object: its sync error, or how its record differs from ``message``."""
     from cdc.clock import SystemClock
     from cdc.delivery.permits import StandaloneRequests
     from cdc.protocols import LaterVerdicts, SinkReader

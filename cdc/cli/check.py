@@ -1,4 +1,4 @@
-"""``check``: server, grants, log settings, tables, state and sink, one line each, with what mends it."""
+"""``check``: server, grants, log settings, tables, state and sink, one line each, with the fix for each fault."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def check(
         bool, typer.Option("--watch", help="Look again every ten seconds until nothing fails; print what changes.")
     ] = False,
 ) -> None:
-    """Look at everything a run needs, and say what mends it.
+    """Check everything a run needs, and say how to fix each fault.
 
-    Exits 1 if something would keep a run from working.
+    Exits 1 if a fault would stop a run.
     """
     settings = settings_of(context, config, sets)
     findings = _all(settings)
@@ -47,7 +47,7 @@ def check(
 
 
 def _until_well(settings: Settings, findings: list[CheckResult]) -> list[CheckResult]:
-    """Look again until nothing fails; what is found in between is printed whenever it changes."""
+    """Check again until nothing fails. The results in between are printed whenever they change."""
     shown: list[CheckResult] = []
     while not all(finding.ok for finding in findings):
         if findings != shown:
@@ -109,7 +109,7 @@ def _source(settings: Settings) -> Sequence[CheckResult]:
 
 
 def _as_the_shop_has_it(settings: Settings) -> MappingSettings:
-    """The mapping with what a run asks the server; as it stands when that fails, which the findings then tell."""
+    """The mapping completed from the server, as a run does; unchanged if that fails, as the findings then say why."""
     from cdc.source.extension_tables import with_primary_keys
     from cdc.source.server import connect, mapped_errors
 
@@ -125,7 +125,7 @@ def _as_the_shop_has_it(settings: Settings) -> MappingSettings:
 
 
 def _mapping(settings: Settings) -> Sequence[CheckResult]:
-    """Whether a changed mapping waits for an operator; nothing is said of a state that does not exist or is broken."""
+    """Whether a changed mapping waits for an operator. No line if the state does not exist or is broken."""
     from cdc.messages.mapping_review import COMMAND, Step, plan_text
     from cdc.state.copies import STATE_FILE
     from cdc.state.meta import read_only_meta
@@ -153,7 +153,7 @@ def _stages(settings: Settings) -> Sequence[CheckResult]:
 
 
 def _first_load(settings: Settings) -> Sequence[CheckResult]:
-    """What a first load would take, where there is no state yet; the findings tell why it cannot be counted."""
+    """What a first load would take, if there is no state yet. The findings say why it cannot be counted."""
     from cdc.first_load import plan_of
     from cdc.state.copies import has_state
 
@@ -168,7 +168,7 @@ def _first_load(settings: Settings) -> Sequence[CheckResult]:
 
 
 async def _kafka(settings: Settings) -> Sequence[CheckResult]:
-    """The topic that ``relay`` writes, where [kafka] is set; the topics that a member reads."""
+    """The topic that ``relay`` writes, if [kafka] is set, and the topics that a member reads."""
     from cdc.kafka.connect import client_arguments, login_fault, refusal
     from cdc.relay.publisher import TROUBLES
     from cdc.relay.topic import Topic
@@ -194,7 +194,7 @@ async def _kafka(settings: Settings) -> Sequence[CheckResult]:
 
 
 async def _topics(settings: Settings, connect: Mapping[str, Any]) -> Sequence[CheckResult]:
-    """Those that a member reads, one line each, and what goes from them."""
+    """The topics that a member reads, one line each, with their retention."""
     from cdc.kafka.topic_id import topic_ids
     from cdc.kafka.topic_settings import retentions
 
@@ -266,7 +266,7 @@ async def _sink(settings: Settings) -> Sequence[CheckResult]:
 
 
 def _notes(settings: Settings, sink: str) -> Mapping[str, str]:
-    """What the sink kept in the state; nothing where there is no state, or none that this release can read."""
+    """The sink's notes in the state; none if there is no state, or none that this release can read."""
     from cdc.delivery.sink_start import kept_notes
     from cdc.state.copies import has_state
 

@@ -1,4 +1,4 @@
-"""What ``check`` looks at on this machine, and where the saved position stands in the server's log. Changes nothing."""
+"""The checks of this machine, and of the saved position in the server's log. Changes nothing."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from cdc.source.server import Connection
 
 LEAST_FREE: Final = 1 << 30
-"""Bytes: less on the state's disk is worth a warning. The state of a million orders takes some 1.5 GB."""
+"""Bytes: less free space on the state's disk is worth a warning. The state of a million orders takes some 1.5 GB."""
 
 
 def here(settings: Settings) -> Iterator[CheckResult]:
-    """State folder, its disk, and the port of the web pages."""
+    """Check the state folder, its disk, and the port of the web pages."""
     folder = settings.state.dir
     base = _nearest(folder)
     if not (base.is_dir() and os.access(base, os.W_OK | os.X_OK)):
@@ -41,7 +41,7 @@ def here(settings: Settings) -> Iterator[CheckResult]:
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder itself, or the nearest one above that exists."""
+    """The folder itself, or the nearest existing folder above it."""
     return next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
 
 
@@ -70,7 +70,7 @@ def _port(settings: Settings) -> CheckResult:
 
 
 def position_in_log(settings: Settings) -> Sequence[CheckResult]:
-    """Whether the server's log still holds the place up to which it was read; nothing without a state or a server."""
+    """Whether the server's log still holds the saved position; no line without a state or a server."""
     if settings.source.kind != "binlog":
         return []
     try:
@@ -94,7 +94,9 @@ def position_in_log(settings: Settings) -> Sequence[CheckResult]:
 
 
 def _held_place(settings: Settings, held: Position) -> CheckResult:
-    """Raises PositionLostError if the server does not hold it, and what ``BinlogSource.resolve`` raises."""
+    """The saved position. Raises PositionLostError if the server does not hold it, and what ``BinlogSource.resolve``
+    raises.
+    """
     import threading
 
     from cdc.source.binlog import BinlogSource
@@ -115,9 +117,9 @@ def _held_place(settings: Settings, held: Position) -> CheckResult:
 
 
 def twin(settings: Settings) -> Sequence[CheckResult]:
-    """Whether another reader of the server's log goes by our ``source.server_id``: each ends the other's.
+    """Whether another reader of the server's log uses our ``source.server_id``: each would end the other's connection.
 
-    Who may not see the list of readers still sees the connections of its own user.
+    A user who may not see the list of readers still sees its own connections.
     """
     from cdc.source.server import connect, mapped_errors
 
@@ -147,7 +149,7 @@ def twin(settings: Settings) -> Sequence[CheckResult]:
 
 
 def _readers(connection: Connection) -> tuple[set[int], int]:
-    """The ids of the readers, where we may see them; and how many connections of our own user read the log."""
+    """The ids of the readers, where we may see them, and how many connections of our own user read the log."""
     from cdc.source.server import rows
 
     ids: set[int] = set()

@@ -1,4 +1,4 @@
-"""What every verb shares: the settings options, opening the state without a daemon, printing."""
+"""What all commands share: the settings options, opening the state without a daemon, printing."""
 
 from __future__ import annotations
 
@@ -43,12 +43,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")
 
 
 def settings_of(context: typer.Context, config: Path | None, sets: Sequence[str] | None) -> Settings:
-    """The settings for a verb; options may stand before or behind the verb. Raises ConfigError."""
+    """The settings for a command; options may come before or behind the command's name. Raises ConfigError."""
     return loaded_for(context, config, sets).settings
 
 
 def loaded_for(context: typer.Context, config: Path | None, sets: Sequence[str] | None) -> Loaded:
-    """As ``settings_of``, and where each setting was written. Says what looks like a setting and is not read."""
+    """As ``settings_of``, with where each setting was written. Reports variables that look like settings
+    and are not read.
+    """
     for variable, meant in misspelt_variables(os.environ, ENV_PREFIX, [name for name, _ in documentation.fields()]):
         say(f"{variable} is not read" + (f"; did you mean {meant}?" if meant else f"; ours begin with {ENV_PREFIX}"))
     loaded = load_again(context, config, sets)
@@ -60,7 +62,7 @@ def loaded_for(context: typer.Context, config: Path | None, sets: Sequence[str] 
 
 
 def load_again(context: typer.Context, config: Path | None, sets: Sequence[str] | None) -> Loaded:
-    """Read the settings, and nothing else; also for a reload. Raises ConfigError."""
+    """Read the settings, and do nothing else; also for a reload. Raises ConfigError."""
     shared = context.find_root().obj or {}
     pairs = [*(shared.get("sets") or []), *(sets or [])]
     return load_with_origins(config or shared.get("config"), _flags(pairs))
@@ -68,10 +70,10 @@ def load_again(context: typer.Context, config: Path | None, sets: Sequence[str] 
 
 @contextmanager
 def told_in_log(stream: TextIO = sys.stdout) -> Iterator[None]:
-    """A bad end of a daemon becomes its last line of the log: ``failed`` with reason, hint and exit code.
+    """Write a daemon's failure as its last log line: ``failed`` with reason, hint and exit code.
 
-    Whoever reads the log alone would see an orderly stop otherwise. For a log on a terminal the sentence that ``main``
-    prints is enough. Before the settings are known, the line goes to ``stream`` in the form of the defaults.
+    Otherwise a reader of the log alone would see an orderly stop. On a terminal the sentence that ``main`` prints is
+    enough. Before the settings are known, the line goes to ``stream`` in the default format.
     """
     try:
         yield
@@ -120,7 +122,7 @@ def _flags(pairs: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def _value(text: str) -> Any:
-    """The value as TOML would read it; what is no TOML value is text."""
+    """The value as TOML reads it; a text that is not a TOML value stays a text."""
     try:
         return tomllib.loads(f"v = {text}")["v"]
     except tomllib.TOMLDecodeError:
@@ -129,10 +131,10 @@ def _value(text: str) -> Any:
 
 @contextmanager
 def open_state(settings: Settings, *, exclusive: bool, only_looks: bool = False) -> Iterator[Engine]:
-    """The state folder, for commands that look or leave a request. Raises SetupError, StateError, ConfigError.
+    """Open the state folder, for commands that read it or leave a request. Raises SetupError, StateError, ConfigError.
 
-    ``only_looks``: for a verb that writes nothing. It waits for nobody: while a daemon writes one long transaction, the
-    verb shows what was committed before. A verb without it fails after some seconds then.
+    ``only_looks``: for a command that writes nothing. It never waits: while a daemon writes one long transaction, the
+    command shows the last commit. Without it, a command fails after some seconds in that case.
     """
     from cdc.clock import SystemClock
     from cdc.engine.engine import Engine
@@ -169,7 +171,7 @@ def record_of(settings: Settings, store: Store, ref: ObjectRef) -> dict[str, str
 
 
 def run_in_loop(work: Coroutine[Any, Any, int]) -> int:
-    """Run a daemon to its end in a fast event loop; its exit code. Raises the first failure by itself."""
+    """Run a daemon to its end in a fast event loop and return its exit code. Raises the first failure."""
     import uvloop
 
     try:
@@ -180,7 +182,7 @@ def run_in_loop(work: Coroutine[Any, Any, int]) -> int:
 
 
 def confirmed(question: str, *, yes: bool) -> bool:
-    """Ask on a terminal; a script is taken at its word."""
+    """Ask on a terminal. A script is not asked: the answer is yes."""
     return yes or not sys.stdin.isatty() or typer.confirm(question)
 
 
@@ -190,12 +192,12 @@ def print_json(value: Any) -> None:
 
 
 def say(text: str) -> None:
-    """Words for people, on stderr."""
+    """Print text for people on stderr."""
     sys.stderr.write(text + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A plain table on stdout, columns padded; nothing is cut off, so that it can be searched and piped."""
+    """Print a plain table on stdout, columns padded. Nothing is cut off, so that it can be searched and piped."""
     texts = [list(columns), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(row[at]) for row in texts) for at in range(len(columns))]
     for row in texts:

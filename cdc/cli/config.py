@@ -1,4 +1,4 @@
-"""``config show|schema``: the settings in force and where each was written; a JSON Schema of all settings."""
+"""``config show|schema``: the settings in use and where each was written; a JSON Schema of all settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HIDDEN = "***"
 
 @app.command("show")
 def show(context: typer.Context, config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
-    """List every setting as it holds now: name, value, and where it was written. Secrets are hidden."""
+    """List every setting in use: name, value, and where it was written. Secrets are hidden."""
     loaded = loaded_for(context, config, sets)
     rows = []
     for name, _ in documentation.fields():
@@ -39,12 +39,12 @@ def show(context: typer.Context, config: Config = None, sets: Sets = None, as_js
 
 @app.command("schema")
 def schema() -> None:
-    """Print a JSON Schema of the settings, for editors and for checks of a file before it is rolled out."""
+    """Print a JSON Schema of the settings, for editors and for checks of a file before it is deployed."""
     print_json(Settings.model_json_schema())
 
 
 def plain(value: Any) -> Any:
-    """The value fit for JSON; a secret that is set becomes ***."""
+    """The value in a form for JSON; a secret that is set becomes ***."""
     if isinstance(value, SecretStr):
         return HIDDEN if value.get_secret_value() else ""
     if isinstance(value, BaseModel):

@@ -1,4 +1,4 @@
-"""``deadletter list|show|retry|drop``: messages set aside for good, and records of topics that could not be read."""
+"""``deadletter list|show|retry|drop``: dead letters, and records of topics that could not be read."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _record_fields(record: BadRecord, at_ms: int) -> dict[str, Any]:
 
 
 def _fields(letter: DeadLetter, settings: Settings, record: Mapping[str, str]) -> dict[str, Any]:
-    """All of a letter, with its record, and with advice where the sink has some for the reason."""
+    """All fields of a dead letter, with its record, and with advice if the sink has advice for the reason."""
     from sinks.registry import entry_of
 
     namespace = settings.mapping.namespace
@@ -91,7 +91,7 @@ def list_letters(context: typer.Context, config: Config = None, sets: Sets = Non
 def show(
     context: typer.Context, words: OneObject, config: Config = None, sets: Sets = None, as_json: AsJson = False
 ) -> None:
-    """All that is known of one."""
+    """Show everything that is known of one dead letter or record."""
     from cdc.messages import dead_letters
 
     settings = settings_of(context, config, sets)
@@ -121,7 +121,7 @@ def retry(
     config: Config = None,
     sets: Sets = None,
 ) -> None:
-    """Render objects afresh and send their newest state."""
+    """Render objects again and send their newest state."""
     from cdc.messages import dead_letters
 
     settings = settings_of(context, config, sets)
@@ -145,7 +145,7 @@ def drop(
     config: Config = None,
     sets: Sets = None,
 ) -> None:
-    """Forget dead letters and unread records. HubSpot keeps what it last accepted of the objects until they change."""
+    """Remove dead letters and unread records. HubSpot keeps the objects' last accepted versions until they change."""
     from cdc.messages import dead_letters
     from cdc.replica import feeds
 
@@ -177,7 +177,9 @@ def drop(
 def _chosen(
     settings: Settings, engine: Engine, names: list[str] | None, everything: bool, reason: str | None
 ) -> list[ObjectRef]:
-    """The objects whose letters are meant: all, those with a reason, or those named; one way at a time."""
+    """The objects whose dead letters are meant: all, those with a reason, or the named ones; only one of
+    these at a time.
+    """
     from cdc.messages import dead_letters
 
     letters = dead_letters.list_all(engine.store)

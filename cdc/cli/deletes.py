@@ -36,7 +36,7 @@ COLUMNS = ("object", "type", "since", "position")
 
 @app.command("list")
 def list_held(context: typer.Context, config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
-    """Name every object whose deletion is held, oldest first: type, since when, and where in the log it went."""
+    """List every object whose deletion is held, oldest first: type, since when, and where in the log it was deleted."""
     from cdc.delivery import circuit_breaker
 
     settings = settings_of(context, config, sets)
@@ -70,7 +70,7 @@ def release(
     sets: Sets = None,
     yes: Yes = False,
 ) -> None:
-    """Let held deletions go: all, one type, or objects by name. A terminal is asked for their number first.
+    """Release held deletions: all, one type, or objects by name. On a terminal their number must be typed first.
 
     Look at `deletes list` before: a wrong database looks just like a mass deletion.
     """
@@ -97,7 +97,7 @@ def release(
 def _chosen(
     settings: Settings, engine: Engine, held: Sequence[ObjectRef], names: list[str] | None, kind: str | None
 ) -> Sequence[ObjectRef]:
-    """The held objects that are meant. ConfigError for an unknown type; CdcError where none of them is held."""
+    """The held objects that are meant. ConfigError for an unknown type; CdcError if none of them is held."""
     from mappers.finding import WORDS
 
     # Both at once could mean either of two things.
@@ -117,7 +117,7 @@ def _chosen(
 
 
 def _ask_for_count(chosen: Sequence[ObjectRef]) -> None:
-    """On a terminal the number is to be typed: a yes is given too easily. A script is taken at its word."""
+    """On a terminal the number must be typed: a yes is typed too easily. A script is not asked."""
     if not _is_terminal():
         return
     counted = _by_type(ref.object_type.value for ref in chosen)

@@ -76,7 +76,7 @@ async def _demo(serve: bool, port: int, kind: DemoSink) -> int:
 
 
 async def _until_signal() -> None:
-    """Wait for Ctrl-C or SIGTERM: handlers of our own, the daemon's would take it for a second signal to itself."""
+    """Wait for Ctrl-C or SIGTERM. It has its own handlers: the daemon's would count the signal as its second."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -128,7 +128,7 @@ def _report_crm(server: SandboxServer) -> None:
 
 
 def _say_arrived(arrived: Mapping[str, tuple[int, int]], stages: Counter[str]) -> None:
-    """``arrived``: object type → objects that are there, objects that were deleted since."""
+    """Print what arrived. ``arrived``: object type → existing objects, deleted objects."""
     say("\narrived")
     for name, (there, deleted) in arrived.items():
         say(f"  {name:<20} {there:>5}" + (f"   ({deleted} deleted since)" if deleted else ""))

@@ -1,8 +1,8 @@
-"""``run --dry-run``: read to the end of the log on a copy of the state, and say what would be sent.
+"""``run --dry-run``: read to the end of the log on a copy of the state, and print what would be sent.
 
-A copy rather than a transaction that is rolled back: the run commits as it reads, loads and fetches in other threads,
-and its memory stays bounded only because it does; and a running daemon keeps its state to itself. The copy lies beside
-the state, on the same disk, and goes with the run.
+It uses a copy, and not a transaction that is rolled back. A run commits as it reads, loads and fetches in other
+threads, and only so its memory stays bounded; and a running daemon has the state locked. The copy is beside the state,
+on the same disk, and is removed at the end of the run.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from sinks.preview import PreviewSink
 from sinks.registry import entry_of
 
 OTHER_SERVER_ID = 1 << 31
-"""Flipped in ``source.server_id``: two readers under one id throw each other out of the server."""
+"""The bit that is flipped in ``source.server_id``: two readers with one id end each other's connections."""
 
 
 @contextmanager
 def dry(settings: Settings) -> Iterator[tuple[Settings, PreviewSink]]:
-    """Settings that lead to a copy of the state, and the sink that prints. Says the counts at the end.
+    """Settings that use a copy of the state, and the sink that prints. Prints the counts at the end.
 
     Raises SetupError, StateError if the state cannot be copied.
     """

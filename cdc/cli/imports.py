@@ -1,4 +1,4 @@
-"""``import``: the shop's history, for the first time or again, beside a running daemon or alone."""
+"""``import``: read and send the shop's history, for the first time or again, with a running daemon or without."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def import_(
     resend: Annotated[bool, typer.Option("--resend", help="Send also what equals what HubSpot holds.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, do nothing.")] = False,
 ) -> None:
-    """Render the chosen objects from the shop's rows and send what HubSpot does not hold.
+    """Render the chosen objects from the shop's rows, and send those that HubSpot does not have.
 
-    A running daemon takes the request up within a second. Without one the import runs here, until all is sent.
+    A running daemon begins with the request within a second. Without a daemon the import runs here, until all is sent.
     """
     if context.invoked_subcommand is not None:
         context.obj = {**(context.find_root().obj or {}), **({"config": config} if config else {})}
@@ -97,7 +97,7 @@ def _selection(
 
 
 def _require_columns(settings: Settings, types: tuple[str, ...], columns: list[str]) -> None:
-    """A column that no chosen type's main table has would choose nothing, without a word."""
+    """Refuse a column that no chosen type's main table has: it would choose no object, without any message."""
     from cdc.settings.faults import nearest
     from mappers.history import MAIN_TABLE
     from mappers.mapping import MagentoMapping
@@ -147,7 +147,7 @@ def _say_selected(settings: Settings, selection: Selection, as_json: bool) -> No
 
 
 def _effects(settings: Settings, engine: Engine, selection: Selection) -> list[tuple[str, str]]:
-    """(type, effect) of each chosen object; ``new`` for what HubSpot was never sent."""
+    """(type, effect) of each chosen object; ``new`` for an object that was never sent to HubSpot."""
     from cdc.engine.import_job import refs_of
     from cdc.messages import ledger
     from cdc.messages.digests import Effect
@@ -178,7 +178,7 @@ def _ask(settings: Settings, selection: Selection, *, repair: bool) -> None:
 
 
 def _run(settings: Settings) -> None:
-    """No daemon runs: do it here."""
+    """No daemon is running: do the import here."""
     from cdc.daemon import RunOptions
     from cdc.sink_output import run_daemon
 
@@ -190,14 +190,14 @@ def _run(settings: Settings) -> None:
 
 @app.command("pause")
 def pause(context: typer.Context, config: Config = None, sets: Sets = None) -> None:
-    """Read no table and send no history until `import resume`; live changes go on. Holds over restarts."""
+    """Read no table and send no history until `import resume`; live changes go on. The pause outlasts restarts."""
     _set_paused(context, config, sets, is_paused=True)
     say("paused; live changes go on")
 
 
 @app.command("resume")
 def resume(context: typer.Context, config: Config = None, sets: Sets = None) -> None:
-    """Go on where `import pause` stopped it."""
+    """Go on after `import pause`."""
     _set_paused(context, config, sets, is_paused=False)
     say("a running daemon goes on within a second")
 
@@ -211,7 +211,7 @@ def _set_paused(context: typer.Context, config: Any, sets: Any, *, is_paused: bo
 
 @app.command("stop")
 def stop(context: typer.Context, config: Config = None, sets: Sets = None) -> None:
-    """Give up the import at the place it has come to. A first load or a repair can only be paused."""
+    """End the import where it is. A first load or a repair can only be paused."""
     from cdc.engine import import_job
 
     with open_state(settings_of(context, config, sets), exclusive=False) as engine, engine.store.transaction():
@@ -221,7 +221,7 @@ def stop(context: typer.Context, config: Config = None, sets: Sets = None) -> No
 
 @app.command("status")
 def status(context: typer.Context, config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
-    """How far the import is, and the first load."""
+    """Show the progress of the import and of the first load."""
     from cdc.engine import import_job, load_progress
     from cdc.messages import outbox, render_queue
 

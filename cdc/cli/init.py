@@ -1,4 +1,6 @@
-"""``init``: a first settings file, by asking or from Magento's own env.php, and the GRANT that the database needs."""
+"""``init``: a first settings file, from questions or from Magento's own env.php, and the GRANT that the
+database needs.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,9 @@ import typer
 
 from cdc.cli.common import say
 from cdc.errors import ConfigError
-from cdc.settings.config import DEFAULT_FILE, SourceSettings
+from cdc.settings.config import DEFAULT_FILE
 from cdc.settings.documentation import as_toml
+from cdc.settings.source import SourceSettings
 
 SINKS: Final = {"crm": "access_token_file", "bridge": "api_key_file", "jsonl": ""}
 """Kind of sink → the setting that names the file with its key."""
@@ -31,9 +34,9 @@ def init(
     sink: Annotated[str | None, typer.Option(help="crm, bridge or jsonl.", metavar="KIND")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Take the proposed answers, ask nothing.")] = False,
 ) -> None:
-    """Write a first settings file, and print the statements that make the database user.
+    """Write a first settings file, and print the statements that create the database user.
 
-    Asks for what it cannot know. Secrets are never asked for: the file names the files that hold them.
+    Asks for values that it cannot know. It never asks for secrets: the settings file names the files that hold them.
     """
     if to.exists():
         raise ConfigError([f"{to} is there already; name another file with --to"], source="command line")
@@ -61,7 +64,7 @@ def init(
 
 
 def settings_text(host: str, port: int, database: str, prefix: str, user: str, kind: str) -> str:
-    """The settings file: what has no good default, the rest by name only."""
+    """The settings file: values for settings without a good default, only the names of the rest."""
     lines = [
         "# Made by `magento-cdc init`. All settings with their defaults: magento-cdc settings",
         "[source]",
@@ -84,7 +87,7 @@ def settings_text(host: str, port: int, database: str, prefix: str, user: str, k
 
 
 def grants(user: str, database: str) -> str:
-    """The statements that make the user with what a run needs, and no more."""
+    """The statements that create the user with the rights of a run, and no more."""
     name = "'" + user.replace("'", "''") + "'@'%'"
     schema = "`" + database.replace("`", "``") + "`"
     return (
@@ -95,7 +98,7 @@ def grants(user: str, database: str) -> str:
 
 
 def _env_php(path: Path) -> Mapping[str, str]:
-    """Host, database, user and prefix of the default connection. PHP is read as text and never run."""
+    """Host, database, user and prefix of the default connection. PHP is read as text and never executed."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -112,6 +115,6 @@ def _env_php(path: Path) -> Mapping[str, str]:
 
 
 def _address(host: str) -> tuple[str, str]:
-    """Host and port as env.php writes them together."""
+    """Host and port, which env.php writes as one text."""
     name, colon, port = host.rpartition(":")
     return (name, port) if colon and port.isdecimal() else (host, str(_DEFAULT_PORT))

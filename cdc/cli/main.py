@@ -1,4 +1,4 @@
-"""The command ``magento-cdc``. Each verb lives in its own file and imports only what it needs."""
+"""The command ``magento-cdc``. Each command has its own file and imports only what it needs."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ app.add_typer(imports.app, name="import")
 
 
 def main() -> None:
-    """Run the command; errors of ours become one sentence on stderr and their exit code."""
+    """Run the command. Our errors become one sentence on stderr and their exit code."""
     code: str | int | None = 0
     try:
         app()
@@ -105,8 +105,10 @@ def main() -> None:
 
 
 def _leave(code: str | int | None) -> NoReturn:
-    """End the process. A thread that nobody waited for (it may wait for the server for minutes) would be inside C code
-    while the interpreter takes itself apart, which ends in a crash: then the process ends without that.
+    """End the process.
+
+    A thread may still be waiting for the server, for minutes. If it is inside C code while the interpreter shuts down,
+    the process crashes. So with such a thread the process ends without that clean-up.
     """
     logs.drain()  # the last line of a bad end says why
     is_left = any(one.daemon for one in threading.enumerate() if one is not threading.main_thread())

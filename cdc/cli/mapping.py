@@ -1,4 +1,4 @@
-"""``mapping show|push``: what is sent and what it is made from; create or change what the receiver needs."""
+"""``mapping show|accept|push``: what is sent and its sources; create or change what the receiver needs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def show(
     sets: Sets = None,
     as_json: AsJson = False,
 ) -> None:
-    """Every property: its type, what it is made from, and its name in each sink.
+    """List every property: its type, its source, and its name in each sink.
 
     With an OBJECT: render that object from the state; nothing is sent.
     """
@@ -108,7 +108,7 @@ def accept(
     as_json: AsJson = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what the mapping does, accept nothing.")] = False,
 ) -> None:
-    """Let a changed mapping go on that would delete or change much of what HubSpot holds."""
+    """Accept a changed mapping that would delete or change many objects in HubSpot."""
     settings = settings_of(context, config, sets)
 
     from cdc.messages import mapping_review
@@ -138,7 +138,7 @@ def push(
     sets: Sets = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, change nothing.")] = False,
 ) -> None:
-    """Set the receiver up for what is sent: install, settings, properties, whatever the sink needs."""
+    """Prepare the receiver: install, settings, properties, whatever the sink needs."""
     settings = settings_of(context, config, sets)
 
     from cdc.clock import SystemClock

@@ -1,5 +1,8 @@
-"""How every verb lets people name objects: ``order 42``, ``order-42``, ``magento-order-42``, ``#000000042``, an email
-address, a SKU in any case. What is not found ends a command with exit code 1."""
+"""How all commands let people name objects: ``order 42``, ``order-42``, ``magento-order-42``, ``#000000042``, an email
+address, a SKU in any case.
+
+An object that is not found ends a command with exit code 1.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ OneObject = Annotated[list[str], typer.Argument(metavar="OBJECT", help=f"The obj
 
 
 def chosen_types(text: str, words: Mapping[str, ObjectType]) -> list[ObjectType]:
-    """The types that ``--objects`` names, parted by commas. ConfigError for other words, and for none."""
+    """The types that ``--objects`` names, separated by commas. ConfigError for other words, and for none."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in words]
     if unknown or not names:
@@ -30,7 +33,9 @@ def chosen_types(text: str, words: Mapping[str, ObjectType]) -> list[ObjectType]
 
 
 def named(settings: Settings, engine: Engine, words: Sequence[str]) -> list[tuple[str, list[ObjectRef]]]:
-    """(name as it was typed, an email address left out; objects it may stand for) of each; ConfigError for no name."""
+    """For each name: (the name as typed, an email address left out; the objects it may mean). ConfigError
+    without a name.
+    """
     from cdc.cli.rendering import mapper_of
     from cdc.replica.rows import ReplicaRows
     from mappers.finding import find_objects, split_names
@@ -49,7 +54,7 @@ def named(settings: Settings, engine: Engine, words: Sequence[str]) -> list[tupl
 
 
 def one_named(settings: Settings, engine: Engine, words: Sequence[str]) -> tuple[str, list[ObjectRef]]:
-    """As ``named``, for verbs that take one object. CdcError (exit code 1) if nothing goes by that name."""
+    """As ``named``, for commands that take one object. CdcError (exit code 1) if no object has that name."""
     names = named(settings, engine, words)
     if len(names) != 1:
         raise ConfigError([f"{' '.join(words)}: name one object, as {HOW}"], source="command line")

@@ -1,4 +1,4 @@
-"""``outbox list``: what waits to be sent, and what for."""
+"""``outbox list``: the waiting messages, and what each waits for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def list_outbox(
     kind: Annotated[str | None, typer.Option("--type", help="Of this type only: contact, deal, order ...")] = None,
     limit: Annotated[int, typer.Option(help="So many at most, the oldest first.", min=1)] = 100,
 ) -> None:
-    """One line a message, the oldest first: object, since when, and what it waits for."""
+    """One line per message, the oldest first: object, since when, and what it waits for."""
     from cdc.messages import outbox, waiting
     from mappers.finding import WORDS
 

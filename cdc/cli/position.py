@@ -1,4 +1,4 @@
-"""``position show|set``: where the source stands, and moving it by hand."""
+"""``position show|set``: the source's position, and how to change it by hand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ app = typer.Typer(help="Show or move the position in the log.", no_args_is_help=
 
 @app.command("show")
 def show(context: typer.Context, config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
-    """Print the next transaction to read."""
+    """Print the position of the next transaction to read."""
     settings = settings_of(context, config, sets)
     with open_state(settings, exclusive=False, only_looks=True) as engine:
         position = engine.positions.position
@@ -43,10 +43,10 @@ def set_position(
     sets: Sets = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say where it would move, move nothing.")] = False,
 ) -> None:
-    """Move the position by hand; the daemon must be stopped, the server reachable.
+    """Change the position by hand; the daemon must be stopped, and the server must be reachable.
 
-    Going back replays (nothing is sent twice that compares equal). Going forward skips changes: what they changed
-    stays wrong until it changes again or is imported afresh.
+    Going back replays changes (equal messages are not sent twice). Going forward skips changes: their rows stay wrong
+    until they change again or are imported again.
     """
     settings = settings_of(context, config, sets)
     try:
@@ -82,7 +82,7 @@ def _way(engine: Engine, held: Position | None, target: Position) -> str:
 
 
 def _resolved(start: Start, held: Position | None, settings: Settings) -> tuple[Position, bool]:
-    """The position on the server, and whether the log is not the one that ``held`` is of.
+    """The position on the server, and whether its log is another one than that of ``held``.
 
     A files source has no server.
     """

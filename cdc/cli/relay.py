@@ -1,4 +1,4 @@
-"""``relay``: the log into Kafka."""
+"""``relay``: publishes the log to Kafka."""
 
 from __future__ import annotations
 

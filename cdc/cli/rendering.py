@@ -1,4 +1,4 @@
-"""The mapper that fits a state folder, for commands that render from the state without a daemon."""
+"""The mapper of a state folder, for commands that render from the state without a daemon."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ async def _serve(
 
 
 def _verdict(server: SandboxServer) -> int:
-    """Say which rules were broken; 1 if any was."""
+    """Print which rules were broken; 1 if any was."""
     watch = server.store.watch
     calls = server.crm.exchanges.counts["all"]
     broken = sum(watch.counts.values())

@@ -1,4 +1,4 @@
-"""``settings``: the complete list, from the code."""
+"""``settings``: the complete list, made from the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``state backup|check|compact``: a copy while the daemon runs, a look for damage, and disk given back."""
+"""``state backup|check|compact``: a copy while the daemon runs, a check for damage, and free disk space."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def backup(
     config: Config = None,
     sets: Sets = None,
 ) -> None:
-    """Copy the state as it is at one moment, also while the daemon runs. The copy holds customers' data.
+    """Copy the state as it is at one moment, even while the daemon runs. The copy holds customers' data.
 
     To go back to it: stop the daemon, put the file into an empty state folder as state.sqlite3, start.
     """
@@ -44,7 +44,7 @@ def backup(
 
 @app.command("check")
 def check(context: typer.Context, config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
-    """Read the whole state file and look for damage; ends with 1 if there is some. Takes minutes for gigabytes."""
+    """Read the whole state file and look for damage; exits 1 if there is any. Takes minutes for gigabytes."""
     from cdc.messages import dead_letters, ledger, outbox
     from cdc.state.copies import disk_use
     from cdc.state.migrations import SCHEMA_VERSION

@@ -1,4 +1,4 @@
-"""``status``: what the running daemon says of itself; without one, what its state holds."""
+"""``status``: the running daemon's status; without a daemon, what the state holds."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _watch(settings: Settings) -> None:
 
 
 def _show(settings: Settings, as_json: bool) -> dict[str, Any] | None:
-    """Print it; what the daemon says, None if none answers."""
+    """Print the status. Returns the daemon's answer, None if no daemon answers."""
     daemon = of_daemon(settings)
     held = daemon
     if held is None:
@@ -68,7 +68,7 @@ def _show(settings: Settings, as_json: bool) -> dict[str, Any] | None:
 
 
 def of_daemon(settings: Settings) -> dict[str, Any] | None:
-    """What the daemon on ``web.host`` and ``web.port`` says of itself; None if none answers."""
+    """The status of the daemon on ``web.host`` and ``web.port``; None if no daemon answers."""
     host = "127.0.0.1" if settings.web.host in ("0.0.0.0", "::") else settings.web.host  # noqa: S104  # compared
     try:
         # HTTP_PROXY leads to HubSpot, and cannot lead to the daemon beside us
@@ -94,7 +94,7 @@ def _of_state(settings: Settings) -> dict[str, Any]:
 
 
 def _flat(prefix: str, value: Any) -> list[tuple[str, object]]:
-    """Lines for a person: one a value, lists with one a member; what has no value is not shown."""
+    """Lines for people: one per value, lists with one per entry; empty values are not shown."""
     if isinstance(value, list):
         named = [(prefix if len(value) == 1 else f"{prefix}.{at}", below) for at, below in enumerate(value, 1)]
         return [line for name, below in named for line in _flat(name, below)]

@@ -1,4 +1,6 @@
-"""``trace``: one object from its rows to the sink: what it is made of, what was sent and answered, where it is now."""
+"""``trace``: follows one object from its rows to the sink: what it is made of, what was sent and answered,
+where it is.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from cdc.engine.engine import Engine
 
 MOST = 20
-"""Objects shown for one text: a SKU may stand on thousands of lines."""
+"""Objects shown for one text: a SKU may be on thousands of lines."""
 
 
 def trace(
@@ -88,7 +90,7 @@ def _traces(
 
 
 def _lines(document: Mapping[str, Any]) -> list[tuple[str, object]]:
-    """The document for a person, one line a fact."""
+    """The document for people, one line per fact."""
     lines: list[tuple[str, object]] = [("object", f"{document['external_id']} ({document['object_type']})")]
     for one in document["where"]:
         lines.append(("now", f"{one['state']}: {one['cause']}" if one["cause"] else one["state"]))

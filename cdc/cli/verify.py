@@ -1,4 +1,4 @@
-"""``verify``: read records back, hold them against what the shop says now, and ask for what mends them."""
+"""``verify``: reads records back, compares them with the shop's objects, and asks for repairs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAGE: Final = 100
 """Objects compared at once: one call reads so many records."""
 
 SHARE: Final = 0.2
-"""Part of the quota that ``verify`` uses, as a daemon may be sending beside it."""
+"""The share of the quota that ``verify`` uses, as a daemon may be sending at the same time."""
 
 WORDS: Final = {
     "contacts": ObjectType.CONTACT,
@@ -52,9 +52,10 @@ def verify(
         bool, typer.Option("--show-values", help="Show both values of what differs, personal data among them.")
     ] = False,
 ) -> None:
-    """Hold the receiver's records against the shop's objects.
+    """Compare the receiver's records with the shop's objects.
 
-    Exits 1 if anything differs; what people merged is told, and is no difference. Works beside a running daemon.
+    Exits 1 if anything differs. Records that people merged are listed, and are not a difference. Works beside a running
+    daemon.
     """
     settings = settings_of(context, config, sets)
     kinds = chosen_types(objects, WORDS)
@@ -101,7 +102,7 @@ def _line(one: Comparison, show_values: bool) -> tuple[str, str, str, str]:
 async def _verify(
     settings: Settings, engine: Engine, kinds: Sequence[ObjectType], sample: int | None
 ) -> list[Comparison]:
-    """One comparison per object looked at; ``sample`` None: all, and records that no object has."""
+    """One comparison per object. ``sample`` None: all objects, and records that no object has."""
     from cdc.cli.rendering import mapper_of
     from cdc.clock import SystemClock
     from cdc.delivery.permits import StandaloneRequests

@@ -1,4 +1,4 @@
-"""One transaction as apply sees it, and what its changes bear on."""
+"""One transaction as ``apply`` sees it, and the objects that its changes affect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cdc.replica.rows import Stored
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """One transaction as apply sees it: its LSN, whether it was applied before (a replay), its commit time."""
+    """One transaction as ``apply`` sees it: its LSN, whether it was applied before (a replay), its commit time."""
 
     lsn: int
     replayed: bool
@@ -19,23 +19,25 @@ class When:
 
     @property
     def row_lsn(self) -> int:
-        """What rows carry that this pass puts. A replay's are one less, which is no other transaction's LSN: so the
-        rest of the transaction applies to them, and not to rows that hold all of it since the first time.
+        """The LSN of rows that this pass writes.
+
+        In a replay it is one less than the transaction's LSN, which is no other transaction's LSN. So the rest of the
+        transaction applies to these rows, and not to rows that have had all of it since the first pass.
         """
         return self.lsn - self.replayed
 
     def is_in(self, held: Stored | None) -> bool:
-        """Whether the row held already contains what this transaction did to it."""
+        """Whether the replica's row already contains this transaction's changes to it."""
         if held is None or held[-1] < self.lsn:
             return False
         return self.replayed or bool(held[-1] > self.lsn)
 
 
 class AffectedObjects:
-    """The objects and bulk invalidations that changes affect, in the order met, with their newest commit time.
+    """The objects and bulk invalidations that changes affect, in order, with their newest commit time.
 
-    ``on_full`` is called with ``self`` when there are ``most`` of them, and takes them: memory stays flat however much
-    a transaction affects.
+    When there are ``most`` of them, ``on_full`` is called with ``self`` and takes them. So memory stays flat, however
+    many objects a transaction affects.
     """
 
     def __init__(self, most: int = 0, on_full: Callable[[AffectedObjects], None] | None = None) -> None:
@@ -45,7 +47,7 @@ class AffectedObjects:
         self._on_full = on_full
 
     def add(self, affected: Iterable[ObjectRef | BulkInvalidation], commit_ms: int) -> None:
-        """Note them; a later commit time wins."""
+        """Note the objects and bulk invalidations. A later commit time wins."""
         for item in affected:
             if isinstance(item, ObjectRef):
                 self.objects[item] = max(commit_ms, self.objects.get(item, 0))
@@ -56,6 +58,6 @@ class AffectedObjects:
             self.clear()
 
     def clear(self) -> None:
-        """They are taken care of."""
+        """Forget them: they were taken."""
         self.objects.clear()
         self.invalidations.clear()

@@ -1,7 +1,7 @@
-"""Applies changes to the replica: LSN rule, merges, primary-key moves, cascades; notes which objects they affect.
+"""Applies changes to the replica: LSN rule, merges, primary-key moves, cascades; and notes which objects they affect.
 
-Pure SQLite work inside the caller's transaction. A change is skipped only if the row already holds it: the row's
-LSN is past the change's transaction (a chunk read later, or a replay).
+Pure SQLite work inside the caller's transaction. A change is skipped only if the row already contains it: the row's LSN
+is past the change's transaction (a chunk that was read later, or a replay).
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class Applier:
         self._derived = {spec.name for spec in store.tables.values() if spec.derived}
         self.affected_objects = AffectedObjects()
         self.has_partial_images = store.meta.has_partial_images
-        """Whether the log was ever seen to hold images that are not whole: before-images then say little."""
+        """Whether the log ever had partial images. Then a before image may hold little more than the key."""
         self.is_unordered = False
-        """Whether rows come in another order than the source's: then deletions are remembered for a day."""
+        """Whether rows come in another order than the source's. Then tombstones are kept for a day."""
         self.changes_applied = 0
         self.tombstones = Tombstones(store)
 
     def take_affected(self) -> AffectedObjects:
-        """What was affected since the last call."""
+        """What was affected since the last call; the list starts again."""
         taken, self.affected_objects = self.affected_objects, AffectedObjects()
         return taken
 
@@ -96,7 +96,7 @@ class Applier:
     def _is_to_be_read(
         self, table: TableRows, key: Sequence[Value], old_key: Sequence[Value], change: Change, when: When
     ) -> bool:
-        """Whether an INSERT or UPDATE goes no further because its row has to be read, or is none that is kept."""
+        """Whether an INSERT or UPDATE ends here: its row has to be read first, or is not kept."""
         name, unread = table.spec.name, self.unread
         # The whole row is here, so nothing has to be read any more.
         if change.image is Image.WHOLE:
@@ -127,11 +127,11 @@ class Applier:
         return True
 
     def _is_rejected(self, spec: TableSpec, change: Change) -> bool:
-        """Whether a row that is not held is surely not one to keep, as far as its image tells.
+        """Whether a row that the replica does not have is certainly not to be kept, by its image.
 
-        ``TableSpec.kept_by`` are all the columns that ``Mapper.keep`` looks at. If the image tells them all, ``keep``
-        decides. If it tells that none of them changed, and every row to keep is held, the row was not kept before and
-        is not now.
+        ``TableSpec.kept_by`` are all columns that ``Mapper.keep`` reads. If the image has all of them, ``keep``
+        decides. If the image shows that none of them changed, and the replica holds every row to keep, the row was not
+        kept before and is not to be kept now.
         """
         row = _row_of(spec, change.after) or {}
         known = spec.kept_by.intersection(row)
@@ -145,9 +145,9 @@ class Applier:
         return is_unchanged and not self._may_bring_rows and self.unread.can_read
 
     def take_read(self, row: UnreadRow, cells: Cells | None, lsn: int) -> None:
-        """A row that had to be read, None if the server does not have it; it contains everything before ``lsn``.
+        """Take a row that had to be read; None if the server does not have it. It contains everything before ``lsn``.
 
-        Nothing happens if the log has spoken of the row since: then the row is read again, or is whole.
+        Nothing happens if the log has changed the row since: then the row is read again, or is whole by now.
         """
         # The log has spoken of the row after the read began.
         if not self.unread.is_current(row):
@@ -162,7 +162,7 @@ class Applier:
             self._write(table, row.key, settled, when)
 
     def _gone(self, table: TableRows, key: Sequence[Value], when: When) -> None:
-        """A row that was read is not there. How it went decides about its children, so they are read as well."""
+        """A row that was read does not exist. Its children depend on how it was deleted, so they are read too."""
         # Not held, or held in a newer version: nothing to take away.
         held = table.get(key)
         if held is None or when.is_in(held):
@@ -177,21 +177,21 @@ class Applier:
         self._delete(table, key, None, when, cascades=False)
 
     def reread(self) -> None:
-        """A transaction was undone: forget what memory holds of it."""
+        """A transaction was undone: read the values kept in memory again."""
         self.take_affected()
         self.has_partial_images = self._store.meta.has_partial_images
 
     @property
     def _may_bring_rows(self) -> bool:
-        """Whether reads may still bring rows that are older than the log, or ahead of it.
+        """Whether a read may still bring rows that are older than the log, or newer.
 
-        Then deletions leave tombstones, and a change whose row is already past it still affects objects.
+        Then deletions leave tombstones, and a change that the row already contains still affects objects.
         """
         return not self._load.is_complete
 
     @property
     def _remembers(self) -> bool:
-        """Whether deletions leave tombstones: rows may arrive that were read before them."""
+        """Whether deletions leave tombstones: rows may arrive that were read before the deletion."""
         return not self._load.is_complete or self.is_unordered or self.unread.any
 
     def _write(
@@ -237,10 +237,10 @@ class Applier:
             self._note_before(table, before, held, values, when)
 
     def _note_skipped(self, table: TableRows, images: Sequence[Cells | None], held: Stored | None, when: When) -> None:
-        """The change is in the replica already: it is replayed, or a read was ahead of the log.
+        """The replica already contains the change: it is a replay, or a read was ahead of the log.
 
-        The objects that it affects are still to be compared with what was sent: the read that brought the row may have
-        been for another object.
+        The affected objects still have to be compared with what was sent: the read may have been made for another
+        object.
         """
         # Outside a load and a replay every change is applied once, so a row that is ahead can only be a repeat.
         if not (when.replayed or self._may_bring_rows) or table.spec.keys_only:
@@ -254,7 +254,9 @@ class Applier:
     def _note_before(
         self, table: TableRows, before: Cells | None, held: Stored | None, after: Sequence[Value] | None, when: When
     ) -> None:
-        """The row held was ahead of the log: only the log says which objects the row affected before the change."""
+        """The replica's row was ahead of the log. Only the log shows which objects the row affected before
+        the change.
+        """
         # When the load is complete, before-image and row held are the same.
         if not self._may_bring_rows or held is None or before is None:
             return
@@ -266,7 +268,7 @@ class Applier:
             self.affected_objects.add(self._mapper.affected(table.spec.name, image, now, self._rows), when.commit_ms)
 
     def _merged(self, table: TableRows, cells: Cells, held: Stored | None) -> dict[str, Value]:
-        """The new row: the image's cells over what is held, derived columns computed anew."""
+        """The new row: the image's cells laid over the replica's row, derived columns computed again."""
         row: dict[str, Value] = dict(table.as_row(held)) if held is not None else {}
         if ABSENT in cells:
             cells_given = zip(table.spec.columns, cells, strict=True)
@@ -307,7 +309,7 @@ class Applier:
             self._cascade(spec, key, old, when)
 
     def _cascade(self, spec: TableSpec, key: Sequence[Value], old: Row | None, when: When) -> None:
-        """What the server did to the children below the log, recursively (InnoDB's own depth is 15)."""
+        """Do what the server did to the children below the binlog, recursively (InnoDB goes 15 levels deep)."""
         for foreign in self._cascades.of_parent.get(spec.name, ()):
             # The before-image may lack the parent's column; if it is a part of the key, the key has it.
             value = old.get(foreign.parent_column) if old is not None else None
@@ -338,9 +340,9 @@ class Applier:
     # ------------------------------------------------------------------------------------ chunks and tombstones
 
     def load(self, table: str, rows: Iterable[Cells], lsn: int, commit_ms: int = 0) -> int:
-        """Apply rows read from the server; they surely contain everything before ``lsn``. Returns how many.
+        """Write rows read from the server, which certainly contain everything before ``lsn``. Returns how many.
 
-        No object is noted as affected: the reader of chunks decides what is to be rendered, and when.
+        No object is noted as affected: the caller decides what is rendered, and when.
         """
         target = self._rows.tables[table]
         when = When(lsn, False, commit_ms)
@@ -359,26 +361,10 @@ class Applier:
         return count
 
     def _after_parents(self, spec: TableSpec, key: Sequence[Value], cells: Cells, lsn: int) -> Cells | None:
-        """A chunk's row after what happened to its parents since: NULL for a SET NULL, None if it went along."""
         # Nothing older can arrive, so no parent's deletion has to be remembered.
         if not self._remembers:
             return cells
-        for foreign in self._cascades.of_child.get(spec.name, ()):
-            at = spec.columns.index(foreign.child_column)
-            parent = cells[at]
-            # No parent is named, or the image does not say.
-            if parent is None or isinstance(parent, Absent):
-                continue
-            buried = self.tombstones.last(foreign.parent, (parent,))[1]
-            # The parent was deleted after this row was read: what the server did to the row is done here.
-            if buried > lsn:
-                if foreign.rule is DeleteRule.CASCADE:
-                    self.tombstones.add(
-                        spec.name, key, buried, cascades=True
-                    )  # for children that a later chunk may bring
-                    return None
-                cells = (*cells[:at], None, *cells[at + 1 :])
-        return cells
+        return self.tombstones.after_parents(spec, key, cells, lsn, self._cascades.of_child.get(spec.name, ()))
 
     def _buried(self, table: str, key: Sequence[Value], when: When) -> bool:
         """Whether the row was deleted after this image."""

@@ -1,4 +1,4 @@
-"""Foreign keys as the replica needs them: what a parent's deletion does to rows that the log never mentions.
+"""The foreign keys that the replica needs: a parent's deletion changes child rows, and the log has no events of that.
 
 InnoDB runs ON DELETE CASCADE and SET NULL below the binlog, so we run them ourselves.
 """
@@ -25,7 +25,7 @@ def core_foreign_keys() -> tuple[ForeignKey, ...]:
 
 
 def in_row_ids(keys: Iterable[ForeignKey]) -> tuple[ForeignKey, ...]:
-    """Core's foreign keys as Adobe Commerce has them: a product's values hang on its row, its row on a sequence."""
+    """Core's foreign keys in Adobe Commerce: a product's values refer to its row, and the row refers to a sequence."""
     moved = []
     for key in keys:
         # Keys among other tables are alike in both editions.
@@ -47,13 +47,13 @@ class Cascades:
         self._kept = {spec.name: spec for spec in specs}
         self._reference = {spec.name for spec in specs if spec.reference or spec.keys_only}
         self.keys: frozenset[ForeignKey] = frozenset()
-        """All of the shop's, those between other tables too."""
+        """All of the shop's foreign keys, also those of tables that are not kept."""
         self.of_parent: dict[str, list[ForeignKey]] = defaultdict(list)
         self.of_child: dict[str, list[ForeignKey]] = defaultdict(list)
         self.follow(keys)
 
     def follow(self, keys: Iterable[ForeignKey]) -> None:
-        """From now on these are the foreign keys. Those whose columns are not kept are left out."""
+        """From now on these are the foreign keys. Keys whose columns are not kept are left out."""
         kept, keys = self._kept, tuple(keys)
         self.keys = frozenset(keys)
         self.of_parent.clear()
@@ -71,9 +71,10 @@ class Cascades:
         return _reach(edges, edges.get(table, ()))
 
     def indexes(self) -> dict[str, set[tuple[str, ...]]]:
-        """Per child table the columns that its parents' deletions look rows up by.
+        """Per child table, the columns by which a parent's deletion finds its rows.
 
-        None for reference parents: a store or an attribute goes so rarely that a scan is cheaper than the index.
+        None for parents that are reference tables: a store or an attribute is deleted so rarely that a scan costs less
+        than the index.
         """
         return {
             child: {(key.child_column,) for key in keys if key.parent not in self._reference}
@@ -82,9 +83,9 @@ class Cascades:
 
 
 def with_between(specs: Sequence[TableSpec], keys: Sequence[ForeignKey]) -> tuple[TableSpec, ...]:
-    """The mapped tables, each with the columns its cascades hang on, and the tables between two mapped ones.
+    """The mapped tables, each with the columns of its foreign keys, and the tables between two mapped tables.
 
-    A website's deletion reaches ``store`` through ``store_group``: such a table is kept as keys only. Tables and
+    A website's deletion reaches ``store`` through ``store_group``: only the keys of such a table are kept. Tables and
     columns are added until every path of CASCADEs between two mapped tables is covered.
     """
     mapped = {spec.name: spec for spec in specs}

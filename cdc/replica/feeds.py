@@ -1,6 +1,6 @@
-"""What a member keeps of the topics it reads: offsets, what orders the rows, records set aside.
+"""What a member keeps of the topics that it reads: offsets, the order of rows, records set aside.
 
-Rows that do not arrive in the source's order carry LSNs made of the source's own positions (``cdc.kafka.row_order``).
+Rows that do not arrive in the source's order have LSNs made of the source's own positions (``cdc.kafka.row_order``).
 Use inside a store transaction.
 """
 
@@ -26,11 +26,11 @@ KEPT: Final = 30
 """Hours noted at most."""
 
 MOST_BAD: Final = 10_000
-"""Records set aside and not dropped yet: more are no longer single bad records."""
+"""The most records that may be set aside and not dropped: beyond that, the fault is not in single records."""
 
 
 class WrongRows(NamedTuple):
-    """Of so many rows of a table that were looked at: those that should be held, and those that should not be."""
+    """The result of comparing ``sampled`` rows of a table: rows that the replica lacks, and rows that it has too many."""
 
     sampled: int
     lacking: int
@@ -38,28 +38,28 @@ class WrongRows(NamedTuple):
 
 
 class Feeds:
-    """Holds the order of rows in memory; ``reread`` after a transaction was undone."""
+    """Keeps the order of rows in memory. Call ``reread`` after a transaction was undone."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._meta = store.meta
         self._order = RowOrder()
         self.is_whole = False
-        """Whether what was read of the relay's topic is the whole store."""
+        """Whether the records read from the relay's topic so far are the whole store."""
         self.missing_deletions: Mapping[str, int] = {}
-        """By table: rows that were inserted anew although no deletion was told."""
+        """Table → how many rows were inserted again without a deletion in between."""
         self.wrong_rows: Mapping[str, WrongRows] = {}
-        """By table: where the replica is not as the topics' newest records say, at the last look of this run."""
+        """Table → where the replica differed from the topics' newest records, at the last check of this run."""
         self.reread()
 
     def reread(self) -> None:
-        """Take the values from the state."""
+        """Read the values from the state."""
         self._order = RowOrder(self._meta.row_order)
         self.is_whole = self._meta.is_topic_whole
         self.missing_deletions = self._meta.missing_deletions
 
     def lsn(self, reported: ReportedPosition) -> int:
-        """The LSN of a record's rows. Raises StateError once LSNs have no room for another log of the source."""
+        """The LSN of a record's rows. Raises StateError when LSNs have no room for another log of the source."""
         epochs = self._order.epochs
         try:
             lsn = self._order.lsn(reported)
@@ -115,43 +115,43 @@ class Feeds:
         return max(old, default=None)
 
     def note_whole(self, is_whole: bool) -> None:
-        """What the relay says."""
+        """Note whether the relay marks the records so far as the whole store."""
         if is_whole != self.is_whole:
             self.is_whole = is_whole
             self._meta.is_topic_whole = is_whole
 
     def note_missing_deletion(self, table: str) -> int:
-        """One more row of this table was inserted anew; how many there are by now."""
+        """One more row of this table was inserted again. Returns how many there are by now."""
         count = self.missing_deletions.get(table, 0) + 1
         self.missing_deletions = {**self.missing_deletions, table: count}
         self._meta.missing_deletions = self.missing_deletions
         return count
 
     def begin(self, now_ms: int) -> None:
-        """A fresh state: nothing was missed so far."""
+        """A fresh state: no deletion is missing so far."""
         self._meta.fed_ms = now_ms
 
     def topics(self) -> Mapping[str, Any]:
-        """What each topic has said so far that later records of it need."""
+        """Facts from each topic's records so far that later records need."""
         return self._meta.topic_notes
 
     def forget_offsets(self) -> None:
-        """The topics are read from their beginning again, and so is the order of their rows."""
+        """The topics are read from their beginning again, and their rows are ordered anew."""
         self._meta.topic_offsets = {}
         self._order.begin_again()
         self._meta.row_order = self._order.dump()
 
     def fed_ms(self) -> int:
-        """When something was last taken, or it was seen that there is nothing; epoch milliseconds."""
+        """When a record was last taken, or no record was waiting; epoch milliseconds."""
         return self._meta.fed_ms
 
     def offsets(self) -> Mapping[str, int]:
-        """Per ``topic/partition`` where to read on."""
+        """Where to read on, per ``topic/partition``."""
         return self._meta.topic_offsets
 
 
 def bad_records(store: Store) -> list[tuple[BadRecord, int]]:
-    """Records that were set aside and when (epoch milliseconds), the oldest first."""
+    """Records that were set aside, each with its time (epoch milliseconds), the oldest first."""
     rows = store.db.execute(
         "SELECT topic, partition, offset, reason, at_ms FROM bad_record ORDER BY at_ms, topic, partition, offset"
     )
@@ -159,11 +159,11 @@ def bad_records(store: Store) -> list[tuple[BadRecord, int]]:
 
 
 def count_bad(store: Store) -> int:
-    """How many there are."""
+    """How many records are set aside."""
     count: int = store.db.execute("SELECT count(*) FROM bad_record").fetchone()[0]
     return count
 
 
 def drop_bad(store: Store, record: BadRecord) -> None:
-    """Forget that it was set aside; it is not read again."""
+    """Remove a record that was set aside. It is not read again."""
     store.db.execute("DELETE FROM bad_record WHERE topic = ? AND partition = ? AND offset = ?", record[:3])

@@ -26,7 +26,7 @@ NO_LSN: Final = -1
 
 
 class Phase(StrEnum):
-    """See the module's table."""
+    """The phases in the module's table."""
 
     NEW = "new"
     LOADING_REFERENCES = "loading_references"
@@ -51,11 +51,11 @@ _RENDERS_ALL: Final = {
 
 
 class LoadState:
-    """The phase, and two positions in the log as LSNs. Use inside a store transaction; ``reread`` after an undo.
+    """The phase, and two positions in the log as LSNs. Use inside a store transaction. Call ``reread`` after an undo.
 
-    ``covered_lsn``: changes up to there are not rendered one by one, because the end of the load renders everything.
+    ``covered_lsn``: changes up to there are not rendered one by one, because the end of the load renders every object.
     ``settled_lsn``: nothing is rendered before the log has passed it, since rows read from the server, or columns
-    assumed from it, may be ahead of the log. -1 stands for none.
+    assumed from it, may be ahead of the log. -1: there is no such position.
     """
 
     def __init__(self, meta: Meta) -> None:
@@ -66,11 +66,11 @@ class LoadState:
         self.covered_lsn = NO_LSN
         self.settled_lsn = NO_LSN
         self.is_topic_read_again = False
-        """Whether a topic is read from its beginning: rows that it does not bring are gone."""
+        """Whether a topic is read from its beginning again. Then rows that it does not bring no longer exist."""
         self.reread()
 
     def reread(self) -> None:
-        """Take the state from the file: the transaction that changed it was undone."""
+        """The transaction that changed the state was undone: read the state from the file."""
         held = self._meta.load_state
         self._set(Phase(held.get("phase", Phase.NEW)))
         self.covered_lsn = int(held.get("covered_lsn", NO_LSN))
@@ -81,64 +81,66 @@ class LoadState:
 
     @property
     def are_references_loaded(self) -> bool:
-        """Whether all reference tables are held: before that nothing is fetched or rendered."""
+        """Whether all reference tables are loaded. Before that, nothing is fetched or rendered."""
         return self.phase is not Phase.NEW and self.phase not in _AFTER_REFERENCES
 
     @property
     def reads_whole_tables(self) -> bool:
-        """Whether other than reference tables are read as a whole, too."""
+        """Whether tables other than reference tables are read as a whole too."""
         return self.phase not in (Phase.NEW, Phase.FETCHING_REFERENCES, Phase.FETCHING, Phase.COMPLETE)
 
     @property
     def renders_all_at_end(self) -> bool:
-        """Whether the end of the load renders every object, so that a bulk invalidation until then adds nothing."""
+        """Whether the end of the load renders every object; then a bulk invalidation before that is not needed."""
         return self.phase in (Phase.LOADING_REFERENCES, Phase.LOADING)
 
     @property
     def is_loaded(self) -> bool:
-        """Whether all tables are read that have to be read as a whole."""
+        """Whether every table is read that has to be read as a whole."""
         return self.phase in (Phase.FETCHING, Phase.COMPLETE)
 
     @property
     def fetches_only(self) -> bool:
-        """Whether other than reference tables are never read as a whole, so objects' rows may be missing."""
+        """Whether only reference tables are ever read as a whole, so that objects' rows may be missing."""
         return self.phase in (Phase.FETCHING_REFERENCES, Phase.FETCHING)
 
     def covers(self, lsn: int) -> bool:
-        """Whether a change at this LSN is rendered by the end of the load, and not by itself."""
+        """Whether the end of the load renders a change at this LSN."""
         return lsn <= self.covered_lsn and not self.is_complete
 
     # ------------------------------------------------------------------------------------------------ transitions
 
     def begin(self, phase: Phase, covered_lsn: int = NO_LSN) -> None:
-        """A fresh state starts: with LOADING_REFERENCES, FETCHING_REFERENCES, or COMPLETE where nothing is to load."""
+        """A fresh state starts, with LOADING_REFERENCES, FETCHING_REFERENCES, or COMPLETE if there is
+        nothing to load.
+        """
         self.covered_lsn = covered_lsn
         self._keep(phase)
 
     def references_read(self) -> None:
-        """All reference tables are held."""
+        """All reference tables are loaded."""
         self._keep(_AFTER_REFERENCES.get(self.phase, self.phase))
 
     def columns_changed(self, *, with_references: bool) -> None:
-        """The mapping asks for other columns of some tables: they are loaded anew, then everything is rendered."""
+        """The mapping asks for other columns of some tables: they are loaded again, then every object is rendered."""
         self._keep(Phase.LOADING_REFERENCES if with_references else Phase.LOADING)
 
     def tables_stale(self, *, with_references: bool) -> None:
-        """Some tables are to be read again; a load that goes on reads them too."""
+        """Some tables are to be read again; a running load reads them too."""
         phase = Phase.READING_AGAIN if self.is_complete else self.phase
         self._keep(_BEFORE_REFERENCES.get(phase, phase) if with_references else phase)
 
     def render_all_at_end(self) -> None:
-        """The end of the read that goes on is to render everything, not only what the read changed."""
+        """The end of the running read renders every object, not only objects that the read changed."""
         self._keep(_RENDERS_ALL.get(self.phase, self.phase))
 
     def topic_begun_again(self) -> None:
-        """A topic is read again from its beginning: it holds all rows, and everything is rendered behind them."""
+        """A topic is read again from its beginning: it holds all rows, and every object is rendered after them."""
         self.is_topic_read_again = True
         self.render_all_at_end()
 
     def topic_read(self) -> None:
-        """All rows that the topic holds were read."""
+        """All rows of the topic were read."""
         self.is_topic_read_again = False
         self._keep(self.phase)
 
@@ -153,7 +155,7 @@ class LoadState:
         self._keep(self.phase)
 
     def completed(self, lsn: int) -> None:
-        """All tables are read; what was read may be ahead of the log up to this LSN."""
+        """All tables are read. The rows may be ahead of the log, up to this LSN."""
         self.covered_lsn, self.settled_lsn = NO_LSN, lsn
         self._keep(Phase.COMPLETE)
 

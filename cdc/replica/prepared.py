@@ -24,16 +24,18 @@ PART_CHANGES = 5000  # a change of wide text takes kilobytes, and SQLite's value
 
 
 class Due(NamedTuple):
-    """``changes`` are to be used up before the next transaction's are asked for."""
+    """What to apply. Use all of ``changes`` before you ask for the next transaction's."""
 
     changes: Iterable[Change]
     stale: Sequence[StaleTable]
 
 
 def due(store: Store, transaction: Transaction, lsn: int, *, is_replay: bool) -> Due:
-    """What happens with this transaction: its own changes, those of its PREPARE, or none; and the tables to read again.
+    """What to apply with this transaction: its own changes, those of its PREPARE, or none; and the tables to read
+    again.
 
-    Those are all for a COMMIT whose changes are not known, if it may be repaired; else raises SourceStoppedError.
+    The tables are all tables for a COMMIT whose changes are not known, if repair is allowed; else SourceStoppedError is
+    raised.
     """
     xa = transaction.xa
     if xa is not None and xa.step is XaStep.PREPARE and transaction.stale:
@@ -55,7 +57,7 @@ def due(store: Store, transaction: Transaction, lsn: int, *, is_replay: bool) ->
 
 
 class UnknownChangesError(SourceStoppedError):
-    """An XA transaction commits, and what it changed is not known."""
+    """An XA transaction commits, and its changes are not known."""
 
 
 def _changes(store: Store, transaction: Transaction, lsn: int, *, is_replay: bool) -> Iterable[Change]:
@@ -92,7 +94,7 @@ def is_any(store: Store) -> bool:
 
 
 def _keep(store: Store, xid: str, lsn: int, changes: Iterable[Change]) -> None:
-    """Also without changes: a COMMIT that finds nothing at all is one whose PREPARE was never read."""
+    """Keep the changes, even if there are none: a COMMIT without any kept entry is one whose PREPARE was never read."""
     store.db.execute("DELETE FROM prepared_change WHERE xid = ? AND lsn = ?", (xid, lsn))
     rest = iter(changes)
     part = 0
@@ -114,7 +116,7 @@ def _unknown(why: str, transaction: Transaction) -> UnknownChangesError:
 
 
 def _fits(store: Store, xid: str, prepared: int) -> bool:
-    """Whether the changes held are those of the columns mapped now."""
+    """Whether the kept changes are of the columns that are mapped now."""
     asked = store.db.execute("SELECT columns FROM prepared_change WHERE xid = ? AND lsn = ?", (xid, prepared))
     return all(
         names == _columns(store.tables, table) for (columns,) in asked for table, names in json.loads(columns).items()
@@ -122,7 +124,7 @@ def _fits(store: Store, xid: str, prepared: int) -> bool:
 
 
 def _parts(store: Store, xid: str, prepared: int, lsn: int) -> Iterator[Change]:
-    """The changes held; at the end they are out of the state."""
+    """The kept changes. They are removed from the state at the end."""
     part = 0
     while True:
         held = store.db.execute(

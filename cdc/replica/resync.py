@@ -1,7 +1,7 @@
-"""Takes rows of a stale table that is read from the server again, and says which objects that changes.
+"""Takes the rows of a stale table that is read from the server again, and finds the objects that this changes.
 
-A row that is as it was gets the read's LSN all the same: a row whose LSN is older than the table's required position,
-once the whole table is read, was met by no read, so the server does not have it.
+A row that is unchanged gets the read's LSN too. So a row whose LSN is below the table's required position once the
+whole table is read is missing on the server.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DROP_AT_ONCE: Final = 5000  # rows dropped in one turn of the state thread: a re
 
 
 class Resync:
-    """Puts reads of stale tables into the replica. Use inside a store transaction."""
+    """Writes the rows of stale tables into the replica. Use inside a store transaction."""
 
     def __init__(self, rows: ReplicaRows, applier: Applier, mapper: Mapper) -> None:
         self._rows = rows
@@ -27,7 +27,9 @@ class Resync:
         self._mapper = mapper
 
     def take(self, table: str, chunk: Iterable[Cells], lsn: int) -> tuple[int, AffectedObjects]:
-        """Rows that contain everything before ``lsn``. Returns how many there were, and what they change."""
+        """Take rows that contain everything before ``lsn``. Returns how many there were, and the objects
+        that they change.
+        """
         target = self._rows.tables[table]
         changed = AffectedObjects()
         count = 0
@@ -47,10 +49,11 @@ class Resync:
         return count, changed
 
     def drop_unseen(self, table: str, lsn: int) -> tuple[bool, AffectedObjects]:
-        """Drop rows that no read has met, some at a time. Returns whether there are no more, and what that changes.
+        """Delete some rows that the server does not have. Returns whether there are no more, and the objects that this
+        changes.
 
-        The rows go as the log's deletions do, without cascades: their children are rows of tables that were read
-        themselves, or rows that a definition left alone.
+        The rows are deleted as the log's deletions are, but without cascades: their children are rows of tables that
+        were read too, or rows that a definition left alone.
         """
         target = self._rows.tables[table]
         unseen = target.older_than(lsn, DROP_AT_ONCE)

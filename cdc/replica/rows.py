@@ -1,4 +1,6 @@
-"""The replica's rows: read by renderers (``RowReader``), written by apply. One prepared statement per need."""
+"""The replica's rows: renderers read them (``RowReader``), ``apply`` writes them. One prepared statement
+per kind of use.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ _NOT_GIVEN: Final[Stored] = ("not given",)
 
 
 class RowListener(Protocol):
-    """Hears of every row that is put or deleted, with its values by column name; None where there is no row."""
+    """Is called for every row that is put or deleted, with its values by column name; None where there is no row."""
 
     def put(
         self, spec: TableSpec, key: Sequence[Any], before: dict[str, Any] | None, after: dict[str, Any]
@@ -32,7 +34,7 @@ class RowListener(Protocol):
 
 
 class TableRows:
-    """One mapped table: its statements, and where its columns lie."""
+    """One mapped table: its statements, and the order of its columns."""
 
     def __init__(self, db: sqlite3.Connection, spec: TableSpec) -> None:
         self._db = db
@@ -63,7 +65,7 @@ class TableRows:
         return self._db.execute(self._find.format(column=quoted(column)), (value,)).fetchall()
 
     def find_any_case(self, column: str, value: str) -> list[Stored]:
-        """As ``find``, and where nothing is written just so, what differs in the case of ASCII letters alone."""
+        """As ``find``. If no row has exactly this value, rows that differ only in the case of ASCII letters."""
         return (
             self.find(column, value)
             or self._db.execute(self._find_any_case.format(column=quoted(column)), (value,)).fetchall()
@@ -75,7 +77,7 @@ class TableRows:
         yield from self._db.execute(self._descending.format(column=quoted(column), order=by), (value,))
 
     def every(self) -> Iterator[Stored]:
-        """All stored rows, read some at a time; those given out may be deleted meanwhile."""
+        """All stored rows, read in portions. Rows that were given out may be deleted meanwhile."""
         # Paged by rowid: a cursor over all rows would see the deletions made while it runs.
         last = _BEFORE_ALL
         while found := self._db.execute(self._all, (last,)).fetchall():
@@ -84,11 +86,13 @@ class TableRows:
                 yield row[1:]
 
     def older_than(self, lsn: int, limit: int) -> list[Stored]:
-        """Some stored rows of an older LSN."""
+        """Some stored rows with an LSN below this LSN."""
         return self._db.execute(self._older, (lsn, limit)).fetchall()
 
     def put(self, values: Sequence[Value], lsn: int, held: Stored | None = _NOT_GIVEN) -> None:
-        """Insert or replace a row; ``values`` in the order of ``columns``. ``held``: what it was, if that is known."""
+        """Insert or replace a row; ``values`` in the order of ``columns``. ``held``: the earlier row, if it
+        is known.
+        """
         # Only a relay listens, and only then is the old row read for it.
         if self.listener is not None:
             key = self.key_of(tuple(values))
@@ -101,21 +105,21 @@ class TableRows:
             self._db.execute(self._put, (*wide, lsn))
 
     def delete(self, key: Sequence[Value], held: Stored | None = _NOT_GIVEN) -> None:
-        """Remove the row with this key. ``held``: what it was, if that is known."""
+        """Remove the row with this key. ``held``: the earlier row, if it is known."""
         if self.listener is not None:
             before = self._as_dict(self.get(key) if held is _NOT_GIVEN else held)
             self.listener.delete(self.spec, key, before)
         self._db.execute(self._delete, key)
 
     def clear(self) -> None:
-        """Forget all rows, unheard: they are not deleted in the shop."""
+        """Remove all rows without telling the listener: the rows are not deleted in the shop."""
         self._db.execute(self._clear)
 
     def _as_dict(self, stored: Stored | None) -> dict[str, Any] | None:
         return dict(zip(self.columns, stored, strict=False)) if stored is not None else None
 
     def as_row(self, stored: Stored) -> Row:
-        """By column name, without the LSN."""
+        """The row by column name, without the LSN."""
         return dict(zip(self.columns, stored, strict=False))
 
     def key_of(self, stored: Stored) -> Stored:
@@ -134,7 +138,7 @@ class ReplicaRows:
         self._references: dict[str, Any] = {}
 
     def listen(self, listener: RowListener) -> None:
-        """From now on ``listener`` hears of every row put or deleted."""
+        """From now on, call ``listener`` for every row that is put or deleted."""
         for table in self.tables.values():
             table.listener = listener
 
@@ -150,7 +154,7 @@ class ReplicaRows:
         return [rows.as_row(stored) for stored in rows.find(column, value)] if rows else []
 
     def find_any_case(self, table: str, column: str, value: str) -> Sequence[Row]:
-        """Rows by what people type. Reads through the whole table where nothing is written just so."""
+        """Rows by a text that a person typed. Reads the whole table if no row has exactly this text."""
         rows = self.tables.get(table)
         return [rows.as_row(stored) for stored in rows.find_any_case(column, value)] if rows else []
 
@@ -170,5 +174,5 @@ class ReplicaRows:
         return held
 
     def forget_references(self) -> None:
-        """A reference row changed (or a transaction was undone): what was built of them is stale."""
+        """A reference row changed, or a transaction was undone: forget the values built from reference rows."""
         self._references.clear()

@@ -2,8 +2,8 @@
 
 A table is *stale* when its rows changed without row events: by a definition, by a statement in the log, in a gap of the
 log. It gets a **required position**: a read counts only if it contains everything before that position in the log.
-Every row that such a read brings gets the required position's LSN at least. So a row with an older LSN, once the whole
-table is read, is not on the server any more.
+Every row of such a read gets at least the required position's LSN. So once the whole table is read, a row with a lower
+LSN is no longer on the server.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from cdc.state.store import Store
 
 
 class RequiredPosition(NamedTuple):
-    """``position``: what a read of the table must contain. ``lsn``: just behind it, for rows read so.
+    """``position``: what a read of the table must contain. ``lsn``: just behind it, for the rows of such a read.
 
-    ``by_statement``: the rows changed without a metadata lock. Then a read may miss what the log already shows, and
-    ``cdc/snapshot/required_position.py`` asks for more proof.
+    ``by_statement``: the rows changed without a metadata lock. Then a read may miss changes that the log already has,
+    and ``cdc/snapshot/required_position.py`` asks for more proof.
     """
 
     position: Position
@@ -32,13 +32,13 @@ class RequiredPosition(NamedTuple):
 
 
 RequiredPositions = Mapping[str, RequiredPosition]
-"""By table; a table that is not stale is not in it."""
+"""Table → required position, for stale tables."""
 
 NOTHING_REQUIRED: Final[RequiredPositions] = MappingProxyType({})
 
 
 class TableLoad(NamedTuple):
-    """Where a table's load goes on, whether the table is through, and how many rows the load has brought."""
+    """Where a table's load goes on, whether the table is finished, and how many rows the load has brought."""
 
     cursor: str | None
     done: bool
@@ -46,7 +46,9 @@ class TableLoad(NamedTuple):
 
 
 class TableLoads:
-    """The state's tables ``table_load`` and ``stale_table``. Use in a store transaction; ``reread`` after an undo."""
+    """The state's tables ``table_load`` and ``stale_table``. Use in a store transaction. Call ``reread``
+    after an undo.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -54,7 +56,7 @@ class TableLoads:
         self.reread()
 
     def reread(self) -> None:
-        """Take the required positions from the state; a folder that no run has laid out yet has none."""
+        """Read the required positions from the state. A folder that no run has used yet has none."""
         known = self._store.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'stale_table'").fetchone()
         rows = self._store.db.execute("SELECT tbl, position, lsn, by_statement FROM stale_table") if known else ()
         self.required_positions = {
@@ -63,7 +65,7 @@ class TableLoads:
         }
 
     def lay_out(self, specs: Iterable[TableSpec]) -> None:
-        """Give each table its line; a table whose mapped columns changed is to be loaded anew."""
+        """Give each table its line. A table whose mapped columns changed is loaded again."""
         self._store.db.executemany(
             "INSERT INTO table_load (tbl, signature) VALUES (?, ?) ON CONFLICT (tbl) DO UPDATE"
             " SET signature = excluded.signature, cursor = NULL, done = 0, rows = 0"
@@ -72,7 +74,7 @@ class TableLoads:
         )
 
     def states(self) -> dict[str, TableLoad]:
-        """Per mapped table."""
+        """Mapped table → its load."""
         rows = self._store.db.execute("SELECT tbl, cursor, done, rows FROM table_load")
         return {table: TableLoad(cursor, bool(done), count) for table, cursor, done, count in rows}
 
@@ -92,8 +94,8 @@ class TableLoads:
         self._store.db.execute("UPDATE table_load SET cursor = NULL, done = 0, rows = 0 WHERE tbl = ?", (table,))
 
     def follow(self, position: Position) -> None:
-        """The log goes on at ``position`` on another server: that lies behind all that reads must contain, and only
-        that can be found in the new log.
+        """The log goes on at ``position`` on another server. That position is behind all required positions, and only
+        it can be found in the new log, so it replaces them.
         """
         for table, required in self.required_positions.items():
             self.required_positions[table] = required._replace(position=position)
@@ -115,11 +117,11 @@ class TableLoads:
         self._store.db.executemany("UPDATE table_load SET done = 1 WHERE tbl = ?", [(table,) for table in tables])
 
     def unfinished(self, tables: Iterable[str]) -> set[str]:
-        """Those of these tables whose load is not through."""
+        """The tables among these whose load is not finished."""
         states = self.states()
         return {table for table in tables if table in states and not states[table].done}
 
     def finish(self) -> None:
-        """All tables are read: none is stale any more."""
+        """All tables are read: no table is stale any more."""
         self.required_positions = {}
         self._store.db.execute("DELETE FROM stale_table")

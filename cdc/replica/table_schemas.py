@@ -1,6 +1,7 @@
-"""Tables' columns as the log has shown them, each from a position in it on. Only the log's reader reads the text.
+"""Tables' columns by position: each entry is valid from its position in the log on. Only the log's reader reads the
+text.
 
-Kept with the transaction that brought them, so that a reader that begins at any position has the columns of then.
+An entry is kept with the transaction that brought it. So a reader that begins at any position has the columns of then.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from cdc.state.store import Store
 
 
 def keep(store: Store, schemas: Iterable[TableSchema], lsn: int) -> None:
-    """These columns hold from ``lsn`` on. Use inside a store transaction."""
+    """These columns are valid from ``lsn`` on. Use inside a store transaction."""
     store.db.executemany(
         "INSERT OR REPLACE INTO table_schema (name, lsn, tbl, columns, until, is_present, lost)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -34,7 +35,7 @@ def keep(store: Store, schemas: Iterable[TableSchema], lsn: int) -> None:
 
 
 def at(store: Store, lsn: int) -> list[TableSchema]:
-    """The columns that held at this position, as far as they are known."""
+    """The columns that were valid at this position, as far as they are known."""
     rows = store.db.execute(  # SQLite gives the row that max() was found in
         "SELECT name, tbl, columns, until, is_present, lost, max(lsn) FROM table_schema WHERE lsn <= ? GROUP BY name",
         (lsn,),
@@ -46,7 +47,7 @@ def at(store: Store, lsn: int) -> list[TableSchema]:
 
 
 def missing(store: Store) -> list[str]:
-    """Mapped tables and columns that the shop has no more, in words: their last values stay."""
+    """Mapped tables and columns that the shop no longer has, in words. Their last values stay."""
     found = []
     newest = "SELECT tbl, is_present, lost, max(lsn) FROM table_schema WHERE tbl != '' GROUP BY name"
     for table, is_present, lost, _ in store.db.execute(newest):
@@ -60,7 +61,7 @@ def missing(store: Store) -> list[str]:
 
 
 def forget(store: Store) -> None:
-    """Positions so far have nothing to do with those to come."""
+    """Earlier positions say nothing about later ones: remove all entries."""
     store.db.execute("DELETE FROM table_schema")
 
 

@@ -1,10 +1,10 @@
-"""Rows of which the log holds only a part, and that have to be read from the server before they can be used.
+"""Unread rows: the log has only a part of them, so they have to be read from the server before they can be used.
 
-With binlog_row_image MINIMAL or NOBLOB a change may name a row that is not held, or leave open what some columns hold
-(``Image.UNKNOWN``). Such a row stays as it is, and its key is noted here. The loader reads it with a lock: a
-transaction that is in the log keeps its rows locked until InnoDB shows it, so what is read contains everything that the
-log had said of the row by then. Should it say more before the row arrives, it is read once more. So nothing has to be
-remembered of such a row but its key. Use inside a store transaction; ``reread`` after one was undone.
+With binlog_row_image MINIMAL or NOBLOB a change may name a row that the replica does not have, or leave the values of
+some columns open (``Image.UNKNOWN``). Such a row stays as it is, and its key is noted here. The loader reads the row
+with a lock: a transaction that is in the log keeps its rows locked until InnoDB shows it. So the read contains all
+changes of the row that the log had by then. If the log brings a further change before the row arrives, the row is read
+once more. So only the key has to be remembered. Use inside a store transaction. Call ``reread`` after an undo.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cdc.state.store import Store
 
 
 class UnreadRow(NamedTuple):
-    """One row to read: ``lsn`` and ``commit_ms`` are those of the last transaction that brought a part of it."""
+    """One row to read. ``lsn`` and ``commit_ms`` are those of the last transaction that brought a part of it."""
 
     table: str
     key: tuple[Value, ...]
@@ -34,16 +34,16 @@ class Unread:
         self._store = store
         self.can_read = can_read
         self.any = False
-        """Whether there are any; may be looked at from other threads."""
+        """Whether there are unread rows. Other threads may read it."""
         self.reread()
 
     def reread(self) -> None:
-        """Look whether the state has any."""
+        """Find out from the state whether there are unread rows."""
         known = self._store.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'unread_row'").fetchone()
         self.any = bool(known) and self._store.db.execute("SELECT 1 FROM unread_row LIMIT 1").fetchone() is not None
 
     def add(self, row: UnreadRow) -> None:
-        """The row has to be read, anew if it is being read now. UnsupportedEventError if there is no server."""
+        """The row has to be read, or read again if a read is running. UnsupportedEventError if there is no server."""
         # Files and topics have no server to ask, and guessing a value is not an option.
         if not self.can_read:
             raise UnsupportedEventError(
@@ -66,24 +66,24 @@ class Unread:
         return found.fetchone() is not None
 
     def due(self, limit: int) -> list[UnreadRow]:
-        """Those that the log named first."""
+        """The unread rows that the log named first."""
         rows = self._store.db.execute("SELECT tbl, key, lsn, commit_ms FROM unread_row ORDER BY lsn LIMIT ?", (limit,))
         return [UnreadRow(table, tuple(json.loads(key)), lsn, ms) for table, key, lsn, ms in rows]
 
     def is_current(self, row: UnreadRow) -> bool:
-        """Whether the log has said no more of the row since it was ``due``, nor all of it."""
+        """Whether the log has brought no further change of the row since it was ``due``, and not the whole row."""
         found = self._store.db.execute(
             "SELECT 1 FROM unread_row WHERE tbl = ? AND key = ? AND lsn = ?", (row.table, _text(row.key), row.lsn)
         )
         return found.fetchone() is not None
 
     def drop(self, table: str, key: Sequence[Value], lsn: int) -> None:
-        """The row is whole as of ``lsn``, or gone."""
+        """The row is whole as of ``lsn``, or deleted."""
         if self.any:
             self._drop("tbl = ? AND key = ? AND lsn <= ?", (table, _text(key), lsn))
 
     def drop_table(self, table: str, lsn: int) -> None:
-        """All rows of the table are gone as of ``lsn``."""
+        """All rows of the table are deleted as of ``lsn``."""
         if self.any:
             self._drop("tbl = ? AND lsn <= ?", (table, lsn))
 

@@ -1,4 +1,6 @@
-"""``[crm]``: how objects stand in HubSpot's CRM. Everything has a default that works; a leaf of the import graph."""
+"""``[crm]``: how objects are written to HubSpot's CRM. Every setting has a default that works. A leaf of
+the import graph.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ class DeletePolicy(StrEnum):
 
 
 class EmailConflict(StrEnum):
-    """What follows when a customer's new address belongs to a record that another person stands for."""
+    """What happens when a customer's new address belongs to a record that is another person's."""
 
     KEEP = "keep"
     MOVE = "move"
@@ -47,7 +49,7 @@ class OnDelete(SettingsSection):
 
 
 class OwnedByHubspot(SettingsSection):
-    """Properties that are written when a record is made and never again, by our neutral names."""
+    """Properties that are written when a record is created and never again, by our neutral names."""
 
     contact: tuple[str, ...] = Field((), description="of contacts, e.g. firstname: written once, then people's own")
     deal: tuple[str, ...] = Field((), description="of deals, e.g. stage: written once, then people's own")

@@ -1,7 +1,7 @@
-"""The list of all settings, made from the settings' own definitions, so that it cannot go stale.
+"""The list of all settings, made from the settings' own definitions, so that it is always up to date.
 
 ``python -m cdc.settings.documentation`` prints the sample file ``deploy/magento-cdc.toml``; ``magento-cdc settings``
-the table.
+prints the table.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _LIMITS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """One line a setting, in the order of the file: dotted name, type, default as TOML, meaning."""
+    """One line per setting, in the order of the file: dotted name, type, default as TOML, meaning."""
     return [(name, _type(field), _default(field), field.description or "") for name, field in fields()]
 
 
 def fields(model: type[BaseModel] = Settings, within: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Every setting with its dotted name; sections are walked into, a section's own keys before nested ones."""
+    """Every setting with its dotted name; a section's own keys come before its nested sections."""
     nested = []
     for key, field in model.model_fields.items():
         kind = field.annotation
@@ -113,7 +113,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _example(field: FieldInfo) -> str:
-    """The default; where there is none, something of the right form."""
+    """The default; without a default, an example of the right form."""
     value = field.get_default(call_default_factory=True, validated_data={})
     if value is None:
         value = field.examples[0] if field.examples else "/path/to/file"
@@ -121,7 +121,7 @@ def _example(field: FieldInfo) -> str:
 
 
 def as_toml(value: object) -> str:
-    """The value as a settings file would spell it; none for nothing."""
+    """The value as a settings file spells it; "" for None."""
     if isinstance(value, Enum):
         value = value.value
     if value is None:

@@ -1,7 +1,7 @@
-"""Says what is wrong with the settings: the name, the value where it is no secret, and the nearest known name.
+"""Describes faults in the settings: the name, the value unless it may be a secret, and the nearest known name.
 
-What may be a secret is not repeated, also where it stands in the wrong place: as the name of a file, inside an address.
-A leaf of the import graph.
+A value that may be a secret is never repeated, even in the wrong place: as the name of a file, inside an address. A
+leaf of the import graph.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _SAID: Final[Mapping[str, str]] = {
     "string_too_long": "must have {max_length} characters or fewer",
     "string_pattern_mismatch": "must be of the form {pattern}",
 }
-"""Kind of fault → what is wrong, in our words; the library's own are for programmers."""
+"""Kind of fault → our text for it. The library's own texts are for programmers."""
 
 
 def fault_lines(error: ValidationError, settings: type[BaseModel], origins: Mapping[str, str]) -> list[str]:
-    """One line a fault: ``section.key = value: what is wrong (where it is written)``.
+    """One line per fault: ``section.key = value: what is wrong (where it is written)``.
 
     ``settings`` is the model that was validated; ``origins``: where its values were written (origins.py).
     """
@@ -69,7 +69,7 @@ def fault_lines(error: ValidationError, settings: type[BaseModel], origins: Mapp
 
 
 def _said(fault: Mapping[str, Any]) -> str:
-    """What is wrong; the library's words only for kinds that no setting has yet."""
+    """The text for a fault; the library's text only for kinds that no setting has yet."""
     words = _SAID.get(fault["type"])
     if words is None:
         return str(fault["msg"]).removeprefix("Value error, ")
@@ -78,13 +78,13 @@ def _said(fault: Mapping[str, Any]) -> str:
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """``; did you mean x?``, or nothing where no known name is near."""
+    """``; did you mean x?``, or "" if no known name is near."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
 def _shown(value: object, where: Sequence[str]) -> str:
-    """`` = value``, or nothing where it is or could hold a secret: a whole section is not shown either."""
+    """`` = value``, or "" if the value is or could hold a secret; a whole section is not shown either."""
     is_secret = any(part.removesuffix("_file") in _SECRETS for part in where)
     if len(where) < 2 or is_secret or isinstance(value, Mapping | SettingsSection):
         return ""
@@ -92,7 +92,7 @@ def _shown(value: object, where: Sequence[str]) -> str:
 
 
 def _siblings(settings: type[BaseModel], where: Sequence[str]) -> list[str]:
-    """The names that are known beside one whose place is given by the names of its sections."""
+    """The known names in the section that these section names lead to."""
     model: Any = settings
     parts = iter(where)
     for part in parts:

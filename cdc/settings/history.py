@@ -1,4 +1,4 @@
-"""The settings of ``[history]``: what of the shop's history is read and sent, and how fast."""
+"""The settings of ``[history]``: which part of the shop's history is read and sent, and how fast."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class HistorySettings(SettingsSection):
 
     @property
     def withheld_before_ms(self) -> float | None:
-        """Orders placed before this moment are withheld, epoch milliseconds; infinite: all; None: nothing is."""
+        """Orders placed before this time are withheld, epoch milliseconds; infinite: all orders; None: no orders."""
         if isinstance(self.send, date):
             return datetime(self.send.year, self.send.month, self.send.day, tzinfo=UTC).timestamp() * 1000
         return math.inf if self.send == "none" else None

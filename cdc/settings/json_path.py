@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 Path = tuple[str | int, ...]
-"""Names of members and places in arrays, outermost first."""
+"""Names of members and indexes of arrays, outermost first."""
 
 _STEP: Final = re.compile(r'\.(?P<name>[A-Za-z_][\w-]*)|\[(?P<place>\d{1,6})\]|\["(?P<quoted>[^"\\]{1,200})"\]')
 
@@ -27,7 +27,7 @@ def parse_path(text: str) -> Path:
 
 
 def follow(tree: object, path: Path) -> object:
-    """What stands at the path; None where it leads nowhere."""
+    """The value at the path; None if the path leads nowhere."""
     for step in path:
         if isinstance(step, int) and isinstance(tree, list):
             tree = tree[step] if step < len(tree) else None

@@ -1,4 +1,4 @@
-"""The settings of ``[kafka.values]``: what messages without schema leave open. A leaf of the import graph."""
+"""The settings of ``[kafka.values]``: what messages without a schema do not say. A leaf of the import graph."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cdc.settings.section import SettingsSection
 
 
 class KafkaValues(SettingsSection):
-    """How the Debezium connector was set up, in its own words: counts where its messages have no schema."""
+    """The Debezium connector's settings, under its own names. They count only where its messages have no schema."""
 
     decimal_handling_mode: Literal["precise", "string", "double"] = Field(
         "precise", description="the connector's decimal.handling.mode; double may lose digits"

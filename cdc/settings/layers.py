@@ -1,4 +1,6 @@
-"""Lays settings of a stronger source over a weaker one's: command line over environment over file. A leaf, pure."""
+"""Lays settings of a stronger source over those of a weaker source: command line over environment over
+file. A leaf, pure.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,10 @@ _NEAR: Final = 0.85  # all names share a long beginning, so that less would find
 
 
 def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Both merged, key by key; ``above`` wins.
+    """Both trees merged, key by key; ``above`` wins.
 
-    A secret and the file that may hold it are one thing in two spellings: whoever sets the one takes the other, of a
-    weaker source, away. An empty file name takes the file away.
+    A secret and the file that may hold it are two spellings of one setting. A stronger source that sets one of them
+    removes the other of a weaker source. An empty file name removes the file.
     """
     merged = dict(below)
     for key, value in above.items():
@@ -32,15 +34,17 @@ def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
 
 
 def _is_pair(key: str, merged: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
-    """Whether the key is a secret whose file the weaker source names, or the file of one that it spells out."""
+    """Whether the key is a secret whose file the weaker source names, or the file of a secret that the
+    weaker source sets.
+    """
     return f"{key}{_FILE}" in merged or (key.endswith(_FILE) and key.removesuffix(_FILE) in merged)
 
 
 def misspelt_variables(variables: Iterable[str], prefix: str, names: Collection[str]) -> list[tuple[str, str]]:
-    """Variables that look like ours and are not read, each with the one that may be meant ("" if none is near).
+    """Variables that look like ours and are not read, each with the name that may be meant ("" if none is near).
 
-    ``prefix`` ends in two underscores. Kubernetes makes such variables of Services (MAGENTO_CDC_SERVICE_HOST), so they
-    are named and no fault. ``names``: dotted names of all settings.
+    ``prefix`` ends in two underscores. Kubernetes makes such variables for Services (MAGENTO_CDC_SERVICE_HOST), so they
+    are reported, and are not an error. ``names``: dotted names of all settings.
     """
     single = prefix[:-1]
     known = [f"{prefix}{name.replace('.', '__').upper()}" for name in names]

@@ -23,7 +23,7 @@ from cdc.settings.mapping_tables import ContactForm, ExtensionTable
 from cdc.settings.section import SettingsSection
 
 CustomProperties = Mapping[ObjectType, Mapping[str, tuple[str, PropertyType]]]
-"""The merchant's own properties: name → the receiver's name ("": none is given) and type."""
+"""The merchant's own properties: name → the receiver's name ("": not given) and type."""
 
 _TYPES: Final = {"deal": ObjectType.DEAL, "contact": ObjectType.CONTACT, "product": ObjectType.PRODUCT}
 
@@ -107,7 +107,7 @@ class LineItemMapping(SettingsSection):
 
 
 PRODUCTS: Final = "catalog_product_entity"
-"""The table whose primary key tells Adobe Commerce (row_id) from Open Source (entity_id)."""
+"""The table whose primary key differs in Adobe Commerce (row_id) and Open Source (entity_id)."""
 
 Own = TypeVar("Own", ExtensionTable, ContactForm)
 
@@ -181,7 +181,7 @@ class MappingSettings(SettingsSection):
         return self
 
     def sources(self) -> list[tuple[ObjectType, str, Mapping[str, ColumnProperty | AttributeProperty]]]:
-        """The merchant's own properties: object type, what they are made from, property → column or attribute."""
+        """The merchant's own properties: object type, their source, property → column or attribute."""
         return [
             (ObjectType.CONTACT, "customer_entity", self.contact.properties),
             (ObjectType.CONTACT, "customer_address_entity", self.contact.billing_address),
@@ -203,7 +203,7 @@ class MappingSettings(SettingsSection):
         return [made.lookup for made in columns if isinstance(made, ColumnProperty) and made.lookup is not None]
 
     def custom_properties(self) -> CustomProperties:
-        """Object type → property of the merchant's own → its HubSpot name ("": the same) and type."""
+        """Object type → the merchant's own property → its HubSpot name ("": the same) and type."""
         found: dict[ObjectType, dict[str, tuple[str, PropertyType]]] = {kind: {} for kind in ObjectType}
         for kind, _, properties in self.sources():
             found[kind] |= {name: (made.target, made.type or PropertyType.TEXT) for name, made in properties.items()}
@@ -213,7 +213,7 @@ class MappingSettings(SettingsSection):
         return found
 
     def with_primary_keys(self, found: Mapping[str, tuple[str, ...]]) -> MappingSettings:
-        """With the primary keys of these tables filled in, where they are not given."""
+        """The settings with the primary keys of these tables filled in, where they are not given."""
         found_key = "row_id" if found.get(PRODUCTS) == ("row_id",) else "entity_id"
         return self.model_copy(
             update={
@@ -224,6 +224,6 @@ class MappingSettings(SettingsSection):
         )
 
     def without_primary_key(self) -> list[str]:
-        """The modules' tables whose primary key is not given; ``PRODUCTS`` is to be looked at as well."""
+        """The extension tables whose primary key is not given. ``PRODUCTS`` is to be looked up as well."""
         own: tuple[ExtensionTable | ContactForm, ...] = (*self.satellites, *self.contact_forms)
         return [one.table for one in own if not one.primary]

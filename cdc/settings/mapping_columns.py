@@ -1,8 +1,7 @@
 """Properties made from columns and attributes, as the settings spell them.
 
-What Magento must keep to itself (``cdc/settings/unmappable.py``) is refused here, so that a wrong mapping ends before
-anything
-of the shop is read.
+Columns that must never leave Magento (``cdc/settings/unmappable.py``) are refused here, so that a wrong mapping ends
+before anything of the shop is read.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class PropertyType(StrEnum):
 
     @property
     def value_type(self) -> ValueType:
-        """What the text is. Labels of options are strings: the shop may add options at any time."""
+        """The type of the text. Labels of options are strings: the shop may add options at any time."""
         return _VALUE_TYPES.get(self, ValueType.STRING)
 
 
@@ -49,7 +48,7 @@ _VALUE_TYPES: Final = {
 
 
 OURS: Final = frozenset({"lsn", "email_hash", "guest_id", "price_mode", "ship_mode"})
-"""Columns that the replica adds to tables of its own."""
+"""Columns that the replica adds to its own tables."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
 _COLUMN = re.compile(r"[A-Za-z0-9_$]{1,64}")
@@ -68,7 +67,7 @@ Name = Annotated[str, AfterValidator(_property_name)]
 
 
 def column_name(value: str) -> str:
-    """A name that a column or table can have and the replica does not use itself. Raises ValueError."""
+    """A valid name of a column or table that the replica does not use itself. Raises ValueError."""
     if not _COLUMN.fullmatch(value):
         raise ValueError("is no name of a table or column")
     # SQLite's names ignore case, so these would collide in the replica.
@@ -81,7 +80,7 @@ ColumnName = Annotated[str, AfterValidator(column_name)]
 
 
 class Lookup(SettingsSection):
-    """A small table that holds what a column's number stands for: ``sales_order.slot_id`` → ``"09:00 - 12:00"``."""
+    """A small table with the labels of a column's numbers: ``sales_order.slot_id`` → ``"09:00 - 12:00"``."""
 
     table: ColumnName = Field(description="the table, without the shop's prefix")
     key: ColumnName = Field(description="its primary key, which the column's values name")
@@ -100,14 +99,14 @@ class Lookup(SettingsSection):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that the label is made of, each once."""
+        """The columns of which the label is made, each once."""
         # A single column needs no braces.
         if _COLUMN.fullmatch(self.label):
             return (self.label,)
         return tuple(dict.fromkeys(_BRACED.findall(self.label)))
 
     def text(self, values: Mapping[str, str]) -> str:
-        """The label with these texts of its columns; "" if all are empty."""
+        """The label made from these texts of its columns; "" if all are empty."""
         if _COLUMN.fullmatch(self.label):
             return values[self.label]
         return _BRACED.sub(lambda found: values[found[1]], self.label) if any(values.values()) else ""
@@ -154,7 +153,7 @@ class ColumnProperty(SettingsSection):
 
 
 def hubspot_name(value: str) -> str:
-    """A name that a HubSpot property can have, or "". Raises ValueError."""
+    """A valid name of a HubSpot property, or "". Raises ValueError."""
     if value and not _TARGET.fullmatch(value):
         raise ValueError("a HubSpot property's name is a small letter, then small letters, digits and _")
     return value

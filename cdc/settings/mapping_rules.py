@@ -1,4 +1,6 @@
-"""What of the shop is followed at all (``[mapping.filter]``), and what is not sent as it is (``[mapping.privacy]``)."""
+"""Which objects of the shop are followed (``[mapping.filter]``), and which values are not sent as they are
+(``[mapping.privacy]``).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ Visibility = Literal["not_visible", "catalog", "search", "both"]
 
 
 def listed(value: Any) -> Any:
-    """One text or number in place of a list of texts."""
+    """A list from one text or number, where a list of texts is expected."""
     parts = value if isinstance(value, list | tuple) else (value,)
     return tuple(str(part) if isinstance(part, int) and not isinstance(part, bool) else part for part in parts)
 
@@ -39,23 +41,23 @@ class Choice(SettingsSection):
         return self
 
     def __bool__(self) -> bool:
-        """Whether it leaves anything out."""
+        """Whether the choice leaves any code out."""
         return bool(self.only or self.without)
 
     def allows(self, code: str) -> bool:
-        """Whether what has this code is followed."""
+        """Whether objects with this code are followed."""
         return code in self.only if self.only else code not in self.without
 
 
 class VisibilityChoice(Choice):
-    """The same for the visibilities that Magento has."""
+    """A choice among Magento's visibilities."""
 
     only: Annotated[tuple[Visibility, ...], BeforeValidator(listed)] = Field((), description="these and no others")
     without: Annotated[tuple[Visibility, ...], BeforeValidator(listed)] = Field((), description="all but these")
 
 
 class OrderRule(SettingsSection):
-    """A rule on one column of ``sales_order``; it fits when any text of any condition does, whatever the case."""
+    """A rule on one column of ``sales_order``. It fits when any text of any condition does, in any case of letters."""
 
     column: ColumnName = Field(description="column of sales_order")
     equals: Texts = Field((), description="the whole value")
@@ -72,7 +74,7 @@ class OrderRule(SettingsSection):
         return self
 
     def fits(self, text: str) -> bool:
-        """Whether a value is one that the rule means."""
+        """Whether the rule fits this value."""
         value = text.casefold()
         return (
             any(value == part.casefold() for part in self.equals)
@@ -83,7 +85,7 @@ class OrderRule(SettingsSection):
 
 
 class Filter(SettingsSection):
-    """What is followed; an order that is left out does not exist, nor do its lines."""
+    """Which objects are followed. An order that is left out does not exist, and its lines do not either."""
 
     websites: Choice = Field(Choice(), description="codes of websites: of orders, customers, subscribers and products")
     stores: Choice = Field(Choice(), description="codes of store views: of orders and subscribers")
@@ -103,23 +105,23 @@ class Filter(SettingsSection):
 
     @property
     def on_customers(self) -> bool:
-        """Whether any customer may be."""
+        """Whether any customer may be left out."""
         return bool(self.websites or self.customer_groups)
 
     @property
     def on_products(self) -> bool:
-        """Whether any product may be."""
+        """Whether any product may be left out."""
         return bool(self.websites or self.product_types or self.product_visibility)
 
 
 Treatment = Literal["leave_out", "hash"] | Annotated[int, Field(ge=1, le=1000)]
-"""Left out, replaced by a keyed hash, or how many of its first characters are sent."""
+"""The value is left out, replaced by a keyed hash, or cut to this many first characters."""
 
 Treatments = dict[Name, Treatment]
 
 
 class Privacy(SettingsSection):
-    """What is done to properties before they are sent, by the property's name."""
+    """How property values are changed before they are sent, by the property's name."""
 
     key: SecretStr = Field(SecretStr(""), description="secret for hashes: HMAC-SHA256 of the value, in hex")
     key_file: Path | None = Field(None, description="file that holds it, instead of key")

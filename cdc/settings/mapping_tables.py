@@ -1,4 +1,4 @@
-"""Modules' own tables, as the settings name them."""
+"""Extension tables (the tables of modules), as the settings name them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cdc.settings.unmappable import why_not
 
 
 class Via(SettingsSection):
-    """The table that leads from a satellite to its object."""
+    """The table that leads from an extension table to its object."""
 
     table: str = Field(description="one of Magento's own tables that are read anyway, e.g. sales_order_address")
     column: str = Field(description="its primary key, which the satellite's key names")
@@ -20,7 +20,7 @@ class Via(SettingsSection):
 
 
 class ExtensionTable(SettingsSection):
-    """A module's own table with rows that belong to an order, a customer or a product."""
+    """A module's own table whose rows belong to an order, a customer or a product."""
 
     table: ColumnName = Field(description="the table, without the shop's prefix")
     object: Literal["deal", "contact", "product"] = Field("deal", description="what its rows belong to")
@@ -39,7 +39,7 @@ class ExtensionTable(SettingsSection):
 
 
 class ContactForm(SettingsSection):
-    """A table with what visitors wrote into a contact form; its rows make contacts, or add to those that are there."""
+    """A table with the entries of a contact form. Its rows make contacts, or add to existing contacts."""
 
     table: ColumnName = Field(description="the table, without the shop's prefix")
     email: ColumnProperty = Field(description="its column with the sender's address, or a place in its JSON")
@@ -72,5 +72,5 @@ class ContactForm(SettingsSection):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that decide whom a row belongs to."""
+        """The columns that decide to whom a row belongs."""
         return (self.email.column, *([self.customer] if self.customer else []), *self.where)

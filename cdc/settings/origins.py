@@ -15,13 +15,13 @@ Origins = Mapping[str, str]
 
 
 def in_file(text: str, tree: Mapping[str, Any], path: str) -> dict[str, str]:
-    """The origins of a TOML file's values. ``tree``: what the text says; only names that are in it are given lines."""
+    """The origins of a TOML file's values. ``tree``: the parsed text; only names in it get lines."""
     lines = dict(_lines(text))
     return {name: _at(path, name, lines) for name in leaves(tree)}
 
 
 def _at(path: str, name: str, lines: Mapping[str, int]) -> str:
-    """The line of the value, or of the nearest table around it (inline tables have one line for all)."""
+    """The line of the value, or of the nearest table around it (an inline table has one line)."""
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
         line = lines.get(".".join(parts[:length]))
@@ -31,7 +31,7 @@ def _at(path: str, name: str, lines: Mapping[str, int]) -> str:
 
 
 def _lines(text: str) -> Iterator[tuple[str, int]]:
-    """(dotted name, line) of every table and every key at the beginning of a line."""
+    """(dotted name, line) of every table, and of every key at the beginning of a line."""
     table = ""
     seen: Counter[str] = Counter()
     for number, line in enumerate(text.splitlines(), 1):
@@ -51,7 +51,7 @@ def _plain(name: str) -> str:
 
 
 def leaves(tree: Any, within: str = "") -> Iterator[str]:
-    """Dotted names of the values of a tree; members of lists of tables by number."""
+    """Dotted names of the values of a tree; entries of a list of tables by number."""
     below: Sequence[tuple[Any, Any]] = ()
     if isinstance(tree, Mapping):
         below = [*tree.items()]
@@ -64,14 +64,16 @@ def leaves(tree: Any, within: str = "") -> Iterator[str]:
 
 
 def origin_of(name: str, origins: Origins) -> str:
-    """Where a setting, or anything in it, was written; "" for a default."""
+    """Where a setting, or a value inside it, was written; "" for a default."""
     if name in origins:
         return origins[name]
     return next((place for held, place in origins.items() if held.startswith(f"{name}.")), "")
 
 
 def nearest_origin(where: Sequence[str], origins: Origins) -> str:
-    """Where a fault stands: the origin of the value, of what it is part of, or of anything in it; "" if nowhere."""
+    """Where a fault was written: the origin of the value, of a section around it, or of a value inside it;
+    "" if none.
+    """
     for length in range(len(where), 0, -1):
         name = ".".join(where[:length])
         found = origins.get(name) or (origin_of(name, origins) if length == len(where) else "")

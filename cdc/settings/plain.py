@@ -1,4 +1,6 @@
-"""Which connections to other machines can be read or answered by whoever is in between. A leaf of the import graph."""
+"""Finds connections to other machines that a third party on the network can read or change. A leaf of the
+import graph.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,13 @@ from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from cdc.settings.config import Settings, TlsMode
+from cdc.settings.config import Settings
 from cdc.settings.kafka import KafkaSettings
+from cdc.settings.source import TlsMode
 
 
 class PlainConnection(NamedTuple):
-    """One such connection: the setting that makes it so, what that means, and what mends it."""
+    """One such connection: the setting that causes it, the effect, and the fix."""
 
     setting: str
     text: str
@@ -20,7 +23,9 @@ class PlainConnection(NamedTuple):
 
 
 def plain_connections(settings: Settings) -> Iterator[PlainConnection]:
-    """Those that these settings make. Connections within this machine are nobody else's, and never among them."""
+    """The plain connections that these settings make. Connections within this machine are safe, and never
+    among them.
+    """
     source, sink, kafka = settings.source, settings.sink, settings.kafka
     if source.kind == "binlog" and not _is_local(source.host):
         if source.tls.mode is TlsMode.DISABLED:

@@ -1,4 +1,6 @@
-"""Which settings a running daemon can take over, and what a changed file asks for. Pure; a leaf of the import graph."""
+"""Which settings a running daemon can change, and which changes of a file need a restart. Pure; a leaf of the import
+graph.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +30,14 @@ CHANGEABLE: Final = frozenset(
         "shutdown.grace_s",
     }
 )
-"""Settings that are looked up each time they are used. All others shape what was opened at the start."""
+"""Settings that are looked up at each use. All other settings are used once, at the start."""
 
 _FOLLOWED: Final = frozenset({"source.password", "sink.access_token", "sink.api_key", "web.admin_token"})
 """Secrets that are read again from their files when they are used or refused (secret_files.py)."""
 
 
 class Reload(NamedTuple):
-    """``settings`` as they hold from now on; the names that ``changed``, and those that ``need_restart``."""
+    """``settings``: the settings from now on. The names that ``changed``, and those that ``need_restart``."""
 
     settings: Settings
     changed: Sequence[str]
@@ -43,7 +45,7 @@ class Reload(NamedTuple):
 
 
 def merge(held: Settings, asked: Settings) -> Reload:
-    """Take over what can change while the daemon runs; name the rest."""
+    """Take the changes that are possible while the daemon runs, and name the rest."""
     differing = [name for name, _ in documentation.fields() if _value(held, name) != _value(asked, name)]
     changed = [name for name in differing if name in CHANGEABLE]
     rest = [name for name in differing if name not in CHANGEABLE and not _is_followed(name, held, asked)]

@@ -1,6 +1,6 @@
-"""Secrets that come from files are read again while the daemon runs: whoever rotates a key replaces its file.
+"""Reads secrets from their files again while the daemon runs: an operator rotates a key by replacing its file.
 
-A leaf of the import graph. ``on_new`` is told of each secret that was not known before, so that logs hide it too.
+A leaf of the import graph. ``on_new`` is called with each new secret, so that logs hide it too.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from typing import Final
 from pydantic import SecretStr
 
 on_new: Final[list[Callable[[str], None]]] = []
-"""Called with each secret that a file newly holds, in the thread that read the file."""
+"""Called with each new secret in a file, in the thread that read the file."""
 
 _told: set[str] = set()
 
 
 def fresh(held: SecretStr, path: Path | None) -> str:
-    """What the file holds now; what was read at the start if there is no file, or it is unreadable or empty just now.
+    """The secret in the file now. If there is no file, or it is unreadable or empty, the secret that was read at the
+    start.
 
-    A file that is being replaced may be missing for a moment, and that must not make a good secret a bad one.
+    A file that is being replaced may be missing for a moment. That must not turn a good secret into a bad one.
     """
     text = ""
     if path is not None:

@@ -1,4 +1,4 @@
-"""What every table of the settings file is: frozen, and unknown keys are faults; and how secrets are given.
+"""The base of every table of the settings file: it is frozen, and unknown keys are faults. Also reads secrets.
 
 A leaf of the import graph.
 """
@@ -6,8 +6,12 @@ A leaf of the import graph.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+Seconds = Annotated[float, Field(gt=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class SettingsSection(BaseModel):
@@ -17,7 +21,7 @@ class SettingsSection(BaseModel):
 
 
 def read_secret(value: SecretStr, path: Path | None, name: str) -> SecretStr:
-    """The secret itself, or the text of its file. Raises ValueError if both are set or the file is unreadable."""
+    """The secret, or the text of its file. Raises ValueError if both are set or the file is unreadable."""
     if path is None:
         return value
     if value.get_secret_value():
@@ -30,12 +34,12 @@ def read_secret(value: SecretStr, path: Path | None, name: str) -> SecretStr:
 
 
 def _shown(path: Path) -> str:
-    """The path where its folder exists; else nothing, as the secret itself may stand where its file should be named."""
+    """The path if its folder exists; else "", as the text may be the secret itself in the wrong setting."""
     return f"{str(path)!r} " if path.is_absolute() and path.parent != Path("/") and path.parent.is_dir() else ""
 
 
 def require_one_word(value: SecretStr, name: str) -> None:
-    """Raises ValueError, without the value, for a secret that cannot stand in an HTTP header or a URL."""
+    """Raises ValueError, without the value, for a secret that is not allowed in an HTTP header or a URL."""
     text = value.get_secret_value()
     if "\n" in text or "\r" in text:
         raise ValueError(f"{name} holds a line break; it was copied with more than the secret itself")

@@ -1,7 +1,7 @@
-"""Which codes of the shop ``[mapping]`` names: websites, store views, customer groups, states and statuses, types.
+"""The codes of the shop that ``[mapping]`` names: websites, store views, customer groups, states and statuses, types.
 
 Pure. A code that the shop does not have fits no row. So a misspelt website in ``filter.websites.only`` would leave out
-the whole shop. Who can look at the shop's rows compares them with these (``cdc/source/shop_codes.py``).
+the whole shop. ``cdc/source/shop_codes.py`` compares these codes with the shop's rows.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_rules import Choice
 
 PRODUCT_TYPES: Final = ("simple", "configurable", "grouped", "bundle", "virtual", "downloadable", "giftcard")
-"""The types that Magento ships: a shop may have no product of one of them yet."""
+"""The types that Magento has: a shop may have no product of a type yet."""
 
 STATES: Final = (
     "new", "pending_payment", "processing", "complete", "closed", "canceled", "holded", "payment_review",
 )  # fmt: skip
-"""The states that Magento's code knows: an order may take one that the shop's table of states does not list."""
+"""The states in Magento's code: an order may have a state that the shop's table of states does not list."""
 
 
 class NamedCodes(NamedTuple):
-    """Codes that one setting names, and the shop's columns (table, column) that hold the codes that there are.
+    """Codes that one setting names, and the columns (table, column) that hold the shop's codes.
 
-    ``built_in``: codes that exist in every shop, whether a row has them or not. ``what``: a word for one of them.
+    ``built_in``: codes that exist in every shop, with or without rows. ``what``: a word for one code.
     """
 
     setting: str
@@ -34,7 +34,7 @@ class NamedCodes(NamedTuple):
 
 
 def named_codes(mapping: MappingSettings) -> tuple[NamedCodes, ...]:
-    """All codes of the shop that the settings name; settings that name none are left out."""
+    """All codes of the shop that the settings name. Settings without codes are left out."""
     chosen = mapping.filter
     store = (("store", "code"),)
     found = (

@@ -1,6 +1,6 @@
-"""Tables and columns of Magento that no mapping may name: secrets, card data, addresses of computers.
+"""Tables and columns of Magento that no mapping may name: secrets, card data, IP addresses.
 
-The mapping is an allow-list already; this is the fence for what a merchant writes into it. Names are compared without
+The mapping is an allow-list already. This list limits what a merchant can write into it. Names are compared without
 case, as the server does. A leaf of the import graph: standard library only. Facts: Magento 2.3 to 2.4.8.
 """
 
@@ -23,7 +23,7 @@ _ANYWHERE: Final = (
     "session_cutoff", "session_id", "ip", "ip_address", "user_agent", "api_key", "access_token",
     "refresh_token", "secret",
 )  # fmt: skip
-"""Columns of any table: modules copy Magento's names into tables of their own."""
+"""Columns of any table: modules copy Magento's column names into their own tables."""
 
 _COLUMNS: Final = {
     "customer_entity": ("confirmation", "failures_num", "first_failure", "lock_expires"),

@@ -1,7 +1,7 @@
-"""What a first load will take, told before it begins: rows to read, messages, calls, time, days of quota, disk.
+"""What a first load will take, shown before it begins: rows to read, messages, calls, time, days of quota, disk.
 
-Rows and objects are counted on the server. A count that takes too long there is replaced by the server's own estimate,
-and the plan says so.
+Rows and objects are counted on the server. A count that takes too long is replaced by the server's own estimate, and
+the plan says so.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import pymysql
 
 from cdc.model import ObjectType, TableSpec
 from cdc.protocols import SinkTraits
-from cdc.settings.config import SourceSettings
+from cdc.settings.source import SourceSettings
 from cdc.source.server import Connection, connect, is_connection_lost, mapped_errors, quoted, rows, scalar
 
 COUNT_TIMEOUT_S: Final = 60
 HUBSPOT_DAY: Final = 250_000
-"""Calls a day of HubSpot's smallest limit for private apps: accounts with more need a part of the days."""
+"""Calls a day in HubSpot's smallest limit for private apps. Accounts with a higher limit need fewer days."""
 
 ROW_BYTES: Final = 120
-"""What a row takes in the state, with its indexes: an assumption, as are the two below."""
+"""Bytes of a row in the state, with its indexes. This number and the next two are assumptions."""
 OBJECT_BYTES: Final = 190
-"""What an object takes in the ledger."""
+"""Bytes of an object in the ledger."""
 MESSAGE_BYTES: Final = 900
-"""What a message takes in the outbox until it is sent."""
+"""Bytes of a message in the outbox until it is sent."""
 
 _MISSING: Final = frozenset({1146, 1054})
 _TIMED_OUT: Final = frozenset({1969, 3024, 1317})
@@ -45,10 +45,10 @@ class Count(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """``rows``: per table what is read. ``messages``: per object type what is sent. ``objects``: what is rendered.
+    """``rows``: rows to read, by table. ``messages``: messages to send, by object type. ``objects``: objects to render.
 
-    ``calls``, ``seconds``: at the quota that is set; None for a sink without quota. ``days``: of a daily limit of
-    ``HUBSPOT_DAY`` calls. ``state_mb``: the most that the state folder takes. ``estimated``: tables and types whose
+    ``calls``, ``seconds``: at the present quota; None for a sink without quota. ``days``: at a daily limit of
+    ``HUBSPOT_DAY`` calls. ``state_mb``: the largest size of the state folder. ``estimated``: tables and types whose
     number is the server's estimate.
     """
 
@@ -62,11 +62,11 @@ class LoadPlan:
 
     @property
     def days(self) -> float | None:
-        """Days that a daily limit of ``HUBSPOT_DAY`` calls spreads the calls over; None without quota."""
+        """Days that the calls take at a daily limit of ``HUBSPOT_DAY`` calls; None without quota."""
         return self.calls / HUBSPOT_DAY if self.calls is not None else None
 
     def as_dict(self) -> dict[str, Any]:
-        """For logs, /status and ``--json``."""
+        """The plan for logs, /status and ``--json``."""
         return {
             "rows": sum(self.rows.values()),
             "tables": dict(self.rows),
@@ -80,7 +80,7 @@ class LoadPlan:
         }
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The plan as lines for people."""
         of_types = ", ".join(f"{count:,} {kind.value}" for kind, count in self.messages.items())
         found = [
             f"rows to read: {sum(self.rows.values()):,} of {len(self.rows)} tables",
@@ -99,7 +99,7 @@ class LoadPlan:
 
 
 def duration(seconds: float) -> str:
-    """``3 h 20 min``, ``45 s``."""
+    """The time as text: ``3 h 20 min``, ``45 s``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -115,7 +115,8 @@ def count_load(
     max_batch: int,
     max_requests_per_10s: int,
 ) -> LoadPlan:
-    """Count on the server. ``objects``: all that is rendered; ``sent``: what of it goes, None for nothing.
+    """Count on the server. ``objects``: all objects that are rendered. ``sent``: the objects that are sent; None: no
+    objects.
 
     Raises SetupError, SourceDisconnectedError.
     """
@@ -159,7 +160,10 @@ def cost(
 
 
 def _limit_time(connection: Connection) -> None:
-    """A count that keeps the server busy for minutes is not worth it. MariaDB passes over what is for MySQL."""
+    """Limit the time of each count: a count that keeps the server busy for minutes is not worth it.
+
+    MariaDB ignores the comment for MySQL.
+    """
     rows(
         connection,
         f"SET time_zone = '+00:00' /*M!100101 , max_statement_time = {COUNT_TIMEOUT_S} */"
@@ -200,4 +204,4 @@ _MAIN_TABLE: Final = {
     ObjectType.DEAL: "sales_order",
     ObjectType.LINE_ITEM: "sales_order_item",
 }
-"""The table whose rows stand for a type's objects where these cannot be counted."""
+"""The table whose rows count as a type's objects where these cannot be counted."""

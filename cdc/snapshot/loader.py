@@ -1,8 +1,8 @@
 """Reads from the server what the log does not hold: the first load, stale tables, rows of changed objects by key.
 
-One thread of its own, for as long as the log is followed. Each chunk is durable before the next is read, so a killed
-load goes on where it was. Objects that a live change affects do not wait for their chunk: their rows are read by key
-(``SnapshotIngest.to_fetch``).
+It is a thread of its own that lives as long as the log is followed. Each chunk is on disk before the next is read, so a
+killed load goes on from its last chunk. Objects that a live change affects do not wait for their chunk: their rows are
+read by key (``SnapshotIngest.to_fetch``).
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ LAG_TRIES = 100
 
 
 class Loader(threading.Thread):
-    """Loads what is missing and what is to be read again, and serves fetches while the replica is not complete.
+    """Loads missing and stale tables, and serves fetches by key while the replica is not complete.
 
-    At any time it reads rows that the log holds only in part.
+    At any time it also reads unread rows, of which the log has only a part.
 
     Without ``LoadState.reads_whole_tables`` (``start = "latest"``) only reference tables are loaded.
     """
@@ -74,22 +74,22 @@ class Loader(threading.Thread):
 
     @property
     def is_done(self) -> bool:
-        """Whether every table and row is read that has to be. Fetches may wait all the same."""
+        """Whether every table and row is read that has to be read. Fetches by key may still wait."""
         return self._engine.load.is_loaded and not self._engine.unread.any
 
     def wake(self) -> None:
-        """Something was committed: perhaps an object waits to be fetched, or a table to be read again."""
+        """A commit is on disk: an object may wait to be fetched, or a table to be read again."""
         # Without unread rows and after the load nobody waits, and waking would cost a round.
         if not self._engine.load.is_complete or self._engine.unread.any:
             self._work_wanted.set()
 
     def stop(self) -> None:
-        """End after the read at hand."""
+        """End after the present read."""
         self._ending.set()
         self._work_wanted.set()
 
     def run(self) -> None:
-        """Load, retrying lost connections with back-off; of anything else the daemon hears."""
+        """Load, and retry lost connections with back-off. Other errors go to the daemon."""
         failures = 0
         while not self._ending.is_set():
             try:
@@ -113,7 +113,7 @@ class Loader(threading.Thread):
                 self._reader.close()
 
     def _work(self) -> bool:
-        """Read one chunk or finish a load, fetches first; False when there is nothing to do."""
+        """Read one chunk or finish a load, fetches by key first. False when there is nothing to do."""
         self._read_unread()
         # After the load only unread rows are read.
         if self._engine.load.is_complete:
@@ -142,14 +142,16 @@ class Loader(threading.Thread):
         return True
 
     def _rest(self) -> None:
-        """Wait to be woken; look now and then, as commands ask for reads without a commit that wakes the loader."""
+        """Wait to be woken. Also look from time to time, as commands ask for reads without a commit that
+        wakes the loader.
+        """
         # Nothing can be asked for any more, so the connection is given back to the server.
         if self._engine.load.is_complete and not self._engine.unread.any:
             self._reader.close()
         self._work_wanted.wait(LOOK_EVERY_S)
 
     def _next(self) -> tuple[TableSpec, TableLoad, RequiredPosition | None] | None:
-        """The table to read on in: reference tables before all others."""
+        """The table to read next: reference tables before all others."""
         loads = self._engine.table_loads.states()
         for spec in self._order:
             if not loads[spec.name].done and (spec.reference or self._wants_all):
@@ -158,7 +160,7 @@ class Loader(threading.Thread):
 
     @property
     def _wants_all(self) -> bool:
-        """Whether other than reference tables are loaded, which then are through."""
+        """Whether tables other than reference tables are loaded, which begins after the reference tables."""
         return self._engine.load.are_references_loaded and self._engine.load.reads_whole_tables
 
     def _load(self, spec: TableSpec, held: TableLoad, required: RequiredPosition | None) -> None:
@@ -182,7 +184,7 @@ class Loader(threading.Thread):
             log.info("load_progress", table=spec.name, rows=self.rows)
 
     def _chunk(self, table: str, cursor: str | None) -> Chunk:
-        """One chunk, of a size that follows the time that chunks of the table take."""
+        """Read one chunk. Its size follows from the time of the table's earlier chunks."""
         began_s = time.monotonic()
         try:
             chunk = self._reader.chunk(table, cursor, self._sizes.of(table))
@@ -194,7 +196,7 @@ class Loader(threading.Thread):
         return chunk
 
     def _is_server_busy(self) -> bool:
-        """Whether the server has too much to do to be asked for a chunk."""
+        """Whether the server is too busy to be asked for a chunk."""
         if not self._max_threads:
             return False
         running = self._reader.threads_running()
@@ -209,7 +211,7 @@ class Loader(threading.Thread):
         snapshot_of: Callable[[T], Snapshot],
         required_positions: Sequence[RequiredPosition | None],
     ) -> T | None:
-        """What ``read`` gives once it contains the required positions; None when the loader is to end."""
+        """The result of ``read`` once it contains the required positions; None when the loader is to end."""
         for _ in range(LAG_TRIES):
             found = read()
             # MySQL shows a commit some moments after it is in the log.
@@ -220,9 +222,9 @@ class Loader(threading.Thread):
         raise SourceDisconnectedError("the server's tables do not show yet the changes that its log has shown")
 
     def _read_unread(self) -> None:
-        """Read the rows that the log holds only in part, but for those that the shop holds locked.
+        """Read the unread rows, except rows that the shop has locked.
 
-        Those of a table that was dropped stay as they are held, like its other rows.
+        Rows of a dropped table stay as they are in the replica, like the table's other rows.
         """
         while self._engine.unread.any and not self._ending.is_set():
             rows, lsn = self._call(lambda: self._engine.ingest.unread_rows(READ_BATCH))
@@ -242,7 +244,7 @@ class Loader(threading.Thread):
                 return
 
     def _serve_fetches(self) -> None:
-        """Read the rows of objects that wait for them, until none waits."""
+        """Read the rows of objects that wait for a fetch, until no object waits."""
         while not self._ending.is_set():
             refs: list[ObjectRef] = self._call(lambda: self._engine.ingest.to_fetch(FETCH_BATCH))
             if not refs:
@@ -282,7 +284,7 @@ def _second(found: tuple[object, Snapshot]) -> Snapshot:
 
 
 def load_order(specs: Sequence[TableSpec], keys: Sequence[ForeignKey]) -> list[TableSpec]:
-    """Reference tables first, then parents before their children, so that a deletion's traces are complete."""
+    """Reference tables first, then parents before their children, so that no effect of a deletion is missed."""
     names = {spec.name for spec in specs}
     parents = {
         spec.name: {k.parent for k in keys if k.child == spec.name and k.rule is DeleteRule.CASCADE}

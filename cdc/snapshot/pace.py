@@ -1,7 +1,7 @@
 """How many rows a chunk has: as many as the server reads in about half a second. Pure.
 
-A chunk that takes long holds an old snapshot open, and the server keeps old row versions for it; a chunk of few rows
-spends its time on the way. Rows of one table are like each other, so each table has a size of its own.
+A slow chunk keeps an old snapshot open, and the server keeps old row versions for it. A chunk of few rows spends its
+time on the network. Rows of one table are alike, so each table has a size of its own.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Final
 LEAST: Final = 50
 MOST: Final = 50_000
 STEP: Final = 2.0
-"""The size at most doubles or halves from one chunk to the next: one slow moment of the server says little."""
+"""From one chunk to the next, the size at most doubles or halves: one slow moment of the server means little."""
 
 
 class ChunkSizes:
-    """Sizes by table. ``first``: rows of a table's first chunk. ``target_s``: seconds a chunk is to take; 0: all chunks
-    are like the first.
+    """Sizes by table. ``first``: rows of a table's first chunk. ``target_s``: the seconds a chunk should take; 0: all
+    chunks have the first size.
     """
 
     def __init__(self, first: int, target_s: float) -> None:
@@ -29,7 +29,9 @@ class ChunkSizes:
         return self._rows.get(table, self._first)
 
     def took(self, table: str, rows: int, seconds: float) -> None:
-        """A chunk brought so many rows in so many seconds. A last chunk, which is short, says nothing of the size."""
+        """A chunk brought this many rows in this many seconds. A table's last chunk is short and does not
+        change the size.
+        """
         asked = self.of(table)
         if not self._target_s or rows < asked:
             return
@@ -37,7 +39,7 @@ class ChunkSizes:
         self._rows[table] = _bounded(int(asked * factor), self._first)
 
     def timed_out(self, table: str) -> None:
-        """The server ended the chunk's SELECT: the next one is far smaller."""
+        """The server ended the chunk's SELECT: the next chunk is far smaller."""
         self._rows[table] = _bounded(self.of(table) // 4, self._first)
 
 

@@ -1,12 +1,12 @@
-"""Reads rows from the server with an LSN they can be trusted to contain.
+"""Reads rows from the server, each with an LSN that the row certainly contains.
 
-A position noted just before a SELECT will not do: a commit is in the log before InnoDB shows it. The LSN is taken from:
+A position noted just before a SELECT is not enough: a commit is in the log before InnoDB shows it. The LSN comes from:
 
 * MariaDB: the snapshot's own position (START TRANSACTION WITH CONSISTENT SNAPSHOT, ``Binlog_snapshot_*``);
 * MySQL: the start of the log file that was current before the SELECT, with GTID or without, because a rotation waits
   until every transaction of the file before is committed in the engine.
 
-The second is coarse and costs nothing: rows that the log changed in that file are newer in the replica and stay.
+MySQL's LSN is coarse and costs nothing: rows that the log changed in that file are newer in the replica and stay.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pymysql.cursors import Cursor
 from cdc.binlog.schema.columns import Column, ForgettingLookup
 from cdc.errors import SourceDisconnectedError
 from cdc.model import ABSENT, Absent, Cells, FetchByKey, Position, TableSpec, Value
-from cdc.settings.config import SourceSettings
+from cdc.settings.source import SourceSettings
 from cdc.snapshot.required_position import Snapshot
 from cdc.snapshot.values import Cell, converter
 from cdc.source.server import (
@@ -52,7 +52,7 @@ _SESSION = (
 
 
 class Chunk(NamedTuple):
-    """Rows in key order; ``cursor`` is where the next chunk begins, ``done`` that there is none; ``exists`` is False
+    """Rows in key order. ``cursor``: where the next chunk begins. ``done``: there is no next chunk. ``exists`` is False
     for a table that the server does not have.
     """
 
@@ -64,12 +64,12 @@ class Chunk(NamedTuple):
 
     @property
     def safe(self) -> Position:
-        """A position that the rows surely contain."""
+        """A position that the rows certainly contain."""
         return self.snapshot.safe
 
 
 class _Plan(NamedTuple):
-    """How one table is read: its columns on the server, and how cells are made of a result row."""
+    """How one table is read: its columns on the server, and how a result row becomes cells."""
 
     select: str
     key: tuple[str, ...]
@@ -79,9 +79,9 @@ class _Plan(NamedTuple):
 
 
 class RowLoader:
-    """Reads chunks and single objects. One connection, reopened when it broke; used by one thread.
+    """Reads chunks and single objects. It has one connection, which is opened again after it broke; used by one thread.
 
-    Raises SourceDisconnectedError when the connection is lost (call again), SetupError when it cannot be had.
+    Raises SourceDisconnectedError when the connection is lost (call again), SetupError when a connection is refused.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class RowLoader:
         *,
         statement_timeout_s: float = 0.0,
     ) -> None:
-        """``statement_timeout_s``: the server ends a SELECT after this (``TIMED_OUT``); 0: never."""
+        """``statement_timeout_s``: the server ends a SELECT after this time (``TIMED_OUT``); 0: never."""
         self._settings = settings
         self._specs = {spec.name: spec for spec in specs}
         self._identity = identity
@@ -103,7 +103,7 @@ class RowLoader:
         self._connection: Connection | None = None
 
     def chunk(self, table: str, cursor: str | None, limit: int) -> Chunk:
-        """The next rows of a table in key order. A table that the server does not have is done at once."""
+        """The next rows of a table in key order. A table that the server does not have is finished at once."""
         plan = self._plan(table)
         # An optional table of a module that is not installed.
         if plan is None:
@@ -120,7 +120,7 @@ class RowLoader:
         return Chunk(rows, snapshot, last, len(rows) < limit)
 
     def by_key(self, fetches: Sequence[FetchByKey]) -> tuple[list[tuple[str, list[Cells]]], Snapshot]:
-        """The rows that these fetches name, all of one moment."""
+        """The rows of these fetches, all read in one snapshot."""
         reads, tables = [], []
         for fetch in fetches:
             plan = self._plan(fetch.table)
@@ -132,14 +132,15 @@ class RowLoader:
         return list(zip(tables, results, strict=True)), snapshot
 
     def has(self, table: str) -> bool:
-        """Whether the server has the table, as far as has been looked since ``forget``."""
+        """Whether the server has the table, as far as it was looked up since ``forget``."""
         return self._plan(table) is not None
 
     def row(self, table: str, key: Sequence[Value]) -> list[Cells] | None:
-        """The row with this primary key as it is now, and as the log has it up to now, [] if there is none.
+        """The row with this primary key as it is now, in which the log's changes so far are contained; [] if there is
+        none.
 
-        For a table that ``has`` knows. None if the shop holds it locked: ask again later. The lock taken for it lasts
-        as long as the SELECT.
+        Call it only for a table that ``has`` confirms. None if the shop has the row locked: ask again later. The lock
+        for this read lasts as long as the SELECT.
         """
         plan = self._plan(table)
         if plan is None:
@@ -156,28 +157,28 @@ class RowLoader:
             return [_cells(plan, row) for row in cursor.fetchall()]
 
     def position(self) -> Position:
-        """Where the log ends now: what was read before this call is contained in the log up to here."""
+        """The end of the log now. Rows read before this call contain no change behind it."""
         with self._mapped():
             return current_position(self._open())
 
     def threads_running(self) -> int:
-        """How many threads the server is running, ours among them."""
+        """How many threads the server is running, including ours."""
         with self._mapped(), self._open().cursor() as cursor:
             cursor.execute("SHOW GLOBAL STATUS LIKE 'Threads_running'")
             found = cursor.fetchone()
             return int(found[1]) if found else 0
 
     def safe_point(self) -> Position:
-        """A position that every SELECT from now on surely contains: where the stream of a first load has to start."""
+        """A position that every later SELECT certainly contains: the stream of a first load starts there."""
         return self._read([])[0].safe
 
     def forget(self, table: str) -> None:
-        """The table may have other columns now: look before it is read next."""
+        """The table may have other columns now: look them up before the next read."""
         self._plans.pop(table, None)
         self._schemas.forget(self._settings.database, self._settings.table_prefix + table)
 
     def _read(self, reads: Sequence[tuple[_Plan, str, Sequence[Value]]]) -> tuple[Snapshot, list[list[Cells]]]:
-        """Run SELECTs under one snapshot."""
+        """Run SELECTs in one snapshot."""
         with self._mapped():
             connection = self._open()
             with connection.cursor() as cursor:
@@ -225,7 +226,7 @@ class RowLoader:
 
     @contextmanager
     def _mapped(self) -> Iterator[None]:
-        """Foreign errors as ours; a broken connection is dropped, so that the next call opens another."""
+        """Turn foreign errors into ours. A broken connection is dropped, so that the next call opens another one."""
         try:
             with mapped_errors(self._settings):
                 yield
@@ -245,7 +246,7 @@ class RowLoader:
 
 
 def _time_limit(seconds: float) -> tuple[str, ...]:
-    """MariaDB passes over what is for MySQL 5.7 and newer, MySQL over what is for MariaDB."""
+    """The statement's time limit. MariaDB ignores the comment for MySQL 5.7 and newer, MySQL the one for MariaDB."""
     if not seconds:
         return ()
     in_ms = max(1, int(seconds * 1000))

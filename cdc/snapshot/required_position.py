@@ -1,8 +1,8 @@
-"""Whether rows read from the server contain a position in its log that was read before. Pure.
+"""Whether rows read from the server contain the changes up to a position in its log. Pure.
 
-What a definition changed is in every read after its position was seen in the log: it holds the table exclusively until
-the engine has committed it, and a snapshot from before is refused (error 1412). A statement's rows are not held so: the
-log shows them before the engine does. Then MariaDB's snapshot position tells, which is exact, and MySQL's executed set,
+A definition (DDL) locks its table until the engine has committed it, and an older snapshot is refused (error 1412). So
+every read after the definition was seen in the log contains it. A statement that changes rows has no such lock: the log
+shows it before the engine does. Then MariaDB's snapshot position decides, which is exact, or MySQL's executed set,
 which gets a transaction only after the engine's commit.
 """
 
@@ -16,8 +16,8 @@ from cdc.replica.table_loads import RequiredPosition
 
 
 class Snapshot(NamedTuple):
-    """``safe``: a position that its rows surely contain; ``exact``: nothing behind it is in them. ``noted``: where the
-    log ended just before it was taken.
+    """``safe``: a position that its rows certainly contain. ``exact``: nothing behind ``safe`` is in them. ``noted``:
+    the end of the log just before the snapshot.
     """
 
     safe: Position
@@ -26,7 +26,7 @@ class Snapshot(NamedTuple):
 
 
 def contains(snapshot: Snapshot, required: RequiredPosition) -> bool:
-    """Whether rows read under this snapshot contain the required position; never while the server is another one."""
+    """Whether rows of this snapshot contain the required position; never if the server is another one."""
     if _behind(snapshot.safe, required.position):
         return True
     if snapshot.exact or not _behind(snapshot.noted, required.position):

@@ -1,4 +1,4 @@
-"""Rows of a sample, with the position in the log by which they were so: what ``cdc/source/unlogged.py`` compares."""
+"""Reads sample rows with the position in the log at which they were so; ``cdc/source/unlogged.py`` compares them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class RowSamples:
         self._loader = loader
 
     def read(self, fetches: Sequence[FetchByKey]) -> tuple[Sequence[tuple[str, Sequence[Cells]]], Position]:
-        """The rows that these name, and the snapshot's own position, or where the log ended behind it.
+        """The rows with these keys, and the snapshot's own position, or the end of the log after it.
 
         Raises SourceDisconnectedError, SetupError.
         """

@@ -1,4 +1,4 @@
-"""Turns what SELECT gives as text into the same ``Value`` that the log's decoder gives for that column."""
+"""Turns the text that SELECT gives into the same ``Value`` that the log's decoder gives for that column."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _integer(cell: Cell) -> Value:
 
 
 def _decimal(cell: Cell) -> Value:
-    """ZEROFILL is of SELECT's making: ``000007.500``."""
+    """Remove the zeros that SELECT puts before a ZEROFILL number: ``000007.500``."""
     if not isinstance(cell, str):
         return cell
     whole, point, fraction = cell.partition(".")

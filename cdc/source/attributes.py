@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from cdc.model import CheckResult
-from cdc.settings.config import SourceSettings
+from cdc.settings.source import SourceSettings
 from cdc.source.server import Connection, quoted, rows
 
 _SECTION: Final = {

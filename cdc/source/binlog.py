@@ -28,7 +28,7 @@ from cdc.binlog.schema.history import SchemaHistory
 from cdc.errors import CdcError, LoginRefusedError, SourceDisconnectedError
 from cdc.model import Position, Start, TableSchema, TableSpec, Transaction
 from cdc.retry_pause import jittered_s
-from cdc.settings.config import SourceSettings
+from cdc.settings.source import SourceSettings
 from cdc.source import dump, start_positions
 from cdc.source.buffer import ReceiveBuffer
 from cdc.source.faults import TWIN, fault_of

@@ -5,9 +5,9 @@ that a merchant need not write them down.
 from __future__ import annotations
 
 from cdc.errors import SetupError
-from cdc.settings.config import SourceSettings
 from cdc.settings.mapping import PRODUCTS, MappingSettings
 from cdc.settings.mapping_columns import Lookup
+from cdc.settings.source import SourceSettings
 from cdc.source.server import Connection, rows
 
 _COLUMNS = (

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from cdc.model import DeleteRule, ForeignKey
-from cdc.settings.config import SourceSettings
+from cdc.settings.source import SourceSettings
 from cdc.source.server import Connection, connect, mapped_errors, quoted, rows
 
 _KEYS = """

@@ -15,8 +15,8 @@ import pymysql
 from cdc.binlog.schema.history import versions_refused
 from cdc.errors import CdcError, SetupError, SourceDisconnectedError
 from cdc.model import CheckResult, TableSpec
-from cdc.settings.config import SourceSettings
 from cdc.settings.shop_codes import NamedCodes
+from cdc.settings.source import SourceSettings
 from cdc.source import dump
 from cdc.source.attributes import NO_ATTRIBUTES, Wanted, missing_attributes
 from cdc.source.replication import replication_findings

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pymysql
 
 from cdc.model import CheckResult
-from cdc.settings.config import SourceSettings
+from cdc.settings.source import SourceSettings
 from cdc.source.server import Connection, ServerIdentity, scalar, variable
 
 _DENIED: Final = frozenset({1044, 1045, 1142, 1227})

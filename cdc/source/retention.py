@@ -19,7 +19,7 @@ import structlog
 from cdc.binlog.events import HEADER, EventType
 from cdc.binlog.framing import packet_at
 from cdc.errors import CdcError, SourceDisconnectedError
-from cdc.settings.config import SourceSettings
+from cdc.settings.source import SourceSettings
 from cdc.source import dump
 from cdc.source.buffer import ReceiveBuffer
 from cdc.source.server import Connection, connect, log_files, mapped_errors, rows, scalar, variable

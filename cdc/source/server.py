@@ -20,8 +20,8 @@ from pymysql.cursors import Cursor
 
 from cdc.errors import CdcError, LoginRefusedError, SetupError, SourceDisconnectedError
 from cdc.model import Position
-from cdc.settings.config import SourceSettings, TlsMode
 from cdc.settings.secret_files import fresh
+from cdc.settings.source import SourceSettings, TlsMode
 from cdc.source.tls import CANNOT_LOAD, LOGIN_HANDLERS, tls_arguments
 
 Connection: TypeAlias = "PyMySQLConnection[Cursor]"  # generic in the stubs only

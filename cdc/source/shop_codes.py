@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 import pymysql
 
 from cdc.model import CheckResult
-from cdc.settings.config import SourceSettings
 from cdc.settings.shop_codes import NamedCodes
+from cdc.settings.source import SourceSettings
 from cdc.source.server import Connection, is_connection_lost, quoted, rows
 
 _SHOWN = 8

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 import pymysql
 
 from cdc.errors import SetupError
-from cdc.settings.config import TlsMode, TlsSettings
+from cdc.settings.source import TlsMode, TlsSettings
 
 CANNOT_LOAD: Final = 2059
 """CR_AUTH_PLUGIN_CANNOT_LOAD: the server asks for a login method that we do not support."""

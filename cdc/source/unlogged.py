@@ -20,7 +20,7 @@ import structlog
 
 from cdc.errors import CdcError
 from cdc.model import Cells, FetchByKey, Position, TableSpec
-from cdc.settings.config import SourceSettings
+from cdc.settings.source import SourceSettings
 from cdc.source.server import Connection, connect, mapped_errors, quoted, rows
 
 log = structlog.get_logger(__name__)

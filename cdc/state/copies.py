@@ -1,7 +1,7 @@
-"""Only the owner may read the state's files, and copies of the state are removed, even if their maker was killed.
+"""Access rights of the state's files, and temporary copies of the state: they contain customers' data.
 
-A copy lies in a folder beside the state and is locked for as long as its maker lives. Whoever opens the state next
-removes the copies that nobody holds: they contain customers' data.
+Only the owner may read the state's files. A copy is in a folder beside the state, and is locked as long as the process
+that made it is alive. The next process that opens the state removes the copies that no process has locked.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _IN_USE = "in-use"
 
 
 def make_private(path: Path) -> None:
-    """Make the file if it is missing, and let its owner alone read it. SQLite gives its -wal and -shm the same mode.
+    """Create the file if it is missing, and let only its owner read it. SQLite gives its -wal and -shm the same mode.
 
-    Raises OSError if the file cannot be made.
+    Raises OSError if the file cannot be created.
     """
     made = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
@@ -38,7 +38,7 @@ def make_private(path: Path) -> None:
 
 
 def copy_state(source: Path, target: Path) -> None:
-    """Copy the state as it is at one moment, whether a daemon writes it or not; nothing if there is none yet.
+    """Copy the state as it is at one moment, even while a daemon writes it. No copy is made if there is no state yet.
 
     Raises StateError if the state cannot be read or the copy cannot be written.
     """
@@ -55,7 +55,7 @@ def copy_state(source: Path, target: Path) -> None:
 
 
 def has_state(folder: Path) -> bool:
-    """Whether a run has made a state here."""
+    """Whether a run has created a state in this folder."""
     return (folder / STATE_FILE).exists()
 
 
@@ -68,7 +68,7 @@ class DiskUse(NamedTuple):
 
 
 def disk_use(folder: Path) -> DiskUse:
-    """What the state takes in its folder, and what is left there. Raises OSError if the folder is gone."""
+    """The state's size and the free space of its disk. Raises OSError if the folder is gone."""
     path = folder / STATE_FILE
     log = path.with_name(f"{STATE_FILE}-wal")
     disk = os.statvfs(folder)
@@ -81,7 +81,7 @@ def disk_use(folder: Path) -> DiskUse:
 
 @contextmanager
 def folder_for_copy(beside: Path) -> Iterator[Path]:
-    """A folder in the state's folder for a copy of it, gone at the end. Raises OSError if it cannot be made."""
+    """A folder for a copy, inside the state's folder; removed at the end. Raises OSError if it cannot be created."""
     remove_abandoned_copies(beside)
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=beside) as name:  # mode 0700
         folder = Path(name)
@@ -94,7 +94,7 @@ def folder_for_copy(beside: Path) -> Iterator[Path]:
 
 
 def remove_abandoned_copies(beside: Path) -> None:
-    """Remove the copies whose maker was killed. The kernel has let go of their locks."""
+    """Remove the copies of processes that were killed. The kernel has released their locks."""
     for folder in beside.glob(f"{_PREFIX}*"):
         if (folder / STATE_FILE).exists() and _is_free(folder):
             shutil.rmtree(folder, ignore_errors=True)

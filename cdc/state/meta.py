@@ -1,4 +1,4 @@
-"""The state's single values, each under one name and with one type. No other module knows how a value is kept.
+"""The state's single values, each with one name and one type. No other module knows how a value is stored.
 
 A value is read from the file at every use and written at once, inside the caller's transaction. Values are JSON.
 """
@@ -24,7 +24,8 @@ def _same(value: Any) -> Any:
 
 
 class Value(Generic[T]):
-    """One value as an attribute of ``Meta``; its key is the attribute's name. ``default`` stands for a missing value.
+    """One value as an attribute of ``Meta``. Its key is the attribute's name. ``default``: the result when there is no
+    value.
 
     ``load`` and ``dump``: from JSON and to JSON, for types that JSON lacks.
     """
@@ -88,7 +89,7 @@ def _published_rows(value: Any) -> Mapping[int, tuple[int, int]]:
 
 @contextmanager
 def read_only_meta(path: Path) -> Iterator[Meta | None]:
-    """The values of a state file, beside the run that writes it; None if there is no such file, or none to read."""
+    """The values of a state file that another process writes; None if there is no such file, or it cannot be read."""
     if not path.exists():
         yield None
         return
@@ -109,9 +110,9 @@ class Meta:
     # ------------------------------------------------------------------------------------------ the log's position
 
     position = Value[Position | None](None, _position, _from_position)
-    """Where the source has been applied up to; None in a fresh state."""
+    """The position up to which the source has been applied; None in a fresh state."""
     lsn_base = Value(0)
-    """What is added to a log file's number in an LSN: see cdc/state/positions.py."""
+    """The number that is added to a log file's number in an LSN: see cdc/state/positions.py."""
     applied_lsn = Value(0)
     """The highest LSN ever applied."""
 
@@ -120,67 +121,69 @@ class Meta:
     load_state = Value[Mapping[str, Any]]({})
     """How far the replica is loaded: see cdc/replica/load_state.py."""
     has_partial_images = Value(False)
-    """Whether the log was ever seen to hold images that are not whole."""
+    """Whether the log ever had partial images."""
     topic_offsets = Value[Mapping[str, int]]({})
-    """Per ``topic/partition`` where to read on."""
+    """Where to read on, per ``topic/partition``."""
     row_order = Value[Mapping[str, Any] | None](None)
-    """What is known of the source's logs, for rows that do not arrive in its order: see cdc/kafka/row_order.py."""
+    """What is known of the source's logs, for rows in another order than the source's: see cdc/kafka/row_order.py."""
     caught_up = Value[Sequence[tuple[int, int]]]([])
-    """How far the topics' rows had come, hour by hour of the last day: epoch milliseconds and LSN."""
+    """How far the topics' rows had come, for each hour of the last day: epoch milliseconds and LSN."""
     topic_notes = Value[Mapping[str, Any]]({})
-    """What each topic has said so far that later records of it need: see cdc/kafka/foreign.py."""
+    """Facts from each topic's records so far that later records need: see cdc/kafka/foreign.py."""
     missing_deletions = Value[Mapping[str, int]]({})
-    """By table: rows of topics that were inserted anew with no deletion told: cdc/engine/missing_deletions.py."""
+    """Table → rows of topics that were inserted again without a deletion in between: see
+    cdc/engine/missing_deletions.py.
+    """
     fed_ms = Value(0)
-    """When something was last taken from a topic, or it was seen that there is nothing."""
+    """When a record was last taken from a topic, or no record was waiting."""
     foreign_keys = Value[Sequence[Mapping[str, str]] | None](None)
-    """The shop's foreign keys that are followed: see cdc/engine/key_changes.py; None before the first start."""
+    """The shop's foreign keys in use: see cdc/engine/key_changes.py; None before the first start."""
     is_topic_whole = Value(False)
-    """Whether what was read of the relay's topic is the whole store."""
+    """Whether the records read from the relay's topic so far are the whole store."""
     last_leader = Value[Sequence[Any] | None](None)
-    """Of the members of one account, who led last: see cdc/members/records.py."""
+    """The last leader among the members of one account: see cdc/members/records.py."""
     led_generation = Value(0)
-    """In which generation this state led last."""
+    """The generation in which this state led last."""
     asked_generation = Value(0)
-    """The highest generation that this state may have published itself as the leader of."""
+    """The highest generation in which this state may have published itself as the leader."""
     topic_ids = Value[Mapping[str, str]]({})
-    """Kafka's own ids of the topics that are read: a topic made anew has another one."""
+    """Kafka's own ids of the topics that are read. A new topic of the same name has another id."""
 
     # ---------------------------------------------------------------------------------------------------- messages
 
     minimum_changed_at = Value(0)
-    """No ``changed_at`` from now on is lower."""
+    """No later ``changed_at`` is below this time."""
     import_job = Value[Mapping[str, Any]]({})
-    """The import that was asked for, and how far it has come: see cdc/engine/import_job.py."""
+    """The import that was asked for, and its progress: see cdc/engine/import_job.py."""
     is_import_paused = Value(False)
-    """Whether no table is read and no history is sent, as an operator asked."""
+    """Whether an operator paused the import: no table is read and no history is sent."""
     is_repair_asked = Value(False)
-    """Whether all tables are to be read again, as an operator asked."""
+    """Whether an operator asked for all tables to be read again."""
     first_load = Value[Mapping[str, Any]]({})
-    """How far the first load has come: see cdc/messages/first_load.py."""
+    """The progress of the first load: see cdc/messages/first_load.py."""
     has_withheld = Value(False)
     """Whether ``history.send`` ever withheld an object."""
     relink_cursor = Value[tuple[str, int | str] | None](None, lambda held: tuple(held) if held else None)
-    """Up to where the ledger was looked through for objects to be linked again: kind and id."""
+    """The place in the ledger (kind and id) up to which objects to be linked again were searched."""
     mapping_version = Value("")
     """The mapping that objects were last rendered with; "" before the first."""
     mapping_review = Value[Mapping[str, Any]]({})
-    """The changed mapping that nothing is rendered with yet: see cdc/messages/mapping_review.py."""
+    """The changed mapping that is not used yet: see cdc/messages/mapping_review.py."""
     mapping_accepted = Value("")
     """The version of the changed mapping that an operator accepted."""
 
     restored_ms = Value(0)
-    """When an older copy of the state was last put back: of changes committed before, all is sent, equal or not."""
+    """When an older copy of the state was last restored. Changes committed before that are sent even if equal."""
     run_mark = Value[Any](None)
     """The newest run's mark: see cdc/state/run_mark.py; None before the first."""
 
     # ---------------------------------------------------------------------------------------------------- delivery
 
     quiet_until_ms = Value(0)
-    """Until when the sink asked for silence: a restart is no reason to break it."""
+    """Until when the sink asked for silence; a restart must keep the silence too."""
     delete_breaker = Value[DeleteBreaker](NOT_TRIPPED)
     sync_errors_progress = Value("")
-    """From where the receiver's later verdicts are read on, in the sink's own words."""
+    """From where the receiver's sync errors are read on, in the sink's own form."""
     sink_notes = Value[Mapping[str, str]]({})
     """What sinks keep between runs, by ``<sink>:<name>``."""
 
@@ -191,7 +194,7 @@ class Meta:
     _member_id = Value("")
 
     def member_id(self) -> str:
-        """This state's own name among members, made at the first call."""
+        """This state's name among the members, made at the first call."""
         held = self._member_id
         if not held:
             held = self._member_id = uuid4().hex
@@ -202,13 +205,15 @@ class Meta:
     relay_runs = Value[list[str]]([])
     """Names of the runs that may have written the topic's last mark."""
     relay_published = Value(0)
-    """The highest piece that is known to be in the topic."""
+    """The highest piece that is certainly in the topic."""
     is_relay_rebuilding = Value(False)
-    """Whether the state is being rebuilt from the topic: it is not whole yet."""
+    """Whether the state is being rebuilt from the topic, so that it is not whole yet."""
     relay_schemas = Value[Mapping[str, str]]({})
-    """By table: the newest record of its columns in the topic."""
+    """Table → the newest record of its columns in the topic."""
     published_rows = Value[Mapping[int, tuple[int, int]]]({}, _published_rows)
-    """Of the source transaction that ends at this LSN so many rows are in the replica, in so many records."""
+    """How much of the source transaction that ends at this LSN is in the replica: how many rows, in how
+    many records.
+    """
 
     def clear(self) -> None:
         """Forget all values."""

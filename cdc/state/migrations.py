@@ -1,8 +1,9 @@
-"""The version of the state file's layout, and the way from an older version to the present one.
+"""The version of the state file's layout, and the steps from an older version to the present version.
 
-The version stands in the file's head (``PRAGMA user_version``). A release that changes a fixed table raises
-``SCHEMA_VERSION`` by one and adds the statements that turn the version before into it. Mapped tables need no migration:
-the state loads a table again when its columns change. Version 1 is that of release 0.1.0, the first that counts.
+The version is in the file's head (``PRAGMA user_version``). A release that changes a fixed table raises
+``SCHEMA_VERSION`` by one and adds the statements that change the earlier version into it. Mapped tables need no
+migration: the state loads a table again when its columns change. Version 1 is the version of release 0.1.0, the first
+release.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import Final
 from cdc.errors import StateError
 
 SCHEMA_VERSION: Final = 1
-"""The layout that this program reads and writes."""
+"""The version that this program reads and writes."""
 
 MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {}
-"""By version: the statements that turn a file of the version before into one of this version."""
+"""Version → the statements that change a file of the version before into this version."""
 
 AFRESH: Final = "remove the folder to import the store afresh"
 
@@ -31,10 +32,10 @@ def migrate(
     version: int = SCHEMA_VERSION,
     migrations: Mapping[int, Sequence[str]] = MIGRATIONS,
 ) -> None:
-    """Bring the file to ``version``, inside the caller's transaction; a new file just gets the number.
+    """Bring the file to ``version``, inside the caller's transaction. A new file only gets the number.
 
-    ``may_write`` False: the caller only looks. Raises StateError for a file that cannot be brought there: one of a
-    later release, one from before release 0.1.0, or an older one while the caller only looks.
+    ``may_write`` False: the caller only reads. Raises StateError for a file that cannot be changed: a file of a later
+    release, a file from before release 0.1.0, or an older file while the caller only reads.
     """
     held = connection.execute("PRAGMA user_version").fetchone()[0]
     if held > version:

@@ -1,4 +1,4 @@
-"""Tables of the state that have one line per object: how an object is named in SQL, and how a line is looked up."""
+"""Tables of the state with one line per object: how SQL names an object, and how a line is looked up."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any, Final
 from cdc.model import Kind, ObjectRef
 
 OBJECT: Final = "kind = ? AND id = ?"
-"""The condition that finds one object's line; its values are those of ``pair``."""
+"""The SQL condition that finds one object's line; ``pair`` gives its values."""
 
 
 def pair(ref: ObjectRef) -> tuple[str, int | str]:
-    """The object as the values of the columns ``kind`` and ``id``."""
+    """The values of the columns ``kind`` and ``id`` for the object."""
     return ref.kind.value, ref.id
 
 
 def as_refs(rows: Iterable[tuple[str, int | str]]) -> list[ObjectRef]:
-    """Lines of (kind, id) as objects."""
+    """The objects of lines of (kind, id)."""
     return [ObjectRef(Kind(kind), object_id) for kind, object_id in rows]
 
 

@@ -1,8 +1,8 @@
 """Positions in the state, and LSNs: positions as one rising integer.
 
 An LSN orders every change the replica has ever seen: ``(base + log file's number) << 38 | offset``. A new epoch
-(another server, a log that was reset, a restored state) gets a base above every LSN used before, so a later epoch
-is always newer. A row's LSN says: everything that happened before that position is in this row.
+(another server, a log that was reset, a restored state) gets a base above every earlier LSN, so a later epoch is always
+newer. A row's LSN means: the row contains every change before that position.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from cdc.state.store import Store
 
 
 class LogPositions:
-    """Where the source stands, and how positions become LSNs. Use inside a store transaction."""
+    """The source's position, and how positions become LSNs. Use inside a store transaction."""
 
     def __init__(self, store: Store) -> None:
         self._meta = store.meta
@@ -24,7 +24,7 @@ class LogPositions:
         self.reread()
 
     def reread(self) -> None:
-        """Take the values from the state: the transaction that changed them was undone."""
+        """The transaction that changed the values was undone: read them from the state."""
         self._base = self._meta.lsn_base
         self.high = self._meta.applied_lsn
         self.position = self._meta.position
@@ -40,7 +40,7 @@ class LogPositions:
         return number << LSN_OFFSET_BITS | position.offset
 
     def text_of(self, lsn: int) -> str:
-        """An LSN of the present epoch as ``binlog.000123:4567``; of another one as what it is."""
+        """An LSN of the present epoch as ``binlog.000123:4567``; an LSN of another epoch as a number."""
         number = (lsn >> LSN_OFFSET_BITS) - self._base
         # LSNs of earlier epochs cannot be turned back into a file name.
         if self.position is None or number < 0:
@@ -49,7 +49,7 @@ class LogPositions:
         return f"{name}.{number:0{len(digits)}d}:{lsn & ((1 << LSN_OFFSET_BITS) - 1)}"
 
     def advance(self, position: Position) -> None:
-        """The source has been applied up to here."""
+        """The source has been applied up to this position."""
         self.position = position
         self.high = max(self.high, self.lsn(position))
         self._meta.position = position
@@ -60,13 +60,13 @@ class LogPositions:
         return self.lsn(self.position) if self.position else 0
 
     def begin_epoch(self, position: Position) -> None:
-        """From here on the log is another one: every LSN to come is above every LSN so far."""
+        """From now on the log is another one: every new LSN is above every earlier LSN."""
         self._base = (self.high >> LSN_OFFSET_BITS) + 1
         self._meta.lsn_base = self._base
         self.advance(position)
 
     def restore(self, position: Position, lsn: int) -> None:
-        """A state that is rebuilt: the source has been applied up to here, and this is the position's LSN."""
+        """The state is being rebuilt: the source has been applied up to this position, which has this LSN."""
         self._base = self._meta.lsn_base = (lsn >> LSN_OFFSET_BITS) - position.file_number
         self.high = 0
         self.advance(position)

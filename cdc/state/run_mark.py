@@ -1,14 +1,15 @@
-"""Notices that an older copy of the state was put back: what was sent since, it does not know.
+"""Notices that an older copy of the state was restored. Such a copy does not know what was sent since it was made.
 
-Each run has a mark of its own, kept inside the state and in a file beside it. The file also says how far the log had
-been applied, a few seconds ago at most. A state that does not fit the file is an older copy. Where the whole folder was
-put back the two fit; then the lock file tells, which nobody writes: the time of its last change of status is that of
-the restore. A folder that was moved, or whose rights were changed, looks the same. It is no older, and taking it for
-older only sends again what the log changed while nothing ran.
+Each run has a mark of its own, kept inside the state and in a file beside the state. The file also has the position up
+to which the log had been applied, at most a few seconds ago. A state that does not match the file is an older copy. If
+the whole folder was restored, the two match. Then the lock file shows it: nobody writes that file, so the time of its
+last status change is the time of the restore. A folder that was moved, or whose rights were changed, looks the same. It
+is not an older copy, and the only effect of the mistake is that changes made while nothing ran are sent again.
 
-The state is written first, with the mark before; a run that ends between the two writes fits the file all the same.
-Only a copy of the whole disk (a snapshot of the volume) fits like the original: nothing on the disk can tell it. What
-lies elsewhere can: HubSpot's newest records (cdc/delivery/state_age.py), and members' receipts (handover.py).
+The state is written first, with the earlier mark in it. So a run that ends between the two writes still matches the
+file. Only a copy of the whole disk (a snapshot of the volume) matches like the original: nothing on the disk shows it.
+Two places outside show it: HubSpot's newest records (cdc/delivery/state_age.py), and the members' receipts
+(cdc/members/handover.py).
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ MARK_FILE: Final = "run-mark"
 
 
 class RunMark(TypedDict):
-    """The state's side: this run's mark, the one before, and the lock file's inode and change of status (ns)."""
+    """The mark inside the state: this run's mark, the earlier mark, and the lock file's inode and status
+    change (ns).
+    """
 
     mark: str
     before: str
@@ -36,7 +39,9 @@ class RunMark(TypedDict):
 
 
 def why_restored(store: Store) -> str:
-    """What shows that the state is a copy, in words; "" if nothing does. A state that no run has used is no copy."""
+    """The sign that the state is an older copy, in words; "" if there is none. A state that no run has used
+    is not a copy.
+    """
     held = store.meta.run_mark
     if held is None:
         return ""
@@ -54,14 +59,14 @@ def why_restored(store: Store) -> str:
 
 
 def renew(store: Store) -> None:
-    """A run begins: give it its mark, inside the caller's transaction. ``write`` follows once that is on disk."""
+    """A run begins: give it a new mark, inside the caller's transaction. Call ``write`` once that is on disk."""
     beside = _read(store.folder)
     before = str(beside.get("mark", "")) if beside else ""
     store.meta.run_mark = {"mark": uuid4().hex, "before": before, "lock": _lock(store.folder)}
 
 
 class MarkFile:
-    """The file beside the state. Its writer may live in another thread than the state's."""
+    """The file beside the state. Its writer may run in another thread than the state's."""
 
     def __init__(self, store: Store) -> None:
         held = store.meta.run_mark
@@ -69,7 +74,7 @@ class MarkFile:
         self._mark = held["mark"] if held else ""
 
     def write(self, applied_lsn: int) -> None:
-        """This run has the state, and the log was applied up to here at least. Raises StateError."""
+        """This run uses the state, and the log was applied at least up to this position. Raises StateError."""
         path = self._folder / MARK_FILE
         fresh = path.with_suffix(".new")
         try:

@@ -1,31 +1,26 @@
-"""The state file's tables. Everything that must change together lies in this one SQLite file.
+"""The state file's tables. All data that must change together is in this one SQLite file.
 
 ``r_<table>``: one per mapped table, the mapped columns plus ``lsn`` (see positions.py). The others are fixed. Each is
 written by one module alone (tests/unit/state/test_writers.py lists them):
 
-====================== ========================================================================================
-meta                   single values (meta.py)
-mapped_table           which columns the mapped tables were made with
-tombstone              deleted keys with their LSNs, while a read may still bring an older row
-table_load             per mapped table: how far its load has come
-stale_table            tables that are read again, as their rows changed without row events: since when, and why
-resync_found           objects that such reads changed; rendered when all of them are through
-table_schema           tables' columns, each from a position in the log on
-prepared_change        changes of XA transactions that are neither committed nor rolled back yet
-unread_row             keys of rows that the log told only in part: to be read from the server
-bad_record             records of topics that could not be understood, with their reason
-render_queue           objects to be rendered later: after a fetch, after a position in the log, or in their turn
-bulk_invalidation      many objects at once, turned into requests in slices
-ledger                 per object: what was last rendered, sent, answered and accepted; never forgotten
-property_bit           bit numbers of property names, for the ledger's bitmap of properties that ever held a value
-outbox                 the newest unsent message of an object; ``seq`` is its place in the order
-sent_without_reference objects that were sent without a reference whose object is a dead letter
-dead_letter            messages set aside for good, with their reason
-waiting_for_parent     accepted and later refused because what they refer to was not known yet
-unconfirmed            objects with an attempt whose outcome is unknown: sent once more after their next acceptance
-unpublished            objects whose state a leader of members has yet to publish
-relay_queue            what the relay has yet to publish; ``seq`` is never given twice
-====================== ========================================================================================
+====================== ======================================================================================== meta
+single values (meta.py) mapped_table           which columns the mapped tables were made with tombstone
+deleted keys with their LSNs, while a read may still bring an older row table_load             per mapped table: how far
+its load has come stale_table            tables that are read again, as their rows changed without row events: since
+when, and why resync_found           objects that such reads changed; rendered when all of them are through table_schema
+tables' columns, each from a position in the log on prepared_change        changes of XA transactions that are neither
+committed nor rolled back yet unread_row             keys of rows that the log told only in part: to be read from the
+server bad_record             records of topics that could not be understood, with their reason render_queue
+objects to be rendered later: after a fetch, after a position in the log, or in their turn bulk_invalidation      many
+objects at once, turned into requests in slices ledger                 per object: what was last rendered, sent,
+answered and accepted; never forgotten property_bit           bit numbers of property names, for the ledger's bitmap of
+properties that ever held a value outbox                 the newest unsent message of an object; ``seq`` is its place in
+the order sent_without_reference objects that were sent without a reference whose object is a dead letter dead_letter
+messages set aside for good, with their reason waiting_for_parent     accepted and later refused because what they refer
+to was not known yet unconfirmed            objects with an attempt whose outcome is unknown: sent once more after their
+next acceptance unpublished            objects whose state a leader of members has yet to publish relay_queue
+what the relay has yet to publish; ``seq`` is never given twice ======================
+========================================================================================
 """
 
 from __future__ import annotations
@@ -148,7 +143,7 @@ def table_name(table: str) -> str:
 
 
 def stored_columns(spec: TableSpec) -> tuple[str, ...]:
-    """The columns that the replica keeps: the mapped ones without the transient, then the derived."""
+    """The columns that the replica keeps: the mapped columns without the transient ones, then the derived ones."""
     return (*(c for c in spec.columns if c not in spec.transient), *spec.derived)
 
 
@@ -158,7 +153,7 @@ def uses_rowid(spec: TableSpec) -> bool:
 
 
 def signature(spec: TableSpec) -> str:
-    """Changes when the table's rows have to be loaded again."""
+    """A text that changes when the table's rows have to be loaded again."""
     rows = f"|{spec.selection}" if spec.selection else ""
     return f"{','.join(spec.key)}|{','.join(stored_columns(spec))}{rows}"
 
@@ -183,9 +178,9 @@ def _index_ddl(spec: TableSpec, columns: tuple[str, ...]) -> str:
 def create(
     connection: sqlite3.Connection, specs: Iterable[TableSpec], indexes: dict[str, set[tuple[str, ...]]]
 ) -> None:
-    """Create what is missing; a mapped table whose columns changed is emptied.
+    """Create the missing tables. A mapped table whose columns changed is emptied.
 
-    ``indexes``: per table the further columns that cascades look children up by. Runs inside a transaction.
+    ``indexes``: per table, the further columns by which cascades find children. Runs inside a transaction.
     """
     for statement in FIXED.split(";\n"):
         if statement.strip():

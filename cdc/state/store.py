@@ -21,11 +21,11 @@ from cdc.state.meta import Meta
 
 LOCK_FILE = "lock"
 BUSY_MS = 10_000
-"""How long a command waits for a daemon's transaction to end, if it has to write itself."""
+"""How long a command that has to write waits for the end of a daemon's transaction."""
 
 
 def probe_folder(folder: Path) -> None:
-    """Make the folder if it is missing and write into it. Raises SetupError if that cannot be done."""
+    """Create the folder if it is missing, and write into it. Raises SetupError if that fails."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a folder of the operator's own keeps its mode
         probe = folder / f".write-test-{os.getpid()}"
@@ -39,7 +39,7 @@ def probe_folder(folder: Path) -> None:
 
 
 def is_in_use(folder: Path) -> bool:
-    """Whether another process holds the folder's lock: a daemon runs."""
+    """Whether another process has the folder's lock, so a daemon is running."""
     try:
         lock = os.open(folder / LOCK_FILE, os.O_RDONLY)
     except FileNotFoundError:
@@ -54,7 +54,7 @@ def is_in_use(folder: Path) -> bool:
 
 
 class HeldColumns(NamedTuple):
-    """A mapped table's columns as the state file holds them, and those of its primary key in order."""
+    """A mapped table's columns in the state file, and its primary key's columns in order."""
 
     names: tuple[str, ...]
     key: tuple[str, ...]
@@ -63,11 +63,11 @@ class HeldColumns(NamedTuple):
 class Store:
     """The open state file.
 
-    ``exclusive`` takes the folder's lock, so that two daemons never share a state; commands that only look or that
-    leave a request (``deadletter retry``) open it without, and with ``create`` False: only the daemon, which knows the
-    server's foreign keys, may lay out tables. ``only_looks``: nothing is written, so that nobody is waited for: what is
-    seen is what was committed last, while a daemon writes however much. Raises SetupError if the folder cannot be
-    written or is locked, StateError if the file is damaged.
+    ``exclusive`` takes the folder's lock, so that two daemons never share a state. Commands that only read or that
+    leave a request (``deadletter retry``) open the file without the lock, and with ``create`` False: only the daemon,
+    which knows the server's foreign keys, may create tables. ``only_looks``: nothing is written, so the caller never
+    waits; it sees the last commit, however long a daemon's present transaction takes. Raises SetupError if the folder
+    cannot be written or is locked, StateError if the file is damaged.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """One atomic change of the state: on disk when the block ends, undone when it raises."""
+        """One atomic change of the state: on disk when the block ends, undone when the block raises."""
         try:
             self.db.execute("BEGIN" if self._only_looks else "BEGIN IMMEDIATE")
             yield
@@ -157,14 +157,14 @@ class Store:
             raise
 
     def held_columns(self, table: str) -> HeldColumns:
-        """What the file holds of a mapped table; nothing if the table is not in it."""
+        """The columns of a mapped table in the file; empty if the table is not in it."""
         held = self.db.execute(f"PRAGMA table_info({schema.table_name(table)})").fetchall()
         keys = sorted((number, name) for _, name, _, _, _, number in held if number)
         return HeldColumns(tuple(column[1] for column in held), tuple(name for _, name in keys))
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """A part of a transaction that is undone by itself when it raises."""
+        """A part of a transaction that is undone alone when it raises."""
         self.db.execute("SAVEPOINT call")
         try:
             yield
@@ -175,14 +175,14 @@ class Store:
             self.db.execute("RELEASE call")
 
     def start_over(self) -> None:
-        """Forget everything, inside the caller's transaction: all tables are laid out anew, as in a fresh folder."""
+        """Remove all data, inside the caller's transaction: all tables are created again, as in a fresh folder."""
         names = self.db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
         for (name,) in names.fetchall():
             self.db.execute(f"DROP TABLE {schema.quoted(name)}")
         schema.create(self.db, self.tables.values(), self._indexes)
 
     def close(self) -> None:
-        """Close the file and give up the lock. May be called twice."""
+        """Close the file and release the lock. May be called twice."""
         if hasattr(self, "db"):
             self.db.close()
         if self._lock is not None:

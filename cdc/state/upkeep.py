@@ -1,4 +1,4 @@
-"""The state file as a whole: damage is looked for, and empty pages are given back. For commands, not for the daemon."""
+"""Checks the state file for damage, and frees its empty pages. For commands, not for the daemon."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from cdc.errors import StateError
 from cdc.state.store import Store
 
 MOST: Final = 20
-"""Faults of a damaged file that are told; one is enough to act on."""
+"""How many faults of a damaged file are reported; one is enough to act on."""
 
 
 def damage(store: Store) -> list[str]:
-    """What SQLite finds wrong with the file, read from end to end; nothing if it is whole."""
+    """The faults that SQLite finds in the file, which it reads from end to end; empty if the file is whole."""
     try:
         found = [str(row[0]) for row in store.db.execute(f"PRAGMA integrity_check({MOST})")]
     except sqlite3.Error as error:
@@ -22,7 +22,10 @@ def damage(store: Store) -> list[str]:
 
 
 def compact(store: Store) -> None:
-    """Rewrite the file without its empty pages. Nobody else may have it open. Raises StateError, nothing being lost."""
+    """Rewrite the file without its empty pages. No other process may have it open.
+
+    Raises StateError; the old file is then unchanged.
+    """
     try:
         store.db.execute("VACUUM")
         store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -17,13 +17,13 @@ from cdc.web.page import MOST_BYTES, OperatorPage
 from cdc.web.view import View
 
 VALUE_FIELDS: Final = frozenset({"properties", "values", "email", "before", "after"})
-"""Where a status would carry personal data; left out unless ``web.show_values``."""
+"""Fields of a status that carry personal data; left out unless ``web.show_values``."""
 
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
 def make_app(view: View, metrics: Metrics, settings: WebSettings) -> web.Application:
-    """The application; ``web.show_values`` lets fields that may hold personal data through to /status."""
+    """The web application. With ``web.show_values``, /status includes the fields that may hold personal data."""
     pages = _Pages(view, metrics, settings.show_values)
     app = web.Application(client_max_size=MOST_BYTES)
     app.router.add_get("/live", pages.live)

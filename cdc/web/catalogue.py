@@ -1,8 +1,8 @@
-"""Every metric: name, kind, unit and meaning. The names on /metrics carry ``magento_cdc_`` in front.
+"""Every metric: name, kind, unit and meaning. On /metrics each name begins with ``magento_cdc_``.
 
-A misspelt name fails the type check. Rates (rows a second, requests a second) are the scraper's: rate() of a counter.
-Labels hold object types, urgencies, roles, outcomes, reasons and quota families only: no ids, no personal data.
-Times are in seconds and sizes in bytes, as ``promtool check metrics`` wants it.
+A misspelt name fails the type check. Prometheus computes rates (rows a second, requests a second): rate() of a counter.
+Labels hold object types, urgencies, roles, outcomes, reasons and quota families only: no ids, no personal data. Times
+are in seconds and sizes in bytes, as ``promtool check metrics`` wants it.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ ROLES: Final = ("leader", "follower", "none")
 IMPORT_PHASES: Final = ("load", "render", "send")
 
 STAGES: Final = ("read", "rendered", "sent", "accepted")
-"""The stages of a live message, each timed from the stage before, the first from the source's commit (``Latency``)."""
+"""The stages of a live message. Each is timed from the end of the stage before, the first from the source's commit."""
 
 _LATENCY_BUCKETS: Final = (
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 86400.0,

@@ -1,6 +1,6 @@
-"""The daemon's metrics: fed by delivery and the state thread as things happen, and once a second from the status.
+"""The daemon's metrics. Delivery and the state thread feed them at each event; once a second the status feeds the rest.
 
-May be called from any thread. Names and meanings are in catalogue.py.
+Any thread may call. Names and meanings are in catalogue.py.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]  # a serie
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 OTHER: Final = "other"
-"""Label of what has no name of its own."""
+"""The label for reasons that have no label of their own."""
 
 _TOTALS: Final[Mapping[catalogue.Counter, tuple[str, ...]]] = {
     "transactions_total": ("transactions",),
@@ -62,10 +62,10 @@ _URGENCIES: Final = ("live", "history")
 
 
 class Metrics:
-    """One process's metrics, in a registry of their own, so that two daemons in one process do not meet."""
+    """One process's metrics, in a registry of their own, so that two daemons in one process do not mix."""
 
     def __init__(self, *, is_relay: bool | None = None) -> None:
-        """``is_relay``: whether a relay runs, which alone has the relay's metrics; None: all metrics."""
+        """``is_relay``: whether this is a relay, as only a relay has the relay's metrics; None: all metrics."""
         self._registry = prometheus.CollectorRegistry()
         prometheus.ProcessCollector(registry=self._registry)  # memory, CPU, open files, start time
         self._counters = {
@@ -104,7 +104,7 @@ class Metrics:
     def expect(
         self, *, outcomes: Iterable[str] = (), reasons: Iterable[str] = (), families: Iterable[str] = ()
     ) -> None:
-        """Let series exist before anything is counted in them, so that rate() and increase() see the first event.
+        """Create series before anything is counted in them, so that rate() and increase() see the first event.
 
         ``outcomes`` of requests, ``reasons`` of dead letters, ``families`` of calls that share a quota.
         """
@@ -128,7 +128,7 @@ class Metrics:
         self._histograms["state_commit_seconds"].observe(seconds)
 
     def accepted(self, object_type: ObjectType, latency: Latency | None) -> None:
-        """The sink accepted a message; ``latency`` since the source's commit, None for history."""
+        """The sink accepted a message. ``latency``: since the source's commit; None for history."""
         self._counters["accepted_total"].labels(object_type).inc()
         self._set("last_accepted_timestamp_seconds", time.time())
         self.samples.accepted(None if latency is None else latency.total)
@@ -146,7 +146,7 @@ class Metrics:
         self._histograms["request_seconds"].observe(seconds)
 
     def batch_sent(self, messages: int) -> None:
-        """A batch of so many messages was sent, whatever came of it."""
+        """A batch of so many messages was sent, whatever its outcome."""
         self._histograms["batch_messages"].observe(messages)
 
     def retried(self, messages: int = 1) -> None:
@@ -154,22 +154,22 @@ class Metrics:
         self._counters["retries_total"].inc(messages)
 
     def dead_lettered(self, reason: str) -> None:
-        """A message was set aside for good. ``reason``: our word or HubSpot's error type.
+        """A message became a dead letter. ``reason``: our word or HubSpot's error type.
 
-        A label is one of the reasons that were expected: whatever else a receiver may call its errors is ``other``, so
-        that no text of somebody else becomes a label, and labels never grow in number.
+        The label is one of the expected reasons, or ``other`` for any other error type of the receiver. So no foreign
+        text becomes a label, and the number of labels does not grow.
         """
         self._counters["dead_letters_total"].labels(reason if reason in self._reasons else OTHER).inc()
 
     def events(self, totals: Mapping[str, int]) -> None:
-        """What the reader counted since the process started, by event type."""
+        """The reader's counts since the process started, by event type."""
         for name, total in totals.items():
             self._advance("events_total", total, name)
 
     # --------------------------------------------------------------------------------------- once a second
 
     def refresh(self, status: Mapping[str, object]) -> None:
-        """Take over what the view's status says. A part that is missing or no number leaves its metric alone."""
+        """Copy the status into the metrics. A part that is missing or not a number leaves its metric unchanged."""
         self.samples.look(status, time.monotonic(), int(time.time() * 1000))
         for counter, key in _TOTALS.items():
             total = number(status, key)
@@ -204,7 +204,7 @@ class Metrics:
             self._outbox(outbox)
 
     def _quota(self, status: Mapping[str, object]) -> None:
-        """Delivery's ``quota``: family → what its last answer said of the day."""
+        """Delivery's ``quota``: family → the daily limit in its last answer."""
         delivery = status.get("delivery")
         quota = delivery.get("quota") if isinstance(delivery, Mapping) else None
         for family, said in quota.items() if isinstance(quota, Mapping) else ():
@@ -213,7 +213,7 @@ class Metrics:
             self._set("daily_quota_left", math.nan if left is None else left, str(family))
 
     def _drifts(self, status: Mapping[str, object]) -> None:
-        """Counts by class of the newest sample; a daemon that has compared nothing yet says nothing."""
+        """Counts by class of the newest sample. Without a sample there are no series."""
         tree: object = status
         for key in ("delivery", "verify", "counts"):
             tree = tree.get(key) if isinstance(tree, Mapping) else None
@@ -221,7 +221,7 @@ class Metrics:
             self._set("drift_objects", number(tree, (drift.value,)) or 0, drift.value)
 
     def _first_load(self, progress: Mapping[str, Any]) -> None:
-        """Series of a first load appear with it, and end at nothing left."""
+        """The series of a first load appear when it begins, and end at 0 left."""
         for phase in catalogue.IMPORT_PHASES:
             self._set("import_phase", 1 if progress.get("phase") == phase else 0, phase)
         for table, of_table in progress.get("tables", {}).items():
@@ -232,7 +232,7 @@ class Metrics:
             self._set("import_objects_left", of_type["expected"] - of_type["done"], object_type.value)
 
     def _position(self, text: str) -> None:
-        """``binlog.000123:4567``; other positions (none yet) have no number."""
+        """``binlog.000123:4567`` as numbers; other positions (none yet) have no numbers."""
         file, _, offset = text.partition(":")
         number = file.rpartition(".")[2]
         if number.isdecimal() and offset.isdecimal():
@@ -240,7 +240,7 @@ class Metrics:
             self._set("position_offset", int(offset))
 
     def _outbox(self, outbox: Mapping[str, object]) -> None:
-        """``pending``: object type → urgency → count; what is not named has none waiting."""
+        """``pending``: object type → urgency → count; a type that is missing has none waiting."""
         pending = outbox.get("pending")
         for object_type in ObjectType:
             by_urgency = pending.get(object_type.value) if isinstance(pending, Mapping) else None
@@ -255,7 +255,7 @@ class Metrics:
         (gauge.labels(*labels) if labels else gauge).set(value)
 
     def _advance(self, name: catalogue.Counter, total: float, *labels: str) -> None:
-        """Raise a counter to ``total``; a total that fell began anew at 0 (a new connection, a new thread)."""
+        """Raise a counter to ``total``. A total that fell was started again at 0 (a new connection, a new thread)."""
         seen = self._seen.get((name, labels), 0.0)
         counter = self._counters.get(name)
         if counter is None:  # a relay's, in a run that is none

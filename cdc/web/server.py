@@ -1,4 +1,4 @@
-"""Starts the web pages on the port of the settings, in the event loop that runs."""
+"""Starts the web pages on the port in the settings, in the running event loop."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from cdc.web.view import View
 
 @dataclass(slots=True)
 class WebServer:
-    """A running server. ``port``: the one it listens on, also when ``web.port`` is 0."""
+    """A running server. ``port``: the port that it listens on, also when ``web.port`` is 0."""
 
     port: int
     _runner: web.AppRunner
 
     async def close(self) -> None:
-        """Stop listening and cut what is open. May be called twice."""
+        """Stop listening and close all connections. May be called twice."""
         await self._runner.cleanup()
 
 
 async def start_web(view: View, metrics: Metrics, settings: WebSettings) -> WebServer:
-    """Listen on ``web.host`` and ``web.port``. SetupError when that address cannot be had."""
+    """Listen on ``web.host`` and ``web.port``. SetupError when that address is not available."""
     app = make_app(view, metrics, settings)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
@@ -43,5 +43,5 @@ async def start_web(view: View, metrics: Metrics, settings: WebSettings) -> WebS
 
 
 def _reason(error: OSError) -> str:
-    """The plain words of an error number: asyncio puts a sentence of its own around them."""
+    """The system's text of an error number: asyncio's own sentence around it is left out."""
     return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)

@@ -1,4 +1,4 @@
-"""What the web pages ask of the daemon. The daemon implements it; tests use a plain one."""
+"""The questions that the web pages ask the daemon. The daemon implements the view; tests use a plain one."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any, Protocol
 
 
 class View(Protocol):
-    """Answers at once from what is in memory, in the event loop; never blocks, never asks server, sink or disk."""
+    """Answers at once from memory, in the event loop. Never blocks, and never asks the server, the sink or the disk."""
 
     def live(self) -> tuple[bool, list[str]]:
-        """Whether the process works at all, and if not, why. False gets the process restarted."""
+        """Whether the process works at all, and if not, why. False has the process restarted."""
         ...
 
     def ready(self) -> tuple[bool, list[str]]:
-        """Whether source, state and sink do what they should, and what does not."""
+        """Whether source, state and sink work, and the reasons if they do not."""
         ...
 
     def role(self) -> str:
-        """What this daemon is among the members of its account: leader, follower, on the way to either, or alone."""
+        """This daemon's role among the members of its account: leader, follower, changing to either, or alone."""
         ...
 
     def status(self) -> dict[str, object]:
-        """Everything worth showing, fit for JSON. No secrets; object ids yes, property values no."""
+        """All facts worth showing, fit for JSON. No secrets and no property values; object ids are allowed."""
         ...
 
     def operations(self) -> Operations | None:

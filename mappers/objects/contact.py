@@ -1,4 +1,4 @@
-"""What customers and guests share: address properties, newsletter status, and a contact made from an order alone.
+"""Shared by customers and guests: address properties, newsletter status, and a contact made from an order alone.
 
 Pure. Tables: ``customer_address_entity`` and ``sales_order_address`` (same column names), ``newsletter_subscriber``,
 ``sales_order``.
@@ -20,13 +20,15 @@ from mappers.shop import Shop
 from mappers.text import clean, lines
 
 NEWSLETTER: Final = {1: "subscribed", 2: "not_active", 3: "unsubscribed", 4: "unconfirmed"}
-"""``newsletter_subscriber.subscriber_status``; 2 is an opt-in mail not answered, 4 an account not confirmed."""
+"""``newsletter_subscriber.subscriber_status``: 2 is an opt-in mail without an answer, 4 is an account without
+confirmation.
+"""
 
 CONTACT_COLUMNS: Final = frozenset(
     {"customer_id", "customer_is_guest", "customer_group_id", "customer_email", "customer_firstname",
      "customer_lastname", "store_id", "created_at"}
 )  # fmt: skip
-"""The columns of ``sales_order`` that a contact without a customer row is made from."""
+"""The columns of ``sales_order`` for a contact without a customer row."""
 
 ADDRESS_COLUMNS: Final = {
     "phone": "telephone",
@@ -37,7 +39,7 @@ ADDRESS_COLUMNS: Final = {
     "zip": "postcode",
     "country": "country_id",
 }
-"""Property → column of an address's row."""
+"""Property → column of an address row."""
 
 SHARED: Final = {
     "customer_group": Property(PropertyType.TEXT, "customer_group.customer_group_code"),
@@ -46,13 +48,13 @@ SHARED: Final = {
         PropertyType.TEXT, "newsletter_subscriber.subscriber_status", ("none", *NEWSLETTER.values())
     ),
 }
-"""Properties that are made from the same columns for customers and guests."""
+"""Properties that customers and guests make from the same columns."""
 
 _NOWHERE: Final[Row] = {}
 
 
 def address(row: Row | None) -> dict[str, str]:
-    """The properties of an address row; all empty without one. ``country`` is the ISO code as stored."""
+    """The properties of an address row; all empty without a row. ``country`` is the ISO code as stored."""
     row = row or _NOWHERE
     return {
         "phone": clean(row.get("telephone")),
@@ -74,7 +76,7 @@ def newsletter(subscribers: Iterable[Row]) -> str:
 
 
 def order_address(order_id: Value, kind: str, rows: RowReader) -> Row | None:
-    """The order's ``billing`` or ``shipping`` address row (the newest, should there be several)."""
+    """The order's ``billing`` or ``shipping`` address row; the newest if there are several."""
     found = None
     for row in rows.find("sales_order_address", "parent_id", order_id):
         if row.get("address_type") == kind:
@@ -83,12 +85,14 @@ def order_address(order_id: Value, kind: str, rows: RowReader) -> Row | None:
 
 
 def nobody() -> dict[str, str]:
-    """The properties that ``from_order`` gives, all empty."""
+    """The properties that ``from_order`` gives, all without a value."""
     return {"email": "", "firstname": "", "lastname": "", **address(None), "customer_group": "", "website": ""}
 
 
 def from_order(order: Row, rows: RowReader, shop: Shop) -> dict[str, str]:
-    """All of a contact that one order tells, but the newsletter: names are the order's, else its billing address's."""
+    """A contact's properties from one order, without the newsletter. Names are the order's, else its
+    billing address's.
+    """
     billing = order_address(order["entity_id"], "billing", rows)
     named = billing or _NOWHERE
     return {
@@ -107,7 +111,7 @@ def order_bears_on_contact(change: RowChange, plan: Plan) -> bool:
 
 
 def orders_of_billing_address(change: RowChange, rows: RowReader, plan: Plan) -> Sequence[Row]:
-    """The orders that a changed ``sales_order_address`` row is the billing address of."""
+    """The orders whose billing address is the changed ``sales_order_address`` row."""
     if "billing" not in change.values("address_type"):
         return ()
     held = (rows.get("sales_order", order_id) for order_id in change.values("parent_id"))
@@ -115,7 +119,7 @@ def orders_of_billing_address(change: RowChange, rows: RowReader, plan: Plan) ->
 
 
 def of_orders(kind: Kind, id_column: str, column: str, value: Value) -> BulkInvalidation:
-    """The contacts of this kind that orders with this value of a column name."""
+    """The contacts of this kind that orders with this value in a column name."""
     return BulkInvalidation(kind, "sales_order", id_column, column, value)
 
 

@@ -1,7 +1,7 @@
 """CONTACT from a customer account: ``customer_entity`` and its default billing address, else the newest order.
 
-An order may name a customer whose row is not held: the customer was deleted on a server without foreign keys, or the
-log was read without a snapshot. The contact is then made from what that order says, so that a deal's link always holds.
+An order may name a customer whose row is not in the replica: the customer was deleted on a server without foreign keys,
+or the log was read without a snapshot. Then the contact is made from that order, so that a deal's link always holds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mappers.eav import EavEntity
 from mappers.eav_changes import affected_by as affected_by_eav
 from mappers.forms import filled
 from mappers.guests import address_of, guest_id
-from mappers.objects import contact, standing
+from mappers.objects import address_contacts, contact
 from mappers.objects.descriptor import Name, ObjectDescriptor, Property
 from mappers.plan import Plan
 from mappers.row_changes import AffectedObjects, RowChange, named_in, refs
@@ -78,15 +78,15 @@ _PROPERTIES: Final = {
 
 
 def render(customer_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
-    """``customer-N``: exists while its row or an order with that ``customer_id`` exists and is in scope.
+    """``customer-N``: exists while its row, or an order with that ``customer_id``, exists and is in scope.
 
-    With contacts by email: exists with its row, if it is the one that stands for its address.
+    With contacts by email it exists with its row, if it is the contact of its address.
     """
     row = rows.get("customer_entity", customer_id)
     if row is None and plan.contacts_by_email:
         return None  # its orders are a guest's of their own address
     # Another customer stands for the address, or a filter leaves this one out.
-    if row is not None and not standing.customer_stands(row, rows, plan):
+    if row is not None and not address_contacts.is_contact_of_address(row, rows, plan):
         return None
     properties = _from_row(row, rows, plan) if row is not None else _stand_in(customer_id, rows, plan)
     # Neither row nor order: the customer does not exist.
@@ -104,7 +104,7 @@ def render(customer_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
 
 
 def _own(customer_id: int, row: Row | None, rows: RowReader, plan: Plan) -> tuple[dict[str, str], tuple[str, ...]]:
-    """What the settings add: further columns and attributes; all empty without an account's row."""
+    """The properties that the settings add: further columns and attributes; all empty without an account's row."""
     attributes, of_address = plan.attributes[EAV], plan.attributes[ADDRESS_EAV]
     # Without the account's row everything that comes from it is empty.
     if row is None:
@@ -123,7 +123,7 @@ def _own(customer_id: int, row: Row | None, rows: RowReader, plan: Plan) -> tupl
 
 
 def _of_address(address: Row | None, rows: RowReader, plan: Plan) -> tuple[dict[str, str], tuple[str, ...]]:
-    """What the settings add of the default billing address; all empty without one."""
+    """The properties of the default billing address that the settings add; all empty without an address."""
     custom, attributes = plan.custom[_BILLING], plan.attributes[ADDRESS_EAV]
     own, warnings = custom.of(address, rows) if address else (custom.empty(), ())
     if not attributes:
@@ -135,7 +135,7 @@ def _of_address(address: Row | None, rows: RowReader, plan: Plan) -> tuple[dict[
 
 
 def _values(entity_id: Value, rows: RowReader, known: Attributes) -> dict[str, Value]:
-    """Attribute code → value, of the attributes that have a row."""
+    """Attribute code → value, for the attributes that have a row."""
     values: dict[str, Value] = {}
     for table, codes in known.by_table.items():
         for row in rows.find(table, "entity_id", entity_id):
@@ -161,7 +161,9 @@ def _from_row(row: Row, rows: RowReader, plan: Plan) -> dict[str, str]:
 
 
 def default_billing(row: Row, rows: RowReader) -> Row | None:
-    """The customer's default billing address. The column has no foreign key: it may name an address that is gone."""
+    """The customer's default billing address. The column has no foreign key, so it may name an address that does not
+    exist.
+    """
     chosen = row.get("default_billing")
     address = rows.get("customer_address_entity", chosen) if chosen else None
     return address if address is not None and address.get("parent_id") == row.get("entity_id") else None
@@ -184,7 +186,7 @@ def _stand_in(customer_id: int, rows: RowReader, plan: Plan) -> dict[str, str] |
 
 
 def _without_row(ids: Collection[Value], rows: RowReader, plan: Plan) -> AffectedObjects:
-    """An order bears on its customer only where the customer's row is not there, or is not in scope."""
+    """The customer of an order; an order affects its customer only if the customer's row is missing or out of scope."""
     held = [(value, rows.get("customer_entity", value)) for value in ids if value]
     return refs(Kind.CUSTOMER, [value for value, row in held if row is None or not customer_in_scope(row, rows, plan)])
 
@@ -201,7 +203,7 @@ def _affected_by_order_address(change: RowChange, rows: RowReader, plan: Plan) -
 
 
 def _affected_by_address(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    """An address bears on its customer only while it is the default billing address."""
+    """The customer of an address; an address affects its customer only while it is the default billing address."""
     addresses = change.values("entity_id")
     for customer_id in change.values("parent_id"):
         held = rows.get("customer_entity", customer_id)
@@ -211,7 +213,9 @@ def _affected_by_address(change: RowChange, rows: RowReader, plan: Plan) -> Affe
 
 
 def _affected_by_address_value(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    """Without its address a value bears on nothing: one that goes with its address is told by the address's row."""
+    """The customer of an address's value. A value without its address affects nothing: a deletion of the address is
+    seen by the address's own row.
+    """
     for address_id in change.values("entity_id"):
         address = rows.get("customer_address_entity", address_id)
         if address is not None:
@@ -225,7 +229,7 @@ def _affected_by_group(change: RowChange, rows: RowReader, plan: Plan) -> Affect
 
 
 def _affected_by_store(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    """A store view bears on customers without a row, whose website is that of their newest order."""
+    """Customers without a row: their website is that of their newest order, so a store view affects them."""
     yield contact.of_orders(Kind.CUSTOMER, "customer_id", "store_id", change.now().get("store_id"))
 
 
@@ -245,7 +249,9 @@ def _tables(settings: MappingSettings) -> tuple[TableSpec, ...]:
 
 
 def _fetches(customer_id: int, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ...]:
-    """Its own rows; its orders only while its own row is missing or not in scope, then the newest one's address."""
+    """The customer's rows. Its orders only if its own row is missing or out of scope, and then the newest
+    order's address.
+    """
     own = (
         FetchByKey("customer_entity", "entity_id", customer_id),
         FetchByKey("customer_address_entity", "parent_id", customer_id),
@@ -258,7 +264,7 @@ def _fetches(customer_id: int, rows: RowReader, plan: Plan) -> tuple[FetchByKey,
         own = (*own, *(FetchByKey(table, "entity_id", billing) for table in tables))
     # Who stands for the address may be another customer.
     if row is not None:
-        own = (*own, *standing.fetches_by_email(row.get("email"), rows, plan))
+        own = (*own, *address_contacts.fetches_by_email(row.get("email"), rows, plan))
         if customer_in_scope(row, rows, plan):
             return own
     return (
@@ -269,7 +275,7 @@ def _fetches(customer_id: int, rows: RowReader, plan: Plan) -> tuple[FetchByKey,
 
 
 def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
-    """First the customers that have a row, then those that stand on an order's row."""
+    """First the customers with a row, then the customers that only orders name."""
     stand_ins = BulkInvalidation(Kind.CUSTOMER, "sales_order", "customer_id", unless=("customer_entity", "entity_id"))
     return (_ALL, stand_ins)
 
@@ -296,7 +302,7 @@ DESCRIPTOR: Final = ObjectDescriptor(
         ("store_website", _affected_by_website),
         *affected_by_eav(EAV),
         *affected_by_eav(ADDRESS_EAV),
-        *standing.affected_by(Kind.CUSTOMER),
+        *address_contacts.affected_by(Kind.CUSTOMER),
     ),
     fetches=_fetches,
     everything=_everything,

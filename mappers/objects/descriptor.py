@@ -1,7 +1,7 @@
-"""What is known of one kind of object, in one place: ``ObjectDescriptor``. Each kind's file makes one.
+"""All facts about one kind of object in one place: ``ObjectDescriptor``. Each kind's file makes one.
 
-Ranks, referrers, tables, fetches, bulk invalidations, sources and the words of ``trace`` are derived from descriptors
-and from the table of kinds (``cdc.model.OBJECTS``), which a test holds to them.
+Ranks, referrers, tables, fetches, bulk invalidations, sources and the words of ``trace`` are derived from the
+descriptors and from the table of kinds (``cdc.model.OBJECTS``). A test compares the two.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ from mappers.plan import Plan
 from mappers.row_changes import Affects
 
 Derive = Callable[[Row, Plan], Mapping[str, Value]]
-"""(row, plan) → derived columns; none where the columns they are made from are not in the row (they stay as held)."""
+"""(row, plan) → derived columns; none if the columns that they need are not in the row (then the stored
+values stay).
+"""
 
 Keep = Callable[[Row, RowReader, Plan], bool]
 """Whether the replica needs a row."""
 
 
 class Property(NamedTuple):
-    """One default property: how its value reads, and the columns it is made from.
+    """One default property: the type of its text, and the columns of which it is made.
 
-    In braces: columns that ``mapping.currency`` swaps. ``options``: all texts that it may hold beside "", where these
+    In braces: columns that ``mapping.currency`` replaces. ``options``: all texts that it may have beside "", if these
     are known beforehand.
     """
 
@@ -39,7 +41,7 @@ class Property(NamedTuple):
 
 
 class Name(NamedTuple):
-    """What people call an object by: a table, its column with the name, and its column with the object's id."""
+    """By which name people know an object: a table, its column with the name, and its column with the object's id."""
 
     table: str
     column: str
@@ -50,13 +52,13 @@ class Name(NamedTuple):
 class ObjectDescriptor:
     """One kind of object.
 
-    ``references``: the kinds that it may refer to. ``properties``: the default ones. ``tables``: those that are the
-    object's own; a table belongs to one kind, others may read it too. ``render``: (id, rows, plan) → the object, None
-    if it does not exist; the id is of the kind's own form. ``affected_by``: table → the objects of this kind, and of no
-    other, that a row of the table bears on. ``fetches``: the server rows that it is made of, as far as the rows held
-    can name them; only by columns that the server has an index on. ``everything``: bulk invalidations that together
-    name every object of this kind that may exist. ``column_groups`` and ``eav_entities``: what the merchant's own
-    properties are made from. ``derive`` and ``keep``: by table, of its own ones. ``name``: None where no row has one.
+    ``references``: the kinds that it may refer to. ``properties``: its default properties. ``tables``: its own tables;
+    a table belongs to one kind, and other kinds may read it too. ``render``: (id, rows, plan) → the object, None if it
+    does not exist; the id has the kind's own form. ``affected_by``: table → the objects of this kind, and of no other,
+    that a row of the table affects. ``fetches``: the server rows of which it is made, as far as the present rows name
+    them; only by columns that have an index on the server. ``everything``: bulk invalidations that together name every
+    object of this kind that may exist. ``column_groups`` and ``eav_entities``: the sources of the merchant's own
+    properties. ``derive`` and ``keep``: by table, for its own tables. ``name``: None if no row has a name.
     """
 
     kind: Kind

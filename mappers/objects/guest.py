@@ -1,7 +1,7 @@
-"""CONTACT of somebody without an account: one contact for each email address.
+"""CONTACT of a person without an account: one contact for each email address.
 
-All properties are made from the newest order placed with that address. Where there is no such order, a stored contact
-form makes the contact, or a newsletter subscription (``mapping.subscribers``).
+All properties come from the newest order placed with that address. If there is no such order, a stored contact form or
+a newsletter subscription (``mapping.subscribers``) makes the contact.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_columns import PropertyType
 from mappers.forms import filled
 from mappers.guests import address_of, guest_id, possible_guest
-from mappers.objects import contact, standing
+from mappers.objects import address_contacts, contact
 from mappers.objects.descriptor import ObjectDescriptor, Property
 from mappers.plan import Plan
 from mappers.row_changes import AffectedObjects, RowChange, refs
@@ -44,7 +44,7 @@ _PROPERTIES: Final = {
 def render(guest_id: str, rows: RowReader, plan: Plan) -> Rendered | None:
     """``guest-H``: exists while an order of that guest exists, or a row of a form or subscriber that makes contacts."""
     # A customer stands for the address: the guest does not exist beside it.
-    if plan.contacts_by_email and standing.standing_customer(guest_id, rows, plan) is not None:
+    if plan.contacts_by_email and address_contacts.customer_of_address(guest_id, rows, plan) is not None:
         return None
     order = newest_order(guest_id, rows, plan)
     subscribers = rows.find("newsletter_subscriber", "guest_id", guest_id)
@@ -67,7 +67,7 @@ def render(guest_id: str, rows: RowReader, plan: Plan) -> Rendered | None:
 
 
 def _from_subscriber(subscribers: Sequence[Row], rows: RowReader, plan: Plan) -> dict[str, str] | None:
-    """Of the newest subscription without an account, if such make contacts."""
+    """The contact from the newest subscription without an account, if subscriptions make contacts."""
     # Subscribers alone make contacts only where the merchant wants that.
     if not plan.settings.subscribers:
         return None
@@ -81,14 +81,14 @@ def _from_subscriber(subscribers: Sequence[Row], rows: RowReader, plan: Plan) ->
 def newest_order(guest_id: str, rows: RowReader, plan: Plan) -> Row | None:
     """The newest order (created_at, then entity_id) that counts as this guest's."""
     orders = newest_orders("guest_id", guest_id, rows, plan)
-    return next((order for order in orders if standing.is_guests(order, rows, plan)), None)
+    return next((order for order in orders if address_contacts.is_guests(order, rows, plan)), None)
 
 
 # ------------------------------------------------------------------------------------------- affected objects
 
 
 def _guest_of(order: Row, rows: RowReader, plan: Plan) -> Value:
-    """The guest that an order may belong to; an image from the log does not have the derived column."""
+    """The guest to whom an order may belong. An image from the log does not have the derived column."""
     if not plan.contacts_by_email:
         return order["guest_id"] if "guest_id" in order else possible_guest(order)
     customer_id = order.get("customer_id")
@@ -148,12 +148,14 @@ def _derive(row: Row, plan: Plan) -> Mapping[str, Value]:
 
 
 def _fetches(guest: str, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ...]:
-    """The address of the newest order held, and who else has its email. A subscriber's email has no index before 2.4:
-    that row comes with the first load."""
+    """The address of the newest order in the replica, and the other rows with its email.
+
+    A subscriber's email has no index before 2.4, so that row comes with the first load.
+    """
     order = newest_order(guest, rows, plan)
     if order is None:
         return ()
-    return (*contact.fetch_address_of(order), *standing.fetches_of_order(order, rows, plan))
+    return (*contact.fetch_address_of(order), *address_contacts.fetches_of_order(order, rows, plan))
 
 
 def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
@@ -174,7 +176,7 @@ DESCRIPTOR: Final = ObjectDescriptor(
         ("customer_group", _affected_by_group),
         ("store", _affected_by_store),
         ("store_website", _affected_by_website),
-        *standing.affected_by(Kind.GUEST),
+        *address_contacts.affected_by(Kind.GUEST),
     ),
     fetches=_fetches,
     everything=_everything,

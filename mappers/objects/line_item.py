@@ -1,4 +1,4 @@
-"""LINE_ITEM: a ``sales_order_item`` row without a parent, with what its children add.
+"""LINE_ITEM: a ``sales_order_item`` row without a parent, completed by its children's rows.
 
 A line of a configurable product or a bundle is several rows. The parent's row is the line. A configurable's child says
 which variant was bought, and a dynamic bundle's children hold the discount.
@@ -30,10 +30,10 @@ COLUMNS: Final = frozenset(
     {"order_id", "parent_item_id", "product_id", "product_type", "sku", "name", "qty_ordered", "price", "row_total",
      "tax_amount", "discount_amount", "price_mode"}
 )  # fmt: skip
-"""The columns of ``sales_order_item`` that a line item is made from."""
+"""The columns of ``sales_order_item`` for a line item."""
 
 ORDER_COLUMNS: Final = frozenset({"order_currency_code"})
-"""The columns of ``sales_order`` that its lines are made from."""
+"""The columns of ``sales_order`` for its lines."""
 
 OWN: Final = ColumnGroup(Kind.ITEM, "sales_order_item", "item_id", lambda asked: asked.line_item.properties)
 
@@ -62,7 +62,7 @@ _PROPERTIES: Final = {
 
 
 def render(item_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
-    """``item-N``: exists with its own row (without a parent) and its order's."""
+    """``item-N``: exists while its own row (without a parent) and its order's row exist."""
     item = rows.get("sales_order_item", item_id)
     # A child is part of its parent's line.
     if item is None or item.get("parent_item_id") is not None:
@@ -89,7 +89,9 @@ def render(item_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
 
 
 def children_of(item: Row, rows: RowReader) -> Sequence[Row]:
-    """The children that the line needs: a configurable's and a dynamic bundle's; none are looked up for others."""
+    """The children that the line needs: those of a configurable and of a dynamic bundle. For other lines none are
+    looked up.
+    """
     # Most lines are simple products, and need no look-up.
     if item.get("product_type") != CONFIGURABLE and item.get("price_mode") != PRICED_BY_CHILDREN:
         return ()
@@ -99,7 +101,9 @@ def children_of(item: Row, rows: RowReader) -> Sequence[Row]:
 
 
 def product_of(item: Row, children: Sequence[Row]) -> ObjectRef | None:
-    """The product a line refers to: a configurable's variant, else the row's own; None if it names none."""
+    """The product that a line refers to: a configurable's variant, else the row's own; None if the row
+    names no product.
+    """
     product = item.get("product_id")
     # The parent of a configurable names the configurable, the child the variant that was bought.
     if item.get("product_type") == CONFIGURABLE:
@@ -128,7 +132,9 @@ def items_of_order(change: RowChange, rows: RowReader, plan: Plan) -> Sequence[R
 
 
 def family_of(change: RowChange, rows: RowReader, plan: Plan) -> Sequence[Row]:
-    """The ``sales_order_item`` rows of the line that a changed row belongs to; none if the change shows nowhere."""
+    """The ``sales_order_item`` rows of the line to which a changed row belongs; none if the change does not show in the
+    line.
+    """
     # Shipped quantities change often, and show in the deal only.
     if not change.concerns("price_mode", COLUMNS, plan.custom[OWN].columns, plan.base_columns):
         return ()

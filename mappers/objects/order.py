@@ -1,8 +1,8 @@
 """DEAL: ``sales_order`` with its payment, invoices, shipments' tracks and the shipped quantities of its items.
 
-Amounts are in the order's currency, or in the website's base currency (``mapping.currency``). An order that was edited
-says by number what replaced it: Magento cancels it and places another. total_refunded is the order's own column, so
-credit memos need not be read.
+Amounts are in the order's currency, or in the website's base currency (``mapping.currency``). When an order is edited,
+Magento cancels it and places a new order; the old order has the number of the new one. total_refunded is the order's
+own column, so credit memos need not be read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mappers import money, stages, times
 from mappers.currency import in_chosen_currency
 from mappers.custom_properties import ColumnGroup
 from mappers.guests import guest_id, possible_guest
-from mappers.objects import contact, standing
+from mappers.objects import address_contacts, contact
 from mappers.objects.descriptor import Name, ObjectDescriptor, Property
 from mappers.options import SHIPS_APART
 from mappers.plan import Plan
@@ -39,13 +39,13 @@ COLUMNS: Final = frozenset(
      "total_refunded", "tax_amount", "discount_amount", "shipping_amount", "relation_child_real_id",
      "relation_parent_real_id", "created_at"}
 )  # fmt: skip
-"""The columns of ``sales_order`` that a deal is made from."""
+"""The columns of ``sales_order`` for a deal."""
 
 ITEM_COLUMNS: Final = frozenset(
     {"order_id", "parent_item_id", "product_type", "is_virtual", "qty_ordered", "qty_shipped", "qty_canceled",
      "qty_refunded", "ship_mode"}
 )  # fmt: skip
-"""The columns of ``sales_order_item`` that a deal is made from."""
+"""The columns of ``sales_order_item`` for a deal."""
 
 OWN: Final = ColumnGroup(Kind.ORDER, "sales_order", "entity_id", lambda asked: asked.deal.properties)
 _BILLING: Final = ColumnGroup(Kind.ORDER, "sales_order_address", "parent_id", lambda asked: asked.deal.billing_address)
@@ -109,7 +109,9 @@ _PROPERTIES: Final = {
 
 
 def render(order_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
-    """``order-N``: exists with its row, unless that is left out. A deal without an email or customer has no contact."""
+    """``order-N``: exists with its row, unless the filter leaves it out. A deal without an email or customer has no
+    contact.
+    """
     order = rows.get("sales_order", order_id)
     # Without its row, or left out by a filter, the deal does not exist.
     if order is None or not order_in_scope(order, rows, plan):
@@ -148,7 +150,7 @@ def render(order_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
             found, further = _of_address(address_type, group, order_id, rows, plan)
             own |= found
             warnings += further
-    owner = standing.contact_of(order, rows, plan)
+    owner = address_contacts.contact_of(order, rows, plan)
     return Rendered(properties | own, (owner,) if owner else (), (warning, *warnings) if warning else warnings)
 
 
@@ -161,10 +163,10 @@ def _of_address(
 
 
 def partially_shipped(items: Sequence[Row]) -> bool:
-    """Whether some but not all of the shippable quantity of these rows (one order's) has shipped.
+    """Whether some, but not all, of the shippable quantity of these rows (one order's) has shipped.
 
-    The quantity counts on the parent, but on the children of a bundle that ships separately. What can still ship is
-    Magento's own rule: ordered - the greater of shipped and refunded - canceled.
+    The quantity counts on the parent, or on the children of a bundle that ships separately. The quantity that can still
+    ship follows Magento's own rule: ordered - the greater of shipped and refunded - canceled.
     """
     if all(money.is_zero(item.get("qty_shipped")) for item in items):
         return False  # nearly every order that is new
@@ -202,7 +204,7 @@ def _closed_at(invoices: Iterable[Row]) -> str:
 
 
 def _payment_method(payments: Iterable[Row]) -> str:
-    """Magento writes one payment row per order; should there be more, the newest counts."""
+    """The payment method. Magento writes one payment row per order; if there are more, the newest counts."""
     method = ""
     for row in payments:
         method = clean(row.get("method"))
@@ -229,12 +231,14 @@ def _affected_by_order(change: RowChange, rows: RowReader, plan: Plan) -> Affect
 
 
 def _affected_by_item(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    """Hot, so kept narrow: a changed price or tax of a line does not render its deal."""
+    """The deal of a line. This function runs often, so it is narrow: a changed price or tax of a line does not render
+    its deal.
+    """
     return refs(Kind.ORDER, change.values("order_id")) if change.concerns("ship_mode", ITEM_COLUMNS) else ()
 
 
 def _affected_by_address(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    """An address shows in a deal only where the settings ask for columns of it."""
+    """The deal of an address, if the settings ask for columns of the address."""
     types = change.values("address_type")
     # A changed shipping address bears on no deal that shows only the billing address.
     if ("billing" in types and plan.custom[_BILLING].names) or ("shipping" in types and plan.custom[_SHIPPING].names):
@@ -255,7 +259,7 @@ def _tables(settings: MappingSettings) -> tuple[TableSpec, ...]:
 
 
 def _needs_shipping(settings: MappingSettings) -> bool:
-    """Whether shipping addresses are kept: a deal shows them, or a module's table hangs on an order's address."""
+    """Whether shipping addresses are kept: a deal shows them, or a module's table refers to an order's address."""
     between = {one.via.table for one in settings.satellites if one.via is not None}
     return bool(settings.deal.shipping_address) or _ADDRESSES.name in between
 
@@ -272,7 +276,7 @@ def _keep_address(row: Row, rows: RowReader, plan: Plan) -> bool:
 
 
 def rows_of(order_id: Value) -> tuple[FetchByKey, ...]:
-    """All rows of an order on the server: its own, its lines' and its parts'."""
+    """All rows of an order on the server: its own row, and those of its lines and parts."""
     return (
         FetchByKey("sales_order", "entity_id", order_id),
         FetchByKey("sales_order_item", "order_id", order_id),
@@ -285,7 +289,7 @@ def rows_of(order_id: Value) -> tuple[FetchByKey, ...]:
 
 def _fetches(order_id: int, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ...]:
     order = rows.get("sales_order", order_id) if plan.contacts_by_email else None
-    return (*rows_of(order_id), *(standing.fetches_of_order(order, rows, plan) if order is not None else ()))
+    return (*rows_of(order_id), *(address_contacts.fetches_of_order(order, rows, plan) if order is not None else ()))
 
 
 def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
@@ -306,7 +310,7 @@ DESCRIPTOR: Final = ObjectDescriptor(
         ("sales_invoice", named_in(Kind.ORDER, "order_id")),
         ("sales_shipment_track", named_in(Kind.ORDER, "order_id")),
         ("store", _affected_by_store),
-        *standing.affected_by(Kind.ORDER),
+        *address_contacts.affected_by(Kind.ORDER),
     ),
     fetches=_fetches,
     everything=_everything,

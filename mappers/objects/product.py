@@ -1,7 +1,7 @@
 """PRODUCT: ``catalog_product_entity`` and its EAV values of the chosen store view over the default scope.
 
-``sales_order_item.product_id`` has no foreign key, so lines may name a product that was deleted. The product is then
-made from what the newest of those lines says, so that a line's link always holds.
+``sales_order_item.product_id`` has no foreign key, so lines may name a product that was deleted. Then the product is
+made from the newest of those lines, so that a line's link always holds.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ _PRODUCTS: Final = TableSpec("catalog_product_entity", ("entity_id",), ("entity_
 _WEBSITES: Final = TableSpec(
     "catalog_product_website", ("product_id", "website_id"), ("product_id", "website_id"), indexes=(("product_id",),)
 )
-"""Where products are sold; only a filter by website needs it."""
+"""Where products are sold; needed only for a filter by website."""
 
 _SEQUENCE: Final = TableSpec(
     "sequence_product", ("sequence_value",), ("sequence_value",), required=False, keys_only=True
 )
-"""What a product's deletion deletes in Adobe Commerce: its rows, and all that hangs on them, go silently."""
+"""The table whose row Adobe Commerce deletes with a product; the cascade deletes its other rows without events."""
 
 _TEXT: Final = PropertyType.TEXT
 _VALUES: Final = "catalog_product_entity_*"
@@ -80,7 +80,7 @@ _PROPERTIES: Final = {
 
 
 def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
-    """``product-N``: exists while its row or a line item referring to it exists and is in."""
+    """``product-N``: exists while its row, or a line item that refers to it, exists and is in scope."""
     row = product_row(product_id, rows, plan)
     # Out of scope, but a line still refers to it: then it stays, or the line's link would break.
     if row is not None and not product_in_scope(row, rows, plan) and _newest_line(product_id, rows, plan) is None:
@@ -115,9 +115,9 @@ def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
 
 
 def _values(product: Row, key: str, rows: RowReader, known: Attributes, view: Value) -> dict[str, Value]:
-    """Attribute code → effective value (None without a row); a code the shop does not have is missing.
+    """Attribute code → effective value (None without a row); a code that the shop does not have is missing.
 
-    ``key``: the column that joins values to their product. A view's own row counts even when its value is NULL; a view
+    ``key``: the column that joins values to their product. A view's own row counts even if its value is NULL. A view
     without a row has the default scope's value.
     """
     default: dict[str, Value] = dict.fromkeys(known.by_code)
@@ -161,8 +161,8 @@ def _stand_in(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
 def _newest_line(product_id: int, rows: RowReader, plan: Plan) -> Row | None:
     """The row of the line item with the highest item_id that refers to the product.
 
-    Rows come with falling item_id, and a line's own id is at most that of the row which names the product (a
-    configurable's child comes after its parent): the search ends when no later row can lead to a higher line.
+    Rows come with falling item_id. A line's own id is at most that of the row which names the product (a configurable's
+    child comes after its parent). So the search ends when no later row can lead to a higher line.
     """
     best: Row | None = None
     best_id = -1
@@ -179,7 +179,7 @@ def _newest_line(product_id: int, rows: RowReader, plan: Plan) -> Row | None:
 
 
 def _refers(line: Row, product_id: int, rows: RowReader, plan: Plan) -> bool:
-    """Whether this row is a line item (of an order that exists and is in) associated with the product."""
+    """Whether this row is a line item (of an existing order in scope) that is associated with the product."""
     if line.get("parent_item_id") is not None:
         return False
     target: ObjectRef | None = line_item.product_of(line, line_item.children_of(line, rows))
@@ -197,14 +197,14 @@ def _number(value: Value) -> int:
 
 
 def product_row(product_id: int | str, rows: RowReader, plan: Plan) -> Row | None:
-    """The product's row; in Adobe Commerce the one that is live now."""
+    """The product's row; in Adobe Commerce the row that is live now."""
     if not plan.row_ids:
         return rows.get("catalog_product_entity", product_id)
     return live_row([*rows.find("catalog_product_entity", "entity_id", product_id)], shop(rows, plan).version)
 
 
 def product_in_scope(product: Row, rows: RowReader, plan: Plan) -> bool:
-    """By its type, its visibility, and the websites it is assigned to: one that is followed is enough."""
+    """By its type, its visibility, and its websites: one website in scope is enough."""
     asked = plan.settings.filter
     # No filter, no look-up.
     if not asked.on_products:
@@ -221,7 +221,7 @@ def product_in_scope(product: Row, rows: RowReader, plan: Plan) -> bool:
 
 
 def _visibility(product: Row, rows: RowReader, known: Shop, plan: Plan) -> str:
-    """In the chosen store view, else in the default scope; "" where neither says."""
+    """The visibility in the chosen store view, else in the default scope; "" if neither has a value."""
     # The shop has no such attribute.
     attribute = known.attributes[EAV].by_code.get("visibility")
     if attribute is None:
@@ -238,7 +238,7 @@ def _visibility(product: Row, rows: RowReader, known: Shop, plan: Plan) -> str:
 
 
 def _without_row(ids: Collection[Value], rows: RowReader, plan: Plan) -> AffectedObjects:
-    """A line bears on its product only where the product's row is not there, or is not in scope."""
+    """The product of a line; a line affects its product only if the product's row is missing or out of scope."""
     held = [(value, product_row(value, rows, plan)) for value in ids if isinstance(value, int) and value]
     return refs(Kind.PRODUCT, [value for value, row in held if row is None or not product_in_scope(row, rows, plan)])
 
@@ -294,7 +294,7 @@ def _keep_version(row: Row, rows: RowReader, plan: Plan) -> bool:
 
 
 def _fetches(product_id: int, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ...]:
-    """Its row and its values; in Adobe Commerce the values of all its rows that are held."""
+    """Its row and its values; in Adobe Commerce the values of all its rows in the replica."""
     keys: list[Value] = [product_id]
     # Values hang on the version's row.
     if plan.row_ids:
@@ -309,7 +309,7 @@ def _fetches(product_id: int, rows: RowReader, plan: Plan) -> tuple[FetchByKey, 
 
 
 def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
-    """First the products that have a row, then those that stand on a line's row."""
+    """First the products with a row, then the products that only lines name."""
     stand_ins = BulkInvalidation(
         Kind.PRODUCT, "sales_order_item", "product_id", unless=("catalog_product_entity", "entity_id")
     )

@@ -14,8 +14,8 @@ import orjson
 from cdc.errors import SinkError, SinkSwitchedOffError, SinkUnauthorizedError
 from cdc.model import CheckResult
 from cdc.protocols import Requests
-from cdc.settings.config import SinkSettings
 from cdc.settings.mapping import CustomProperties
+from cdc.settings.sink import SinkSettings
 from sinks.bridge.mapping import merged_settings
 from sinks.bridge.wire import FAMILY, records_of
 from sinks.hubspot.api import Api

@@ -25,8 +25,8 @@ from cdc.model import (
     SyncStatus,
 )
 from cdc.protocols import NO_NOTES, CallFamily, EmailChange, Requests, SinkTraits
-from cdc.settings.config import SinkSettings
 from cdc.settings.mapping import CustomProperties
+from cdc.settings.sink import SinkSettings
 from sinks.bridge import error_pages
 from sinks.bridge.account import Account
 from sinks.bridge.error_types import ADVICE, FAULTS

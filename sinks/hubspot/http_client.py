@@ -18,8 +18,8 @@ import aiohttp
 from yarl import URL
 
 from cdc.errors import ConfigError, SinkError
-from cdc.settings.config import SinkSettings
 from cdc.settings.secret_files import fresh
+from cdc.settings.sink import SinkSettings
 from sinks.hubspot.http_faults import Redactor, Reply, transport_fault
 from sinks.hubspot.proxy import find_proxy
 

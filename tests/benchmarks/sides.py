@@ -29,8 +29,9 @@ from cdc.engine.state_thread import TransactionQueue
 from cdc.model import Position, Start, StartKind, Transaction
 from cdc.replica.cascades import core_foreign_keys
 from cdc.replica.load_state import Phase
-from cdc.settings.config import ApplySettings, SourceSettings, TlsMode, TlsSettings
+from cdc.settings.config import ApplySettings
 from cdc.settings.mapping import MappingSettings
+from cdc.settings.source import SourceSettings, TlsMode, TlsSettings
 from cdc.source import dump
 from cdc.source.binlog import BinlogSource
 from cdc.source.files import FilesSource

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from cdc.errors import BatchRefusedError
 from cdc.model import Action, Message, ObjectType, Outcome, Quota
-from cdc.settings.config import SinkSettings
+from cdc.settings.sink import SinkSettings
 from sinks.bridge import error_pages
 from sinks.bridge.sink import BridgeSink
 from sinks.bridge.wire import FAMILY, message_v1

@@ -26,7 +26,7 @@ from cdc.errors import (
     SinkUnauthorizedError,
     SinkUnavailableError,
 )
-from cdc.settings.config import SinkSettings
+from cdc.settings.sink import SinkSettings
 from sinks.bridge.sink import BridgeSink
 from sinks.sandbox.app import make_app
 from sinks.sandbox.server import SandboxServer, start
@@ -285,7 +285,7 @@ async def test_the_certificate_is_verified(tmp_path: Path, name: str, is_trusted
     assert site._server is not None
     port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
     script = (
-        "import asyncio; from cdc.settings.config import SinkSettings; from sinks.bridge.sink import BridgeSink\n"
+        "import asyncio; from cdc.settings.sink import SinkSettings; from sinks.bridge.sink import BridgeSink\n"
         "from tests.kit.requests import FreeRequests\n"
         "async def ask():\n"
         f"    sink = BridgeSink(SinkSettings(base_url='https://localhost:{port}', api_key='{KEY}'))\n"

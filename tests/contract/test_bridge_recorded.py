@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 
 from cdc.model import ObjectType, Outcome, SyncError, SyncStatus
-from cdc.settings.config import SinkSettings
+from cdc.settings.sink import SinkSettings
 from sinks.bridge.sink import BridgeSink
 from tests.contract.test_bridge import DEAL
 from tests.kit.requests import FreeRequests, sync_errors_of

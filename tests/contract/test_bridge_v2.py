@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from cdc.model import Action, ObjectType, SyncStatus
-from cdc.settings.config import SinkSettings
+from cdc.settings.sink import SinkSettings
 from sinks.bridge.sink import BridgeSink
 from sinks.bridge.wire import FAMILY, message_v2
 from sinks.sandbox.server import SandboxServer, start

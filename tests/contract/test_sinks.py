@@ -17,7 +17,8 @@ from pydantic import SecretStr
 from cdc.errors import SendingStoppedError
 from cdc.model import Action, Message, ObjectType, Outcome
 from cdc.protocols import LaterVerdicts, Sink, SinkSetup
-from cdc.settings.config import Settings, SinkSettings
+from cdc.settings.config import Settings
+from cdc.settings.sink import SinkSettings
 from sinks.registry import SINKS, make_sink
 from sinks.sandbox.server import start
 from tests.kit import crm as crm_kit

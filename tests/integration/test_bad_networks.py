@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from cdc.settings.config import SourceSettings, TlsMode, TlsSettings
+from cdc.settings.source import SourceSettings, TlsMode, TlsSettings
 from tests.integration.test_live_source import NOTE, end_of_log, make_shop, settings_for, write
 from tests.kit.follow import Follower
 from tests.kit.proxy import Proxy

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from cdc.model import ABSENT, Cells, Op, TableSpec
-from cdc.settings.config import SourceSettings
+from cdc.settings.source import SourceSettings
 from tests.integration.test_live_source import end_of_log, make_shop, settings_for
 from tests.integration.test_log_events import _globals
 from tests.kit.follow import Follower

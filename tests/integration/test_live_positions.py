@@ -10,7 +10,7 @@ import pytest
 
 from cdc.errors import CdcError, PositionLostError, SetupError
 from cdc.model import Position, Start, StartKind, parse_start
-from cdc.settings.config import SourceSettings
+from cdc.settings.source import SourceSettings
 from cdc.source.binlog import BinlogSource
 from tests.integration.test_live_source import (
     NO_GTID,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cdc.model import Position, Start, StartKind, TableSpec, parse_start
-from cdc.settings.config import SourceSettings
+from cdc.settings.source import SourceSettings
 from cdc.source.binlog import BinlogSource
 from cdc.source.server import connect, current_position
 from tests.kit.follow import Follower

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from cdc.model import TableSpec
-from cdc.settings.config import SourceSettings
+from cdc.settings.source import SourceSettings
 from cdc.snapshot.reader import RowLoader
 from cdc.source.schemas import ServerSchemas
 from cdc.source.server import connect, read_identity

@@ -8,7 +8,7 @@ import pymysql
 import pytest
 
 from cdc.errors import SetupError
-from cdc.settings.config import SourceSettings, TlsMode, TlsSettings
+from cdc.settings.source import SourceSettings, TlsMode, TlsSettings
 from cdc.source.server import connect, mapped
 from tests.integration.test_live_source import GRANTS, NOTE, PASSWORD, USER, end_of_log, make_shop, settings_for, write
 from tests.kit.follow import Follower

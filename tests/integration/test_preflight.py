@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from cdc.errors import CdcError, SetupError, SourceDisconnectedError
 from cdc.model import DeleteRule, ForeignKey, TableSpec
-from cdc.settings.config import SourceSettings, TlsMode, TlsSettings
+from cdc.settings.source import SourceSettings, TlsMode, TlsSettings
 from cdc.source import preflight
 from cdc.source.foreign_keys import foreign_keys
 from cdc.source.preflight import findings, require

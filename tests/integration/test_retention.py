@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from cdc.errors import SourceDisconnectedError
-from cdc.settings.config import SourceSettings
+from cdc.settings.source import SourceSettings
 from cdc.source import retention
 from cdc.source.retention import RetentionWatch, look
 from tests.integration.test_live_source import NOTE, end_of_log, make_shop, settings_for, write

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from cdc.errors import SetupError
-from cdc.settings.config import SourceSettings
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.shop_codes import named_codes
+from cdc.settings.source import SourceSettings
 from cdc.source.preflight import findings, require
 from tests.integration.test_live_source import GRANTS, PASSWORD, USER, settings_for
 from tests.kit.servers import Server

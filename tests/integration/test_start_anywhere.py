@@ -13,7 +13,7 @@ import pytest
 
 from cdc.errors import LogFormatError, SetupError, SourceStoppedError, UnsupportedEventError
 from cdc.model import Position, Start, StartKind, Transaction
-from cdc.settings.config import SourceSettings
+from cdc.settings.source import SourceSettings
 from cdc.source.binlog import BinlogSource
 from cdc.source.files import FilesSource
 from tests.kit.follow import Follower

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cdc.binlog.decoder import LogDecoder
 from cdc.binlog.schema.columns import Column, SchemaLookup
 from cdc.model import Cells, Position
-from cdc.settings.config import SourceSettings
+from cdc.settings.source import SourceSettings
 from cdc.source.schemas import ServerSchemas
 from cdc.source.server import connect
 from tests.integration.test_live_source import NOTE, end_of_log, make_shop, settings_for, write

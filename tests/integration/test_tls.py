@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cdc.errors import SetupError
-from cdc.settings.config import SourceSettings, TlsMode, TlsSettings
+from cdc.settings.source import SourceSettings, TlsMode, TlsSettings
 from cdc.source.preflight import findings
 from cdc.source.server import connect
 from tests.integration.test_live_source import GRANTS, NOTE, PASSWORD, USER, end_of_log, make_shop, settings_for, write

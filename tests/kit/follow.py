@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from cdc.model import Position, TableSpec, Transaction
-from cdc.settings.config import SourceSettings
+from cdc.settings.source import SourceSettings
 from cdc.source.binlog import BinlogSource
 
 WAIT_S = 30.0

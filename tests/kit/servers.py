@@ -26,7 +26,16 @@ from typing import Any, Self
 import pymysql
 from pymysql.connections import Connection
 
-from tests.kit.install import CACHE, Unavailable, lock, mariadb_11_root, mariadb_programs, mysql_root
+from tests.kit.install import Unavailable, mariadb_11_root, mariadb_programs
+from tests.kit.server_programs import (
+    as_root,
+    cached_template,
+    copy_tree,
+    mariadb_11_program,
+    must_run,
+    mysql_program,
+    version_of,
+)
 
 __all__ = ["ALL_SERVERS", "MariaDB", "MariaDB11", "MySQL", "Option", "Server", "Unavailable"]
 
@@ -89,7 +98,7 @@ class Server:
         if not self.port:
             template = self._template()
             self.folder = Path(tempfile.mkdtemp(prefix=f"{self.flavor}-"))
-            _copy_tree(template, self.datadir)
+            copy_tree(template, self.datadir)
             self.port = _free_port()
         self._launch()
 
@@ -228,7 +237,7 @@ class Server:
         }
         options |= self._own_options()
         options |= {name.replace("_", "-"): value for name, value in self.options.items()}
-        return [*self._program(), *_as_root(), *itertools.starmap(_flag, options.items())]
+        return [*self._program(), *as_root(), *itertools.starmap(_flag, options.items())]
 
     def _own_tmpdir(self) -> Path:
         folder = self.folder / "tmp"
@@ -291,27 +300,27 @@ class MariaDB(Server):
 
     def _template(self) -> Path:
         programs = mariadb_programs()
-        version = _version_of([str(programs["mariadbd"])])
+        version = version_of([str(programs["mariadbd"])])
 
         def make(folder: Path) -> None:
-            common = ["--no-defaults", *_as_root(), f"--datadir={folder}", "--innodb-log-file-size=32M"]
-            _must_run([
+            common = ["--no-defaults", *as_root(), f"--datadir={folder}", "--innodb-log-file-size=32M"]
+            must_run([
                 str(programs["mariadb-install-db"]), *common, "--auth-root-authentication-method=normal",
                 "--skip-test-db", "--skip-name-resolve",
             ])  # fmt: skip
-            _must_run([str(programs["mariadbd"]), *common, "--bootstrap"], text="FLUSH PRIVILEGES;\n" + _ROOT_BY_TCP)
+            must_run([str(programs["mariadbd"]), *common, "--bootstrap"], text="FLUSH PRIVILEGES;\n" + _ROOT_BY_TCP)
 
-        return _cached_template(f"mariadb-{version}", make)
+        return cached_template(f"mariadb-{version}", make)
 
 
 class MariaDB11(MariaDB):
     """MariaDB 11.8 from Debian trixie, unpacked into the cache and run with the libraries it came with."""
 
     def _program(self) -> list[str]:
-        return _mariadb_11_program()
+        return mariadb_11_program()
 
     def _template(self) -> Path:
-        program = _mariadb_11_program()
+        program = mariadb_11_program()
         share = mariadb_11_root() / "usr/share/mariadb"
         scripts = ("mariadb_system_tables.sql", "mariadb_performance_tables.sql", "mariadb_system_tables_data.sql")
 
@@ -320,9 +329,9 @@ class MariaDB11(MariaDB):
             tables = "".join((share / name).read_text(encoding="utf-8") for name in scripts)
             text = f"CREATE DATABASE mysql;\nUSE mysql;\n{tables}\nFLUSH PRIVILEGES;\n{_ROOT_BY_TCP}"
             options = [f"--datadir={folder}", "--innodb-log-file-size=32M", "--bootstrap"]
-            _must_run([*program, *_as_root(), *options], text=text)
+            must_run([*program, *as_root(), *options], text=text)
 
-        return _cached_template(f"mariadb-{_version_of(program)}", make)
+        return cached_template(f"mariadb-{version_of(program)}", make)
 
 
 class MySQL(Server):
@@ -332,7 +341,7 @@ class MySQL(Server):
     _log_status = "SHOW BINARY LOG STATUS"
 
     def _program(self) -> list[str]:
-        return _mysql_program()
+        return mysql_program()
 
     def _own_options(self) -> dict[str, Option]:
         return {
@@ -344,70 +353,19 @@ class MySQL(Server):
         }
 
     def _template(self) -> Path:
-        program = _mysql_program()
+        program = mysql_program()
 
         def make(folder: Path) -> None:
             statements = folder.with_suffix(".sql")
             statements.write_text(_ROOT_BY_TCP)
-            _must_run([
-                *program, *_as_root(), f"--datadir={folder}", "--initialize-insecure",
+            must_run([
+                *program, *as_root(), f"--datadir={folder}", "--initialize-insecure",
                 f"--init-file={statements}", "--innodb-redo-log-capacity=32M", "--skip-log-bin",
             ])  # fmt: skip
             statements.unlink()
             (folder / "auto.cnf").unlink(missing_ok=True)  # the server's uuid: each copy makes its own
 
-        return _cached_template(f"mysql-{_version_of(program)}", make)
-
-
-def _loaded(root: Path, program: str) -> list[str]:
-    """A program of another Debian release, run with that release's own libraries."""
-    loader = next(iter(sorted(root.glob("usr/lib*/ld-linux*.so.*")) + sorted(root.glob("usr/lib/*/ld-linux*.so.*"))))
-    libraries = ":".join(str(path) for path in sorted(root.glob("usr/lib/*-linux-gnu*")))
-    return [str(loader), "--library-path", libraries, str(root / program)]
-
-
-def _mariadb_11_program() -> list[str]:
-    root = mariadb_11_root()
-    share = root / "usr/share/mariadb"
-    return [
-        *_loaded(root, "usr/sbin/mariadbd"),
-        *("--no-defaults", f"--basedir={root / 'usr'}", f"--lc-messages-dir={share}"),
-        *(f"--character-sets-dir={share / 'charsets'}", f"--plugin-dir={root / 'usr/lib/mysql/plugin'}"),
-    ]  # fmt: skip
-
-
-def _mysql_program() -> list[str]:
-    root = mysql_root()
-    share = root / "usr/share/mysql"
-    return [
-        *_loaded(root, "usr/sbin/mysqld"),
-        *("--no-defaults", f"--basedir={root / 'usr'}", f"--lc-messages-dir={share}"),
-        *(f"--character-sets-dir={share / 'charsets'}", f"--plugin-dir={root / 'usr/lib/mysql/plugin'}"),
-    ]  # fmt: skip
-
-
-def _version_of(program: list[str]) -> str:
-    said = subprocess.run([*program, "--version"], capture_output=True, text=True, check=True).stdout
-    return said.split("Ver ", 1)[1].split()[0].split("-")[0]
-
-
-def _cached_template(name: str, make: Any) -> Path:
-    """A data folder as the server makes it, made once and kept."""
-    folder = CACHE / "datadirs" / name
-    with lock("datadirs"):
-        if not folder.exists():
-            unfinished = folder.with_name(f"making-{name}")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.parent.mkdir(parents=True, exist_ok=True)
-            make(unfinished)
-            unfinished.rename(folder)
-    return folder
-
-
-def _must_run(command: list[str], text: str = "") -> None:
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=180)
-    if done.returncode:
-        raise RuntimeError(f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout)[-2000:]}")
+        return cached_template(f"mysql-{version_of(program)}", make)
 
 
 def _flag(name: str, value: Option) -> str:
@@ -416,19 +374,10 @@ def _flag(name: str, value: Option) -> str:
     return f"--skip-{name}" if value is False else f"--{name}={value}"
 
 
-def _as_root() -> list[str]:
-    return ["--user=root"] if os.geteuid() == 0 else []
-
-
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _copy_tree(source: Path, target: Path) -> None:
-    """With holes kept: most of a fresh data folder is zeros."""
-    subprocess.run(["cp", "-a", "--sparse=always", str(source), str(target)], check=True)
 
 
 def _watch(pid: int, folder: Path) -> subprocess.Popen[bytes]:

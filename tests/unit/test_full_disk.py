@@ -12,7 +12,9 @@ from cdc.daemon import Daemon, RunOptions
 from cdc.engine.engine import Engine
 from cdc.errors import StateError
 from cdc.output import Running
-from cdc.settings.config import Settings, SinkSettings, SourceSettings, StateSettings
+from cdc.settings.config import Settings, StateSettings
+from cdc.settings.sink import SinkSettings
+from cdc.settings.source import SourceSettings
 from cdc.settings.web import WebSettings
 from cdc.sink_output import SinkOutput
 

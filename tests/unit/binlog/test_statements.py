@@ -7,7 +7,7 @@ import pytest
 from cdc.errors import UnsupportedEventError
 from cdc.model import Op
 from tests.unit.binlog.build import MARIADB, Log
-from tests.unit.binlog.test_decoder import decoder, feed_all
+from tests.unit.binlog.things import decoder, feed_all
 
 
 def variables(*, sql_mode: int = 0, collation: int = 45) -> bytes:

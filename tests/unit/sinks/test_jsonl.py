@@ -11,7 +11,7 @@ import pytest
 
 from cdc.errors import SinkUnavailableError
 from cdc.model import Action, Message, ObjectType
-from cdc.settings.config import SinkSettings
+from cdc.settings.sink import SinkSettings
 from sinks.jsonl import JsonlSink, line_of
 from tests.kit.requests import FreeRequests
 

@@ -14,7 +14,7 @@ from cdc.errors import (
     SourceStoppedError,
 )
 from cdc.model import Position
-from cdc.settings.config import SourceSettings
+from cdc.settings.source import SourceSettings
 from cdc.source.faults import fault_of
 from cdc.source.foreign_keys import delete_rules_in
 from cdc.source.server import mapped, version_of

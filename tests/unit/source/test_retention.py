@@ -7,7 +7,9 @@ import threading
 import pytest
 
 from cdc.engine.state_thread import TransactionQueue
-from cdc.settings.config import Settings, SinkSettings, SourceSettings
+from cdc.settings.config import Settings
+from cdc.settings.sink import SinkSettings
+from cdc.settings.source import SourceSettings
 from cdc.sink_output import SinkOutput
 from cdc.source.retention import Expiry, RetentionWatch, hours_left
 from cdc.status import DaemonView, SourceState

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from cdc.model import Cells, FetchByKey, Position, TableSpec
-from cdc.settings.config import SourceSettings
+from cdc.settings.source import SourceSettings
 from cdc.source.unlogged import Sample, SampledRow, UnloggedWatch
 
 ORDER = TableSpec("sales_order", ("entity_id",), ("entity_id", "state"))

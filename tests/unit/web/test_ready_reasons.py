@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cdc.engine.state_thread import TransactionQueue
-from cdc.settings.config import Settings, SinkSettings
+from cdc.settings.config import Settings
+from cdc.settings.sink import SinkSettings
 from cdc.sink_output import SinkOutput
 from cdc.status import DaemonView, SourceState
 

@@ -1,16 +1,17 @@
-"""Who stands for an email address, where the receiver has one contact for each address (``contacts_by_email``).
+"""The one contact of an email address, where the receiver has one contact for each address (``contacts_by_email``).
 
 Pure. Several accounts of Magento may have one address: on several websites, or a guest's orders beside an account. One
-contact stands for all of them: the customer with the lowest id that exists, else the guest. The other customers and the
-guest do not exist as objects; the deals of all of them refer to the contact that stands. All of this is a function of
-the rows held: sharing is by the address as a row has it now, in lower case.
+contact represents all of them: the existing customer with the lowest id, else the guest. The other customers and the
+guest do not exist as objects, and the deals of all of them refer to that contact. The result depends only on the
+present rows: an address is compared as it is in the row now, in lower case.
 
-A customer exists whose row is held and in scope, or named by an order in scope. An order that names a customer whose
-row is not held (a server that cascades nothing, a log without history) counts as a guest's of the order's own address.
+A customer exists if its row is in the replica, and is in scope or named by an order in scope. An order may name a
+customer whose row is not in the replica (a server that does not cascade, a log without history). Such an order counts
+as a guest's, with the order's own address.
 
-Who stands changes with the rows of customers, and, where a filter leaves customers out, with the orders that name them.
-Then the old and the new contact are affected, and all orders of the address: few are named one by one, more by a bulk
-invalidation.
+The contact of an address changes with the rows of customers, and, if a filter leaves customers out, with the orders
+that name them. Then the old and the new contact are affected, and all orders of the address: a few are named one by
+one, more of them by a bulk invalidation.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ from mappers.row_changes import AffectedObjects, Affects, RowChange, refs
 from mappers.scope import ORDER_AGE, customer_in_scope, newest_orders
 
 FEW: Final = 20
-"""Up to so many orders of one customer or address are named one by one."""
+"""Up to this many orders of one customer or address are named one by one."""
 
 _DECIDING: Final = frozenset({"email_hash", "website_id", "group_id"})
-"""The columns of ``customer_entity`` that decide who stands."""
+"""The columns of ``customer_entity`` that decide which contact an address has."""
 
 
 def with_addresses(spec: TableSpec) -> TableSpec:
-    """The table with what finds customers, and orders of any kind, by their address."""
+    """The table, with the derived columns and indexes that find customers and orders by their address."""
     if spec.name == "customer_entity":
         return replace(
             spec,
@@ -50,7 +51,7 @@ def with_addresses(spec: TableSpec) -> TableSpec:
 
 
 def customer_exists(customer: Row, rows: RowReader, plan: Plan) -> bool:
-    """Whether a customer with a row is in scope, or named by an order that is."""
+    """Whether a customer with a row is in scope, or named by an order in scope."""
     # Left out by the filter, but an order in scope names the customer.
     if customer_in_scope(customer, rows, plan):
         return True
@@ -59,21 +60,21 @@ def customer_exists(customer: Row, rows: RowReader, plan: Plan) -> bool:
     return next(named, None) is not None
 
 
-def standing_customer(address: Value, rows: RowReader, plan: Plan) -> ObjectRef | None:
-    """The customer who stands for the address with this hash; None if the guest does."""
+def customer_of_address(address: Value, rows: RowReader, plan: Plan) -> ObjectRef | None:
+    """The customer who is the contact of the address with this hash; None if the guest is."""
     for row in rows.find("customer_entity", "email_hash", address):  # the lowest id comes first
         if customer_exists(row, rows, plan):
             return ObjectRef(Kind.CUSTOMER, row["entity_id"])  # type: ignore[arg-type]  # an integer key
     return None
 
 
-def customer_stands(customer: Row, rows: RowReader, plan: Plan) -> bool:
-    """Whether the customer exists as an object: without an address, every customer stands for itself."""
+def is_contact_of_address(customer: Row, rows: RowReader, plan: Plan) -> bool:
+    """Whether the customer exists as an object. A customer without an address is always a contact of its own."""
     address = customer.get("email_hash")
     # Without an address nobody else can stand for the customer.
     if not plan.contacts_by_email or address is None:
         return customer_exists(customer, rows, plan)
-    found = standing_customer(address, rows, plan)
+    found = customer_of_address(address, rows, plan)
     return found is not None and found.id == customer["entity_id"]
 
 
@@ -95,19 +96,19 @@ def contact_of(order: Row, rows: RowReader, plan: Plan) -> ObjectRef | None:
     # The order's customer is held, so its account's address decides.
     if customer is not None:
         itself = ObjectRef(Kind.CUSTOMER, customer["entity_id"])  # type: ignore[arg-type]  # an integer key
-        return standing_customer(customer.get("email_hash"), rows, plan) or itself
+        return customer_of_address(customer.get("email_hash"), rows, plan) or itself
     guest = order.get("guest_id")
     # Neither a customer that is held nor an address.
     if not isinstance(guest, str) or not is_guests(order, rows, plan):
         return None
-    return standing_customer(guest, rows, plan) or ObjectRef(Kind.GUEST, guest)
+    return customer_of_address(guest, rows, plan) or ObjectRef(Kind.GUEST, guest)
 
 
 # ------------------------------------------------------------------------------------------- affected objects
 
 
 def hash_of(customer: Row) -> str | None:
-    """The hash of a customer's address; an image from the log does not have the derived column."""
+    """The hash of a customer's address. An image from the log does not have the derived column."""
     # Images from the log have no derived columns.
     if "email_hash" not in customer:
         return guest_id(customer.get("email"))
@@ -116,14 +117,16 @@ def hash_of(customer: Row) -> str | None:
 
 
 def _addresses_of_customer(change: RowChange, rows: RowReader, plan: Plan) -> Sequence[str]:
-    """The addresses that another contact may stand for after a change of ``customer_entity``."""
+    """The addresses whose contact may change with a change of ``customer_entity``."""
     if not change.concerns("email_hash", _DECIDING):
         return ()
     return [*dict.fromkeys(address for row in change.rows() if (address := hash_of(row)) is not None)]
 
 
 def _addresses_of_order(change: RowChange, rows: RowReader, plan: Plan) -> Sequence[str]:
-    """The same after a change of ``sales_order``: an order in scope makes a customer exist who else is left out."""
+    """The addresses whose contact may change with a change of ``sales_order``: an order in scope makes a customer exist
+    whom the filter leaves out.
+    """
     # Only a filter on customers makes orders decide who exists.
     if not plan.settings.filter.on_customers or not contact.order_bears_on_contact(change, plan):
         return ()
@@ -160,14 +163,14 @@ def _affected(
 
 
 def _orders_that_name(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    """The orders of a customer whose row came or went, or whose address is another one now."""
+    """The orders of a customer whose row came or went, or whose address changed."""
     if plan.contacts_by_email and change.concerns("email_hash", _DECIDING):
         for customer_id in change.values("entity_id"):
             yield from _orders(Kind.ORDER, "entity_id", "customer_id", customer_id, rows)
 
 
 def _guests_of_orders_that_name(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    """The guests of a customer's orders, as the orders are a guest's while the customer's row is not held."""
+    """The guests of a customer's orders: the orders are a guest's while the customer's row is not in the replica."""
     if plan.contacts_by_email and (change.before is None or change.after is None):
         for customer_id in change.values("entity_id"):
             yield from _orders(Kind.GUEST, "guest_id", "customer_id", customer_id, rows)
@@ -181,7 +184,7 @@ _FURTHER: Final[Mapping[Kind, tuple[tuple[str, Affects], ...]]] = {
 
 
 def affected_by(kind: Kind) -> tuple[tuple[str, Affects], ...]:
-    """Table → the objects of this kind that depend on who stands for an address, if a row of it may change that."""
+    """Table → the objects of this kind whose contact or existence may change with a row of that table."""
     return (
         ("customer_entity", partial(_affected, _OBJECTS[kind], _addresses_of_customer)),
         ("sales_order", partial(_affected, _OBJECTS[kind], _addresses_of_order)),
@@ -190,7 +193,8 @@ def affected_by(kind: Kind) -> tuple[tuple[str, Affects], ...]:
 
 
 def _orders(kind: Kind, id_column: str, column: str, value: Value, rows: RowReader) -> AffectedObjects:
-    """The objects named in ``id_column`` of the orders with this value: few by name, more by a bulk invalidation.
+    """The objects named in ``id_column`` of the orders with this value: a few by name, more of them by a bulk
+    invalidation.
 
     An order that gets the value later, or loses it before the bulk invalidation is worked off, is affected by its own
     change.
@@ -206,7 +210,7 @@ def _orders(kind: Kind, id_column: str, column: str, value: Value, rows: RowRead
 
 
 def fetches_by_email(email: Value, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ...]:
-    """The rows that decide who stands for an address; the server compares emails without their case, as we do."""
+    """The rows that decide which contact an address has. The server compares emails without case, as we do."""
     if not plan.contacts_by_email or not isinstance(email, str) or not email:
         return ()
     held = rows.find("customer_entity", "email_hash", guest_id(email))
