@@ -153,11 +153,7 @@ def drop(
     with open_state(settings, exclusive=False) as engine, engine.store.transaction():
         store = engine.store
         held = {record.name: record for record, _ in feeds.bad_records(store)}
-        named = [name for name in names or () if "/" in name]
-        missing = [name for name in named if name not in held]
-        # Nothing is dropped if one of the names is wrong.
-        if missing:
-            raise CdcError(f"no record {', '.join(missing)} was set aside")
+        named = _named_records(names, held)
         objects = [name for name in names or () if "/" not in name]
         refs: list[ObjectRef] = []
         # Without names ``_chosen`` asks for them; with records alone no object is meant.
@@ -172,6 +168,16 @@ def drop(
             lines.append(f"{name}: forgotten; its row stays as it was before this record until the row changes again")
     for line in lines or ["no dead letters; nothing to do"]:
         say(line)
+
+
+def _named_records(names: list[str] | None, held: Mapping[str, BadRecord]) -> list[str]:
+    """The records of topics among the names: only their names have a slash. CdcError for a record that is not held."""
+    named = [name for name in names or () if "/" in name]
+    missing = [name for name in named if name not in held]
+    # Nothing is dropped if one of the names is wrong.
+    if missing:
+        raise CdcError(f"no record {', '.join(missing)} was set aside")
+    return named
 
 
 def _chosen(

@@ -102,6 +102,7 @@ def _flat(prefix: str, value: Any) -> list[tuple[str, object]]:
         return [
             line for key, below in value.items() for line in _flat(f"{prefix}.{key}" if prefix else str(key), below)
         ]
+    # Before the numbers: True is also an int, and "1" would say nothing.
     if isinstance(value, bool):
         return [(prefix, "yes" if value else "no")]
     return [] if value is None or value == "" else [(prefix, value)]

@@ -204,23 +204,14 @@ class StateThread(threading.Thread):
             return False
         started = time.monotonic()
         enqueued = self.engine.renderer.enqueued
-        results: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
             with self.engine.store.transaction():
-                for work, future in calls:
-                    results.append((future, *self._one_call(work)))
-                if calls:
-                    self._more_to_render = True  # the load's end, a receipt: whatever it was may have left work
+                results = [(future, *self._one_call(work)) for work, future in calls]
+                self._more_to_render |= bool(calls)  # the load's end, a receipt: each of them may have left work
                 if has_group:
-                    limit_s = self._settings.max_delay_ms / 1000
-                    self.engine.apply_group(self.queue.drain(self._settings.max_rows, limit_s))
-                    self._more_to_render = True
-                    self._grouped_at = now
-                    self._groups_since_slice += 1
+                    self._apply_group(now)
                 if slice_due:
-                    self._more_to_render = self.engine.work()
-                    self._look_again = now + RECHECK_S
-                    self._groups_since_slice = 0
+                    self._render_slice(now)
         except BaseException as error:
             # The transaction is undone: what callers hear must be an error, never the result of undone work.
             self.engine.reread()
@@ -238,6 +229,18 @@ class StateThread(threading.Thread):
             else:
                 future.set_result(value)
         return bool(calls or has_group or self._more_to_render)
+
+    def _apply_group(self, now: float) -> None:
+        limit_s = self._settings.max_delay_ms / 1000
+        self.engine.apply_group(self.queue.drain(self._settings.max_rows, limit_s))
+        self._more_to_render = True
+        self._grouped_at = now
+        self._groups_since_slice += 1
+
+    def _render_slice(self, now: float) -> None:
+        self._more_to_render = self.engine.work()
+        self._look_again = now + RECHECK_S
+        self._groups_since_slice = 0
 
     def _is_group_due(self, now: float) -> bool:
         """Whether to apply a group now. Transactions that only move the position wait for others: each commit costs a

@@ -73,27 +73,12 @@ def settle(
             store, [e.ref for e in accepted if e.action is Action.UPSERT]
         )
     for settlement in rejected:
-        entry = settlement.entry
-        dead_letters.add(
-            store,
-            dead_letters.DeadLetter(
-                entry.ref, entry.action, entry.changed_at, now_ms, settlement.reason, settlement.detail, entry.position
-            ),
-        )
-        contact_emails.refused(store, entry.ref, entry.changed_at)
-        if entry.action is Action.DELETE:
-            ledger.delete_refused(store, entry.ref)
+        _reject(store, settlement, now_ms)
     outbox.retry_later(
         store,
         [outbox.Retry(s.entry, s.retry_at_ms, s.park, only_links=s.outcome is Outcome.WRITTEN) for s in retried],
     )
-    ledger.note_records(store, [(s.entry.ref, s.record_id) for s in settlements if s.record_id or s.is_record_gone])
-    for settlement in settlements:
-        entry = settlement.entry
-        if settlement.outcome is Outcome.WRITTEN and settlement.record_id != entry.record_id:
-            ledger.set_links(store, entry.ref, "")  # what the former record was linked to does not count for a new one
-    moved = [s for s in settlements if "" != s.entry.record_id != s.record_id and _goes_on(s)]
-    relinks.note(store, [(s.entry.ref, s.entry.record_id) for s in moved])
+    _note_records(store, settlements)
     for gone in {ref for s in settlements for ref in s.gone}:
         _send_anew(store, gone)
     answered = [s for s in settlements if s.outcome is not Outcome.ACCEPTED or s.reason]
@@ -108,6 +93,33 @@ def _goes_on(settlement: Settlement) -> bool:
     """Whether the object has another record, or will get one when it is tried again."""
     will_get_one = settlement.outcome is Outcome.RETRY and settlement.is_record_gone
     return settlement.record_id != "" or will_get_one
+
+
+def _reject(store: Store, settlement: Settlement, now_ms: int) -> None:
+    """Make the refused message a dead letter."""
+    entry = settlement.entry
+    dead_letters.add(
+        store,
+        dead_letters.DeadLetter(
+            entry.ref, entry.action, entry.changed_at, now_ms, settlement.reason, settlement.detail, entry.position
+        ),
+    )
+    contact_emails.refused(store, entry.ref, entry.changed_at)
+    # The receiver still holds the object, so others may go on referring to it.
+    if entry.action is Action.DELETE:
+        ledger.delete_refused(store, entry.ref)
+
+
+def _note_records(store: Store, settlements: Sequence[Settlement]) -> None:
+    """Note the receiver's record of each object, and link the referrers of objects whose record changed again."""
+    ledger.note_records(store, [(s.entry.ref, s.record_id) for s in settlements if s.record_id or s.is_record_gone])
+    for settlement in settlements:
+        entry = settlement.entry
+        # The former record's links do not count for a new record.
+        if settlement.outcome is Outcome.WRITTEN and settlement.record_id != entry.record_id:
+            ledger.set_links(store, entry.ref, "")
+    moved = [s for s in settlements if "" != s.entry.record_id != s.record_id and _goes_on(s)]
+    relinks.note(store, [(s.entry.ref, s.entry.record_id) for s in moved])
 
 
 def _send_anew(store: Store, ref: ObjectRef) -> None:

@@ -30,7 +30,7 @@ MOST_BAD: Final = 10_000
 
 
 class WrongRows(NamedTuple):
-    """The result of comparing ``sampled`` rows of a table: rows that the replica lacks, and rows that it has too many."""
+    """The result of comparing ``sampled`` rows of a table: how many the replica lacks, and how many it has too many."""
 
     sampled: int
     lacking: int

@@ -163,6 +163,7 @@ def load_with_origins(file: Path | None, flags: Mapping[str, Mapping[str, Any]] 
     origins |= {leaf: f"{ENV_PREFIX}{leaf.replace('.', '__').upper()}" for leaf in leaves(overlay) if leaf}
     origins |= {leaf: f"--set {leaf}" for leaf in leaves(flags or {}) if leaf}
     tree = laid_over(laid_over(tree, overlay), flags or {})
+    # All faults are reported at once: an operator should not have to start the daemon once for each of them.
     faults = _unknown_environment()
     try:
         settings = Settings(**tree)

@@ -248,7 +248,8 @@ def _server_id(connection: Connection, settings: SourceSettings) -> CheckResult:
 # ------------------------------------------------------------------------------------------------- the tables
 
 
-def _tables(connection: Connection, settings: SourceSettings, tables: Sequence[TableSpec]) -> Iterator[CheckResult]:
+def _database(connection: Connection, settings: SourceSettings) -> CheckResult | None:
+    """The fault of the database as a whole; None when there is none, and the database is selected."""
     try:
         rows(connection, f"USE {quoted(settings.database)}")
     except pymysql.err.Error as error:
@@ -256,16 +257,22 @@ def _tables(connection: Connection, settings: SourceSettings, tables: Sequence[T
         if is_connection_lost(error):
             raise
         if error.args[0] in _DENIED:
-            yield _missing_select(settings)
-        else:
-            fault = mapped(error, settings)
-            yield CheckResult("database", False, fault.message, fault.hint)
-        return
+            return _missing_select(settings)
+        fault = mapped(error, settings)
+        return CheckResult("database", False, fault.message, fault.hint)
     spelled = _spelled(connection, settings.database)
     # The name is compared with the log's, letter by letter.
     if spelled:
         text = f"source.database is {settings.database!r}, and the server calls that database {spelled!r}"
-        yield CheckResult("database", False, text, f"set source.database to {spelled!r}, as the log has it")
+        return CheckResult("database", False, text, f"set source.database to {spelled!r}, as the log has it")
+    return None
+
+
+def _tables(connection: Connection, settings: SourceSettings, tables: Sequence[TableSpec]) -> Iterator[CheckResult]:
+    unusable = _database(connection, settings)
+    # Every table would fail for the same reason.
+    if unusable is not None:
+        yield unusable
         return
     held: dict[str, list[str]] = {}
     statement = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = %s"

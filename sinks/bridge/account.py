@@ -1,7 +1,7 @@
-"""What an account needs before the bridge takes messages: the install (version 1) or a store (version 2), and settings.
+"""The account's set-up for the bridge: the install (version 1) or a store (version 2), and the settings.
 
-``check`` looks, ``push`` creates and changes; both go by the same list of differences, so what ``push`` would do is
-what ``check`` complains of.
+``check`` reads the set-up, ``push`` creates and changes it. Both use one list of differences, so ``push`` changes
+exactly what ``check`` reports.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Account:
             self._store["adminUri"] = settings.store_admin_uri
 
     async def check(self, requests: Requests) -> Sequence[CheckResult]:
-        """Installed and switched on; settings as ours. Raises nothing."""
+        """Whether the app is installed and switched on, and the settings are ours. Raises nothing."""
         ready = ("sink install", self._check_install) if self._version == 1 else ("sink store", self._check_store)
         findings = []
         for name, look in (ready, ("sink mapping", self._check_settings)):
@@ -77,7 +77,9 @@ class Account:
         return CheckResult(name, True, "the bridge maps each of our properties that has a target in HubSpot")
 
     async def push(self, requests: Requests, *, dry_run: bool) -> Sequence[str]:
-        """Install or store first, then settings, each only where it differs; one line per thing done or to do."""
+        """Create the install or store, then put the settings, each only where it differs. One line per step
+        done or to do.
+        """
         lines = await (
             self._push_install(requests, dry_run) if self._version == 1 else self._push_store(requests, dry_run)
         )
@@ -99,7 +101,7 @@ class Account:
         return [f"install: {_done('made', dry_run)}"]
 
     async def _push_store(self, requests: Requests, dry_run: bool) -> list[str]:
-        """The first store's creation installs the bridge."""
+        """Create the store. The first store's creation installs the bridge."""
         held = await self._held_store(requests)
         differences = [] if held is None else self._store_differences(held)
         # Nothing to do.
@@ -118,7 +120,9 @@ class Account:
         ]
 
     async def _held_store(self, requests: Requests) -> Mapping[str, Any] | None:
-        """From the list: what a single store's path answers where there is none, no source tells."""
+        """The store, from the list of stores: no source says what the path of a single store answers if the store is
+        missing.
+        """
         content = await self._api.ask(requests, FAMILY, f"{self._root}/stores", what="the list of stores")
         return next((store for store in records_of(content) if store.get("id") == self._store["id"]), None)
 

@@ -1,13 +1,13 @@
-"""Reading the bridge's list of sync errors page by page, while the list grows. Pure; no I/O.
+"""Reads the bridge's list of sync errors page by page, while the list grows. Pure; no I/O.
 
-The list has the newest error first, and pages are cut by number of record. So while pages are read, new errors push
-the rest of the list towards the end: a page may show again what was read, and never passes over anything. A descent
-reads from the head of the list down to what an earlier descent has read. It may take many calls, polls and runs;
-``Descent`` is what is kept between two pages. Only a finished descent moves ``done_ms``, so what a descent has not
-read is read later.
+The list has the newest error first, and pages are cut by number of record. So while pages are read, new errors push the
+rest of the list towards the end: a page may show again what was read, and never skips anything. A descent reads from
+the head of the list down to the point that an earlier descent has read. It may take many calls, polls and runs;
+``Descent`` is kept between two pages. Only a finished descent moves ``done_ms``, so errors that a descent has not read
+are read later.
 
-Where a page's number is that of its first record, a page begins within the page before it. A page that has nothing in
-common with the page before it proves that records were taken out of the list: the descent goes back.
+If a page's number is that of its first record, each page begins within the page before it. If two such pages have
+nothing in common, records were removed from the list, and the descent goes back.
 """
 
 from __future__ import annotations
@@ -21,26 +21,28 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 PAGE: Final = 200
-"""Sync errors a page, the most that the bridge gives."""
+"""Sync errors on a page: the most that the bridge gives."""
 
 STEP: Final = PAGE - 10
 """How far a page begins behind the page before it."""
 
 LONGEST_STEP: Final = 64 * PAGE
-"""Nobody makes so many errors during one call: a service that shows nothing new at such a step ignores page numbers."""
+"""So many new errors cannot arrive during one call. A service without new errors at such a step ignores
+page numbers.
+"""
 
 OVERLAP_MS: Final = 60_000
-"""How far a descent goes on behind ``done_ms``: a message's receipt may not have been written down at the last poll."""
+"""How far a descent goes on behind ``done_ms``: a message's receipt may not have been written at the last poll."""
 
 FUTURE_MS: Final = 60_000
-"""How much later than our clock an error of ours may be dated and still move ``done_ms``."""
+"""How far after our clock an error of our object may be dated and still move ``done_ms``."""
 
 FOREIGN_MS: Final = 600_000
-"""How old an error about somebody else's object must be to move ``done_ms``: nobody vouches for its date."""
+"""How old an error of a foreign object must be to move ``done_ms``: nothing confirms its date."""
 
 
 class Record(NamedTuple):
-    """One error of a page: when, whether it is about an object of ours, and a hash that tells it from others."""
+    """One error of a page: its time, whether it is about our object, and a hash that tells it from other errors."""
 
     errored_at: int
     is_ours: bool
@@ -49,11 +51,11 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Descent:
-    """Where reading stands. Times are epoch milliseconds.
+    """The state of reading. Times are epoch milliseconds.
 
-    ``done_ms``: all errors up to here have been read. ``top_ms``: the newest error that counts of this descent.
-    ``page``: the number of the page to read next; 0: the head of the list. ``step``: how far that is behind the last
-    page that was of use, which ended at ``edge_ms`` and held ``seen``.
+    ``done_ms``: all errors up to here have been read. ``top_ms``: the newest error of this descent that counts.
+    ``page``: the number of the page to read next; 0: the head of the list. ``step``: how far that page is behind the
+    last useful page, which ended at ``edge_ms`` and held ``seen``.
     """
 
     done_ms: int = 0
@@ -70,7 +72,7 @@ class Descent:
 
 
 def parse(progress: str) -> Descent:
-    """A descent as ``dump`` wrote it; a new one for an empty text or one that is not understood (all is read again)."""
+    """The descent that ``dump`` wrote. A new one for an empty or unknown text: then everything is read again."""
     try:
         held = orjson.loads(progress)
         return Descent(
@@ -101,7 +103,7 @@ def dump(descent: Descent) -> str:
 
 
 def identity_of(record: Mapping[str, Any], names: Sequence[str]) -> str:
-    """Tells two records apart by these members; a hash, as members may quote values."""
+    """A hash of these members that tells two records apart. It is a hash because members may quote values."""
     text = "\0".join(str(record.get(name)) for name in names)
     return hashlib.blake2b(text.encode(errors="replace"), digest_size=8).hexdigest()
 
@@ -109,10 +111,10 @@ def identity_of(record: Mapping[str, Any], names: Sequence[str]) -> str:
 def after_page(
     descent: Descent, records: Sequence[Record], following: int | None, now_ms: int, *, are_offsets: bool
 ) -> tuple[Descent, bool]:
-    """Where reading stands after the page ``descent.page``, and whether the descent is finished.
+    """The state of reading after the page ``descent.page``, and whether the descent is finished.
 
-    ``following``: the number of the next page as the answer or its length says; None: this was the last page.
-    ``are_offsets``: whether pages are numbered by record, so that pages may begin anywhere.
+    ``following``: the number of the next page, by the answer or its length; None: this was the last page.
+    ``are_offsets``: pages are numbered by record, so that a page may begin anywhere.
     """
     descent = replace(descent, top_ms=max(descent.top_ms, _newest_that_counts(records, now_ms)))
     # Records were taken out of the list, so something may have slipped past.
@@ -136,7 +138,7 @@ def after_page(
 
 
 def _newest_that_counts(records: Sequence[Record], now_ms: int) -> int:
-    """The newest time that may move ``done_ms``: a wrong date must not blind us for what comes before it."""
+    """The newest time that may move ``done_ms``: a wrong date must not hide earlier errors."""
     times = [
         record.errored_at
         for record in records
@@ -146,28 +148,28 @@ def _newest_that_counts(records: Sequence[Record], now_ms: int) -> int:
 
 
 def _reaches(descent: Descent, records: Sequence[Record]) -> bool:
-    """Whether the page goes down to what was read before. Known only of a page that goes from new to old.
+    """Whether the page goes down to errors that were read before. Known only of a page that is ordered from new to old.
 
-    Version 1's clients relied on that order; of version 2 nobody tells, and without it all pages are read.
+    Version 1's clients relied on that order. No source says it of version 2; without the order all pages are read.
     """
     times = [record.errored_at for record in records]
     return times[-1] <= descent.from_ms and all(first >= second for first, second in pairwise(times))
 
 
 def _touches(descent: Descent, records: Sequence[Record]) -> bool:
-    """Whether nothing lies between the last page of use and this page."""
+    """Whether no error lies between the last useful page and this page."""
     seen = set(descent.seen)
     return records[0].errored_at > descent.edge_ms or any(record.identity in seen for record in records)
 
 
 def _has_new(descent: Descent, records: Sequence[Record]) -> bool:
-    """Whether the page goes further down than the last page of use."""
+    """Whether the page goes further down than the last useful page."""
     seen = set(descent.seen)
     return any(record.errored_at <= descent.edge_ms and record.identity not in seen for record in records)
 
 
 def _gone_back(descent: Descent) -> Descent:
-    """The page begins too far down: half the step, or a page further up, if the last step was not a long step."""
+    """The page begins too far down: halve the step, or take a page further up if the last step was not long."""
     # A long step is halved until it fits.
     if descent.step > STEP:
         step = max(STEP, descent.step // 2)

@@ -1,4 +1,4 @@
-"""The bridge's error types: what to do about each, whom it blames, and whether the contact exists after it. Pure.
+"""The bridge's error types: the advice for each, its cause, and whether the contact exists after it. Pure.
 
 Source of the types: HubSpot's OpenAPI file of version 1 (2019-07-08); version 2 documents a part of them.
 """
@@ -23,7 +23,7 @@ _PARENT: Final = (
 _EMPTY: Final = "map at least one of its properties (`magento-cdc mapping show`), push the mapping and retry"
 
 UNDOCUMENTED: Final = "OTHER_ERROR"
-"""What we call every type that HubSpot's documents do not name: the list of types is closed, also for metrics."""
+"""Our name for every type that HubSpot's documents do not name. The list of types is closed, also for metrics."""
 
 ADVICE: Final[Mapping[str, str]] = {
     "UNKNOWN_ERROR": "read the detail: HubSpot names the property there; mend the value in the shop or its type in the"
@@ -51,7 +51,7 @@ ADVICE: Final[Mapping[str, str]] = {
     " mapping and retry",
     UNDOCUMENTED: "HubSpot's documents do not name this error; read the detail, then retry or drop it",
 }
-"""Error type → what to do. Closed: a type that is not in it is read as ``UNDOCUMENTED``."""
+"""Error type → what to do. The list is closed: any other type is read as ``UNDOCUMENTED``."""
 
 _ACCOUNT: Final = frozenset(
     {
@@ -71,16 +71,16 @@ FAULTS: Final = ApiFaults(
     'service that speaks the bridge (magento-cdc sandbox is one), or sink.kind = "jsonl"',
     account={kind: ADVICE[kind] for kind in sorted(_ACCOUNT)},
 )
-"""What the bridge means by statuses and by an answer's message."""
+"""The meaning of the bridge's statuses and of its answers' messages."""
 
 
 def scope_of(kind: str) -> Scope:
-    """Whom an error of this type blames: the account or its settings, an object referred to, or the message."""
+    """The cause of an error of this type: the account or its settings, an object referred to, or the message."""
     if kind in _ACCOUNT:
         return Scope.ACCOUNT
     return Scope.PARENT if kind in _PARENTS else Scope.MESSAGE
 
 
 def says_no_record(kind: str) -> bool:
-    """Whether an error of this type about a contact says that HubSpot holds no record of it."""
+    """Whether an error of this type about a contact means that HubSpot has no record of it."""
     return kind in _NO_RECORD

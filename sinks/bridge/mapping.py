@@ -1,8 +1,8 @@
-"""The Ecommerce Bridge's settings: which of our neutral property names feeds which HubSpot property.
+"""The Ecommerce Bridge's settings: which HubSpot property gets the value of which neutral property name.
 
-``MAPPED`` and ``UNMAPPED`` together name every default property. A message may hold names that the settings do not
-map: the bridge ignores them, and a merchant may map them to a property of their own. ``merged_settings`` keeps such
-rows. Pure; no I/O.
+``MAPPED`` and ``UNMAPPED`` together name every default property. A message may hold names that the settings do not map:
+the bridge ignores them, and a merchant may map them to a property of their own. ``merged_settings`` keeps such rows.
+Pure; no I/O.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cdc.settings.mapping_columns import PropertyType
 
 
 class Target(NamedTuple):
-    """A HubSpot property and the bridge's name for how its value is sent."""
+    """A HubSpot property, and the bridge's name for the type of its value."""
 
     name: str
     data_type: str  # STRING, NUMBER, DATETIME (epoch milliseconds as text) or AVATAR_IMAGE (one, PRODUCT only)
@@ -33,7 +33,7 @@ ASSOCIATIONS: Final[Mapping[ObjectType, Mapping[ObjectType, str]]] = {
     ObjectType.DEAL: {ObjectType.CONTACT: "hs_assoc__contact_ids"},
     ObjectType.LINE_ITEM: {ObjectType.DEAL: "hs_assoc__deal_id", ObjectType.PRODUCT: "hs_assoc__product_id"},
 }
-"""Version 1 has no association member: these properties carry the other object's external id (two underscores)."""
+"""Version 1 has no member for associations: these properties carry the other object's external id (two underscores)."""
 
 MAPPED: Final[Mapping[ObjectType, Mapping[str, Target]]] = {
     ObjectType.CONTACT: _text(
@@ -107,8 +107,8 @@ UNMAPPED: Final[Mapping[ObjectType, Mapping[str, str]]] = {
 }
 """Default properties without a HubSpot target, each with the reason.
 
-They are left out because the bridge checks a target only when a message arrives: one property that an account does
-not have would fail every message of that type.
+They are left out because the bridge checks a target only when a message arrives: a single property that an account does
+not have would make every message of that type fail.
 """
 
 SECTION: Final[Mapping[ObjectType, str]] = {
@@ -124,14 +124,14 @@ _DATA_TYPE: Final = {
     PropertyType.MONEY: "NUMBER",
     PropertyType.DATETIME: "DATETIME",
 }
-"""The rest is STRING: the bridge knows no other type for a date without time or a truth."""
+"""Other types are STRING: the bridge has no type for a date without time, or for true and false."""
 
 
 def rows(object_type: ObjectType, custom: CustomProperties | None = None, version: int = 1) -> dict[str, Target]:
-    """Our rows for one type: neutral name → target. In version 1 associations are among them.
+    """Our rows for one object type: neutral name → target. In version 1 associations are among them.
 
-    A default property whose value comes from another column keeps its target unless another is asked for; a default
-    property whose target is asked for by one of the merchant's gives way.
+    A default property whose value comes from another column keeps its target unless another target is asked for. A
+    default property whose target one of the merchant's properties asks for is left out.
     """
     defaults = MAPPED[object_type]
     own = {
@@ -146,12 +146,12 @@ def rows(object_type: ObjectType, custom: CustomProperties | None = None, versio
 
 
 def source_of(object_type: ObjectType, target: str, custom: CustomProperties | None = None) -> str:
-    """The neutral name that feeds this HubSpot property; "" if none does."""
+    """The neutral name whose value this HubSpot property gets; "" if there is none."""
     return next((name for name, row in rows(object_type, custom).items() if row.name == target), "")
 
 
 def default_settings(version: int = 1) -> dict[str, Any]:
-    """The body of PUT settings for an account that has none."""
+    """The body of PUT settings for an account without settings."""
     return merged_settings({}, version=version)[0]
 
 
@@ -160,7 +160,7 @@ def merged_settings(
 ) -> tuple[dict[str, Any], list[str]]:
     """The settings to put, and one line per difference to ``theirs`` (the answer of GET settings; empty: none).
 
-    PUT replaces everything, so rows for names that are not ours are kept, unless they feed a property that ours feed.
+    PUT replaces everything. So rows for names that are not ours are kept, unless one of our rows has their target.
     """
     lines = [] if theirs.get("enabled") is True else ["enabled: false → true"]
     merged = {}
@@ -193,7 +193,7 @@ _MEMBERS: Final = {
     1: ("propertyName", "targetHubspotProperty", "dataType"),
     2: ("externalPropertyName", "hubspotPropertyName", "dataType"),
 }
-"""What each version calls the members of a row."""
+"""The names of a row's members in each version."""
 
 
 def _body(theirs: Mapping[str, Any], merged: Mapping[ObjectType, Mapping[str, Target]], version: int) -> dict[str, Any]:
@@ -232,9 +232,9 @@ def _shown(target: Target) -> str:
 
 
 def _held_rows(section: Any, version: int) -> dict[str, Target]:
-    """The rows of one section of the answer; what does not look like a row is passed over.
+    """The rows of one section of the answer. Anything that does not look like a row is skipped.
 
-    Version 2 may leave the dataType out; that is taken for text.
+    Version 2 may leave out the dataType, which then counts as text.
     """
     held: dict[str, Target] = {}
     ours, target, data_type = _MEMBERS[version]

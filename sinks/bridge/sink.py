@@ -1,8 +1,8 @@
-"""Messages → HubSpot's Ecommerce Bridge, versions 1 and 2.
+"""Sends messages to HubSpot's Ecommerce Bridge, versions 1 and 2.
 
-Either takes at most 200 messages of one type a call and answers 204 as soon as they are queued; what it thinks of their
-content comes later, by polling sync errors. HubSpot removed the service on 2023-02-28; compatible services and the
-sandbox of this project still speak it. What the versions look like on the wire is in ``wire.py``.
+Either version takes at most 200 messages of one type a call, and answers 204 as soon as they are queued. Refusals of
+their content come later, as sync errors. HubSpot removed the service on 2023-02-28; compatible services and this
+project's sandbox still have it. ``wire.py`` has the versions' forms on the wire.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from sinks.hubspot.http_client import HttpClient, keys_of
 from sinks.hubspot.numbers import text_of
 
 MAX_BATCH = 200
-"""Messages a call: the bridge's documented limit, in both versions."""
+"""Messages in a call: the bridge's documented limit, in both versions."""
 
 
 def traits_of(settings: SinkSettings, custom: CustomProperties) -> SinkTraits:
-    """What delivery has to know of the bridge."""
+    """The bridge's traits."""
     return SinkTraits(
         name="bridge",
         object_types=frozenset(MAPPED),
@@ -60,7 +60,7 @@ def _now_ms() -> int:
 
 
 class BridgeSink:
-    """Sink, LaterVerdicts and SinkSetup (cdc/protocols.py) over one HTTP session; answers accept whole batches."""
+    """Sink, LaterVerdicts and SinkSetup (cdc/protocols.py) over one HTTP session. An answer accepts a whole batch."""
 
     def __init__(
         self,
@@ -139,12 +139,12 @@ class BridgeSink:
         return None if error is None else replace(error, detail=self._http.redact(error.detail))
 
     async def is_known(self, object_type: ObjectType, external_id: str, requests: Requests) -> bool:
-        """Whether HubSpot holds a record for the object (sync-status names its HubSpot id)."""
+        """Whether HubSpot has a record of the object (sync-status names its HubSpot id)."""
         status = await self.sync_status(object_type, external_id, requests)
         return status is not None and bool(status.hubspot_id)
 
     async def sync_status(self, object_type: ObjectType, external_id: str, requests: Requests) -> SyncStatus | None:
-        """The object's sync-status. 400, which is the bridge's word for "not processed yet", is None."""
+        """The object's sync-status. None for 400, by which the bridge says "not processed yet"."""
         path = self._form.status_path(object_type, external_id)
         try:
             content = await self._api.ask(requests, FAMILY, path, what=f"the sync status of {external_id}")
@@ -156,7 +156,9 @@ class BridgeSink:
         return self._form.status(content) if isinstance(content, Mapping) else None
 
     async def check(self, requests: Requests, notes: Mapping[str, str] = NO_NOTES) -> Sequence[CheckResult]:
-        """Reachable and key good; installed and switched on; settings as ours. Raises nothing."""
+        """Whether the bridge is reachable, the key valid, the app installed and switched on, and the settings ours.
+        Raises nothing.
+        """
         # HubSpot would answer 401 as for a wrong key, and one would look for the fault in the key.
         if not self._http.has_secret:
             fix = "set sink.api_key or sink.access_token, or the file that holds it"
@@ -172,7 +174,7 @@ class BridgeSink:
         ]
 
     async def push_mapping(self, requests: Requests, *, dry_run: bool) -> Sequence[str]:
-        """Install or make the store, and put the settings, where needed; one line per thing done or to do."""
+        """Install or create the store, and put the settings, where needed. One line per step done or to do."""
         return await self._account.push(requests, dry_run=dry_run)
 
     def renew_keys(self) -> bool:

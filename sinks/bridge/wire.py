@@ -1,9 +1,9 @@
-"""The two versions of the Ecommerce Bridge, as far as they are forms: paths, bodies, records. Pure; no I/O.
+"""The forms of the Ecommerce Bridge's two versions: paths, bodies, records. Pure; no I/O.
 
 Version 1: HubSpot's OpenAPI file of the bridge (2019-07-08) and clients that ran against it. Version 2: HubSpot's pages
 "Send sync messages" (2020-07-13), "Ecommerce Bridge API reference" and "Get all sync errors", its change log of
-sync-status, and HubSpot's own PHP client, which ran against the service. What no source tells is said where a choice
-had to be made.
+sync-status, and HubSpot's own PHP client, which ran against the service. Where no source gives an answer, a comment at
+the code says so.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Query = dict[str, str | int]
 
 
 class ErrorNames(NamedTuple):
-    """What one version calls the members of a sync-error."""
+    """The names of a sync error's members in one version."""
 
     external_id: str
     changed_at: str
@@ -46,23 +46,23 @@ class Form(Protocol):
         ...
 
     def errors(self, page: int, *, has_token: bool) -> tuple[str, Query]:
-        """Path and query of a page of sync-errors; the first has the number 0."""
+        """Path and query of a page of sync-errors; the first page has the number 0."""
         ...
 
     def next_page(self, content: Any, page: int, count: int) -> int | None:
-        """The number of the page after this one, which held ``count`` records; None: that was the last."""
+        """The number of the page after this page, which held ``count`` records; None: this was the last page."""
         ...
 
     def status_path(self, object_type: ObjectType, external_id: str) -> str:
-        """Where one object's sync-status is."""
+        """The path of one object's sync-status."""
         ...
 
     def status(self, content: Mapping[str, Any]) -> SyncStatus:
-        """What a sync-status says."""
+        """The content of a sync-status."""
         ...
 
     def type_of(self, text: str) -> ObjectType | None:
-        """The object type that this version names so."""
+        """The object type with this name in the version."""
         ...
 
 
@@ -84,9 +84,10 @@ class FormV1:
         return path, orjson.dumps([message_v1(message) for message in messages])
 
     def errors(self, page: int, *, has_token: bool) -> tuple[str, Query]:
-        """GET sync-errors: pages are offsets; key and token may both ask.
+        """GET sync-errors: pages are offsets; a key and a token may both ask.
 
-        Resolved errors are read along because pages count records: one resolved while we page would shift the rest.
+        Resolved errors are read too, because pages count records: an error resolved between two pages would shift the
+        rest.
         """
         return f"{self.root}/sync-errors", {"limit": PAGE, "offset": page, "showResolvedErrors": "true"}
 
@@ -99,7 +100,7 @@ class FormV1:
         return f"{self.root}/sync-status/{self._segments[object_type]}/{external_id}"
 
     def status(self, content: Mapping[str, Any]) -> SyncStatus:
-        """``numErrors`` may count errors of the past, so whether the last attempt failed is told only by a 0."""
+        """``numErrors`` may count old errors, so only a 0 shows that the last attempt did not fail."""
         count = content.get("numErrors")
         return SyncStatus(
             hubspot_id=text_of(content.get("hubspotId")),
@@ -132,7 +133,7 @@ class FormV2:
         return f"{self.root}/sync/messages", orjson.dumps(body)
 
     def errors(self, page: int, *, has_token: bool) -> tuple[str, Query]:
-        """GET sync/errors with a token, sync/errors/portal with the account's key (each takes only its own)."""
+        """GET sync/errors with a token, sync/errors/portal with the account's key (each path takes only its own)."""
         query: Query = {"limit": PAGE, "includeResolved": "true"}
         # Only the answer's own number is sure, and the first page has none.
         if page:
@@ -140,7 +141,7 @@ class FormV2:
         return f"{self.root}/sync/errors" + ("" if has_token else "/portal"), query
 
     def next_page(self, content: Any, page: int, count: int) -> int | None:
-        """What the answer itself names: clients found it to be the number of a record, not of a page."""
+        """The number that the answer itself names. Clients found that it is the number of a record, not of a page."""
         paging = content.get("paging") if isinstance(content, Mapping) else None
         following = paging.get("next") if isinstance(paging, Mapping) else None
         return millis(following, "page") or None if isinstance(following, Mapping) else None
@@ -150,7 +151,7 @@ class FormV2:
         return f"{self.root}/sync/status/{self.store_id}/{object_type.value}/{external_id}"
 
     def status(self, content: Mapping[str, Any]) -> SyncStatus:
-        """The last attempt failed exactly when it ``erroredAt`` the time it was processed; ``errors`` never empties."""
+        """The last attempt failed exactly when ``erroredAt`` is the time of processing; ``errors`` is never emptied."""
         processed_at = millis(content, "lastProcessedAt")
         return SyncStatus(
             hubspot_id=text_of(content.get("hubspotId")),
@@ -166,8 +167,8 @@ class FormV2:
 def message_v1(message: Message) -> dict[str, Any]:
     """One message in version 1's form.
 
-    Every association that the type can have travels as a property; one that the object lacks is sent as ``""``, which
-    production clients did for orders without a contact, so that an association can end.
+    Every association that the type can have is sent as a property. An association that the object lacks is sent as
+    ``""``, so that an association can end; production clients did this for orders without a contact.
     """
     properties: dict[str, str] = {}
     # A DELETE carries no properties.
@@ -186,8 +187,8 @@ def message_v1(message: Message) -> dict[str, Any]:
 def message_v2(message: Message) -> dict[str, Any]:
     """One message in version 2's form.
 
-    An association that the object lacks is sent as an empty list, as version 1 sends ``""``: no source tells how one
-    ends, and a left-out one might stay.
+    An association that the object lacks is sent as an empty list, as version 1 sends ``""``. No source says how an
+    association ends; an association that is left out might stay.
     """
     form: dict[str, Any] = {
         "externalObjectId": message.external_id,
@@ -203,7 +204,7 @@ def message_v2(message: Message) -> dict[str, Any]:
 
 
 def read_error(form: Form, record: Mapping[str, Any]) -> SyncError | None:
-    """A sync error of a record; None if it is resolved or of an object type that is not ours."""
+    """A sync error from a record; None if it is resolved or of another application's object type."""
     object_type = form.type_of(text_of(record.get("objectType")))
     # Resolved errors are over; objects of other types are not ours.
     if object_type is None or record.get("status") == "RESOLVED":
@@ -223,11 +224,11 @@ def read_error(form: Form, record: Mapping[str, Any]) -> SyncError | None:
 
 
 def records_of(content: Any) -> list[Mapping[str, Any]]:
-    """The ``results`` of an answer; what does not look like a record is passed over."""
+    """The ``results`` of an answer. Anything that does not look like a record is skipped."""
     results = content.get("results") if isinstance(content, Mapping) else None
     return [record for record in results if isinstance(record, Mapping)] if isinstance(results, list) else []
 
 
 def millis(record: Mapping[str, Any], name: str) -> int:
-    """A time in epoch milliseconds, as integer or as digits; 0 where there is none."""
+    """A time in epoch milliseconds, given as an integer or as digits; 0 if there is none."""
     return whole(record.get(name)) or 0

@@ -1,7 +1,7 @@
-"""What has to be known of the account before anything is written: which properties it has, pipeline, currencies.
+"""Reads what must be known of the account before anything is written: its properties, pipeline and currencies.
 
 Read at the start and again every quarter of an hour, so that ``mapping push`` and changes in HubSpot take effect
-without a restart. What the token may not read is left open: HubSpot's answers to the writes tell it then.
+without a restart. What the token may not read stays unknown; then HubSpot's answers to the writes show it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 
 @dataclass(frozen=True, slots=True)
 class HeldProperty:
-    """A property as the account has it."""
+    """A property in the account."""
 
     name: str
     type: str
@@ -41,7 +41,7 @@ class HeldProperty:
 
 @dataclass(frozen=True, slots=True)
 class AccountDetails:
-    """``account-info``. ``currencies``: those that the account knows, None where it does not say."""
+    """``account-info``. ``currencies``: the account's currencies; None if it does not name them."""
 
     portal_id: str
     time_zone: str = ""
@@ -51,14 +51,14 @@ class AccountDetails:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of the account. A type missing from ``properties``, and None elsewhere: not known."""
+    """The known facts of the account. A type missing from ``properties``, and None elsewhere: not known."""
 
     details: AccountDetails
     properties: Mapping[ObjectType, Mapping[str, HeldProperty]] = field(default_factory=dict)
     pipeline: pipelines.Pipeline | None = None
 
     def lacks(self, kind: ObjectType, name: str) -> bool:
-        """Whether a property surely cannot be written: the account does not have it, or HubSpot computes it."""
+        """Whether a property certainly cannot be written: the account does not have it, or HubSpot computes it."""
         held = self.properties.get(kind)
         # The token may not read properties: HubSpot's own answer to the write decides.
         if held is None:
@@ -67,7 +67,7 @@ class Facts:
 
 
 def read_details(content: Mapping[str, Any]) -> AccountDetails:
-    """``GET account-info/…/details``. SinkUnavailableError if it names no portal."""
+    """``GET account-info/…/details``. SinkUnavailableError if the answer names no portal."""
     # Without a portal id the answer is not HubSpot's.
     portal_id = record_id_of(content.get("portalId"))
     if not portal_id:
@@ -105,7 +105,7 @@ def read_properties(content: Any) -> dict[str, HeldProperty]:
 
 
 class Account:
-    """Asks the account and keeps what it said."""
+    """Asks the account and keeps the answers."""
 
     def __init__(self, api: Api, *, pipeline: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         """``pipeline``: the setting, a label or id, or ""."""
@@ -116,7 +116,7 @@ class Account:
         self._due_s = 0.0
 
     async def facts(self, requests: Requests) -> Facts:
-        """What is known, asked again when it is old. Raises the SinkError kinds only while nothing is known yet."""
+        """The facts, read again when they are old. Raises the SinkError kinds only while nothing is known yet."""
         now_s = self._monotonic()
         # Asked at most every quarter of an hour.
         if self._facts is not None and now_s < self._due_s:
@@ -132,11 +132,11 @@ class Account:
         return self._facts
 
     def forget(self) -> None:
-        """Have everything asked again before the next write."""
+        """Read everything again before the next write."""
         self._due_s = 0.0
 
     async def read(self, requests: Requests) -> Facts:
-        """Everything, now: 6 calls."""
+        """Read everything now: 6 calls."""
         details = await self.details(requests)
         held: dict[ObjectType, Mapping[str, HeldProperty]] = {}
         for kind in SEGMENT:
@@ -162,7 +162,7 @@ class Account:
         return read_properties(content)
 
     async def pipeline(self, requests: Requests) -> pipelines.Pipeline | None:
-        """The pipeline that deals go to; None if the token may not read pipelines, or there are none."""
+        """The pipeline for deals; None if the token may not read pipelines, or there are none."""
         try:
             path = self._api.paths.pipelines(ObjectType.DEAL)
             content = await self._api.get(requests, path, what="the pipelines of deals")
@@ -181,7 +181,7 @@ class Account:
                 raise SetupError(fault[0], hint=fault[1])
 
     async def _probe_key(self, requests: Requests, kind: ObjectType, key: str) -> None:
-        """Whether records can be asked for by key, for a token that may not read properties."""
+        """Whether records can be found by key, for a token that may not read properties."""
         body = {"idProperty": key, "inputs": [{"id": "none"}], "properties": [key], "propertiesWithHistory": []}
         reply = await self._api.call(
             requests, "POST", self._api.paths.objects(kind, "batch/read"), what=f"{kind.value} by {key}", body=body
@@ -194,7 +194,7 @@ class Account:
 
 
 def key_fault(held: HeldProperty | None, kind: ObjectType, key: str) -> tuple[str, str] | None:
-    """What is wrong with a key property and what mends it; None if it is as it must be."""
+    """The fault of a key property, and its fix; None if the property is as it must be."""
     if held is None:
         return f"the account has no property {key} on {kind.value}", f"run `{PUSH}`"
     if not held.is_unique:

@@ -1,7 +1,8 @@
-"""``mapping adopt``: write our keys onto records that another connector, the old bridge or people made of shop objects.
+"""``mapping adopt``: writes our keys onto records of shop objects that another connector, the old bridge or people
+made.
 
-Contacts are found by address, products by SKU, deals by a property that holds the order's number. A value that leads to
-several records, or to several objects, is listed and left alone; a record that has a key already keeps it.
+Contacts are found by address, products by SKU, deals by a property with the order's number. A value that leads to
+several records, or to several objects, is listed and not changed. A record that has a key already keeps it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ PAGE: Final = 100
 async def adopt(
     tools: Tools, kind: ObjectType, keys: Mapping[str, Sequence[str]], *, order_property: str, dry_run: bool
 ) -> Adoption:
-    """``keys``: address, SKU or order number → external ids of the shop's objects that have it."""
+    """``keys``: address, SKU or order number → external ids of the shop's objects with it."""
     holders = await _holders(tools, kind, list(keys), order_property)
     # One value that leads to two records, or two objects: a person has to choose.
     ambiguous = sorted(value for value, found in holders.items() if len(found) > 1 or len(keys[value]) > 1)
@@ -49,7 +50,7 @@ async def adopt(
 
 
 def _first_of(one: str, other: str) -> str:
-    """The key under which two contacts share a record."""
+    """The key for a record that two contacts share."""
     rank, other_rank = identity.rank_of(one, one), identity.rank_of(other, one)
     return other if rank is not None and other_rank is not None and other_rank < rank else one
 
@@ -80,7 +81,9 @@ def _values(kind: ObjectType, record: Record, holder: identity.Holder, order_pro
 
 
 async def _all(tools: Tools, kind: ObjectType, order_property: str) -> list[Record]:
-    """Every record of a type: the property with the order's number is not unique, so nothing finds by it in batches."""
+    """Every record of a type: the property with the order's number is not unique, so no batch call finds
+    records by it.
+    """
     api = tools.batches.api
     names = [*identity.reads(tools.table, kind), order_property]
     found: list[Record] = []
@@ -100,7 +103,7 @@ async def _all(tools: Tools, kind: ObjectType, order_property: str) -> list[Reco
 
 
 async def _write(tools: Tools, kind: ObjectType, wanted: Sequence[tuple[str, str]]) -> list[str]:
-    """Write the keys; returns those that HubSpot did not take."""
+    """Write the keys. Returns the keys that HubSpot did not accept."""
     failed = []
     for start in range(0, len(wanted), PAGE):
         chunk = wanted[start : start + PAGE]

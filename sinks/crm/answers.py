@@ -1,7 +1,7 @@
 """HubSpot's answers to batch calls, read input by input. Pure.
 
-A 2xx says little: it may hold errors, or mention nobody. An input counts as written only if the answer names it among
-its results; every input that no result and no error names is left to the caller as unmentioned.
+A 2xx says little: it may hold errors, or name no input at all. An input counts as written only if the answer names it
+among its results. An input that no result and no error names is reported to the caller as unmentioned.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sinks.crm.faults import Fault, context_of, read_fault, record_id_of, texts_
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record of an answer. ``trace``: which input it answers, "" if the answer does not say."""
+    """One record of an answer. ``trace``: the trace id of its input, "" if the answer does not have it."""
 
     id: str
     properties: Mapping[str, str] = field(default_factory=dict)
@@ -24,7 +24,9 @@ class Record:
 
 @dataclass(slots=True)
 class BatchAnswer:
-    """An answer's content by input: ``records`` and ``faults`` by trace id. ``strangers``: entries of nobody's."""
+    """An answer's content by input: ``records`` and ``faults`` by trace id. ``strangers``: entries that belong to no
+    input.
+    """
 
     records: dict[str, Record] = field(default_factory=dict)
     faults: dict[str, Fault] = field(default_factory=dict)
@@ -35,7 +37,7 @@ _STATUSES: Final = frozenset({"COMPLETE", "PENDING", "PROCESSING", "CANCELED"})
 
 
 def is_batch(content: Any) -> bool:
-    """Whether this JSON can come from a batch call: it lists results or errors, or has the status of one."""
+    """Whether this JSON can come from a batch call: it lists results or errors, or has a batch's status."""
     if not isinstance(content, Mapping):
         return False
     lists = [content.get(name) for name in ("results", "errors")]
@@ -45,7 +47,7 @@ def is_batch(content: Any) -> bool:
 
 
 def records_of(content: Any) -> list[Record]:
-    """The records of an answer that have a usable id."""
+    """The records of an answer that have a valid id."""
     results = content.get("results") if isinstance(content, Mapping) else None
     found = []
     for item in results if isinstance(results, list) else []:
@@ -62,11 +64,11 @@ def _properties(item: Mapping[str, Any]) -> dict[str, str]:
 
 
 def read_writes(content: Any, traces: Sequence[str], identities: Mapping[str, str], identity: str) -> BatchAnswer:
-    """The answer to a create or update whose inputs carry these trace ids.
+    """Read the answer to a create or update whose inputs have these trace ids.
 
-    ``identities``: what identifies each input besides its trace id (a value of the property ``identity``, or with
-    ``identity`` "" a record id) → trace id; it stands in where an answer repeats no trace id. An input that has both a
-    result and an error counts as failed: trying again is harmless, believing in a write that was not made is not.
+    ``identities``: a second name of each input (a value of the property ``identity``, or with ``identity`` "" a record
+    id) → trace id. It is used where an answer repeats no trace id. An input with both a result and an error counts as
+    failed: repeating a write is harmless, and assuming a write that did not happen is not.
     """
     answer = BatchAnswer()
     known = set(traces)
@@ -95,7 +97,7 @@ def errors_of(content: Any) -> list[Mapping[str, Any]]:
 
 
 def _traces_of(error: Mapping[str, Any], known: set[str], identities: Mapping[str, str]) -> list[str]:
-    """The inputs that an error is about: by trace id, else by the ids in its context."""
+    """The inputs that an error is about: by trace id, else by the ids in the error's context."""
     context = context_of(error)
     named = [text for text in texts_of(context.get("objectWriteTraceId")) if text in known]
     if named:
@@ -106,14 +108,14 @@ def _traces_of(error: Mapping[str, Any], known: set[str], identities: Mapping[st
 
 
 def missing_of(error: Mapping[str, Any]) -> list[str]:
-    """The ids that a refused call says do not exist, in both forms that were seen."""
+    """The ids that a refused call reports as missing, in both forms that were seen."""
     context = context_of(error)
     coordinates = [text.partition(":")[2] for text in texts_of(context.get("missingObjectPropertyValueCoordinates"))]
     return coordinates or texts_of(context.get("ids"))
 
 
 def next_page(content: Any) -> str:
-    """What the next page of a list goes on after, "" after the last one."""
+    """The ``after`` of a list's next page, "" after the last page."""
     paging = content.get("paging") if isinstance(content, Mapping) else None
     following = paging.get("next") if isinstance(paging, Mapping) else None
     after = following.get("after") if isinstance(following, Mapping) else None

@@ -1,4 +1,4 @@
-"""One call of HubSpot's API under its permit: JSON in, JSON out, every refusal that is not about content an error."""
+"""One call of HubSpot's API under its permit: JSON in, JSON out. Refusals that are not about content become errors."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from cdc.protocols import Requests
 
 OBJECTS: Final = "objects"
-"""The family of all calls but those of associations."""
+"""The family of all calls except those of associations and searches."""
 
 ASSOCIATIONS: Final = "associations"
-"""HubSpot counts calls to /crm/associations on their own."""
+"""HubSpot counts calls to /crm/associations separately."""
 
 _ABOUT_CONTENT: Final = frozenset({400, 404, 409, 413, 422})
-"""Statuses that are about what a call holds; the caller reads the body."""
+"""Statuses that are about a call's content; the caller reads the body."""
 
 SEARCH: Final = "search"
-"""Searches have a limit of their own, which their answers do not tell."""
+"""Searches have a limit of their own, which their answers do not show."""
 
 SEARCHES_PER_10S: Final = 40
-"""HubSpot allows 5 a second, by older pages 4."""
+"""HubSpot allows 5 a second, or 4 by its older pages."""
 
 _FAULTS: Final = ApiFaults()
 _SCOPE_HINT: Final = "give the token's key or app these scopes in HubSpot, or check sink.access_token"
@@ -54,7 +54,7 @@ class MissingScopesError(SinkUnauthorizedError):
 
 
 class Api:
-    """Calls over one HTTP client. Paths begin behind ``sink.base_url``."""
+    """Calls over one HTTP client. Paths are relative to ``sink.base_url``."""
 
     def __init__(self, http: HttpClient, paths: Paths, max_body: int) -> None:
         self.http = http
@@ -62,7 +62,7 @@ class Api:
         self.max_body = max_body
         """``sink.max_batch_kb`` in bytes: batch calls are cut so that no body is larger."""
         self.time_zone = ""
-        """The account's, an IANA name, once it is known."""
+        """The account's time zone, an IANA name, once it is known."""
 
     async def call(
         self,
@@ -76,10 +76,11 @@ class Api:
         family: str = OBJECTS,
         writes: bool = False,
     ) -> Reply:
-        """One request. Returns any 2xx, and refusals about content (400, 404, 409, 413, 422); raises on the rest.
+        """Make one request. Returns any 2xx, and refusals about content (400, 404, 409, 413, 422); raises for all
+        others.
 
-        ``writes``: a server error may come after the write was made, so its outcome is unknown.
-        Raises SinkUnauthorizedError (naming the scopes), SinkThrottledError, SinkUnavailableError, OutcomeUnknownError,
+        ``writes``: a server error may come after the write was made, so its outcome is unknown. Raises
+        SinkUnauthorizedError (which names the scopes), SinkThrottledError, SinkUnavailableError, OutcomeUnknownError,
         SinkSwitchedOffError and SendingStoppedError.
         """
         content = b"" if body is None else orjson.dumps(body)
@@ -94,14 +95,15 @@ class Api:
     async def get(
         self, requests: Requests, path: str, *, what: str, query: Mapping[str, str | int] | None = None
     ) -> Any:
-        """GET a JSON object. BatchRefusedError with the status where it is refused."""
+        """GET a JSON object. BatchRefusedError with the status if it is refused."""
         reply = await self.call(requests, "GET", path, what=what, query=query)
         return self.content(reply, what)
 
     def content(self, reply: Reply, what: str) -> Any:
-        """The JSON of a 2xx. Raises BatchRefusedError for a refusal, SinkUnavailableError for what is no JSON object.
+        """The JSON of a 2xx. Raises BatchRefusedError for a refusal, SinkUnavailableError for a body that is not a JSON
+        object.
 
-        A page of a proxy, with status 200, is no answer of HubSpot's: it confirms nothing.
+        A page of a proxy, with status 200, is not an answer of HubSpot: it confirms nothing.
         """
         if not reply.is_ok:
             raise self.refused(reply, what)
@@ -115,7 +117,7 @@ class Api:
         return content
 
     def refused(self, reply: Reply, what: str) -> BatchRefusedError:
-        """The error for a refusal about content, with HubSpot's words redacted and cut."""
+        """The error for a refusal about content, with HubSpot's text redacted and shortened."""
         said = self.http.redact(reply.member("message"))
         return BatchRefusedError(
             f"{self.http.address} answered {reply.status} to {what}" + (f": {said}" if said else ""),

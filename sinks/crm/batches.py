@@ -1,4 +1,4 @@
-"""Batch calls of objects with exact accounting: every input ends as written, refused with its fault, or unmentioned."""
+"""Batch calls with an exact result for every input: written, refused with its fault, or unmentioned."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOO_LARGE: Final = 413
 
 
 class RefusedCallError(BatchRefusedError):
-    """A whole call was refused; ``fault`` says for what."""
+    """A whole call was refused; ``fault`` has the reason."""
 
     def __init__(self, message: str, fault: Fault = Fault(FaultKind.UNCLEAR), *, status: int = 0) -> None:  # noqa: B008  # frozen
         super().__init__(message, status=status)
@@ -37,9 +37,9 @@ class RefusedCallError(BatchRefusedError):
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One input of a write. ``trace``: distinct in the call, so that HubSpot answers each input by itself.
+    """One input of a write. ``trace``: unique in the call, so that HubSpot gives each input its own result.
 
-    ``identity``: the key, or the record id, that names the input where an answer repeats no trace id.
+    ``identity``: the key or the record id, which names the input where an answer repeats no trace id.
     """
 
     trace: str
@@ -48,7 +48,7 @@ class Input:
 
     @property
     def sent(self) -> Mapping[str, Any]:
-        """As the call's body holds it."""
+        """The input in the form of the call's body."""
         return {**self.body, "objectWriteTraceId": self.trace}
 
 
@@ -62,7 +62,7 @@ class Batches:
     async def read(
         self, kind: ObjectType, ids: Sequence[str], properties: Sequence[str], *, by: str = "", archived: bool = False
     ) -> list[Record]:
-        """The records with these ids, or with these values of the unique property ``by``; those not there are left out.
+        """The records with these ids, or with these values of the unique property ``by``. Missing records are left out.
 
         Raises RefusedCallError if ``by`` is not unique in this account.
         """
@@ -101,11 +101,10 @@ class Batches:
     async def write(
         self, kind: ObjectType, verb: str, inputs: Sequence[Input], *, identity: str = ""
     ) -> dict[str, Record | Fault | None]:
-        """Create or update: trace id → record, fault, or None for an input that HubSpot said nothing of.
+        """Create or update: trace id → record, fault, or None for an input that HubSpot did not mention.
 
-        ``identity``: the property whose value ``Input.identity`` is; "": it is a record id. An input that an answer
-        does not mention is sent once more, alone. Raises RefusedCallError if a whole call is refused for a reason that
-        names no input.
+        ``identity``: the property to which ``Input.identity`` belongs; "": it is a record id. An unmentioned input is
+        sent once more, alone. Raises RefusedCallError if a whole call is refused for a reason that names no input.
         """
         outcomes: dict[str, Record | Fault | None] = {}
         for chunk in pieces(inputs, lambda one: one.sent, self.api.max_body):
@@ -138,7 +137,9 @@ class Batches:
     async def _refused(
         self, reply: Reply, what: str, kind: ObjectType, verb: str, inputs: Sequence[Input], identity: str
     ) -> BatchAnswer:
-        """A call refused as a whole: the inputs that it names get the fault, the others are sent again without them."""
+        """A call was refused as a whole: the inputs that the answer names get the fault, the others are sent again
+        without them.
+        """
         fault = _fault_of(reply)
         if fault.kind is FaultKind.SCOPES:
             raise SinkUnauthorizedError(self.api.refused(reply, what).message, hint="see `check`")
@@ -170,7 +171,7 @@ class Batches:
         return RefusedCallError(self.api.refused(reply, what).message, fault, status=reply.status)
 
     async def archive(self, kind: ObjectType, ids: Sequence[str]) -> None:
-        """Put these records into the recycle bin. A record that is not there is no fault."""
+        """Move these records to the recycle bin. A missing record is not a fault."""
         for chunk in pieces(list(dict.fromkeys(ids)), _by_id, self.api.max_body):
             what = f"{len(chunk)} {kind.value} record(s) to archive"
             path = self.api.paths.objects(kind, "batch/archive")
@@ -181,7 +182,7 @@ class Batches:
                 raise self._refusal(reply, what, _fault_of(reply))
 
     def _batch(self, reply: Reply, what: str, *, error: type[SinkError] = SinkUnavailableError) -> Any:
-        """The JSON of a 2xx. An answer that cannot come from a batch call, as a proxy's page, confirms nothing."""
+        """The JSON of a 2xx. An answer that cannot come from a batch call (a proxy's page) confirms nothing."""
         content = reply.content()
         # A proxy's page with status 200 must never count as "written".
         if not is_batch(content):
@@ -193,7 +194,9 @@ class Batches:
 
 
 def key_lost(key: str, kind: ObjectType) -> SinkSwitchedOffError:
-    """The key property went away while running: no message is at fault, and nothing may be made without a key."""
+    """The key property disappeared while running: no message is at fault, and no record may be created
+    without a key.
+    """
     return SinkSwitchedOffError(
         f"the account's property {key} on {kind.value} is gone or not unique any more",
         hint="restore it in HubSpot, or run `magento-cdc mapping push`",

@@ -1,4 +1,4 @@
-"""The values and bodies of one message's write, by what is known of the account and of its record. Pure."""
+"""The values and bodies for writing one message, by the known facts of the account and of the record. Pure."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ASSOCIATED: Final[Mapping[ObjectType, ObjectType]] = {
     ObjectType.DEAL: ObjectType.CONTACT,
     ObjectType.LINE_ITEM: ObjectType.DEAL,
 }
-"""Type → the type that HubSpot associates it with. A line's product is a property, ``hs_product_id``."""
+"""Type → the type with which HubSpot associates it. A line's product is a property, ``hs_product_id``."""
 
 ASSOCIATION_TYPE: Final[Mapping[ObjectType, int]] = {ObjectType.DEAL: 3, ObjectType.LINE_ITEM: 20}
 """HubSpot's number of that association, in this direction."""
 
 
 def values_of(message: Message, table: PropertyTable, facts: Facts, memory: Memory) -> dict[str, str]:
-    """A message's values under HubSpot's names, as far as this account takes them."""
+    """A message's values under HubSpot's names, without those that this account does not accept."""
     kind = message.object_type
     values = table.values(kind, message.properties)
     _choose_stage(message, values, table, facts, memory)
@@ -39,7 +39,7 @@ def values_of(message: Message, table: PropertyTable, facts: Facts, memory: Memo
 
 
 def _choose_stage(message: Message, values: dict[str, str], table: PropertyTable, facts: Facts, memory: Memory) -> None:
-    """HubSpot's stage and pipeline for our stage; without a place for it both are left out."""
+    """HubSpot's stage and pipeline for our stage. If the account has no such stage, both are left out."""
     target = table.target(ObjectType.DEAL, "stage") if message.object_type is ObjectType.DEAL else None
     stage = values.pop(target.name, "") if target is not None and target.is_standard else ""
     # Not a deal, or its stage is not mapped.
@@ -57,7 +57,9 @@ def _choose_stage(message: Message, values: dict[str, str], table: PropertyTable
 def _choose_currency(
     message: Message, values: dict[str, str], table: PropertyTable, facts: Facts, memory: Memory
 ) -> None:
-    """HubSpot refuses a currency that the account does not have; our own property holds it in any case."""
+    """Leave out a currency that the account does not have, as HubSpot refuses it; our own property has it
+    in any case.
+    """
     name = STANDARD[message.object_type].get("currency", "")
     code, known = values.get(name, ""), facts.details.currencies
     # Types without a currency of their own.
@@ -75,22 +77,23 @@ def _choose_currency(
 
 
 def product_id_of(work: Work) -> str:
-    """The record of a line's product, "" if none is known."""
+    """The record of a line's product, "" if it is not known."""
     found = (ref.record_id for ref in work.references if ref.object_type is ObjectType.PRODUCT and ref.record_id)
     return next(found, "") if work.message.object_type is ObjectType.LINE_ITEM else ""
 
 
 def needs_product(message: Message) -> bool:
-    """Whether a line's product is not among the records that the line is linked to."""
+    """Whether a line's product is missing among the records to which the line is linked."""
     products = [ref for ref in message.references if ref.object_type is ObjectType.PRODUCT and ref.record_id]
     wanted = {(ref.object_type, ref.record_id) for ref in products}
     return message.object_type is ObjectType.LINE_ITEM and not wanted <= message.linked_records
 
 
 def update_values(work: Work, table: PropertyTable, facts: Facts) -> dict[str, str]:
-    """What is written onto a record that is there: everything but what people own and what it does not take.
+    """The values for an existing record: everything but properties that people own and values that the record does not
+    accept.
 
-    An object that lives is not deleted: the mark of an earlier deletion goes.
+    An existing object is not deleted, so the mark of an earlier deletion is cleared.
     """
     kind = work.message.object_type
     # Everything else was accepted before: only the product is still to be written.
@@ -112,13 +115,13 @@ def update_values(work: Work, table: PropertyTable, facts: Facts) -> dict[str, s
 
 
 def _empty(kind: ObjectType, table: PropertyTable, facts: Facts) -> dict[str, str]:
-    """Every property of ours, cleared: what the record's former object had must not stay with the new one."""
+    """All of our properties, cleared: values of the record's former object must not stay on the new object's record."""
     names = {target.name for name, target in table.targets(kind).items() if name not in ("email", "sku")}
     return {name: "" for name in names if not facts.lacks(kind, name)}
 
 
 def create_values(work: Work, table: PropertyTable, facts: Facts) -> dict[str, str]:
-    """What a new record begins with."""
+    """The values of a new record."""
     message = work.message
     values = {name: text for name, text in work.values.items() if text}
     # HubSpot's workflows can then tell the backfill from new customers.
@@ -138,7 +141,7 @@ def _complete(work: Work, values: dict[str, str]) -> dict[str, str]:
 def update_by_key(work: Work, table: PropertyTable, facts: Facts) -> dict[str, Any]:
     """An input of batch/update that finds the record by our key.
 
-    By key and not by record id: where people merged or another object took the record over, nothing is overwritten.
+    By key and not by record id: if people merged the record, or another object took it over, nothing is overwritten.
     """
     return {"id": work.key, "idProperty": table.key, "properties": update_values(work, table, facts)}
 
@@ -149,7 +152,7 @@ def update_by_id(work: Work, table: PropertyTable, facts: Facts) -> dict[str, An
 
 
 def create(work: Work, table: PropertyTable, facts: Facts, inlined: Sequence[Reference]) -> dict[str, Any]:
-    """An input of batch/create, linked to ``inlined``."""
+    """An input of batch/create, with links to ``inlined``."""
     number = ASSOCIATION_TYPE.get(work.message.object_type, 0)
     types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": number}]
     links = [{"to": {"id": ref.record_id}, "types": types} for ref in inlined]

@@ -1,4 +1,4 @@
-"""``check``: what the account looks like to this sink, one line per thing, each with what mends it. Writes nothing."""
+"""``check``: the account from this sink's side, one line per check, each fault with its fix. Writes nothing."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from cdc.protocols import Requests
 
 NEARLY_FULL: Final = 80.0
-"""Percent of a limit from which ``check`` warns."""
+"""The percentage of a limit from which ``check`` warns."""
 
 
 async def check(
     api: Api, account: Account, requests: Requests, table: PropertyTable, settings: CrmSettings
 ) -> list[CheckResult]:
-    """All findings. Raises nothing: what cannot be asked is a finding too."""
+    """All findings. Raises nothing: a check that cannot be made is a finding too."""
     try:
         details = await account.details(requests)
     except SinkError as error:
@@ -52,7 +52,7 @@ async def check(
 
 
 def kept_findings(shared: Mapping[str, str], conflicts: Mapping[str, str]) -> Iterator[CheckResult]:
-    """What the daemon met and could not settle by itself. Keys and record ids only, no address."""
+    """Problems that the daemon met and could not settle by itself. Keys and record ids only, no address."""
     if conflicts:
         named = listed([f"{key} (record {record_id})" for key, record_id in sorted(conflicts.items())])
         text = f"{len(conflicts)} object(s) go without their address or SKU, as another record has it: {named}"
@@ -65,7 +65,7 @@ def kept_findings(shared: Mapping[str, str], conflicts: Mapping[str, str]) -> It
 
 
 async def _asked(question: Awaitable[Any], name: str, findings: list[CheckResult]) -> Any:
-    """The answer, or a finding and None."""
+    """The answer; or None and a finding."""
     try:
         return await question
     except SinkError as error:
@@ -141,7 +141,7 @@ async def _records(api: Api, requests: Requests, table: PropertyTable, facts: Fa
 
 
 async def _limits(api: Api, requests: Requests) -> list[CheckResult]:
-    """How full the account is. A token with schema scopes only may not ask; that is no fault."""
+    """How full the account is. A token with schema scopes only may not ask; that is not a fault."""
     findings = []
     for what in ("records", "custom-properties"):
         try:

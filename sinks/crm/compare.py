@@ -1,8 +1,8 @@
-"""Records read back and held against what we would write: for ``verify``. Reads only.
+"""Reads records back and compares them with the values that this sink would write: for ``verify``. Reads only.
 
-Values are compared as HubSpot understands them: numbers by value, times by moment, as it gives both back in forms of
-its own. What this sink would not write (properties that the account lacks, people's own, an address that another
-record has) is not looked at.
+Values are compared by their meaning: numbers by value, times by moment, as HubSpot returns both in its own forms.
+Values that this sink would not write are not compared: properties that the account lacks, properties that people own,
+an address that another record has.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ KEYS_PAGE: Final = 100
 
 
 async def compare(tools: Tools, kind: ObjectType, messages: Sequence[Message]) -> list[Comparison]:
-    """One verdict per message, in their order."""
+    """One result per message, in order."""
     works = [_work(tools, message) for message in messages]
     lookup = Lookup(kind, tools.batches, tools.table, tools.memory)
     await lookup.complete_references(works)
@@ -120,7 +120,7 @@ def _number(text: str) -> Decimal | None:
 
 
 def _moment(text: str) -> int | None:
-    """Epoch milliseconds of what HubSpot writes as ISO 8601 and we as milliseconds."""
+    """Epoch milliseconds from HubSpot's ISO 8601 or from our milliseconds."""
     if text.isdecimal():
         return int(text) if len(text) < 16 else None
     try:
@@ -132,7 +132,7 @@ def _moment(text: str) -> int | None:
 
 
 async def _links(tools: Tools, kind: ObjectType, pairs: Sequence[tuple[str, Work]]) -> dict[str, frozenset[str]]:
-    """Record id → the records that it is associated with, of those that should be."""
+    """Record id → the records with which it is associated, among those that it should be associated with."""
     other = bodies.ASSOCIATED.get(kind)
     wanted = [record_id for record_id, work in pairs if needed_ids(work)]
     found: dict[str, frozenset[str]] = {}
@@ -158,10 +158,10 @@ async def _links(tools: Tools, kind: ObjectType, pairs: Sequence[tuple[str, Work
 async def _with_merged(
     tools: Tools, kind: ObjectType, pairs: Sequence[tuple[str, Work]], links: Mapping[str, frozenset[str]]
 ) -> Mapping[str, frozenset[str]]:
-    """The links, with the records that were merged into linked ones: a link to the merged record is a link to both.
+    """The links, with the records that were merged into linked records: a link to the merged record counts for both.
 
-    The state keeps the id of a record until the next write of its object, so after a merge by people it may name one
-    that is part of another record.
+    The state keeps a record's id until the next write of its object. So after people merged records, the id may be that
+    of a record which is now part of another one.
     """
     other = bodies.ASSOCIATED.get(kind)
     lacking = [record_id for record_id, work in pairs if not needed_ids(work) <= links.get(record_id, frozenset())]
@@ -188,7 +188,7 @@ def _ends(item: Mapping[str, Any]) -> dict[str, frozenset[str]]:
 
 
 async def keys(tools: Tools, kind: ObjectType, after: str) -> tuple[list[tuple[str, str]], str]:
-    """A page of a type's records: key and record id of those that have a key; and what the next page goes on after."""
+    """A page of a type's records: key and record id of those with a key, and the ``after`` of the next page."""
     api = tools.batches.api
     query: dict[str, str | int] = {"limit": KEYS_PAGE, "properties": f"{tools.table.key},{tools.table.deleted_at}"}
     if after:

@@ -1,8 +1,8 @@
 """DELETEs by ``crm.on_delete``: keep and mark, cancel, archive, or have HubSpot erase the person.
 
-A record is only touched while it has the object's key: where another object stands for it, or people merged it, the
-deletion is over with nothing to do. Before a record is archived it loses key and SKU in the call that marks it, so that
-neither blocks a record made anew.
+A record is changed only while it has the object's key. If another object has the record now, or people merged it, the
+deletion is finished without a change. Before a record is archived, the call that marks it also clears its key and SKU,
+so that neither blocks a new record.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sinks.crm.work import Work
 
 
 def policy_of(tools: Tools, kind: ObjectType) -> DeletePolicy:
-    """What the settings say of a type."""
+    """The policy in the settings for a type."""
     on_delete = tools.settings.on_delete
     return {
         ObjectType.CONTACT: on_delete.contact,
@@ -31,7 +31,7 @@ def policy_of(tools: Tools, kind: ObjectType) -> DeletePolicy:
 
 
 def marks(tools: Tools, kind: ObjectType, changed_at: int) -> dict[str, str]:
-    """The values that a deleted object's record gets."""
+    """The values that mark a deleted object's record."""
     policy = policy_of(tools, kind)
     values = {tools.table.deleted_at: str(changed_at)}
     # The deal stays as a record of the past, in the stage for cancelled ones.
@@ -99,7 +99,7 @@ async def delete(tools: Tools, kind: ObjectType, works: Sequence[Work]) -> None:
 
 
 async def _half_done(tools: Tools, kind: ObjectType, works: Sequence[Work]) -> dict[str, Work]:
-    """Records that a deletion before this one marked and took the key from, but did not archive."""
+    """Records that an earlier deletion marked and cleared of the key, but did not archive."""
     known = {work.message.record_id: work for work in works if work.message.record_id}
     # Without a record id nothing of an earlier attempt can be found.
     if not known:
@@ -110,7 +110,7 @@ async def _half_done(tools: Tools, kind: ObjectType, works: Sequence[Work]) -> d
 
 
 async def dispose(tools: Tools, kind: ObjectType, ids: Sequence[str], policy: DeletePolicy) -> None:
-    """Archive or erase records that lost their key; records that are kept stay as they are."""
+    """Archive or erase records that lost their key; records that are to be kept stay as they are."""
     if policy is DeletePolicy.ARCHIVE:
         await tools.batches.archive(kind, ids)
     elif policy is DeletePolicy.GDPR_DELETE:

@@ -1,8 +1,8 @@
-"""What HubSpot says is wrong with one input: its error objects read into a closed list of kinds. Pure.
+"""HubSpot's faults of one input: its error objects, read into a closed list of kinds. Pure.
 
-Every member of an error may be missing, and texts are written for people, so each kind is recognised by what is
-positively there; what is not recognised is ``UNCLEAR`` and tried again later. Codes and names are kept only if they
-look like codes and names: HubSpot's messages quote property values, which must not travel further.
+Every member of an error may be missing, and texts are written for people. So each kind is recognised by members that
+are present. An unrecognised error is ``UNCLEAR`` and tried again later. Codes and names are kept only if they look like
+codes and names: HubSpot's messages quote property values, which must not go any further.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any, Final
 import orjson
 
 MAX_MESSAGE: Final = 20_000
-"""Characters of a message that are looked at."""
+"""Characters of a message that are read."""
 
 MAX_NAMES: Final = 20
-"""Properties of one fault that are kept."""
+"""The most properties that one fault keeps."""
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,79}")
 _PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,99}")
@@ -32,7 +32,7 @@ _INVALID = "Property values were not valid: "
 
 
 class FaultKind(Enum):
-    """What a fault asks for."""
+    """The action that a fault needs."""
 
     CONFLICT = "conflict"  # a unique value belongs to another record
     NOT_FOUND = "not_found"  # no such record
@@ -60,7 +60,7 @@ class Fault:
 
     @property
     def text(self) -> str:
-        """The fault in words that hold no values."""
+        """The fault in words, without values."""
         named = f" ({', '.join(self.properties)})" if self.properties else ""
         return f"HubSpot says {self.code or self.kind.value}{named}"
 
@@ -74,18 +74,18 @@ _LATER: Final = frozenset(
 
 
 def code_of(value: object) -> str:
-    """A text that looks like a code, "" otherwise."""
+    """The text if it looks like a code, else ""."""
     return value if isinstance(value, str) and _CODE.fullmatch(value) else ""
 
 
 def record_id_of(value: object) -> str:
-    """A record's id as text, "" if it is none. HubSpot writes ids as digits, in JSON as text or number."""
+    """A record's id as text; "" for other values. HubSpot writes ids as digits, in JSON as text or number."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     return text if isinstance(text, str) and _RECORD_ID.fullmatch(text) else ""
 
 
 def texts_of(value: object) -> list[str]:
-    """The texts of a context member, which is a list of texts or, in older answers, one."""
+    """The texts of a context member, which is a list of texts or, in older answers, a single text."""
     items = value if isinstance(value, list) else [value]
     return [item if isinstance(item, str) else str(item) for item in items[:2000] if isinstance(item, str | int)]
 
@@ -139,7 +139,7 @@ def _message(error: Mapping[str, Any]) -> str:
 
 
 def _details(error: Mapping[str, Any], message: str) -> Iterator[tuple[str, str]]:
-    """Pairs of code and property name, "" where one is missing: from nested errors, then from the message's JSON."""
+    """Pairs of code and property name, "" for a missing part: from nested errors, then from the message's JSON."""
     nested = error.get("errors")
     for item in nested[:500] if isinstance(nested, list) else []:
         # Entries of other shapes were seen, and say nothing.
@@ -178,7 +178,7 @@ def _embedded(message: str) -> Iterator[tuple[str, str]]:
 
 
 def _existing_id(error: Mapping[str, Any], message: str) -> str:
-    """The record that holds a unique value, in each of the forms that were seen."""
+    """The record that has a unique value, in each of the forms that were seen."""
     # Both names were seen.
     for name in ("existingId", "existingObjectId"):
         for text in texts_of(context_of(error).get(name)):

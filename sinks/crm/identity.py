@@ -1,9 +1,9 @@
-"""Whose record a record is, and what follows for an object that meets it. Pure.
+"""To whom a record belongs, and what an object may do with a record that it meets. Pure.
 
-Contacts are one per address in HubSpot, products one per SKU. A record found by address or SKU may be the object's own,
-nobody's (then it is adopted), or stand for another object of ours. The mapper names one contact per address, so an
-object that asks for an address has the right to it; the only question is whether the record's present object has let go
-of the address already.
+HubSpot has one contact per address and one product per SKU. A record found by address or SKU may belong to the object
+itself, to no object of ours (then it is adopted), or to another object of ours. The mapper names one contact per
+address, so an object that has an address has the right to it. The only question is whether the record's present object
+has let go of the address already.
 """
 
 from __future__ import annotations
@@ -25,18 +25,21 @@ MORE_EMAILS: Final = "hs_additional_emails"
 SKU: Final = "hs_sku"
 
 WAITS_FOR_HIGHER: Final = 1
-"""Tries that an address of a customer with a lower id is waited for: that customer cannot stand for it any more."""
+"""Tries to wait for an address of a customer with a lower id: that customer cannot be the contact of the
+address any more.
+"""
 
 WAITS_FOR_LOWER: Final = 4
-"""The same for a customer with a higher id, who may also simply have become part of the asking one."""
+"""The same for a customer with a higher id, who may also have become part of the asking contact."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A record read back. ``key``: "" for a record of nobody's. ``is_deleted``: its object is deleted in Magento.
+    """A record that was read. ``key``: "" for a record of no object of ours. ``is_deleted``: its object is deleted in
+    Magento.
 
-    ``address``: the address that its object has in Magento, "" if never written. ``is_stand_in``: a product without
-    type and status lives on in order lines only.
+    ``address``: the address that its object has in Magento, "" if it was never written. ``is_stand_in``: a product
+    without type and status, which exists in order lines only.
     """
 
     id: str
@@ -49,7 +52,7 @@ class Holder:
     is_stand_in: bool = False
 
     def has(self, address: str) -> bool:
-        """Whether the record has this address, as its first or an additional one."""
+        """Whether the record has this address, as its primary or as an additional address."""
         return bool(address) and (address == self.email or address in self.more_emails)
 
 
@@ -65,7 +68,7 @@ class Claim(Enum):
 
 
 def reads(table: PropertyTable, kind: ObjectType) -> list[str]:
-    """The properties that ``holder_of`` looks at."""
+    """The properties that ``holder_of`` needs."""
     common = [table.key, table.deleted_at]
     if kind is ObjectType.CONTACT:
         return [*common, EMAIL, MORE_EMAILS, table.own(EMAIL)]
@@ -80,7 +83,7 @@ def _stand_in_marks(table: PropertyTable) -> list[str]:
 
 
 def holder_of(record: Record, table: PropertyTable, kind: ObjectType) -> Holder:
-    """The record in our words."""
+    """The record as a ``Holder``."""
     held = record.properties
     more = frozenset(text.strip().lower() for text in held.get(MORE_EMAILS, "").split(";") if text.strip())
     return Holder(
@@ -96,9 +99,9 @@ def holder_of(record: Record, table: PropertyTable, kind: ObjectType) -> Holder:
 
 
 def rank_of(key: str, like: str) -> tuple[int, int] | None:
-    """The order in which customers and guests stand for an address: customers first, the lowest id first.
+    """The order in which customers and guests become the contact of an address: customers first, the lowest id first.
 
-    None for a key of another kind, or of another namespace than ``like``: that is none of ours.
+    None for a key of another kind, or of another namespace than that of ``like``: such a key is not ours.
     """
     held, own = _EXTERNAL_ID.fullmatch(key), _EXTERNAL_ID.fullmatch(like)
     if held is None or own is None or held["namespace"] != own["namespace"]:
@@ -109,7 +112,7 @@ def rank_of(key: str, like: str) -> tuple[int, int] | None:
 
 
 def claim_by_address(key: str, address: str, holder: Holder, waits: int) -> Claim:
-    """A contact without a record of its own meets the record that has its address.
+    """A contact without a record of its own meets the record with its address.
 
     ``waits``: how often it was put off for this record before.
     """
@@ -136,7 +139,7 @@ def claim_by_address(key: str, address: str, holder: Holder, waits: int) -> Clai
 
 
 class Conflict(Enum):
-    """What follows when a contact with a record of its own asks for an address that another record has."""
+    """What to do when a contact with a record of its own gets an address that another record has."""
 
     OMIT = "omit"  # the address is on its own record already: people chose which one is first
     KEEP = "keep"  # the old address stays
@@ -178,9 +181,9 @@ def resolve_conflict(
 
 
 def claim_by_sku(key: str, *, is_stand_in: bool, holder: Holder) -> Claim:
-    """A product without a record of its own meets the record that has its SKU.
+    """A product without a record of its own meets the record with its SKU.
 
-    ``is_stand_in``: the product itself lives on in order lines only.
+    ``is_stand_in``: the product itself exists in order lines only.
     """
     if holder.key == key:
         return Claim.OWN
@@ -196,7 +199,7 @@ def claim_by_sku(key: str, *, is_stand_in: bool, holder: Holder) -> Claim:
 
 
 def claim_by_key(key: str, holder: Holder) -> Claim:
-    """Any object meets a record that HubSpot or the state named: its own, or one whose key somebody removed."""
+    """An object meets a record that HubSpot or the state named: its own record, or one whose key people removed."""
     if holder.key == key:
         return Claim.OWN
     # A key that people removed is put back; a key of another object stays.

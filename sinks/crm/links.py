@@ -1,4 +1,4 @@
-"""Associations: which pairs a message needs and no longer has, and the calls that make and end them."""
+"""Associations: the pairs that a message needs or no longer has, and the calls that make and end them."""
 
 from __future__ import annotations
 

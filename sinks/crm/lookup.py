@@ -1,5 +1,6 @@
-"""Finding the record that stands for an object: by record id, by our key, by address or SKU. Never by a search index
-where HubSpot has a unique property, as the index lags behind writes by seconds.
+"""Finds an object's record: by record id, by our key, by address or SKU.
+
+Where HubSpot has a unique property, no search is used: the search index is seconds behind the writes.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ class Lookup:
         self._natural = NATURAL.get(kind, "")
 
     def natural_value(self, work: Work) -> str:
-        """The object's address or SKU, "" if it has none or the record must do without it."""
+        """The object's address or SKU; "" if it has none, or if its record must not have it."""
         return "" if self._natural in work.left_out else work.values.get(self._natural, "")
 
     async def find(self, works: Sequence[Work]) -> dict[str, Holder]:
-        """Key → the record that the object meets. A record that surely stands for another object is passed over."""
+        """Key → the record that the object meets. A record that certainly belongs to another object is skipped."""
         found: dict[str, Holder] = {}
         known = {work.message.record_id: work for work in works if work.message.record_id}
         # The record may have changed hands since the state learned its id.
@@ -68,7 +69,7 @@ class Lookup:
         return holder.key == work.key or (not holder.key and not holder.is_deleted)
 
     async def by_record_id(self, ids: Iterable[str]) -> dict[str, Holder]:
-        """Record id → record, of those that are there under the very id asked for."""
+        """Record id → record, for those that exist under exactly this id."""
         wanted = list(ids)
         if not wanted:
             return {}
@@ -78,14 +79,14 @@ class Lookup:
         return {record.id: self._holder(record) for record in records if record.id in asked}
 
     async def archived(self, ids: Sequence[str]) -> set[str]:
-        """Which of these records lie in the recycle bin."""
+        """The records among these that are in the recycle bin."""
         if not ids:
             return set()
         records = await self._batches.read(self._kind, ids, [self._table.key], archived=True)
         return {record.id for record in records} & set(ids)
 
     async def by_value(self, works: Sequence[Work]) -> dict[str, Holder]:
-        """Key → the record that has the object's key, else its address or SKU."""
+        """Key → the record with the object's key, else with its address or SKU."""
         found = await self._by_key([work.key for work in works])
         return found | await self._by_natural([work for work in works if work.key not in found])
 
@@ -114,7 +115,7 @@ class Lookup:
         return found
 
     async def records_with(self, values: Sequence[str]) -> list[Record]:
-        """Every record that has one of these addresses or SKUs."""
+        """Every record with one of these addresses or SKUs."""
         return await self._naturally(list(dict.fromkeys(values)))
 
     async def _naturally(self, values: Sequence[str]) -> list[Record]:
@@ -146,7 +147,9 @@ class Lookup:
         return records_of(api.content(reply, what))
 
     async def complete_references(self, works: Sequence[Work]) -> None:
-        """Find the records of references that the state has none for, by key: those that must be linked or written."""
+        """Find, by key, the records of references whose record the state does not know: those that must be linked or
+        written.
+        """
         lacking: dict[ObjectType, list[str]] = {}
         # Products of lines are properties, and deals' contacts are links: both need record ids.
         wanted = {bodies.ASSOCIATED.get(self._kind), ObjectType.PRODUCT if self._kind is ObjectType.LINE_ITEM else None}

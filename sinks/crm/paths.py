@@ -1,4 +1,4 @@
-"""Where each call of HubSpot's date-versioned API goes: one builder per family of paths. Pure."""
+"""The paths of HubSpot's date-versioned API: one builder per family of paths. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SEGMENT: Final[Mapping[ObjectType, str]] = {
     ObjectType.DEAL: "deals",
     ObjectType.LINE_ITEM: "line_items",
 }
-"""What paths call each type that the sink takes; a type without a segment is never sent."""
+"""The name of each type in paths. A type without a name here is never sent."""
 
 TYPE_ID: Final = {
     ObjectType.CONTACT: "0-1",

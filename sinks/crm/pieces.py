@@ -1,7 +1,8 @@
-"""Inputs of batch calls in pieces that keep both limits of a call: a number of inputs, and bytes of the body.
+"""Cuts the inputs of batch calls into pieces within both limits of a call: the number of inputs, and the bytes of the
+body.
 
-The bytes are measured, not estimated: a letter takes up to four bytes, quotes and line breaks are escaped, and links
-and property names of the account come on top of what the outbox knows. Pure.
+The bytes are measured, not estimated: a character takes up to four bytes, quotes and line breaks are escaped, and the
+account's links and property names add to what the outbox knows. Pure.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Final, TypeVar
 import orjson
 
 MAX_INPUTS: Final = 100
-"""Inputs of a batch call that HubSpot takes."""
+"""The most inputs of a batch call that HubSpot accepts."""
 
 NO_REST: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -33,10 +34,10 @@ def pieces(
     most: int = MAX_INPUTS,
     rest: Mapping[str, Any] = NO_REST,
 ) -> Iterator[Sequence[T]]:
-    """The items, in order, in pieces of at most ``most``, each of whose ``body_of`` takes at most ``max_bytes``.
+    """The items, in order, in pieces of at most ``most``, whose ``body_of`` takes at most ``max_bytes`` each.
 
-    ``form``: an item as the body holds it. An item whose body is larger even alone is a piece of its own: only the
-    receiver can tell whether it takes that.
+    ``form``: an item in the body's form. An item that is too large even alone is a piece of its own: only the receiver
+    can tell whether it accepts that.
     """
     empty = len(orjson.dumps(body_of((), rest)))
     start, size = 0, empty

@@ -1,7 +1,7 @@
-"""Which pipeline deals stand in, and which of its stages each of our stages is. Pure; HubSpot's JSON goes in.
+"""The deals' pipeline, and HubSpot's stage for each of our stages. Pure; HubSpot's JSON goes in.
 
-Stages are matched by id, then by label, as the account's old Ecommerce Pipeline has our names as ids and pipelines that
-``mapping push`` made have ids of HubSpot's own. Where the account has none of these pipelines its default one is used.
+Stages are matched by id, then by label: the old Ecommerce Pipeline has our names as ids, and pipelines that ``mapping
+push`` made have HubSpot's own ids. If the account has neither pipeline, its default pipeline is used.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 
 class Stage(NamedTuple):
-    """A stage that ``mapping push`` makes: its label and probability, as HubSpot writes them."""
+    """A stage that ``mapping push`` creates: its label and probability, in HubSpot's form."""
 
     label: str
     probability: str
@@ -35,7 +35,7 @@ DEFAULT_ID: Final = "default"
 
 @dataclass(frozen=True, slots=True)
 class HeldStage:
-    """A stage as the account has it. ``probability``: None where it says none. ``permissions``: who may write it."""
+    """A stage in the account. ``probability``: None if the stage has none. ``permissions``: who may write it."""
 
     id: str
     label: str
@@ -45,7 +45,7 @@ class HeldStage:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """A pipeline as the account has it, its stages in order. ``is_fallback``: not ours, only the account's default."""
+    """A pipeline in the account, its stages in order. ``is_fallback``: it is not ours, but the account's default."""
 
     id: str
     label: str
@@ -53,7 +53,7 @@ class Pipeline:
     is_fallback: bool = False
 
     def stage(self, name: str) -> str:
-        """The id of the stage that stands for a stage of ours; "" if there is none."""
+        """The id of HubSpot's stage for our stage; "" if there is none."""
         found = self._named(name)
         # In a pipeline of ours a stage that is missing is left out, and never replaced by another.
         if found or not self.is_fallback:
@@ -77,7 +77,7 @@ class Pipeline:
         return self.stages[0].id if self.stages else ""
 
     def missing(self) -> list[str]:
-        """Stages of ours that the pipeline lacks."""
+        """Our stages that the pipeline lacks."""
         return [name for name in STAGES if not self._named(name)]
 
 
@@ -117,7 +117,7 @@ def _number(value: Any) -> float | None:
 
 
 def find(pipelines: Sequence[Pipeline], wanted: str) -> Pipeline | None:
-    """The pipeline that the settings mean: ``wanted`` by id or label; "": the old one, else ours. None: not there."""
+    """The pipeline in the settings: ``wanted`` by id or label; "": the old one, else ours. None: it does not exist."""
     # The old bridge's pipeline has the deals of before, so it goes first.
     for name in (wanted,) if wanted else (OLD_LABEL, OUR_LABEL):
         found = [held for held in pipelines if held.id == name] or [
@@ -129,7 +129,7 @@ def find(pipelines: Sequence[Pipeline], wanted: str) -> Pipeline | None:
 
 
 def resolve(pipelines: Sequence[Pipeline], wanted: str) -> Pipeline | None:
-    """The pipeline that deals are written to: the one meant, else the account's default as a fallback."""
+    """The pipeline for deals: the one in the settings, else the account's default as a fallback."""
     found = find(pipelines, wanted)
     # Without a pipeline of ours deals go to the account's default one.
     if found is not None or not pipelines:

@@ -1,7 +1,8 @@
-"""Our neutral property names and HubSpot's: which of its properties each one is written to, and what we add.
+"""Our neutral property names and HubSpot's properties: where each value is written, and which properties we add.
 
-Standard properties where HubSpot has them; all others are ``property_prefix`` + neutral name, made by ``mapping push``
-in a group of their own. A property of the merchant's own mapping wins over a default one with the same target. Pure.
+A standard property is used where HubSpot has one. All others are ``property_prefix`` + neutral name, created by
+``mapping push`` in a group of their own. A property of the merchant's own mapping is preferred to a default property
+with the same target. Pure.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from cdc.settings.mapping_columns import PropertyType
 GROUP: Final = "magento"
 GROUP_LABEL: Final = "Magento"
 MAX_TEXT: Final = 65_536
-"""Characters of one property value that HubSpot takes."""
+"""The most characters of a property value that HubSpot accepts."""
 
 
 class Target(NamedTuple):
@@ -73,7 +74,7 @@ _STANDARD_TYPES: Final = {
     **dict.fromkeys(("price", "amount", "quantity", "tax"), ValueType.NUMBER),
     "closedate": ValueType.DATETIME,
 }
-"""Types of HubSpot's own properties; the others are texts and options."""
+"""Types of HubSpot's own properties; properties that are missing here are texts and options."""
 
 OTHERS: Final[Mapping[ObjectType, Mapping[str, ValueType]]] = {
     ObjectType.CONTACT: {
@@ -100,7 +101,7 @@ OTHERS: Final[Mapping[ObjectType, Mapping[str, ValueType]]] = {
     },
     ObjectType.LINE_ITEM: {"discount_amount": ValueType.NUMBER},
 }
-"""Default properties that HubSpot has no property for, with their types."""
+"""Default properties without a property of HubSpot's own, with their types."""
 
 _COPIES: Final[Mapping[ObjectType, tuple[str, ...]]] = {
     ObjectType.CONTACT: ("email",),
@@ -108,12 +109,14 @@ _COPIES: Final[Mapping[ObjectType, tuple[str, ...]]] = {
     ObjectType.DEAL: ("stage", "currency"),
     ObjectType.LINE_ITEM: ("currency",),
 }
-"""Neutral names that a property of ours always holds too: HubSpot's own may be refused or kept by people."""
+"""Neutral names that are also written to a property of ours: people may own HubSpot's property, or it may
+be refused.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A property of ours, as ``mapping push`` makes it."""
+    """A property of ours, as ``mapping push`` creates it."""
 
     name: str
     label: str
@@ -141,7 +144,7 @@ class Definition:
 
 
 class PropertyTable:
-    """The mapping of one installation: settings and the merchant's own properties."""
+    """The mapping of one installation: the settings and the merchant's own properties."""
 
     def __init__(self, settings: CrmSettings, custom: CustomProperties | None = None) -> None:
         """ConfigError if ``owned_by_hubspot`` names a property that is not sent."""
@@ -161,7 +164,7 @@ class PropertyTable:
             raise ConfigError(unknown)
 
     def own(self, name: str) -> str:
-        """The property of ours for a neutral name."""
+        """Our own property for a neutral name."""
         return f"{self._prefix}{name}"
 
     def _of_type(self, kind: ObjectType, custom: Mapping[str, tuple[str, PropertyType]]) -> dict[str, Target]:
@@ -181,7 +184,7 @@ class PropertyTable:
         return {**kept, **theirs}
 
     def target(self, kind: ObjectType, name: str) -> Target | None:
-        """Where a neutral name is written; None if the merchant gave its place to another one."""
+        """The target of a neutral name; None if the merchant gave its target to another property."""
         held = self._targets[kind].get(name)
         if held is not None or name in STANDARD[kind] or name in OTHERS[kind]:
             return held
@@ -192,12 +195,12 @@ class PropertyTable:
         return self._targets[kind]
 
     def copies(self, kind: ObjectType) -> Iterator[tuple[str, str]]:
-        """Neutral names that a property of ours holds as well, with that property's name."""
+        """Neutral names that are also written to a property of ours, with that property's name."""
         for name in _COPIES[kind]:
             yield name, self.own(name)
 
     def values(self, kind: ObjectType, properties: Mapping[str, str]) -> dict[str, str]:
-        """A message's properties under HubSpot's names. "" clears; what is absent stays as it is."""
+        """A message's properties under HubSpot's names. "" clears a value; a missing name leaves it as it is."""
         found = {}
         for name, text in properties.items():
             target = self.target(kind, name)
@@ -209,12 +212,12 @@ class PropertyTable:
         return found
 
     def once(self, kind: ObjectType) -> frozenset[str]:
-        """HubSpot properties that only the creating call writes, by ``owned_by_hubspot``."""
+        """HubSpot properties that are written only when the record is created, by ``owned_by_hubspot``."""
         names = (self.target(kind, name) for name in self.written_once[kind])
         return frozenset(target.name for target in names if target is not None)
 
     def definitions(self, kind: ObjectType) -> list[Definition]:
-        """What ``mapping push`` makes sure of on one type; the key first."""
+        """The properties that ``mapping push`` creates for one type; the key first."""
         made = [Definition(self.key, "Magento key", ValueType.STRING, is_unique=True)]
         made += [
             Definition(target.name, label_of(name), target.type)
@@ -233,9 +236,9 @@ def label_of(name: str) -> str:
 
 
 def _fitting(text: str, value_type: ValueType) -> str:
-    """The text in the form that a HubSpot property of this type takes.
+    """The text in the form of a HubSpot property of this type.
 
-    Renderers give epoch milliseconds, ``YYYY-MM-DD``, plain decimals and true/false, which HubSpot takes as they are.
+    Renderers give epoch milliseconds, ``YYYY-MM-DD``, plain decimals and true/false, which HubSpot accepts as they are.
     """
     if value_type is ValueType.STRING:
         return text[:MAX_TEXT]

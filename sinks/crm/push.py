@@ -1,4 +1,6 @@
-"""``mapping push``: properties with their group, pipeline and stages, each made only where it is missing."""
+"""``mapping push``: creates the properties with their group, the pipeline and its stages, each only if it
+is missing.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from cdc.protocols import Requests
 
 READABLE_S: Final = 0.25
-"""A new property can be read after 250 to 700 ms: how long between looks."""
+"""The time between two looks: a new property can be read after 250 to 700 ms."""
 
 LOOKS: Final = 40
 
@@ -28,7 +30,7 @@ _LIMIT: Final = frozenset({"API_LIMIT", "LIMIT_EXCEEDED", "PIPELINE_LIMIT"})
 
 
 class Push:
-    """One run of ``mapping push``. ``dry_run``: say what would be done, and do nothing."""
+    """One run of ``mapping push``. ``dry_run``: only say what would be done."""
 
     def __init__(self, api: Api, requests: Requests, table: PropertyTable, *, pipeline: str, dry_run: bool) -> None:
         self._api = api
@@ -40,8 +42,8 @@ class Push:
         self._scopes: list[str] = []
 
     async def run(self) -> list[str]:
-        """One line per thing done or to do. Raises SetupError for a key that cannot become unique, and
-        SinkUnauthorizedError that names every scope that is missing.
+        """One line per step done or to do. Raises SetupError for a key that cannot become unique, and
+        SinkUnauthorizedError that names every missing scope.
         """
         steps: list[Callable[[], Awaitable[None]]] = [_bound(self._properties, kind) for kind in SEGMENT]
         for step in (*steps, self._stages):
@@ -101,7 +103,7 @@ class Push:
         self._lines.append(f"{name}: property group {GROUP}: {self._done('made')}")
 
     async def _create(self, kind: ObjectType, lacking: Sequence[Definition]) -> None:
-        """Archived properties of the same name come back by this, as HubSpot restores them."""
+        """Create the properties. Archived properties of the same name come back, as HubSpot restores them."""
         path = self._api.paths.properties(kind, "batch/create")
         for at in range(0, len(lacking), 100):
             inputs = [one.body() for one in lacking[at : at + 100]]
@@ -115,7 +117,7 @@ class Push:
         await self._readable(kind, [one.name for one in lacking])
 
     async def _readable(self, kind: ObjectType, names: Sequence[str]) -> None:
-        """Wait until the new properties can be read, and see that the key is unique."""
+        """Wait until the new properties can be read, and check that the key is unique."""
         for _ in range(LOOKS):
             path, what = self._api.paths.properties(kind), f"the properties of {SEGMENT[kind]}"
             held = read_properties(await self._api.get(self._requests, path, what=what))

@@ -1,8 +1,8 @@
-"""Messages → HubSpot's CRM, as HubSpot is today: objects by batches with an outcome per input, links by associations.
+"""Sends messages to HubSpot's present CRM: objects by batch calls with an outcome per input, links by associations.
 
-One send takes messages of one type: deletions first, as an object and its successor may share a record, then UPSERTs
-(``upserts.py``), then moves and links. If a call fails after others had results, the finished messages keep theirs and
-the rest is tried again; what was written without its links is only linked then.
+One send takes messages of one type: deletions first, as an object and its successor may share a record; then UPSERTs
+(``upserts.py``); then moves and links. If a call fails after earlier calls had results, the finished messages keep
+theirs and the rest is tried again. A message that was written without its links is then only linked.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from sinks.crm.work import Step, Work
 from sinks.hubspot.http_client import HttpClient, keys_of
 
 ACCOUNT_NOTE: Final = "account_id"
-"""The name under which the state keeps the portal that was seen first."""
+"""The name of the state's note with the first portal that was seen."""
 
 CONTACTS_NOTE: Final = "contacts"
-"""The name under which the state keeps ``Memory.shared`` and ``Memory.conflicts``."""
+"""The name of the state's note with ``Memory.shared`` and ``Memory.conflicts``."""
 
 RULES_NOTE: Final = "account_rules"
-"""The name under which the state keeps ``Memory.refused`` and ``Memory.currencies``."""
+"""The name of the state's note with ``Memory.refused`` and ``Memory.currencies``."""
 
 ADVICE: Final = {
     "deleted_in_hubspot": "restore the record in HubSpot or delete it there for good, then `deadletter retry`",
@@ -81,7 +81,9 @@ class CrmSink:
         self.traits = traits_of(settings)
 
     async def start(self, requests: Requests, notes: SinkNotes) -> None:
-        """See ``SinkStart``: the token belongs to the right account, and the key property is there and unique."""
+        """See ``SinkStart``. Checks that the token belongs to the right account, and that the key property exists and
+        is unique.
+        """
         facts = await self.account.facts(requests)
         portal = facts.details.portal_id
         wanted = str(self._settings.account_id or "") or await notes.get(ACCOUNT_NOTE)
@@ -98,7 +100,7 @@ class CrmSink:
         self.memory.refused, self.memory.currencies = read_note(await notes.get(RULES_NOTE))
 
     async def send(self, messages: Sequence[Message], requests: Requests) -> Answer:
-        """Write one batch. Any outcome is per message; the SinkError kinds are raised while there is none."""
+        """Write one batch. Outcomes are per message; the SinkError kinds are raised only while there is no outcome."""
         if not messages:
             return Answer(())
         kind = messages[0].object_type
@@ -177,7 +179,7 @@ class CrmSink:
 
 
 def traits_of(settings: Settings) -> SinkTraits:
-    """What delivery has to know of this sink. Needs no token, so that commands which send nothing work without it."""
+    """This sink's traits. They need no token, so that commands which send nothing work without one."""
     per_10s, is_open = settings.sink.requests_per_10s, settings.sink.max_requests_per_10s is None
     return SinkTraits(
         name="crm",
@@ -200,7 +202,7 @@ def traits_of(settings: Settings) -> SinkTraits:
 
 
 def _no_token(settings: Settings) -> str:
-    """What a user without a token is told; a key of the bridge says that the settings are for the bridge."""
+    """The error text without a token; a key of the bridge shows that the settings are for the bridge."""
     text = 'sink.access_token: is empty; sink.kind = "crm" (the default) needs a service key or an app\'s token'
     if settings.sink.api_key.get_secret_value():
         text += '. sink.api_key is for sink.kind = "bridge" only'
@@ -214,7 +216,7 @@ def read_note(text: str) -> tuple[dict[str, str], dict[str, str]]:
 
 
 async def _carry_out(tools: Tools, kind: ObjectType, messages: Sequence[Message]) -> list[Work]:
-    """Everything that one send does, in order. Raises only if no message was written or settled before."""
+    """All steps of one send, in order. Raises only if no message was written or settled before."""
     upserts = Upserts(kind, tools)
     works = [
         upserts.work_of(message) if message.action is Action.UPSERT else Work(message, {}, record_id=message.record_id)
@@ -235,7 +237,9 @@ async def _carry_out(tools: Tools, kind: ObjectType, messages: Sequence[Message]
 
 
 def _leave_rest(works: Sequence[Work], error: SinkError) -> None:
-    """What an error left undone is tried again; delivery meets the error itself with the next request."""
+    """Let the unfinished messages be tried again after an error; delivery meets the error itself at its
+    next request.
+    """
     reason = type(error).__name__.removesuffix("Error")
     for work in works:
         if work.step is Step.WRITTEN:

@@ -1,8 +1,8 @@
 """A contact moves to another record: because that record has its new address, or because HubSpot merges the two.
 
-The record that gives way first loses its key, so that no crash can leave two records with a claim to one object. Its
-deals move once the other record has the key; a send that was cut in between is finished by the next one, which notices
-that the object's key is on another record than the state says.
+The old record first loses its key, so that no crash can leave two records with one object's key. Its deals move once
+the new record has the key. If a send ends in between, the next send finishes the move: it notices that the object's key
+is on another record than the state says.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sinks.crm.tools import Tools
 from sinks.crm.work import Step, Work
 
 READ_PAGE: Final = 500
-"""Pages of a contact's deals that are read at most."""
+"""The most pages of a contact's deals that are read."""
 
 CONTACT, DEAL = ObjectType.CONTACT, ObjectType.DEAL
 
@@ -35,7 +35,7 @@ class Succession:
         self._tools = tools
 
     async def move(self, work: Work, holder: identity.Holder) -> None:
-        """Let the object's record give way; the object is written onto ``holder`` next."""
+        """Take the key from the object's old record; the object is written onto ``holder`` next."""
         tools = self._tools
         own_id = work.record_id
         values = {tools.table.key: "", tools.table.deleted_at: str(work.message.changed_at)}
@@ -54,7 +54,9 @@ class Succession:
             tools.memory.share(work.key, ADDED)
 
     async def part(self, work: Work, holder: identity.Holder) -> None:
-        """Two of ours stood on one record, and the object's address is no longer on it: the object gets its own."""
+        """Two objects of ours share a record, and the object's address is no longer on it: the object gets
+        its own record.
+        """
         tools = self._tools
         body = {"id": holder.id, "properties": {tools.table.key: ""}}
         outcome = (await tools.batches.write(CONTACT, "update", [Input("0", holder.id, body)])).get("0")
@@ -64,7 +66,7 @@ class Succession:
         work.step, work.record_id = Step.CREATE, ""
 
     async def merge(self, work: Work, holder: identity.Holder) -> None:
-        """Have HubSpot merge the record that has the address into the object's own, which is primary."""
+        """Let HubSpot merge the record that has the address into the object's own record, which stays primary."""
         tools = self._tools
         api = tools.batches.api
         body = {"primaryObjectId": work.record_id, "objectIdToMerge": holder.id}
@@ -80,7 +82,7 @@ class Succession:
         tools.memory.warn("contacts_merged", work.record_id, work.record_id)
 
     async def finish(self, works: Sequence[Work]) -> None:
-        """Move the deals of records that gave way and do with these records as ``on_delete`` says."""
+        """Move the deals of old records, and treat these records by ``on_delete``."""
         tools = self._tools
         moved = {work.gave_way: work for work in works if work.gave_way and work.gave_way != work.record_id}
         # Nobody moved in this send.
@@ -97,7 +99,7 @@ class Succession:
             await dispose(tools, CONTACT, [holder.id], tools.settings.on_delete.contact)
 
     async def _move_deals(self, from_id: str, to_id: str) -> None:
-        """Our deals of one contact to another; deals that are not ours stay where people put them."""
+        """Move our deals from one contact to another. Deals that are not ours stay where people put them."""
         tools = self._tools
         deals = await self._deals_of(from_id)
         records = await tools.batches.read(DEAL, deals, [tools.table.key])
@@ -119,6 +121,7 @@ class Succession:
             reply = await api.call(
                 tools.batches.requests, "POST", path, what=what, body={"inputs": [asked]}, family=ASSOCIATIONS
             )
+            # The contact has no deals, or its record is gone: there is nothing to move.
             if reply.status == 404:
                 return found
             content = api.content(reply, what)

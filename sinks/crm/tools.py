@@ -1,4 +1,4 @@
-"""What the parts of one send share."""
+"""The objects that the parts of one send share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sinks.crm.properties import PropertyTable
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What the parts of one send work with. ``facts`` are those of its beginning."""
+    """The objects of one send. ``facts``: as they were at its beginning."""
 
     batches: Batches
     table: PropertyTable

@@ -1,7 +1,7 @@
-"""UPSERTs of one type: find each object's record where it is not known, write it, and settle each input by itself.
+"""UPSERTs of one type: finds each object's record if it is not known, writes it, and settles each input by itself.
 
-Known records are written by key, new ones are made with their links in the same call, and whatever is in doubt is
-looked up first. Rounds go on until every message is written or settled; each round is at most one call of a kind.
+Known records are written by key, new records are created with their links in the same call, and uncertain records are
+looked up first. Rounds go on until every message is written or settled; each round makes at most one call of each kind.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ _LEFT_OUT_TOGETHER: Final = {"dealstage": frozenset({"dealstage", bodies.PIPELIN
 _DISPENSABLE: Final = frozenset(
     {"dealstage", bodies.PIPELINE, "deal_currency_code", "hs_line_item_currency_code", bodies.PRODUCT_ID}
 )
-"""HubSpot's properties that depend on the account's own lists: a refused value is left out, the rest is written."""
+"""HubSpot's properties that depend on the account's own lists: a refused value is left out, the other
+values are written.
+"""
 
 
 class Upserts:
@@ -43,7 +45,7 @@ class Upserts:
         self._succession = Succession(tools)
 
     def work_of(self, message: Message) -> Work:
-        """A message with what is known at the beginning."""
+        """A message with the known facts at the beginning."""
         tools = self._tools
         work = Work(message, bodies.values_of(message, tools.table, tools.facts, tools.memory))
         work.references = message.references
@@ -64,7 +66,9 @@ class Upserts:
         return work
 
     async def run(self, works: Sequence[Work]) -> None:
-        """Write all of them. Raises the SinkError kinds; what was written before is marked in the works."""
+        """Write all messages. Raises the SinkError kinds; messages written before the error are marked in
+        their works.
+        """
         await self._lookup.complete_references(works)
         for work in works:
             if self._kind is ObjectType.LINE_ITEM and not work.record_id and _lacks_parent(work):
@@ -84,7 +88,7 @@ class Upserts:
                 self._retry(work, "not_settled", "HubSpot's answers lead nowhere")
 
     async def finish(self, works: Sequence[Work]) -> None:
-        """Finish moves to other records, after everything is written."""
+        """Finish moves to other records, after all messages are written."""
         await self._succession.finish(works)
 
     # ------------------------------------------------------------------------------------------ the four steps
@@ -143,7 +147,7 @@ class Upserts:
     async def _call(
         self, verb: str, works: Sequence[Work], body: Callable[[Work], dict[str, Any]], *, by_key: bool = True
     ) -> list[tuple[Work, Record]]:
-        """One batch write; returns what was written and decides on the rest."""
+        """Make one batch write. Returns the written inputs, and decides on the others."""
         if not works:
             return []
         inputs = [Input(str(at), work.key if by_key else work.record_id, body(work)) for at, work in enumerate(works)]
@@ -181,7 +185,7 @@ class Upserts:
     # ------------------------------------------------------------------------------------------ what follows
 
     def _failed(self, work: Work, fault: Fault) -> None:
-        """A refused input that is no conflict: send it otherwise, later, or never."""
+        """A refused input without a conflict: send it in another form, later, or never."""
         tools = self._tools
         # The last step was reached; further tries belong to a later batch.
         if work.steps >= MAX_STEPS:
@@ -207,7 +211,7 @@ class Upserts:
             self._retry(work, fault.code or fault.kind.value, fault.text)
 
     def _leave_out(self, work: Work, fault: Fault) -> bool:
-        """Send without these properties from now on. False if they were left out before."""
+        """From now on, send without these properties. False if they were left out before."""
         names = {name for one in fault.properties for name in _LEFT_OUT_TOGETHER.get(one, {one})}
         # Without the key, nothing of ours could be found again.
         if self._tools.table.key in names:
@@ -227,7 +231,7 @@ class Upserts:
         work.settle(Outcome.RETRY, reason, detail, retry_after_s=self._tools.memory.retry_s(work.key))
 
     def _not_there(self, work: Work) -> None:
-        """No record stands for the object."""
+        """The object has no record."""
         # The setting says that people's deletions count.
         if work.message.record_id and self._tools.settings.on_deleted_by_people == "leave":
             work.settle(Outcome.REJECTED, "deleted_by_people", "its record was deleted in HubSpot")
@@ -235,13 +239,15 @@ class Upserts:
             work.step, work.record_id = Step.CREATE, ""
 
     def _has_parted(self, work: Work, holder: identity.Holder) -> bool:
-        """Whether a record that stands for two of ours is no longer this object's: the address is on it no more."""
+        """Whether a record that two objects of ours share no longer belongs to this object: the object's address is not
+        on it.
+        """
         is_merged = self._tools.memory.shared.get(work.key) == MERGED
         address = work.values.get(identity.EMAIL, "")
         return is_merged and holder.key == work.key and bool(address) and not holder.has(address)
 
     def _share(self, work: Work, holder: identity.Holder, how: str) -> None:
-        """Remember contacts whose own address is not the first one of their record."""
+        """Remember contacts whose own address is not the primary address of their record."""
         # Only contacts may have several addresses.
         if self._kind is not ObjectType.CONTACT:
             return
@@ -289,7 +295,9 @@ class Upserts:
         return identity.claim_by_key(key, holder)
 
     def _stay_out(self, work: Work, holder: identity.Holder) -> None:
-        """The record belongs to another object for good: go on without the value that leads to it."""
+        """The record belongs to another object for good: write the object without the value that leads to
+        the record.
+        """
         unique = {ObjectType.CONTACT: identity.EMAIL, ObjectType.PRODUCT: identity.SKU}.get(self._kind, "")
         # There is no unique value that could be left out, or it was left out already.
         if not unique or unique in work.left_out:
@@ -346,7 +354,7 @@ class Upserts:
             self._retry(work, "conflict", f"record {holder.id} has one of its unique values")
 
     async def _address_conflict(self, work: Work, holder: identity.Holder) -> None:
-        """A contact with a record of its own asks for an address that another record has."""
+        """A contact with a record of its own gets an address that another record has."""
         tools = self._tools
         address, own_id = work.values.get(identity.EMAIL, ""), work.record_id
         waits = tools.memory.waits(work.key, holder.id)

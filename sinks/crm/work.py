@@ -1,4 +1,4 @@
-"""One message on its way through a send: what is known of its record, what is to be done next, what became of it."""
+"""One message on its way through a send: the facts of its record, its next step, and its outcome."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Final
 from cdc.model import Message, Outcome, Receipt, Reference
 
 MAX_STEPS: Final = 8
-"""Calls that one message may need in one send; a message that needs more is tried again later."""
+"""The most calls that one message may need in one send. A message that needs more is tried again later."""
 
 
 class Step(Enum):
-    """What to do next with a message."""
+    """The next step of a message."""
 
     UPDATE = "update"  # write onto the record that has the object's key
     LOOK_UP = "look_up"  # find the object's record
@@ -27,14 +27,14 @@ class Step(Enum):
 class Work:
     """One message. ``values``: its properties under HubSpot's names, without the key.
 
-    ``record_id``: the record that stands for the object, as far as is known in this send. ``keeps_values``: the record
-    is adopted from somebody else, so empty values stay out of the write. ``clears``: it is taken over from another
-    object of ours, whose values must not stay. ``only_product``: of a line's values only its product is written.
-    ``left_out``: properties that this record or account does not take.
+    ``record_id``: the object's record, as far as this send knows it. ``keeps_values``: the record is adopted from
+    people or another tool, so empty values are not written. ``clears``: the record is taken over from another object of
+    ours, whose values must not stay. ``only_product``: of a line's values only its product is written. ``left_out``:
+    properties that this record or account does not accept.
 
-    ``links_all``: every reference is to be linked, whatever was linked before. ``references``: the message's, with
+    ``links_all``: link every reference, whatever was linked before. ``references``: the message's references, with
     record ids that were looked up since. ``inlined``: references that the creating call linked. ``gone``: references
-    that turned out to have no record. ``gave_way``: the record that stood for the object before, whose deals move.
+    without a record. ``gave_way``: the object's former record, whose deals move.
     """
 
     message: Message
@@ -66,27 +66,27 @@ class Work:
 
     @property
     def is_open(self) -> bool:
-        """Whether something is to be written yet."""
+        """Whether something is still to be written."""
         return self.step not in (Step.WRITTEN, Step.SETTLED)
 
     @property
     def may_have_record(self) -> bool:
-        """Whether a record of the object may exist though none is known."""
+        """Whether the object may have a record although none is known."""
         # An attempt without an answer may have made the record.
         return self.message.was_accepted or self.message.may_repeat
 
     def written(self, record_id: str) -> None:
-        """The properties are in this record."""
+        """The properties were written to this record."""
         self.record_id = record_id
         self.step = Step.WRITTEN
 
     def settle(self, outcome: Outcome, reason: str = "", detail: str = "", *, retry_after_s: float = 0.0) -> None:
-        """The end of this message's way through this send."""
+        """End this message's way through this send."""
         self.step = Step.SETTLED
         self.outcome, self.reason, self.detail, self.retry_after_s = outcome, reason, detail, retry_after_s
 
     def receipt(self) -> Receipt:
-        """What delivery is told."""
+        """The receipt for delivery."""
         message = self.message
         return Receipt(
             message.external_id,

@@ -1,4 +1,6 @@
-"""One API of HubSpot's: each call under its permit, its answer's JSON, or the SinkError that its status means."""
+"""Calls of one HubSpot API: each call under its permit. Returns the answer's JSON, or raises the SinkError
+of its status.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,10 @@ from sinks.hubspot.http_faults import ApiFaults, Reply, quota_of, status_fault
 
 
 class Api:
-    """Calls over one HttpClient. Paths begin behind ``sink.base_url``."""
+    """Calls over one HttpClient. Paths are relative to ``sink.base_url``."""
 
     def __init__(self, http: HttpClient, faults: ApiFaults) -> None:
-        """``faults``: what this API means by statuses that others use otherwise."""
+        """``faults``: this API's own meaning of statuses."""
         self.http = http
         self._faults = faults
 
@@ -31,10 +33,11 @@ class Api:
         query: Mapping[str, str | int] | None = None,
         body: bytes = b"",
     ) -> Reply:
-        """One call under one permit of ``family``; raises the SinkError that anything but a 2xx of this API means.
+        """Make one call under one permit of ``family``. Raises the SinkError that this API means by a status other than
+        2xx.
 
-        ``what`` names the call in errors. An answer with a body that is not JSON cannot come from the API, so it
-        accepts nothing: OutcomeUnknownError, as the call may have reached the API all the same.
+        ``what`` names the call in errors. An answer whose body is not JSON cannot come from the API, so it accepts
+        nothing. Then OutcomeUnknownError is raised, as the call may have reached the API nevertheless.
         """
         async with requests.permit(family) as permit:
             reply = await self.http.call(method, path, what=what, query=query, body=body)
@@ -60,7 +63,7 @@ class Api:
         what: str,
         query: Mapping[str, str | int] | None = None,
     ) -> Any:
-        """GET something and read its JSON; None for 204. SinkUnavailableError if there is none."""
+        """GET a resource and return its JSON; None for 204. SinkUnavailableError if the answer is not JSON."""
         try:
             reply = await self.call(requests, family, "GET", path, what=what, query=query)
         except OutcomeUnknownError as error:  # a question changes nothing, so nothing is unknown after it

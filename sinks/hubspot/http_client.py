@@ -1,4 +1,4 @@
-"""One HTTP session to one API: credentials, time-outs and keep-alive; every failure comes out as a SinkError.
+"""One HTTP session to one API: credentials, time-outs and keep-alive. Every failure is raised as a SinkError.
 
 Shared by the sinks that speak HTTP. It never retries: aiohttp's own second attempt on a dropped connection is turned
 off, because delivery alone decides what is sent again.
@@ -24,13 +24,13 @@ from sinks.hubspot.http_faults import Redactor, Reply, transport_fault
 from sinks.hubspot.proxy import find_proxy
 
 MAX_BODY = 64 * 1024
-"""Bytes of an answer that are read when nobody waits for its content (errors)."""
+"""Bytes that are read of an answer whose content is not needed (errors)."""
 
 MAX_CONTENT = 16 * 1024 * 1024
-"""Bytes of an answer that is parsed (a page of 200 sync-errors is about 200 KB)."""
+"""Bytes of an answer that is parsed (a page of 200 sync-errors has about 200 KB)."""
 
 GZIP_FROM = 1024
-"""Bytes of a body from which compressing pays: below, it fits one packet anyway."""
+"""Bodies of at least this many bytes are compressed; a smaller body fits one packet anyway."""
 
 UNAUTHORIZED: Final = 401
 
@@ -39,7 +39,7 @@ CONNECT_S = 10.0
 
 
 class _CutError(aiohttp.ClientError):
-    """A connection that ended without an answer. Not one of the kinds that aiohttp sends a second time."""
+    """A connection that ended without an answer. aiohttp does not repeat requests that end with this kind of error."""
 
 
 async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -59,40 +59,38 @@ async def _mark_begun(_session: aiohttp.ClientSession, context: SimpleNamespace,
 
 
 class Keys(NamedTuple):
-    """What requests are authorised by; a token wins over a key."""
+    """The credentials of requests; a token is preferred to a key."""
 
     api_key: str
     access_token: str
 
     @property
     def query(self) -> dict[str, str]:
-        """The key, as the address holds it."""
+        """The key, as part of the address."""
         return {"hapikey": self.api_key} if self.api_key and not self.access_token else {}
 
     @property
     def headers(self) -> dict[str, str]:
-        """The token, as the head holds it."""
+        """The token, as a header."""
         return {"Authorization": f"Bearer {self.access_token}"} if self.access_token else {}
 
 
 def keys_of(settings: SinkSettings, *, token_only: bool = False) -> Keys:
-    """The keys as they stand now, files read again. ``token_only``: the API takes no key."""
+    """The credentials as they are now; files are read again. ``token_only``: the API takes no key."""
     key = "" if token_only else fresh(settings.api_key, settings.api_key_file)
     return Keys(key, fresh(settings.access_token, settings.access_token_file))
 
 
 class HttpClient:
-    """Calls one API. The session is made at the first call, in the loop that runs then."""
+    """Calls one API. The session is created at the first call, in the running event loop."""
 
     def __init__(
         self, base_url: str, *, keys: Callable[[], Keys], timeout_s: float, gzip: bool = False, proxy: str = ""
     ) -> None:
         """``timeout_s`` runs from connect to the last byte; ``gzip`` compresses bodies.
 
-        ``proxy``: see ``sink.proxy``; where it is empty the environment of now says which proxy leads to the API.
-
-        ``keys`` is asked again when the API refuses the ones that it gave (401), and by ``renew``. ConfigError for a
-        bad URL.
+        ``proxy``: see ``sink.proxy``; if it is empty, the present environment names the proxy. ``keys`` is called again
+        when the API refuses its credentials (401), and by ``renew``. ConfigError for a bad URL.
         """
         try:
             self._base = URL(base_url)
@@ -132,7 +130,7 @@ class HttpClient:
         return any(self._keys)
 
     def renew(self) -> bool:
-        """Ask for the keys again; whether they are others than before. Old ones stay hidden in errors."""
+        """Read the credentials again. Returns whether they changed. Old ones stay hidden in errors."""
         keys = self._ask_keys()
         is_new = keys != self._keys
         self._keys = keys
@@ -161,10 +159,11 @@ class HttpClient:
     async def call(
         self, method: str, path: str, *, what: str, query: Mapping[str, str | int] | None = None, body: bytes = b""
     ) -> Reply:
-        """One request; any status is an answer. ``what`` names the request in errors.
+        """Make one request; any status is an answer. ``what`` names the request in errors.
 
-        A refused key (401) is asked for again; with another key the request is sent once more, as nothing came of it.
-        Raises SinkUnavailableError before the request's head went out, OutcomeUnknownError after it.
+        After a refused key (401) the credentials are read again. If they changed, the request is sent once more, as the
+        refused request had no effect. Raises SinkUnavailableError before the request's head was sent,
+        OutcomeUnknownError after it.
         """
         reply = await self._call(method, path, what=what, query=query, body=body)
         if reply.status == UNAUTHORIZED and self.renew():
@@ -202,7 +201,7 @@ class HttpClient:
         raise fault
 
     def _packed(self, body: bytes) -> tuple[bytes, dict[str, str]]:
-        """The body as it goes out, with its headers. Level 1: four fifths of the gain for a fifth of the time."""
+        """The body as it is sent, with its headers. Level 1 brings four fifths of the gain for a fifth of the time."""
         if not body:
             return body, {}
         headers = {"Content-Type": "application/json"}
@@ -219,7 +218,9 @@ class HttpClient:
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """The body up to ``limit`` bytes. The status stands whatever happens to the body, so a cut just ends it."""
+    """The body up to ``limit`` bytes. The status is valid whatever happens to the body, so a lost
+    connection just ends it.
+    """
     parts: list[bytes] = []
     size = 0
     with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):

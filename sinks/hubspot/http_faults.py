@@ -1,7 +1,7 @@
-"""What an HTTP answer or a broken connection means to delivery. Pure: status, headers and exception in, error out.
+"""Turns an HTTP answer or a broken connection into a SinkError. Pure: status, headers and exception in, error out.
 
-Statuses are read as HubSpot documents them ("Error handling", "API usage guidelines and limits"). Nothing here shows
-a URL, a key or a token: aiohttp's exceptions may hold the URL with its query, so their own text is never used.
+Statuses are read as HubSpot documents them ("Error handling", "API usage guidelines and limits"). Nothing here shows a
+URL, a key or a token: aiohttp's exceptions may hold the URL with its query, so their own text is never used.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _WAY_HINT = "no message is at fault: look at firewall, proxy and sink.base_url b
 _EMAIL = re.compile(r"[^\s@\"'<>\[\](),:;=]+@[^\s@\"'<>\[\](),:;=]+")
 _AGAIN_LATER = frozenset({408, 423, 425, 477})  # request time-out, locked, too early, account is being moved
 _WAY = frozenset({402, 405, 406, 411, 414, 415, 417, 421, 426, 428, 431, 451})
-"""These speak of the account's payment, or of the request's form and way: no message is at fault."""
+"""Statuses about the account's payment, or about the form of the request: no message is at fault."""
 
 _OF_PROXY = (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError, aiohttp.ClientConnectorDNSError)
 _OTHER_NAME = frozenset({62, 64})  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
@@ -52,7 +52,8 @@ _OTHER_NAME = frozenset({62, 64})  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH, X50
 
 @dataclass(frozen=True, slots=True)
 class ApiFaults:
-    """What one API means by its answers. ``absent``: the hint for 404 and 410, which say that the API is not there.
+    """One API's own meaning of its answers. ``absent``: the hint for 404 and 410, which mean that the API does not
+    exist.
 
     ``account``: word in an answer's message → hint, for refusals that are the account's fault, whatever the message.
     """
@@ -63,7 +64,7 @@ class ApiFaults:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer. ``headers`` looks names up without regard to case; ``body`` is its first 64 KiB."""
+    """One answer. ``headers`` ignores case in names; ``body`` is its first 64 KiB."""
 
     status: int
     headers: Mapping[str, str]
@@ -75,30 +76,30 @@ class Reply:
 
     @property
     def is_foreign(self) -> bool:
-        """Whether the body cannot come from HubSpot's API: there is a body, and it is not JSON (a proxy's page).
+        """Whether the body cannot come from HubSpot's API: it is not empty and not JSON (a proxy's page).
 
-        A body that begins as JSON and was cut on the way comes from the API.
+        A body that begins as JSON and was cut off comes from the API.
         """
         # An answer that was cut is still the API's.
         body = self.body.lstrip()
         return bool(body) and body[:1] not in b"{[" and self.content() is None
 
     def content(self) -> Any:
-        """The body's JSON, None if it is none."""
+        """The body's JSON; None if it is not JSON."""
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError:
             return None
 
     def member(self, name: str) -> str:
-        """A text member of the body's JSON object, "" where there is none."""
+        """A text member of the body's JSON object; "" if there is none."""
         held = self.content()
         value = held.get(name) if isinstance(held, dict) else None
         return value if isinstance(value, str) else ""
 
 
 class Redactor:
-    """Takes secrets and email addresses out of text that others wrote, and cuts it."""
+    """Removes secrets and email addresses from a text of the receiver, and shortens it."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._secrets = tuple(sorted({s for s in secrets if s}, key=len, reverse=True))
@@ -110,7 +111,7 @@ class Redactor:
 
 
 def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
-    """Seconds that the answer asks to wait (Retry-After as seconds or as an HTTP date), or None.
+    """The seconds that the answer asks to wait (Retry-After as seconds or as an HTTP date), or None.
 
     At most ``MAX_RETRY_AFTER_S``, however many digits there are.
     """
@@ -129,7 +130,7 @@ def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
 
 
 def quota_of(headers: Mapping[str, str]) -> Quota:
-    """What the X-HubSpot-RateLimit-* headers say; None where a header is missing or no number within bounds."""
+    """The X-HubSpot-RateLimit-* headers; None where a header is missing or is not a number within bounds."""
 
     def number(suffix: str) -> int | None:
         return whole(headers.get(f"X-HubSpot-RateLimit-{suffix}", ""), MAX_LIMIT)
@@ -146,7 +147,7 @@ def quota_of(headers: Mapping[str, str]) -> Quota:
 def status_fault(
     reply: Reply, faults: ApiFaults, *, what: str, address: str, redact: Redactor, now_s: float
 ) -> SinkError:
-    """The error for an answer that is not 2xx. ``what`` was asked of ``address`` (host and port)."""
+    """The error for an answer that is not 2xx. ``what``: the request. ``address``: host and port of the API."""
     status = reply.status
     said = redact(reply.member("message"))
     text = f"{address} answered {status} to {what}" + (f": {said}" if said else "")
@@ -183,10 +184,10 @@ def status_fault(
 def transport_fault(
     error: BaseException, *, began: bool, what: str, address: str, timeout_s: float, proxy: Proxy | None = None
 ) -> SinkError:
-    """The error for a request that brought no answer.
+    """The error for a request without an answer.
 
-    ``began``: the request's head had gone out, so that the receiver may have taken it. ``proxy``: what leads to
-    ``address``; then nothing but the proxy's own address was looked up and connected to from here.
+    ``began``: the request's head was sent, so the receiver may have accepted the request. ``proxy``: the proxy before
+    ``address``; then only the proxy's own address was looked up and connected to from here.
     """
     # Once the head is out, the receiver may have taken the request.
     if began:
@@ -222,7 +223,7 @@ def transport_fault(
 
 
 def _proxy_fault(error: BaseException, address: str, proxy: Proxy) -> SinkError:
-    """The proxy cannot be reached, or does not lead on: no message is at fault."""
+    """The error for a proxy that cannot be reached, or that does not pass requests on: no message is at fault."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         text = f"proxy {proxy.place} answered {error.status} instead of leading to {address}"
         if error.status == 407:

@@ -1,6 +1,6 @@
-"""Which proxy leads to the API: ``sink.proxy``, or what the environment names, as curl and most programs read it.
+"""Finds the proxy for the API: ``sink.proxy``, or the environment's, read as curl and most programs read it.
 
-``HTTPS_PROXY`` leads to an https API and ``HTTP_PROXY`` to an http one; the spelling in lower case wins. ``NO_PROXY``
+``HTTPS_PROXY`` is for an https API and ``HTTP_PROXY`` for an http API; the spelling in lower case wins. ``NO_PROXY``
 lists hosts that are reached directly: names with all names below them, ``host:port``, ``10.0.0.0/8`` or ``*``. This
 machine itself is reached directly, unless ``sink.proxy`` is set. Nothing here shows a proxy's login.
 """
@@ -18,14 +18,15 @@ from yarl import URL
 from cdc.errors import ConfigError
 
 DIRECT: Final = "direct"
-"""``sink.proxy`` for: no proxy, whatever the environment says."""
+"""``sink.proxy`` for: no proxy, whatever the environment has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy without its login. ``place``: host and port, for people. ``setting``: what names the proxy.
+    """A proxy without its login. ``place``: host and port, for people. ``setting``: the setting or variable that names
+    it.
 
-    ``headers``: what the proxy wants to be told, and nobody behind it may see. ``secrets``: what no text may show.
+    ``headers``: for the proxy alone; no server behind it may see them. ``secrets``: texts that must never be shown.
     """
 
     url: URL
@@ -38,7 +39,7 @@ class Proxy:
 def find_proxy(api: URL, setting: str, environment: Mapping[str, str]) -> Proxy | None:
     """The proxy between here and the API; None where the API is reached directly.
 
-    Raises ConfigError for a proxy's address that is none; the text holds nothing of the address.
+    Raises ConfigError for an invalid address of a proxy; the text does not repeat the address.
     """
     if setting == DIRECT:
         return None
@@ -53,7 +54,7 @@ def find_proxy(api: URL, setting: str, environment: Mapping[str, str]) -> Proxy 
 
 
 def is_exempt(host: str, port: int, no_proxy: str) -> bool:
-    """Whether ``NO_PROXY`` says that this host is reached directly."""
+    """Whether ``NO_PROXY`` has this host, so that it is reached directly."""
     host = host.lower()
     for entry in no_proxy.lower().replace(",", " ").split():
         name, _, of_port = entry.partition(":") if entry.count(":") == 1 else (entry, "", "")
@@ -67,7 +68,7 @@ def is_exempt(host: str, port: int, no_proxy: str) -> bool:
 
 
 def _is_within(host: str, network: str) -> bool:
-    """Whether the host is an address of this network, written as 10.0.0.0/8."""
+    """Whether the host is an address in this network, written as 10.0.0.0/8."""
     try:
         return "/" in network and ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
     except ValueError:

@@ -21,10 +21,10 @@ MAX_BODY: Final = 16 * 1024 * 1024
 """Bytes of a request: 200 messages of 80 KB."""
 
 VALIDATION_DELAY_MS: Final = 5
-"""Milliseconds from the acceptance of a message to its validation, if nothing else is asked for."""
+"""Default time from the acceptance of a message to its validation, milliseconds."""
 
 LOOK_S: Final = 0.1
-"""How often a changed delay is looked at while messages wait."""
+"""How often a changed delay is noticed while messages wait."""
 
 SLICE: Final = 200
 """Messages validated before other requests get their turn."""
@@ -41,11 +41,11 @@ def make_app(
     crm: CrmRuntime | None = None,
     allow_hosts: Iterable[str] = (),
 ) -> web.Application:
-    """A local Ecommerce Bridge over ``store``, and beside it the CRM API over ``crm`` (a new account, if None).
+    """A local Ecommerce Bridge over ``store``, and the CRM API over ``crm`` (a new account, if None).
 
-    ``auto_validate``: validate each message ``validation_delay_ms`` after its acceptance, in order; else only on
-    ``POST /_sandbox/validate``. ``strict``: ``/_sandbox/report`` is a 500 once a rule of sending was broken.
-    ``allow_hosts``: names in ``Host`` that it answers for, besides those that no stranger can own.
+    ``auto_validate``: validate each message ``validation_delay_ms`` after its acceptance, in order; else only on ``POST
+    /_sandbox/validate``. ``strict``: ``/_sandbox/report`` is a 500 once a rule of sending was broken. ``allow_hosts``:
+    accepted names in ``Host``, besides names that cannot be registered on the internet.
     """
     app = web.Application(client_max_size=MAX_BODY, middlewares=[guard, bridge_requests, crm_requests])
     app[ALLOWED_HOSTS] = frozenset(name.lower() for name in allow_hosts)

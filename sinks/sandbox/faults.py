@@ -39,7 +39,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """A quota's say on one request: headers to send, and the policy that is used up ("": none)."""
+    """A quota's answer to one request: headers to send, and the policy that is used up ("": none)."""
 
     headers: Mapping[str, str]
     policy: str = ""
@@ -80,13 +80,13 @@ class Quota:
 
 
 class Faults:
-    """What the sandbox was told to do wrong."""
+    """The faults that the sandbox was asked to make."""
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """Behave well again."""
+        """Remove all faults."""
         self.rules: deque[Rule] = deque()
         self.refuse_ids: set[str] = set()
         self.quota: Quota | None = None
@@ -100,6 +100,7 @@ class Faults:
             raise ValueError("a fault must be an object")
         kinds = [kind for kind in ("status", "delay_ms", "hang", "cut", "refuse_ids", "quota") if kind in spec]
         extra = set(spec) - {*kinds, "count", "retry_after", "policy", "rate"}
+        # A misspelt fault that is accepted would make a test pass that tests nothing.
         if len(kinds) != 1 or extra:
             raise ValueError("a fault has one of status, delay_ms, hang, cut, refuse_ids, quota")
         kind = kinds[0]
@@ -155,7 +156,7 @@ class Faults:
         return bool(self.refuse_ids) and not self.refuse_ids.isdisjoint(external_ids)
 
     def view(self) -> dict[str, Any]:
-        """What is still to come."""
+        """The faults that are still to come."""
         return {
             "rules": [
                 {"kind": rule.kind, "left": rule.left, "status": rule.status, "retry_after": rule.retry_after}

@@ -1,6 +1,7 @@
-"""Who may talk to the sandbox: it has no login, so a web page elsewhere must not reach it through somebody's browser.
+"""Protects the sandbox, which has no login: a foreign web page must not reach it through a person's browser.
 
-The three doors that cdc/same_site.py tells of are shut.
+Three ways are closed: a foreign name in ``Host`` (a page whose name was pointed at this machine), a foreign ``Origin``
+(a form or script of another site), and a POST under ``/_sandbox`` that a form could send (no JSON content type).
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from cdc.same_site import PAGE_HEADERS, foreign_page, host_name, is_own_name
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ALLOWED_HOSTS: Final = web.AppKey("allowed_hosts", frozenset[str])
-"""Names besides localhost, IP addresses and names without a dot, which nobody can register on the internet."""
+"""Accepted names besides localhost, IP addresses and names without a dot: nobody can register these on the internet."""
 
 
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what comes from a foreign page with 403 and a sentence; add the headers that keep our own page in."""
+    """Refuse requests from a foreign page with 403 and a sentence. Add the headers that restrict our own page."""
     wrong = _foreign(request)
     if wrong:
         return web.json_response({"status": "error", "message": wrong}, status=403, headers=PAGE_HEADERS)
@@ -31,7 +32,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _foreign(request: web.Request) -> str:
-    """Why a request is refused; "": it is not."""
+    """Why a request is refused; "": it is accepted."""
     name = host_name(request.headers.get("Host", ""))
     if not is_own_name(name, request.app[ALLOWED_HOSTS]):
         return f"The sandbox does not answer for the host {name!r}; --allow-host {name} makes it."

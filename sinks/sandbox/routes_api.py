@@ -1,6 +1,6 @@
-"""The sandbox's HTTP face towards people and tests: look at what arrived, validate, break things, start over.
+"""The sandbox's HTTP interface for people and tests: see what arrived, validate, make faults, reset.
 
-All under ``/_sandbox``, without a key: the sandbox is for the own machine. JSON in and out.
+All paths are under ``/_sandbox``, without a key: the sandbox is for the local machine. JSON in and out.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _whole(request: web.Request, name: str, default: int) -> int:
 
 
 def _finds(store: SandboxStore, held: Object, text: str) -> bool:
-    """Whether an object or one that it names has the text in it: a person's name finds her deals."""
+    """Whether an object, or an object that it names, has the text in it: a person's name finds the person's deals."""
     return _holds(held, text) or any(_holds(other, text) for other in _targets(store, held))
 
 
@@ -78,7 +78,7 @@ def _holds(held: Object, text: str) -> bool:
 
 
 def _named(store: SandboxStore, kind: ObjectType, key: str) -> dict[str, str]:
-    """What a link to an object needs: its store, its id and what people call it."""
+    """The parts of a link to an object: its store, its id and its name for people."""
     held = store.objects[kind][key]
     values = held.properties
     person = " ".join(filter(None, (values.get("firstname"), values.get("lastname")))) or values.get("email", "")
@@ -204,7 +204,7 @@ async def get_report(request: web.Request) -> web.Response:
 
 
 async def put_validation(request: web.Request) -> web.Response:
-    """PUT validation {"delay_ms": n}: validate each message so long after it came, from now on."""
+    """PUT validation {"delay_ms": n}: from now on, validate each message this long after its arrival."""
     runtime = request.app[RUNTIME]
     try:
         body = orjson.loads(await request.read())
@@ -218,7 +218,7 @@ async def put_validation(request: web.Request) -> web.Response:
 
 
 async def post_validate(request: web.Request) -> web.Response:
-    """POST validate?limit=: validate what waits."""
+    """POST validate?limit=: validate waiting messages."""
     store = request.app[RUNTIME].store
     try:
         limit = _whole(request, "limit", 0)
@@ -250,7 +250,7 @@ async def post_faults(request: web.Request) -> web.Response:
 
 
 async def post_sync_errors(request: web.Request) -> web.Response:
-    """POST sync-errors {"ids": [...], "type": "...", "details": ""}: the next message of each id is validated so."""
+    """POST sync-errors {"ids": [...], "type": "...", "details": ""}: the next message of each id gets this error."""
     store = request.app[RUNTIME].store
     try:
         body = orjson.loads(await request.read())
@@ -267,12 +267,12 @@ async def post_sync_errors(request: web.Request) -> web.Response:
 
 
 async def get_faults(request: web.Request) -> web.Response:
-    """GET faults: what is still to come."""
+    """GET faults: the faults that are still to come."""
     return answer_json(request.app[RUNTIME].faults.view())
 
 
 async def delete_faults(request: web.Request) -> web.Response:
-    """DELETE faults: behave well again."""
+    """DELETE faults: remove all faults."""
     request.app[RUNTIME].faults.clear()
     return web.Response(status=204)
 

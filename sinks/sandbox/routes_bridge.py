@@ -1,7 +1,7 @@
-"""The sandbox's HTTP face towards the sender: what both versions of the bridge share, and version 1.
+"""The sandbox's HTTP interface for the sender: the parts that both versions of the bridge share, and version 1.
 
-Form and statuses follow HubSpot's OpenAPI file of the bridge. Where it is silent the whole request is refused with
-400. Faults on demand and the quota hit sync-messages only, so that polling for errors does not use them up.
+Form and statuses follow HubSpot's OpenAPI file of the bridge. Where that file is silent, the whole request is refused
+with 400. Faults on demand and the quota hit sync-messages only, so that polling for errors does not use them up.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(slots=True)
 class Runtime:
-    """What the routes share. ``arrived`` wakes the validation; ``closing`` ends requests that hang."""
+    """The objects that the routes share. ``arrived`` wakes the validation; ``closing`` ends requests that hang."""
 
     store: SandboxStore
     api_key: str
@@ -49,7 +49,7 @@ class Runtime:
 
 @dataclass(slots=True)
 class _Note:
-    """What a handler tells the request log."""
+    """A handler's notes for the request log."""
 
     messages: int = 0
     is_cut: bool = False
@@ -58,10 +58,12 @@ class _Note:
 _KEY_ONLY: Final = re.compile(
     f"{API}(v1/(installs|settings|sync-errors/(app|portal))|v2/(settings|sync/errors/(app|portal)))(/|$)"
 )
-"""What HubSpot's file marks as open to keys alone; of version 2 it says "same keys and scope"."""
+"""Paths that HubSpot's file opens to keys alone; of version 2 it says "same keys and scope"."""
 
 _OF_SENDING: Final = re.compile(f"{API}v[12]/sync[-/](messages|errors)")
-"""What a sender asks of itself; the rest may be a person's command, which knows of no answer to the sender."""
+"""Paths that a sender calls by itself. Other paths may be called by a person's command, which does not know of the
+silence that the sender was asked for.
+"""
 
 _NOTE: Final[ContextVar[_Note]] = ContextVar("note")
 RUNTIME: Final = web.AppKey("runtime", Runtime)
@@ -87,7 +89,7 @@ def answer_json(body: Any, *, status: int = 200, headers: Mapping[str, str] | No
 
 @web.middleware
 async def bridge_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Check the key, give refusals the bridge's form, and remember the request (never its query: it holds the key)."""
+    """Check the key, give refusals the bridge's form, and log the request (never its query: it holds the key)."""
     # Other paths have gates of their own.
     if not request.path.startswith("/extensions/"):
         return await handler(request)
@@ -132,7 +134,7 @@ async def bridge_requests(request: web.Request, handler: Handler) -> web.StreamR
 
 
 async def _body_of(request: web.Request) -> bytes:
-    """What was sent, for the request log; nothing if it cannot be unpacked or was refused for its size."""
+    """The request's body, for the request log; "" if it cannot be unpacked or was refused for its size."""
     try:
         return await request.read()
     except (web.RequestPayloadError, web.HTTPException, ConnectionError):
@@ -148,7 +150,7 @@ def _may_enter(request: web.Request, runtime: Runtime) -> bool:
 
 
 def _wrong_credential(request: web.Request) -> str:
-    """Why this path does not take this kind of credential; "": it does."""
+    """Why this path does not accept this kind of credential; "": it does."""
     path, is_token = request.path, "Authorization" in request.headers
     # HubSpot opens set-up paths to keys alone.
     if is_token and _KEY_ONLY.match(path):
@@ -176,7 +178,9 @@ def note_messages(items: Any) -> None:
 
 
 async def receive(request: web.Request, read: Callable[[], list[Accepted]]) -> web.StreamResponse:
-    """Take the messages that ``read`` gives, or do wrong what was asked for. Only this meets faults and the quota."""
+    """Take the messages that ``read`` gives, or make the requested fault. Only this function meets faults
+    and the quota.
+    """
     runtime = request.app[RUNTIME]
     messages = read()
     _watch_flight(request, runtime, messages)
@@ -190,7 +194,7 @@ async def receive(request: web.Request, read: Callable[[], list[Accepted]]) -> w
 
 
 def _watch_flight(request: web.Request, runtime: Runtime, messages: Sequence[Accepted]) -> None:
-    """Note objects of which another message is under way on a connection that still stands."""
+    """Note objects that have another message in flight on an open connection."""
     for key, message in {(message.object_type, message.key): message for message in messages}.items():
         other = runtime.in_flight.get(key)
         # On a closing connection the sender has given the other message up.
@@ -251,7 +255,7 @@ def _cut(request: web.Request) -> web.Response:
 
 
 async def _hang(request: web.Request, runtime: Runtime) -> web.Response:
-    """Answer nothing; the sender gives up, or the sandbox closes."""
+    """Give no answer, until the sender gives up or the sandbox closes."""
     await runtime.closing.wait()
     return _cut(request)
 
@@ -350,7 +354,7 @@ async def delete_settings(request: web.Request) -> web.StreamResponse:
 
 
 async def json_of(request: web.Request) -> Any:
-    """The body's JSON. Refusal, and a broken rule, if it is none or cannot be unpacked."""
+    """The body's JSON. Refusal, and a broken rule, if it is not JSON or cannot be unpacked."""
     try:
         return orjson.loads(await request.read())
     except (orjson.JSONDecodeError, web.RequestPayloadError) as error:

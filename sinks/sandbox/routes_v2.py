@@ -1,7 +1,7 @@
-"""The sandbox's HTTP face towards the sender: the Ecommerce Bridge, version 2.
+"""The sandbox's HTTP interface for the sender: the Ecommerce Bridge, version 2.
 
-Form and statuses follow HubSpot's pages of that version and its own PHP client. What version 1 holds is seen here too:
-one account, whose version 1 traffic lies in the store ``default``.
+Form and statuses follow HubSpot's pages of that version and its own PHP client. Version 1's content is visible here
+too: it is one account, and version 1's traffic is in the store ``default``.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ async def get_stores(request: web.Request) -> web.StreamResponse:
 
 
 async def get_store(request: web.Request) -> web.StreamResponse:
-    """GET stores/{id}: one; 404 where there is none (no source tells what HubSpot answered)."""
+    """GET stores/{id}: one store; 404 if it does not exist (no source says what HubSpot answered)."""
     store = request.app[RUNTIME].store.stores.get(request.match_info["id"])
     if store is None:
         raise Refusal("there is no such store", status=404)

@@ -1,4 +1,4 @@
-"""Start the sandbox on a port, in the loop that runs: for the demo, the ``sandbox`` command and tests."""
+"""Starts the sandbox on a port, in the running event loop: for the demo, the ``sandbox`` command and tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sinks.sandbox.store import SandboxStore
 
 @dataclass(slots=True)
 class SandboxServer:
-    """A running sandbox. ``url`` has no slash at its end and is what ``sink.base_url`` wants."""
+    """A running sandbox. ``url`` has no slash at its end; it is the value for ``sink.base_url``."""
 
     url: str
     store: SandboxStore
@@ -26,7 +26,7 @@ class SandboxServer:
     _runner: web.AppRunner
 
     async def close(self) -> None:
-        """Stop listening and cut what is open. May be called twice."""
+        """Stop listening and close all connections. May be called twice."""
         await self._runner.cleanup()
 
 
@@ -45,10 +45,10 @@ async def start(
     record: Path | None = None,
     allow_hosts: Iterable[str] = (),
 ) -> SandboxServer:
-    """Listen on ``port`` (0: a free one); the rest as ``make_app`` says. SetupError if the port cannot be had.
+    """Listen on ``port`` (0: a free one); other arguments as in ``make_app``. SetupError if the port is not available.
 
-    ``account``: what the CRM holds (a new one, if None). ``access_token``: what its paths take.
-    ``record``: a file that gets every CRM exchange.
+    ``account``: the CRM's account (a new one, if None). ``access_token``: the token that its paths accept. ``record``:
+    a file that gets every CRM exchange.
     """
     held = store if store is not None else SandboxStore()
     crm = runtime_of(lambda: held.watch, account, access_token)
@@ -80,7 +80,7 @@ async def start(
 
 
 def _reason(error: OSError) -> str:
-    """The plain words of an error number: asyncio puts a sentence of its own around them."""
+    """The system's text of an error number: asyncio's own sentence around it is left out."""
     return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)
 
 

@@ -1,7 +1,8 @@
-"""What the sandbox holds: accepted messages, records, sync-errors, requests. Pure state; time is passed in.
+"""The sandbox's content: accepted messages, records, sync-errors, requests. Pure state; time is passed in.
 
-Two steps, as the bridge had: ``accept`` queues, ``validate_next`` applies in the order of arrival. An *object* is one
-external id; a *record* is what HubSpot would hold. Contacts share a record by email, so several objects may have one.
+There are two steps, as in the bridge: ``accept`` queues messages, ``validate_next`` applies them in order of arrival.
+An *object* is one external id; a *record* is what HubSpot would have. Contacts share a record by email, so several
+objects may have one record.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Key = tuple[ObjectType, str]
 
 @dataclass(slots=True)
 class Record:
-    """A HubSpot record: properties by HubSpot name; empty ones are not there."""
+    """A HubSpot record: properties by HubSpot name, without empty ones."""
 
     hubspot_id: int
     properties: dict[str, str] = field(default_factory=dict)
@@ -41,7 +42,7 @@ class Record:
 class Object:
     """One external id.
 
-    ``properties``: by the sender's names, from messages that passed validation; empty ones are not there.
+    ``properties``: by the sender's names, from messages that passed validation, without empty ones.
     """
 
     object_type: ObjectType
@@ -57,12 +58,12 @@ class Object:
 
     @property
     def key(self) -> str:
-        """What it is kept under."""
+        """The key under which it is kept."""
         return key_in(self.store_id, self.external_id)
 
     @property
     def name(self) -> str:
-        """How lists of all stores name it: by its external id, in another store than the default with that one's id."""
+        """Its name in lists of all stores: the external id; in another store than the default, with that store's id."""
         return self.external_id if self.store_id == DEFAULT_STORE else f"{self.store_id}/{self.external_id}"
 
     @property
@@ -100,12 +101,12 @@ class Request:
 
 
 class SandboxStore:
-    """Everything the sandbox knows. Not thread-safe: one event loop uses it."""
+    """The whole content of the sandbox. Not thread-safe: one event loop uses it."""
 
     def __init__(self, *, ready: bool = True, drop_older: bool = False) -> None:
         """``ready``: installed, with this project's settings; else both have to be pushed first.
 
-        ``drop_older``: ignore a message that is older than the one applied before (nobody knows whether HubSpot did).
+        ``drop_older``: ignore a message that is older than the one applied before (no source says whether HubSpot did).
         """
         self._ready = ready
         self._drop_older = drop_older
@@ -130,12 +131,12 @@ class SandboxStore:
         self._next_hubspot_id = 1001
 
     def install(self) -> None:
-        """As version 1's install does: traffic of version 1 lands in the store ``default``."""
+        """As version 1's install does: version 1's traffic goes to the store ``default``."""
         self.installed = True
         self.stores.setdefault(DEFAULT_STORE, {"id": DEFAULT_STORE, "label": "Custom", "adminUri": None})
 
     def put_store(self, store: dict[str, Any]) -> None:
-        """As version 2 does: the first store's creation installs."""
+        """As version 2 does: the first store's creation installs the bridge."""
         self.installed = True
         self.stores[store["id"]] = store
 
@@ -163,7 +164,7 @@ class SandboxStore:
 
     @contextmanager
     def _noted(self, items: Any, object_type: ObjectType | None, now_ms: int) -> Iterator[None]:
-        """Count what is refused for its form."""
+        """Count the requests that are refused for their form."""
         try:
             yield
         except Refusal as refusal:
@@ -177,7 +178,7 @@ class SandboxStore:
             raise
 
     def take(self, messages: Sequence[Accepted]) -> None:
-        """Queue messages that ``read`` gave, and look whether the sender keeps the rules."""
+        """Queue messages that ``read`` gave, and check whether the sender keeps the rules."""
         if not messages:
             return
         self.watch.batch(messages)
@@ -197,7 +198,7 @@ class SandboxStore:
         self.waiting.extend(messages)
 
     def _changes_email(self, target: Object, message: Accepted) -> bool:
-        """Whether a contact that is known, or will be, is sent another email than it was first."""
+        """Whether a known or waiting contact is sent another email than its first one."""
         if target.object_type is not ObjectType.CONTACT or message.action != "UPSERT":
             return False
         since: list[Accepted] = []  # the messages since its last deletion that were not refused
@@ -277,7 +278,7 @@ class SandboxStore:
         return next((message.properties[n] for n in names if message.properties.get(n)), "").lower()
 
     def _same_contact(self, message: Accepted) -> Record | None:
-        """The record that a new contact id is merged into: the one with its email."""
+        """The record into which a new contact id is merged: the record with its email."""
         if message.object_type is not ObjectType.CONTACT or message.action != "UPSERT":
             return None
         return self._by_email.get(self._email_of(message))
@@ -365,7 +366,7 @@ class SandboxStore:
 
 
 def _set(held: dict[str, str], values: Mapping[str, str]) -> None:
-    """Absent names stay, empty ones are cleared."""
+    """Set properties: missing names keep their values, empty values are cleared."""
     for name, text in values.items():
         if text:
             held[name] = text

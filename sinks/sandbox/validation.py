@@ -1,7 +1,7 @@
-"""What becomes of an accepted message: the rules of the bridge's later step. Pure.
+"""The validation of an accepted message: the rules of the bridge's later step. Pure.
 
-Error types and texts are those of HubSpot's published list; where nobody knows the service's behaviour the choice is
-said at the rule.
+Error types and texts are those of HubSpot's published list. Where no source knows the service's behaviour, a comment at
+the rule names the choice.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sinks.sandbox.wire import LINK_TO, LINKS, Accepted, Row, SyncSettings, spli
 STAGES: Final = frozenset(
     {"checkout_abandoned", "checkout_pending", "checkout_completed", "processed", "shipped", "cancelled"}
 )
-"""Stage ids of the Ecommerce Pipeline that the bridge's install made."""
+"""Stage ids of the Ecommerce Pipeline that the bridge's install created."""
 
 REQUIRED: Final[Mapping[ObjectType, tuple[str, ...]]] = {
     ObjectType.CONTACT: ("email",),
@@ -25,8 +25,11 @@ REQUIRED: Final[Mapping[ObjectType, tuple[str, ...]]] = {
     ObjectType.DEAL: ("dealname", "dealstage"),
     ObjectType.LINE_ITEM: ("hs_assoc__deal_id", "hs_assoc__product_id"),
 }
-"""HubSpot properties without which there is no record. The official list is not known; this one follows what clients
-always sent (one of them says that a line without a product is refused)."""
+"""HubSpot properties without which no record is created.
+
+The official list is not known. This list follows what clients always sent (one of them says that a line without a
+product is refused).
+"""
 
 _EMAIL = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\".]+(\.[^@\s,;<>\".]+)+")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
@@ -56,6 +59,7 @@ def validate(
         return Verdict("NO_SYNC_SETTINGS", "There are no settings.")
     if not settings.enabled:
         return Verdict("SETTINGS_NOT_ENABLED", "The settings are not enabled.")
+    # A deletion carries no properties, so no mapping is needed.
     if message.action == "DELETE":
         return Verdict()
     rows = settings.rows.get(message.object_type)
@@ -66,6 +70,7 @@ def validate(
     values, links = _mapped(message.properties, rows)
     if message.associations is not None:  # version 2 knows no mapped associations
         links = {LINK_TO[other]: ids for other, ids in message.associations.items() if other in LINK_TO}
+    # No property of the message is mapped, so the record could not change.
     if not values and not links:
         return Verdict("NO_DEFINED_PROPERTIES", "None of the message's properties is mapped.")
     fault = (
@@ -79,7 +84,7 @@ def validate(
 def _mapped(
     properties: Mapping[str, str], rows: Mapping[str, Row]
 ) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
-    """Values by HubSpot name, and external ids by association property. Names without a mapping are passed over."""
+    """Values by HubSpot name, and external ids by association property. Names without a mapping are skipped."""
     values: dict[str, str] = {}
     links: dict[str, tuple[str, ...]] = {}
     for name, text in properties.items():
@@ -99,7 +104,7 @@ def _missing(
     links: Mapping[str, tuple[str, ...]],
     held: Mapping[str, str],
 ) -> Verdict | None:
-    """A required property that the record would lack. An absent one leaves what is held alone."""
+    """A required property that the record would lack. A property that is not sent keeps its value."""
     for name in REQUIRED[object_type]:
         if name in LINKS:
             is_set = bool(links[name]) if name in links else bool(held)

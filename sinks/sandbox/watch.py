@@ -1,6 +1,6 @@
-"""Rules that a good client keeps, looked at as messages arrive. Breaking one is noted, never refused.
+"""Rules that a good client keeps, checked as messages arrive. A broken rule is noted, never refused.
 
-Tests ask for the list: a message that HubSpot would take silently and get wrong must not be sent.
+Tests read the list: a message that HubSpot would accept silently and get wrong must not be sent.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from sinks.sandbox.wire import SECONDS_BELOW, Accepted, key_in
 MAX_KEPT: Final = 1000
 
 ON_THE_WAY_MS: Final = 500
-"""A request that arrives so soon after an answer with Retry-After may have left before that one was read."""
+"""A request that arrives so soon after an answer with Retry-After may have left before that answer was read."""
 
 TIMER_MS: Final = 20
-"""How early a timer may end."""
+"""How early a timer may fire."""
 
 Key = tuple[ObjectType, str]
 LastAccepted = Callable[[ObjectType, str], Accepted | None]
@@ -27,7 +27,7 @@ LastAccepted = Callable[[ObjectType, str], Accepted | None]
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One broken rule. ``order``: the message's place among all that were accepted (0: it was refused)."""
+    """One broken rule. ``order``: the message's number among all accepted messages (0: it was refused)."""
 
     rule: str
     object_type: ObjectType | None
@@ -69,7 +69,7 @@ class Watch:
         self.kept.append(Violation("over_200", object_type, "", f"{count} messages in one request", now_ms, 0))
 
     def batch(self, messages: Sequence[Accepted]) -> None:
-        """Look at one request as a whole."""
+        """Check one request as a whole."""
         seen: set[str] = set()
         for message in messages:
             if message.external_id in seen:
@@ -77,11 +77,13 @@ class Watch:
             seen.add(message.external_id)
 
     def note_email(self, message: Accepted) -> None:
-        """Record that a known contact was sent another email: the bridge does not change it, or makes a second one."""
+        """Record that a known contact was sent another email: the bridge does not change it, or makes a
+        second contact.
+        """
         self.note("email_changed", message, "the contact is known by another email")
 
     def arrival(self, message: Accepted, last: LastAccepted, links: Mapping[str, ObjectType]) -> None:
-        """Look at one message before it is taken. ``last``: the newest accepted message of an object."""
+        """Check one message before it is accepted. ``last``: the newest accepted message of an object."""
         if 0 <= message.changed_at < SECONDS_BELOW:
             self.note("seconds", message, f"changed_at {message.changed_at} looks like seconds")
         before = last(message.object_type, message.key)
@@ -100,7 +102,7 @@ class Watch:
         self._now_refers(message, tuple((other, key) for other, key, _ in named))
 
     def _deletion(self, message: Accepted, last: LastAccepted) -> None:
-        """Look who still refers to what is deleted: with its newest message, unless that was refused."""
+        """Check which objects still refer to the deleted object, by their newest message, unless that was refused."""
         for other, key in self._referred.get((message.object_type, message.key), ()):
             child = last(other, key)
             if child is not None and child.verdict in ("", "ok"):
@@ -117,12 +119,14 @@ class Watch:
             self._referred.setdefault(target, {})[me] = None
 
     def asked_to_wait(self, seconds: float, now_ms: int) -> None:
-        """An answer with Retry-After goes out."""
+        """An answer with Retry-After is sent."""
         self._asked_ms = now_ms
         self._quiet_ms = max(self._quiet_ms, now_ms + int(seconds * 1000))
 
     def request(self, now_ms: int) -> None:
-        """A request arrives: not before the time asked for, unless it may have left before the answer was read."""
+        """A request arrives: it must not come before the requested time, unless it may have left before the answer was
+        read.
+        """
         if self._asked_ms + ON_THE_WAY_MS < now_ms < self._quiet_ms - TIMER_MS:
             self.counts["before_retry_after"] += 1
             text = f"{self._quiet_ms - now_ms} ms before Retry-After had passed"

@@ -1,7 +1,7 @@
-"""What both versions of the bridge take, once it is off the wire: messages, settings, refusals. Pure.
+"""The forms that both versions of the bridge share, off the wire: messages, settings, refusals. Pure.
 
-A refusal concerns the whole request. Everything about the content of a message is validated later (validation.py). The
-forms on the wire are in wire_v1.py and wire_v2.py.
+A refusal concerns the whole request. The content of a message is validated later (validation.py). wire_v1.py and
+wire_v2.py have the forms on the wire.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_ID: Final = 100
 """Characters of an external id, ASCII only."""
 
 SECONDS_BELOW: Final = 100_000_000_000
-"""A time LSN below this (March 1973 in milliseconds, the year 5138 in seconds) looks like seconds."""
+"""A time below this number (March 1973 in milliseconds, the year 5138 in seconds) looks like seconds."""
 
 DATA_TYPES: Final = ("STRING", "NUMBER", "DATETIME", "AVATAR_IMAGE")
 LINKS: Final[Mapping[str, ObjectType]] = {
@@ -31,7 +31,7 @@ LINKS: Final[Mapping[str, ObjectType]] = {
 LINK_TO: Final[Mapping[ObjectType, str]] = {other: target for target, other in LINKS.items()}
 
 DEFAULT_STORE: Final = "default"
-"""The store that version 1's traffic lands in."""
+"""The store of version 1's traffic."""
 
 
 class Refusal(Exception):
@@ -44,13 +44,15 @@ class Refusal(Exception):
 
 
 def key_in(store_id: str, external_id: str) -> str:
-    """What an external id of a store is kept under: itself in the default store. Ids hold no control characters."""
+    """The key under which a store's external id is kept: the id itself in the default store. Ids hold no control
+    characters.
+    """
     return external_id if store_id == DEFAULT_STORE else f"{store_id}\t{external_id}"
 
 
 @dataclass(slots=True)
 class Accepted:
-    """A message that was taken. ``order``: its place among all; ``verdict``: "" until validated, then "ok" or an error.
+    """An accepted message. ``order``: its number among all; ``verdict``: "" until validated, then "ok" or an error.
 
     ``associations``: version 2's member, None in version 1, where mapped properties carry them.
     """
@@ -68,7 +70,7 @@ class Accepted:
 
     @property
     def key(self) -> str:
-        """What it is kept under."""
+        """The key under which its object is kept."""
         return key_in(self.store_id, self.external_id)
 
     def says_the_same(self, other: Accepted) -> bool:
@@ -81,7 +83,7 @@ class Accepted:
         )
 
     def refers_to(self, links: Mapping[str, ObjectType]) -> Iterator[tuple[ObjectType, str]]:
-        """Type and external id of everything that it names. ``links``: properties that carry associations."""
+        """Type and external id of every object that it names. ``links``: properties that carry associations."""
         if self.associations is not None:
             for other, ids in self.associations.items():
                 yield from ((other, external_id) for external_id in ids)
@@ -114,20 +116,20 @@ class SyncSettings:
     others: Mapping[str, Any] = field(default_factory=dict)
 
     def links(self, object_type: ObjectType) -> Mapping[str, ObjectType]:
-        """Names (ours) that carry associations of this type → what they point at."""
+        """Our names that carry associations of this type → the object types that they name."""
         rows = self.rows.get(object_type, {})
         return {name: LINKS[row.target] for name, row in rows.items() if row.target in LINKS}
 
 
 def object_type_of(segment: Any) -> ObjectType:
-    """The type of that name; Refusal for any other spelling, LINEITEM too."""
+    """The type with this name; Refusal for any other spelling, also LINEITEM."""
     if not isinstance(segment, str) or segment not in MAPPED:
         raise Refusal(f"{str(segment)[:40]!r} is not an object type; there are {', '.join(MAPPED)}")
     return ObjectType(segment)
 
 
 def check_count(items: Any, *, most: int = MAX_BATCH, what: str = "messages") -> list[Any]:
-    """The array itself. Refusal if it is none, or too long."""
+    """The array itself. Refusal if it is not an array, or too long."""
     if not isinstance(items, list):
         raise Refusal(f"the {what} must be an array")
     if len(items) > most:
@@ -137,7 +139,7 @@ def check_count(items: Any, *, most: int = MAX_BATCH, what: str = "messages") ->
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """What a version calls the members of a message."""
+    """A version's names for the members of a message."""
 
     external_id: str
     action: str
@@ -146,11 +148,11 @@ class Members:
 
     @property
     def names(self) -> Sequence[str]:
-        """In the order in which they are asked for."""
+        """The names in the order in which they are read."""
         return (self.external_id, self.action, self.changed_at, self.properties)
 
     def read(self, item: Any, object_type: ObjectType, order: int, now_ms: int) -> Accepted:
-        """One message. Refusal if it has not the form."""
+        """Read one message. Refusal if its form is wrong."""
         if not isinstance(item, dict):
             raise Refusal("a message must be an object")
         for name in self.names:
@@ -172,7 +174,7 @@ class Members:
 
 
 def check_id(external_id: Any, member: str) -> str:
-    """An external id. Refusal if it has not the form."""
+    """An external id. Refusal if its form is wrong."""
     if not isinstance(external_id, str) or not 0 < len(external_id) <= MAX_ID:
         raise Refusal(f"{member} must be ASCII text of 1 to {MAX_ID} characters")
     if not external_id.isascii() or not external_id.isprintable():
@@ -181,7 +183,7 @@ def check_id(external_id: Any, member: str) -> str:
 
 
 def check_properties(properties: Any, member: str) -> dict[str, str]:
-    """Names → text. Refusal if it has not the form. Production clients sent numbers, and were understood."""
+    """Names → text. Refusal if the form is wrong. Production clients sent numbers, which were accepted."""
     if not isinstance(properties, dict):
         raise Refusal(f"{member} must be an object")
     values: dict[str, str] = {}
@@ -196,7 +198,7 @@ def check_properties(properties: Any, member: str) -> dict[str, str]:
 
 
 def check_data_type(data_type: Any, where: str) -> str:
-    """A dataType. Refusal if there is none such."""
+    """A dataType. Refusal for an unknown one."""
     if data_type not in DATA_TYPES:
         raise Refusal(f"{where}: {data_type!r} is not a dataType; there are {', '.join(DATA_TYPES)}")
     return str(data_type)

@@ -19,7 +19,7 @@ ROW: Final = ("propertyName", "targetHubspotProperty", "dataType")
 
 
 def read_messages(body: Any, object_type: ObjectType, *, first: int, now_ms: int) -> list[Accepted]:
-    """The messages of one request, numbered from ``first``. Refusal if any of them has not the form."""
+    """The messages of one request, numbered from ``first``. Refusal if the form of any of them is wrong."""
     items = check_count(body)
     return [MEMBERS.read(item, object_type, first + n, now_ms) for n, item in enumerate(items)]
 

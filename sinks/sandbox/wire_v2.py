@@ -1,6 +1,6 @@
 """The bridge's wire forms, version 2: what is refused at once, and what is taken. Pure.
 
-``changedAt`` is asked for although two clients' tests leave it out: nobody knows whether it was optional, and a good
+``changedAt`` is required, although two clients' tests leave it out: no source says whether it was optional, and a good
 sender sends it.
 """
 
@@ -26,7 +26,7 @@ MEMBERS: Final = Members("externalObjectId", "action", "changedAt", "properties"
 
 
 def read_messages(body: Any, *, first: int, now_ms: int) -> list[Accepted]:
-    """The messages of one request, numbered from ``first``. Refusal if any of them has not the form."""
+    """The messages of one request, numbered from ``first``. Refusal if the form of any of them is wrong."""
     store_id, object_type = read_envelope(body)
     if "messages" not in body:
         raise Refusal("the body lacks messages")
@@ -71,6 +71,7 @@ def read_settings(body: Any) -> SyncSettings:
         raise Refusal("webhookUri must be text or null")
     rows, others = {}, {}
     for name, section in mappings.items():
+        # Sections of other types are kept and given back as they came.
         if name in MAPPED:
             rows[ObjectType(name)] = _read_rows(section, name)
         else:

@@ -1,4 +1,4 @@
-"""One account with all that it holds: what the routes work on, and a test's handle on it."""
+"""One account with all its content: the routes work on it, and tests use it directly."""
 
 from __future__ import annotations
 
@@ -59,13 +59,15 @@ class CrmAccount:
         return self.writer.run(call, body, lambda name: self.properties.is_unique(kind, name))
 
     def _defaults(self, kind: ObjectType) -> Mapping[str, str]:
-        """What HubSpot sets by itself on a new record."""
+        """The values that HubSpot itself sets on a new record."""
         if kind is ObjectType.CONTACT:
             return {"lifecyclestage": "lead"}
         return {"pipeline": DEFAULT_PIPELINE} if kind is ObjectType.DEAL else {}
 
     def rule_of(self, kind: ObjectType, name: str, held: Mapping[str, str]) -> Rule | None:
-        """What a property's values must be on a record with the properties ``held``; None: no such property."""
+        """The rule for a property's values on a record with the properties ``held``; None: there is no such
+        property.
+        """
         found = self.properties.used(kind, name)
         if found is None:
             return None
@@ -81,7 +83,7 @@ class CrmAccount:
         )
 
     def _options(self, kind: ObjectType, found: Property, held: Mapping[str, str]) -> list[str] | None:
-        """Allowed values; those of stages, pipelines and currencies follow from the account."""
+        """Allowed values. Those of stages, pipelines and currencies depend on the account."""
         if kind is ObjectType.DEAL and found.name == "dealstage":
             return self.pipelines.stage_ids(held.get("pipeline") or DEFAULT_PIPELINE)
         if kind is ObjectType.DEAL and found.name == "pipeline":

@@ -37,7 +37,7 @@ class Pair:
 
 
 class Associations:
-    """All associations of an account. Those of a record in the recycle bin are kept, but not seen."""
+    """All associations of an account. Associations of a record in the recycle bin are kept, but not shown."""
 
     def __init__(self, records: Records, behaviour: Behaviour) -> None:
         self._records = records
@@ -49,7 +49,7 @@ class Associations:
     # ---------------------------------------------------------------------------------------------------- look
 
     def of(self, kind: ObjectType, record_id: str, other: ObjectType) -> list[Pair]:
-        """What a record in use is associated with, oldest first."""
+        """The records in use with which a record is associated, oldest first."""
         held = self._pairs.get((kind, other), {}).get(record_id, {})
         return [Pair(to_id, types) for to_id, types in held.items() if to_id in self._records.live[other]]
 
@@ -85,7 +85,7 @@ class Associations:
     # -------------------------------------------------------------------------------------------------- change
 
     def add(self, direction: Direction, from_id: str, to_id: str, type_ids: Sequence[int], undo: Undo) -> list[Link]:
-        """Associate two records in both directions; what is there stays."""
+        """Associate two records in both directions. An existing association stays."""
         # A record cannot be linked to itself.
         if direction[0] is direction[1] and from_id == to_id:
             raise refuse("Cannot associate an object with itself")
@@ -95,7 +95,7 @@ class Associations:
         return [self._add_one(direction, from_id, to_id, type_id, undo) for type_id in type_ids]
 
     def _check_parent(self, direction: Direction, from_id: str, to_id: str) -> None:
-        """A line item has one deal, where the account is told to hold that."""
+        """Refuse a second deal of a line item, if the account is set to allow only one."""
         # Accounts differ: some keep both deals of a line item, some refuse the second.
         if self._behaviour.second_deal_of_line == "keep_both" or ObjectType.LINE_ITEM not in direction:
             return
@@ -128,7 +128,7 @@ class Associations:
         return Link(direction, from_id, to_id, type_id, is_new)
 
     def add_inline(self, record: Record, raw_links: Sequence[Any], undo: Undo) -> list[Link]:
-        """Associations that stand in a create's input: ``{"to": {"id"}, "types": [...]}``."""
+        """Associations in a create's input: ``{"to": {"id"}, "types": [...]}``."""
         made: list[Link] = []
         for raw in raw_links:
             types = raw.get("types") if isinstance(raw, dict) else None
@@ -192,14 +192,16 @@ class Associations:
         return bool(gone)
 
     def make_label(self, direction: Direction, label: str) -> int:
-        """A label of the account's own, as an admin makes it; gives the type's number, the same both ways."""
+        """Create a label of the account's own, as an admin does. Returns the type's number, the same in
+        both directions.
+        """
         number = FIRST_LABEL + sum(len(labels) for labels in self.labels.values())
         self.labels.setdefault(direction, {})[number] = label
         self.labels.setdefault((direction[1], direction[0]), {})[number] = label
         return number
 
     def move_all(self, kind: ObjectType, old_id: str, new_id: str) -> None:
-        """Hang everything of one record on another, as a merge does."""
+        """Move all associations of one record to another, as a merge does."""
         for other in TYPES:
             for to_id, types in dict(self._pairs.get((kind, other), {}).get(old_id, {})).items():
                 for type_id in set(types):
@@ -207,7 +209,7 @@ class Associations:
                 self._take((kind, other), old_id, to_id, set(types))
 
     def drop_all(self, record: Record) -> None:
-        """End everything of a record that is deleted for good."""
+        """End all associations of a record that is deleted for good."""
         for other in TYPES:
             for to_id, types in dict(self._pairs.get((record.kind, other), {}).get(record.id, {})).items():
                 self._take((record.kind, other), record.id, to_id, set(types))

@@ -1,6 +1,6 @@
-"""What a test can choose about the account: rules that an admin made, limits, and answers that nobody has confirmed.
+"""What a test can set about the account: an admin's rules, limits, and answers that no source confirms.
 
-HubSpot's documents leave some behaviour open. Each such point is a switch here: a sender has to hold under both values.
+HubSpot's documents leave some behaviour open. Each such point is a switch here: a sender has to work with both values.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Behaviour:
     archived_keeps_unique: bool = False
     """Unconfirmed: a record in the recycle bin still holds its unique values (emails are free in any case)."""
     merged_ids: Literal["survivor", "not_found"] = "survivor"
-    """Unconfirmed: what the id of a record answers that was merged into another."""
+    """Unconfirmed: the answer for the id of a record that was merged into another."""
     merge_makes_new_id: bool = False
     """Sources disagree: the merged record keeps the id of the first one, or gets a new id."""
     additional_email_is_taken: bool = True
@@ -37,9 +37,9 @@ class Behaviour:
     writing_additional_email: Literal["promote", "keep"] = "promote"
     """Unconfirmed: whether a contact's additional address that is written into ``email`` becomes the primary one."""
     old_email_on_change: Literal["drop", "additional"] = "drop"
-    """Unconfirmed: what becomes of the address that an update replaces."""
+    """Unconfirmed: what happens to the address that an update replaces."""
     email_conflict: Literal["conflict", "unique_value"] = "conflict"
-    """Unconfirmed: how an update or upsert says that another contact has the address."""
+    """Unconfirmed: how an update or upsert reports that another contact has the address."""
     conflict_form: Literal["id_in_text", "no_id", "identity_profile"] = "id_in_text"
     """Seen in all three forms: the 409 of a whole call."""
     missing_form: Literal["not_found", "coordinates"] = "not_found"
@@ -47,7 +47,7 @@ class Behaviour:
     same_record_twice: Literal["refuse", "refuse_late"] = "refuse"
     """Two inputs of a call that lead to one record: the call is refused before or after the first one was written."""
     partial_status: Literal[207, 200] = 207
-    """Sources disagree: the status of a call of which only a part was done."""
+    """Sources disagree: the status of a call that was done only in part."""
     no_associations_is_error: bool = True
     """Unconfirmed: a batch read names a record without associations under ``errors``, or leaves it out."""
     chosen_ids_honoured: bool = False
@@ -59,7 +59,9 @@ class Behaviour:
     second_deal_of_line: Literal["keep_both", "refuse"] = "keep_both"
     """Unconfirmed: a line item is associated with a second deal."""
     gdpr_blocks_email: bool = False
-    """Unconfirmed: the address of a contact that GDPR delete removed is blocked, as one that matched nobody is."""
+    """Unconfirmed: GDPR delete blocks the address of a contact that it removed, as it blocks an address
+    without a contact.
+    """
     sku_is_unique: bool = True
     """Weakly confirmed: a product's ``hs_sku`` belongs to one product only, and names it as ``idProperty``."""
     read_lag_ms: int = 0
@@ -67,7 +69,7 @@ class Behaviour:
     results_in_input_order: bool = False
     """HubSpot gives results in an order of its own."""
     search_lag_ms: int = 2000
-    """How far the search index trails behind."""
+    """How far the search index is behind the records."""
     property_delay_ms: int = 0
     """How long a new property cannot be read (250 to 700 in HubSpot)."""
     max_archive_inputs: int = 100
@@ -79,7 +81,9 @@ class Behaviour:
     max_text: int = 65_536
     """Characters of a text."""
     max_body: int = 0
-    """Bytes of a call's body that something on the way takes; 0: as many as come. What is larger is answered 413."""
+    """The largest body of a call, in bytes, that a proxy on the way accepts; 0: any size. A larger body is
+    answered 413.
+    """
     scopes: set[str] | None = None
     """Scopes of the token; None: all."""
     record_limits: dict[ObjectType, int] = field(default_factory=dict)
@@ -95,7 +99,7 @@ class Behaviour:
     blocked_emails: set[str] = field(default_factory=set)
     """Addresses that GDPR delete put on the block list, lower case."""
     refused_values: dict[str, str] = field(default_factory=dict)
-    """A test's poison: an input that has such an id or value is refused with this code, for example INVALID_OPTION."""
+    """A test's bad values: an input with such an id or value is refused with this code, for example INVALID_OPTION."""
 
     def change(self, wanted: Mapping[str, Any]) -> None:
         """Set switches from JSON; object types are keys like ``contacts``. ValueError names what is not a switch."""
@@ -118,6 +122,7 @@ def _read(name: str, hint: Any, value: Any) -> Any:
     if name in _BY_TYPE:
         return _read_by_type(name, value)
     if name in ("scopes", "blocked_emails"):
+        # A token without a list has all scopes.
         if value is None and name == "scopes":
             return None
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
@@ -134,6 +139,7 @@ def _read(name: str, hint: Any, value: Any) -> Any:
     choices = get_args(hint)
     if choices and value not in choices:
         raise ValueError(f"{name} is one of {', '.join(map(str, choices))}")
+    # Not isinstance: True would be taken for a whole number.
     if not choices and type(value) is not hint:
         raise ValueError(f"{name} is a {'whole number' if hint is int else 'true or false'}")
     return value

@@ -1,4 +1,4 @@
-"""A unique value that another record has: HubSpot's three ways to say so."""
+"""The three forms in which HubSpot reports that another record has a unique value."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def find_conflict(
 
 
 def email_conflict(other_id: str, behaviour: Behaviour) -> Problem:
-    """409 CONFLICT. In a batch the other id stands in the context, as whole answer in one of three forms."""
+    """409 CONFLICT. In a batch the other id is in the context; as a whole answer it has one of three forms."""
     more: dict[str, object] = {}
     text = f"Contact already exists. Existing ID: {other_id}"
     if behaviour.conflict_form == "no_id":

@@ -43,13 +43,13 @@ class Fault:
 
 
 class CrmFaults:
-    """What the sandbox was told to do wrong with CRM calls."""
+    """The faults that the sandbox was asked to make in CRM calls."""
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """Behave well again."""
+        """Remove all faults."""
         self.faults: deque[Fault] = deque()
         self._random = Random(0)  # so that a run can be repeated
 
@@ -89,7 +89,7 @@ class CrmFaults:
         return None
 
     def view(self) -> list[dict[str, Any]]:
-        """What is still to come."""
+        """The faults that are still to come."""
         return [asdict(fault) for fault in self.faults if fault.left > 0]
 
 

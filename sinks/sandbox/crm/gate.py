@@ -1,4 +1,4 @@
-"""What every CRM call passes: token, scopes, quota, faults on demand, and the request log."""
+"""The steps that every CRM call passes: token, scopes, quota, faults on demand, and the request log."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ class CrmRuntime:
 
     @property
     def people(self) -> People:
-        """Hands on the account."""
+        """The actions of people on the account."""
         return People(self.account)
 
     def reset_quotas(self) -> None:
-        """HubSpot's numbers for a Professional account, unused."""
+        """HubSpot's limits of a Professional account, unused."""
         self.quotas = {name: CallQuota(name, self.account.time_zone) for name in (OBJECTS, ASSOCIATIONS, SEARCH)}
 
     def reset(self) -> None:
@@ -66,7 +66,7 @@ class CrmRuntime:
 
 @dataclass(slots=True)
 class CallNote:
-    """What a handler tells about its call: for the log, and for forgiving a repetition if the answer is lost.
+    """A handler's notes on its call: for the log, and for allowing a repetition if the answer is lost.
 
     ``fault``: the kind of fault on demand that hit the call.
     """
@@ -104,7 +104,7 @@ def no_content() -> web.Response:
 
 
 async def json_of(request: web.Request) -> Any:
-    """The body's JSON. CrmRefusalError if it is none or cannot be unpacked."""
+    """The body's JSON. CrmRefusalError if it is not JSON or cannot be unpacked."""
     try:
         return orjson.loads(await request.read())
     except orjson.JSONDecodeError:
@@ -113,7 +113,7 @@ async def json_of(request: web.Request) -> Any:
 
 @web.middleware
 async def crm_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let a CRM call through, or answer it as HubSpot would; remember it without its token."""
+    """Let a CRM call through, or answer it as HubSpot would; log it without its token."""
     # Pages and the sandbox's own API pass without a token.
     if not request.path.startswith(PREFIXES):
         return await handler(request)
@@ -174,7 +174,7 @@ async def _pass(
 
 
 async def _handled(request: web.Request, runtime: CrmRuntime, handler: Handler) -> web.Response:
-    """What the handler answers, refusals in HubSpot's form."""
+    """The handler's answer, with refusals in HubSpot's form."""
     try:
         wrong = _missing_scope(request, runtime)
         if wrong is not None:
@@ -196,12 +196,13 @@ def refused(problem: Problem) -> web.Response:
 
 
 def _missing_scope(request: web.Request, runtime: CrmRuntime) -> Problem | None:
-    """The scope that the token lacks for this path; None if it may."""
+    """The scope that the token lacks for this path; None if it has all."""
     scopes = runtime.account.behaviour.scopes
     if scopes is None or request.path.startswith("/account-info/"):
         return None
     names = [name for name in ("type", "from") if name in request.match_info]
     kinds = [kind for kind in (type_named(request.match_info[name]) for name in names) if kind is not None]
+    # The path names no object type, so no scope of a type is needed.
     if not kinds:
         return None
     is_schema = "/properties/" in request.path or "/pipelines/" in request.path
@@ -250,7 +251,7 @@ async def _faulty(request: web.Request, runtime: CrmRuntime, fault: Fault) -> tu
 async def _spoiled(
     runtime: CrmRuntime, fault: Fault, response: web.Response, call_note: CallNote
 ) -> tuple[web.Response, bool]:
-    """What is left of the answer of a call that was done."""
+    """The answer of a finished call, changed by the fault."""
     if fault.kind == "hang":
         await runtime.closing.wait()
     if fault.kind in ("hang", "cut"):

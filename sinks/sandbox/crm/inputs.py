@@ -11,7 +11,7 @@ from sinks.sandbox.crm.refusals import ValueProblem, refuse
 from sinks.sandbox.crm.values import Rule, check, text_of
 
 READ_ONLY: Final = "read-only"
-"""A rule of this type takes no value at all."""
+"""A rule of this type accepts no value at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Input:
 
 @dataclass(slots=True)
 class CheckedValues:
-    """Values as they are stored, what is wrong with others, and what was changed on the way."""
+    """Values as they are stored, the faults of refused values, and the values that were changed."""
 
     values: dict[str, str] = field(default_factory=dict)
     problems: list[ValueProblem] = field(default_factory=list)
@@ -55,11 +55,13 @@ def read_input(item: Mapping[str, Any], verb: str) -> Input:
     if not isinstance(properties, dict):
         raise refuse("Invalid input JSON: properties must be an object in each input")
     record_id = item.get("id", "")
+    # Version 4 gives ids as numbers, so an id may come back as a number.
     if isinstance(record_id, int) and not isinstance(record_id, bool):
         record_id = str(record_id)
     if verb != "create" and (not isinstance(record_id, str) or not record_id):
         raise refuse("Invalid input JSON: id is required in each input")
     id_property = item.get("idProperty") or ""
+    # HubSpot compares addresses without case and blanks.
     if id_property == "email":
         record_id = record_id.strip().lower()
     links = item.get("associations") or []
@@ -72,7 +74,7 @@ def read_input(item: Mapping[str, Any], verb: str) -> Input:
 def check_values(
     texts: Mapping[str, str], rule_of: Callable[[str], Rule | None], behaviour: Behaviour
 ) -> CheckedValues:
-    """What becomes of each value."""
+    """Check each value against its property."""
     found = CheckedValues()
     for name, text in texts.items():
         rule = rule_of(name)

@@ -20,7 +20,8 @@ def merge(
     now_ms: int,
     source: str,
 ) -> Record:
-    """Merge ``other`` into ``primary``: its values win, the other's fill what is empty, addresses and links add up.
+    """Merge ``other`` into ``primary``: the primary record's values win, the other's fill empty ones, addresses and
+    links are joined.
 
     A property holds one value, so of two keys the primary record's stays. The other id leads to the merged record.
     """

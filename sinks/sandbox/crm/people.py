@@ -1,4 +1,4 @@
-"""What people do in HubSpot by hand: no API call, no quota, no rule of sending."""
+"""What people do in HubSpot by hand: without API calls, quota or rules of sending."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SOURCE = "PEOPLE"
 
 
 class People:
-    """Hands on one account. Each verb raises CrmRefusalError or ValueError where HubSpot would not let people do it."""
+    """Actions on one account. Each raises CrmRefusalError or ValueError where HubSpot would not let people do it."""
 
     def __init__(self, account: CrmAccount) -> None:
         self._account = account
@@ -34,7 +34,7 @@ class People:
         self._account.records.archive(self._live(kind, record_id), self._account.now_ms())
 
     def restore(self, kind: ObjectType, record_id: str) -> None:
-        """Take it out again."""
+        """Take a record out of the recycle bin."""
         found = self._account.records.bin[kind].get(record_id)
         if found is None:
             raise ValueError(f"{kind} {record_id} is not in the recycle bin")

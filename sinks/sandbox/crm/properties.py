@@ -1,4 +1,4 @@
-"""Property definitions and groups of each object type, and what HubSpot refuses of them."""
+"""Property definitions and groups of each object type, and HubSpot's refusals of wrong ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIELD_TYPES: Final[Mapping[str, frozenset[str]]] = {
     "enumeration": frozenset({"booleancheckbox", "checkbox", "radio", "select"}),
     "phone_number": frozenset({"phonenumber", "text"}),
 }
-"""Type → field types that go with it."""
+"""Type → the field types that are allowed with it."""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,99}")
 
@@ -106,7 +106,7 @@ class PropertyBook:
         return self.used(kind, name) is not None and name in self.unique_names(kind)
 
     def get(self, kind: ObjectType, name: str, now_ms: int, *, archived: bool = False) -> Property:
-        """What a read of one definition gives; a new one shows up only after the account's delay."""
+        """One definition for a read. A new definition is visible only after the account's delay."""
         found = self.all[kind].get(name)
         if found is None or bool(found.archived_ms) != archived or not self.is_visible(found, now_ms):
             raise refuse(f"Property {name!r} does not exist", category=NOT_FOUND, status=404)
@@ -250,7 +250,7 @@ class PropertyBook:
 
 
 def check_types(value_type: str, field_type: str) -> None:
-    """CrmRefusalError unless the two go together."""
+    """CrmRefusalError unless type and field type fit each other."""
     if field_type not in FIELD_TYPES.get(value_type, ()):
         raise refuse(
             f"Field type {field_type!r} does not go with type {value_type!r}",
@@ -292,7 +292,7 @@ def _option(value: str) -> dict[str, Any]:
 
 
 def name_problem(problem: Problem, name: str) -> Problem:
-    """The same as an entry of a batch, which names the property in its context."""
+    """The fault of a name, in the form of a batch's entry, which names the property in its context."""
     return problem.with_context(name=[name])
 
 

@@ -21,14 +21,14 @@ DEFAULT_LIMITS: Final = {
 
 
 def family_of(path: str) -> str:
-    """Whose budget a call uses. Everything but searches and associations shares the one of objects."""
+    """The family whose quota a call uses. Everything but searches and associations uses that of objects."""
     if "/associations" in path:
         return ASSOCIATIONS
     return SEARCH if path.endswith("/search") else OBJECTS
 
 
 class CallQuota:
-    """The budget of one family. A window begins with the first call in it; the day ends at the account's midnight."""
+    """The quota of one family. A window begins with the first call in it; the day ends at the account's midnight."""
 
     def __init__(self, family: str, zone: str) -> None:
         self.family = family
@@ -41,11 +41,11 @@ class CallQuota:
         self.refused = 0
 
     def set(self, limit: int, interval_ms: int, daily: int | None) -> None:
-        """Other numbers, from now on."""
+        """Use other limits from now on."""
         self.limit, self.interval_ms, self.daily = limit, interval_ms, daily
 
     def take(self, now_ms: int) -> Limited:
-        """Count one call, or say which limit is used up. A refused call does not count."""
+        """Count one call, or return the limit that is used up. A refused call does not count."""
         if now_ms - self._window_start >= self.interval_ms or now_ms < self._window_start:
             self._window_start, self._used = now_ms, 0
         day = self._local(now_ms).date().isoformat()

@@ -1,4 +1,4 @@
-"""Records: those in use, those in the recycle bin, ids that were merged away, and who holds each unique value."""
+"""Records: those in use, those in the recycle bin, ids that were merged away, and the record of each unique value."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ KEPT_CHANGES: Final = 20
 """Changes that a record remembers."""
 
 Undo = list[Callable[[], None]]
-"""Steps that take a write back, in the order in which they were done."""
+"""Steps that undo a write, in the order in which they were done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one write changed. ``source``: API, or PEOPLE for what a test did by hand."""
+    """One write's changes. ``source``: API, or PEOPLE for a test's change by hand."""
 
     at_ms: int
     source: str
@@ -52,7 +52,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """How a record was before a write, for the search index; ``properties`` None: it was not there."""
+    """A record as it was before a write, for the search index; ``properties`` None: it did not exist."""
 
     at_ms: int
     kind: ObjectType
@@ -95,7 +95,7 @@ class Records:
         return self.live[kind].get(record_id) if record_id is not None else None
 
     def other_holder(self, kind: ObjectType, name: str, value: str, own_id: str) -> str:
-        """The id of another record that has the value taken; "" if it is free."""
+        """The id of another record that has the value already; "" if it is free."""
         wanted = _key(kind, name, value)
         held = self._holders.get((kind, name), {}).get(wanted, "")
         if held and held != own_id and not self._is_free_email(kind, name, wanted, held):
@@ -117,11 +117,11 @@ class Records:
 
     @property
     def lets_additional_emails_be_taken(self) -> bool:
-        """Whether a new contact may have an address that is another one's additional address."""
+        """Whether a new contact may have an address that is an additional address of another contact."""
         return not self._behaviour.additional_email_is_taken
 
     def peek_id(self) -> str:
-        """The id that the next new record gets."""
+        """The id of the next new record."""
         return str(self._next_id)
 
     def count(self, kind: ObjectType) -> int:
@@ -131,12 +131,12 @@ class Records:
     # -------------------------------------------------------------------------------------------------- change
 
     def new_id(self) -> str:
-        """The next record id; all object types draw from one row of numbers."""
+        """The next record id; all object types share one sequence of numbers."""
         self._next_id += 1
         return str(self._next_id - 1)
 
     def add(self, kind: ObjectType, values: Mapping[str, str], now_ms: int, source: str, undo: Undo) -> Record:
-        """Make a record. The caller has looked for conflicts."""
+        """Create a record. The caller has checked for conflicts."""
         record = Record(self.new_id(), kind, _non_empty(values), now_ms, now_ms)
         record.changes.append(Change(now_ms, source, dict(values)))
         self.live[kind][record.id] = record
@@ -153,7 +153,7 @@ class Records:
     def write(
         self, record: Record, values: Mapping[str, str], now_ms: int, source: str, undo: Undo
     ) -> Mapping[str, str]:
-        """Set properties of a record; gives those that changed. The caller has looked for conflicts."""
+        """Set properties of a record. Returns the changed ones. The caller has checked for conflicts."""
         wanted = dict(values)
         additional = record.additional_emails
         if record.kind is ObjectType.CONTACT and "email" in wanted:
@@ -174,7 +174,9 @@ class Records:
         self.trail.pop()
 
     def _emails_after(self, record: Record, wanted: dict[str, str]) -> tuple[str, ...]:
-        """A contact's additional addresses after ``email`` is written; takes it out of ``wanted`` where it stays."""
+        """A contact's additional addresses after ``email`` is written. Removes ``email`` from ``wanted`` if it does not
+        change.
+        """
         new, old = wanted["email"], record.properties.get("email", "")
         rest = record.additional_emails
         if new in rest:
@@ -233,7 +235,7 @@ class Records:
         self.merged_into[gone.kind][gone.id] = survivor.id
 
     def rename(self, record: Record, new_id: str) -> None:
-        """Give a record another id; the old one leads to it, as after a merge."""
+        """Give a record another id; the old id leads to it, as after a merge."""
         self._unindex(record)
         del self.live[record.kind][record.id]
         self.merged_into[record.kind][record.id] = new_id
@@ -249,7 +251,7 @@ class Records:
         self._set(record, record.properties, (*record.additional_emails, address.lower()), record.updated_ms)
 
     def _note(self, trail: Trail) -> None:
-        """Remember how a record was, for as long as the search index trails behind."""
+        """Remember the earlier record, for as long as the search index is behind."""
         oldest = trail.at_ms - self._behaviour.search_lag_ms
         while self.trail and self.trail[0].at_ms < oldest:
             self.trail.popleft()

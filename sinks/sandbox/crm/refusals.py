@@ -1,4 +1,4 @@
-"""What is wrong with a call or with one of its inputs, and HubSpot's bodies for it."""
+"""The faults of a call or of one of its inputs, and HubSpot's bodies for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONFLICT: Final = "CONFLICT"
 
 @dataclass(frozen=True, slots=True)
 class ValueProblem:
-    """One property's value that HubSpot refuses. ``message`` repeats the value, as HubSpot's own texts do."""
+    """A property value that HubSpot refuses. ``message`` repeats the value, as HubSpot's own texts do."""
 
     name: str
     code: str
@@ -27,8 +27,8 @@ class ValueProblem:
 class Problem:
     """Why a call, or one input of it, is refused.
 
-    ``status``: of the whole call, if this refuses all of it. ``details``: ready entries for ``errors``. ``category``
-    may be empty: some of HubSpot's bodies have none. ``existing_id`` stands in the context of a batch's entry only.
+    ``status``: of the whole call, if all of it is refused. ``details``: finished entries for ``errors``. ``category``
+    may be empty: some of HubSpot's bodies have none. ``existing_id`` is used in the context of a batch's entry only.
     """
 
     message: str
@@ -43,7 +43,7 @@ class Problem:
     existing_id: str = ""
 
     def with_context(self, **context: Sequence[str]) -> Problem:
-        """The same with further entries in its context."""
+        """The same problem with further entries in its context."""
         return replace(self, context={**self.context, **context})
 
     def body(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class Problem:
         return {**found, **self.more}
 
     def entry(self) -> dict[str, Any]:
-        """The same as an entry of ``errors`` in the answer of a call that was done in part."""
+        """The problem as an entry of ``errors`` in the answer of a call that was done in part."""
         context = {name: list(values) for name, values in self.context.items()}
         if self.existing_id:
             context["existingId"] = [self.existing_id]
@@ -86,7 +86,7 @@ class CrmRefusalError(Exception):
 
 
 def refuse(message: str, **more: Any) -> CrmRefusalError:
-    """A refusal to raise: 400 and VALIDATION_ERROR unless ``more`` says otherwise."""
+    """A refusal to raise: 400 and VALIDATION_ERROR unless ``more`` has other values."""
     return CrmRefusalError(Problem(message, **more))
 
 
@@ -112,7 +112,7 @@ def values_problem(problems: Sequence[ValueProblem], portal_id: int) -> Problem:
 
 
 def missing_properties(code: str, names: Sequence[str]) -> Problem:
-    """An admin's rule is not met: the form of MISSING_REQUIRED_PROPERTY and its conditional sister."""
+    """An admin's rule is broken: the form of MISSING_REQUIRED_PROPERTY and of its conditional variant."""
     details = [
         {"message": f"Property {name} is required", "code": code, "context": {"propertyName": [name]}} for name in names
     ]

@@ -1,4 +1,4 @@
-"""Paths that tell about the account: details, use of the API, limits, enabled objects, an admin's rules."""
+"""Paths about the account: details, use of the API, limits, enabled objects, an admin's rules."""
 
 from __future__ import annotations
 
@@ -122,13 +122,15 @@ async def get_validations(request: web.Request) -> web.Response:
     for name, rules in account.behaviour.value_rules.items():
         plural, _, property_name = name.partition(".")
         if plural == TYPES[kind].plural:
-            told = [{"ruleType": rule, "ruleArguments": [], "shouldApplyNormalization": False} for rule in rules]
-            found.append({"propertyName": property_name, "propertyValidationRules": told})
+            given = [{"ruleType": rule, "ruleArguments": [], "shouldApplyNormalization": False} for rule in rules]
+            found.append({"propertyName": property_name, "propertyValidationRules": given})
     return answer_json({"results": found})
 
 
 async def get_near_association_limit(request: web.Request) -> web.Response:
-    """GET limits/associations/records/{type}/to: types of which some record of this type has as many as it may."""
+    """GET limits/associations/records/{type}/to: types with which a record of this type is associated nearly as often
+    as allowed.
+    """
     kind, account = kind_in(request), request.app[CRM].account
     found = []
     for other, names in TYPES.items():

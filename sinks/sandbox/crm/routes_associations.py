@@ -33,7 +33,7 @@ def _direction(request: web.Request) -> Direction:
 def _each(
     runtime: CrmRuntime, direction: Direction, inputs: list[dict[str, Any]], work: _Each
 ) -> tuple[list[Any], list[Problem]]:
-    """Do the work of each input; what cannot be done is an entry of ``errors``, the rest is done."""
+    """Do the work of each input; a failed input is an entry of ``errors``, and the others are done."""
     results: list[Any] = []
     problems: list[Problem] = []
     for item in inputs:
@@ -171,7 +171,7 @@ async def batch_archive(request: web.Request) -> web.Response:
 
 
 async def labels_archive(request: web.Request) -> web.Response:
-    """POST batch/labels/archive: only the types that are named; the default type takes the labels along."""
+    """POST batch/labels/archive: only the named types; removing the default type removes the labels too."""
     runtime, direction, body = request.app[CRM], _direction(request), await json_of(request)
     account = runtime.account
     inputs = list_of_inputs(body, MAX_PAIRS)
@@ -190,7 +190,7 @@ async def labels_archive(request: web.Request) -> web.Response:
 
 
 def _void(request: web.Request, runtime: CrmRuntime, problems: list[Problem] | None = None) -> web.Response:
-    """The answer of a removal: version 4 said nothing."""
+    """The answer of a removal: version 4 has no body."""
     if is_numbered(request) and not problems:
         return no_content()
     return answer_json(batch_json(runtime.account, runtime.account.now_ms(), [], problems or []))

@@ -41,7 +41,7 @@ def _batch_write(verb: Verb) -> Handler:
 
 
 def _write(request: web.Request, runtime: CrmRuntime, verb: Verb, kind: ObjectType, body: Any) -> Outcome:
-    """Do a write and look whether the sender keeps the rules."""
+    """Make a write, and check whether the sender keeps the rules."""
     account = runtime.account
     try:
         outcome = account.write(verb, kind, body, has_rules=has_rules(request))
@@ -159,7 +159,7 @@ async def update(request: web.Request) -> web.Response:
 
 
 def _one(request: web.Request, kind: ObjectType) -> Record:
-    """The record that a path names. CrmRefusalError with one of HubSpot's two bodies for 404."""
+    """The record in the path. CrmRefusalError with one of HubSpot's two bodies for 404."""
     account, record_id = request.app[CRM].account, request.match_info["id"]
     name = request.query.get("idProperty", "")
     archived = asks_archived(request)
@@ -223,7 +223,7 @@ async def delete(request: web.Request) -> web.Response:
 
 
 async def post_search(request: web.Request) -> web.Response:
-    """POST search: an index that trails behind."""
+    """POST search: over an index that is behind the records."""
     account, kind, body = request.app[CRM].account, kind_in(request), await json_of(request)
     lag_ms = account.behaviour.search_lag_ms
     page, total, after = search(account.records, kind, body, account.now_ms(), lag_ms)

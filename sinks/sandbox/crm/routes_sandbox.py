@@ -1,4 +1,4 @@
-"""``/_sandbox/crm``: what a test or a person asks of the CRM side. JSON in and out, no token."""
+"""``/_sandbox/crm``: the requests of tests and people to the CRM side. JSON in and out, no token."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _wrong(text: str) -> web.Response:
 
 
 def short_json(runtime: CrmRuntime, record: Record) -> dict[str, Any]:
-    """A record in a list: its key, emails, properties and what it is associated with."""
+    """A record in a list: its key, emails, properties and the records associated with it."""
     account = runtime.account
     product = account.records.live[ObjectType.PRODUCT].get(record.properties.get("hs_product_id", ""))
     return {
@@ -51,7 +51,7 @@ def short_json(runtime: CrmRuntime, record: Record) -> dict[str, Any]:
 
 
 def _keys(runtime: CrmRuntime, record: Record) -> dict[str, str]:
-    """Values of unique properties that the account made itself: those by which a connector finds its records."""
+    """Values of unique properties that the account created: a connector finds its records by these."""
     found = {}
     for name in runtime.account.records.unique_names(record.kind):
         # HubSpot's own unique properties are no keys of a connector.
@@ -67,7 +67,7 @@ def _labels(runtime: CrmRuntime, record: Record, other: ObjectType, type_ids: se
 
 
 def name_json(runtime: CrmRuntime, record: Record) -> dict[str, Any]:
-    """What a link to a record needs: its id, its key and what people call it."""
+    """The parts of a link to a record: its id, its key and its name for people."""
     held = record.properties
     person = " ".join(filter(None, (held.get("firstname"), held.get("lastname")))) or held.get("email", "")
     name = person if record.kind is ObjectType.CONTACT else held.get("dealname") or held.get("name", "")
@@ -92,7 +92,9 @@ async def get_records(request: web.Request) -> web.Response:
 
 
 def holds(runtime: CrmRuntime, record: Record, text: str) -> bool:
-    """Whether a record or one that it is associated with has the text in it: a person's name finds her deals."""
+    """Whether a record, or a record associated with it, has the text in it: a person's name finds the
+    person's deals.
+    """
     # The record itself first: most searches end here.
     if _has(record, text):
         return True
@@ -224,7 +226,7 @@ async def get_behaviour(request: web.Request) -> web.Response:
 
 
 async def put_behaviour(request: web.Request) -> web.Response:
-    """PUT behaviour {"merged_ids": "not_found", ...}: set the switches that are named."""
+    """PUT behaviour {"merged_ids": "not_found", ...}: set the named switches."""
     behaviour = request.app[CRM].account.behaviour
     try:
         wanted = orjson.loads(await request.read())
@@ -249,12 +251,12 @@ async def post_faults(request: web.Request) -> web.Response:
 
 
 async def get_faults(request: web.Request) -> web.Response:
-    """GET faults: what is still to come."""
+    """GET faults: the faults that are still to come."""
     return answer_json({"faults": request.app[CRM].faults.view()})
 
 
 async def delete_faults(request: web.Request) -> web.Response:
-    """DELETE faults: behave well again."""
+    """DELETE faults: remove all faults."""
     request.app[CRM].faults.clear()
     return no_content()
 
@@ -346,7 +348,7 @@ _DEEDS: Final[Mapping[str, Callable[[People, ObjectType, Mapping[str, Any]], str
 
 
 async def post_forgive(request: web.Request) -> web.Response:
-    """POST forgive: the sender lost its state or was killed, so it may say everything once more."""
+    """POST forgive: the sender lost its state or was killed, so it may repeat everything once."""
     runtime = request.app[CRM]
     runtime.watch.forgive_all(runtime.account.records, runtime.account.links)
     return no_content()

@@ -177,7 +177,7 @@ async def delete_pipeline(request: web.Request) -> web.Response:
 
 
 def _is_used(request: web.Request, name: str, value: str) -> bool:
-    """Whether deals hold this value, unless the call asks not to look."""
+    """Whether deals have this value, unless the call asks not to check."""
     query = request.query
     looks = ("validateDealStageUsagesBeforeDelete", "validateReferencesBeforeDelete")
     if any(query.get(switch, "").lower() == "false" for switch in looks):

@@ -1,4 +1,4 @@
-"""Search over an index that trails behind the records, as HubSpot's does."""
+"""Search over an index that is behind the records, as HubSpot's is."""
 
 from __future__ import annotations
 

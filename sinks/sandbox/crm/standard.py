@@ -1,4 +1,4 @@
-"""What a new account holds: HubSpot's own properties (those that a shop has a use for), pipeline and groups."""
+"""The content of a new account: HubSpot's own properties (those that a shop uses), pipeline and groups."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ OPTIONS: Final[Mapping[tuple[ObjectType, str], tuple[str, ...]]] = {
     (ObjectType.DEAL, "hs_is_closed"): ("true", "false"),
     (ObjectType.DEAL, "hs_is_closed_won"): ("true", "false"),
 }
-"""Options of HubSpot's own properties that do not follow from the account (stages, pipelines, currencies)."""
+"""Options of HubSpot's own properties that do not depend on the account's stages, pipelines and currencies."""
 
 DEFAULT_PIPELINE: Final = "default"
 DEFAULT_STAGES: Final = (

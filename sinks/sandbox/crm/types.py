@@ -11,7 +11,7 @@ from cdc.model import ObjectType
 
 @dataclass(frozen=True, slots=True)
 class TypeNames:
-    """How paths and answers name one object type. ``default_properties``: what a read gives when it asks for none."""
+    """One object type's names in paths and answers. ``default_properties``: those of a read that asks for none."""
 
     type_id: str
     plural: str
@@ -60,5 +60,5 @@ ASSOCIATION_TYPES: Final[Mapping[tuple[ObjectType, ObjectType], int]] = {
 
 
 def type_named(text: str) -> ObjectType | None:
-    """The object type that a path means by ``0-3``, ``deals`` or ``deal``; None if the sandbox has no such type."""
+    """The object type that a path names as ``0-3``, ``deals`` or ``deal``; None if the sandbox has no such type."""
     return _BY_NAME.get(text.lower())

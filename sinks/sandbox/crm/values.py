@@ -1,4 +1,4 @@
-"""Whether a value fits a property, and what HubSpot stores for it. Pure.
+"""Checks whether a value fits a property, and what HubSpot stores for it. Pure.
 
 Texts are kept as they are, times become ISO 8601 in UTC (as Java prints an instant: no fraction when it is zero), dates
 become ``YYYY-MM-DD``, emails lower case.
@@ -19,12 +19,12 @@ _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _EMAIL: Final = re.compile(r"[^\s@,;:<>()\[\]\"\\]+@[^\s@,;:<>()\[\]\"\\.]+(\.[^\s@,;:<>()\[\]\"\\.]+)+")
 _WHOLE: Final = re.compile(r"-?\d{1,16}")
 _SECONDS: Final = range(100_000_000, 10_000_000_000)
-"""Whole numbers that are taken for seconds (March 1973 to 2286); as milliseconds they would lie in early 1970."""
+"""Whole numbers that count as seconds (March 1973 to 2286); as milliseconds they would be in early 1970."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A value as it is stored, or what is wrong with it; ``warning``: what HubSpot says it changed."""
+    """A value as it is stored, or its fault; ``warning``: HubSpot's text about a changed value."""
 
     value: str = ""
     problem: ValueProblem | None = None
@@ -33,7 +33,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a definition says about values. ``options``: allowed values (None: any text)."""
+    """A definition's rule for values. ``options``: allowed values (None: any text)."""
 
     name: str
     type: str
@@ -44,7 +44,7 @@ class Rule:
 
 
 def text_of(raw: Any, name: str) -> str:
-    """The text of a JSON value. CrmRefusalError for what is no text, number or boolean."""
+    """The text of a JSON value. CrmRefusalError for a value that is not a text, number or boolean."""
     if isinstance(raw, str):
         return raw
     if isinstance(raw, bool):
@@ -55,7 +55,7 @@ def text_of(raw: Any, name: str) -> str:
 
 
 def check(rule: Rule, text: str, behaviour: Behaviour) -> Checked:
-    """What becomes of ``text`` under ``rule``. The empty text always fits: it clears."""
+    """Check ``text`` by ``rule``. The empty text is always allowed: it clears the value."""
     # Every property can be cleared.
     if not text:
         return Checked()

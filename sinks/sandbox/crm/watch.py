@@ -1,6 +1,6 @@
-"""Rules that a good sender keeps with the CRM, looked at as calls arrive. Breaking one is noted, never refused.
+"""Rules that a good sender keeps with the CRM, checked as calls arrive. A broken rule is noted, never refused.
 
-A repetition is forgiven once after an answer that the sender did not get: it cannot know whether the call was done.
+One repetition is allowed after an answer that the sender did not get: it cannot know whether the call was done.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from sinks.sandbox.watch import ON_THE_WAY_MS, TIMER_MS, Violation, Watch
 KEY_PROPERTY: Final = "magento_key"
 
 Target = tuple[str, str]
-"""Object type or direction, and the ids: what a repetition is forgiven for."""
+"""Object type or direction, and the ids: the target of an allowed repetition."""
 
 
 class CrmWatch:
-    """Notes broken rules in the list that the bridge's watch keeps too."""
+    """Notes broken rules in the list that it shares with the bridge's watch."""
 
     def __init__(self, list_of_both: Callable[[], Watch], key_property: str = KEY_PROPERTY) -> None:
         """``list_of_both``: the bridge's watch, which is a new one after a reset."""
@@ -35,7 +35,7 @@ class CrmWatch:
 
     @property
     def watch(self) -> Watch:
-        """Where broken rules of both worlds are counted."""
+        """The watch that counts broken rules of both APIs."""
         return self._list_of_both()
 
     def reset(self) -> None:
@@ -52,7 +52,7 @@ class CrmWatch:
     # -------------------------------------------------------------------------------------------------- records
 
     def wrote(self, records: Records, kind: ObjectType, written: Sequence[Written], now_ms: int) -> None:
-        """Look at what a call wrote."""
+        """Check a call's writes."""
         for item in written:
             name = self.name_of(item.record)
             if item.is_new:
@@ -80,20 +80,20 @@ class CrmWatch:
                 self.note("second_record", kind, key, "another contact has the same address", now_ms)
 
     def name_of(self, record: Record) -> str:
-        """How a person finds the object: by its key, or by its record id."""
+        """The object's name for people: its key, or its record id."""
         return record.properties.get(self.key_property, "") or record.id
 
     # ---------------------------------------------------------------------------------------------- associations
 
     def linked(self, links: Iterable[Link], now_ms: int) -> None:
-        """Look at associations that a call made."""
+        """Check a call's associations."""
         for link in links:
             if not link.is_new and not self._is_forgiven(_link_end(link)):
                 pair = f"{link.from_id} and {link.to_id}"
                 self.note("association_made_twice", link.direction[0], link.from_id, f"{pair} were associated", now_ms)
 
     def unknown_end(self, kind: ObjectType, other: ObjectType, record_id: str, now_ms: int) -> None:
-        """An association names a record that is not there: a deal before its contact, a line before its deal."""
+        """An association names a missing record: a deal before its contact, or a line before its deal."""
         rules = {
             frozenset({ObjectType.DEAL, ObjectType.CONTACT}): "deal_before_contact",
             frozenset({ObjectType.LINE_ITEM, ObjectType.DEAL}): "line_before_deal",
@@ -104,7 +104,7 @@ class CrmWatch:
     # -------------------------------------------------------------------------------------------------- calls
 
     def call(self, status: int, message: str, now_ms: int) -> None:
-        """Look at how a call ended: a good sender makes none that is refused for its form or its number."""
+        """Check how a call ended: a good sender makes no call that is refused for its form or its number."""
         if status == 429:
             self.note("beyond_quota", None, "", message, now_ms)
         elif "At most" in message and "allowed" in message:
@@ -113,14 +113,14 @@ class CrmWatch:
             self.note("malformed", None, "", message, now_ms)
 
     def unanswered(self, written: Iterable[Written], links: Iterable[Link]) -> None:
-        """The sender did not get the answer of a call that was done: it may say the same once more."""
+        """The sender did not get the answer of a finished call: it may repeat the call once."""
         for item in written:
             self._forgiven.add((item.record.kind.value, item.record.id))
             self._forgiven.update(_link_end(link) for link in item.links)
         self._forgiven.update(_link_end(link) for link in links)
 
     def forgive_all(self, records: Records, links: Associations) -> None:
-        """The sender lost its state or was killed: everything may be said once more."""
+        """The sender lost its state or was killed: it may repeat everything once."""
         for kind, held in records.live.items():
             for record in held.values():
                 self._forgiven.add((kind.value, record.id))
@@ -134,7 +134,7 @@ class CrmWatch:
         return False
 
     def take_off(self, names: Sequence[tuple[ObjectType, str]], way: asyncio.Transport | None, now_ms: int) -> None:
-        """A call with these records or keys begins: none may be under way on a connection that still stands."""
+        """A call with these records or keys begins: no other call with them may be in flight on an open connection."""
         for name in names:
             other = self._in_flight.get(name)
             if other is not None and not other.is_closing():
@@ -148,12 +148,14 @@ class CrmWatch:
                 self._in_flight.pop(name, None)
 
     def asked_to_wait(self, seconds: float, now_ms: int) -> None:
-        """An answer with Retry-After goes out."""
+        """An answer with Retry-After is sent."""
         self._asked_ms = now_ms
         self._quiet_ms = max(self._quiet_ms, now_ms + int(seconds * 1000))
 
     def arrival(self, now_ms: int) -> None:
-        """A call arrives: not before the time asked for, unless it may have left before the answer was read."""
+        """A call arrives: it must not come before the requested time, unless it may have left before the
+        answer was read.
+        """
         if self._asked_ms + ON_THE_WAY_MS < now_ms < self._quiet_ms - TIMER_MS:
             text = f"{self._quiet_ms - now_ms} ms before Retry-After had passed"
             self.note("before_retry_after", None, "", text, now_ms)
@@ -165,7 +167,7 @@ def _link_end(link: Link) -> Target:
 
 
 def names_in(path: str, raw: bytes) -> list[tuple[ObjectType, str]]:
-    """Records or keys that a batch write names in its body; none where the body cannot be read."""
+    """Records or keys in the body of a batch write; none if the body cannot be read."""
     parts = path.split("/")
     if len(parts) < 4 or parts[-2] != "batch" or parts[-1] not in ("update", "upsert", "archive"):
         return []

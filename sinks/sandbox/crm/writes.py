@@ -1,7 +1,8 @@
-"""Batch create, update and upsert: which input is written, which is refused, and when the whole call is.
+"""Batch create, update and upsert: which inputs are written, which are refused, and when the whole call is refused.
 
-HubSpot's rule: with a different ``objectWriteTraceId`` on every input each input has its own outcome; without them one
-bad input refuses the whole call and nothing is written, except that a batch update names missing records one by one.
+HubSpot's rule: with a different ``objectWriteTraceId`` on every input, each input has its own outcome. Without them,
+one bad input refuses the whole call and nothing is written, except that a batch update names missing records one by
+one.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ MAX_INPUTS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of one input. ``changed``: stored values that are new; ``names``: properties that it sent."""
+    """The outcome of one input. ``changed``: stored values that are new; ``names``: properties that it sent."""
 
     record: Record
     is_new: bool
@@ -48,7 +49,7 @@ class Written:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a call: inputs that were written, and inputs that were refused."""
+    """The outcome of a call: the inputs that were written, and those that were refused."""
 
     written: list[Written] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -56,7 +57,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One batch call. ``has_rules``: the API version holds an admin's rules against writes (2026-09 and later)."""
+    """One batch call. ``has_rules``: the API version checks an admin's rules (2026-09 and later)."""
 
     verb: Verb
     kind: ObjectType
@@ -67,7 +68,7 @@ class Call:
 
 @dataclass(slots=True)
 class _Plan:
-    """One input on its way: the record it means (None: a new one), and the values that it sets."""
+    """One input in work: the record that it names (None: a new record), and the values that it sets."""
 
     item: Input
     target: Record | None
@@ -87,7 +88,9 @@ class Writer:
         defaults: Callable[[ObjectType], Mapping[str, str]],
         portal_id: int,
     ) -> None:
-        """``rule_of``: what a property's values must be on a record with these properties; None: no such property."""
+        """``rule_of``: the rule for a property's values on a record with these properties; None: there is no such
+        property.
+        """
         self._records = records
         self._links = links
         self._behaviour = behaviour
@@ -108,7 +111,7 @@ class Writer:
     # ---------------------------------------------------------------------------------------------------- ids
 
     def _check_ids(self, call: Call, items: Sequence[Input], is_unique: Callable[[str], bool]) -> None:
-        """Refuse ids that name nothing unique, ids that come twice, and ids of one record under two names."""
+        """Refuse ids of properties that are not unique, ids that come twice, and two ids of one record."""
         # A new record has no id that could be wrong.
         if call.verb == "create":
             return
@@ -169,7 +172,7 @@ class Writer:
         return outcome
 
     def _all_or_none(self, call: Call, items: Sequence[Input]) -> Outcome:
-        """One bad input refuses all, except that an update writes what is there and names what is not."""
+        """One bad input refuses all; only an update writes the existing records and names the missing ones."""
         outcome = Outcome()
         plans: list[_Plan] = []
         problems: list[Problem] = []
@@ -197,7 +200,7 @@ class Writer:
         return values_problem(values, self._portal_id) if values else problems[0]
 
     def _plan(self, call: Call, item: Input) -> _Plan:
-        """What an input asks for. CrmRefusalError if its record is not there or a value does not fit."""
+        """Read one input. CrmRefusalError if its record is missing or a value does not fit."""
         target = self._target(call, item)
         # Only update needs a record; upsert makes one.
         if target is None and call.verb == "update":
@@ -243,7 +246,9 @@ class Writer:
     def _check_rules(
         self, kind: ObjectType, target: Record | None, after: Mapping[str, str], sent: Mapping[str, str]
     ) -> None:
-        """An admin's rules: the create form binds new records, conditional rules bind every write that they bear on."""
+        """An admin's rules: the rules of the create form for new records, conditional rules for every write that they
+        concern.
+        """
         # The create form binds new records only.
         if target is None:
             lacks = [name for name in self._behaviour.required_on_create.get(kind, ()) if not after.get(name)]
