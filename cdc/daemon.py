@@ -293,7 +293,7 @@ class Daemon:
         """State thread: a commit is on disk."""
         self._metrics.state_commit(seconds)
         # Waking everybody after each receipt would be a busy loop.
-        if not has_news:  # a receipt, a look: whoever asked for it knows
+        if not has_news:  # a receipt, a read: its caller knows
             return
         if self._loader is not None:
             self._loader.wake()

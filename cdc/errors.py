@@ -1,23 +1,26 @@
 """Every error that this project raises on purpose. The caller acts on the kind of the error.
 
-CdcError                      said in one or two sentences, with a hint what to do next ├── ConfigError
-exit 2: the settings are wrong; all faults at once ├── SetupError                exit 2: server, grants, log settings,
-tables or state folder do not allow a start ├── PositionLostError         exit 3: the log no longer holds what we need
-├── SourceStoppedError        exit 1: the log holds something that must not be skipped (never retried) │   ├──
-LogFormatError            bytes that are no valid log │   └── UnsupportedEventError     an event we know we cannot apply
-├── SourceDisconnectedError   the source reconnects with back-off ├── StateError                exit 1: the state file
-cannot be written or is damaged ├── RenderError               dead-letters one object └── SinkError
-delivery decides (cdc/delivery/verdict.py)
+CdcError                      one or two sentences, with a hint what to do next
+├── ConfigError               exit 2: the settings are wrong; all faults at once
+├── SetupError                exit 2: server, grants, log settings, tables or state folder do not allow a start
+├── PositionLostError         exit 3: the log no longer holds the position that is needed
+├── SourceStoppedError        exit 1: the log holds something that must not be skipped (never retried)
+│   ├── LogFormatError            bytes that are not a valid log
+│   └── UnsupportedEventError     an event we know we cannot apply
+├── SourceDisconnectedError   the source reconnects with back-off
+├── StateError                exit 1: the state file cannot be written or is damaged
+├── RenderError               dead-letters one object
+└── SinkError                 delivery decides (cdc/delivery/verdict.py)
     ├── SendingStoppedError       nothing was sent: another member leads, or delivery closes
-    ├── SinkUnavailableError      nothing was taken; retry after ``retry_after_s`` or with back-off
-    ├── OutcomeUnknownError       a time-out or cut connection: the request may have been taken
+    ├── SinkUnavailableError      nothing was accepted; retry after ``retry_after_s`` or with back-off
+    ├── OutcomeUnknownError       a time-out or lost connection: the request may have been accepted
     ├── SinkThrottledError        429: every lane waits
     ├── SinkUnauthorizedError     401/403: sending stops, everything else goes on
-    ├── SinkSwitchedOffError      404/410: the API is not there; or the account refuses all
+    ├── SinkSwitchedOffError      404/410: the API does not exist; or the account refuses everything
     └── BatchRefusedError         400 and the like: at least one message is bad
 
-Leaf of the import graph: standard library only. Messages name files, tables, columns, objects and settings; never row
-values, keys or tokens.
+Leaf of the import graph: standard library only. Messages name files, tables, columns, objects and settings; never
+row values, keys or tokens.
 """
 
 from __future__ import annotations

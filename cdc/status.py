@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 SHOWN_LETTERS = 5
 """Dead letters that the status lists; `deadletter list` has all of them."""
 
-RENDER_WAIT_S = 60.0  # a live object that waited longer to be rendered is told: nothing normal takes so long
+RENDER_WAIT_S = 60.0  # a live object that waited longer to be rendered is reported: nothing normal takes so long
 HUNG_S = 60.0  # a thread that has not turned for this long hangs; far over the longest commit on a slow disk
 
 

@@ -124,8 +124,8 @@ ACTIONS: Final = {
     ),
     **dict.fromkeys(
         (
-            _E.INTVAR, _E.RAND, _E.USER_VAR,  # prefaces of a statement, which is judged itself
-            _E.BEGIN_LOAD_QUERY, _E.APPEND_BLOCK, _E.DELETE_FILE,  # data of EXECUTE_LOAD_QUERY, which is judged itself
+            _E.INTVAR, _E.RAND, _E.USER_VAR,  # prefaces of a statement, which is handled itself
+            _E.BEGIN_LOAD_QUERY, _E.APPEND_BLOCK, _E.DELETE_FILE,  # data of EXECUTE_LOAD_QUERY, which is handled itself
             _E.SLAVE, _E.IGNORABLE, _E.ROWS_QUERY, _E.TRANSACTION_CONTEXT, _E.VIEW_CHANGE, _E.MARIADB_ANNOTATE_ROWS,
         ),
         Action.IGNORE,

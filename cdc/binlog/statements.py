@@ -131,20 +131,20 @@ class Statements:
             assembly.stale += tables.define(statement, is_mariadb=self._rows.format.is_mariadb)
         elif kind is Kind.UNCLEAR:
             # It may have changed rows as well, without the lock that a definition holds.
-            named = tables.touched(statement, query.database)
+            named = tables.changed_by(statement, query.database)
             by_statement = self._can_tell()
             assembly.stale += [StaleTable(name, _REASON_UNCLEAR, by_statement) for name in named]
             tables.ask_again(named)
         if statement.changes_keys:
-            assembly.keys_of.update(dict.fromkeys(tables.touched(statement, query.database)))
+            assembly.keys_of.update(dict.fromkeys(tables.changed_by(statement, query.database)))
 
     def _on_rows(self, statement: Statement, query: Query) -> None:
         """Rows were changed by a statement: read their tables again, if the transaction's GTID allows it."""
-        named = self._tables.touched(statement, query.database)
+        named = self._tables.changed_by(statement, query.database)
         # A view hides which tables it writes, and neither log nor session says.
         if not named and any(map(self._is_view, statement.tables)):
             statement = replace(statement, everything=True)  # the tables below a view are not ours to guess
-            named = self._tables.touched(statement, query.database)
+            named = self._tables.changed_by(statement, query.database)
         if not named:
             return
         # Without a GTID a read cannot tell if it contains the statement; rows read too early would stay wrong

@@ -277,4 +277,4 @@ def _notes(settings: Settings, sink: str) -> Mapping[str, str]:
         with open_state(settings, exclusive=False, only_looks=True) as engine:
             return kept_notes(engine.store, sink)
     except CdcError:
-        return {}  # whatever is wrong with the state is told by a finding of its own
+        return {}  # a fault of the state has a finding of its own

@@ -133,7 +133,7 @@ def twin(settings: Settings) -> Sequence[CheckResult]:
             finally:
                 connection.close()
     except CdcError:
-        return []  # a server that cannot be reached is told of elsewhere
+        return []  # a server that cannot be reached is reported elsewhere
     host, server_id = settings.source.host, settings.source.server_id
     fix = "give each its own source.server_id"
     if server_id in ids:

@@ -28,7 +28,7 @@ async def bisect(batch: Sequence[T], attempt: Callable[[Sequence[T]], Awaitable[
     """Send the halves of ``batch``, and the halves of those that are refused again. Returns how many were sent.
 
     ``attempt`` sends a piece and settles it; it returns False for a piece that has to be cut further. It must settle
-    a piece of one message in any case. One guilty message of n costs about 2·log2(n) requests; both halves go at the
+    a piece of one message in any case. One faulty message of n costs about 2·log2(n) requests; both halves go at the
     same time, so it takes log2(n) round trips. Raises what ``attempt`` raises.
     """
     if len(batch) < 2:

@@ -42,7 +42,7 @@ class Step(Enum):
     RETRY = "retry"  # the identical messages again, after ``wait_s``
     WAIT = "wait"  # no lane sends for ``wait_s``
     STOP = "stop"  # no lane sends; one request is tried every ``wait_s``
-    SPLIT = "split"  # send the halves, until the guilty message stands alone
+    SPLIT = "split"  # send the halves, until the faulty message is alone
     PARK = "park"  # this one message is at fault: again, alone, after ``wait_s``
     REJECT = "reject"  # this one message will never be taken: dead letter
 

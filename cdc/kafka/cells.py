@@ -1,14 +1,16 @@
-"""Values and keys in Kafka records as JSON, so that any JSON reader can read them and each value comes back exactly.
-Pure.
+"""Values and keys in Kafka records, as JSON that gives back each value exactly. Pure.
 
-========================== ================================================================================ value
-(cdc.model.Value)    JSON ==========================
-================================================================================ integers, BIT, YEAR        a number,
-all 64 bits of it (also unsigned) FLOAT, DOUBLE              a number with a point or an exponent DECIMAL, dates, times
-text as SELECT shows it: ``"59.9000"``, ``"0000-00-00"``; TIMESTAMP in UTC ENUM, SET, text, JSON      text BINARY, BLOB,
-GEOMETRY     ``{"base64": "…"}``, which no other value looks like NULL                       null ABSENT
-the column is missing from the object ==========================
-================================================================================
+========================== ================================================================================
+value (cdc.model.Value)    JSON
+========================== ================================================================================
+integers, BIT, YEAR        a number, all 64 bits of it (also unsigned)
+FLOAT, DOUBLE              a number with a point or an exponent
+DECIMAL, dates, times      text as SELECT shows it: ``"59.9000"``, ``"0000-00-00"``; TIMESTAMP in UTC
+ENUM, SET, text, JSON      text
+BINARY, BLOB, GEOMETRY     ``{"base64": "…"}``; no other value has this form
+NULL                       null
+ABSENT                     the column is missing from the object
+========================== ================================================================================
 
 A key is ``<table>/<part>``, with a part per column of the primary key: an integer as it is, text as ``~`` and the text
 (``%``, ``/`` and what is not printable ASCII percent-encoded as UTF-8), bytes as ``0x`` and hex digits, a float as

@@ -253,7 +253,7 @@ def _take(engine: Engine, state: ObjectState) -> None:
     # HubSpot has the version that waits here.
     if held.rendered_hash in done:
         outbox.take_back_version(store, ref, held.rendered_hash)
-    # What waits here, or stands there, is what was rendered: nothing to render anew.
+    # The waiting message, or the accepted version, is what was rendered: nothing to render again.
     if was_waiting or held.rendered_hash in done:
         ledger.settle_copied(store, ref, held.rendered_hash, side, bits)
         return

@@ -71,7 +71,7 @@ def learnt(store: Store, ref: ObjectRef, before: bytes, now: bytes) -> None:
     """A follower heard that the sink holds ``now``. A waiting message was rendered for the earlier address, so it is
     rendered again.
     """
-    # What waits was made for another address, so it is rendered anew.
+    # The waiting message was made for another address, so it is rendered again.
     if before != now and outbox.take_back_upsert(store, ref):
         _render_again(store, ref)
 

@@ -1,6 +1,6 @@
 """Dead letters: messages set aside for good, each with its reason, until a newer message of the object is accepted.
 
-A dead letter holds no content: ``retry`` renders the object afresh, so what is sent is its newest state.
+A dead letter holds no content: ``retry`` renders the object again, so its newest state is sent.
 """
 
 from __future__ import annotations

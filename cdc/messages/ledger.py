@@ -273,7 +273,7 @@ def note_answers(store: Store, answers: Iterable[tuple[ObjectRef, str]], now_ms:
     )
 
 
-# ------------------------------------------------------------------------------------------------ rendering anew
+# ------------------------------------------------------------------------------------------------ rendering again
 
 
 def forget_rendered(store: Store, ref: ObjectRef) -> None:

@@ -94,8 +94,8 @@ class MappingReview:
         """Whether the counted change may go on: it is small enough, or an operator accepted it."""
         review = self._store.meta.mapping_review
         totals = _totals(review["counts"])
-        touched = sum(totals.values()) - totals[Effect.SAME]
-        if self._store.meta.mapping_accepted == review["version"] or touched <= self.max_share * sum(totals.values()):
+        changed = sum(totals.values()) - totals[Effect.SAME]
+        if self._store.meta.mapping_accepted == review["version"] or changed <= self.max_share * sum(totals.values()):
             return True
         if self.step is not Step.WAITING:
             self._keep({**review, "step": Step.WAITING.value})

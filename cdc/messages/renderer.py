@@ -268,7 +268,7 @@ class Renderer:
             return
         self._forget(ref)
         if held.tried_at == 0 and held.accepted_at == 0:
-            self._take_back(ref)  # nobody outside ever heard of it
+            self._take_back(ref)  # the receiver never knew it
             self._set_deleted(ref, held.rendered_at, held, request)
             return
         if self.is_following and (held.accepted_at == 0 or held.accepted_hash == DELETED):

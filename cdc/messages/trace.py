@@ -129,7 +129,7 @@ def _set_aside(store: Store, ref: ObjectRef) -> Iterator[Whereabouts]:
     waits = waiting_for_parent.get(store, ref)
     if waits is not None:
         reason = waits[2]
-        yield Whereabouts("waits for its parent", f"refused with {reason}; rendered afresh once the parent is known")
+        yield Whereabouts("waits for its parent", f"refused with {reason}; rendered again once the parent is known")
     if unconfirmed.is_noted(store, ref):
         yield Whereabouts("sent once more later", "an attempt got no answer and may still land over a newer version")
 
@@ -151,7 +151,7 @@ def _pending(store: Store, ref: ObjectRef, pending: Pending, held: LedgerEntry |
 
 
 def _settled(held: LedgerEntry) -> Whereabouts:
-    # Nobody outside ever knew it.
+    # The receiver never knew it.
     if held.rendered_delete and not held.tried_at and not held.accepted_at:
         return Whereabouts("gone", "the object was deleted before it was ever sent")
     if not held.accepted_at and not held.tried_at and held.rendered_hash is not None:

@@ -123,7 +123,7 @@ class UnloggedWatch(threading.Thread):
             differing = self._compare(sample.rows, sample.position)
             # Nothing can be said yet, and the same sample waits.
             if differing is None:
-                return  # the reader is behind: that is told elsewhere, and the sample keeps
+                return  # the reader is behind: that is reported elsewhere, and the sample keeps
             self._judge(differing)
         self._sample = self._take()
 

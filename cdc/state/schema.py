@@ -3,24 +3,29 @@
 ``r_<table>``: one per mapped table, the mapped columns plus ``lsn`` (see positions.py). The others are fixed. Each is
 written by one module alone (tests/unit/state/test_writers.py lists them):
 
-====================== ======================================================================================== meta
-single values (meta.py) mapped_table           which columns the mapped tables were made with tombstone
-deleted keys with their LSNs, while a read may still bring an older row table_load             per mapped table: how far
-its load has come stale_table            tables that are read again, as their rows changed without row events: since
-when, and why resync_found           objects that such reads changed; rendered when all of them are through table_schema
-tables' columns, each from a position in the log on prepared_change        changes of XA transactions that are neither
-committed nor rolled back yet unread_row             keys of rows that the log told only in part: to be read from the
-server bad_record             records of topics that could not be understood, with their reason render_queue
-objects to be rendered later: after a fetch, after a position in the log, or in their turn bulk_invalidation      many
-objects at once, turned into requests in slices ledger                 per object: what was last rendered, sent,
-answered and accepted; never forgotten property_bit           bit numbers of property names, for the ledger's bitmap of
-properties that ever held a value outbox                 the newest unsent message of an object; ``seq`` is its place in
-the order sent_without_reference objects that were sent without a reference whose object is a dead letter dead_letter
-messages set aside for good, with their reason waiting_for_parent     accepted and later refused because what they refer
-to was not known yet unconfirmed            objects with an attempt whose outcome is unknown: sent once more after their
-next acceptance unpublished            objects whose state a leader of members has yet to publish relay_queue
-what the relay has yet to publish; ``seq`` is never given twice ======================
-========================================================================================
+====================== ========================================================================================
+meta                   single values (meta.py)
+mapped_table           which columns the mapped tables were made with
+tombstone              deleted keys with their LSNs, while a read may still bring an older row
+table_load             per mapped table: how far its load has come
+stale_table            tables that are read again, as their rows changed without row events: since when, and why
+resync_found           objects that such reads changed; rendered when all of them are through
+table_schema           tables' columns, each from a position in the log on
+prepared_change        changes of XA transactions that are neither committed nor rolled back yet
+unread_row             keys of rows of which the log has only a part: to be read from the server
+bad_record             records of topics that could not be read, with their reason
+render_queue           objects to be rendered later: after a fetch, after a position in the log, or in their turn
+bulk_invalidation      many objects at once, turned into requests in slices
+ledger                 per object: what was last rendered, sent, answered and accepted; never forgotten
+property_bit           bit numbers of property names, for the ledger's bitmap of properties that ever held a value
+outbox                 the newest unsent message of an object; ``seq`` is its position in the order
+sent_without_reference objects that were sent without a reference whose object is a dead letter
+dead_letter            messages set aside for good, with their reason
+waiting_for_parent     accepted and later refused, as the receiver did not know their parent yet
+unconfirmed            objects with an attempt whose outcome is unknown: sent once more after their next acceptance
+unpublished            objects whose state a leader of members has yet to publish
+relay_queue            what the relay has yet to publish; ``seq`` is never given twice
+====================== ========================================================================================
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def customer_of_address(address: Value, rows: RowReader, plan: Plan) -> ObjectRe
 def is_contact_of_address(customer: Row, rows: RowReader, plan: Plan) -> bool:
     """Whether the customer exists as an object. A customer without an address is always a contact of its own."""
     address = customer.get("email_hash")
-    # Without an address nobody else can stand for the customer.
+    # Without an address no other contact can represent the customer.
     if not plan.contacts_by_email or address is None:
         return customer_exists(customer, rows, plan)
     found = customer_of_address(address, rows, plan)

@@ -158,13 +158,13 @@ class Batches:
             answer = await self._write(kind, verb, inputs[:half], identity)
             more = await self._write(kind, verb, inputs[half:], identity)
             return BatchAnswer({**answer.records, **more.records}, {**answer.faults, **more.faults})
-        guilty = set(_guilty(reply, fault, inputs))
-        rest = [one for one in inputs if one.trace not in guilty]
+        faulty = set(_named_inputs(reply, fault, inputs))
+        rest = [one for one in inputs if one.trace not in faulty]
         # Refused as a whole without naming anybody: sending it again would change nothing.
-        if not guilty:
+        if not faulty:
             raise self._refusal(reply, what, fault)
         answer = await self._write(kind, verb, rest, identity) if rest else BatchAnswer()
-        answer.faults |= dict.fromkeys(guilty, fault)
+        answer.faults |= dict.fromkeys(faulty, fault)
         return answer
 
     def _refusal(self, reply: Reply, what: str, fault: Fault) -> RefusedCallError:
@@ -212,7 +212,7 @@ def _fault_of(reply: Reply) -> Fault:
     return read_fault(content if isinstance(content, Mapping) else {}, reply.status)
 
 
-def _guilty(reply: Reply, fault: Fault, inputs: Sequence[Input]) -> Iterator[str]:
+def _named_inputs(reply: Reply, fault: Fault, inputs: Sequence[Input]) -> Iterator[str]:
     content = reply.content()
     # HubSpot names the ids that it does not find.
     if fault.kind is FaultKind.NOT_FOUND and isinstance(content, Mapping):

@@ -133,7 +133,7 @@ async def _records(api: Api, requests: Requests, table: PropertyTable, facts: Fa
     findings: list[CheckResult] = []
     for kind in SEGMENT:
         if table.key not in facts.properties.get(kind, {}):
-            continue  # told already
+            continue  # reported already
         name = f"sink {SEGMENT[kind]}"
         query: dict[str, str | int] = {"limit": 1, "properties": table.key}
         await _asked(api.get(requests, api.paths.objects(kind), what=f"records of {name}", query=query), name, findings)

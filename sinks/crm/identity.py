@@ -60,7 +60,7 @@ class Claim(Enum):
     """What an object may do with a record that it met."""
 
     OWN = "own"  # it is the object's record: write everything
-    ADOPT = "adopt"  # it is nobody's: write the key and what has a value
+    ADOPT = "adopt"  # it has no object of ours: write the key and all values
     TAKE_OVER = "take_over"  # another object of ours let go of it: write key and everything
     JOIN = "join"  # people merged two of ours, and the other one's values stay: write nothing
     WAIT = "wait"  # the other object's own message may be on its way
@@ -121,7 +121,7 @@ def claim_by_address(key: str, address: str, holder: Holder, waits: int) -> Clai
         return Claim.OWN
     if holder.is_deleted:  # ours even without a key: who comes with its address takes it
         return Claim.TAKE_OVER
-    # Nobody of ours stands on it: people or another tool made it.
+    # No object of ours has it: people or another tool made it.
     if not holder.key:
         return Claim.ADOPT
     theirs, ours = rank_of(holder.key, key), rank_of(key, key)
@@ -187,7 +187,7 @@ def claim_by_sku(key: str, *, is_stand_in: bool, holder: Holder) -> Claim:
     """
     if holder.key == key:
         return Claim.OWN
-    # Nobody of ours has it yet.
+    # No object of ours has it yet.
     if not holder.key:
         return Claim.ADOPT
     if holder.is_deleted:

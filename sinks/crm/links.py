@@ -33,11 +33,11 @@ class Need(NamedTuple):
 
 
 def needed(work: Work) -> list[Reference]:
-    """The references that are to be linked: those whose records are not linked, or all where that is in doubt."""
+    """The references that are to be linked: those whose records are not linked, or all if that is not known."""
     message = work.message
     wanted = [ref for ref in work.references if ref.object_type is bodies.ASSOCIATED.get(message.object_type)]
     wanted = [ref for ref in wanted if ref.external_id not in work.inlined]
-    # A doubtful state, or a first write: linking again is harmless, a missing link is not.
+    # The state may be wrong, or it is a first write: linking again is harmless, a missing link is not.
     if work.links_all or message.may_repeat or not message.was_accepted:
         return wanted
     # Another object with the same record needs no link: a customer who registers takes over the guest's record.

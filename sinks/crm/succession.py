@@ -85,7 +85,7 @@ class Succession:
         """Move the deals of old records, and treat these records by ``on_delete``."""
         tools = self._tools
         moved = {work.gave_way: work for work in works if work.gave_way and work.gave_way != work.record_id}
-        # Nobody moved in this send.
+        # No contact moved in this send.
         if not moved:
             return
         reads = identity.reads(tools.table, CONTACT)
@@ -94,7 +94,7 @@ class Succession:
         for holder in holders:
             # Only a record that this sink released may lose its deals.
             if holder.key or not holder.is_deleted:
-                continue  # not a record that gave way: people merged it, or it is somebody's
+                continue  # not a record that gave way: people merged it, or another object has it
             await self._move_deals(holder.id, moved[holder.id].record_id)
             await dispose(tools, CONTACT, [holder.id], tools.settings.on_delete.contact)
 

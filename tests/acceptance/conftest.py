@@ -48,8 +48,8 @@ class Rig:
         return Daemon(self.folder, self.toml, *arguments)
 
     def settings(self) -> Settings:
-        """The same settings, for the oracle."""
-        path = self.folder / "oracle.toml"
+        """The same settings, for the full render that the test compares with."""
+        path = self.folder / "full-render.toml"
         path.write_text(self.toml, encoding="utf-8")
         return load(path)
 

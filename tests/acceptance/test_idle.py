@@ -32,7 +32,7 @@ def test_an_import_of_an_idle_shop_ends(rig: Rig, quiet: str) -> None:
 
 
 def test_one_change_on_an_idle_server_arrives_without_an_import(rig: Rig) -> None:
-    """The pull of the only object touched does not wait for a second change."""
+    """The fetch of the only affected object does not wait for a second change."""
     rig.toml = started(rig.toml, "latest")
     with rig.daemon() as daemon:
         daemon.start()

@@ -1,4 +1,4 @@
-"""The bridge sink's own wire form, judgements and mapping, against the sandbox."""
+"""The bridge sink's own wire form, sync errors and mapping, against the sandbox."""
 
 from __future__ import annotations
 

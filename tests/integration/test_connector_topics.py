@@ -116,7 +116,7 @@ def test_routed_rows_with_null_tombstones_end_as_the_shop(stage: Stage, expected
 def test_topics_that_tell_no_table_are_refused_with_the_setting(stage: Stage, expected: State) -> None:
     """Underscores may be part of a table's name: exit code 2 names both cures, and ``kafka.tables`` is one."""
     stage.make(routed(stage.prefix, lambda table: f"_{table}"))
-    code, text = stage.read_to_the_end("untold")
+    code, text = stage.read_to_the_end("missing")
 
     assert code == 2
     assert "kafka.tables" in text

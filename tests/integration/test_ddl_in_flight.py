@@ -44,7 +44,7 @@ STEPS: tuple[tuple[str, Cells | None], ...] = (
     ("INSERT INTO t VALUES ('a9é', 9)", (9, "a9é", ABSENT)),
 )  # fmt: skip
 ROWS = [cells for _, cells in STEPS if cells is not None]
-DOUBTFUL = ["CHANGE a b", "MODIFY a", "_t_gho TO t", "_t_new TO t", "CREATE TABLE t "]
+STALE = ["CHANGE a b", "MODIFY a", "_t_gho TO t", "_t_new TO t", "CREATE TABLE t "]
 """The definitions that may change stored values of what is mapped; all others do not touch it."""
 
 
@@ -75,14 +75,14 @@ def steps(server: Server, settings: SourceSettings, log: Follower | None = None)
 
 
 def test_rows_read_as_they_come(server: Server, shop: SourceSettings) -> None:
-    """A reader that keeps up reads every row right, and the doubtful positions are told."""
+    """A reader that keeps up reads every row right, and the stale tables are reported."""
     start = end_of_log(shop)
     log = Follower(shop, [T], start)
     log.source.know(())
     with log:
         steps(server, shop, log)
     assert inserted(log) == ROWS
-    assert sum(len(t.stale) for t in log.transactions) == len(DOUBTFUL)
+    assert sum(len(t.stale) for t in log.transactions) == len(STALE)
 
 
 def test_rows_read_behind_all_definitions_and_again(server: Server, shop: SourceSettings) -> None:

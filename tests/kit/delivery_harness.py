@@ -1,4 +1,4 @@
-"""A delivery desk: the real state file, renderer and delivery, over a shop that is a plain dictionary."""
+"""A delivery harness: the real state file, renderer and delivery, over a shop that is a plain dictionary."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def item(number: int) -> ObjectRef:
 class ShopMapper:
     """Renders what stands in ``shop``."""
 
-    version = "desk"
+    version = "harness"
 
     def __init__(self, tables: tuple[TableSpec, ...] = ()) -> None:
         self.tables = tables

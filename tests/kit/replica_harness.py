@@ -1,8 +1,8 @@
 """The real replica and the real mapping over changes given by hand or read from a log; every message is taken at once.
 
-with clerk() as desk:
-    desk.insert("sales_order", entity_id=1, customer_email="ann@example.com", customer_is_guest=1)
-    desk.sent()                        # what would have gone to HubSpot since the last call
+with replica_harness() as harness:
+    harness.insert("sales_order", entity_id=1, customer_email="ann@example.com", customer_is_guest=1)
+    harness.sent()                     # what would have gone to HubSpot since the last call
 """
 
 from __future__ import annotations

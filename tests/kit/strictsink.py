@@ -1,4 +1,4 @@
-"""A receiver that judges every request by the rules of delivery, whatever the network and the process do meanwhile.
+"""A receiver that checks every request by the rules of delivery, whatever the network and the process do meanwhile.
 
 It adds to ``FakeSink``: requests that land late (after a time-out, or after the process that sent them died), quotas
 with headers, and the rules that need memory over restarts. Rules are numbered as in
@@ -57,7 +57,7 @@ class StrictSink(FakeSink):
         return asyncio.get_running_loop().time()
 
     async def _call(self, messages: Sequence[Message], permit: Permit) -> Answer:
-        """One call: judged, carried out at some time, answered or not."""
+        """One call: checked, carried out at some time, answered or not."""
         self.requests.append((self.now_s, tuple(messages)))
         self._check_rate()
         self._check_pauses()

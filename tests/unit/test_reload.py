@@ -150,7 +150,7 @@ class BoundedSink(FakeSink):
 
 
 async def test_reloaded_brakes_shares_and_waits_hold_at_once(tmp_path: Path) -> None:
-    """The brake's share, the batch and the time in which verdicts come are those of the reloaded settings."""
+    """The circuit breaker's share, the batch and the time in which verdicts come are those of the reloaded settings."""
     sink = BoundedSink()
     harness = DeliveryHarness(tmp_path, sink)
     delivery: Delivery = harness.delivery

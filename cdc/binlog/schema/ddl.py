@@ -260,7 +260,7 @@ def _rename(words: Words, plan: _Plan) -> None:
         if may_lack and plan.held(old) is None:
             return
         plan.change(old, Defined(replace(plan.must_hold(old), name=words.name())))
-    # of an index: no column's; of the table: told by the statement's names
+    # of an index: no column's; of the table: the statement's names show it
 
 
 def _alter_column(words: Words, plan: _Plan) -> None:
@@ -272,7 +272,7 @@ def _alter_column(words: Words, plan: _Plan) -> None:
     words.accept("IF", "EXISTS")
     plan.must_hold(words.name())
     if words.word in ("SET", "DROP"):
-        raise NotUnderstood("another default")  # rare, and told best by the server: its words for it differ
+        raise NotUnderstood("another default")  # rare, and best asked of the server: its spelling differs
     raise NotUnderstood("an unusual ALTER COLUMN")
 
 

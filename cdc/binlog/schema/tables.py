@@ -125,7 +125,7 @@ class MappedTables:
         found = (self._specs.get(fold(table)) for database, table in names if fold(database) == self.database)
         return list(dict.fromkeys(spec.name for spec in found if spec is not None))
 
-    def touched(self, statement: Statement, database: str) -> list[str]:
+    def changed_by(self, statement: Statement, database: str) -> list[str]:
         """The mapped tables that the statement may have changed, without prefix. ``database``: the session's default.
 
         Of a statement that could not be cut into words, those whose name its bytes hold anywhere.
@@ -165,7 +165,7 @@ class MappedTables:
 
         Returns the mapped tables whose rows the definition may have changed.
         """
-        for table in self.touched(statement, ""):
+        for table in self.changed_by(statement, ""):
             self._forget_readers(table)
         return self.history.define(statement, is_mariadb=is_mariadb)
 

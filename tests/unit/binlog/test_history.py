@@ -47,7 +47,7 @@ def a_history(server: Server | None = None, *statements: str) -> SchemaHistory:
 
 
 def define(history: SchemaHistory, statement: str, *, database: str = "shop") -> list[str]:
-    """The tables that are doubtful after it."""
+    """The tables that are stale after it."""
     stale_tables = history.define(read_statement(database, statement.encode()), is_mariadb=False)
     return [stale_table.table for stale_table in stale_tables]
 

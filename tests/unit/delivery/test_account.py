@@ -30,7 +30,7 @@ class Account(FakeSink):
             super()._apply(messages)
 
     def late_verdicts(self, since_ms: int) -> Sequence[SyncError]:
-        """Every message that was not applied, judged two seconds after it came."""
+        """Every message that was not applied, refused two seconds after it came."""
         now_ms = 1_700_000_000_000 + int(asyncio.get_running_loop().time() * 1000)
         found = [
             SyncError(m.object_type, m.external_id, m.changed_at, 1_700_000_000_000 + int(at * 1000) + 2000, self.fault)

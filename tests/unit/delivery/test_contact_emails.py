@@ -46,7 +46,7 @@ class Bridge(FakeSink):
 
 
 def desk_in(folder: Path, rule: EmailRule = LEAVE_OUT) -> DeliveryHarness:
-    """A desk that treats emails so."""
+    """A delivery harness that treats emails by this rule."""
     harness = DeliveryHarness(folder, Bridge())
     harness.books.renderer.emails = rule
     return harness

@@ -62,7 +62,7 @@ def test_a_message_that_only_ever_fails_is_parked_alone(tmp_path: Path, fault: t
 
 
 def parked(tmp_path: Path) -> DeliveryHarness:
-    """A desk whose customer 3 failed alone and rests for minutes."""
+    """A delivery harness whose customer 3 failed alone and is parked for minutes."""
     harness = DeliveryHarness(tmp_path)
     harness.books.put(customer(3), name="old")
     rest_ms = harness.clock.now_ms() + 600_000
@@ -71,7 +71,7 @@ def parked(tmp_path: Path) -> DeliveryHarness:
 
 
 def test_a_newer_version_of_a_parked_message_goes_at_once(tmp_path: Path) -> None:
-    """What was wrong with the old one may be gone; it is judged anew."""
+    """What was wrong with the old one may be gone; it is sent and decided on again."""
 
     async def story() -> None:
         harness = parked(tmp_path)

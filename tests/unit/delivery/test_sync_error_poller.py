@@ -41,7 +41,7 @@ def test_a_bad_verdict_makes_a_dead_letter(tmp_path: Path) -> None:
 
 
 def test_a_verdict_on_an_older_version_does_not_count(tmp_path: Path) -> None:
-    """Only the version last sent is judged."""
+    """Sync errors count only for the version that was sent last."""
 
     async def story() -> None:
         harness = DeliveryHarness(tmp_path)

@@ -38,7 +38,7 @@ def end_state(engine: Engine) -> tuple[object, object]:
 def test_touches_that_are_put_off_are_rendered_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, is_replayed: bool
 ) -> None:
-    """What does not fit memory waits in the dirty table; rows and messages at the end are the same, replayed too."""
+    """Affected objects that do not fit memory wait in the render queue; rows and messages are the same at the end."""
     plain = toy_engine(tmp_path / "plain")
     with plain.store.transaction():
         plain.apply_group([giant(30)])

@@ -1,4 +1,4 @@
-"""A state that never loads everything (``start = "latest"``), or has not yet: what is touched is pulled, not lost."""
+"""A state that does not have all rows (``start = "latest"``, or a load): affected objects are fetched, not lost."""
 
 from __future__ import annotations
 

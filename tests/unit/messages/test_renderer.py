@@ -188,7 +188,7 @@ def test_an_object_that_can_be_rendered_again_loses_its_dead_letter(tmp_path: Pa
 
 
 def test_a_renamed_group_reaches_its_customers_behind_live_work(tmp_path: Path) -> None:
-    """A reference row's change sweeps the objects that use it through the dirty table, as history."""
+    """A reference row's change invalidates the objects that use it in bulk, as history."""
     engine = toy_engine(tmp_path)
     apply(engine, 100, insert("groups", 1, "General"))
     apply(engine, 200, insert("customers", 1, "a@example.com", 1), insert("customers", 2, "b@example.com", 2))

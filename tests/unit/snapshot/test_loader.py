@@ -58,7 +58,7 @@ class Rows:
 
 
 def ask_for_a_pull(engine: Engine) -> None:
-    """An object was touched and nothing else happens."""
+    """An object was affected and nothing else happens."""
     render_queue.mark(engine.store, ORDER, fetch=True)
 
 
