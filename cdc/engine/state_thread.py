@@ -15,7 +15,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
@@ -215,19 +215,12 @@ class StateThread(threading.Thread):
         except BaseException as error:
             # The transaction is undone: what callers hear must be an error, never the result of undone work.
             self.engine.reread()
-            for _, future in calls:
-                # A caller may have given up meanwhile.
-                if not future.cancelled():
-                    future.set_exception(error)
+            _refuse(calls, error)
             raise
         has_news = has_group or self.engine.renderer.enqueued != enqueued
         self._watcher.on_commit(time.monotonic() - started, has_news=has_news)
         # Only now is the commit on disk, so only now may callers act on it.
-        for future, value, failure in results:
-            if failure is not None:
-                future.set_exception(failure)
-            else:
-                future.set_result(value)
+        _answer(results)
         return bool(calls or has_group or self._more_to_render)
 
     def _apply_group(self, now: float) -> None:
@@ -266,3 +259,20 @@ class StateThread(threading.Thread):
         while self._calls:
             _, future = self._calls.popleft()
             future.cancel()
+
+
+def _answer(results: Iterable[tuple[Future[Any], Any, BaseException | None]]) -> None:
+    """Give each caller its value or its failure."""
+    for future, value, failure in results:
+        if failure is not None:
+            future.set_exception(failure)
+        else:
+            future.set_result(value)
+
+
+def _refuse(calls: Iterable[tuple[Callable[[Store], Any], Future[Any]]], error: BaseException) -> None:
+    """Give every caller the error that undid the turn."""
+    for _, future in calls:
+        # A caller may have given up meanwhile.
+        if not future.cancelled():
+            future.set_exception(error)
