@@ -171,13 +171,13 @@ class FirstLoadWatch:
             log.warning("first_load_plan_failed", reason=error.message)
             return
         if found is None:
-            return  # told to stop
-        told = found.as_dict()
-        await self._state.call(lambda _: first_load.keep_plan(told))
+            return  # asked to stop
+        plan = found.as_dict()
+        await self._state.call(lambda _: first_load.keep_plan(plan))
         log.info(
-            "first_load_plan", rows=told["rows"], objects=told["objects"], messages=told["messages"],
-            calls=told["calls"], hours=told["hours"], days_of_quota=told["days_of_quota"], state_mb=told["state_mb"],
-            estimated=told["estimated"],
+            "first_load_plan", rows=plan["rows"], objects=plan["objects"], messages=plan["messages"],
+            calls=plan["calls"], hours=plan["hours"], days_of_quota=plan["days_of_quota"], state_mb=plan["state_mb"],
+            estimated=plan["estimated"],
         )  # fmt: skip
 
     async def look(self, status: Mapping[str, Any], now_s: float, now_ms: int) -> None:

@@ -276,7 +276,7 @@ class BadRecord(NamedTuple):
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
-class ToldRow(NamedTuple):
+class NewestRow(NamedTuple):
     """The newest record of a key: the row, or None if it was deleted. ``key``: the primary key's values."""
 
     table: str
@@ -309,9 +309,9 @@ class Feed(NamedTuple):
     wins. ``offsets``: where to read on per ``topic/partition``, kept in the same local commit; None: unchanged.
     ``topics``: facts from each topic's records that later records need; None: unchanged. ``bad``: records set aside.
     ``is_loaded``: with this transaction, every record that the topics held at the start is applied. ``is_whole``:
-    whether the relay marks the records so far as the whole store; None: unchanged. ``sample``: the newest records of
-    some keys, once everything up to here is read. ``is_caught_up``: with this transaction, every record that the topics
-    held some time ago is applied.
+    whether the relay marks the records so far as the whole store; None: unchanged. ``sample``: the newest rows of some
+    keys, once everything up to here is read. ``is_caught_up``: with this transaction, every record that the topics held
+    some time ago is applied.
     """
 
     rows_at: ReportedPosition | None = None
@@ -320,7 +320,7 @@ class Feed(NamedTuple):
     is_loaded: bool = False
     is_whole: bool | None = None
     topics: Mapping[str, object] | None = None
-    sample: tuple[ToldRow, ...] = ()
+    sample: tuple[NewestRow, ...] = ()
     is_caught_up: bool = False
 
 

@@ -50,12 +50,12 @@ class Activity:
     """One line a minute with the work since the last line; no line if there was no work."""
 
     def __init__(self, now_s: float) -> None:
-        self._told_s = now_s
+        self._logged_s = now_s
         self._before: dict[str, int] = {}
 
     def look(self, status: Mapping[str, object], now_s: float, *, is_last: bool = False) -> None:
         """Log the work, if a minute has passed or the run ends."""
-        if not is_last and now_s - self._told_s < EVERY_S:
+        if not is_last and now_s - self._logged_s < EVERY_S:
             return
         totals = {name: _total(status, path) for name, path in _COUNTED.items()}
         # a total that fell began anew (another connection, a loader that started again): all of it is news
@@ -63,7 +63,7 @@ class Activity:
             name: total - before if total >= (before := self._before.get(name, 0)) else total
             for name, total in totals.items()
         }
-        seconds, self._told_s, self._before = now_s - self._told_s, now_s, totals
+        seconds, self._logged_s, self._before = now_s - self._logged_s, now_s, totals
         done = {name: count for name, count in done.items() if count}
         if done:
             log.info(

@@ -305,12 +305,12 @@ class SinkReader(Protocol):
 
 @runtime_checkable
 class SinkWitness(Protocol):
-    """For sinks whose receiver tells which records are the newest: it knows what a restored state has forgotten."""
+    """For sinks whose receiver lists its newest records: it knows objects that a restored state has forgotten."""
 
     async def newest(self, object_type: ObjectType, requests: Requests) -> Sequence[tuple[str, str]]:
-        """External id and record id of the records with a key of ours that were made last, the newest first.
+        """External id and record id of the last created records with our key, the newest first.
 
-        At most a hundred, those that count as deleted among them.
+        At most a hundred, also records that count as deleted.
         """
         ...
 

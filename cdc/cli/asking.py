@@ -54,7 +54,7 @@ async def _verdict(sink: LaterVerdicts, settings: Settings, ref: ObjectRef, requ
     return {
         "hubspot_id": status.hubspot_id,
         "processed_at": iso_ms(status.processed_at),
-        "failed": "not told" if status.failed is None else status.failed,
+        "failed": "not known" if status.failed is None else status.failed,
     }
 
 

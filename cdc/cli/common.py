@@ -69,7 +69,7 @@ def load_again(context: typer.Context, config: Path | None, sets: Sequence[str] 
 
 
 @contextmanager
-def told_in_log(stream: TextIO = sys.stdout) -> Iterator[None]:
+def failure_in_log(stream: TextIO = sys.stdout) -> Iterator[None]:
     """Write a daemon's failure as its last log line: ``failed`` with reason, hint and exit code.
 
     Otherwise a reader of the log alone would see an orderly stop. On a terminal the sentence that ``main`` prints is

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cdc.cli.common import Config, Sets, load_again, run_in_loop, settings_of, told_in_log
+from cdc.cli.common import Config, Sets, failure_in_log, load_again, run_in_loop, settings_of
 
 
 def relay(
@@ -24,7 +24,7 @@ def relay(
     Exit codes: 0 stopped or done, 1 failed or another relay took over, 2 wrong settings, grants, log format, tables or
     topic, 3 position lost.
     """
-    with told_in_log():
+    with failure_in_log():
         _relay(context, config, sets, until_end)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cdc.cli.common import Config, Sets, load_again, run_in_loop, settings_of, told_in_log
+from cdc.cli.common import Config, Sets, failure_in_log, load_again, run_in_loop, settings_of
 from cdc.errors import ConfigError
 from cdc.model import Start, parse_start
 from cdc.protocols import Sink
@@ -45,7 +45,7 @@ def run(
 
     Exit codes: 0 stopped or done, 1 failed, 2 wrong settings, grants, log format or tables, 3 position lost.
     """
-    with told_in_log(sys.stderr if dry_run else sys.stdout):
+    with failure_in_log(sys.stderr if dry_run else sys.stdout):
         _run(context, config, sets, start, resend=resend, until_end=until_end, dry_run=dry_run, yes=yes, sink=sink)
 
 

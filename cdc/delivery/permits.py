@@ -157,7 +157,7 @@ class Permits:
         self._waiting[key] += 1
         try:
             while True:
-                # Asked in each round: the lane may have been told to stop while this waits.
+                # Asked in each round: the lane may have been asked to stop while this waits.
                 if not is_open():
                     raise SendingStoppedError("the request was not begun: delivery holds it back")
                 now_s = self._clock.monotonic()

@@ -1,8 +1,8 @@
-"""Whether the receiver knows newer objects than the state: then an older copy of the state was put back.
+"""Notices that the receiver has newer objects than the state: then an older copy of the state was restored.
 
-The run mark (cdc/state/run_mark.py) tells a copy by what lies on the disk. A copy of the whole disk fits itself, and
-the position in the source's log says nothing: every start reads on from an old one. HubSpot alone knows better. It does
-not show objects that were only changed since, and the bridge has no list of records.
+The run mark (cdc/state/run_mark.py) recognises a copy by the files on the disk. A copy of the whole disk matches
+itself, and the position in the source's log shows nothing: every start reads on from an old position. Only HubSpot
+knows newer objects. It does not show objects that were only changed since, and the bridge has no list of records.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ SHOWN: Final = 5
 
 
 async def look(context: Context, sink: SinkWitness, expected: Expected) -> None:
-    """Say in the log which of the receiver's newest objects this state never knew, if there are any. Once per run.
+    """Log which of the receiver's newest objects this state never knew, if there are any. Once per run.
 
-    It waits until the sink may be asked and the state is at rest: while a lost state is filled again, nothing is known.
+    It waits until the sink may be asked and the state is settled: while a lost state is filled again, it knows no
+    object.
     """
     while True:
         unknown = await _unknown(context, sink, expected)

@@ -11,11 +11,11 @@ import structlog
 
 from cdc.engine.log_moves import LogMoves
 from cdc.engine.missing_deletions import MissingDeletions
+from cdc.engine.newest_rows import NewestRows
 from cdc.engine.parts import Parts
 from cdc.engine.rendering import Rendering
 from cdc.engine.snapshot_ingest import SnapshotIngest
 from cdc.engine.stale_tables import StaleTables
-from cdc.engine.told_rows import ToldRows
 from cdc.model import Change, Op, Position, Transaction
 from cdc.replica import prepared
 from cdc.replica.affected import AffectedObjects, When
@@ -68,7 +68,7 @@ class GroupApplier:
         self._ingest = ingest
         self._on_beat = on_beat
         self._missing_deletions = MissingDeletions(parts)
-        self._told_rows = ToldRows(parts)
+        self._newest_rows = NewestRows(parts)
         self.progress = Progress()
 
     def apply(self, group: Iterable[Transaction]) -> None:
@@ -194,7 +194,7 @@ class GroupApplier:
                 self._parts.applier.tombstones.forget_until(lsn)
         # Everything read so far is applied, so rows and newest records must agree.
         if feed.sample and self._parts.load.is_complete:
-            self._told_rows.compare(feed.sample)
+            self._newest_rows.compare(feed.sample)
 
     def _collect(self, into: AffectedObjects) -> None:
         affected = self._parts.applier.take_affected()

@@ -35,20 +35,20 @@ class MissingDeletions:
 
     def look(self, transaction: Transaction, when: When) -> None:
         """Note the rows that are inserted although the replica holds an older version of them."""
-        told = transaction.feed.rows_at if transaction.feed is not None else None
-        if told is None or not told.is_created or told.position is None:
+        reported = transaction.feed.rows_at if transaction.feed is not None else None
+        if reported is None or not reported.is_created or reported.position is None:
             return
-        if told.written_ms < self._parts.clock.now_ms() - LATELY_MS:
+        if reported.written_ms < self._parts.clock.now_ms() - LATELY_MS:
             return
         for change in transaction.changes:
             if change.op is Op.INSERT and self._replaces(change, when):
                 count = self._parts.feeds.note_missing_deletion(change.table)
                 log.warning(
-                    "deletion_not_told",
+                    "deletion_not_recorded",
                     limit=change.table,
                     table=change.table,
                     rows=count,
-                    topic=told.partition,
+                    topic=reported.partition,
                     reason="a row was inserted that the topics had not deleted: set the connector's skipped.operations"
                     " to none, and let no transformation drop tombstones",
                 )

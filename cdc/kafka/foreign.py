@@ -193,24 +193,26 @@ class Tables:
         return table
 
     def is_mapped(self, database: str | None, table: str) -> bool:
-        """Whether this is a mapped table of the store's database; ``database`` None: the record does not tell it."""
+        """Whether this is a mapped table of the store's database. ``database`` None: the record does not name it."""
         return table in self.specs and (database is None or database == self.database)
 
     def note_schema_changes(self, topic: str, changes: Sequence[SchemaChange]) -> None:
-        """A statement changed these tables: kept for the decoder, and what became of rows for who runs it."""
+        """A statement changed these tables: keep the changes for the decoder, and lost rows for the
+        operator's warning.
+        """
         self._schema_changes.extend(changes)
         for one in changes:
-            # No later record will tell it again.
+            # No later record repeats it.
             if one.rows_gone:
                 self.notes[topic].rows_gone[one.table] = one.rows_gone
 
     def take_schemas(self) -> tuple[TableSchema, ...]:
-        """What statements made of tables since the last call, as the state keeps it."""
+        """The tables that statements changed since the last call, in the state's form."""
         changes = [*self._schema_changes]
         self._schema_changes.clear()
         found = []
         for one in changes:
-            # The statement told no columns, so those known so far stand.
+            # The record has no columns, so the known columns stay.
             if one.exists and one.columns is None:
                 continue
             spec = self.specs[one.table]
@@ -220,7 +222,7 @@ class Tables:
         return tuple(found)
 
     def rows_gone(self) -> list[str]:
-        """A sentence for each table whose rows went without a record of each row."""
+        """A warning for each table that lost rows without a record of each row."""
         return [
             f"table {table} {what} in the shop (topic {topic}), and no record tells which of its rows went: those are"
             " still held and in HubSpot. Let the connector snapshot into new topics, and create the state folders again"

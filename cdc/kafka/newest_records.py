@@ -1,8 +1,8 @@
-"""A sample of keys, each with what the newest record of it says: the check of the replica that shares nothing with it.
+"""A sample of keys, each with its newest record: a check of the replica that shares no code with the replica.
 
-The replica orders rows by what records say of the source's log (row_order.py). This sample knows only that the last
-record of a partition is the newest of its key. Once everything is read, both must agree on whether a row is there.
-Held in memory, bounded, and made anew at each start. Pure.
+The replica orders rows by the records' positions in the source's log (row_order.py). This sample only assumes that the
+last record of a partition is the newest of its key. Once everything is read, both must agree on whether a row exists.
+Kept in memory, bounded, and started again at each start. Pure.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
-from cdc.model import Cells, Change, Op, ToldRow
+from cdc.model import Cells, Change, NewestRow, Op
 
 MOST: Final = 50
-"""Keys of one table. Those whose checksum is lowest: so a key is followed from its first record on, or never."""
+"""Keys of one table: those with the lowest checksums. So a key is followed from its first record on, or never."""
 
 _Key = tuple[object, ...]
 
@@ -27,7 +27,7 @@ class _Newest:
 
 
 class NewestRecords:
-    """What the records of a run say of some keys of each table."""
+    """The newest record of some keys of each table, in this run."""
 
     def __init__(self) -> None:
         self._tables: dict[str, dict[_Key, _Newest]] = {}
@@ -70,10 +70,10 @@ class NewestRecords:
             last = max(rows, key=lambda one: rows[one].rank)
             self._limits[table] = rows.pop(last).rank
 
-    def sample(self) -> tuple[ToldRow, ...]:
-        """Each key of the sample with its newest row, as far as one partition alone tells it."""
+    def sample(self) -> tuple[NewestRow, ...]:
+        """Each key of the sample with its newest row, if all its records are in one partition."""
         return tuple(
-            ToldRow(table, key, newest.cells)  # type: ignore[arg-type]  # keys are always in the image
+            NewestRow(table, key, newest.cells)  # type: ignore[arg-type]  # keys are always in the image
             for table, rows in self._tables.items()
             for key, newest in rows.items()
             if newest.partition

@@ -1,7 +1,8 @@
-"""What another tool's record of a statement says of mapped tables: their columns, and rows that went with it. Pure.
+"""Reads another tool's record of a statement: the columns of mapped tables, and rows that the statement removed. Pure.
 
-Debezium writes such records to its topic of schema changes, Maxwell (``output_ddl``) among its rows. No row's record
-tells what DROP TABLE, TRUNCATE or a renamed table did to the rows, so the replica keeps them, and somebody has to know.
+Debezium writes such records to its topic of schema changes, Maxwell (``output_ddl``) among its rows. No record of a row
+shows the effect of DROP TABLE, TRUNCATE or a renamed table on the rows. So the replica keeps the rows, and an operator
+has to know.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 _MOST: Final = 1000
-"""Tables or columns of one record that are looked at: a table of MySQL has 4096 columns at most, Magento's some 140."""
+"""Tables or columns of one record that are read: a table of MySQL has at most 4096 columns, Magento's
+tables some 140.
+"""
 _MOST_COLUMNS: Final = 4096
 _MOST_TEXT: Final = 1 << 16
 
@@ -29,9 +32,8 @@ _HARMLESS: Final = re.compile(
 class SchemaChange(NamedTuple):
     """A statement's effect on one mapped table, by its name with the store's prefix.
 
-    ``columns``: the table's columns from here on; None where the record does not tell them. ``exists``: whether there
-    is such a table from here on. ``rows_gone``: what happened to rows of it without a record of each row, "" for
-    nothing.
+    ``columns``: the table's columns from now on; None where the record does not have them. ``exists``: whether the
+    table exists from now on. ``rows_gone``: what happened to its rows without a record of each row; "" for nothing.
     """
 
     table: str
@@ -41,23 +43,23 @@ class SchemaChange(NamedTuple):
 
 
 IsMapped = Callable[[str | None, str], bool]
-"""Whether a database (None: not told) and table are mapped."""
+"""Whether a database (None: not known) and table are mapped."""
 
 
 def of_debezium(message: Mapping[str, Any], is_mapped: IsMapped, mapped: Collection[str]) -> list[SchemaChange]:
-    """What a record of the topic of schema changes says. ``mapped``: names of all mapped tables.
+    """The changes in a record of the topic of schema changes. ``mapped``: names of all mapped tables.
 
-    A snapshot writes a DROP and a CREATE of each table that it reads. Nothing was dropped then.
+    A snapshot writes a DROP and a CREATE of each table that it reads; nothing was dropped then.
     """
     database = message.get("databaseName")
-    told = message.get("tableChanges")
-    found = [*_told(told if isinstance(told, list) else [], database, is_mapped)]
+    tables = message.get("tableChanges")
+    found = [*_of_tables(tables if isinstance(tables, list) else [], database, is_mapped)]
     source = message.get("source")
     snapshot = source.get("snapshot") if isinstance(source, Mapping) else None
     if snapshot is True or (isinstance(snapshot, str) and snapshot.lower() not in ("", "false")):
         return [one for one in found if one.columns is not None]
     ddl = message.get("ddl")
-    # No table is told: the statement was not understood, or does not change columns.
+    # The record names no table: the statement was not understood, or does not change columns.
     if not found and isinstance(ddl, str) and not _HARMLESS.match(ddl):
         words = {*_NAMES.findall(ddl[:_MOST_TEXT])}
         is_here = not isinstance(database, str) or any(is_mapped(database, table) for table in mapped)
@@ -70,8 +72,8 @@ def of_debezium(message: Mapping[str, Any], is_mapped: IsMapped, mapped: Collect
     return found
 
 
-def _told(told: list[Any], database: object, is_mapped: IsMapped) -> Iterator[SchemaChange]:
-    for one in told[:_MOST]:
+def _of_tables(tables: list[Any], database: object, is_mapped: IsMapped) -> Iterator[SchemaChange]:
+    for one in tables[:_MOST]:
         # One entry of another form must not hide the others.
         if not isinstance(one, Mapping):
             continue
@@ -91,7 +93,7 @@ def _told(told: list[Any], database: object, is_mapped: IsMapped) -> Iterator[Sc
 
 
 def _name(identity: object, database: object, is_mapped: IsMapped) -> str:
-    """The mapped table that an id names, "" if it names none."""
+    """The mapped table that an id names, "" for another table."""
     named = _ID.fullmatch(identity) if isinstance(identity, str) and len(identity) < 400 else None
     # Not Debezium's form of a table: the record is read by its statement's words.
     if named is None:
@@ -101,7 +103,7 @@ def _name(identity: object, database: object, is_mapped: IsMapped) -> str:
 
 
 def of_maxwell(message: Mapping[str, Any], is_mapped: IsMapped, mapped: Collection[str]) -> list[SchemaChange]:
-    """What a record of one of Maxwell's types ``table-…`` and ``database-…`` says."""
+    """The changes in a record of one of Maxwell's types ``table-…`` and ``database-…``."""
     kind, database, table = message.get("type"), message.get("database"), message.get("table")
     held = database if isinstance(database, str) else None
     # Maxwell names no tables then.
@@ -125,10 +127,10 @@ def of_maxwell(message: Mapping[str, Any], is_mapped: IsMapped, mapped: Collecti
 
 
 def _columns(table: object) -> frozenset[str] | None:
-    """The names of a definition's columns; None if it has none that could be read."""
+    """The names of a definition's columns; None if no columns could be read."""
     columns = table.get("columns") if isinstance(table, Mapping) else None
     if not isinstance(columns, list) or not columns or len(columns) > _MOST_COLUMNS:
         return None
-    told = [column.get("name") if isinstance(column, Mapping) else None for column in columns]
-    names = [name for name in told if isinstance(name, str)]
-    return frozenset(names) if len(names) == len(told) else None
+    given = [column.get("name") if isinstance(column, Mapping) else None for column in columns]
+    names = [name for name in given if isinstance(name, str)]
+    return frozenset(names) if len(names) == len(given) else None

@@ -126,7 +126,7 @@ class ForeignTopics:
         ]
 
     def _wrong_rows(self) -> list[str]:
-        """Tables of which a sample of rows is held otherwise than the topics' newest records say."""
+        """A warning for each table of which the replica's sample differs from the topics' newest records."""
         found = self._feeds.wrong_rows if self._feeds is not None else {}
         return [
             f"table {table}: by the topics' newest records {wrong.lacking} of {wrong.sampled} rows looked at are"

@@ -149,14 +149,17 @@ def led_generation(store: Store) -> int:
 
 
 def ask_to_lead(store: Store, generation: int) -> None:
-    """This state is about to publish that it leads in this generation; on disk before that is on the topic."""
+    """This state is about to publish that it leads in this generation. The note is on disk before the record is on the
+    topic.
+    """
     store.meta.asked_generation = generation
 
 
 def why_restored(store: Store, leader: Leader | None) -> str:
-    """What shows that this state is a copy of one that led on, in words; "" if nothing does.
+    """The sign that this state is a copy of a state that led later, in words; "" if there is none.
 
-    ``leader``: who led last by the receipts. A copy of a whole disk fits all that lies on it: the topic knows better.
+    ``leader``: the last leader by the receipts. A copy of a whole disk matches everything on the disk; only the topic
+    shows the later generation.
     """
     if leader is None or leader.member != store.meta.member_id():
         return ""

@@ -18,7 +18,7 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
@@ -32,6 +32,7 @@ from cdc.kafka.connect import client_arguments
 from cdc.kafka.foreign import BadRecordError
 from cdc.kafka.topic_id import topic_ids
 from cdc.members import handover
+from cdc.members.kafka_clients import DRAIN_S, send_records, stop_client
 from cdc.members.object_states import pack_state, unpack_state
 from cdc.members.records import LEADER, Leader, leader_value, object_key, read_key, read_leader, receipts_topic
 from cdc.members.shared_topics import make_shared_topics
@@ -45,8 +46,6 @@ POLL_S: Final = 0.1
 """How often the group is asked, and how often receipts are read or published."""
 PUBLISH: Final = 1000
 """Objects published in one Kafka transaction."""
-DRAIN_S: Final = 5.0
-"""How long requests in flight may delay a change of the leader."""
 RETRY_S: Final = 2.0
 
 
@@ -264,10 +263,10 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
                 )
             leader = Leader(self._member, (before.generation if before else 0) + 1, mapping)
             await self._state.call(lambda store: handover.ask_to_lead(store, leader.generation))
-            await _send(producer, self._receipts, [(LEADER, leader_value(leader))])
+            await send_records(producer, self._receipts, [(LEADER, leader_value(leader))])
             await self._state.call(lambda _: handover.lead(engine, now_ms if is_from_other else None, leader))
         except BaseException:
-            await _stopped(producer)
+            await stop_client(producer)
             raise
         self._producer, self.leader = producer, leader
         self.takeovers += 1
@@ -278,7 +277,9 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
             self._sending.wake()
 
     async def _look_at_copy(self, before: Leader | None) -> None:
-        """Say so if this state is a copy: the receipts that were just read tell it what was accepted since."""
+        """Log it if this state is a copy: the receipts that were just read show what was accepted since the
+        copy was made.
+        """
         why = await self._state.call(lambda store: handover.why_restored(store, before))
         if why:
             log.error(
@@ -329,7 +330,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
     async def _publish_by(self, producer: AIOKafkaProducer) -> None:
         engine = self._state.engine
         while states := await self._state.call(lambda _: handover.to_publish(engine, PUBLISH)):
-            last = await _send(producer, self._receipts, [(object_key(s.ref), pack_state(s)) for s in states])
+            last = await send_records(producer, self._receipts, [(object_key(s.ref), pack_state(s)) for s in states])
             if self.role == "leader":
                 await self._renew()  # there may be more to tell than a lease is long
             await self._state.call(partial(handover.published, states=tuple(states), next_offset=last + 1))
@@ -342,7 +343,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         engine = self._state.engine
         await self._state.call(lambda _: handover.follow(engine))
         if producer is not None:
-            await _stopped(producer)
+            await stop_client(producer)
 
     # ----------------------------------------------------------------------------------------- the group's callbacks
 
@@ -382,19 +383,5 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         self.role, self._lease_s = "gone", 0.0
         for client in (self._producer, self._group, self._reader):
             if client is not None:
-                await _stopped(client)
+                await stop_client(client)
         self._producer = self._group = self._reader = None
-
-
-async def _send(producer: AIOKafkaProducer, to: TopicPartition, records: Sequence[tuple[bytes, bytes]]) -> int:
-    """Write the records in one transaction. Returns the last record's offset."""
-    async with producer.transaction():
-        waiting = [await producer.send(to.topic, value, key=key, partition=to.partition) for key, value in records]
-        written = await asyncio.gather(*waiting)
-    return max(int(one.offset) for one in written)
-
-
-async def _stopped(client: Any) -> None:
-    with contextlib.suppress(KafkaError, OSError, TimeoutError, asyncio.CancelledError):
-        async with asyncio.timeout(DRAIN_S):
-            await client.stop()

@@ -153,10 +153,10 @@ class Expected:
         return found
 
     def never_sent(self, keys: Iterable[tuple[str, str]]) -> list[str] | None:
-        """Of keys that the receiver listed as its newest: those of our namespace that this state never knew.
+        """The keys, among the receiver's newest, that are of our namespace and that this state never knew.
 
-        The ledger forgets nothing, so a state that is not older than the receiver knows all. None while that cannot be
-        told: a load goes on, or objects wait to be rendered for the first time.
+        The ledger forgets nothing, so a state that is as new as the receiver knows all of them. None while that is not
+        known: a load goes on, or objects wait to be rendered for the first time.
         """
         is_complete = self._store.meta.load_state.get("phase") == Phase.COMPLETE
         if not is_complete or render_queue.is_any(self._store):

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 on_new: Final[list[Callable[[str], None]]] = []
 """Called with each new secret in a file, in the thread that read the file."""
 
-_told: set[str] = set()
+_known: set[str] = set()
 
 
 def fresh(held: SecretStr, path: Path | None) -> str:
@@ -30,8 +30,8 @@ def fresh(held: SecretStr, path: Path | None) -> str:
             text = path.read_text(encoding="utf-8").strip()
     if not text or text == held.get_secret_value():
         return held.get_secret_value()
-    if text not in _told:
-        _told.add(text)
+    if text not in _known:
+        _known.add(text)
         for tell in on_new:
             tell(text)
     return text

@@ -16,7 +16,7 @@ from cdc.clock import DAY_MS
 from cdc.errors import SetupError
 from cdc.kafka.foreign import BadRecordError, SourceChange, Tables
 from cdc.kafka.newest_records import NewestRecords
-from cdc.model import BadRecord, Feed, Position, ReportedPosition, ToldRow, Transaction
+from cdc.model import BadRecord, Feed, NewestRow, Position, ReportedPosition, Transaction
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +94,7 @@ class ForeignDecoder:
         """See Decoder: offsets are kept with each batch."""
         yield from ()
 
-    def sample(self) -> tuple[ToldRow, ...]:
+    def sample(self) -> tuple[NewestRow, ...]:
         """See Decoder."""
         return self._newest.sample()
 

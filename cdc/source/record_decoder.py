@@ -9,7 +9,7 @@ from typing import Protocol
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from cdc.model import Position, ToldRow, Transaction
+from cdc.model import NewestRow, Position, Transaction
 
 
 class Decoder(Protocol):
@@ -33,8 +33,8 @@ class Decoder(Protocol):
         """Every record before ``offset`` of the first partition was taken, and no other record came."""
         ...
 
-    def sample(self) -> tuple[ToldRow, ...]:
-        """What the newest records say of some keys, to be compared with the replica. Empty if that proves nothing."""
+    def sample(self) -> tuple[NewestRow, ...]:
+        """The newest rows of some keys, to compare with the replica. Empty if the comparison would prove nothing."""
         ...
 
 

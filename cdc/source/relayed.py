@@ -19,7 +19,19 @@ from cdc.binlog.assembly import Assembly, Room
 from cdc.errors import SetupError
 from cdc.kafka.foreign import MOST_KEY
 from cdc.kafka.record import BadRecordError, KafkaRecord, Mark, RowChange, TableRecord, decode
-from cdc.model import ABSENT, BadRecord, Cells, Change, Feed, Op, Position, TableSchema, TableSpec, ToldRow, Transaction
+from cdc.model import (
+    ABSENT,
+    BadRecord,
+    Cells,
+    Change,
+    Feed,
+    NewestRow,
+    Op,
+    Position,
+    TableSchema,
+    TableSpec,
+    Transaction,
+)
 
 OVERHEAD = 300  # bytes that a change takes in memory beside its values
 
@@ -132,8 +144,8 @@ class RelayDecoder:
             self.arrived = self._at(offset)
             yield Transaction((), self.arrived, 0, feed=self._feed())
 
-    def sample(self) -> tuple[ToldRow, ...]:
-        """Nothing: the relay's topic has one order, so the newest record is the one that was applied last."""
+    def sample(self) -> tuple[NewestRow, ...]:
+        """Empty: the relay's topic has one order, so the newest record is the one that was applied last."""
         return ()
 
     def _feed(self, *bad: BadRecord) -> Feed:

@@ -216,7 +216,7 @@ async def keys(tools: Tools, kind: ObjectType, after: str) -> tuple[list[tuple[s
 
 
 async def newest(tools: Tools, kind: ObjectType) -> list[tuple[str, str]]:
-    """Key and record id of the records of a type that have a key and were made last, the newest first."""
+    """Key and record id of a type's records with a key that were created last, the newest first."""
     api, key = tools.batches.api, tools.table.key
     body = {
         "filterGroups": [{"filters": [{"propertyName": key, "operator": "HAS_PROPERTY"}]}],

@@ -1,6 +1,7 @@
-"""Holds a sample of rows, as the newest records of topics tell them, against the replica. Use inside a transaction.
+"""Compares a sample of rows, taken from the newest records of topics, with the replica. Use inside a store transaction.
 
-A wrong guess about the order of records makes a member drop changes as older, without any other sign. Here it shows.
+A wrong guess about the order of records makes a member drop changes as older, without any other sign. This comparison
+shows it.
 """
 
 from __future__ import annotations
@@ -11,23 +12,23 @@ from collections.abc import Sequence
 import structlog
 
 from cdc.engine.parts import Parts
-from cdc.model import ABSENT, DeleteRule, ToldRow
+from cdc.model import ABSENT, DeleteRule, NewestRow
 from cdc.replica.feeds import WrongRows
 
 log = structlog.get_logger(__name__)
 
 
-class ToldRows:
-    """Compares, and notes per table how many rows are there that should not be, or the other way round."""
+class NewestRows:
+    """Compares the sample, and notes per table how many rows the replica lacks, and how many it has too many."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    def compare(self, told: Sequence[ToldRow]) -> None:
-        """``told``: rows of which every record so far is applied."""
-        sampled = Counter(row.table for row in told)
-        lacking = Counter(row.table for row in told if row.cells is not None and self._lacks(row))
-        extra = Counter(row.table for row in told if row.cells is None and self._is_held(row))
+    def compare(self, newest: Sequence[NewestRow]) -> None:
+        """``newest``: rows of which every record so far is applied."""
+        sampled = Counter(row.table for row in newest)
+        lacking = Counter(row.table for row in newest if row.cells is not None and self._lacks(row))
+        extra = Counter(row.table for row in newest if row.cells is None and self._is_held(row))
         found = {table: WrongRows(sampled[table], lacking[table], extra[table]) for table in sorted({*lacking, *extra})}
         feeds = self._parts.feeds
         for table, wrong in found.items():
@@ -43,11 +44,13 @@ class ToldRows:
                 )
         feeds.wrong_rows = found
 
-    def _is_held(self, row: ToldRow) -> bool:
+    def _is_held(self, row: NewestRow) -> bool:
         return self._parts.rows.tables[row.table].get(row.key) is not None
 
-    def _lacks(self, row: ToldRow) -> bool:
-        """Whether a row that should be there is not: none that the mapping leaves out, or that went with its parent."""
+    def _lacks(self, row: NewestRow) -> bool:
+        """Whether the replica lacks the row. A row that the mapping leaves out, or that was deleted with its parent, is
+        not missing.
+        """
         # As it should be.
         if self._is_held(row):
             return False

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cdc.clock import SystemClock
 from cdc.engine.engine import Engine
 from cdc.kafka.newest_records import MOST, NewestRecords
-from cdc.model import Cells, Change, Feed, Op, Position, ReportedPosition, ToldRow, Transaction
+from cdc.model import Cells, Change, Feed, NewestRow, Op, Position, ReportedPosition, Transaction
 from cdc.replica.cascades import core_foreign_keys
 from cdc.replica.feeds import WrongRows
 from cdc.replica.load_state import Phase
@@ -68,7 +68,7 @@ def test_rows_that_should_be_gone_are_found(engine: Engine) -> None:
     """The newest record is a deletion and the row is held: counted the other way round, and over once it is gone."""
     order = row(engine, ORDER, entity_id=7, increment_id="000000007")
     assert read(engine, (Change(ORDER, Op.INSERT, None, order), "orders/0", 500)) == {}
-    sample = (ToldRow(ORDER, (7,), None),)
+    sample = (NewestRow(ORDER, (7,), None),)
     with engine.store.transaction():
         engine.apply_group([Transaction((), Position("arrival.0", 8), 0, feed=Feed(sample=sample))])
     assert engine.feeds.wrong_rows == {ORDER: WrongRows(sampled=1, lacking=0, extra=1)}
@@ -100,7 +100,7 @@ def test_what_has_no_order_is_not_looked_at() -> None:
     newest.note(Change("b", Op.TRUNCATE, None, None), 1, "b/0")
     newest.note(Change("b", Op.INSERT, None, (2, "x")), 1, "b/0")
 
-    assert newest.sample() == (ToldRow("a", (2,), (2, "x")),)
+    assert newest.sample() == (NewestRow("a", (2,), (2, "x")),)
 
 
 def test_a_changed_key_is_two_rows() -> None:
@@ -108,7 +108,7 @@ def test_a_changed_key_is_two_rows() -> None:
     newest = NewestRecords()
     newest.note(Change("a", Op.UPDATE, (1, "x"), (2, "x")), 1, "a/0")
 
-    assert newest.sample() == (ToldRow("a", (1,), None), ToldRow("a", (2,), (2, "x")))
+    assert newest.sample() == (NewestRow("a", (1,), None), NewestRow("a", (2,), (2, "x")))
 
 
 @given(st.lists(st.tuples(st.integers(1, 300), st.booleans()), max_size=600))
