@@ -16,7 +16,7 @@ _BULK: Final = "bulk:"
 
 
 class Link(NamedTuple):
-    """An object that an accepted message referred to, and the record that the link was made to ("": not known)."""
+    """An object that an accepted message referred to, and the record to which the link was made ("": not known)."""
 
     ref: ObjectRef
     record_id: str = ""
@@ -46,7 +46,7 @@ def parse_key(text: str) -> ObjectRef | None:
 
 
 def parse_refs(text: str) -> tuple[ObjectRef, ...]:
-    """The objects in ``[["customer", 7]]``, whether records are named with them or not; none for an empty text."""
+    """The objects in ``[["customer", 7]]``, with or without records; none for an empty text."""
     return tuple(ObjectRef(Kind(kind), object_id) for kind, object_id, *_ in orjson.loads(text)) if text else ()
 
 
@@ -56,13 +56,13 @@ def dump_refs(refs: Iterable[ObjectRef]) -> str:
 
 
 def parse_links(text: str) -> tuple[Link, ...]:
-    """``[["customer", 7, "901"]]`` as links; nothing for an empty text."""
+    """The links in ``[["customer", 7, "901"]]``; none for an empty text."""
     if not text:
         return ()
     return tuple(Link(ObjectRef(Kind(kind), key), *record) for kind, key, *record in orjson.loads(text))
 
 
 def dump_links(links: Iterable[Link]) -> str:
-    """The other way round; "" for no links."""
+    """The text that ``parse_links`` reads; "" for no links."""
     cells = [[link.ref.kind.value, link.ref.id, *([link.record_id] if link.record_id else [])] for link in links]
     return orjson.dumps(cells).decode() if cells else ""

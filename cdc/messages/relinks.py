@@ -4,9 +4,9 @@ A receiver that names records itself may give an object another record: people d
 the object took over the record of another object. Then the links of its referrers lead nowhere. The referrers are found
 in the ledger, slice by slice, in one pass for all such objects, and are rendered once more.
 
-A contact that moves to another record takes along all of our deals that hang on its old record. By then another contact
-may have the old record. So the pass also finds what was linked to the old record, whichever object it refers to.
-Use inside a store transaction.
+A contact that moves to another record takes along all of our deals that are linked to its old record. By then another
+contact may have the old record. So the pass also finds the objects that were linked to the old record, whichever
+contact they refer to. Use inside a store transaction.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SLICE: Final = 500
 
 
 class _Targets(NamedTuple):
-    """What a pass looks for: objects, and the records that they had before, each with the object that left it."""
+    """The targets of one pass: objects, and their earlier records, each with the object that left it."""
 
     refs: frozenset[ObjectRef]
     records: Mapping[str, ObjectRef]
@@ -39,7 +39,7 @@ class _Targets(NamedTuple):
 
 
 def note(store: Store, moved: Iterable[tuple[ObjectRef, str]]) -> None:
-    """These objects have another record, or will get one: object and the record that it had before."""
+    """These objects have another record, or will get one; each with its earlier record."""
     store.db.executemany(
         "INSERT OR REPLACE INTO relink (kind, id, record_id, is_looked_for) VALUES (?, ?, ?, 0)",
         [(ref.kind.value, ref.id, record_id) for ref, record_id in moved],
@@ -47,12 +47,12 @@ def note(store: Store, moved: Iterable[tuple[ObjectRef, str]]) -> None:
 
 
 def is_any(store: Store) -> bool:
-    """Whether the links of any object are still to be looked for."""
+    """Whether there are objects whose links are still to be searched."""
     return store.db.execute("SELECT 1 FROM relink LIMIT 1").fetchone() is not None
 
 
 def is_left(store: Store, record_id: str) -> bool:
-    """Whether an object left this record, and what was linked to the record is still looked for."""
+    """Whether an object left this record, and the objects linked to the record are still being searched."""
     return store.db.execute("SELECT 1 FROM relink WHERE record_id = ?", (record_id,)).fetchone() is not None
 
 
@@ -91,7 +91,7 @@ def work(store: Store) -> bool:
 
 
 def _look(store: Store, ref: ObjectRef, linked: tuple[Link, ...], targets: _Targets) -> None:
-    """Have one object linked again if one of the targets may have changed a link of it."""
+    """Link one object again if a target may have changed one of its links."""
     links: list[Link] = []
     is_changed = False
     for link in linked:

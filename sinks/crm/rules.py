@@ -1,7 +1,7 @@
-"""What the account's own rules would refuse, as far as the account can be asked before anything is written.
+"""The account's own rules that would refuse writes, as far as HubSpot can be asked before anything is written.
 
-Rules on a property's values, limits on associations, stages that may not be written, and the token's right to write.
-The requirements of HubSpot's create form cannot be asked: HubSpot names them when it refuses a record (``kept_rules``).
+These are rules on a property's values, limits on associations, closed stages, and the token's right to write. HubSpot
+cannot be asked for the requirements of its create form: it names them when it refuses a record (``kept_rules``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CLOSED: Final = ("READ_ONLY", "INTERNAL_ONLY")
 
 
 async def account_rules(api: Api, requests: Requests, table: PropertyTable, facts: Facts) -> list[CheckResult]:
-    """All findings about rules. Raises nothing: what cannot be asked is a warning."""
+    """All findings about rules. Raises nothing: a rule that cannot be asked for is a warning."""
     findings: list[CheckResult] = []
     for kind in SEGMENT:
         findings += await _may_write(api, requests, kind)
@@ -40,7 +40,7 @@ async def account_rules(api: Api, requests: Requests, table: PropertyTable, fact
 async def _answer(
     api: Api, requests: Requests, path: str, what: str, findings: list[CheckResult]
 ) -> Mapping[str, Any] | None:
-    """The answer, or a warning and None: a rule that cannot be asked is told by HubSpot's answer to the writes."""
+    """The answer; or a warning and None. If a rule cannot be asked for, HubSpot's answers to the writes show it."""
     try:
         content: Mapping[str, Any] = await api.get(requests, path, what=what)
         return content
@@ -55,7 +55,7 @@ def _items(content: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]:
 
 
 async def _may_write(api: Api, requests: Requests, kind: ObjectType) -> list[CheckResult]:
-    """Whether the token may write records: HubSpot looks at the scopes before the batch, and this batch is empty."""
+    """Whether the token may write records. HubSpot checks the scopes before the batch, and this batch is empty."""
     path, what = api.paths.objects(kind, "batch/update"), f"writing {SEGMENT[kind]}"
     try:
         # Any answer but a refusal of the token will do: no input is written.
@@ -117,7 +117,7 @@ async def _association_rules(api: Api, requests: Requests, kind: ObjectType, oth
 
 
 def _lowest(content: Mapping[str, Any] | None) -> int | None:
-    """The lowest limit on the association that we make, the one without a label; None without a limit."""
+    """The lowest limit on our association, which has no label; None without a limit."""
     found = [
         item["userEnforcedMaxToObjectIds"]
         for item in _items(content)
@@ -137,7 +137,7 @@ def closed_stages(found: pipelines.Pipeline) -> list[CheckResult]:
 
 
 def kept_rules(refused: Mapping[str, str], currencies: Mapping[str, str]) -> Iterator[CheckResult]:
-    """What the daemon met when it wrote: rules that refused records, and currencies that the account lacks."""
+    """Problems that the daemon met when it wrote: rules that refused records, and currencies that the account lacks."""
     rules = sorted(set(refused.values()))
     if rules:
         text = f"HubSpot refused {len(refused)} object(s) by rules of the account: {listed(rules)}"
