@@ -17,19 +17,13 @@ from cdc.state.objects import OBJECT, has, line, pair
 from cdc.state.store import Store
 
 SUSPECT: Final = 3
-"""From this many failed attempts on, an entry is sent alone: it failed again
-and again while other entries were taken.
-"""
+"""From this many failed attempts on, an entry is sent alone: it failed while other entries were taken."""
 
 LONGEST_DELAY_MS: Final = 3_600_000
-"""The longest delay of an entry. An entry with a longer delay was delayed
-before the clock was set back, so it is due.
-"""
+"""The longest delay. A delay that seems longer began before the clock was set back, so the entry is due."""
 
 READY: Final = "blocked_by IS NULL AND not_before_ms = 0"
-"""SQL: the entry is ready. The index of ready entries holds only these, so
-waiting or delayed entries are never read.
-"""
+"""SQL: the entry is ready. The index of ready entries holds only these, so no other entry is read."""
 
 OVERHEAD: Final = 300
 """Bytes of a message beside its properties and references: ids, action, time, mark, names, punctuation."""
@@ -84,9 +78,7 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """The most bytes that the message adds to a request's body: the body is UTF-8, where a character takes up to
-        four bytes.
-        """
+        """The most bytes that the message adds to a request's body, in UTF-8."""
         names = self.properties.count('":"')  # within a value quotes are escaped, so this stands only between
         return len(self.properties.encode()) + names * PER_PROPERTY + len(self.refs) * PER_REFERENCE + OVERHEAD
 
@@ -170,14 +162,12 @@ def take_back_upsert(store: Store, ref: ObjectRef, *, only_without_email: bool =
 
 
 def replace_refs(store: Store, entry: Entry) -> None:
-    """Write the references with which the entry was sent: a repeat must be identical, even if a reference was settled
-    since.
-    """
+    """Write the references that the entry was sent with: a repeat must have the same, even if one was settled since."""
     store.db.execute("UPDATE outbox SET refs = ? WHERE seq = ?", (dump_refs(entry.refs), entry.seq))
 
 
 def decided(store: Store, entries: Iterable[Entry]) -> None:
-    """A repeated attempt writes as much as the first one: what it is decided by changes with the attempt."""
+    """Write how much the attempt writes: a repeat must write as much, and would be decided differently."""
     store.db.executemany("UPDATE outbox SET writes = ? WHERE seq = ?", [(int(one.writes), one.seq) for one in entries])
 
 
@@ -349,9 +339,9 @@ def counts(store: Store) -> dict[str, object]:
 
 
 def oldest_rendered(store: Store) -> dict[Kind, int]:
-    """When the oldest waiting message of each kind was rendered, epoch milliseconds; kinds that nothing waits of lack.
+    """Kinds with waiting messages, and when the oldest message of each was rendered, epoch milliseconds.
 
-    Read from an index alone, however much waits.
+    Only an index is read.
     """
     found: dict[Kind, int] = {}
     for kind in Kind:
@@ -372,7 +362,7 @@ def held_deletes(store: Store) -> int:
 
 
 def has_unreleased_deletes(store: Store) -> bool:
-    """Whether any DELETE waits that nobody let go by name, held or not."""
+    """Whether a DELETE waits that no operator released by name, held or not."""
     found = store.db.execute("SELECT 1 FROM outbox WHERE action = 'DELETE' AND is_released = 0 LIMIT 1").fetchone()
     return found is not None
 
@@ -387,9 +377,7 @@ def deletes_rendered_since(store: Store, rendered_ms: int, at_most: int) -> int:
 
 
 class HeldDelete(NamedTuple):
-    """A DELETE that the circuit breaker holds: since when (epoch
-    milliseconds), and the change's position in the log.
-    """
+    """A held DELETE: ``rendered_ms`` (epoch milliseconds) is since when, ``position`` the change's, in the log."""
 
     ref: ObjectRef
     rendered_ms: int

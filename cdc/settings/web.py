@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 from pydantic import Field, SecretStr, model_validator
 
-from cdc.settings.section import SettingsSection, read_secret, require_one_word
+from cdc.settings.section import Port, SettingsSection, read_secret, require_one_word
 
 SHORTEST_TOKEN: Final = 16
 """Characters: a shorter token can be guessed over the network."""
-
-Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class WebSettings(SettingsSection):
@@ -34,7 +32,7 @@ class WebSettings(SettingsSection):
 
     @model_validator(mode="after")
     def _complete(self) -> WebSettings:
-        # The model is frozen; a secret from a file takes the place of the empty one.
+        # The model is frozen; a secret from a file replaces the empty secret.
         token = read_secret(self.admin_token, self.admin_token_file, "admin_token")
         object.__setattr__(self, "admin_token", token)
         require_one_word(token, "admin_token")

@@ -15,7 +15,9 @@ from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.messages import dead_letters, ledger, outbox
 from cdc.messages.refs import HELD_DELETE, key_of
 from cdc.model import Action, Kind, Latency, ObjectRef, ObjectType, Urgency
-from cdc.settings.config import Settings, SinkSettings, SourceSettings, StateSettings
+from cdc.settings.config import Settings, StateSettings
+from cdc.settings.sink import SinkSettings
+from cdc.settings.source import SourceSettings
 from cdc.settings.web import WebSettings
 from cdc.status import DaemonView, SourceState
 from cdc.web.metrics import Metrics

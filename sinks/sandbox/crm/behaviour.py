@@ -93,7 +93,7 @@ class Behaviour:
     conditional_rules: dict[ObjectType, list[ConditionalRule]] = field(default_factory=dict)
     """An admin's rules on the values of other properties."""
     value_rules: dict[str, list[str]] = field(default_factory=dict)
-    """An admin's rules on values: ``contacts.phone`` → rule types, e.g. MAX_LENGTH. The API lists them; nothing is checked by them."""
+    """An admin's rules on values: ``contacts.phone`` → rule types, e.g. MAX_LENGTH. The API only lists them."""
     association_limits: dict[str, int] = field(default_factory=dict)
     """An admin's limits: ``deals/contacts`` → contacts that a deal may have."""
     blocked_emails: set[str] = field(default_factory=set)

@@ -17,7 +17,8 @@ from cdc.messages import dead_letters, outbox, render_queue
 from cdc.messages.refs import HELD_DELETE
 from cdc.model import Action, Kind, ObjectRef, Urgency
 from cdc.operator.operations import StateOperations
-from cdc.settings.config import Settings, SinkSettings, StateSettings
+from cdc.settings.config import Settings, StateSettings
+from cdc.settings.sink import SinkSettings
 from cdc.settings.web import WebSettings
 from tests.kit.replica_harness import ReplicaHarness
 
