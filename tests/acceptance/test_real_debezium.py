@@ -54,8 +54,8 @@ class Scene:
 
     @property
     def kafka(self) -> Mapping[str, Any]:
-        """Settings of members."""
-        return {"prefix": self.prefix, "format": "debezium", "topics": [*self.topics.values()]}
+        """Settings of members: they read the topic of schema changes too."""
+        return {"prefix": self.prefix, "format": "debezium", "topics": [*self.topics.values(), self.prefix]}
 
     def member(self, name: str) -> Member:
         """A member with a state of its own; all of them share the account."""
@@ -80,6 +80,15 @@ class Scene:
                 held = {key for (key,) in member.rows(f'SELECT "{specs()[table].key[0]}" FROM "r_{table}"')}
                 assert held <= told, f"{table}: {sorted(held - told)[:5]} are in no record"
                 assert self.in_shop(table) == held, table
+        for member in members:
+            self._must_say_nothing(member)
+
+    @staticmethod
+    def _must_say_nothing(member: Member) -> None:
+        """The member's own check of its rows found nothing, and a snapshot's definitions are no dropped tables."""
+        assert "rows_not_as_topics_tell" not in {line["event"] for line in member.lines()}
+        reasons = member.ask("/ready")["reasons"]
+        assert not [one for one in reasons if "no record tells which" in one or "newest records" in one], reasons
 
     def in_shop(self, table: str) -> set[int]:
         """Keys of the table's rows."""
