@@ -18,6 +18,7 @@ import orjson
 import structlog
 
 from cdc.clock import iso_s
+from cdc.delivery import silence
 from cdc.delivery.context import Context
 from cdc.delivery.quota import Traffic
 from cdc.delivery.sink_start import StateNotes
@@ -89,6 +90,7 @@ class DriftCheck:
             found = await self._round()
         except SinkError as error:
             # whatever is wrong with the receiver, delivery meets it too and says so: a round just comes later
+            await silence.heed(context, error)
             log.info("drift_check_put_off", reason=type(error).__name__.removesuffix("Error"))
             return False
         self.last = found

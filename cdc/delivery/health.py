@@ -106,6 +106,11 @@ class Health:
             self.quiet_since_s = now_s
         self.quiet_s = max(self.quiet_s, now_s + wait_s)
 
+    def heed(self, error: SinkError, now_s: float) -> None:
+        """The silence that an answer asks for holds for every caller, whatever the call was about."""
+        if isinstance(error, SinkUnavailableError | SinkThrottledError):
+            self.be_quiet(now_s, error.retry_after_s or 0.0)
+
     def quiet_delay_s(self, now_s: float) -> float:
         """Seconds that the silence still lasts."""
         return max(0.0, self.quiet_s - now_s)
@@ -182,9 +187,7 @@ class Health:
         if self._poll is None:
             log.warning("sync_errors_not_read", status=kind_of(error), reason=public_error(error))
         self.last_error = public_error(error)
-        # The silence holds for sending too.
-        if isinstance(error, SinkUnavailableError | SinkThrottledError):
-            self.be_quiet(now_s, error.retry_after_s or 0.0)
+        self.heed(error, now_s)
         self._poll = (kind_of(error), public_error(error), self.successes)
 
     def account_refused_at_once(self, text: str, words: str, now_s: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cdc.delivery.context import Context
-from cdc.errors import MAX_RETRY_AFTER_S
+from cdc.errors import MAX_RETRY_AFTER_S, SinkError
 
 
 async def keep(context: Context, before_s: float) -> None:
@@ -12,6 +12,13 @@ async def keep(context: Context, before_s: float) -> None:
     if quiet_s > before_s:
         until_ms = context.clock.now_ms() + int((quiet_s - context.clock.monotonic()) * 1000)
         await context.state.call(lambda store: setattr(store.meta, "quiet_until_ms", until_ms))
+
+
+async def heed(context: Context, error: SinkError) -> None:
+    """A call beside sending (a sample, a look at the account) failed: keep the silence that its answer asks for."""
+    before_s = context.health.quiet_s
+    context.health.heed(error, context.clock.monotonic())
+    await keep(context, before_s)
 
 
 async def take_up(context: Context) -> None:

@@ -10,8 +10,8 @@ from typing import Final
 from cdc.delivery import silence
 from cdc.delivery.context import Context, State
 from cdc.delivery.quota import Traffic
-from cdc.delivery.verdict import RETRY_CAP_S, RETRY_FIRST_S, Step, Verdict
-from cdc.errors import SendingStoppedError, SinkError
+from cdc.delivery.verdict import RETRY_CAP_S, RETRY_FIRST_S, Step, Verdict, decide
+from cdc.errors import SendingStoppedError, SinkError, SinkThrottledError
 from cdc.protocols import SinkStart
 from cdc.retry_pause import jittered_s
 from cdc.state.store import Store
@@ -84,9 +84,13 @@ async def _failed(context: Context, error: SinkError, failures: int) -> float:
     """Log the failure. Returns how many seconds to wait before the next attempt."""
     quiet_s, now_s = context.health.quiet_s, context.clock.monotonic()
     wait_s = RETRY_FIRST_S / 2 + jittered_s(failures, RETRY_FIRST_S, RETRY_CAP_S, context.random)
-    context.health.failed(error, Verdict(Step.STOP, wait_s), now_s, own_fault=False)
+    verdict = Verdict(Step.STOP, wait_s)
+    # A limit ends when the answer says so: asking again before only uses it up further.
+    if isinstance(error, SinkThrottledError):
+        verdict = decide(error, failures=failures, others_succeed=False, size=1, random=context.random)
+    context.health.failed(error, verdict, now_s, own_fault=False)
     await silence.keep(context, quiet_s)
-    return max(wait_s, context.health.quiet_delay_s(now_s))
+    return max(verdict.wait_s, context.health.quiet_delay_s(now_s))
 
 
 async def _sleep_unless(stopping: asyncio.Event, seconds: float) -> None:

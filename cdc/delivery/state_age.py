@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 
+from cdc.delivery import silence
 from cdc.delivery.context import Context
 from cdc.delivery.quota import Traffic
 from cdc.errors import SinkError
@@ -58,7 +59,8 @@ async def _unknown(context: Context, sink: SinkWitness, expected: Expected) -> l
         try:
             with context.permits.requests(Traffic.HISTORY) as requests:
                 keys = await sink.newest(object_type, requests)
-        except SinkError:  # delivery meets whatever is wrong, and says so
+        except SinkError as error:  # delivery meets whatever is wrong, and says so
+            await silence.heed(context, error)
             return None
         unknown = await context.state.call(lambda _: expected.never_sent(keys))  # noqa: B023  # called within this turn of the loop
         if unknown is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cdc.errors import BatchRefusedError, SetupError, SinkError, SinkUnavailableError
+from cdc.errors import BatchRefusedError, SetupError, SinkError, SinkThrottledError, SinkUnavailableError
 from cdc.model import Answer, Message, Outcome
 from cdc.protocols import Requests, SinkNotes
 from tests.kit.clock import simulate
@@ -50,6 +50,32 @@ def test_nothing_is_sent_before_the_sink_has_started(tmp_path: Path) -> None:
         assert sink.started == ["", "", ""]
         await harness.make().drain(harness.clock.monotonic())
         assert harness.books.rows("SELECT value FROM meta WHERE key = 'sink_notes'") == [('{"fake:seen": "yes"}',)]
+
+    simulate(story())
+
+
+@pytest.mark.parametrize(
+    ("fault", "at_least_s"),
+    [
+        (SinkThrottledError("429", retry_after_s=700.0), 700.0),
+        (SinkThrottledError("429", policy="TEN_SECONDLY_ROLLING"), 10.0),
+        (SinkThrottledError("429", policy="DAILY"), 30.0),
+        (SinkUnavailableError("503", retry_after_s=700.0), 700.0),
+    ],
+    ids=["Retry-After", "a limit's window", "a used-up day", "Retry-After of a 503"],
+)
+def test_a_start_waits_as_long_as_the_answer_asks(tmp_path: Path, fault: SinkError, at_least_s: float) -> None:
+    """The account is not asked again before, a long wait is a reason with its end, and a restart keeps it."""
+
+    async def story() -> None:
+        sink = StartingSink(fault)
+        harness = DeliveryHarness(tmp_path, sink)
+        async with harness.running() as delivery:
+            await asyncio.sleep(at_least_s - 0.5)
+            assert len(sink.started) == 1
+            assert not delivery.is_accepting or at_least_s < 60
+            await asyncio.sleep(40)
+            assert len(sink.started) == 2
 
     simulate(story())
 

@@ -101,3 +101,30 @@ def test_an_account_that_does_not_answer_is_asked_later(tmp_path: Path) -> None:
 
     assert told(tmp_path, sink) == []
     assert sink.asked > 1
+
+
+def test_the_silence_that_the_answer_asks_for_holds_for_sending(tmp_path: Path) -> None:
+    """A look that is answered with Retry-After keeps every other caller silent too."""
+
+    async def story() -> None:
+        sink = WitnessSink()
+        sink.error = SinkUnavailableError("503", retry_after_s=600.0)
+        harness = DeliveryHarness(tmp_path, sink)
+        books = harness.books
+        books.run(lambda store: setattr(store.meta, "load_state", {"phase": Phase.COMPLETE.value}))
+        expected = Expected(books.store, books.mapper, ReplicaRows(books.store, ()), "magento")
+        delivery = Delivery(sink, harness.state, harness.settings, harness.clock, expected=expected)
+        run = asyncio.create_task(delivery.run())
+        await asyncio.sleep(5)
+        books.put(customer(1))
+        delivery.wake()
+        await asyncio.sleep(500)
+        assert sink.requests == []
+        assert books.store.meta.quiet_until_ms > harness.clock.now_ms()
+        sink.error = None
+        await asyncio.sleep(200)
+        assert len(sink.requests) == 1
+        delivery.stop()
+        await run
+
+    simulate(story())
