@@ -9,14 +9,23 @@ from typing import Final
 DAY_MS: Final = 86_400_000
 
 
+LATEST_MS: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999, the last year that can be written."""
+
+
 def iso_s(ms: int) -> str:
     """A time in epoch milliseconds as ISO 8601 in UTC, to the second."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
+    return _moment(ms).isoformat(timespec="seconds")
+
+
+def _moment(ms: int) -> datetime:
+    """The nearest time that can be written: an answer or a topic may name any number of 63 bits."""
+    return datetime.fromtimestamp(min(max(ms, 0), LATEST_MS) / 1000, UTC)
 
 
 def iso_ms(ms: int | None) -> str:
     """A time in epoch milliseconds as ISO 8601 in UTC, to the millisecond; "" for none."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds") if ms else ""
+    return _moment(ms).isoformat(timespec="milliseconds") if ms else ""
 
 
 class SystemClock:
