@@ -27,6 +27,10 @@ _HARMLESS: Final = re.compile(
     re.IGNORECASE,
 )
 """Statements that leave the rows of the tables that they name as they are."""
+_RENAMES: Final = re.compile(
+    r"\s*RENAME\s+TABLE|\s*ALTER\b.*?\bRENAME\s+(?!COLUMN\b|INDEX\b|KEY\b)", re.IGNORECASE | re.DOTALL
+)
+"""Statements that give a table another name. Debezium's topic does not tell the name before."""
 
 
 class SchemaChange(NamedTuple):
@@ -59,6 +63,8 @@ def of_debezium(message: Mapping[str, Any], is_mapped: IsMapped, mapped: Collect
     if snapshot is True or (isinstance(snapshot, str) and snapshot.lower() not in ("", "false")):
         return [one for one in found if one.columns is not None]
     ddl = message.get("ddl")
+    if isinstance(ddl, str) and _RENAMES.match(ddl[:_MOST_TEXT]):
+        return [*_renamed(ddl, database, found, is_mapped, mapped)]
     # The record names no table: the statement was not understood, or does not change columns.
     if not found and isinstance(ddl, str) and not _HARMLESS.match(ddl):
         words = {*_NAMES.findall(ddl[:_MOST_TEXT])}
@@ -70,6 +76,20 @@ def of_debezium(message: Mapping[str, Any], is_mapped: IsMapped, mapped: Collect
             if is_here and table in words
         ]
     return found
+
+
+def _renamed(
+    ddl: str, database: object, found: list[SchemaChange], is_mapped: IsMapped, mapped: Collection[str]
+) -> Iterator[SchemaChange]:
+    """A mapped name in the record now belongs to another table; a mapped name only in the statement is free now."""
+    columns = {one.table: one.columns for one in found if one.exists}
+    words = {*_NAMES.findall(ddl[:_MOST_TEXT])}
+    held = database if isinstance(database, str) else None
+    for table in sorted(words.intersection(mapped) | columns.keys()):
+        if table in columns:
+            yield SchemaChange(table, columns[table], rows_gone="took another table's place")
+        elif is_mapped(held, table):
+            yield SchemaChange(table, exists=False, rows_gone="was renamed")
 
 
 def _of_tables(tables: list[Any], database: object, is_mapped: IsMapped) -> Iterator[SchemaChange]:
