@@ -41,6 +41,8 @@ class StrictSink(FakeSink):
         """What exists by the requests that took effect in time."""
         self.restarts = [0.0]
         self.deaths: list[float] = []
+        self._told_s = -1.0
+        """When an answer last said how much of the quota is left."""
         self.released_ms = 0
         """Deletions rendered before this were let go."""
         self.may_hold: Callable[[str, str], bool] = lambda referrer, referred: False
@@ -121,18 +123,21 @@ class StrictSink(FakeSink):
     def _quota(self) -> Quota:
         if not self._tells:
             return Quota()
+        self._told_s = self.now_s
         used = sum(1 for at in self._arrivals if at > self.now_s - 10)
         return Quota(self._limit, max(0, self._limit - used), 10_000)
 
     def _check_rate(self) -> None:
-        """Rule 6. A process that died remembers nothing: the one after it may only feel its way to the first answer."""
+        """Rule 6. A process that died remembers nothing: the one after it may only feel its way to the first answer
+        that says what is left. An answer of 503 says nothing of it.
+        """
         now_s = self.now_s
         self._arrivals = [at for at in self._arrivals if at > now_s - 10 + 1e-6]
         self._arrivals.append(now_s)
         began_s = max(0.0, self.restarts[-1])
         mine = sum(1 for at in self._arrivals if at >= began_s)
         self._rule(mine <= self._limit, f"{mine} requests within ten seconds")
-        if self._tells:
+        if self._told_s > self.restarts[-1]:
             births = sum(1 for at in self.restarts if at > now_s - 10 - LATE_S)
             most = self._limit + 3 * births  # each process asks for verdicts, and once before it has an answer
             self._rule(len(self._arrivals) <= most, f"{len(self._arrivals)} requests in 10 s over {births} starts")
