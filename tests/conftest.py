@@ -8,16 +8,20 @@ from pathlib import Path
 
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.kit.broker import Broker
 from tests.kit.certs import Authority
 from tests.kit.servers import MariaDB, MariaDB11, MySQL, Server, Unavailable
 
 # `make test` draws the same cases every time, so that what fails was broken by the change; `make soak` draws new ones.
-# No deadline: on a busy machine a test takes long for no fault of its own.
-settings.register_profile("same", derandomize=True, print_blob=True, deadline=None)
-settings.register_profile("new", derandomize=False, print_blob=True, deadline=None)
+# No deadline, and no complaint that inputs are made too slowly: a busy machine is slow for no fault of the test.
+settings.register_profile(
+    "same", derandomize=True, print_blob=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "new", derandomize=False, print_blob=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("new" if "SOAK_SEED" in os.environ else "same")
 
 
