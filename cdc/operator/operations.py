@@ -1,7 +1,7 @@
 """What the operator's page asks of the state, and the changes that it may make there.
 
-Looks read the state file in a thread of their own and see what was committed last, so that no look, however long, keeps
-the state thread from its work; one look at a time. Changes are calls of the state thread, which alone writes.
+Queries read the last committed state in a thread of their own, one query at a time, so a long query does not delay the
+state thread. Changes are calls of the state thread: nothing else writes the state.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ class StateOperations:
         self._turn = asyncio.Lock()
 
     async def waiting(self) -> dict[str, Any]:
-        """What is set aside, held and waiting: ``dead_letters``, ``bad_records``, ``held``, ``outbox``."""
+        """What is parked, held or waiting: ``dead_letters``, ``bad_records``, ``held``, ``outbox``."""
         return await self._look(self._waiting)
 
     async def find(self, text: str) -> list[dict[str, Any]]:
-        """The traces of the objects that go by a name. CdcError if nothing does."""
+        """The traces of the objects that have this name. CdcError if no object has it."""
         try:
             names = split_names(text.split())
         except ValueError as error:
@@ -77,7 +77,7 @@ class StateOperations:
         return await self._look(lambda store: self._traces(store, *names[0]))
 
     async def retry(self, names: Sequence[str], reason: str | None) -> int:
-        """Render the objects of dead letters afresh and send them; how many.
+        """Render the objects of dead letters again and send them. Returns how many.
 
         ``names``: our ids of the objects; ``reason``: instead of names, all with this reason. CdcError if there are
         none.
@@ -102,7 +102,7 @@ class StateOperations:
         return done
 
     async def release(self, kind: str, count: int) -> int:
-        """Release the held deletions of a type ("": all); how many.
+        """Release the held deletions of a type ("": all). Returns how many.
 
         ``count``: how many the operator expects. CdcError if another number is held, ConfigError for an unknown type.
         """

@@ -1,6 +1,6 @@
-"""One object from its rows to the sink, as a document: what it is made of, what was sent and answered, where it is now.
+"""Follows one object from its rows to the sink: its rows, what was sent, what was answered, and where it is now.
 
-For the command ``trace`` and for the operator's page. Only looks. Use inside a store transaction.
+For the command ``trace`` and for the operator's page. Changes nothing. Use inside a store transaction.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Renders(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What an object is looked up in. ``record``: ``record_id`` and ``record_link`` at the receiver, where known."""
+    """Where an object is looked up. ``record``: ``record_id`` and ``record_link`` at the receiver, where known."""
 
     store: Store
     positions: LogPositions
@@ -45,7 +45,7 @@ class Look:
 
 
 def object_trace(look: Look, ref: ObjectRef, now_ms: int, *, values: bool, details: bool) -> dict[str, Any] | None:
-    """All that is known of the object, fit for JSON; None if the shop has none and nothing was ever sent.
+    """All facts about the object, fit for JSON. None if the shop does not have it and nothing of it was ever sent.
 
     ``values``: show the properties' values, which are personal data. ``details``: show what the receiver said of a dead
     letter, which may quote a value.
@@ -79,7 +79,7 @@ def object_trace(look: Look, ref: ObjectRef, now_ms: int, *, values: bool, detai
 
 
 def _rendered(mapper: Renders, ref: ObjectRef, rows: RowReader) -> tuple[Rendered | None, str]:
-    """The object as its rows make it now, and why it cannot be rendered ("": it can, or it does not exist)."""
+    """The object as its rows are now, and why it cannot be rendered ("": it can, or it does not exist)."""
     try:
         return mapper.render(ref, rows), ""
     except RenderError as error:

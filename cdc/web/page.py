@@ -1,7 +1,8 @@
 """The operator's page at / and what it asks for under /page: lists, a look-up, charts, and two changes.
 
-The page has no log-in. So it answers only for names that no stranger can own, its changes need ``web.admin_token`` and
-come from the page itself, and values are left out unless ``web.show_values`` is set. GET never changes anything.
+The page has no log-in. So it answers only requests for host names that no stranger can own, its changes need
+``web.admin_token`` and come from the page itself, and values are left out unless ``web.show_values`` is set. GET never
+changes anything.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The last hour in figures, for the page's charts: a small ring of samples, kept in memory only.
+"""The last hour in numbers, for the page's charts: a small ring of samples in memory.
 
-A sample is taken every ``EVERY_S`` seconds from what /status says and from what was accepted since the sample before.
-Use in the event loop.
+A sample is taken every ``EVERY_S`` seconds from /status and from the messages accepted since the last sample. Use in
+the event loop.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ class View(Protocol):
     """Answers at once from memory, in the event loop. Never blocks, and never asks the server, the sink or the disk."""
 
     def live(self) -> tuple[bool, list[str]]:
-        """Whether the process works at all, and if not, why. False has the process restarted."""
+        """Whether the process works at all, and if not, why. If not, the process should be restarted."""
         ...
 
     def ready(self) -> tuple[bool, list[str]]:
@@ -42,9 +42,9 @@ class Operations(Protocol):
         ...
 
     async def retry(self, names: Sequence[str], reason: str | None) -> int:
-        """Send the objects of dead letters again: those with these ids, or all with a reason. How many."""
+        """Send the objects of dead letters again: those with these ids, or all with a reason. Returns how many."""
         ...
 
     async def release(self, kind: str, count: int) -> int:
-        """Release the held deletions of a type ("": all), if exactly ``count`` are held. How many."""
+        """Release the held deletions of a type ("": all), if exactly ``count`` are held. Returns how many."""
         ...
