@@ -45,9 +45,10 @@ VAIN_PIECES: Final = 20
 
 def message_of(entry: Entry, namespace: str) -> Message:
     """The entry in the form that the sink sends."""
+    references = _references(entry, entry.refs, namespace)
     associations: dict[ObjectType, tuple[str, ...]] = {}
-    for ref in entry.refs:
-        associations[ref.object_type] = (*associations.get(ref.object_type, ()), ref.external_id(namespace))
+    for one in references:
+        associations[one.object_type] = (*associations.get(one.object_type, ()), one.external_id)
     return Message(
         object_type=entry.ref.object_type,
         external_id=entry.ref.external_id(namespace),
@@ -58,8 +59,8 @@ def message_of(entry: Entry, namespace: str) -> Message:
         position=entry.position,
         record_id=entry.record_id,
         was_accepted=entry.was_accepted,
-        references=_references(entry, entry.refs, namespace),
-        linked=_references(entry, entry.linked, namespace),
+        references=references,
+        linked=references if entry.linked == entry.refs else _references(entry, entry.linked, namespace),
         linked_records=entry.linked_records,
         only_links=entry.only_links,
         is_backfill=entry.is_backfill,
@@ -68,6 +69,8 @@ def message_of(entry: Entry, namespace: str) -> Message:
 
 
 def _references(entry: Entry, refs: Sequence[ObjectRef], namespace: str) -> tuple[Reference, ...]:
+    if not refs:
+        return ()
     records = entry.record_ids
     return tuple(Reference(ref.object_type, ref.external_id(namespace), records.get(ref, "")) for ref in refs)
 
@@ -182,10 +185,13 @@ class BatchSender:
                 retry_at_ms,
                 record_id=receipt.record_id,
                 is_record_gone=receipt.is_record_gone,
-                gone=tuple(ref for ref in entry.refs if ref.external_id(self._context.namespace) in receipt.gone),
+                gone=self._gone(entry, receipt) if receipt.gone else (),
             )
             settlements.append(settlement)
         return settlements
+
+    def _gone(self, entry: Entry, receipt: Receipt) -> tuple[ObjectRef, ...]:
+        return tuple(ref for ref in entry.refs if ref.external_id(self._context.namespace) in receipt.gone)
 
     async def _failed(self, entries: Sequence[Entry], error: SinkError, watch: SplitWatch | None) -> bool:
         context = self._context

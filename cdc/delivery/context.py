@@ -53,7 +53,8 @@ class InFlight:
             for entry in entries:
                 assert entry.ref not in self._entries
                 self._entries[entry.ref] = entry
-                self._referred.update({*entry.refs, *entry.linked})
+                for ref in {*entry.refs, *entry.linked}:
+                    self._referred[ref] += 1
                 if entry.may_move:
                     self._moving.add(entry.ref)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from cdc.messages import ledger, outbox, render_queue
+from cdc.messages import ledger, outbox, referrers, render_queue
 from cdc.messages.refs import bulk_key, key_of, parse_bulk_key, parse_key, parse_refs
 from cdc.model import OBJECT_TYPE, REFERRERS, Action, Kind, ObjectRef, ObjectType, Urgency
 from cdc.state.objects import has, pair
@@ -143,13 +143,13 @@ class Waits:
     def _referrers(self, deleted: Collection[ObjectRef]) -> dict[ObjectRef, ObjectRef]:
         """For each DELETE, a pending object whose accepted version still refers to the deleted object, if there is one.
 
-        ``ledger.pending_referrers`` says which objects are pending. The referrers of each deleted object are looked up,
-        so the time depends on their number and not on the backlog. A pending object that itself waits for the deleted
-        object does not count: the two would wait for each other for ever.
+        ``referrers.pending_referrers`` says which objects are pending. The time depends on the number of referrers and
+        not on the backlog. A pending object that itself waits for the deleted object does not count: the two would wait
+        for each other for ever.
         """
         found: dict[ObjectRef, ObjectRef] = {}
         for ref in deleted:
-            for referrer in ledger.pending_referrers(self._store, ref):
+            for referrer in referrers.pending_referrers(self._store, ref):
                 if not self._waits_for(referrer, ref):
                     found[ref] = referrer
                     break

@@ -5,12 +5,12 @@ Only this module writes the table ``ledger``, with one function per event. Use i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cdc.messages.property_bits import PropertyBits, pack, unpack
-from cdc.messages.refs import Link, dump_links, parse_refs
-from cdc.model import Action, Kind, ObjectRef
+from cdc.messages.refs import Link, dump_links
+from cdc.model import Action, ObjectRef
 from cdc.state.objects import OBJECT, as_refs, line, pair
 from cdc.state.store import Store
 
@@ -112,15 +112,24 @@ class SentSide(NamedTuple):
 _NEVER_SENT: Final = SentSide()
 _STANDS: Final = "accepted_at > 0 AND accepted_delete = 0 AND delete_on_wire = 0"
 
+SENT_SIDE: Final = (
+    "l.record_id, l.accepted_at, l.accepted_refs, l.tried_at,"
+    " l.accepted_at > 0 AND l.accepted_delete = 0 AND l.delete_on_wire = 0, l.address, l.accepted_hash"
+)
+"""The columns of a ``SentSide``, for statements that join the ledger as ``l``; see ``as_sent_side``."""
+
+_SENT_SIDE: Final = f"SELECT {SENT_SIDE} FROM ledger l WHERE l.kind = ? AND l.id = ?"
+
 
 def sent_side(store: Store, ref: ObjectRef) -> SentSide:
     """What was sent of the object; all fields are empty if nothing was sent."""
-    columns = f"record_id, accepted_at, accepted_refs, tried_at, {_STANDS}, address, accepted_hash"
-    row = line(store.db, "ledger", columns, ref)
-    if row is None:
-        return _NEVER_SENT
-    record_id, accepted_at, accepted_refs, tried_at, is_held, *rest = row
-    return SentSide(record_id, accepted_at, accepted_refs, tried_at, bool(is_held), *rest)
+    row = store.db.execute(_SENT_SIDE, pair(ref)).fetchone()
+    return _NEVER_SENT if row is None else SentSide._make(row)
+
+
+def as_sent_side(cells: Sequence[Any]) -> SentSide:
+    """The values of ``SENT_SIDE`` after a left join; all fields are empty where the ledger has no line."""
+    return _NEVER_SENT if cells[1] is None else SentSide._make(cells)
 
 
 def held_after(store: Store, after: ObjectRef | None, limit: int) -> list[ObjectRef]:
@@ -137,35 +146,6 @@ def size(store: Store) -> int:
     """How many objects were ever rendered; takes a second for millions."""
     count: int = store.db.execute("SELECT count(*) FROM ledger").fetchone()[0]
     return count
-
-
-_LOOKS: Final = tuple(
-    f"l.{refs} FROM {table} l WHERE length(l.{refs}) > 2 AND {place}"
-    for table, refs in (("ledger", "accepted_refs"), ("unconfirmed", "refs"))
-    for place in (
-        f"json_extract(l.{refs}, '$[0][1]')",
-        f"json_array_length(l.{refs}) > 1 AND json_extract(l.{refs}, '$[1][1]')",
-    )
-)
-_REFERRERS: Final = tuple(
-    f"SELECT l.kind, l.id, {look} = ? AND (EXISTS (SELECT 1 FROM outbox o WHERE o.kind = l.kind AND o.id = l.id)"
-    " OR EXISTS (SELECT 1 FROM render_queue d WHERE d.kind = l.kind AND d.id = l.id)"
-    " OR EXISTS (SELECT 1 FROM resync_found f WHERE f.kind = l.kind AND f.id = l.id))"
-    for look in _LOOKS
-)
-"""One query per table and position in its list of references, each with an index (at most MOST_REFERENCES)."""
-
-
-def pending_referrers(store: Store, ref: ObjectRef) -> Iterator[ObjectRef]:
-    """Objects with a message to come whose accepted or unconfirmed version refers to ``ref``; read lazily.
-
-    A message is to come for an object that waits to be sent, waits to be rendered, or was changed by a read of stale
-    tables that is still going on.
-    """
-    for sql in _REFERRERS:
-        for kind, object_id, refs in store.db.execute(sql, (ref.id,)):
-            if ref in parse_refs(refs):  # the indexes know ids, and an order and a customer may have the same
-                yield ObjectRef(Kind(kind), object_id)
 
 
 def count_held(store: Store, at_most: int) -> int:

@@ -7,7 +7,7 @@ writes the table ``outbox``. Use inside a store transaction.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from cdc.messages.refs import HELD_DELETE, bulk_key, dump_refs, key_of
@@ -35,8 +35,7 @@ PER_REFERENCE: Final = 48
 """Bytes of a reference: an external id, its quotes, its share of the names around it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):  # made for each message: a tuple is made three times as fast as a frozen dataclass
     """One waiting message. ``refs``: the objects that it is sent with; ``missing``: references that it is sent without.
 
     ``properties`` is the JSON object as text. Times are epoch milliseconds; ``attempts`` counts the failures that were
@@ -67,7 +66,7 @@ class Entry:
     record_id: str = ""
     was_accepted: bool = False
     linked: tuple[ObjectRef, ...] = ()
-    record_ids: Mapping[ObjectRef, str] = field(default_factory=dict)
+    record_ids: Mapping[ObjectRef, str] = MappingProxyType({})
     only_links: bool = False
     is_backfill: bool = False
     may_repeat: bool = False
@@ -79,8 +78,10 @@ class Entry:
     @property
     def size(self) -> int:
         """The most bytes that the message adds to a request's body, in UTF-8."""
-        names = self.properties.count('":"')  # within a value quotes are escaped, so this stands only between
-        return len(self.properties.encode()) + names * PER_PROPERTY + len(self.refs) * PER_REFERENCE + OVERHEAD
+        text = self.properties
+        names = text.count('":"')  # within a value quotes are escaped, so this stands only between
+        size = len(text) if text.isascii() else len(text.encode())
+        return size + names * PER_PROPERTY + len(self.refs) * PER_REFERENCE + OVERHEAD
 
 
 # ---------------------------------------------------------------------------------------------------- rendering

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from cdc.model import Kind, ObjectRef, parse_object_id
+from cdc.model import KIND_NAMES, KINDS, Kind, ObjectRef, parse_object_id
 
 HELD_DELETE: Final = "circuit_breaker:deletes"
 """``blocked_by`` of a DELETE that the circuit breaker holds."""
@@ -34,7 +34,7 @@ def parse_bulk_key(text: str) -> Kind | None:
 
 def key_of(ref: ObjectRef) -> str:
     """The object as ``blocked_by`` names it: ``customer:7``."""
-    return f"{ref.kind.value}:{ref.id}"
+    return f"{KIND_NAMES[ref.kind]}:{ref.id}"
 
 
 def parse_key(text: str) -> ObjectRef | None:
@@ -47,22 +47,25 @@ def parse_key(text: str) -> ObjectRef | None:
 
 def parse_refs(text: str) -> tuple[ObjectRef, ...]:
     """The objects in ``[["customer", 7]]``, with or without records; none for an empty text."""
-    return tuple(ObjectRef(Kind(kind), object_id) for kind, object_id, *_ in orjson.loads(text)) if text else ()
+    # most objects refer to nothing
+    if len(text) <= len("[]"):
+        return ()
+    return tuple([ObjectRef(KINDS[kind], object_id) for kind, object_id, *_ in orjson.loads(text)])
 
 
 def dump_refs(refs: Iterable[ObjectRef]) -> str:
     """The text that ``parse_refs`` reads."""
-    return orjson.dumps([[ref.kind.value, ref.id] for ref in refs]).decode()
+    return orjson.dumps([(KIND_NAMES[ref.kind], ref.id) for ref in refs]).decode()
 
 
 def parse_links(text: str) -> tuple[Link, ...]:
     """The links in ``[["customer", 7, "901"]]``; none for an empty text."""
-    if not text:
+    if len(text) <= len("[]"):
         return ()
-    return tuple(Link(ObjectRef(Kind(kind), key), *record) for kind, key, *record in orjson.loads(text))
+    return tuple([Link(ObjectRef(KINDS[kind], key), *record) for kind, key, *record in orjson.loads(text)])
 
 
 def dump_links(links: Iterable[Link]) -> str:
     """The text that ``parse_links`` reads; "" for no links."""
-    cells = [[link.ref.kind.value, link.ref.id, *([link.record_id] if link.record_id else [])] for link in links]
+    cells = [(KIND_NAMES[link.ref.kind], link.ref.id, *([link.record_id] if link.record_id else [])) for link in links]
     return orjson.dumps(cells).decode() if cells else ""

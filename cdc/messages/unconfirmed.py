@@ -40,7 +40,7 @@ def note_unanswered(store: Store, entries: Iterable[Entry]) -> None:
     """Requests with these messages ended without an answer.
 
     The receiver may hold the references of such a message: a DELETE of what it refers to waits for the object's next
-    message (``ledger.pending_referrers``).
+    message (``referrers.pending_referrers``).
     """
     store.db.executemany(
         f"INSERT INTO unconfirmed (kind, id, refs) VALUES (?, ?, ?) {_NOTE_REFS}",

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any, Final
 
-from cdc.model import Kind, ObjectRef
+from cdc.model import KIND_NAMES, KINDS, ObjectRef
 
 OBJECT: Final = "kind = ? AND id = ?"
 """The SQL condition that finds one object's line; ``pair`` gives its values."""
@@ -14,19 +14,17 @@ OBJECT: Final = "kind = ? AND id = ?"
 
 def pair(ref: ObjectRef) -> tuple[str, int | str]:
     """The values of the columns ``kind`` and ``id`` for the object."""
-    return ref.kind.value, ref.id
+    return KIND_NAMES[ref.kind], ref.id
 
 
 def as_refs(rows: Iterable[tuple[str, int | str]]) -> list[ObjectRef]:
     """The objects of lines of (kind, id)."""
-    return [ObjectRef(Kind(kind), object_id) for kind, object_id in rows]
+    return [ObjectRef(KINDS[kind], object_id) for kind, object_id in rows]
 
 
 def line(db: sqlite3.Connection, table: str, columns: str, ref: ObjectRef) -> tuple[Any, ...] | None:
     """These columns of the object's line; None if the table has no line of the object."""
-    row: tuple[Any, ...] | None = db.execute(
-        f"SELECT {columns} FROM {table} WHERE {OBJECT}", (ref.kind.value, ref.id)
-    ).fetchone()
+    row: tuple[Any, ...] | None = db.execute(f"SELECT {columns} FROM {table} WHERE {OBJECT}", pair(ref)).fetchone()
     return row
 
 

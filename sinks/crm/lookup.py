@@ -6,7 +6,6 @@ Where HubSpot has a unique property, no search is used: the search index is seco
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from cdc.model import ObjectType
@@ -166,7 +165,7 @@ class Lookup:
             return
         for work in works:
             work.references = tuple(
-                ref if ref.record_id else replace(ref, record_id=ids.get(ref.external_id, ""))
+                ref if ref.record_id else ref._replace(record_id=ids.get(ref.external_id, ""))
                 for ref in work.references
             )
 

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 import pytest
 
 from cdc.engine.engine import Engine
-from cdc.messages.ledger import MOST_REFERENCES
+from cdc.messages.ledger import MOST_REFERENCES, SENT_SIDE
 from cdc.model import OBJECT_TYPE, OBJECTS
 from tests.kit.toy import toy_engine
 
@@ -37,7 +37,7 @@ SMALL: Final = frozenset(
 """Tables that grow with the mapping, and not with the shop."""
 
 LOCALS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
-    "cdc/messages/ledger.py": {
+    "cdc/messages/referrers.py": {
         "look": (
             "l.accepted_refs FROM ledger l WHERE length(l.accepted_refs) > 2 AND"
             " json_extract(l.accepted_refs, '$[0][1]')",
@@ -59,6 +59,7 @@ LOCALS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "columns": ("id, customer_id, total",), "name": ("r_orders",), "where": ("id = ?",), "order": ("id", "id DESC"),
         "', '.join('?' * len(self.columns))": ("?, ?, ?",),
     },
+    "cdc/messages/selection.py": {"ledger.SENT_SIDE": (SENT_SIDE,)},
     "cdc/replica/unread.py": {"where": ("tbl = ? AND key = ? AND lsn <= ?", "tbl = ? AND lsn <= ?")},
     "cdc/state/objects.py": {
         "columns": ("1",),
