@@ -106,6 +106,17 @@ class CircuitBreaker:
             sent[minute] = sent.get(minute, 0) + counted
             store.meta.delete_breaker = {**state, "sent": sent}
 
+    def end_when_none_is_held(self, store: Store) -> None:
+        """End the hold on deletions once no deletion waits for a release: their objects came back.
+
+        Without this, a mended filter would leave the circuit breaker holding every later single deletion. What was sent
+        within the hour stays counted, unlike after ``release``: nobody has said that those deletions were right.
+        """
+        state = store.meta.delete_breaker
+        # A DELETE on the wire is still in the outbox. If its object came back, ``holds_deletes`` counts the DELETE.
+        if state["held_ms"] and not outbox.has_unreleased_deletes(store):
+            store.meta.delete_breaker = {**state, "held_ms": 0}
+
     def reasons(self, store: Store, now_ms: int) -> dict[str, str]:
         """``deletes`` and ``dead_letters`` → why it has tripped; "" if it has not."""
         return {"deletes": self._deletes_reason(store), "dead_letters": self._letters_reason(store, now_ms)}

@@ -163,6 +163,7 @@ class Delivery:
             if waits:
                 optional = context.sink.traits.optional_references
                 self._wait_cursor, freed = look_again(store, optional, after=self._wait_cursor)
+            context.circuit_breaker.end_when_none_is_held(store)
             return context.circuit_breaker.reasons(store, now_ms), freed, circuit_breaker.let_go_ms(store)
 
         before = dict(context.health.circuit_breaker)

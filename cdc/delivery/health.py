@@ -221,7 +221,7 @@ class Health:
     def set_breaker(self, name: str, reason: str) -> None:
         """The circuit breaker ``name`` has tripped for ``reason``; with an empty reason it is released."""
         if not reason:
-            # Released by a command.
+            # Released by a command, or nothing is left to hold.
             if self.circuit_breaker.pop(name, None) is not None:
                 log.info("circuit_breaker_released", breaker=name)
             return

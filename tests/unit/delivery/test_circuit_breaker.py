@@ -147,6 +147,69 @@ def test_deletions_released_by_name_go_and_the_rest_stays_held(tmp_path: Path) -
     simulate(story())
 
 
+def test_the_circuit_breaker_ends_by_itself_when_no_deletion_is_left(tmp_path: Path) -> None:
+    """Held deletions whose objects come back leave nothing to hold, so the next single deletion goes."""
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path, delivery={"max_deletes_per_hour": 10})
+        for number in range(30):
+            harness.books.put(customer(number))
+        async with harness.running() as delivery:
+            assert await harness.settle(delivery) == "empty"
+            for number in range(11):
+                harness.books.remove(customer(number))
+            delivery.wake()
+            await asyncio.sleep(3)
+            assert delivery.reason.startswith("deletes: 11 deletions are held")
+            for number in range(10):
+                harness.books.put(customer(number))  # as a filter or a database that is right again renders them
+            delivery.wake()
+            await asyncio.sleep(3)
+            assert delivery.reason.startswith("deletes: 1 deletions are held")  # what is left still waits for a person
+
+            harness.books.put(customer(10))
+            delivery.wake()
+            await asyncio.sleep(3)
+            assert delivery.is_accepting
+            harness.books.remove(customer(0))
+            delivery.wake()
+            assert await harness.settle(delivery) == "empty"
+        assert len(harness.sink.held) == 29
+
+    simulate(story())
+
+
+def test_deletions_sent_before_a_circuit_breaker_ended_by_itself_still_count(tmp_path: Path) -> None:
+    """The hour's count is not forgotten as after a release by a person, so a flapping cause cannot leak deletions."""
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path, delivery={"max_deletes_per_hour": 10})
+        for number in range(40):
+            harness.books.put(customer(number))
+        async with harness.running() as delivery:
+            await harness.settle(delivery)
+            for held in (range(8), range(8, 20)):
+                for number in held:
+                    harness.books.remove(customer(number))
+                delivery.wake()
+                await asyncio.sleep(3)
+            assert delivery.reason.startswith("deletes: 12 deletions are held")
+            for number in range(8, 20):
+                harness.books.put(customer(number))
+            delivery.wake()
+            await asyncio.sleep(3)
+            assert delivery.is_accepting
+
+            for number in range(8, 11):
+                harness.books.remove(customer(number))
+            delivery.wake()
+            await asyncio.sleep(3)
+            assert delivery.reason.startswith("deletes: 3 deletions are held")
+        assert len(harness.sink.held) == 32
+
+    simulate(story())
+
+
 def test_a_deletion_on_the_wire_counts_though_its_object_came_back(tmp_path: Path) -> None:
     """Its message left the outbox for the object's newer one, and it may land all the same: the limit holds with it."""
 
