@@ -32,6 +32,7 @@ from cdc.settings.config import Settings
 from cdc.settings.reload import merge
 from cdc.signals import listen_to_signals
 from cdc.snapshot.loader import Loader
+from cdc.snapshot.replica_lag import replica_of
 from cdc.source.retention import RetentionWatch
 from cdc.startup import open_parts
 from cdc.status import DaemonView, SourceState
@@ -200,6 +201,7 @@ class Daemon:
             parts.keys,
             history=self._settings.history,
             on_failure=self.on_failure,
+            replica=replica_of(self._settings.source, self._settings.history),
         )
         self._view.loader = self._loader
         self._loader.start()

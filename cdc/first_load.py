@@ -86,8 +86,8 @@ class ProgressReport:
         """Whether the terminal shows the bar."""
         return self._bar is not None
 
-    def look(self, progress: Mapping[str, Any], now_s: float) -> None:
-        """Report if it is time; nothing while no first load runs."""
+    def look(self, progress: Mapping[str, Any], now_s: float, waits_for: str = "") -> None:
+        """Report if it is time; nothing while no first load runs. ``waits_for``: why no table is read now."""
         phase = progress.get("phase", "")
         if not phase:
             self.close()
@@ -98,14 +98,15 @@ class ProgressReport:
         if phase != self._phase:
             self._phase, self._phase_began, self._said_s = phase, (now_s, done), -math.inf
         if self._is_bar:
-            self._draw(phase, done, expected)
+            self._draw(phase, done, expected, waits_for)
             return
         every_s = FIRST_LINES_S if now_s - self._began_s < UNTIL_LATER_S else LATER_LINES_S
         if now_s - self._said_s < every_s:
             return
         self._said_s = now_s
         per_s, left = self._pace(done, expected, now_s)
-        log.info("first_load_progress", phase=phase, done=done, expected=expected, per_s=per_s, left=left)
+        log.info("first_load_progress", phase=phase, done=done, expected=expected, per_s=per_s, left=left,
+                 waits_for=waits_for)  # fmt: skip
 
     def _pace(self, done: int, expected: int, now_s: float) -> tuple[float, str]:
         """The rate since the phase began, and the time left at that rate; 0 and "" if nothing was done yet."""
@@ -116,14 +117,15 @@ class ProgressReport:
         rate = (done - before) / took_s
         return round(rate, 1), duration(max(0, expected - done) / rate)
 
-    def _draw(self, phase: str, done: int, expected: int) -> None:
+    def _draw(self, phase: str, done: int, expected: int, waits_for: str) -> None:
         if self._bar is None:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
             self._bar.start()
             self._task = self._bar.add_task(phase, total=expected or None)
         assert self._task is not None
-        self._bar.update(self._task, description=f"first load: {phase}", completed=done, total=expected or None)
+        text = f"first load: {phase}" + (f" (waits: {waits_for})" if waits_for else "")
+        self._bar.update(self._task, description=text, completed=done, total=expected or None)
 
     def close(self) -> None:
         """Remove the bar. May be called twice."""
@@ -183,7 +185,7 @@ class FirstLoadWatch:
     async def look(self, status: Mapping[str, Any], now_s: float, now_ms: int) -> None:
         """Call about once a second, with /status."""
         progress = status.get("first_load") or {}
-        self._report.look(progress, now_s)
+        self._report.look(progress, now_s, str((status.get("load") or {}).get("waits_for", "")))
         if not progress.get("phase"):
             return
         is_sent = bool(progress["is_sent"])

@@ -168,7 +168,12 @@ class DaemonView:
         if self.loader is None:
             return {"state": "done"}
         state = "done" if self.loader.is_done else "loading"
-        return {"state": state, "table": self.loader.table, "rows": self.loader.rows}
+        return {
+            "state": state,
+            "table": self.loader.table,
+            "rows": self.loader.rows,
+            "waits_for": self.loader.waits_for,
+        }
 
     async def refresh(self, metrics: Metrics) -> None:
         """Read the state once and update the gauges."""

@@ -63,6 +63,7 @@ def _all(settings: Settings) -> list[CheckResult]:
     return [
         *_plain(settings),
         *_source(settings),
+        *_replica(settings),
         *twin(settings),
         *position_in_log(settings),
         *here(settings),
@@ -106,6 +107,13 @@ def _source(settings: Settings) -> Sequence[CheckResult]:
 
     mapper = MagentoMapping(_as_the_shop_has_it(settings))
     return findings(settings.source, mapper.tables, mapper.attributes, named_codes(settings.mapping))
+
+
+def _replica(settings: Settings) -> Sequence[CheckResult]:
+    """Whether the replica in [history] can be asked for its lag; only a run that reads a server asks for it."""
+    from cdc.snapshot.replica_lag import replica_findings
+
+    return replica_findings(settings.source, settings.history) if settings.source.kind == "binlog" else []
 
 
 def _as_the_shop_has_it(settings: Settings) -> MappingSettings:

@@ -6,9 +6,9 @@ import math
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from cdc.settings.section import SettingsSection
+from cdc.settings.section import Port, SettingsSection
 
 
 class HistorySettings(SettingsSection):
@@ -33,6 +33,24 @@ class HistorySettings(SettingsSection):
     max_threads_running: Annotated[int, Field(ge=0)] = Field(
         0, description="read no chunk while the server has more running threads than this (Threads_running); 0: any"
     )
+    max_replica_lag_s: Annotated[float, Field(ge=0)] = Field(
+        0.0,
+        description="read no chunk while the replica at replica_host is further behind than this, or does not"
+        " replicate, seconds; 0: any",
+    )
+    replica_host: str = Field(
+        "", description="a replica of the shop's server, asked with the login and tls of [source]"
+    )
+    replica_port: Port = Field(3306, description="its port")
+
+    @model_validator(mode="after")
+    def _lag_has_a_replica(self) -> HistorySettings:
+        # Half of the pair would have no effect, and nothing would say so.
+        if self.max_replica_lag_s and not self.replica_host:
+            raise ValueError("max_replica_lag_s needs replica_host, the replica whose lag is asked for")
+        if self.replica_host and not self.max_replica_lag_s:
+            raise ValueError("replica_host needs max_replica_lag_s, the lag that is allowed")
+        return self
 
     @property
     def withheld_before_ms(self) -> float | None:

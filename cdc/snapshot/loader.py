@@ -25,6 +25,7 @@ from cdc.retry_pause import jittered_s
 from cdc.settings.history import HistorySettings
 from cdc.snapshot.pace import ChunkSizes
 from cdc.snapshot.reader import TIMED_OUT, Chunk, RowLoader
+from cdc.snapshot.replica_lag import ReplicaLag
 from cdc.snapshot.required_position import Snapshot, contains
 
 log = structlog.get_logger(__name__)
@@ -39,6 +40,7 @@ PROGRESS_EVERY_S = 10.0
 RETRY_MIN_S, RETRY_MAX_S = 1.0, 30.0
 LAG_WAIT_S = 0.05  # until the engine shows what the log has shown already
 LAG_TRIES = 100
+PAUSED = "`magento-cdc import pause` was asked for; `magento-cdc import resume` goes on"
 
 
 class Loader(threading.Thread):
@@ -57,7 +59,9 @@ class Loader(threading.Thread):
         *,
         history: HistorySettings,
         on_failure: Callable[[BaseException], None],
+        replica: ReplicaLag | None = None,
     ) -> None:
+        """``replica``: tables are read only while this replica is near enough to its primary; None: always."""
         super().__init__(name="loader", daemon=True)
         self._reader = reader
         self._state = state
@@ -65,12 +69,15 @@ class Loader(threading.Thread):
         self._order = load_order(self._engine.tables, keys)
         self._sizes = ChunkSizes(history.chunk_rows, history.chunk_s)
         self._max_threads = history.max_threads_running
+        self._replica = replica
         self._on_failure = on_failure
         self._ending = threading.Event()
         self._work_wanted = threading.Event()
         self._said = 0.0
         self.rows = 0
         self.table = ""
+        self.waits_for = ""
+        """Why no table is read now although some are to be read; "" while tables are read."""
 
     @property
     def is_done(self) -> bool:
@@ -110,19 +117,23 @@ class Loader(threading.Thread):
                 self._on_failure(error)
                 return
             finally:
-                self._reader.close()
+                self._close()
 
     def _work(self) -> bool:
         """Read one chunk or finish a load, fetches by key first. False when there is nothing to do."""
         self._read_unread()
         # After the load only unread rows are read.
         if self._engine.load.is_complete:
+            self.waits_for = ""
             return False
         self._serve_fetches()  # first: a killed run may have left some, and then nobody wakes us
         if self._call(lambda: self._engine.store.meta.is_import_paused):
             self.table = ""
+            self.waits_for = "" if self._engine.load.is_loaded else PAUSED
             return False  # rows of changed objects are fetched all the same
-        if not self._engine.load.is_loaded and self._is_server_busy():
+        self.waits_for = "" if self._engine.load.is_loaded else self._reason_to_wait()
+        if self.waits_for:
+            log.info("load_waits", limit="load_waits", reason=self.waits_for)
             return False  # asked again within a second
         task = self._call(self._next)
         if task is not None:
@@ -147,7 +158,7 @@ class Loader(threading.Thread):
         """
         # Nothing can be asked for any more, so the connection is given back to the server.
         if self._engine.load.is_complete and not self._engine.unread.any:
-            self._reader.close()
+            self._close()
         self._work_wanted.wait(LOOK_EVERY_S)
 
     def _next(self) -> tuple[TableSpec, TableLoad, RequiredPosition | None] | None:
@@ -195,15 +206,18 @@ class Loader(threading.Thread):
         self._sizes.took(table, len(chunk.rows), time.monotonic() - began_s)
         return chunk
 
-    def _is_server_busy(self) -> bool:
-        """Whether the server is too busy to be asked for a chunk."""
-        if not self._max_threads:
-            return False
-        running = self._reader.threads_running()
-        if running <= self._max_threads:
-            return False
-        log.info("load_waits", limit="load_waits", threads_running=running, most=self._max_threads)
-        return True
+    def _reason_to_wait(self) -> str:
+        """Why the server is not to be asked for a chunk now: it is busy, or its replica lags; "" if it may be asked."""
+        if self._max_threads:
+            running = self._reader.threads_running()
+            if running > self._max_threads:
+                return f"the server runs {running} threads; history.max_threads_running is {self._max_threads}"
+        return self._replica.reason_to_wait() if self._replica is not None else ""
+
+    def _close(self) -> None:
+        self._reader.close()
+        if self._replica is not None:
+            self._replica.close()
 
     def _read(
         self,

@@ -18,6 +18,7 @@ from cdc.settings.config import ApplySettings
 from cdc.settings.history import HistorySettings
 from cdc.snapshot.loader import Loader
 from cdc.snapshot.reader import Chunk, RowLoader
+from cdc.snapshot.replica_lag import ReplicaLag
 from cdc.snapshot.required_position import Snapshot
 from tests.kit.toy import KEYS, contents, insert, position, toy_engine, transaction
 from tests.unit.engine.test_state_thread import Listener
@@ -52,6 +53,24 @@ class Rows:
 
     def forget(self, table: str) -> None:
         pass
+
+    def close(self) -> None:
+        pass
+
+
+class Lagging:
+    """A replica that lags until ``is_near`` is set, as a ReplicaLag shows it."""
+
+    def __init__(self) -> None:
+        self.is_near = threading.Event()
+        self.asked = threading.Event()
+        self.asked_again = threading.Event()
+
+    def reason_to_wait(self) -> str:
+        if self.asked.is_set():
+            self.asked_again.set()  # by now the first answer is noted
+        self.asked.set()
+        return "" if self.is_near.is_set() else "the replica is 99 s behind"
 
     def close(self) -> None:
         pass
@@ -135,3 +154,36 @@ def test_a_repair_that_a_command_asks_for_is_begun_in_a_quiet_shop(tmp_path: Pat
     state.join(5)
 
     assert begun
+
+
+def test_no_table_is_read_while_the_replica_lags_but_changed_objects_are(tmp_path: Path) -> None:
+    """The load says why it waits, and goes on when the lag is gone. Rows of changed objects are read all the same."""
+    engine = toy_engine(tmp_path, phase=Phase.LOADING)
+    with engine.store.transaction():
+        ask_for_a_pull(engine)
+    state = StateThread(engine, TransactionQueue(1 << 20), ApplySettings(), Listener())
+    rows, replica = Rows(), Lagging()
+    loader = Loader(
+        cast(RowLoader, rows), state, KEYS, history=HistorySettings(chunk_rows=10), on_failure=lambda error: None,
+        replica=cast(ReplicaLag, replica),
+    )  # fmt: skip
+    state.start()
+    loader.start()
+    was_fetched = rows.asked.wait(20) and replica.asked.wait(20)
+    loader.wake()
+    was_asked_again = replica.asked_again.wait(20)
+    was_read = rows.read.is_set()
+    said = loader.waits_for
+    replica.is_near.set()
+    is_read = rows.read.wait(20)
+    loader.stop()
+    loader.join(20)
+    state.stop()
+    state.join(20)
+
+    assert was_fetched
+    assert was_asked_again
+    assert not was_read
+    assert is_read
+    assert said == "the replica is 99 s behind"
+    assert loader.waits_for == ""
