@@ -152,6 +152,10 @@ class SinkTraits:
     ``families``: name → quota; empty: the sink has no quota at all. A send begins with a call of the first family.
     Delivery reserves that call before it takes the messages out of the outbox.
 
+    What a first load costs, for its plan: ``start_calls`` before the first message; ``calls_per_batch``: object type →
+    calls for a batch of new objects (1 for a type that is not named), all of the first family; ``poll_s``: one call
+    each so many seconds for later verdicts, 0: none.
+
     ``email_change``, ``email_property``: what happens to a changed email, and the neutral name of the property that
     becomes the contact's email. ``contacts_by_email``: the receiver has one contact per address, so the mapper decides
     which customer or guest is that contact. ``advice``: reason of a dead letter → what to do next.
@@ -162,6 +166,9 @@ class SinkTraits:
     object_types: frozenset[ObjectType] = frozenset(ObjectType)
     optional_references: Mapping[ObjectType, frozenset[ObjectType]] = field(default_factory=dict)
     families: Mapping[str, CallFamily] = field(default_factory=dict)
+    start_calls: int = 0
+    calls_per_batch: Mapping[ObjectType, int] = field(default_factory=dict)
+    poll_s: float = 0.0
     email_change: EmailChange = EmailChange.IN_PLACE
     email_property: str = "email"
     contacts_by_email: bool = False

@@ -23,7 +23,9 @@ HUBSPOT_DAY: Final = 250_000
 """Calls a day in HubSpot's smallest limit for private apps. Accounts with a higher limit need fewer days."""
 
 ROW_BYTES: Final = 120
-"""Bytes of a row in the state, with its indexes. This number and the next two are assumptions."""
+"""Bytes of a row in the state, with its indexes. This number and the next two are estimates from usual sizes: there is
+no state yet whose rows could be measured.
+"""
 OBJECT_BYTES: Final = 190
 """Bytes of an object in the ledger."""
 MESSAGE_BYTES: Final = 900
@@ -48,8 +50,8 @@ class LoadPlan:
     """``rows``: rows to read, by table. ``messages``: messages to send, by object type. ``objects``: objects to render.
 
     ``calls``, ``seconds``: at the present quota; None for a sink without quota. ``days``: at a daily limit of
-    ``HUBSPOT_DAY`` calls. ``state_mb``: the largest size of the state folder. ``estimated``: tables and types whose
-    number is the server's estimate.
+    ``HUBSPOT_DAY`` calls. ``state_mb``: an estimate of the state folder's largest size. ``estimated``: tables and types
+    whose number is the server's estimate.
     """
 
     rows: Mapping[str, int]
@@ -92,7 +94,7 @@ class LoadPlan:
         if self.calls is not None and self.seconds is not None:
             share = f"{self.calls / HUBSPOT_DAY:.1%} of a day's limit of {HUBSPOT_DAY:,}"
             found.append(f"calls: {self.calls:,} ({share}), {duration(self.seconds)} at the present quota")
-        found.append(f"disk for the state: up to {self.state_mb:,} MB")
+        found.append(f"disk for the state: up to {self.state_mb:,} MB, an estimate from usual sizes of rows")
         if self.estimated:
             found.append(f"estimated by the server, not counted: {', '.join(self.estimated)}")
         return found
@@ -150,12 +152,21 @@ def count_load(
 def cost(
     messages: Mapping[ObjectType, int], traits: SinkTraits, max_batch: int, max_requests_per_10s: int
 ) -> tuple[int | None, float | None]:
-    """Calls, and seconds at the quota; None, None for a sink without quota. Pure."""
+    """Calls, and seconds at the quota; None, None for a sink without quota. Pure.
+
+    The batches are taken for full, and the objects for new to the receiver, as most are in a first load.
+    """
     if not traits.families:
         return None, None
     batch = min(traits.max_batch, max_batch)
-    calls = sum(math.ceil(count / batch) for count in messages.values())
-    per_10s = min(min(family.per_10s for family in traits.families.values()), max_requests_per_10s)
+    calls = traits.start_calls
+    for kind, count in messages.items():
+        calls += math.ceil(count / batch) * traits.calls_per_batch.get(kind, 1)
+    # Calls for new objects are of the first family; the other families' quotas are not used up by them.
+    per_10s = min(next(iter(traits.families.values())).per_10s, max_requests_per_10s)
+    seconds = calls / per_10s * 10
+    if traits.poll_s:
+        calls += math.ceil(seconds / traits.poll_s)
     return calls, calls / per_10s * 10
 
 

@@ -49,6 +49,7 @@ def traits_of(settings: SinkSettings, custom: CustomProperties) -> SinkTraits:
         # what clients met: a line without its product fails, so it has to wait for the product
         optional_references={ObjectType.DEAL: frozenset({ObjectType.CONTACT})},
         families={FAMILY: CallFamily(settings.requests_per_10s)},
+        poll_s=settings.judge_poll_s,
         email_change=EmailChange.LEAVE_OUT if settings.on_email_change == "leave_out" else EmailChange.SEND,
         email_property=source_of(ObjectType.CONTACT, "email", custom),
         advice=ADVICE,

@@ -24,6 +24,7 @@ from sinks.crm.check import check, kept_findings
 from sinks.crm.compare import compare, keys, newest
 from sinks.crm.deletes import delete
 from sinks.crm.links import link
+from sinks.crm.lookup import NATURAL
 from sinks.crm.memory import Memory
 from sinks.crm.paths import SEGMENT, Paths, record_link
 from sinks.crm.pieces import MAX_INPUTS
@@ -43,6 +44,9 @@ CONTACTS_NOTE: Final = "contacts"
 
 RULES_NOTE: Final = "account_rules"
 """The name of the state's note with ``Memory.refused`` and ``Memory.currencies``."""
+
+START_CALLS: Final = len(SEGMENT) + 2
+"""Calls of ``Account.facts``: each type's properties, the pipelines of deals, and the account's details."""
 
 ADVICE: Final = {
     "deleted_in_hubspot": "restore the record in HubSpot or delete it there for good, then `deadletter retry`",
@@ -195,6 +199,9 @@ def traits_of(settings: Settings) -> SinkTraits:
             ASSOCIATIONS: CallFamily(per_10s),
             SEARCH: CallFamily(min(per_10s, SEARCHES_PER_10S)),
         },
+        start_calls=START_CALLS,
+        # an object that HubSpot may know already is looked for by its address or SKU before it is created
+        calls_per_batch=dict.fromkeys(NATURAL, 2),
         email_change=EmailChange.IN_PLACE,
         contacts_by_email=True,
         advice=ADVICE,

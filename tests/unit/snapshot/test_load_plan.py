@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from cdc.model import ObjectType
 from cdc.protocols import CallFamily, SinkTraits
 from cdc.snapshot.load_plan import LoadPlan, cost, duration
@@ -27,6 +30,17 @@ def test_the_smaller_of_settings_and_sink_decides() -> None:
     assert seconds == 301 / 50 * 10
 
 
+def test_a_sink_says_what_its_batches_cost() -> None:
+    """Calls at the start, a look before each creation, and the polls during the load are among the calls."""
+    sink = replace(
+        traits(objects=CallFamily(190), search=CallFamily(40)),
+        start_calls=6, calls_per_batch={ObjectType.CONTACT: 2}, poll_s=1.5,
+    )  # fmt: skip
+    calls, seconds = cost(MESSAGES, sink, 200, 100)
+    assert calls == 6 + 2 * 11 + 20 + math.ceil(4.8 / 1.5)
+    assert seconds == 52 / 100 * 10  # by the first family: the search is not used for new objects
+
+
 def test_a_sink_without_quota_has_no_calls_to_plan() -> None:
     """A file takes lines, not calls."""
     assert cost(MESSAGES, traits(), 200, 100) == (None, None)
@@ -42,7 +56,7 @@ def test_the_plan_reads_as_sentences() -> None:
         "messages: 50,000 (50,000 DEAL)",
         "withheld by history.send: 11,700 objects",
         "calls: 500 (0.2% of a day's limit of 250,000), 50 s at the present quota",
-        "disk for the state: up to 12 MB",
+        "disk for the state: up to 12 MB, an estimate from usual sizes of rows",
         "estimated by the server, not counted: sales_order",
     ]
 
