@@ -12,6 +12,7 @@ transactions that only move the position are applied together (``TransactionQueu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
@@ -23,8 +24,10 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from cdc.engine.engine import Engine
+from cdc.errors import StateError
 from cdc.model import Transaction
 from cdc.settings.config import ApplySettings
+from cdc.state.faults import FileFailure, is_of_disk
 from cdc.state.store import Store
 
 log = structlog.get_logger(__name__)
@@ -214,8 +217,10 @@ class StateThread(threading.Thread):
                     self._render_slice(now)
         except BaseException as error:
             # The transaction is undone: what callers hear must be an error, never the result of undone work.
-            self.engine.reread()
             _refuse(calls, error)
+            # A failing disk cannot be read either, and the first error says more.
+            with contextlib.suppress(FileFailure):
+                self.engine.reread()
             raise
         has_news = has_group or self.engine.renderer.enqueued != enqueued
         self._watcher.on_commit(time.monotonic() - started, has_news=has_news)
@@ -250,9 +255,12 @@ class StateThread(threading.Thread):
             with store.savepoint():
                 # A savepoint per call: one caller's error must not undo the receipts of others.
                 value = work(store)
-        except Exception as error:  # noqa: BLE001  # the caller gets it; the other work of this turn goes on
+        except Exception as error:
+            # SQLite has undone the whole turn, or is about to: further work would be written without its transaction.
+            if isinstance(error, StateError) or is_of_disk(error) or not store.is_in_transaction:
+                raise
             self.engine.reread()
-            return None, error
+            return None, error  # the caller gets it; the other work of this turn goes on
         return value, None
 
     def _refuse_calls(self) -> None:

@@ -9,7 +9,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from cdc.errors import SetupError, StateError
 from cdc.model import TableSpec
 from cdc.state import migrations, schema
 from cdc.state.copies import STATE_FILE, make_private, remove_abandoned_copies
+from cdc.state.faults import code_of, folder_fault, state_fault
 from cdc.state.meta import Meta
 
 LOCK_FILE = "lock"
@@ -25,17 +26,14 @@ BUSY_MS = 10_000
 
 
 def probe_folder(folder: Path) -> None:
-    """Create the folder if it is missing, and write into it. Raises SetupError if that fails."""
+    """Create the folder if it is missing, and write into it. Raises SetupError or StateError if that fails."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a folder of the operator's own keeps its mode
         probe = folder / f".write-test-{os.getpid()}"
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise SetupError(
-            f"state folder {folder} cannot be written: {error.strerror}",
-            hint="give the daemon's user a folder it may write (state.dir)",
-        ) from None
+        raise folder_fault(folder, error) from None
 
 
 def is_in_use(folder: Path) -> bool:
@@ -67,7 +65,7 @@ class Store:
     leave a request (``deadletter retry``) open the file without the lock, and with ``create`` False: only the daemon,
     which knows the server's foreign keys, may create tables. ``only_looks``: nothing is written, so the caller never
     waits; it sees the last commit, however long a daemon's present transaction takes. Raises SetupError if the folder
-    cannot be written or is locked, StateError if the file is damaged.
+    cannot be written or is locked, StateError if the file is damaged or the disk fails.
     """
 
     def __init__(
@@ -99,10 +97,16 @@ class Store:
             self._set_up(create=create)
         except sqlite3.Error as error:
             self.close()
-            raise StateError(f"state file {path}: {error}", hint="restore it, or remove it to import afresh") from error
+            raise state_fault(folder, error) from error
+        except OSError as error:
+            self.close()
+            raise folder_fault(folder, error) from error
 
     def _take_lock(self) -> None:
-        self._lock = os.open(self.folder / LOCK_FILE, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            self._lock = os.open(self.folder / LOCK_FILE, os.O_CREAT | os.O_RDWR, 0o600)
+        except OSError as error:
+            raise folder_fault(self.folder, error) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -141,20 +145,24 @@ class Store:
         except BaseException as error:
             # COMMIT itself may have failed, with the transaction over already.
             if self.db.in_transaction:
-                self.db.execute("ROLLBACK")
+                # On a failing disk this fails too. The first error says more, and nothing was committed.
+                with suppress(sqlite3.Error):
+                    self.db.execute("ROLLBACK")
             # The disk is full or gone. The operator must hear of the folder, not of SQL.
             if isinstance(error, sqlite3.Error):
-                if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                if code_of(error) == sqlite3.SQLITE_BUSY:
                     raise StateError(
                         f"state folder {self.folder}: a running daemon has been writing one transaction for over"
                         f" {BUSY_MS // 1000} s",
                         hint="try again when that is through; `magento-cdc status` shows the position",
                     ) from error
-                raise StateError(
-                    f"state folder {self.folder}: {error}",
-                    hint="free some disk space or mend the volume; nothing is lost",
-                ) from error
+                raise state_fault(self.folder, error) from error
             raise
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether a transaction is open. A full disk may have ended it inside ``transaction``."""
+        return self.db.in_transaction
 
     def held_columns(self, table: str) -> HeldColumns:
         """The columns of a mapped table in the file; empty if the table is not in it."""
@@ -164,15 +172,22 @@ class Store:
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """A part of a transaction that is undone alone when it raises."""
+        """A part of a transaction that is undone alone when it raises. Raises StateError if undoing it fails."""
         self.db.execute("SAVEPOINT call")
         try:
             yield
-        except BaseException:
-            self.db.execute("ROLLBACK TO call")
+        except BaseException as error:
+            # A full disk has undone the whole transaction, savepoints included: there is nothing left to undo.
+            if self.db.in_transaction:
+                try:
+                    self.db.execute("ROLLBACK TO call")
+                    self.db.execute("RELEASE call")
+                except sqlite3.Error as later:
+                    # What could not be undone must not be committed: this error ends the transaction.
+                    first = error if isinstance(error, sqlite3.Error) else later
+                    raise state_fault(self.folder, first) from error
             raise
-        finally:
-            self.db.execute("RELEASE call")
+        self.db.execute("RELEASE call")
 
     def start_over(self) -> None:
         """Remove all data, inside the caller's transaction: all tables are created again, as in a fresh folder."""
