@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import sys
@@ -86,8 +87,26 @@ def failure_in_log(stream: TextIO = sys.stdout) -> Iterator[None]:
         _tell(stream, error.message, error.hint, error.exit_code)
         raise
     except Exception as error:
+        limit = limit_reached(error)
+        if limit is not None:
+            _tell(stream, limit.message, limit.hint, limit.exit_code)
+            raise limit from error
         _tell(stream, f"{type(error).__name__}: {error}", "this is a fault of magento-cdc", 1)
         raise
+
+
+def limit_reached(error: BaseException) -> CdcError | None:
+    """The sentence for an error that says that the machine gave no more memory or open files; None for another error.
+
+    Such an error can come from any line, so it is told here and nowhere else.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, MemoryError) or number == errno.ENOMEM:
+        hint = "raise the memory limit (docs/sizing.md); the next start goes on from the last commit"
+        return CdcError("no memory is left", hint=hint)
+    if number in (errno.EMFILE, errno.ENFILE):
+        return CdcError("no more files may be opened", hint="raise the limit of open files (ulimit -n, LimitNOFILE)")
+    return None
 
 
 def _tell(stream: TextIO, reason: str, hint: str, exit_code: int) -> None:

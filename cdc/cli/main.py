@@ -33,7 +33,7 @@ from cdc.cli import (
     trace,
     verify,
 )
-from cdc.cli.common import Config, Sets, say
+from cdc.cli.common import Config, Sets, limit_reached, say
 from cdc.errors import CdcError
 
 app = typer.Typer(
@@ -101,6 +101,12 @@ def main() -> None:
     except SystemExit as end:
         # typer ends by this exception, with the code of the verb.
         code = end.code
+    except (MemoryError, OSError) as error:
+        limit = limit_reached(error)
+        if limit is None:
+            raise
+        say(f"magento-cdc: {limit}")
+        code = limit.exit_code
     _leave(code)
 
 

@@ -1,0 +1,36 @@
+"""A machine that gives no more memory or open files is told as a sentence, not as a fault of ours."""
+
+from __future__ import annotations
+
+import errno
+import io
+
+import pytest
+
+from cdc.cli.common import failure_in_log, limit_reached
+from cdc.errors import CdcError
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "no memory is left; raise the memory limit"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "no memory is left; raise the memory limit"),
+        (OSError(errno.EMFILE, "Too many open files"), "no more files may be opened; raise the limit of open files"),
+        (OSError(errno.ENFILE, "Too many open files"), "no more files may be opened; raise the limit of open files"),
+    ],
+)
+def test_a_limit_of_the_machine_ends_a_run_with_a_sentence(error: Exception, told: str) -> None:
+    """Exit code 1, so that a restart is tried, and the limit that is to be raised."""
+    with pytest.raises(CdcError) as caught, failure_in_log(io.StringIO()):
+        raise error
+
+    assert str(caught.value).startswith(told)
+    assert caught.value.exit_code == 1
+
+
+def test_any_other_error_stays_what_it_is() -> None:
+    """A fault of ours keeps its traceback: nobody could mend it otherwise."""
+    assert limit_reached(OSError(errno.ENOENT, "No such file")) is None
+    with pytest.raises(ValueError, match="ours"), failure_in_log(io.StringIO()):
+        raise ValueError("ours")
