@@ -118,6 +118,10 @@ class Mapper(Protocol):
         """The object's main row; None for objects without one."""
         ...
 
+    def types_affected_by(self, table: str) -> frozenset[ObjectType]:
+        """The types of the objects that rows of the table may affect; empty if the mapper does not know them all."""
+        ...
+
 
 # --------------------------------------------------------------------------------------------------------- sinks
 

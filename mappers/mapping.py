@@ -16,7 +16,18 @@ from itertools import chain
 from typing import Final
 
 from cdc.errors import RenderError
-from cdc.model import OBJECTS, BulkInvalidation, FetchByKey, ObjectRef, Rendered, Row, TableSpec, Value
+from cdc.model import (
+    OBJECT_TYPE,
+    OBJECTS,
+    BulkInvalidation,
+    FetchByKey,
+    ObjectRef,
+    ObjectType,
+    Rendered,
+    Row,
+    TableSpec,
+    Value,
+)
 from cdc.protocols import RowReader
 from cdc.settings.mapping import MappingSettings
 from mappers import history, money, shop_tables
@@ -147,6 +158,15 @@ class MagentoMapping:
     def main_row(self, ref: ObjectRef, rows: RowReader) -> Row | None:
         """See ``mappers/history.py``."""
         return history.main_row(ref, rows)
+
+    def types_affected_by(self, table: str) -> frozenset[ObjectType]:
+        """The types of the kinds whose descriptors name the table; all types for the settings' own tables."""
+        # Extension tables, look-ups, contact forms and filters may bear on any kind.
+        if table in self._added:
+            return frozenset(ObjectType)
+        return frozenset(
+            OBJECT_TYPE[one.kind] for one in DESCRIPTORS.values() if any(name == table for name, _ in one.affected_by)
+        )
 
 
 def plan_of(settings: MappingSettings, *, contacts_by_email: bool = False) -> Plan:

@@ -43,7 +43,10 @@ def import_(
     where: Where = None,
     ids: Ids = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Read all tables again, and send what differs, deletions included.")
+        bool,
+        typer.Option(
+            "--repair", help="Read the tables of the chosen types again, and send what differs, deletions included."
+        ),
     ] = False,
     resend: Annotated[bool, typer.Option("--resend", help="Send also what equals what HubSpot holds.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, do nothing.")] = False,
@@ -62,8 +65,8 @@ def import_(
     selection = _selection(settings, objects, since, where, ids, resend=resend)
     is_narrowed = since is not None or where or ids or resend
     if repair and is_narrowed:
-        raise ConfigError(["--repair reads everything again; it goes with none of --since, --where, --ids, --resend"],
-                          source="command line")  # fmt: skip
+        fault = "--repair reads whole tables again; it goes with none of --since, --where, --ids, --resend"
+        raise ConfigError([fault], source="command line")
     if not has_state(settings.state.dir):
         _first_load(settings, dry_run=dry_run, as_json=as_json)
         return
@@ -169,7 +172,8 @@ def _ask(settings: Settings, selection: Selection, *, repair: bool) -> None:
 
     with open_state(settings, exclusive=False) as engine, engine.store.transaction():
         if repair:
-            engine.store.meta.is_repair_asked = True
+            meta = engine.store.meta
+            meta.repair_types = [*dict.fromkeys([*meta.repair_types, *selection.types])]  # an earlier request stays
         elif not import_job.ask(engine.store, selection, settings.mapping.namespace):
             raise ConfigError(
                 ["another import is under way; `magento-cdc import status` tells how far, `import stop` ends it"],

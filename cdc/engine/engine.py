@@ -16,7 +16,7 @@ from cdc.engine.parts import Parts
 from cdc.engine.rendering import Rendering
 from cdc.engine.snapshot_ingest import SnapshotIngest
 from cdc.engine.stale_tables import StaleTables
-from cdc.model import ForeignKey, StaleTable, Transaction
+from cdc.model import ForeignKey, ObjectType, StaleTable, Transaction
 from cdc.protocols import Clock, Mapper
 from cdc.replica import prepared
 
@@ -78,7 +78,7 @@ class Engine:
 
     def work(self) -> bool:
         """Render one slice of the waiting work, inside the caller's store transaction; False when nothing is ready."""
-        if self.store.meta.is_repair_asked:
+        if self.store.meta.repair_types:
             self._repair()
         return self.rendering.work()
 
@@ -86,15 +86,19 @@ class Engine:
     def is_asked_for_more(self) -> bool:
         """Whether an import that a command asked for is still running. A paused import does not count."""
         meta = self.store.meta
-        return not meta.is_import_paused and (meta.is_repair_asked or bool(meta.import_job.get("is_open")))
+        return not meta.is_import_paused and (bool(meta.repair_types) or bool(meta.import_job.get("is_open")))
 
     def _repair(self) -> None:
-        """``import --repair``: read all tables again, and render the objects that differ."""
+        """``import --repair``: read the tables of the chosen types again, and render the objects that differ."""
         position = self.positions.position
         if position is None or not self.load.is_complete:
             return  # a load is under way, which reads everything anyway: after it, the request is taken up
-        self.store.meta.is_repair_asked = False
-        stale = [StaleTable(spec.name, "asked for by `magento-cdc import --repair`") for spec in self.tables]
+        chosen = {ObjectType(kind) for kind in self.store.meta.repair_types}
+        self.store.meta.repair_types = ()
+        # A table whose types are not known is read in any case: it may bear on the chosen types.
+        affected = {spec.name: self.mapper.types_affected_by(spec.name) for spec in self.tables}
+        names = [name for name, types in affected.items() if not types or types & chosen]
+        stale = [StaleTable(name, "asked for by `magento-cdc import --repair`") for name in names]
         self.stale_tables.read_again(stale, position)
 
     def reread(self) -> None:

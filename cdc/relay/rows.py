@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from cdc.model import BulkInvalidation, FetchByKey, ObjectRef, Rendered, Row, Value
+from cdc.model import BulkInvalidation, FetchByKey, ObjectRef, ObjectType, Rendered, Row, Value
 from cdc.protocols import Mapper, RowReader
 
 
@@ -50,6 +50,10 @@ class RowsOnly:
     def main_row(self, ref: ObjectRef, rows: RowReader) -> Row | None:
         """No row stands for an object."""
         return None
+
+    def types_affected_by(self, table: str) -> frozenset[ObjectType]:
+        """No object."""
+        return frozenset()
 
     def fetches(self, ref: ObjectRef, rows: RowReader) -> tuple[FetchByKey, ...]:
         """Nothing."""

@@ -157,8 +157,8 @@ class Meta:
     """The import that was asked for, and its progress: see cdc/engine/import_job.py."""
     is_import_paused = Value(False)
     """Whether an operator paused the import: no table is read and no history is sent."""
-    is_repair_asked = Value(False)
-    """Whether an operator asked for all tables to be read again."""
+    repair_types = Value[Sequence[str]](())
+    """The object types whose tables an operator asked to be read again; empty: no repair is asked for."""
     first_load = Value[Mapping[str, Any]]({})
     """The progress of the first load: see cdc/messages/first_load.py."""
     has_withheld = Value(False)

@@ -94,6 +94,10 @@ class ShopMapper:
         """No row stands for an object."""
         return None
 
+    def types_affected_by(self, table: str) -> frozenset[ObjectType]:
+        """Not known."""
+        return frozenset()
+
     def fetches(self, ref: ObjectRef, rows: RowReader) -> tuple[FetchByKey, ...]:
         return ()
 

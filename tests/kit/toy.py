@@ -15,6 +15,7 @@ from cdc.model import (
     ForeignKey,
     Kind,
     ObjectRef,
+    ObjectType,
     Op,
     Position,
     Rendered,
@@ -106,6 +107,10 @@ class ToyMapper:
     def main_row(self, ref: ObjectRef, rows: RowReader) -> Row | None:
         """No row stands for an object."""
         return None
+
+    def types_affected_by(self, table: str) -> frozenset[ObjectType]:
+        """Not known."""
+        return frozenset()
 
     def fetches(self, ref: ObjectRef, rows: RowReader) -> tuple[FetchByKey, ...]:
         if ref.kind is Kind.CUSTOMER:

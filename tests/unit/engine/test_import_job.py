@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cdc.engine import import_job
-from cdc.engine.import_job import Condition, Selection, parse_condition, types_of
+from cdc.engine.import_job import ALL_TYPES, Condition, Selection, parse_condition, types_of
 from cdc.messages.mapping_review import Step
 from cdc.settings.mapping import MappingSettings
 from tests.kit.replica_harness import ReplicaHarness
@@ -136,3 +136,28 @@ def test_what_is_no_condition_or_type_is_refused() -> None:
         parse_condition("status")
     with pytest.raises(ValueError, match="orders"):
         types_of(["orders"])
+
+
+def test_a_repair_of_chosen_types_reads_only_tables_that_bear_on_them(tmp_path: Path) -> None:
+    """Products are made of the catalogue, and of lines whose product is gone; customers and payments are left alone."""
+    harness = first_load(tmp_path, None)
+    sent(harness)
+    with harness.engine.store.transaction():
+        harness.engine.store.meta.repair_types = types_of(["products"])
+        harness.engine.work()
+    tables = set(harness.engine.table_loads.required_positions)
+    assert {"catalog_product_entity", "sales_order_item", "eav_attribute"} <= tables
+    assert not {"customer_entity", "customer_address_entity", "sales_order_payment", "sales_invoice"} & tables
+    assert not harness.engine.store.meta.repair_types
+    harness.close()
+
+
+def test_a_repair_of_all_types_reads_all_tables(tmp_path: Path) -> None:
+    """No table is left out, whichever the mapper knows of."""
+    harness = first_load(tmp_path, None)
+    sent(harness)
+    with harness.engine.store.transaction():
+        harness.engine.store.meta.repair_types = ALL_TYPES
+        harness.engine.work()
+    assert set(harness.engine.table_loads.required_positions) == {spec.name for spec in harness.engine.tables}
+    harness.close()

@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from cdc.engine.engine import Engine
+from cdc.engine.import_job import ALL_TYPES
 from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.messages import render_queue
 from cdc.model import ABSENT, Cells, Change, FetchByKey, Image, Kind, ObjectRef, Op, Position, Value
@@ -144,7 +145,7 @@ def test_a_repair_that_a_command_asks_for_is_begun_in_a_quiet_shop(tmp_path: Pat
     loader.start()
 
     def ask_for_a_repair() -> None:
-        engine.store.meta.is_repair_asked = True
+        engine.store.meta.repair_types = ALL_TYPES
 
     state.submit(lambda _: ask_for_a_repair()).result(5)
     begun = rows.read.wait(5)
