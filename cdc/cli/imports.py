@@ -215,12 +215,23 @@ def _set_paused(context: typer.Context, config: Any, sets: Any, *, is_paused: bo
 
 @app.command("stop")
 def stop(context: typer.Context, config: Config = None, sets: Sets = None) -> None:
-    """End the import where it is. A first load or a repair can only be paused."""
+    """End the import, or withhold what a first load has not sent yet. A repair can only be paused."""
     from cdc.engine import import_job
+    from cdc.messages import history_stop
 
-    with open_state(settings_of(context, config, sets), exclusive=False) as engine, engine.store.transaction():
-        is_stopped = import_job.stop(engine.store)
-    say("stopped; what was rendered is sent" if is_stopped else "no import is under way; nothing to do")
+    settings = settings_of(context, config, sets)
+    # Members share the sending, and each would have to take the same messages back.
+    is_member = settings.source.kind == "kafka"
+    with open_state(settings, exclusive=False) as engine, engine.store.transaction():
+        is_ended = import_job.stop(engine.store)
+        is_load_stopped = not is_member and history_stop.ask(engine.store)
+    if is_ended:
+        say("the import is stopped; what it rendered is sent" + (", unless it is history" if is_load_stopped else ""))
+    if is_load_stopped:
+        say("the first load is stopped: what is not sent yet is withheld, and sent when it changes, or by"
+            " `magento-cdc import`. Tables are read to the end, because live changes need their rows")  # fmt: skip
+    if not (is_ended or is_load_stopped):
+        say("no import or first load is under way here; nothing to do")
 
 
 @app.command("status")

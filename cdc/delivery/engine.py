@@ -24,7 +24,7 @@ from cdc.delivery.sink_start import start_sink
 from cdc.delivery.sync_error_poller import SyncErrorPoller
 from cdc.delivery.verdict import KINDS
 from cdc.errors import StateError, first_of
-from cdc.messages import outbox, render_queue, unconfirmed, waiting
+from cdc.messages import history_stop, outbox, render_queue, unconfirmed, waiting
 from cdc.messages.dependencies import look_again
 from cdc.messages.verification import Expected
 from cdc.model import RANK
@@ -89,6 +89,7 @@ class Delivery:
         self._expected = expected
         self._wait_cursor = ""
         self._let_go_ms = 0
+        self._is_history_held = False
         self._stopping = asyncio.Event()
         self._forced = False
         self._work: asyncio.Task[None] | None = None
@@ -155,7 +156,7 @@ class Delivery:
         context = self._context
         now_ms = context.clock.now_ms()
 
-        def look(store: Store) -> tuple[dict[str, str], int, int]:
+        def look(store: Store) -> tuple[dict[str, str], int, int, bool]:
             freed = 0
             if context.permits.gate.may_send:  # a follower's forced message would get no receipt
                 unconfirmed.send_again(store, now_ms)
@@ -164,16 +165,20 @@ class Delivery:
                 optional = context.sink.traits.optional_references
                 self._wait_cursor, freed = look_again(store, optional, after=self._wait_cursor)
             context.circuit_breaker.end_when_none_is_held(store)
-            return context.circuit_breaker.reasons(store, now_ms), freed, circuit_breaker.let_go_ms(store)
+            let_go_ms = circuit_breaker.let_go_ms(store)
+            return context.circuit_breaker.reasons(store, now_ms), freed, let_go_ms, history_stop.holds_history(store)
 
         before = dict(context.health.circuit_breaker)
-        reasons, freed, let_go_ms = await context.state.call(look)
+        reasons, freed, let_go_ms, is_history_held = await context.state.call(look)
         for name, reason in reasons.items():
             context.health.set_breaker(name, reason)
         # A circuit breaker that tripped and was released between two rounds was never in ``before``: the time of
         # the last release shows it.
         is_released = let_go_ms != self._let_go_ms
         self._let_go_ms = let_go_ms
+        # `import resume` is written by another process, and no new message wakes the lanes after it.
+        is_released |= self._is_history_held and not is_history_held
+        self._is_history_held = is_history_held
         if freed or is_released or any(name not in context.health.circuit_breaker for name in before):
             self.wake()
 

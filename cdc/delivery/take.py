@@ -9,7 +9,7 @@ from typing import Final
 
 from cdc.delivery import batch
 from cdc.delivery.context import Context
-from cdc.messages import outbox, selection
+from cdc.messages import history_stop, outbox, selection
 from cdc.messages.outbox import Entry
 from cdc.messages.selection import Limits
 from cdc.model import ObjectRef, Urgency
@@ -75,9 +75,9 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
     )
     taken = Taken()
     looked_for_referrers = False
-    is_paused = store.meta.is_import_paused
+    is_paused = history_stop.holds_history(store)
     for urgency in ask.urgencies:
-        # ``import pause`` stops history only: live changes go on.
+        # ``import pause`` and ``import stop`` stop history only: live changes go on.
         if is_paused and urgency is Urgency.HISTORY:
             continue
         found = selection.ready(store, ask.rank, now_ms, urgency, limits)

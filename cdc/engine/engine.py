@@ -16,6 +16,7 @@ from cdc.engine.parts import Parts
 from cdc.engine.rendering import Rendering
 from cdc.engine.snapshot_ingest import SnapshotIngest
 from cdc.engine.stale_tables import StaleTables
+from cdc.messages import history_stop
 from cdc.model import ForeignKey, ObjectType, StaleTable, Transaction
 from cdc.protocols import Clock, Mapper
 from cdc.replica import prepared
@@ -80,12 +81,17 @@ class Engine:
         """Render one slice of the waiting work, inside the caller's store transaction; False when nothing is ready."""
         if self.store.meta.repair_types:
             self._repair()
+        renderer, is_complete = self.renderer, self.load.is_complete
+        if history_stop.work(self.store, renderer.withholding, self.first_load, fetch=not is_complete):
+            return True
         return self.rendering.work()
 
     @property
     def is_asked_for_more(self) -> bool:
         """Whether an import that a command asked for is still running. A paused import does not count."""
         meta = self.store.meta
+        if history_stop.is_under_way(self.store):
+            return True
         return not meta.is_import_paused and (bool(meta.repair_types) or bool(meta.import_job.get("is_open")))
 
     def _repair(self) -> None:

@@ -50,6 +50,7 @@ def progress(engine: Engine, waiting: Mapping[str, int], outbox: Mapping[str, An
     }
     pending = outbox["pending"]
     objects = {}
+    is_growing = phase is not LoadPhase.SEND and not engine.store.meta.is_history_stopped
     for kind in {**plan.get("messages", {}), **record["rendered"]}:
         left = pending.get(kind, {}).get("history", 0)
         made = record["rendered"].get(kind, 0) - record["withheld"].get(kind, 0)
@@ -57,7 +58,7 @@ def progress(engine: Engine, waiting: Mapping[str, int], outbox: Mapping[str, An
             "rendered": record["rendered"].get(kind, 0),
             "done": max(0, made - left),
             # what is rendered counts more than what was expected
-            "expected": max(plan.get("messages", {}).get(kind, 0), made) if phase is not LoadPhase.SEND else made,
+            "expected": max(plan.get("messages", {}).get(kind, 0), made) if is_growing else made,
         }
     is_sent = phase is LoadPhase.SEND and not any(one["history"] for one in pending.values())
     found = {"phase": phase.value, "tables": tables, "objects": objects, "is_sent": is_sent,

@@ -63,6 +63,11 @@ class FirstLoad:
             "withheld": _added(record["withheld"], withheld),
         })  # fmt: skip
 
+    def took_back(self, withheld: Counter[ObjectType]) -> None:
+        """Messages were taken back: their objects are withheld after all."""
+        record = self.record
+        self._keep({**record, "withheld": _added(record["withheld"], withheld)})
+
     def add_calls(self, calls: int) -> None:
         """Add the calls that were made since the last time."""
         self._keep({**self.record, "calls": self.record.get("calls", 0) + calls})

@@ -1,4 +1,5 @@
 """Withholds history: orders that are older than ``history.send`` asks for, with the customers and products they use.
+Once an operator has stopped the first load, all that is left of it is withheld.
 
 A withheld object is rendered and noted in the ledger, and not sent. It is sent later if it changes, or if an object
 that is sent refers to it. Use inside a store transaction.
@@ -29,10 +30,12 @@ class Withholding:
         """Orders of the history placed before this time (epoch milliseconds) are withheld; None: no orders are."""
         self.has_any = store.meta.has_withheld
         """Whether this state ever withheld an object; most states never do, and need no look-ups."""
+        self._is_stopped = store.meta.is_history_stopped
 
     def reread(self) -> None:
-        """A transaction was undone: read the value kept in memory again."""
+        """A transaction was undone, or another process wrote the state: read the values kept in memory again."""
         self.has_any = self._store.meta.has_withheld
+        self._is_stopped = self._store.meta.is_history_stopped
 
     def is_withheld(self, ref: ObjectRef, held: LedgerEntry | None = None) -> bool:
         """Whether the object is withheld now. ``held``: its line of the ledger, if the caller has read it."""
@@ -46,8 +49,11 @@ class Withholding:
     def applies_to(self, ref: ObjectRef, held: LedgerEntry) -> bool:
         """Whether to withhold this object of the history, which no sent object refers to."""
         # What HubSpot has, or will have, must stay up to date, however old it is.
-        if self.before_ms is None or self._was_chosen(ref, held):
+        if (self.before_ms is None and not self._is_stopped) or self._was_chosen(ref, held):
             return False
+        # Every order, whatever its date.
+        if self._is_stopped or self.before_ms is None:
+            return True
         placed_ms = self._mapper.placed_ms(ref, self._rows)
         # A customer or a product has no date of its own: it is sent with the first order that is sent.
         return placed_ms is None or placed_ms < self.before_ms

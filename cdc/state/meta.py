@@ -162,7 +162,11 @@ class Meta:
     first_load = Value[Mapping[str, Any]]({})
     """The progress of the first load: see cdc/messages/first_load.py."""
     has_withheld = Value(False)
-    """Whether ``history.send`` ever withheld an object."""
+    """Whether ``history.send`` or ``import stop`` ever withheld an object."""
+    is_history_stopped = Value(False)
+    """Whether an operator stopped the first load: history that is rendered later is withheld."""
+    history_stop = Value[Mapping[str, Any]]({})
+    """How far waiting history is taken back after the stop: see cdc/messages/history_stop.py; empty: not under way."""
     relink_cursor = Value[tuple[str, int | str] | None](None, lambda held: tuple(held) if held else None)
     """The place in the ledger (kind and id) up to which objects to be linked again were searched."""
     mapping_version = Value("")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from cdc.model import Kind, ObjectRef, Op, Value
 from cdc.replica.load_state import Phase
 from cdc.settings.history import HistorySettings
 from cdc.settings.mapping import MappingSettings
+from cdc.state.store import Store
 from mappers.mapping import MagentoMapping
 from tests.kit.replica_harness import FIRST, ReplicaHarness
 from tests.kit.toy import FixedClock
@@ -61,8 +62,10 @@ EVERYTHING = {"customer-1", "customer-2", "product-10", "product-11", "order-1",
 OF_NEW = {"customer-2", "product-11", "order-2", "item-200"}
 
 
-def first_load(folder: Path, withheld_before_ms: float | None) -> ReplicaHarness:
-    """A harness whose state has just loaded the shop's rows."""
+def first_load(
+    folder: Path, withheld_before_ms: float | None, *, before_rendering: Callable[[Store], object] = lambda _: None
+) -> ReplicaHarness:
+    """A harness whose state has just loaded the shop's rows. ``before_rendering``: a command while it loads."""
     engine = Engine(folder, MagentoMapping(MappingSettings()), (), FixedClock(0), has_server=False)
     with engine.store.transaction():
         engine.moves.begin(FIRST, Phase.LOADING_REFERENCES)
@@ -71,12 +74,14 @@ def first_load(folder: Path, withheld_before_ms: float | None) -> ReplicaHarness
     ingest = harness.engine.ingest
     harness.engine.renderer.withholding.before_ms = withheld_before_ms
     with harness.engine.store.transaction():
+        harness.engine.first_load.begin(1)
         ingest.references_read()
         for spec in harness.engine.tables:
             changes = [harness.change(spec.name, Op.INSERT, None, row) for row in SHOP.get(spec.name, ())]
             rows = [change.after for change in changes if change.after is not None]
             ingest.load_chunk(spec.name, rows, FIRST, None, done=True)
         ingest.load_done(FIRST)
+        before_rendering(harness.engine.store)
     harness.apply(())
     return harness
 
