@@ -33,6 +33,7 @@ SHOWN_LETTERS = 5
 """Dead letters that the status lists; `deadletter list` has all of them."""
 
 RENDER_WAIT_S = 60.0  # a live object that waited longer to be rendered is reported: nothing normal takes so long
+SLOW_S = 10.0  # from here on a step of the state thread is reported; on a disk that works it takes a second at most
 HUNG_S = 60.0  # a thread that has not turned for this long hangs; far over the longest commit on a slow disk
 
 
@@ -86,7 +87,7 @@ class DaemonView:
     def live(self) -> tuple[bool, list[str]]:
         """Whether the threads have worked lately (the event loop answers, so it works)."""
         reasons = []
-        if self._state is not None and time.monotonic() - self._state.engine.heartbeat.at > HUNG_S:
+        if self._step_s > HUNG_S:
             reasons.append(f"the state thread has not turned for {HUNG_S:.0f} s")
         return not reasons, reasons
 
@@ -113,6 +114,11 @@ class DaemonView:
             warnings.append(self.retention.warning)
         if self.unlogged is not None and self.unlogged.warning:
             warnings.append(self.unlogged.warning)
+        if self._step_s > SLOW_S:
+            warnings.append(
+                f"state: one step of the state thread has taken {self._step_s:.0f} s so far; the disk of state.dir is"
+                f" slow or hangs (see magento_cdc_state_commit_seconds); after {HUNG_S:.0f} s /live answers 503"
+            )
         if self._waited_s > RENDER_WAIT_S:
             warnings.append(
                 f"rendering: changed objects have waited to be rendered for {self._waited_s:.0f} s; nothing to do while"
@@ -121,6 +127,11 @@ class DaemonView:
             )
         warnings += self.source_reasons()
         return not reasons, [*reasons, *warnings]
+
+    @property
+    def _step_s(self) -> float:
+        """How long the state thread has been at its present step of work, 0 if no state is open."""
+        return time.monotonic() - self._state.engine.heartbeat.at if self._state is not None else 0.0
 
     @property
     def _waited_s(self) -> float:
