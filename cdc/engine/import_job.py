@@ -72,6 +72,12 @@ class Selection(NamedTuple):
     ids: tuple[str, ...] = ()
     resend: bool = False
 
+    @property
+    def is_everything(self) -> bool:
+        """Whether no object is left out."""
+        is_narrowed = self.since_ms is not None or self.where or self.ids
+        return not is_narrowed and set(self.types) >= set(ALL_TYPES)
+
 
 class ImportJob:
     """The import of one state; there is at most one at a time."""
@@ -92,6 +98,8 @@ class ImportJob:
         job = self._store.meta.import_job
         if not job.get("is_open") or self._store.meta.is_import_paused or not self._parts.load.is_complete:
             return False
+        # Another process asked for the import, and may have ended a stopped first load by it.
+        self._parts.renderer.withholding.reread()
         selection = selection_of(job)
         chosen, place, is_done = self._slice(selection, job)
         for ref in chosen:
@@ -160,6 +168,9 @@ def ask(store: Store, selection: Selection, namespace: str) -> bool:
     """Leave the request for the daemon; False if another import is not finished yet."""
     if store.meta.import_job.get("is_open"):
         return False
+    # An import of everything ends a stopped first load: what comes into scope later is to be sent as the settings say.
+    if selection.is_everything:
+        store.meta.is_history_stopped = False
     store.meta.import_job = {
         "is_open": True, "at": 0, "cursor": -1, "chosen": {}, "namespace": namespace,
         "selection": {**selection._asdict(), "where": [list(one) for one in selection.where]},

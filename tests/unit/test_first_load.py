@@ -43,6 +43,15 @@ def test_a_line_says_rate_and_time_left() -> None:
     assert lines[1]["left"] == "40 s"
 
 
+def test_a_line_says_why_no_table_is_read() -> None:
+    """A load that stands still names the limit that it waits for."""
+    report = ProgressReport(is_bar=False)
+    with capture_logs() as lines:
+        report.look(progress("load", 5), 0.0, "the replica is 99 s behind")
+        report.look(progress("load", 5), 10.0)
+    assert [line["waits_for"] for line in lines] == ["the replica is 99 s behind", ""]
+
+
 def test_a_new_phase_is_said_at_once_with_a_rate_of_its_own() -> None:
     """Rows a second say nothing of messages a second."""
     lines = told((0.0, progress("load", 900)), (1.0, progress("send", 10)), (11.0, progress("send", 20)))

@@ -10,6 +10,7 @@ import pytest
 from cdc.engine import import_job, load_progress
 from cdc.engine.import_job import Selection
 from cdc.messages import history_stop, outbox, render_queue
+from cdc.messages.ledger import LedgerEntry
 from cdc.messages.receipts import Settlement, settle
 from cdc.messages.selection import Limits, note_on_wire, ready
 from cdc.messages.trace import trail
@@ -138,6 +139,22 @@ def test_the_progress_expects_no_more_than_what_goes(tmp_path: Path) -> None:
         "CONTACT": (1, 1), "PRODUCT": (0, 0), "DEAL": (0, 0), "LINE_ITEM": (0, 0),
     }  # fmt: skip
     assert found["is_sent"]
+    harness.close()
+
+
+def test_an_import_of_everything_ends_the_stop_and_a_part_does_not(tmp_path: Path) -> None:
+    """What comes into scope after the import of everything is sent, as ``history.send`` says."""
+    harness = first_load(tmp_path, None)
+    stop(harness)
+    meta, store = harness.engine.store.meta, harness.engine.store
+    with store.transaction():
+        assert import_job.ask(store, Selection(("PRODUCT",)), "magento")
+    harness.apply(())
+    assert sent(harness) == {"product-10", "product-11"}
+    assert meta.is_history_stopped
+    assert import_all(harness) == EVERYTHING - {"product-10", "product-11"}
+    assert not meta.is_history_stopped
+    assert not harness.engine.renderer.withholding.applies_to(ObjectRef(Kind.CUSTOMER, 99), LedgerEntry())
     harness.close()
 
 
