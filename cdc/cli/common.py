@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import os
+import resource
 import sys
 import tomllib
 from collections.abc import Coroutine, Iterator, Sequence
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from cdc.state.store import Store
 
 log = structlog.get_logger(__name__)
+
+FEWEST_FILES = 64
+"""Open files that a run needs: an idle daemon holds 23, and each lane, web request and copy of the state adds some."""
 
 Config = Annotated[
     Path | None,
@@ -189,10 +193,25 @@ def record_of(settings: Settings, store: Store, ref: ObjectRef) -> dict[str, str
     return {name: text for name, text in found.items() if text}
 
 
+def check_file_limit(limit: int) -> None:
+    """Raises CdcError if the process may open too few files for a daemon. ``limit``: the soft limit, -1 for none."""
+    if limit != resource.RLIM_INFINITY and limit < FEWEST_FILES:
+        raise CdcError(
+            f"the limit of open files is {limit}, and a run needs {FEWEST_FILES}",
+            hint="raise the limit of open files (ulimit -n, LimitNOFILE)",
+        )
+
+
 def run_in_loop(work: Coroutine[Any, Any, int]) -> int:
     """Run a daemon to its end in a fast event loop and return its exit code. Raises the first failure."""
     import uvloop
 
+    # The event loop itself would end with tracebacks, and a daemon that lacks a file now and then hides the cause.
+    try:
+        check_file_limit(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    except CdcError:
+        work.close()  # or Python would warn that nobody waited for it
+        raise
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(work)

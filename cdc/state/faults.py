@@ -67,6 +67,11 @@ def state_fault(folder: Path, error: sqlite3.Error) -> StateError:
     return StateError(f"state folder {folder}: {error}", hint=hint)
 
 
+def hint_of_system(error: OSError) -> str:
+    """What to do about a failed call of the operating system on a file of the state."""
+    return _HINTS_OF_SYSTEM.get(error.errno or 0, _FAILING)
+
+
 def folder_fault(folder: Path, error: OSError) -> CdcError:
     """A failed call of the operating system on the state's folder.
 

@@ -23,6 +23,7 @@ from uuid import uuid4
 
 from cdc.errors import StateError
 from cdc.state.copies import make_private
+from cdc.state.faults import hint_of_system
 from cdc.state.store import LOCK_FILE, Store
 
 MARK_FILE: Final = "run-mark"
@@ -85,9 +86,7 @@ class MarkFile:
                 os.fsync(file.fileno())
             fresh.replace(path)
         except OSError as error:
-            raise StateError(
-                f"{path} cannot be written: {error.strerror}", hint="free some disk space or mend the volume"
-            ) from None
+            raise StateError(f"{path} cannot be written: {error.strerror}", hint=hint_of_system(error)) from None
 
 
 def _read(folder: Path) -> Mapping[str, Any]:

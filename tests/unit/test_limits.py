@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import io
+import resource
 
 import pytest
 
-from cdc.cli.common import failure_in_log, limit_reached
+from cdc.cli.common import FEWEST_FILES, check_file_limit, failure_in_log, limit_reached
 from cdc.errors import CdcError
 
 
@@ -34,3 +35,13 @@ def test_any_other_error_stays_what_it_is() -> None:
     assert limit_reached(OSError(errno.ENOENT, "No such file")) is None
     with pytest.raises(ValueError, match="ours"), failure_in_log(io.StringIO()):
         raise ValueError("ours")
+
+
+def test_a_run_with_too_few_open_files_does_not_begin() -> None:
+    """The sentence names the limit that holds and the limit that is needed."""
+    with pytest.raises(CdcError, match="limit of open files is 20, and a run needs 64") as caught:
+        check_file_limit(20)
+
+    assert "ulimit -n" in caught.value.hint
+    check_file_limit(FEWEST_FILES)
+    check_file_limit(resource.RLIM_INFINITY)

@@ -14,7 +14,7 @@ from cdc.errors import SetupError, StateError
 from cdc.settings.config import ApplySettings
 from cdc.state import store as store_module
 from cdc.state.copies import STATE_FILE
-from cdc.state.faults import folder_fault, state_fault
+from cdc.state.faults import folder_fault, hint_of_system, state_fault
 from cdc.state.store import Store
 from tests.kit.toy import toy_engine
 
@@ -137,3 +137,9 @@ def test_too_few_open_files_at_the_start_are_told(tmp_path: Path, monkeypatch: p
 
     assert "ulimit -n" in caught.value.hint
     Store(tmp_path, ()).close()
+
+
+def test_a_mark_that_cannot_be_written_names_the_limit_of_open_files() -> None:
+    """Room on the disk is no help to a process that may open no more files."""
+    assert "ulimit -n" in hint_of_system(OSError(errno.EMFILE, "Too many open files"))
+    assert "free some disk space" in hint_of_system(OSError(errno.ENOSPC, "No space left on device"))
