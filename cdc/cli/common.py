@@ -100,7 +100,7 @@ def failure_in_log(stream: TextIO = sys.stdout) -> Iterator[None]:
 
 
 def limit_reached(error: BaseException) -> CdcError | None:
-    """The sentence for an error that says that the machine gave no more memory or open files; None for another error.
+    """The sentence for an error that says that the machine gave no more memory, threads or open files; else None.
 
     Such an error can come from any line, so it is told here and nowhere else.
     """
@@ -108,6 +108,10 @@ def limit_reached(error: BaseException) -> CdcError | None:
     if isinstance(error, MemoryError) or number == errno.ENOMEM:
         hint = "raise the memory limit (docs/sizing.md); the next start goes on from the last commit"
         return CdcError("no memory is left", hint=hint)
+    # Python has no error class of its own for it.
+    if isinstance(error, RuntimeError) and str(error) == "can't start new thread":
+        hint = "raise the limit of memory or of processes (ulimit -v, ulimit -u, TasksMax, the container's pids limit)"
+        return CdcError("no more threads can be started", hint=hint)
     if number in (errno.EMFILE, errno.ENFILE):
         return CdcError("no more files may be opened", hint="raise the limit of open files (ulimit -n, LimitNOFILE)")
     return None

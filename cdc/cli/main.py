@@ -101,7 +101,7 @@ def main() -> None:
     except SystemExit as end:
         # typer ends by this exception, with the code of the verb.
         code = end.code
-    except (MemoryError, OSError) as error:
+    except (MemoryError, OSError, RuntimeError) as error:
         limit = limit_reached(error)
         if limit is None:
             raise

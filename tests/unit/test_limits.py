@@ -19,6 +19,7 @@ from cdc.errors import CdcError
         (OSError(errno.ENOMEM, "Cannot allocate memory"), "no memory is left; raise the memory limit"),
         (OSError(errno.EMFILE, "Too many open files"), "no more files may be opened; raise the limit of open files"),
         (OSError(errno.ENFILE, "Too many open files"), "no more files may be opened; raise the limit of open files"),
+        (RuntimeError("can't start new thread"), "no more threads can be started; raise the limit of memory"),
     ],
 )
 def test_a_limit_of_the_machine_ends_a_run_with_a_sentence(error: Exception, told: str) -> None:
@@ -33,6 +34,7 @@ def test_a_limit_of_the_machine_ends_a_run_with_a_sentence(error: Exception, tol
 def test_any_other_error_stays_what_it_is() -> None:
     """A fault of ours keeps its traceback: nobody could mend it otherwise."""
     assert limit_reached(OSError(errno.ENOENT, "No such file")) is None
+    assert limit_reached(RuntimeError("ours")) is None
     with pytest.raises(ValueError, match="ours"), failure_in_log(io.StringIO()):
         raise ValueError("ours")
 
