@@ -26,7 +26,7 @@ demo: setup ## replay a recorded shop's day into the sandbox (SINK=crm: the CRM;
 	@$(BIN)/$(if $(filter-out 0,$(LIVE)),python -m tests.live_demo,magento-cdc demo) --sink $(SINK) $(ARGS)
 
 test: setup ## run all tests, real servers included (ARGS="-k name", WORKERS=1)
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(COVER) $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(COVER) $(ARGS)
 
 lint: setup ## style, formatting, direction of imports
 	@$(BIN)/ruff check .

@@ -31,15 +31,24 @@ QUICK = tuple(Path(__file__).parent / name for name in ("unit", "contract"))
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests by the server they ask for, so that ``-m "not mysql"`` works without marking each by hand.
 
+    Tests with real servers come first: they take long, and the short tests fill the gaps at the end. Tests with the
+    mark ``soak`` run in `make soak` alone, and so do those of a module on its ``SOAK_SERVERS``: the rule of such a test
+    does not depend on the server.
+
     Coverage counts what the quick tests reach. It pauses in the others: they would take twice as long, and what only a
     real server reaches is not held by a test that points at the fault.
     """
     counts_coverage = config.pluginmanager.hasplugin("_cov")
+    items.sort(key=lambda item: any(item.path.is_relative_to(folder) for folder in QUICK))
     for item in items:
+        if item.get_closest_marker("soak") is not None and "SOAK_SEED" not in os.environ:
+            item.add_marker(pytest.mark.skip(reason="part of `make soak`"))
         if counts_coverage and not any(item.path.is_relative_to(folder) for folder in QUICK):
             item.add_marker("no_cover")
         asked = set(getattr(item, "fixturenames", ()))
         parameter = getattr(getattr(item, "callspec", None), "params", {}).get("server")
+        if parameter in getattr(getattr(item, "module", None), "SOAK_SERVERS", ()) and "SOAK_SEED" not in os.environ:
+            item.add_marker(pytest.mark.skip(reason="on this server in `make soak`"))
         for name, fixture in (
             ("mariadb", "mariadb"),
             ("mariadb", "mariadb_11"),

@@ -12,6 +12,7 @@ from tests.acceptance.test_repairs import purge_past
 from tests.kit.daemon import command, wait_until
 
 pytestmark = pytest.mark.slow
+SOAK_SERVERS = ("mysql",)
 
 
 def found(rig: Rig, *words: str) -> dict[str, dict[str, Any]]:

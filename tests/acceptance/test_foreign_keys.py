@@ -9,6 +9,7 @@ from tests.kit.daemon import Daemon, wait_until
 from tests.kit.shop_day import play
 
 pytestmark = pytest.mark.slow
+SOAK_SERVERS = ("mysql",)
 
 CORE = (
     "SELECT constraint_name AS name FROM information_schema.key_column_usage WHERE table_schema = DATABASE()"

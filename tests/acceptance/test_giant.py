@@ -10,6 +10,7 @@ from tests.acceptance.conftest import Rig
 from tests.kit.daemon import wait_until
 
 pytestmark = pytest.mark.slow
+SOAK_SERVERS = ("mysql",)
 
 CUSTOMERS = 2500
 

@@ -12,6 +12,7 @@ from tests.acceptance.test_starts import started
 from tests.kit.daemon import wait_until
 
 pytestmark = pytest.mark.slow
+SOAK_SERVERS = ("mysql",)
 
 
 @pytest.mark.parametrize("quiet", ["rotated", "restarted"])

@@ -13,6 +13,7 @@ from tests.kit.full_render import difference, full_render
 from tests.kit.shop_day import play
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["mariadb"], indirect=True)]  # whichever
+SOAK_SERVERS = ("mysql",)
 
 
 def test_withheld_history_is_imported_beside_the_daemon_and_a_lost_row_repaired(rig: Rig) -> None:

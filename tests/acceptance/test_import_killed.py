@@ -14,6 +14,7 @@ from tests.kit.daemon import command, wait_until
 from tests.kit.shop_day import play
 
 pytestmark = pytest.mark.slow
+SOAK_SERVERS = ("mysql",)
 
 KILLS = 6
 

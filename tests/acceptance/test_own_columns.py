@@ -9,6 +9,8 @@ from tests.acceptance.test_refusals import refused
 from tests.kit.daemon import command, wait_until
 from tests.kit.shop.lines import Line
 
+SOAK_SERVERS = ("mysql",)
+
 COLUMNS = (
     "ADD delivery_date DATETIME NOT NULL DEFAULT '0000-00-00 00:00:00'",
     "ADD delivery_comment TEXT",

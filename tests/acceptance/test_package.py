@@ -23,9 +23,10 @@ def run(folder: Path, *command: str | Path, limit_s: float = 600) -> str:
     return done.stdout or done.stderr  # the demo talks to people
 
 
-def test_sdist_and_wheel_install_with_the_locked_dependencies_alone(tmp_path: Path) -> None:
+def test_sdist_and_wheel_install_with_the_locked_dependencies_alone(tmp_path_factory: pytest.TempPathFactory) -> None:
     """In clean environments: hashes hold, the wheel made of the sdist is whole, its demo runs, the bill is complete."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    tmp_path = tmp_path_factory.mktemp("package")  # not a run's folder, which is searched for people
     locks, archive = ROOT / "deploy", tmp_path / "tree.tar"
     run(ROOT, "git", "archive", "--output", archive, "HEAD")
     with tarfile.open(archive) as tree:

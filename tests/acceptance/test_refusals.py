@@ -12,6 +12,8 @@ from tests.acceptance.conftest import GRANTS, Rig, make_toml
 from tests.kit.canary import API_KEY, PASSWORD
 from tests.kit.daemon import Daemon, command, wait_until
 
+SOAK_SERVERS = ("mysql",)
+
 
 def refused(rig: Rig, toml: str, code: int) -> str:
     """Run until it ends by itself; the words it said."""

@@ -10,6 +10,7 @@ from tests.kit.shop import Shop
 from tests.kit.shop_day import play
 
 pytestmark = pytest.mark.slow
+SOAK_SERVERS = ("mysql",)
 
 
 def repairing(rig: Rig, what: str) -> None:

@@ -42,8 +42,8 @@ def partial_rig(server: Server, tmp_path: Path, image: str) -> Iterator[Rig]:
     [
         ("mariadb", "MINIMAL", "import"),
         ("mysql", "MINIMAL", "import"),
-        ("mysql", "MINIMAL", "latest"),
-        ("mariadb", "NOBLOB", "import"),
+        pytest.param("mysql", "MINIMAL", "latest", marks=pytest.mark.soak),
+        pytest.param("mariadb", "NOBLOB", "import", marks=pytest.mark.soak),
     ],
     indirect=["server"],
 )

@@ -10,6 +10,7 @@ from tests.acceptance.conftest import Rig
 from tests.kit.daemon import Daemon, wait_until
 
 pytestmark = pytest.mark.slow
+SOAK_SERVERS = ("mysql",)
 
 
 def with_a_request_under_way(rig: Rig, daemon: Daemon) -> None:

@@ -16,6 +16,7 @@ from tests.kit.shop import Shop
 from tests.kit.shop_day import play, random_ops
 
 pytestmark = pytest.mark.slow
+SOAK_SERVERS = ("mysql",)
 
 SEED = int(os.environ.get("SOAK_SEED", "21"))
 

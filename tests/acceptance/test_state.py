@@ -10,6 +10,7 @@ from tests.acceptance.conftest import Rig
 from tests.kit.daemon import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["mariadb"], indirect=True)]  # whichever
+SOAK_SERVERS = ("mysql",)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--until-end",)])

@@ -13,6 +13,7 @@ from tests.acceptance.conftest import Rig
 from tests.kit.daemon import fetch, wait_until
 
 pytestmark = pytest.mark.slow
+SOAK_SERVERS = ("mysql",)
 
 
 def free_port() -> int:

@@ -22,6 +22,7 @@ from tests.kit.shop import Shop
 from tests.kit.shop_day import random_ops
 
 pytestmark = pytest.mark.slow
+SOAK_SERVERS = ("mysql",)
 
 SEED = int(os.environ.get("SOAK_SEED", "41"))
 EVENTS = 10

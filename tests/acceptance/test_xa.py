@@ -11,6 +11,7 @@ from tests.kit.daemon import wait_until
 from tests.kit.servers import MariaDB, MySQL
 
 pytestmark = pytest.mark.slow
+SOAK_SERVERS = ("mariadb",)
 
 
 @pytest.mark.parametrize("flavor", ["mariadb", "mysql"])

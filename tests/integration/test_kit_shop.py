@@ -15,6 +15,8 @@ from tests.kit.servers import MySQL, Server
 from tests.kit.shop import Line, Shop
 from tests.kit.shop_day import Day, play, random_ops
 
+SOAK_SERVERS = ("mysql",)
+
 _EVENT = re.compile(r"^(Write|Update|Delete)_rows")
 _MAPPED = re.compile(r"table_id: (\d+) \((\w+)\.(\w+)\)")
 

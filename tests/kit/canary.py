@@ -25,6 +25,9 @@ _MARKS: Final = {
     "street": re.compile(rf"(?:{'|'.join(map(re.escape, STREETS))}) \d"),
     "secret": re.compile("|".join(map(re.escape, SECRETS))),
 }
+_ESCAPED: Final = re.compile(r"\\u(00[0-9a-f]{2})")
+"""A letter in JSON that escapes letters."""
+
 _PEOPLE_LIVE_IN: Final = re.compile(r"(?:^|/)state(?:/|$)|\.sqlite3(?:-\w+)?$|\.jsonl$|\.\d{6}$")
 """Paths of a run's folder that hold people's values by their nature: states, messages in a file, copied log files."""
 
@@ -42,7 +45,7 @@ CONTEXT: Final = 60
 
 def leaks(text: str) -> list[str]:
     """Each mark found in ``text`` as ``kind: … context …``; empty if there is none."""
-    text = text.encode().decode("unicode_escape") if "\\u00" in text else text  # JSON that escapes letters
+    text = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
     found = []
     for kind, pattern in _MARKS.items():
         for match in pattern.finditer(text):
