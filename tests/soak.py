@@ -12,12 +12,7 @@ import subprocess
 import sys
 import time
 
-PLACES = (
-    "tests/acceptance",
-    "tests/integration/test_members.py",
-    "tests/integration/test_statement_corpus.py",
-    "tests/unit",
-)
+PLACES = ("tests/acceptance", "tests/integration", "tests/unit")
 
 
 def main() -> int:

@@ -196,6 +196,13 @@ matrix = pytest.mark.parametrize(("server", "sink"), PAIRS, indirect=True)
 second server would only add minutes to the CRM's tests. ``make soak`` takes the fourth pair too.
 """
 
+matrix_on_mariadb = pytest.mark.parametrize(
+    ("server", "sink"),
+    [pytest.param(*pair, marks=[pytest.mark.soak] if pair[0] == "mysql" else []) for pair in PAIRS],
+    indirect=True,
+)
+"""For a long test whose rule does not depend on the server: MySQL's part belongs to `make soak`."""
+
 matrix_in_soak = pytest.mark.parametrize(
     ("server", "sink"), PAIRS if "SOAK_SEED" in os.environ else PAIRS[:2], indirect=True
 )

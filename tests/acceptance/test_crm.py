@@ -179,6 +179,7 @@ def test_a_daemon_reads_a_sample_back_and_commands_name_the_record(tmp_path: Pat
     sandbox.assert_rules_kept()
 
 
+@pytest.mark.soak
 def test_contacts_that_people_merged_are_no_difference(tmp_path: Path, sandbox: SandboxThread) -> None:
     """verify tells the merged contact and exits 0, before and after a repair."""
     with Daemon(tmp_path, toml(sandbox), "--until-end") as daemon:

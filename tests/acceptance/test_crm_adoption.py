@@ -68,6 +68,7 @@ def adopted(rig: Rig, *options: str) -> dict[str, dict[str, Any]]:
     return {one["object_type"]: one for one in json.loads(done.stdout)}
 
 
+@pytest.mark.soak
 def test_records_of_others_are_adopted_and_nothing_is_made_twice(mariadb: Server, tmp_path: Path) -> None:
     """The dry run says the same numbers; a run then makes lines only, and fills the records that were there."""
     with a_rig(mariadb, tmp_path, sink="crm") as rig:

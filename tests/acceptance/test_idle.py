@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 SOAK_SERVERS = ("mysql",)
 
 
-@pytest.mark.parametrize("quiet", ["rotated", "restarted"])
+@pytest.mark.parametrize("quiet", ["rotated", pytest.param("restarted", marks=pytest.mark.soak)])
 def test_an_import_of_an_idle_shop_ends(rig: Rig, quiet: str) -> None:
     """Objects wait for a position in the log; on a server without any traffic that position is reached, too."""
     rig.shop.register()

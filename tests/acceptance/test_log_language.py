@@ -15,6 +15,7 @@ from tests.kit.servers import MariaDB, Server
 from tests.kit.shop_day import play
 
 pytestmark = pytest.mark.slow
+SOAK_SERVERS = ("mysql",)
 
 LASTNAME = "MODIFY COLUMN lastname varchar(255) DEFAULT NULL COMMENT 'Last Name'"
 

@@ -23,6 +23,7 @@ def run(folder: Path, *command: str | Path, limit_s: float = 600) -> str:
     return done.stdout or done.stderr  # the demo talks to people
 
 
+@pytest.mark.soak
 def test_sdist_and_wheel_install_with_the_locked_dependencies_alone(tmp_path_factory: pytest.TempPathFactory) -> None:
     """In clean environments: hashes hold, the wheel made of the sdist is whole, its demo runs, the bill is complete."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]

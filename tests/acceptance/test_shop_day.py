@@ -11,7 +11,7 @@ from itertools import islice
 
 import pytest
 
-from tests.acceptance.conftest import Rig, matrix
+from tests.acceptance.conftest import Rig, matrix, matrix_on_mariadb
 from tests.kit.daemon import wait_until
 from tests.kit.shop import Shop
 from tests.kit.shop_day import play, random_ops
@@ -108,7 +108,7 @@ def test_history_first_then_the_day(rig: Rig) -> None:
     rig.sandbox.assert_rules_kept()
 
 
-@matrix
+@matrix_on_mariadb
 def test_ten_kills_and_two_restarts_change_nothing_in_the_end(rig: Rig) -> None:
     """kill -9 at ten random moments, SIGTERM twice, under traffic: nothing lost, nothing reordered."""
     rng = random.Random(11)
@@ -129,7 +129,7 @@ def test_ten_kills_and_two_restarts_change_nothing_in_the_end(rig: Rig) -> None:
     rig.sandbox.assert_rules_kept()
 
 
-@matrix
+@matrix_on_mariadb
 def test_the_server_restarts_under_the_daemon(rig: Rig) -> None:
     """A server that goes away and comes back is read on, without a restart of the daemon."""
     with rig.daemon() as daemon:

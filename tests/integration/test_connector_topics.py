@@ -199,6 +199,7 @@ def test_compressed_topics_are_read(
     assert stage.sent("packed") == names_of(expected)
 
 
+@pytest.mark.soak
 def test_a_damaged_batch_is_neither_loaded_nor_costs_other_records(tmp_path: Path, expected: State) -> None:
     """A byte of one topic's log is flipped on disk: nothing is sent, and once it is mended all is there."""
     with Broker() as broker:

@@ -15,6 +15,7 @@ from cdc.source.schemas import ServerSchemas
 from tests.kit.servers import ALL_SERVERS, Server
 
 SERVERS = ALL_SERVERS
+SOAK_SERVERS = ("mariadb_11",)
 
 T = TableSpec("t", ("id",), ("id", "a", "b"), optional=frozenset({"a", "b"}))
 

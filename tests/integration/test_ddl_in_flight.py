@@ -14,6 +14,7 @@ from tests.kit.follow import Follower
 from tests.kit.servers import ALL_SERVERS, Server
 
 SERVERS = ALL_SERVERS
+SOAK_SERVERS = ("mariadb_11",)
 
 T = TableSpec("t", ("id",), ("id", "a", "b"), optional=frozenset({"a", "b"}))
 CREATE = "CREATE TABLE t (id INT NOT NULL PRIMARY KEY, a VARCHAR(20), b VARCHAR(20)) DEFAULT CHARSET=utf8mb4"

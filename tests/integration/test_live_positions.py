@@ -27,6 +27,7 @@ from tests.kit.servers import ALL_SERVERS, MariaDB, MariaDB11, MySQL, Server
 
 KINDS: dict[str, type[Server]] = {"mariadb": MariaDB, "mariadb_11": MariaDB11, "mysql": MySQL}
 SERVERS = ALL_SERVERS
+SOAK_SERVERS = ("mariadb_11",)
 RESET = {"mariadb": "RESET MASTER", "mysql": "RESET BINARY LOGS AND GTIDS"}
 
 

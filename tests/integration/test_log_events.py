@@ -14,6 +14,7 @@ from cdc.source.files import FilesSource
 from tests.kit.servers import ALL_SERVERS, MariaDB, Server
 
 SERVERS = ALL_SERVERS
+SOAK_SERVERS = ("mariadb_11",)
 
 THINGS = TableSpec("things", ("id",), ("id", "note", "price"))
 _TABLE = "CREATE TABLE things (id INT PRIMARY KEY, note TEXT, price DECIMAL(12,4), big TEXT, other INT DEFAULT 7)"

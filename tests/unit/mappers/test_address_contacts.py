@@ -38,7 +38,7 @@ ANN, BOB, CAT = ADDRESSES
 
 
 @given(st.booleans(), st.integers(0, 2**32))
-@settings(max_examples=example_count(80), deadline=None)
+@settings(max_examples=example_count(40), deadline=None)
 def test_every_address_has_one_contact_and_its_deals_refer_to_it(filtered: bool, seed: int) -> None:
     """After every step, each address has the model's contact, and rendering the affected objects was enough."""
     chance = random.Random(seed)

@@ -286,7 +286,7 @@ def _render(mapper: Mapper, rows: RowReader, ref: ObjectRef) -> Rendered | str |
 
 
 @given(MAPPERS, st.sampled_from(HOT), SEEDS)
-@settings(max_examples=example_count(120), deadline=None)
+@settings(max_examples=example_count(60), deadline=None)
 def test_every_object_that_renders_differently_was_affected(mapper: MagentoMapping, hot: list[str], seed: int) -> None:
     """Whatever one row change renders differently is among the objects it affected, bulk invalidations worked off."""
     chance = random.Random(seed)
@@ -295,7 +295,7 @@ def test_every_object_that_renders_differently_was_affected(mapper: MagentoMappi
 
 
 @given(SEEDS)
-@settings(max_examples=example_count(30), deadline=None)
+@settings(max_examples=example_count(15), deadline=None)
 def test_every_contact_whose_address_renders_differently_was_affected(seed: int) -> None:
     """The same where an attribute of addresses is mapped and has options: by lot too much has to fit for that."""
     chance = random.Random(seed)
@@ -327,7 +327,7 @@ def change_and_compare(chance: random.Random, rows: DictRows, tables: Sequence[s
 
 
 @given(MAPPERS, SEEDS)
-@settings(max_examples=example_count(30), deadline=None)
+@settings(max_examples=example_count(15), deadline=None)
 def test_every_reference_names_an_object_that_exists(mapper: MagentoMapping, seed: int) -> None:
     """Links always hold: what an object refers to exists, and ``everything`` names what exists."""
     rows = random_shop(random.Random(seed), mapper)

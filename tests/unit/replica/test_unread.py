@@ -307,7 +307,7 @@ def _end(log: list[Transaction], count: int):  # type: ignore[no-untyped-def]  #
 
 
 @given(history, st.data())
-@settings(max_examples=example_count(50), deadline=None, suppress_health_check=_SLOW)
+@settings(max_examples=example_count(25), deadline=None, suppress_health_check=_SLOW)
 def test_partial_images_end_as_whole_ones_do(
     transactions: list[list[tuple[str, str, int, int, int]]], data: st.DataObject
 ) -> None:
@@ -335,7 +335,7 @@ def test_partial_images_end_as_whole_ones_do(
 
 
 @given(history, st.data())
-@settings(max_examples=example_count(50), deadline=None, suppress_health_check=_SLOW)
+@settings(max_examples=example_count(25), deadline=None, suppress_health_check=_SLOW)
 def test_a_load_under_partial_images_ends_as_the_database(
     transactions: list[list[tuple[str, str, int, int, int]]], data: st.DataObject
 ) -> None:
