@@ -15,9 +15,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from tests.kit.canary import TRACEBACK, assert_no_leak, assert_no_secret
+
+KILLS: Final[list[int]] = []
+"""The processes that this run killed: what had no receipt then is sent once more."""
 
 COMMAND = Path(sys.executable).with_name("magento-cdc")
 START_LIMIT_S = 30.0
@@ -105,6 +108,7 @@ class Daemon:
     def kill(self) -> None:
         """kill -9."""
         assert self._process is not None
+        KILLS.append(self._process.pid)
         self._process.kill()
         self._process.wait()
 

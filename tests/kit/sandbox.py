@@ -10,15 +10,18 @@ import threading
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cdc.model import ObjectType
 from sinks.sandbox.crm.gate import CrmRuntime
 from sinks.sandbox.crm.routes_sandbox import state_of
 from sinks.sandbox.server import SandboxServer, start
 from tests.kit.canary import API_KEY
-from tests.kit.daemon import fetch
+from tests.kit.daemon import KILLS, fetch
 from tests.kit.full_render import State, living
+
+REPEATS: Final = frozenset({"association_made_twice", "write_without_change"})
+"""The rules that a message breaks which is sent again because its receipt died with the process."""
 
 
 def recording() -> Path | None:
@@ -34,6 +37,7 @@ class SandboxThread:
     """
 
     def __init__(self, hosts: Sequence[str] = ()) -> None:
+        self._kills = len(KILLS)
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, name="sandbox", daemon=True)
         self._thread.start()
@@ -72,9 +76,15 @@ class SandboxThread:
 
         return asyncio.run_coroutine_threadsafe(looked(), self.loop).result(30)
 
-    def violations(self) -> object:
-        """Rules that the sender broke."""
-        return fetch(f"{self.url}/_sandbox/violations")["counts"]
+    def violations(self) -> dict[str, int]:
+        """Rules that the sender broke, and how often.
+
+        A daemon that was killed had requests on the wire whose receipts are lost: it may repeat them, which changes
+        nothing in HubSpot.
+        """
+        may_repeat = REPEATS if len(KILLS) > self._kills else frozenset()
+        counts: dict[str, int] = fetch(f"{self.url}/_sandbox/violations")["counts"]
+        return {rule: count for rule, count in counts.items() if count and rule not in may_repeat}
 
     def forget_violations(self) -> None:
         """For a test that had a rule broken on purpose."""
@@ -82,9 +92,9 @@ class SandboxThread:
         self._server.store.watch.kept.clear()
 
     def assert_rules_kept(self) -> None:
-        """AssertionError with what was broken, if a rule of sending was."""
-        watch = self._server.store.watch
-        assert not watch.counts, f"rules of sending broken: {dict(watch.counts)}, {list(watch.kept)[:10]}"
+        """AssertionError with what was broken, if a rule of sending was (``violations``)."""
+        broken = self.violations()
+        assert not broken, f"rules of sending broken: {broken}, {list(self._server.store.watch.kept)[:10]}"
 
     def switch(self, *, on: bool) -> None:
         """Whether the account's settings are enabled, as its owner does it by hand."""
