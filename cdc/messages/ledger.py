@@ -112,10 +112,7 @@ class SentSide(NamedTuple):
 _NEVER_SENT: Final = SentSide()
 _STANDS: Final = "accepted_at > 0 AND accepted_delete = 0 AND delete_on_wire = 0"
 
-SENT_SIDE: Final = (
-    "l.record_id, l.accepted_at, l.accepted_refs, l.tried_at,"
-    " l.accepted_at > 0 AND l.accepted_delete = 0 AND l.delete_on_wire = 0, l.address, l.accepted_hash"
-)
+SENT_SIDE: Final = f"l.record_id, l.accepted_at, l.accepted_refs, l.tried_at, {_STANDS}, l.address, l.accepted_hash"
 """The columns of a ``SentSide``, for statements that join the ledger as ``l``; see ``as_sent_side``."""
 
 _SENT_SIDE: Final = f"SELECT {SENT_SIDE} FROM ledger l WHERE l.kind = ? AND l.id = ?"

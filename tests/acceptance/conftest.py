@@ -16,7 +16,7 @@ import pytest
 from cdc.protocols import SinkSetup
 from cdc.settings.config import Settings, load
 from sinks.registry import make_sink
-from tests.kit import schema
+from tests.kit import install, schema
 from tests.kit.canary import API_KEY, PASSWORD, assert_folder_tells_nothing, assert_forgotten
 from tests.kit.crm_state import crm_difference
 from tests.kit.daemon import Daemon, wait_until
@@ -173,6 +173,24 @@ def nothing_is_told(tmp_path: Path) -> Iterator[None]:
     """When all is torn down, everything that the run wrote is searched for values of people and for secrets."""
     yield
     assert_folder_tells_nothing(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Path:
+    """Chromium's program; without it the test is skipped with the reason."""
+    try:
+        return install.chromium()
+    except install.Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The text of axe-core, which looks for what keeps people out; without it the test is skipped with the reason."""
+    try:
+        return install.axe().read_text(encoding="utf-8")
+    except install.Unavailable as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.fixture

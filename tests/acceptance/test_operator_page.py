@@ -7,26 +7,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from cdc.settings.web import WebSettings
 from cdc.status import DaemonView
 from cdc.web.server import start_web
-from tests.kit import install
 from tests.kit.browser import Page, open_page
 from tests.kit.operator_page import EMAIL, TOKEN, filled_view
 
 DESK, PHONE = (1280, 900), (390, 844)
 SHOWN = "document.querySelector('#letters-body table') && document.querySelector('#charts svg')"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Path:
-    """Its program."""
-    try:
-        return install.chromium()
-    except install.Unavailable as reason:
-        pytest.skip(str(reason))
 
 
 @asynccontextmanager
@@ -168,12 +156,8 @@ async def test_changes_need_the_token_and_the_number(browser: Path, tmp_path: Pa
         page.errors.clear()
 
 
-async def test_nobody_is_kept_out(browser: Path, tmp_path: Path) -> None:
+async def test_nobody_is_kept_out(browser: Path, axe: str, tmp_path: Path) -> None:
     """axe-core finds nothing in dark and light, at a desk and on a phone, with everything open; nothing is cut off."""
-    try:
-        axe = install.axe().read_text(encoding="utf-8")
-    except install.Unavailable as reason:
-        pytest.skip(str(reason))
     async with page_of(browser, tmp_path) as (page, url, _):
         for size in (DESK, PHONE):
             await page.size(*size)

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 import cdc
-from tests.kit import install
 from tests.kit.canary import API_KEY
 from tests.kit.daemon import command
 from tests.kit.sandbox import SandboxThread
@@ -19,15 +18,6 @@ from tests.kit.sandbox import SandboxThread
 RECORDING = Path(cdc.__file__).parent / "demo" / "shop-day.000001"
 PAGE_MS = 5000
 """Of the page's own clock, which runs ahead while nothing is loading: two of its turns and more."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Path:
-    """Its program."""
-    try:
-        return install.chromium()
-    except install.Unavailable as reason:
-        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="module")

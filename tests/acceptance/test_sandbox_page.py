@@ -13,21 +13,11 @@ import pytest
 
 from cdc.model import ObjectType
 from sinks.sandbox.server import SandboxServer, start
-from tests.kit import install
 from tests.kit.browser import Page, open_page
 from tests.kit.crm_client import Client
 from tests.kit.sandbox_content import fill_bridge, fill_crm
 
 WIDE, PHONE = (1300, 800), (390, 844)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Path:
-    """Its program."""
-    try:
-        return install.chromium()
-    except install.Unavailable as reason:
-        pytest.skip(str(reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,12 +199,8 @@ async def test_a_request_opens_with_its_bodies(shown: Shown, fragment: str, part
         assert secret not in text
 
 
-async def test_nobody_is_kept_out(shown: Shown) -> None:
+async def test_nobody_is_kept_out(shown: Shown, axe: str) -> None:
     """axe-core finds nothing in a list, a detail and a request of both worlds, dark and light, wide and on a phone."""
-    try:
-        axe = install.axe().read_text(encoding="utf-8")
-    except install.Unavailable as reason:
-        pytest.skip(str(reason))
     for fragment in (f"#crm/deals/{shown.ids['deals']}", "#bridge/errors", "#bridge/requests/1", "#crm/deals?q=nobody"):
         for size in (WIDE, PHONE):
             await shown.open(fragment, size)
