@@ -73,7 +73,7 @@ class SinkOutput:
         engine.renderer.delete_grace_ms = int(self._settings.delivery.delete_grace_s * 1000)
         engine.renderer.withholding.before_ms = self._settings.history.withheld_before_ms
         with engine.store.transaction():
-            # Delivery notes this too, but by then newer versions of the log may have replaced these entries.
+            # Before the log goes on: newer versions would take the place of these entries.
             unconfirmed.note_interrupted(engine.store)
         if not self._is_copy:
             with engine.store.transaction():

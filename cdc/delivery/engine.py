@@ -115,7 +115,6 @@ class Delivery:
 
     async def _run(self) -> None:
         try:
-            await self._context.state.call(unconfirmed.note_interrupted)
             await silence.take_up(self._context)
             await self._keep_house(waits=False)  # the circuit breaker stays tripped over a restart
             async with asyncio.TaskGroup() as tasks:

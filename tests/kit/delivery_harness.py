@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from cdc.delivery.engine import Delivery
-from cdc.messages import render_queue
+from cdc.messages import render_queue, unconfirmed
 from cdc.messages.renderer import Renderer, RenderRequest
 from cdc.model import (
     BulkInvalidation,
@@ -211,6 +211,7 @@ class DeliveryHarness:
     @asynccontextmanager
     async def running(self):  # type: ignore[no-untyped-def]
         """Deliver while the block runs."""
+        self.books.run(unconfirmed.note_interrupted)  # as a new process does before anything else
         task = asyncio.create_task(self.delivery.run())
         try:
             yield self.delivery

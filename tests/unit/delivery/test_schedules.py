@@ -41,7 +41,7 @@ from cdc.errors import (
     SinkUnauthorizedError,
     SinkUnavailableError,
 )
-from cdc.messages import dead_letters
+from cdc.messages import dead_letters, unconfirmed
 from cdc.messages.refs import parse_refs
 from cdc.model import Kind, Message, ObjectRef, Outcome, SyncError, Urgency, parse_external_id
 from cdc.state.store import Store
@@ -287,6 +287,7 @@ class World:
             harness.clock,
             random=Random(random.random()),
         )
+        harness.books.run(unconfirmed.note_interrupted)
         self.task = asyncio.create_task(harness.delivery.run())
         if random.random() < 0.7:
             self.loop.at_step(
