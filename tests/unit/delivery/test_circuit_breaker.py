@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from cdc.delivery import circuit_breaker
+from cdc.delivery.engine import Delivery
 from cdc.errors import BatchRefusedError
 from cdc.messages.dead_letters import RENDER, DeadLetter, not_rendered
 from cdc.model import Action
@@ -16,9 +20,22 @@ from tests.kit.delivery_harness import DeliveryHarness, customer, product
 from tests.kit.fakesink import FakeSink, Plan
 
 
+@asynccontextmanager
+async def after_deletions(folder: Path, count: int) -> AsyncIterator[tuple[DeliveryHarness, Delivery]]:
+    """30 customers are accepted, and so many of them are gone; 10 deletions an hour may go."""
+    harness = DeliveryHarness(folder, delivery={"max_deletes_per_hour": 10})
+    for number in range(30):
+        harness.books.put(customer(number))
+    async with harness.running() as delivery:
+        assert await harness.settle(delivery) == "empty"
+        for number in range(count):
+            harness.books.remove(customer(number))
+        delivery.wake()
+        yield harness, delivery
+
+
 def test_a_mass_deletion_is_held_until_released(tmp_path: Path) -> None:
     """Over the limit no DELETE is sent at all; released ones go, and the count begins anew."""
-    from cdc.delivery import circuit_breaker
 
     async def story() -> None:
         harness = DeliveryHarness(tmp_path, delivery={"max_deletes_per_hour": 10})
@@ -96,17 +113,9 @@ def test_deletions_that_were_sent_within_the_hour_count_for_the_fifth(tmp_path: 
 
 def test_a_release_between_two_looks_at_the_brake_wakes_the_lanes(tmp_path: Path) -> None:
     """DELETEs go within seconds even if the circuit breaker tripped and was released before housekeeping saw it."""
-    from cdc.delivery import circuit_breaker
 
     async def story() -> None:
-        harness = DeliveryHarness(tmp_path, delivery={"max_deletes_per_hour": 10})
-        for number in range(30):
-            harness.books.put(customer(number))
-        async with harness.running() as delivery:
-            assert await harness.settle(delivery) == "empty"
-            for number in range(11):
-                harness.books.remove(customer(number))
-            delivery.wake()
+        async with after_deletions(tmp_path, 11) as (harness, delivery):
             await asyncio.sleep(0.2)
             assert len(harness.books.run(lambda store: circuit_breaker.held(store))) == 11
             assert not delivery.reason  # no round of housekeeping has seen the circuit breaker
@@ -119,17 +128,9 @@ def test_a_release_between_two_looks_at_the_brake_wakes_the_lanes(tmp_path: Path
 
 def test_deletions_released_by_name_go_and_the_rest_stays_held(tmp_path: Path) -> None:
     """The circuit breaker holds the rest until nothing is held any more, and then counts from 0 again."""
-    from cdc.delivery import circuit_breaker
 
     async def story() -> None:
-        harness = DeliveryHarness(tmp_path, delivery={"max_deletes_per_hour": 10})
-        for number in range(30):
-            harness.books.put(customer(number))
-        async with harness.running() as delivery:
-            assert await harness.settle(delivery) == "empty"
-            for number in range(12):
-                harness.books.remove(customer(number))
-            delivery.wake()
+        async with after_deletions(tmp_path, 12) as (harness, delivery):
             await asyncio.sleep(3)
             refs = [one.ref for one in harness.books.run(circuit_breaker.held)]
             now_ms = harness.clock.now_ms()
@@ -151,14 +152,7 @@ def test_the_circuit_breaker_ends_by_itself_when_no_deletion_is_left(tmp_path: P
     """Held deletions whose objects come back leave nothing to hold, so the next single deletion goes."""
 
     async def story() -> None:
-        harness = DeliveryHarness(tmp_path, delivery={"max_deletes_per_hour": 10})
-        for number in range(30):
-            harness.books.put(customer(number))
-        async with harness.running() as delivery:
-            assert await harness.settle(delivery) == "empty"
-            for number in range(11):
-                harness.books.remove(customer(number))
-            delivery.wake()
+        async with after_deletions(tmp_path, 11) as (harness, delivery):
             await asyncio.sleep(3)
             assert delivery.reason.startswith("deletes: 11 deletions are held")
             for number in range(10):
