@@ -190,7 +190,7 @@ async def _kafka(settings: Settings) -> Sequence[CheckResult]:
     try:
         connect = client_arguments(kafka)
         try:
-            return await _topics(settings, connect) if is_member else await Topic(kafka).check()
+            return await _topics(settings, connect) if is_member else await Topic(kafka, connect).check()
         except TROUBLES as error:
             # aiokafka says only that it found no broker; a refused login has a sentence of its own.
             why = await refusal(connect) or error

@@ -131,6 +131,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
 
     async def _turn(self) -> None:
         assert self._group is not None
+        self._connect.renew(self._group, self._reader, self._producer)
         await self._group.getmany(timeout_ms=int(POLL_S * 1000))  # so that the group knows that we are alive
         is_ours = self._lock in self._group.assignment()
         if self.role == "leader":  # lease and receipts belong to the leader only

@@ -15,7 +15,7 @@ from cdc.clock import SystemClock
 from cdc.daemon import RETRY_START_S, Daemon, RunOptions
 from cdc.engine.engine import Engine
 from cdc.errors import ConfigError
-from cdc.kafka.connect import client_arguments, login_fault, refusal
+from cdc.kafka.connect import login_fault, refusal
 from cdc.kafka.record import KafkaRecord, Mark
 from cdc.model import ObjectType
 from cdc.output import Running
@@ -69,9 +69,8 @@ class RelayOutput:
                 self._mark = await unless(stopping, self._publisher.connect())
                 return
             except TROUBLES as error:
-                connect = client_arguments(self._settings.kafka)
-                why = await unless(stopping, refusal(connect)) or error
-                fault = login_fault(why, connect)
+                why = await unless(stopping, refusal(self._publisher.arguments)) or error
+                fault = login_fault(why, self._publisher.arguments)
                 # A wrong login does not pass by waiting.
                 if fault is not None:
                     raise fault from error
@@ -124,7 +123,8 @@ class RelayOutput:
         await self._publisher.run()
 
     async def reload(self, settings: Settings) -> None:
-        """Nothing: a relay has no settings that can change while it runs."""
+        """Read the login to the brokers again; a relay has no other settings that can change while it runs."""
+        self._publisher.renew_login()
 
     def wake(self) -> None:
         """A commit is on disk."""

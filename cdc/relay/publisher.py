@@ -51,14 +51,17 @@ class RelayFencedError(CdcError):
 
 
 class Publisher:
-    """The publisher of one run. Call ``connect`` first, then ``attach``, then ``run``."""
+    """The publisher of one run. Call ``connect`` first, then ``attach``, then ``run``.
+
+    ``arguments``: of all its clients.
+    """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._kafka = settings.kafka
-        self._connect = client_arguments(settings.kafka)
+        self.arguments = client_arguments(settings.kafka)
         self._clock = clock
-        self._topic = Topic(settings.kafka)
-        self._writer = Writer(settings.kafka)
+        self._topic = Topic(settings.kafka, self.arguments)
+        self._writer = Writer(settings.kafka, self.arguments)
         self._state: StateThread | None = None
         self._name = ""
         self._last: Mark | None = None
@@ -83,6 +86,10 @@ class Publisher:
     def is_full(self) -> bool:
         """Whether so much waits to be published that nothing more should be read. Any thread may ask."""
         return self._waiting[0] > _QUEUE_PIECES or self._waiting[1] > _QUEUE_BYTES
+
+    def renew_login(self) -> None:
+        """Read password and certificates again from their files."""
+        self._writer.renew_login()
 
     async def connect(self) -> Mark | None:
         """Take over the topic and return its last position. Raises SetupError, KafkaError, OSError, TimeoutError."""
@@ -154,6 +161,7 @@ class Publisher:
         task = asyncio.ensure_future(work)
         try:
             while not (await asyncio.wait({task}, timeout=_SLOW_S))[0]:
+                self._writer.renew_login()  # the broker may refuse the password that the producer began with
                 why = await self._why(KafkaConnectionError("no answer"))
                 # The first sign; further ones in this outage would only repeat it.
                 if self.is_accepting:
@@ -174,7 +182,7 @@ class Publisher:
         if isinstance(error, KafkaConnectionError):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_WHY_S):
-                    return await refusal(self._connect) or error
+                    return await refusal(self.arguments) or error
         return error
 
     async def _take_up_again(self) -> None:

@@ -14,7 +14,7 @@ from aiokafka.structs import ConsumerRecord
 
 from cdc.clock import DAY_MS
 from cdc.errors import SetupError
-from cdc.kafka.connect import client_arguments
+from cdc.kafka.connect import ClientArguments
 from cdc.kafka.record import POSITION_KEY, KafkaRecord, Mark, decode
 from cdc.kafka.topic_settings import topic_settings
 from cdc.model import CheckResult
@@ -30,8 +30,9 @@ Isolation = Literal["read_committed", "read_uncommitted"]
 class Topic:
     """One changes topic. Methods raise aiokafka's KafkaError, OSError or TimeoutError while brokers do not answer."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, connect: ClientArguments) -> None:
         self._settings = settings
+        self._connect = connect
         self.name = settings.changes_topic
         self._partition = TopicPartition(self.name, 0)
 
@@ -171,7 +172,7 @@ class Topic:
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
-        admin = AIOKafkaAdminClient(**client_arguments(self._settings))
+        admin = AIOKafkaAdminClient(**self._connect)
         try:
             async with asyncio.timeout(self._settings.request_timeout_s):
                 await admin.start()
@@ -182,7 +183,7 @@ class Topic:
     @asynccontextmanager
     async def _consumer(self, isolation: Isolation) -> AsyncIterator[AIOKafkaConsumer]:
         consumer = AIOKafkaConsumer(
-            **client_arguments(self._settings),
+            **self._connect,
             isolation_level=isolation,
             auto_offset_reset="earliest",
             enable_auto_commit=False,

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from cdc.errors import CdcError
-from cdc.kafka.connect import client_arguments
+from cdc.kafka.connect import ClientArguments
 from cdc.kafka.record import KafkaRecord
 from cdc.settings.kafka import KafkaSettings
 
@@ -28,8 +28,9 @@ _MB: Final = 1024 * 1024
 class Writer:
     """Writes into the one partition of a topic. Raises aiokafka's KafkaError, OSError or TimeoutError."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, connect: ClientArguments) -> None:
         self._settings = settings
+        self._connect = connect
         self._topic = settings.changes_topic
         self._most = settings.max_record_mb * _MB
         self._producer: AIOKafkaProducer | None = None
@@ -45,7 +46,7 @@ class Writer:
         """
         await self.discard()
         producer = self._producer = AIOKafkaProducer(
-            **client_arguments(self._settings),
+            **self._connect,
             transactional_id=self._settings.writer,
             transaction_timeout_ms=int(self._settings.transaction_timeout_s * 1000),
             max_batch_size=min(_MB, self._most - _OVERHEAD),
@@ -94,6 +95,10 @@ class Writer:
             key=record.key, value=record.value, timestamp=timestamp, headers=list(record.headers)
         )
         return appended is not None
+
+    def renew_login(self) -> None:
+        """The running producer opens its next connections with the present password and certificates."""
+        self._connect.renew(self._producer)
 
     async def look(self) -> None:
         """Whether a broker still answers. Without writes, a lost connection would stay unnoticed."""

@@ -29,7 +29,7 @@ from aiokafka.structs import ConsumerRecord
 from cramjam import DecompressionError
 
 from cdc.errors import CdcError, SetupError, SourceDisconnectedError
-from cdc.kafka.connect import login_fault, refusal
+from cdc.kafka.connect import ClientArguments, login_fault, refusal
 from cdc.kafka.topic_id import topic_ids
 from cdc.kafka.topic_settings import Retention, retentions
 from cdc.model import Feed, Transaction
@@ -88,7 +88,7 @@ class KafkaSource:
     def __init__(
         self,
         topics: Sequence[str],
-        connect: Mapping[str, Any],
+        connect: ClientArguments,
         loop: asyncio.AbstractEventLoop,
         *,
         stop: threading.Event,
@@ -245,27 +245,28 @@ class KafkaSource:
             if not batches and not self._fault:
                 yield from decoder.idle(self._read[self.partitions[0]])
             is_quiet = now_s - heard_s >= LOOK_S  # what compaction took from a topic's end is not waited for
-            if targets and decoder.is_whole and (self._is_past(targets) or (is_quiet and self._is_there())):
+            if targets and decoder.is_whole and (self._is_past(targets) or (is_quiet and self._ends_now() is not None)):
                 targets = {}
                 log.info("topics_loaded", position=str(decoder.arrived))
                 yield Transaction((), decoder.arrived, 0, feed=Feed(is_loaded=True, sample=decoder.sample()))
-            if caught_up.is_due(now_s) and self._is_past(caught_up.targets) and self._is_there():
+            if caught_up.is_due(now_s) and self._is_past(caught_up.targets):
+                ends = self._ends_now()
                 # The first look only notes where the topics end.
-                if caught_up.targets:
+                if ends is not None and caught_up.targets:
                     yield Transaction((), decoder.arrived, 0, feed=Feed(is_caught_up=True))
-                caught_up.begin(self.ends(), now_s)
+                if ends is not None:
+                    caught_up.begin(ends, now_s)
             if not batches and now_s - looked_s >= LOOK_S:
                 looked_s = now_s
-                if self._is_there() and self._is_past(self.ends()) and now_s - noted_s >= NEWS_S:
+                ends = self._ends_now()
+                if ends is not None and self._is_past(ends) and now_s - noted_s >= NEWS_S:
                     noted_s = now_s
                     yield Transaction((), decoder.arrived, 0, feed=Feed(sample=decoder.sample()))
 
     def _fetched(self) -> dict[TopicPartition, list[ConsumerRecord]]:
         assert self._consumer is not None
         try:
-            found: dict[TopicPartition, list[ConsumerRecord]] = self._loop.call(
-                self._consumer.getmany(timeout_ms=int(POLL_S * 1000), max_records=RECORDS)
-            )
+            found: dict[TopicPartition, list[ConsumerRecord]] = self._loop.call(self._fetch(self._consumer))
         except OffsetOutOfRangeError as error:
             raise position_lost("a topic no longer holds the offset that comes next") from error
         except TopicAuthorizationFailedError as error:
@@ -283,6 +284,13 @@ class KafkaSource:
             self._stop.wait(POLL_S)
             return {}
         self._fault = ""
+        return found
+
+    async def _fetch(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[ConsumerRecord]]:
+        # A broker that comes back asks for a login again, and the password may be another one by then.
+        self._connect.renew(consumer)
+        found: dict[TopicPartition, list[ConsumerRecord]]
+        found = await consumer.getmany(timeout_ms=int(POLL_S * 1000), max_records=RECORDS)
         return found
 
     async def _seek(self) -> None:
@@ -305,7 +313,11 @@ class KafkaSource:
             first = await self._consumer.beginning_offsets(partitions) if partitions else {}
             return ids, first
 
-        ids, first = self._asked(found())
+        try:
+            ids, first = self._asked(found())
+        except SourceDisconnectedError as error:
+            self._on_state("unreachable", {"reason": str(error)})  # asked again in some seconds, like the end
+            return
         # None of them exists yet: ask again later.
         if not ids:
             return
@@ -345,17 +357,21 @@ class KafkaSource:
         while not self._is_past(targets) and not self._stop.wait(0.05):
             pass
 
-    def _is_there(self) -> bool:
-        """Whether the broker answers; the change is logged."""
+    def _ends_now(self) -> dict[TopicPartition, int] | None:
+        """The end of each partition now; None while the broker does not answer, or after a fetch that failed.
+
+        Asked once for each look: a second question could fail after the first was answered.
+        """
         try:
-            self.ends()
+            ends = self.ends()
         except SourceDisconnectedError as error:
             self._on_state("unreachable", {"reason": str(error)})
-            return False
+            return None
         self.heard_s = time.monotonic()
-        if not self._fault:
-            self._on_state("connected", {})
-        return not self._fault
+        if self._fault:
+            return None
+        self._on_state("connected", {})
+        return ends
 
     def close(self) -> None:
         """Close the consumer. A running fetch ends without records."""

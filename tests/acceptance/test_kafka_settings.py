@@ -129,3 +129,39 @@ def test_a_login_that_was_good_is_tried_again(tmp_path: Path) -> None:
 
             assert relay.stop() == 0
             assert any(line["event"] == "kafka_back" for line in relay.lines())
+
+
+@pytest.mark.skipif("SOAK_SEED" not in os.environ, reason="starts a broker twice: part of `make soak`")
+def test_a_replaced_password_is_used_without_a_restart(tmp_path: Path) -> None:
+    """Relay and member are refused after the broker's password changed, and go on once the file holds the new one: the
+    member leads again with its next connection.
+    """
+    secret, rotated = tmp_path / "password", "another password"
+    secret.write_text(PASSWORD)
+    with Broker(authority=Authority(tmp_path, "kafka-ca")) as broker:
+        kafka = login(broker, "", password_file=str(secret), request_timeout_s=3)
+        (tmp_path / "member").mkdir()
+        member_toml = files(broker, "rotated", "kafka", **kafka)
+        with (
+            Daemon(tmp_path, files(broker, "rotated", **kafka), verb="relay") as relay,
+            Daemon(tmp_path / "member", member_toml) as member,
+        ):
+            relay.start()
+            wait_until(lambda: relay.ask("/ready")["ready"], 30, "the relay is ready")
+            member.start()
+            wait_until(lambda: member.ask("/ready")["ready"], 60, "the member leads")
+            module = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+            setting = f"listener.name.{Listener.SASL_PLAINTEXT.lower()}.plain.sasl.jaas.config"
+            broker.stop()
+            broker.options[setting] = f'{module} user_{USER}="{rotated}";'
+            broker.start()
+            wait_until(lambda: "SaslAuthenticationFailed" in str(relay.ask("/ready")), 30, "the refusal is told")
+
+            secret.write_text(rotated)
+            wait_until(lambda: relay.ask("/ready")["ready"], 30, "the relay is ready again")
+            wait_until(lambda: member.ask("/ready")["ready"], 60, "the member leads again")
+
+            assert "leader" in str(member.ask("/status"))
+            assert relay.stop() == 0
+            assert member.stop() == 0
+            assert rotated not in str(relay.lines()) + str(member.lines())

@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from cdc.errors import CdcError, SetupError
+from cdc.kafka.connect import client_arguments
 from cdc.kafka.record import KafkaRecord, Mark, Origin, RowChange, encode
 from cdc.model import Position, Row
 from cdc.relay.topic import Topic
@@ -29,6 +30,16 @@ def settings(broker: Broker, prefix: str, **more: Any) -> KafkaSettings:
     return load(None, {"kafka": {"brokers": [broker.bootstrap], "prefix": prefix, **more}}).kafka
 
 
+def topic_of(kafka: KafkaSettings) -> Topic:
+    """The topic with a login of its own."""
+    return Topic(kafka, client_arguments(kafka))
+
+
+def writer_of(kafka: KafkaSettings) -> Writer:
+    """A writer with a login of its own."""
+    return Writer(kafka, client_arguments(kafka))
+
+
 def row(number: int, size: int = 10, *, gone: bool = False) -> KafkaRecord:
     """A change of one row."""
     after: Row | None = None if gone else {"id": number, "text": "x" * size}
@@ -42,7 +53,7 @@ def mark(sequence: int) -> KafkaRecord:
 
 async def opened(kafka: KafkaSettings) -> tuple[Topic, Writer]:
     """The topic, made, and a writer on it."""
-    topic, writer = Topic(kafka), Writer(kafka)
+    topic, writer = topic_of(kafka), writer_of(kafka)
     await topic.ensure()
     await writer.open()
     return topic, writer
@@ -50,7 +61,7 @@ async def opened(kafka: KafkaSettings) -> tuple[Topic, Writer]:
 
 async def test_the_topic_is_made_as_it_must_be(kafka: Broker) -> None:
     """One partition, compacted, tombstones for a week; a second look finds nothing to mend."""
-    topic = Topic(settings(kafka, "made"))
+    topic = topic_of(settings(kafka, "made"))
     await topic.ensure()
 
     findings = {finding.name: finding for finding in await topic.check()}
@@ -81,7 +92,7 @@ async def test_a_topic_that_would_lose_rows_is_refused(
     await admin.close()
 
     with pytest.raises(SetupError, match=said):
-        await Topic(settings(kafka, prefix)).ensure()
+        await topic_of(settings(kafka, prefix)).ensure()
 
 
 @pytest.mark.parametrize(
@@ -120,7 +131,7 @@ async def test_a_wrong_password_is_an_error_and_no_wait(kafka: Broker) -> None:
         password="not the password",
     )
     with pytest.raises(KafkaError) as caught:
-        await Topic(wrong).ensure()
+        await topic_of(wrong).ensure()
 
     assert "not the password" not in repr(caught.value)
 
@@ -130,7 +141,7 @@ async def test_the_newest_writer_fences_the_others(kafka: Broker) -> None:
     held = settings(kafka, "fence")
     topic, first = await opened(held)
     await first.write([row(1), mark(1)])
-    second = Writer(held)
+    second = writer_of(held)
     await second.open()
     with pytest.raises(KafkaError) as caught:
         await first.write([row(2), mark(2)])
