@@ -173,7 +173,7 @@ def plan_of(settings: MappingSettings, *, contacts_by_email: bool = False) -> Pl
     """The plan of the settings over the tables of all objects. ConfigError for settings that do not fit."""
     entities = [entity for one in DESCRIPTORS.values() for entity in one.eav_entities]
     tables = [
-        *shop_tables.tables(with_options=any(entity.own_codes(settings) for entity in entities)),
+        *shop_tables.tables(with_options=any(entity.asked_codes(settings) for entity in entities)),
         *(spec for one in DESCRIPTORS.values() for spec in one.tables(settings)),
     ]
     # The receiver tells contacts apart by their address.

@@ -40,7 +40,8 @@ def sources(plan: Plan) -> list[Source]:
     """
     found: dict[tuple[ObjectType, str], Source] = {}
     for kind, descriptor in DESCRIPTORS.items():
-        for name, (of_type, origin, options) in descriptor.properties.items():
+        listed = {**descriptor.properties, **descriptor.switched_on(plan.settings)}
+        for name, (of_type, origin, options) in listed.items():
             key = OBJECT_TYPE[kind], name
             found.setdefault(key, Source(*key, of_type, _paid(origin, plan), options))
     for source in _own(plan):

@@ -5,6 +5,7 @@ Look at ``git diff`` afterwards: each line that differs is something that a HubS
 
 from __future__ import annotations
 
+from tests.kit.events import PLAYS
 from tests.kit.golden import as_text, write
 from tests.kit.played_scenes import tell
 from tests.kit.recording import record
@@ -15,9 +16,10 @@ def main() -> None:
     scenes: dict[str, dict[str, str]] = {}
     for kind, make in (("mariadb", MariaDB), ("mysql", MySQL)):
         with make() as server:
-            recording = record(server)
-        for told in tell(recording):
-            scenes.setdefault(told.scene.name, {})[kind] = as_text(told.messages)
+            recordings = [record(server, scenes=play.scenes, mapping=play.mapping) for play in PLAYS]
+        for play, recording in zip(PLAYS, recordings, strict=True):
+            for told in tell(recording, play.mapping):
+                scenes.setdefault(told.scene.name, {})[kind] = as_text(told.messages)
     changed = write(scenes)
     print(f"{len(scenes)} events, {len(changed)} files changed: {', '.join(changed) or 'none'}")
 

@@ -13,8 +13,11 @@ from pathlib import Path
 from cdc.model import DeleteRule, ForeignKey, TableSpec
 
 CORE_FILE = Path(__file__).with_name("core_foreign_keys.tsv")
-_PRODUCTS = "catalog_product_entity"
-_SEQUENCE = "sequence_product"
+_SEQUENCES = {
+    "catalog_product_entity": "sequence_product",
+    "catalog_category_entity": "sequence_catalog_category",
+}
+"""In Adobe Commerce: the tables with a row per version → the table with the ids of products or categories."""
 
 
 def core_foreign_keys() -> tuple[ForeignKey, ...]:
@@ -25,19 +28,26 @@ def core_foreign_keys() -> tuple[ForeignKey, ...]:
 
 
 def in_row_ids(keys: Iterable[ForeignKey]) -> tuple[ForeignKey, ...]:
-    """Core's foreign keys in Adobe Commerce: a product's values refer to its row, and the row refers to a sequence."""
+    """Core's foreign keys in Adobe Commerce: the values of a product or a category refer to its row, and the row refers
+    to a sequence.
+    """
     moved = []
     for key in keys:
+        sequence = _SEQUENCES.get(key.parent)
         # Keys among other tables are alike in both editions.
-        if key.parent != _PRODUCTS:
+        if sequence is None:
             moved.append(key)
-        elif key.child.startswith(f"{_PRODUCTS}_") and key.child_column == "entity_id":
+        elif key.child.startswith(f"{key.parent}_") and key.child_column == "entity_id":
             # Adobe Commerce keeps versions of a product: values belong to a version (row_id), not to the
             # product.
             moved.append(replace(key, child_column="row_id", parent_column="row_id"))
         else:
-            moved.append(replace(key, parent=_SEQUENCE, parent_column="sequence_value"))
-    return (*moved, ForeignKey(_PRODUCTS, "entity_id", _SEQUENCE, "sequence_value", DeleteRule.CASCADE))
+            moved.append(replace(key, parent=sequence, parent_column="sequence_value"))
+    own = (
+        ForeignKey(table, "entity_id", sequence, "sequence_value", DeleteRule.CASCADE)
+        for table, sequence in _SEQUENCES.items()
+    )
+    return (*moved, *own)
 
 
 class Cascades:

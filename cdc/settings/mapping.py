@@ -19,6 +19,7 @@ from cdc.settings.mapping_columns import (
     refused,
 )
 from cdc.settings.mapping_rules import Filter, Privacy
+from cdc.settings.mapping_switches import CATEGORIES
 from cdc.settings.mapping_tables import ContactForm, ExtensionTable
 from cdc.settings.section import SettingsSection
 
@@ -77,6 +78,7 @@ class ProductMapping(SettingsSection):
 
     properties: Columns = Field(default_factory=dict, description="property → column of catalog_product_entity")
     attributes: Attributes = Field(default_factory=dict, description="property → code of a product attribute")
+    categories: bool = Field(False, description="whether products have the names and paths of their categories")
 
     @field_validator("properties")
     @classmethod
@@ -203,8 +205,13 @@ class MappingSettings(SettingsSection):
         return [made.lookup for made in columns if isinstance(made, ColumnProperty) and made.lookup is not None]
 
     def custom_properties(self) -> CustomProperties:
-        """Object type → the merchant's own property → its HubSpot name ("": the same) and type."""
+        """Object type → the merchant's own property → its HubSpot name ("": the same) and type.
+
+        Among them are the properties that switches add; a property of the same name in the settings takes their place.
+        """
         found: dict[ObjectType, dict[str, tuple[str, PropertyType]]] = {kind: {} for kind in ObjectType}
+        if self.product.categories:
+            found[ObjectType.PRODUCT] |= {name: ("", kind) for name, kind in CATEGORIES.items()}
         for kind, _, properties in self.sources():
             found[kind] |= {name: (made.target, made.type or PropertyType.TEXT) for name, made in properties.items()}
         for form in self.contact_forms:  # they add to what is there, under the same names or others

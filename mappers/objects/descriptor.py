@@ -48,11 +48,16 @@ class Name(NamedTuple):
     id_column: str
 
 
+def _nothing(settings: MappingSettings) -> Mapping[str, Property]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectDescriptor:
     """One kind of object.
 
-    ``references``: the kinds that it may refer to. ``properties``: its default properties. ``tables``: its own tables;
+    ``references``: the kinds that it may refer to. ``properties``: its default properties. ``switched_on``: the
+    properties that switches of the settings add. ``tables``: its own tables;
     a table belongs to one kind, and other kinds may read it too. ``render``: (id, rows, plan) → the object, None if it
     does not exist; the id has the kind's own form. ``affected_by``: table → the objects of this kind, and of no other,
     that a row of the table affects. ``fetches``: the server rows of which it is made, as far as the present rows name
@@ -74,3 +79,4 @@ class ObjectDescriptor:
     derive: Mapping[str, Derive] = field(default_factory=dict)
     keep: Mapping[str, Keep] = field(default_factory=dict)
     name: Name | None = None
+    switched_on: Callable[[MappingSettings], Mapping[str, Property]] = _nothing

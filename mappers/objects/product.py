@@ -14,7 +14,7 @@ from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, R
 from cdc.protocols import RowReader
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_columns import PropertyType
-from mappers import money, times
+from mappers import categories, money, times
 from mappers.attributes import ADMIN, Attributes
 from mappers.custom_properties import ColumnGroup
 from mappers.eav import EavEntity
@@ -93,6 +93,7 @@ def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
         "sku": clean(row.get("sku")),
         "type": clean(row.get("type_id")),
         "created_at": times.epoch_ms(row.get("created_at")),
+        **categories.of_product(product_id, rows, plan),
     }
     # An attribute that the shop does not have is left out of the message.
     for name, code in (("name", "name"), ("url_key", "url_key")):
@@ -149,7 +150,8 @@ def _stand_in(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     # Neither row nor line names the product.
     if line is None:
         return None
-    properties = plan.custom[OWN].empty() | dict.fromkeys((*plan.attributes[EAV], *_STAND_IN_EMPTY), "")
+    without_value = (*categories.properties(plan.settings), *plan.attributes[EAV], *_STAND_IN_EMPTY)
+    properties = plan.custom[OWN].empty() | dict.fromkeys(without_value, "")
     properties |= {
         "name": clean(line.get("name")),
         "sku": clean(line.get("sku")),
@@ -278,15 +280,15 @@ def _affected_by_flag(change: RowChange, rows: RowReader, plan: Plan) -> Affecte
 
 
 def _tables(settings: MappingSettings) -> tuple[TableSpec, ...]:
-    websites = (_WEBSITES,) if settings.filter.websites else ()
+    further = (*((_WEBSITES,) if settings.filter.websites else ()), *categories.tables(settings))
     if settings.product_key != "row_id":
         values = EAV.specs(settings, ("value_id", "entity_id", "attribute_id", "store_id", "value"))
         # In Adobe Commerce a product has one row per version.
-        return (_PRODUCTS, *values, *websites)
+        return (_PRODUCTS, *values, *further)
     columns = ("row_id", "entity_id", "created_in", "updated_in", *_PRODUCTS.columns[1:])
     products = replace(_PRODUCTS, key=("row_id",), columns=columns, indexes=(("entity_id",),))
     values = EAV.specs(settings, ("value_id", "row_id", "attribute_id", "store_id", "value"))
-    return (VERSIONS, _SEQUENCE, products, *values, *websites)
+    return (VERSIONS, _SEQUENCE, products, *values, *further)
 
 
 def _keep_version(row: Row, rows: RowReader, plan: Plan) -> bool:
@@ -305,6 +307,7 @@ def _fetches(product_id: int, rows: RowReader, plan: Plan) -> tuple[FetchByKey, 
         FetchByKey("catalog_product_entity", "entity_id", product_id),
         *(FetchByKey(table, plan.product_key, key) for key in keys for table in tables),
         *websites,
+        *categories.fetches(product_id, plan),
     )
 
 
@@ -329,11 +332,14 @@ DESCRIPTOR: Final = ObjectDescriptor(
         *((table, _affected_by_value) for table in EAV.tables.values()),
         ("flag", _affected_by_flag),
         *affected_by_eav(EAV),
+        *categories.affected_by(),
+        *affected_by_eav(categories.EAV),
     ),
     fetches=_fetches,
     everything=_everything,
     column_groups=(OWN,),
-    eav_entities=(EAV,),
+    eav_entities=(EAV, categories.EAV),
     keep={VERSIONS.name: _keep_version},
     name=Name("catalog_product_entity", "sku", "entity_id"),
+    switched_on=categories.properties,
 )

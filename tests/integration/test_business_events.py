@@ -10,18 +10,19 @@ from collections import Counter
 import pytest
 
 from tests.kit import golden
-from tests.kit.events import SCENES
+from tests.kit.events import PLAYS
 from tests.kit.played_scenes import Told, tell
 from tests.kit.recording import record
 from tests.kit.servers import Server
 
-NAMES = [name for name, _ in SCENES]
+NAMES = [name for play in PLAYS for name, _ in play.scenes]
 
 
 @pytest.fixture(scope="module")
 def told(server: Server) -> dict[str, Told]:
     """All scenes by name, recorded and told once per server."""
-    return {one.scene.name: one for one in tell(record(server))}
+    recordings = [(play, record(server, scenes=play.scenes, mapping=play.mapping)) for play in PLAYS]
+    return {one.scene.name: one for play, made in recordings for one in tell(made, play.mapping)}
 
 
 @pytest.mark.parametrize("name", NAMES)

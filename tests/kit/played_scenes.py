@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cdc.model import Action, Message, ObjectType
 from tests.kit.events import MAPPING
@@ -57,11 +58,11 @@ class Receiver:
         return sorted(lines)
 
 
-def tell(recording: Recording) -> list[Told]:
+def tell(recording: Recording, mapping: Mapping[str, Any] = MAPPING) -> list[Told]:
     """Apply scene by scene, taking every message; the opening comes first and is not in the answer."""
     told: list[Told] = []
     receiver = Receiver()
-    with replica_harness(keys=recording.keys, **MAPPING) as harness:
+    with replica_harness(keys=recording.keys, **mapping) as harness:
         for scene in (recording.opening, *recording.scenes):
             before = harness.counts()
             harness.apply(scene.transactions)

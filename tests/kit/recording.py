@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pymysql.connections import Connection
 
@@ -67,15 +68,21 @@ class EvenClock:
         return self._now
 
 
-def record(server: Server, *, prefix: str = "", scenes: Sequence[Scene] = SCENES) -> Recording:
-    """Play the scenes on a database of their own."""
+def record(
+    server: Server,
+    *,
+    prefix: str = "",
+    scenes: Sequence[Scene] = SCENES,
+    mapping: Mapping[str, Any] = MAPPING,
+) -> Recording:
+    """Play the scenes on a database of their own, seen through this ``[mapping]``."""
     with server.database() as database, _names_in_the_log(server):
         connection = server.connect(database=database)
         schema.load(connection, prefix, whole=True)
         settings = Settings.model_validate({
             "source": {"host": "127.0.0.1", "port": server.port, "user": "root", "database": database,
                        "table_prefix": prefix},
-            "mapping": MAPPING,
+            "mapping": mapping,
         })  # fmt: skip
         server.rotate()
         ends: list[tuple[str, int]] = []

@@ -43,6 +43,7 @@ class World:
     customers: dict[str, int] = field(default_factory=dict)
     orders: dict[str, int] = field(default_factory=dict)
     documents: dict[str, int] = field(default_factory=dict)
+    categories: dict[str, int] = field(default_factory=dict)
 
 
 Scene = tuple[str, Callable[[World], None]]

@@ -20,6 +20,7 @@ from pymysql.connections import Connection
 
 from tests.kit.shop import seeds
 from tests.kit.shop.catalog import Catalog, Product, Selection
+from tests.kit.shop.categories import Categories
 from tests.kit.shop.customers import Customers
 from tests.kit.shop.db import Db
 from tests.kit.shop.fulfilment import Fulfilment
@@ -30,7 +31,7 @@ from tests.kit.shop.people import Person
 __all__ = ["Line", "Person", "Product", "Selection", "Shop"]
 
 
-class Shop(Fulfilment, Noise):
+class Shop(Fulfilment, Noise, Categories):
     """All the shop can do; ``clock`` as in ``Db``."""
 
     def __init__(

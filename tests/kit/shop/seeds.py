@@ -137,6 +137,7 @@ def _attributes(db: Db, rng: random.Random) -> None:
     numbers = sorted(rng.sample(range(200, 900), len(rows)))
     rows.append(_attribute(2, "delivery_zone", "int", "select"))
     rows += [_attribute(3, code, backend, "text") for backend, code in CATEGORY_ATTRIBUTES.items()]
+    rows.append(_attribute(3, "name", "varchar", "text"))
     numbers += range(numbers[-1] + 1, numbers[-1] + 1 + len(rows) - len(numbers))
     with db.transaction():
         db.insert_many("eav_entity_type", [

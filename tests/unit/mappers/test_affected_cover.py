@@ -59,7 +59,10 @@ COLUMNS: dict[str, dict[str, Sequence[Value]]] = {
     "store": {"code": ("default", "de", "fr"), "website_id": ID, "name": WORD},
     "customer_group": {"customer_group_code": WORD},
     "eav_entity_type": {
-        "entity_type_code": ("catalog_product", "catalog_product", "customer", "customer_address", "customer_address"),
+        "entity_type_code": (
+            "catalog_product", "catalog_product", "catalog_category", "customer", "customer_address",
+            "customer_address",
+        ),
     },
     "eav_attribute": {
         "entity_type_id": ID,
@@ -84,6 +87,11 @@ COLUMNS: dict[str, dict[str, Sequence[Value]]] = {
         "country_id": WORD, "telephone": WORD, "vat_id": WORD,
     },
     "catalog_product_website": {},
+    "catalog_category_entity": {
+        "entity_id": ID, "parent_id": (0, 0, 0, 1, 2, 3), "created_in": (1, 1, 5), "updated_in": (5, 9, 9),
+    },
+    "catalog_category_entity_varchar": {**EAV, "value": WORD},
+    "catalog_category_product": {},
     "contacts": {"email": EMAIL, "name": WORD, "customer_id": (None, 0, 1, 2), "slot_id": MAYBE},
     "answers": {"form_id": (1, 2, 3), "answer": ANSWER},
     "newsletter_subscriber": {
@@ -156,6 +164,7 @@ HOT = [
     ["store", "store_website", "customer_group", "catalog_product_website", "catalog_product_entity"],
     ["sales_order_address", "slots", "slots", "dates", "queue", "points", "labels"],
     [table for table in COLUMNS if table.startswith("catalog_product_entity_")],
+    ["flag", *(table for table in COLUMNS if table.startswith("catalog_category_"))],
     [table for table in COLUMNS if table.startswith(("eav_attribute_", "customer_entity_"))],
     ["customer_entity", "eav_attribute_option", *(t for t in COLUMNS if t.startswith("customer_address_entity"))],
 ]
@@ -224,9 +233,13 @@ OBJECTS = [ObjectRef(kind, number) for kind in Kind if kind is not Kind.GUEST fo
 OBJECTS += [ObjectRef(Kind.GUEST, guest) for guest in GUESTS]
 
 MAPPERS = st.builds(
-    lambda own, by_email, **plain: MagentoMapping(MappingSettings(**own, **plain), contacts_by_email=by_email),
+    lambda own, by_email, categories, **plain: MagentoMapping(
+        MappingSettings(**{**own, "product": {**own.get("product", {}), "categories": categories}}, **plain),
+        contacts_by_email=by_email,
+    ),
     own=st.sampled_from([{}, OWN_COLUMNS, OWN_ATTRIBUTES, OWN_ATTRIBUTES, EXTENSION_TABLES, LOOKUPS, FORMS, FORMS]),
     by_email=st.booleans(),
+    categories=st.booleans(),
     subscribers=st.booleans(),
     currency=st.sampled_from(["order", "base"]),
     filter=st.sampled_from(FILTERS),
@@ -338,3 +351,23 @@ def test_every_reference_names_an_object_that_exists(mapper: MagentoMapping, see
             assert ref in named
         if isinstance(made, Rendered):
             assert all(_render(rows.mapper, rows, other) is not None for other in made.references)
+
+
+@given(SEEDS, st.sampled_from(["entity_id", "row_id"]))
+@settings(max_examples=example_count(25), deadline=None)
+def test_every_product_whose_categories_render_differently_was_affected(seed: int, key: str) -> None:
+    """The same where categories have names and hang on a root: by lot too much has to fit for that."""
+    chance = random.Random(seed)
+    mapping = MappingSettings.model_validate({"product": {"categories": True}, "product_key": key})
+    rows = random_shop(chance, MagentoMapping(mapping))
+    rows.put("eav_entity_type", entity_type_id=1, entity_type_code="catalog_category")
+    rows.put("eav_attribute", attribute_id=1, entity_type_id=1, attribute_code="name", backend_type="varchar")
+    for number, parent in ((3, 0), (1, 3), (2, 1)):  # the tree's root, the store's, a category
+        alive: dict[str, Value] = {"created_in": 1, "updated_in": 9} if key == "row_id" else {}
+        category: dict[str, Value] = {key: number, "entity_id": number, "parent_id": parent, **alive}
+        rows.put("catalog_category_entity", **category)
+        value: dict[str, Value] = {"value_id": number, key: number, "attribute_id": 1, "store_id": 0, "value": "a"}
+        rows.put("catalog_category_entity_varchar", **value)
+        rows.put("catalog_category_product", entity_id=2, category_id=2, product_id=number)
+    hot = ["catalog_category_entity", "catalog_category_entity_varchar", "catalog_category_product"]
+    change_and_compare(chance, rows, [*chance.choices(hot, k=60), *chance.choices([*hot, "flag", "store"], k=20)])
