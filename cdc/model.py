@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, StrEnum
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 Value = None | int | float | str | bytes
 """One column's value, in the form SELECT shows it.
@@ -127,6 +127,28 @@ def parse_start(text: str, *, allow_import: bool = True) -> Start:
 
 
 @dataclass(frozen=True, slots=True)
+class RunningTotals:
+    """Totals of a table's rows by group, which the state keeps up to date with every row that is written.
+
+    ``group``: a derived column, the name of the row's group; a row with NULL counts nowhere. ``shared``: columns that
+    are equal in all rows of a group. ``found_by``: the ones of these by which groups are looked up. ``amount``: a
+    derived column with an integer; NULL: the row's amount is not readable. ``order``: which row is the first and which
+    the last; (group, *order) must be an index, and the table's key one column.
+
+    A total is read as a row with the columns ``group``, ``shared`` and ``COLUMNS``: the number of rows, the sum of the
+    readable amounts, the number of rows without one, and the keys of the first and the last row.
+    """
+
+    COLUMNS: ClassVar[tuple[str, ...]] = ("row_count", "amount", "unreadable", "first_key", "last_key")
+
+    group: str
+    shared: tuple[str, ...]
+    found_by: tuple[str, ...]
+    amount: str
+    order: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TableSpec:
     """One mapped table: the columns that the source decodes and that the replica keeps.
 
@@ -137,7 +159,8 @@ class TableSpec:
     ``reference``: a small table that many objects use (stores, groups, attributes); loaded before anything is rendered.
     ``keys_only``: kept only for cascades between two mapped tables. ``integer_key``: a key of one column holds integers
     (so it can be the rowid). ``kept_by``: all columns that ``Mapper.keep`` reads; empty: not known. ``selection``: the
-    mapper's description of the rows that it keeps; the table is loaded again when this text changes.
+    mapper's description of the rows that it keeps; the table is loaded again when this text changes. ``totals``: the
+    totals of its rows that renderers need.
     """
 
     name: str
@@ -153,6 +176,7 @@ class TableSpec:
     keys_only: bool = False
     selection: str = ""
     kept_by: frozenset[str] = frozenset()
+    totals: RunningTotals | None = None
 
 
 class DeleteRule(StrEnum):

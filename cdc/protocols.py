@@ -61,6 +61,13 @@ class RowReader(Protocol):
         """The rows with this value, highest ``order`` first, read lazily; (column, *order) must be an index."""
         ...
 
+    def totals(self, table: str, column: str, value: Value) -> Sequence[Row] | None:
+        """The running totals of the table's groups with this value (``TableSpec.totals``), in the order of their names.
+
+        ``column`` must be one of ``found_by``. None while the table may lack rows: then no total can be right.
+        """
+        ...
+
     def reference(self, name: str, build: Callable[[RowReader], T]) -> T:
         """The result of ``build`` over reference tables, kept until a row of any reference table changes."""
         ...

@@ -45,6 +45,10 @@ class RowTrail:
             for stored in rows.descending(column, value, order):
                 yield self._noted(rows, stored)
 
+    def totals(self, table: str, column: str, value: Value) -> Sequence[Row] | None:
+        """See ``RowReader``. Totals are no rows of the shop, so they are not noted."""
+        return self._rows.totals(table, column, value)
+
     def reference(self, name: str, build: Callable[[Any], T]) -> T:
         """See ``RowReader``."""
         return self._rows.reference(name, build)

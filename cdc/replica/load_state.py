@@ -104,6 +104,11 @@ class LoadState:
         """Whether only reference tables are ever read as a whole, so that objects' rows may be missing."""
         return self.phase in (Phase.FETCHING_REFERENCES, Phase.FETCHING)
 
+    @property
+    def holds_all_rows(self) -> bool:
+        """Whether every table holds all of its rows. Rows of a stale table may be old while it is read again."""
+        return self.phase in (Phase.COMPLETE, Phase.READING_REFERENCES_AGAIN, Phase.READING_AGAIN)
+
     def covers(self, lsn: int) -> bool:
         """Whether the end of the load renders a change at this LSN."""
         return lsn <= self.covered_lsn and not self.is_complete

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from cdc.model import Row, TableSpec, Value
+from cdc.replica.totals import Totals
 from cdc.state.schema import quoted, stored_columns, table_name
 from cdc.state.store import Store
 
@@ -135,6 +136,7 @@ class ReplicaRows:
 
     def __init__(self, store: Store, specs: Sequence[TableSpec]) -> None:
         self.tables = {spec.name: TableRows(store.db, spec) for spec in specs}
+        self._totals = {spec.name: Totals(store, spec, spec.totals) for spec in specs if spec.totals is not None}
         self._references: dict[str, Any] = {}
 
     def listen(self, listener: RowListener) -> None:
@@ -164,6 +166,10 @@ class ReplicaRows:
         if rows:
             for stored in rows.descending(column, value, order):
                 yield rows.as_row(stored)
+
+    def totals(self, table: str, column: str, value: Value) -> Sequence[Row] | None:
+        """See ``RowReader``."""
+        return self._totals[table].find(column, value)
 
     def reference(self, name: str, build: Callable[[Any], T]) -> T:
         """See ``RowReader``."""

@@ -1,6 +1,7 @@
 """The state file's tables. All data that must change together is in this one SQLite file.
 
-``r_<table>``: one per mapped table, the mapped columns plus ``lsn`` (see positions.py). The others are fixed. Each is
+``r_<table>``: one per mapped table, the mapped columns plus ``lsn`` (see positions.py). ``t_<table>``: the running
+totals of such a table (running_totals.py). The others are fixed. Each is
 written by one module alone (tests/unit/state/test_writers.py lists them):
 
 ====================== ========================================================================================

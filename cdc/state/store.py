@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from cdc.errors import SetupError, StateError
 from cdc.model import TableSpec
-from cdc.state import migrations, schema
+from cdc.state import migrations, running_totals, schema
 from cdc.state.copies import STATE_FILE, make_private, remove_abandoned_copies
 from cdc.state.faults import code_of, folder_fault, state_fault
 from cdc.state.meta import Meta
@@ -128,12 +128,14 @@ class Store:
         )  # what was deleted people's is overwritten, as not every SQLite does
         self.db.execute("PRAGMA wal_autocheckpoint = 2000")
         self.db.execute("PRAGMA journal_size_limit = 67108864")  # after a giant commit the WAL gives its disk back
+        self.db.execute("PRAGMA recursive_triggers = ON")  # a row that is replaced leaves the running totals
         if self._only_looks:
             self.db.execute("PRAGMA query_only = ON")
         with self.transaction():
             migrations.migrate(self.db, self.folder, may_write=create)
             if create:
                 schema.create(self.db, self.tables.values(), self._indexes)
+                running_totals.set_up(self.db, self.tables.values())
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -195,6 +197,7 @@ class Store:
         for (name,) in names.fetchall():
             self.db.execute(f"DROP TABLE {schema.quoted(name)}")
         schema.create(self.db, self.tables.values(), self._indexes)
+        running_totals.set_up(self.db, self.tables.values())
 
     def close(self) -> None:
         """Close the file and release the lock. May be called twice."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from cdc.model import BulkInvalidation, ObjectRef, Row, TableSpec, Value
+from cdc.model import BulkInvalidation, ObjectRef, Row, RunningTotals, TableSpec, Value
 from cdc.protocols import Mapper, RowReader
 
 T = TypeVar("T")
@@ -94,6 +94,26 @@ class DictRows:
         assert (column, *order) in self.specs[table].indexes, f"{table} has no index {(column, *order)}"
         found = self._equal(table, column, value)
         yield from sorted(found, key=lambda row: [_rank(row[by]) for by in order], reverse=True)
+
+    def totals(self, table: str, column: str, value: Value) -> Sequence[Row] | None:
+        """See ``RowReader``. All rows are counted at each look, which is what running totals must be equal to."""
+        wanted = self.specs[table].totals
+        assert wanted is not None, f"{table} has no totals"
+        assert column in wanted.found_by, f"{table} has no totals by {column}"
+        groups: dict[Value, list[Row]] = {}
+        for row in self._tables[table].values():
+            if row[wanted.group] is not None and value is not None and row[column] == value:
+                groups.setdefault(row[wanted.group], []).append(row)
+        return [self._total(table, wanted, rows) for _, rows in sorted(groups.items(), key=lambda one: str(one[0]))]
+
+    def _total(self, table: str, wanted: RunningTotals, rows: list[Row]) -> Row:
+        [key] = self.specs[table].key
+        ordered = sorted(rows, key=lambda row: [_rank(row[by]) for by in wanted.order])
+        amounts = [row[wanted.amount] for row in rows]
+        readable = [amount for amount in amounts if isinstance(amount, int)]
+        counted = (len(rows), sum(readable), len(rows) - len(readable), ordered[0][key], ordered[-1][key])
+        shared = {column: rows[0][column] for column in (wanted.group, *wanted.shared)}
+        return {**shared, **dict(zip(RunningTotals.COLUMNS, counted, strict=True))}
 
     def reference(self, name: str, build: Callable[[RowReader], T]) -> T:
         """See ``RowReader``."""

@@ -20,7 +20,8 @@ import pytest
 
 from cdc.engine.engine import Engine
 from cdc.messages.ledger import MOST_REFERENCES, SENT_SIDE
-from cdc.model import OBJECT_TYPE, OBJECTS
+from cdc.model import OBJECT_TYPE, OBJECTS, RunningTotals, TableSpec
+from cdc.state import running_totals, schema
 from tests.kit.toy import toy_engine
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -60,6 +61,16 @@ LOCALS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "', '.join('?' * len(self.columns))": ("?, ?, ?",),
     },
     "cdc/messages/selection.py": {"ledger.SENT_SIDE": (SENT_SIDE,)},
+    "cdc/replica/totals.py": {"columns": ("totals_group",), "totals_name(spec.name)": ("t_sums",)},
+    "cdc/state/running_totals.py": {
+        "table": ("t_sums",), "rows": ("r_sums",), "group": ("totals_group",), "new": ("'a'",), "old": ("'a'",),
+        "amount": ("1", "NULL"), "names": ("totals_group, customer_id",), "values": ("'a', 1",),
+        "shared": ("max(customer_id), ",),
+        "ends": (
+            "first_key = (SELECT id FROM r_sums WHERE totals_group = t_sums.totals_group ORDER BY at, id LIMIT 1),"
+            " last_key = (SELECT id FROM r_sums WHERE totals_group = 'a' ORDER BY at DESC, id DESC LIMIT 1)",
+        ),
+    },
     "cdc/replica/unread.py": {"where": ("tbl = ? AND key = ? AND lsn <= ?", "tbl = ? AND lsn <= ?")},
     "cdc/state/objects.py": {
         "columns": ("1",),
@@ -69,6 +80,15 @@ LOCALS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     },
 }  # fmt: skip
 """Parts of statements that are values of their function: texts that stand for them."""
+
+SUMS: Final = TableSpec(
+    "sums",
+    ("id",),
+    ("id", "customer_id", "at"),
+    indexes=(("totals_group", "at", "id"),),
+    derived=("totals_group", "totals_amount"),
+    totals=RunningTotals("totals_group", ("customer_id",), ("customer_id",), "totals_amount", ("at", "id")),
+)
 
 FRAGMENTS: Final = frozenset({"UPDATE OF accepted_hash", "SELECT min(customer_id) FROM r_orders WHERE customer_id >"})
 """Beginnings of texts that are parts of a statement; the whole statements are looked at."""
@@ -108,6 +128,7 @@ SCANS: Final = {
     ("cdc/replica/feeds.py", "SELECT count(*) FROM bad_record"): "a look of the status page, held to a share",
     ("cdc/replica/tombstones.py", "SELECT DISTINCT tbl FROM tombstone"): "once, at the start",
     ("cdc/messages/waiting_for_parent.py", "SELECT o.kind, o.id"): "the first in the index's order",
+    ("cdc/state/running_totals.py", "UPDATE t_sums SET first_key"): "once, when the mapping first asks for totals",
     ("cdc/replica/unread.py", "SELECT tbl, key, lsn, commit_ms FROM unread_row ORDER BY lsn LIMIT"):
         "the first in the index's order",
     ("cdc/replica/rows.py", "SELECT id, customer_id, total, lsn FROM r_orders WHERE customer_id = ? COLLATE NOCASE"):
@@ -121,6 +142,8 @@ FETCHED_WHOLE: Final = {
     ("cdc/messages/relinks.py", "_targets"): "records that people merged or deleted, noted one by one",
     ("cdc/replica/rows.py", "find_any_case"): "rows that go by one name, looked for by a command",
     ("cdc/replica/rows.py", "find"): "the children of one row, which are rendered together",
+    ("cdc/replica/totals.py", "find"): "the groups of one customer: by store, customer group and currency",
+    ("cdc/state/running_totals.py", "set_up"): "the names of the tables and triggers",
     ("cdc/state/store.py", "held_columns"): "the columns of one table",
     ("cdc/state/store.py", "start_over"): "the names of the tables",
 }
@@ -197,8 +220,10 @@ def looks_through(sql: str, plan: list[str]) -> bool:
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """A state with all tables."""
+    """A state with all tables, and one more that has running totals."""
     made = toy_engine(tmp_path_factory.mktemp("plans"))
+    schema.create(made.store.db, [SUMS], {})
+    running_totals.set_up(made.store.db, [SUMS])
     yield made
     made.close()
 
