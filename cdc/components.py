@@ -9,6 +9,7 @@ from time import monotonic
 from cdc.engine.engine import Engine
 from cdc.model import ForeignKey, Position, Transaction
 from cdc.snapshot.reader import RowLoader
+from cdc.snapshot.replica_reader import ReplicaReader
 from cdc.source.unlogged import UnloggedWatch
 
 OnState = Callable[[str, Mapping[str, object]], None]
@@ -25,6 +26,8 @@ class Components:
     end: Callable[[], Position | None]
     loader: RowLoader | None
     counters: Callable[[], Mapping[str, int]]
+    tables: ReplicaReader | None = None
+    """Reads whole tables in place of ``loader``; None if the settings name no replica."""
     unlogged: UnloggedWatch | None = None
     """Looks for rows that are missing from the log; None if there is no server."""
     heard_s: Callable[[], float] = monotonic

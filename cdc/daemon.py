@@ -202,6 +202,7 @@ class Daemon:
             history=self._settings.history,
             on_failure=self.on_failure,
             replica=replica_of(self._settings.source, self._settings.history),
+            tables=self._output.paced(parts.tables) if parts.tables is not None else None,
         )
         self._view.loader = self._loader
         self._loader.start()

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from cdc.components import Components
 from cdc.delivery.observer import Observer
@@ -18,6 +18,8 @@ from cdc.settings.config import Settings
 from cdc.snapshot.reader import RowLoader
 from cdc.state.store import Store
 from mappers.mapping import MagentoMapping
+
+Reader = TypeVar("Reader", bound=RowLoader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,8 @@ class Output(Opening, Protocol):
         """State and source are open."""
         ...
 
-    def paced(self, loader: RowLoader) -> RowLoader:
-        """The loader of the snapshot's rows, slowed to the pace at which the output accepts them."""
+    def paced(self, loader: Reader) -> Reader:
+        """A reader of the snapshot's rows, slowed to the pace at which the output accepts them."""
         ...
 
     async def run(self) -> None:

@@ -18,10 +18,9 @@ from cdc.messages import unconfirmed
 from cdc.messages.contact_emails import EmailRule
 from cdc.messages.verification import Expected
 from cdc.model import ObjectType
-from cdc.output import Running
+from cdc.output import Reader, Running
 from cdc.protocols import EmailChange, Mapper, Sink, SinkReader, SinkTraits
 from cdc.settings.config import Settings
-from cdc.snapshot.reader import RowLoader
 from cdc.state.run_mark import MarkFile
 from cdc.state.store import Store
 from mappers.mapping import MagentoMapping
@@ -98,8 +97,8 @@ class SinkOutput:
             expected=Expected(engine.store, engine.mapper, engine.rows, self._settings.mapping.namespace),
         )
 
-    def paced(self, loader: RowLoader) -> RowLoader:
-        """The loader itself: loaded rows wait in the outbox, so it needs no slower pace."""
+    def paced(self, loader: Reader) -> Reader:
+        """The reader itself: loaded rows wait in the outbox, so it needs no slower pace."""
         return loader
 
     # ------------------------------------------------------------------------------------------------ running

@@ -37,6 +37,7 @@ from cdc.settings.config import Settings
 from cdc.settings.plain import plain_connections
 from cdc.settings.shop_codes import named_codes
 from cdc.snapshot.reader import RowLoader
+from cdc.snapshot.replica_reader import replica_reader
 from cdc.snapshot.samples import RowSamples
 from cdc.source.binlog import BinlogSource
 from cdc.source.extension_tables import with_primary_keys
@@ -159,9 +160,10 @@ def _open_binlog(
             )
             identity = source.identity()
             loader = row_loader(settings, engine.tables, identity)
+            tables = replica_reader(settings.source, settings.history, engine.tables, identity)
             with engine.store.transaction():
                 try:
-                    position = _decide(settings, start, engine, source, loader, identity, clock)
+                    position = _decide(settings, start, engine, source, tables or loader, identity, clock)
                 except PositionLostError as lost:
                     # The operator has not allowed a repair, or there is nothing to repair.
                     if not _may_repair(settings, start, engine):
@@ -169,6 +171,8 @@ def _open_binlog(
                     position, _ = _position_of_repair(settings, engine.tables, source, lost)
                     engine.moves.begin_anew(position, _all_stale(engine, lost))
                 engine.stale_tables.keep_schemas(source.know(engine.stale_tables.schemas_at(position)), position)
+                if tables is not None:
+                    tables.floor = position.gtid
                 _follow_keys(engine, position)
                 engine.stale_tables.reopen()
                 engine.rendering.review.max_share = settings.delivery.max_change_share
@@ -187,6 +191,7 @@ def _open_binlog(
         close_source=source.close,
         end=lambda: _log_end(settings),
         loader=loader,
+        tables=tables,
         counters=lambda: source.counters,
         heard_s=lambda: source.heard_s,
         reasons=lambda: _twin_reasons(source, settings),
@@ -319,7 +324,7 @@ def _decide(
         # The stream begins at a point that the first SELECT surely contains.
         if is_import:
             position = source.resolve(Start(StartKind.FILE_OFFSET, loader.safe_point()))
-            engine.moves.begin(position, Phase.LOADING_REFERENCES, covered=loader.position())
+            engine.moves.begin(position, Phase.LOADING_REFERENCES, covered=_log_end(settings))
             engine.first_load.begin(clock.now_ms())
             loader.close()
         else:

@@ -229,6 +229,19 @@ class GtidPosition:
     __hash__ = None  # type: ignore[assignment]  # mutable
 
 
+def contains_gtids(whole: str, part: str) -> bool:
+    """Whether the set ``whole`` contains the set ``part``, both in a server's notation. An empty ``part`` is contained
+    in every set. ValueError when a text is no GTID set.
+    """
+    if not part:
+        return True
+    held, asked = parse_gtids(whole), parse_gtids(part)
+    # Sets of two kinds of servers have nothing in common.
+    if isinstance(held, GtidSet) and isinstance(asked, GtidSet):
+        return held.contains(asked)
+    return isinstance(held, GtidPosition) and isinstance(asked, GtidPosition) and held.contains(asked)
+
+
 def parse_gtids(text: str) -> GtidSet | GtidPosition:
     """Read either notation: in MariaDB's, each GTID has two hyphens and no colon.
 

@@ -64,6 +64,7 @@ def _all(settings: Settings) -> list[CheckResult]:
         *_plain(settings),
         *_source(settings),
         *_replica(settings),
+        *_read_from(settings),
         *twin(settings),
         *position_in_log(settings),
         *here(settings),
@@ -114,6 +115,17 @@ def _replica(settings: Settings) -> Sequence[CheckResult]:
     from cdc.snapshot.replica_lag import replica_findings
 
     return replica_findings(settings.source, settings.history) if settings.source.kind == "binlog" else []
+
+
+def _read_from(settings: Settings) -> Sequence[CheckResult]:
+    """Whether whole tables can be read from the replica in [history.read_from]; no line without a replica."""
+    from cdc.snapshot.replica_reader import read_from_findings
+    from mappers.mapping import MagentoMapping
+
+    if settings.source.kind != "binlog" or not settings.history.read_from.host:
+        return []
+    mapper = MagentoMapping(_as_the_shop_has_it(settings))
+    return read_from_findings(settings.source, settings.history, mapper.tables)
 
 
 def _as_the_shop_has_it(settings: Settings) -> MappingSettings:

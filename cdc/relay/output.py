@@ -18,12 +18,12 @@ from cdc.errors import ConfigError
 from cdc.kafka.connect import login_fault, refusal
 from cdc.kafka.record import KafkaRecord, Mark
 from cdc.model import ObjectType
-from cdc.output import Running
+from cdc.output import Reader, Running
 from cdc.relay.local import prepare
 from cdc.relay.publisher import TROUBLES, Publisher
 from cdc.relay.rows import RowsOnly
 from cdc.settings.config import Settings
-from cdc.snapshot.reader import Chunk, RowLoader
+from cdc.snapshot.reader import Chunk
 from cdc.state.store import Store
 from cdc.stopping import unless
 from mappers.mapping import MagentoMapping
@@ -109,8 +109,8 @@ class RelayOutput:
         self._stop = running.stop
         self._publisher.attach(running.state, self._name, self._mark)
 
-    def paced(self, loader: RowLoader) -> RowLoader:
-        """A loader that is no faster than ``kafka.history_rows_per_s``, and that
+    def paced(self, loader: Reader) -> Reader:
+        """A reader that is no faster than ``kafka.history_rows_per_s``, and that
         waits while too much is to be published.
         """
         rate = self._settings.kafka.history_rows_per_s
@@ -179,7 +179,7 @@ class RelayOutput:
 class Throttled:
     """A ``RowLoader`` that reads history at a limited pace, and waits while too much is to be published."""
 
-    def __init__(self, loader: RowLoader, publisher: Publisher, rows_per_s: int, stop: threading.Event) -> None:
+    def __init__(self, loader: Any, publisher: Publisher, rows_per_s: int, stop: threading.Event) -> None:
         self._loader = loader
         self._publisher = publisher
         self._rows_per_s = rows_per_s
@@ -192,7 +192,7 @@ class Throttled:
         while self._publisher.is_full and not self._stop.wait(_FULL_WAIT_S):
             pass
         self._stop.wait(max(0.0, self._free_at - time.monotonic()))
-        chunk = self._loader.chunk(*arguments, **named)
+        chunk: Chunk = self._loader.chunk(*arguments, **named)
         # The pace counts from the end of the chunk.
         if self._rows_per_s:
             self._free_at = time.monotonic() + len(chunk.rows) / self._rows_per_s

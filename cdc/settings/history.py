@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from cdc.settings.read_from import ReadFromSettings
 from cdc.settings.section import Port, SettingsSection
 
 
@@ -42,6 +43,7 @@ class HistorySettings(SettingsSection):
         "", description="a replica of the shop's server, asked with the login and tls of [source]"
     )
     replica_port: Port = Field(3306, description="its port")
+    read_from: ReadFromSettings = ReadFromSettings()
 
     @model_validator(mode="after")
     def _lag_has_a_replica(self) -> HistorySettings:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from cdc.settings.config import Settings
 from cdc.settings.kafka import KafkaSettings
-from cdc.settings.source import TlsMode
+from cdc.settings.source import SourceSettings, TlsMode
 
 
 class PlainConnection(NamedTuple):
@@ -27,14 +27,10 @@ def plain_connections(settings: Settings) -> Iterator[PlainConnection]:
     among them.
     """
     source, sink, kafka = settings.source, settings.sink, settings.kafka
-    if source.kind == "binlog" and not _is_local(source.host):
-        if source.tls.mode is TlsMode.DISABLED:
-            text = f"customers' data comes from {source.host} without encryption"
-            yield PlainConnection("source.tls.mode", text, _DATABASE_FIX)
-        # PREFERRED falls back to plain text without a word, also if an attacker removes the offer.
-        elif source.tls.mode is TlsMode.PREFERRED:
-            text = f"customers' data comes from {source.host} without encryption if that server, or another one in its"
-            yield PlainConnection("source.tls.mode", f"{text} place, offers none", _DATABASE_FIX)
+    if source.kind == "binlog":
+        yield from _of_server("source.tls.mode", source)
+        if settings.history.read_from.host:
+            yield from _of_server("history.read_from.tls.mode", settings.history.read_from.server(source))
     address = urlsplit(sink.base_url)
     if sink.kind != "jsonl" and address.scheme == "http" and not _is_local(address.hostname or ""):
         text = f"the key and customers' data go to {address.hostname} without encryption"
@@ -47,7 +43,17 @@ def plain_connections(settings: Settings) -> Iterator[PlainConnection]:
         yield PlainConnection("kafka.protocol", text, "set kafka.protocol to ssl or sasl_ssl")
 
 
-_DATABASE_FIX = "set source.tls.mode to verify_identity, or to verify_ca with source.tls.ca; at least to required"
+def _of_server(setting: str, server: SourceSettings) -> Iterator[PlainConnection]:
+    """The connection to a database server. ``setting``: where its TLS is set."""
+    if _is_local(server.host):
+        return
+    fix = f"set {setting} to verify_identity, or to verify_ca with the server's CA beside it; at least to required"
+    text = f"customers' data comes from {server.host} without encryption"
+    if server.tls.mode is TlsMode.DISABLED:
+        yield PlainConnection(setting, text, fix)
+    # PREFERRED falls back to plain text without a word, also if an attacker removes the offer.
+    elif server.tls.mode is TlsMode.PREFERRED:
+        yield PlainConnection(setting, f"{text} if that server, or another one in its place, offers none", fix)
 
 
 def _is_local(host: str) -> bool:

@@ -33,7 +33,14 @@ CHANGEABLE: Final = frozenset(
 """Settings that are looked up at each use. All other settings are used once, at the start."""
 
 _FOLLOWED: Final = frozenset(
-    {"source.password", "sink.access_token", "sink.api_key", "web.admin_token", "kafka.password"}
+    {
+        "source.password",
+        "history.read_from.password",
+        "sink.access_token",
+        "sink.api_key",
+        "web.admin_token",
+        "kafka.password",
+    }
 )
 """Secrets that are read again from their files when they are used or refused (secret_files.py)."""
 

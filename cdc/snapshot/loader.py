@@ -26,6 +26,7 @@ from cdc.settings.history import HistorySettings
 from cdc.snapshot.pace import ChunkSizes
 from cdc.snapshot.reader import TIMED_OUT, Chunk, RowLoader
 from cdc.snapshot.replica_lag import ReplicaLag
+from cdc.snapshot.replica_reader import ReplicaReader, ReplicaWaitError
 from cdc.snapshot.required_position import Snapshot, contains
 
 log = structlog.get_logger(__name__)
@@ -60,8 +61,12 @@ class Loader(threading.Thread):
         history: HistorySettings,
         on_failure: Callable[[BaseException], None],
         replica: ReplicaLag | None = None,
+        tables: ReplicaReader | None = None,
     ) -> None:
-        """``replica``: tables are read only while this replica is near enough to its primary; None: always."""
+        """``replica``: tables are read only while this replica is near enough to its primary; None: always.
+
+        ``tables``: whole tables are read from this replica; None: from the server of ``reader``.
+        """
         super().__init__(name="loader", daemon=True)
         self._reader = reader
         self._state = state
@@ -70,6 +75,10 @@ class Loader(threading.Thread):
         self._sizes = ChunkSizes(history.chunk_rows, history.chunk_s)
         self._max_threads = history.max_threads_running
         self._replica = replica
+        self._tables = tables
+        self._tables_failures = 0
+        self._tables_again_s = 0.0
+        self._tables_fault = ""
         self._on_failure = on_failure
         self._ending = threading.Event()
         self._work_wanted = threading.Event()
@@ -109,7 +118,13 @@ class Loader(threading.Thread):
             except SourceDisconnectedError as error:
                 failures += 1
                 wait_s = jittered_s(failures, RETRY_MIN_S, RETRY_MAX_S)
-                log.warning("load_disconnected", errno=error.errno, failures=failures, retry_in_s=round(wait_s, 1))
+                log.warning(
+                    "load_disconnected",
+                    errno=error.errno,
+                    reason=error.message,
+                    failures=failures,
+                    retry_in_s=round(wait_s, 1),
+                )
                 self._ending.wait(wait_s)
             except CancelledError:
                 return  # the state thread has stopped
@@ -137,8 +152,7 @@ class Loader(threading.Thread):
             return False  # asked again within a second
         task = self._call(self._next)
         if task is not None:
-            self._load(*task)
-            return True
+            return self._load_if_possible(*task)
         self.table = ""
         # Loaded: what is left waits for the log, not for a read.
         if self._engine.load.is_loaded or self._ending.is_set():
@@ -174,12 +188,34 @@ class Loader(threading.Thread):
         """Whether tables other than reference tables are loaded, which begins after the reference tables."""
         return self._engine.load.are_references_loaded and self._engine.load.reads_whole_tables
 
+    def _load_if_possible(self, spec: TableSpec, held: TableLoad, required: RequiredPosition | None) -> bool:
+        """Read one chunk. False if the replica that tables are read from cannot be read now: a later round tries again,
+        and meanwhile live changes and rows by key, which come from the primary, do not wait for it.
+        """
+        # A replica that does not answer would hold up each round until the connection times out.
+        if self._tables_failures and time.monotonic() < self._tables_again_s:
+            self.waits_for = self._tables_fault
+            return False
+        try:
+            self._load(spec, held, required)
+        except ReplicaWaitError as error:
+            self._tables_failures += 1
+            wait_s = jittered_s(self._tables_failures, RETRY_MIN_S, RETRY_MAX_S)
+            self._tables_again_s = time.monotonic() + wait_s
+            self.waits_for = self._tables_fault = error.message
+            log.info("load_waits", limit="load_waits", reason=error.message)
+            return False
+        self._tables_failures = 0
+        return True
+
     def _load(self, spec: TableSpec, held: TableLoad, required: RequiredPosition | None) -> None:
         self.table = spec.name
         # The table is read from its first row: its columns may have changed since the last time.
         if held.cursor is None:
             self._reader.forget(spec.name)
-        chunk = self._read(lambda: self._chunk(spec.name, held.cursor), _snapshot, [required])
+            if self._tables is not None:
+                self._tables.forget(spec.name)
+        chunk = self._read(lambda: self._chunk(spec.name, held.cursor, required), _snapshot, [required])
         # The loader ends.
         if chunk is None:
             return
@@ -194,11 +230,17 @@ class Loader(threading.Thread):
             self._said = time.monotonic()
             log.info("load_progress", table=spec.name, rows=self.rows)
 
-    def _chunk(self, table: str, cursor: str | None) -> Chunk:
+    def _chunk(self, table: str, cursor: str | None, required: RequiredPosition | None) -> Chunk:
         """Read one chunk. Its size follows from the time of the table's earlier chunks."""
         began_s = time.monotonic()
+        reader = self._reader
+        # A table that is read again changed without row events, and a replica knows no more than the log. With `start =
+        # "latest"` deletions are remembered only until the next row is fetched by key from the primary, so a replica
+        # that is behind would bring deleted rows back.
+        if self._tables is not None and required is None and self._engine.load.reads_whole_tables:
+            reader = self._tables
         try:
-            chunk = self._reader.chunk(table, cursor, self._sizes.of(table))
+            chunk = reader.chunk(table, cursor, self._sizes.of(table))
         except SourceDisconnectedError as error:
             if error.errno in TIMED_OUT:
                 self._sizes.timed_out(table)
@@ -209,13 +251,15 @@ class Loader(threading.Thread):
     def _reason_to_wait(self) -> str:
         """Why the server is not to be asked for a chunk now: it is busy, or its replica lags; "" if it may be asked."""
         if self._max_threads:
-            running = self._reader.threads_running()
+            running = (self._tables or self._reader).threads_running()
             if running > self._max_threads:
                 return f"the server runs {running} threads; history.max_threads_running is {self._max_threads}"
         return self._replica.reason_to_wait() if self._replica is not None else ""
 
     def _close(self) -> None:
         self._reader.close()
+        if self._tables is not None:
+            self._tables.close()
         if self._replica is not None:
             self._replica.close()
 

@@ -66,7 +66,7 @@ def confirm(connection: Connection, identity: ServerIdentity, position: Position
     gtid = position.gtid
     if gtid and identity.gtid_enabled:
         _must_have_executed(connection, identity, gtid, is_same=is_same)
-        located = _locate(connection, identity, gtid)
+        located = locate(connection, identity, gtid)
         return replace(position, server=identity.server) if is_same and position.file else located
     if not is_same:
         raise PositionLostError(
@@ -134,7 +134,7 @@ def _resolve_gtid(connection: Connection, identity: ServerIdentity, gtid: str) -
             hint="give a file and offset, as binlog.000123:4",
         )
     _must_have_executed(connection, identity, gtid, is_same=True)
-    return _locate(connection, identity, gtid)
+    return locate(connection, identity, gtid)
 
 
 def _must_have_executed(connection: Connection, identity: ServerIdentity, gtid: str, *, is_same: bool) -> None:
@@ -147,8 +147,10 @@ def _must_have_executed(connection: Connection, identity: ServerIdentity, gtid: 
         )
 
 
-def _locate(connection: Connection, identity: ServerIdentity, gtid: str) -> Position:
-    """The start of the newest log file that begins within ``gtid``."""
+def locate(connection: Connection, identity: ServerIdentity, gtid: str) -> Position:
+    """The start of the newest log file that begins within ``gtid``. Raises PositionLostError if the log has no such
+    file.
+    """
     for file, _ in reversed(log_files(connection)):
         if _contains(identity, gtid, gtids_before(connection, identity, file)):
             return Position(file, LOG_HEADER_BYTES, gtid, identity.server)
