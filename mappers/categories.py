@@ -38,7 +38,7 @@ FEW: Final = 20
 
 _TABLE: Final = "catalog_category_entity"
 _NAMES: Final = f"{_TABLE}_varchar"
-_LINKS: Final = TableSpec(
+LINKS: Final = TableSpec(
     "catalog_category_product",
     ("entity_id", "category_id", "product_id"),
     ("entity_id", "category_id", "product_id"),
@@ -50,7 +50,7 @@ _SEQUENCE: Final = TableSpec(
     "sequence_catalog_category", ("sequence_value",), ("sequence_value",), required=False, keys_only=True
 )
 """The table whose row Adobe Commerce deletes with a category; the cascade deletes its other rows without events."""
-_ALL: Final = BulkInvalidation(Kind.PRODUCT, _LINKS.name, "product_id")
+_ALL: Final = BulkInvalidation(Kind.PRODUCT, LINKS.name, "product_id")
 
 
 def _needed(settings: MappingSettings) -> frozenset[str]:
@@ -74,7 +74,7 @@ def tables(settings: MappingSettings) -> tuple[TableSpec, ...]:
         return ()
     if settings.product_key != "row_id":
         names = EAV.specs(settings, ("value_id", "entity_id", "attribute_id", "store_id", "value"))
-        return (_TREE, *(replace(spec, reference=True) for spec in names), _LINKS)
+        return (_TREE, *(replace(spec, reference=True) for spec in names), LINKS)
     tree = replace(
         _TREE,
         key=("row_id",),
@@ -82,7 +82,7 @@ def tables(settings: MappingSettings) -> tuple[TableSpec, ...]:
         indexes=(("entity_id",), ("parent_id",)),
     )
     names = EAV.specs(settings, ("value_id", "row_id", "attribute_id", "store_id", "value"))
-    return (_SEQUENCE, tree, *(replace(spec, reference=True) for spec in names), _LINKS)
+    return (_SEQUENCE, tree, *(replace(spec, reference=True) for spec in names), LINKS)
 
 
 def properties(settings: MappingSettings) -> dict[str, Property]:
@@ -97,7 +97,7 @@ def properties(settings: MappingSettings) -> dict[str, Property]:
 
 def fetches(product_id: int, plan: Plan) -> tuple[FetchByKey, ...]:
     """The product's links to categories. The categories themselves are reference rows, which are always there."""
-    return (FetchByKey(_LINKS.name, "product_id", product_id),) if plan.settings.product.categories else ()
+    return (FetchByKey(LINKS.name, "product_id", product_id),) if plan.settings.product.categories else ()
 
 
 def of_product(product_id: int, rows: RowReader, plan: Plan) -> dict[str, str]:
@@ -114,7 +114,7 @@ def of_product(product_id: int, rows: RowReader, plan: Plan) -> dict[str, str]:
 def paths_of(product_id: int, rows: RowReader, plan: Plan) -> list[tuple[str, ...]]:
     """The paths of the product's categories, sorted: the order of links changes whenever a category is saved."""
     known: Categories = rows.reference("categories", lambda reader: Categories(reader, plan))
-    found = (known.path(link.get("category_id")) for link in rows.find(_LINKS.name, "product_id", product_id))
+    found = (known.path(link.get("category_id")) for link in rows.find(LINKS.name, "product_id", product_id))
     return sorted(path for path in found if path)
 
 
@@ -172,7 +172,7 @@ class Categories:
 def affected_by() -> tuple[tuple[str, Affects], ...]:
     """Table → the products that a row of that table affects."""
     return (
-        (_LINKS.name, named_in(Kind.PRODUCT, "product_id")),
+        (LINKS.name, named_in(Kind.PRODUCT, "product_id")),
         (_TABLE, _affected_by_category),
         (_NAMES, _affected_by_name),
     )
@@ -211,5 +211,5 @@ def _products_below(categories: list[Value], rows: RowReader, plan: Plan) -> Ite
         return
     for category_id in found:
         # A new category has no products yet: nothing is to be looked through for it.
-        if rows.find(_LINKS.name, "category_id", category_id):
+        if rows.find(LINKS.name, "category_id", category_id):
             yield replace(_ALL, column="category_id", value=category_id)

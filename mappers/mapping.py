@@ -68,7 +68,7 @@ class MagentoMapping:
         self.privacy: Final = Privacy(settings.privacy, self.sources)
         own = (invalidation for one in DESCRIPTORS.values() for invalidation in one.everything(self.plan))
         self._everything: Final = (*own, *self.plan.forms.everything())
-        self._affected_by: Final = _by_table()
+        self._affected_by: Final = _by_table(settings)
         filters = settings.filter
         decides = filters.on_orders or filters.on_customers or filters.on_products
         self._deciding: Final = _DECIDING if decides else frozenset()
@@ -165,7 +165,9 @@ class MagentoMapping:
         if table in self._added:
             return frozenset(ObjectType)
         return frozenset(
-            OBJECT_TYPE[one.kind] for one in DESCRIPTORS.values() if any(name == table for name, _ in one.affected_by)
+            OBJECT_TYPE[one.kind]
+            for one in DESCRIPTORS.values()
+            if any(name == table for name, _ in (*one.affected_by, *one.affected_if(self.settings)))
         )
 
 
@@ -183,11 +185,11 @@ def plan_of(settings: MappingSettings, *, contacts_by_email: bool = False) -> Pl
     return Plan(settings, tables, groups, entities, contacts_by_email=contacts_by_email)
 
 
-def _by_table() -> Mapping[str, tuple[Affects, ...]]:
+def _by_table(settings: MappingSettings) -> Mapping[str, tuple[Affects, ...]]:
     """Table → the functions that name the objects that a row of it affects, one per kind."""
     found: dict[str, tuple[Affects, ...]] = {}
     for descriptor in DESCRIPTORS.values():
-        for table, affects in descriptor.affected_by:
+        for table, affects in (*descriptor.affected_by, *descriptor.affected_if(settings)):
             found[table] = (*found.get(table, ()), affects)
     return found
 

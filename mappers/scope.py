@@ -25,8 +25,20 @@ def order_in_scope(order: Row, rows: RowReader, plan: Plan) -> bool:
     """By its store view, that view's website, its customer group at the time of the order, and the rules on
     its columns.
     """
-    asked = plan.settings.filter
     # Without a filter no store and no group is looked up: this runs for every order.
+    if not plan.settings.filter.on_orders:
+        return True
+    return order_place_in_scope(order, rows, plan) and not is_test_order(order, plan)
+
+
+def is_test_order(order: Row, plan: Plan) -> bool:
+    """Whether one of the rules for test orders fits."""
+    return any(rule.fits(clean(order.get(rule.column))) for rule in plan.settings.filter.test_orders)
+
+
+def order_place_in_scope(order: Row, rows: RowReader, plan: Plan) -> bool:
+    """By the order's store view, that view's website, and the customer group; for one order or for many that agree."""
+    asked = plan.settings.filter
     if not asked.on_orders:
         return True
     known = shop(rows, plan)
@@ -34,9 +46,7 @@ def order_in_scope(order: Row, rows: RowReader, plan: Plan) -> bool:
     if not _place_is_in(order.get("store_id"), known, plan):
         return False
     # The group at the time of buying: a customer who changes groups keeps the old orders.
-    if asked.customer_groups and not asked.customer_groups.allows(known.group_code(order.get("customer_group_id"))):
-        return False
-    return not any(rule.fits(clean(order.get(rule.column))) for rule in asked.test_orders)
+    return not asked.customer_groups or asked.customer_groups.allows(known.group_code(order.get("customer_group_id")))
 
 
 def subscriber_in_scope(subscriber: Row, rows: RowReader, plan: Plan) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsError
 
 from cdc.errors import ConfigError
@@ -112,6 +112,16 @@ class Settings(BaseSettings):
     delivery: DeliverySettings = DeliverySettings()
     verify: VerifySettings = VerifySettings()
     shutdown: ShutdownSettings = ShutdownSettings()
+
+    @model_validator(mode="after")
+    def _holds_all_orders(self) -> Settings:
+        # Without an import the state only ever holds the orders that changed: no sum over them would be right.
+        if self.mapping.customer_value.enabled and self.source.kind == "binlog" and self.source.start != "import":
+            raise ValueError(
+                'mapping.customer_value counts all orders of a customer, and without source.start = "import" only'
+                " orders that change are read; leave one of the two out"
+            )
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from cdc.model import ObjectType
+from cdc.settings.customer_value import CustomerValue
 from cdc.settings.mapping_columns import (
     AttributeProperty,
     Attributes,
@@ -151,6 +152,7 @@ class MappingSettings(SettingsSection):
         (), description="tables of stored contact forms, each as [[mapping.contact_forms]]"
     )
     subscribers: bool = Field(False, description="whether newsletter subscribers without order or account are contacts")
+    customer_value: CustomerValue = CustomerValue()
     filter: Filter = Filter()
     privacy: Privacy = Privacy()
 
@@ -212,6 +214,8 @@ class MappingSettings(SettingsSection):
         found: dict[ObjectType, dict[str, tuple[str, PropertyType]]] = {kind: {} for kind in ObjectType}
         if self.product.categories:
             found[ObjectType.PRODUCT] |= {name: ("", kind) for name, kind in CATEGORIES.items()}
+        worth = self.customer_value.properties(with_categories=self.product.categories)
+        found[ObjectType.CONTACT] |= {name: ("", kind) for name, kind in worth.items()}
         for kind, _, properties in self.sources():
             found[kind] |= {name: (made.target, made.type or PropertyType.TEXT) for name, made in properties.items()}
         for form in self.contact_forms:  # they add to what is there, under the same names or others

@@ -47,7 +47,7 @@ _VALUE_TYPES: Final = {
 }
 
 
-OURS: Final = frozenset({"lsn", "email_hash", "guest_id", "price_mode", "ship_mode"})
+OURS: Final = frozenset({"lsn", "email_hash", "guest_id", "price_mode", "ship_mode", "totals_group", "totals_amount"})
 """Columns that the replica adds to its own tables."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")

@@ -47,7 +47,9 @@ def with_addresses(spec: TableSpec) -> TableSpec:
             indexes=(*spec.indexes, ("email_hash",), ("email",)),  # by email: what fetches name
         )
     # a registered customer's order has a guest_id too: what was derived without it has to be read again
-    return replace(spec, selection="guest_id of every order") if spec.name == "sales_order" else spec
+    if spec.name == "sales_order":
+        return replace(spec, selection=", ".join(filter(None, ("guest_id of every order", spec.selection))))
+    return spec
 
 
 def customer_exists(customer: Row, rows: RowReader, plan: Plan) -> bool:
@@ -135,7 +137,8 @@ def _addresses_of_order(change: RowChange, rows: RowReader, plan: Plan) -> Seque
     return [*dict.fromkeys(address for row in left_out if (address := hash_of(row)) is not None)]
 
 
-def _customers_of(address: str, rows: RowReader) -> Sequence[ObjectRef]:
+def customers_of(address: str, rows: RowReader) -> Sequence[ObjectRef]:
+    """The customers with a row who have this address."""
     return refs(Kind.CUSTOMER, [row["entity_id"] for row in rows.find("customer_entity", "email_hash", address)])
 
 
@@ -146,7 +149,7 @@ def _guest_of(address: str, rows: RowReader) -> Sequence[ObjectRef]:
 def _orders_of(address: str, rows: RowReader) -> AffectedObjects:
     """The orders of all customers of the address, and of its guest."""
     yield from _orders(Kind.ORDER, "entity_id", "guest_id", address, rows)
-    for customer in _customers_of(address, rows):
+    for customer in customers_of(address, rows):
         yield from _orders(Kind.ORDER, "entity_id", "customer_id", customer.id, rows)
 
 
@@ -176,7 +179,7 @@ def _guests_of_orders_that_name(change: RowChange, rows: RowReader, plan: Plan) 
             yield from _orders(Kind.GUEST, "guest_id", "customer_id", customer_id, rows)
 
 
-_OBJECTS: Final = {Kind.CUSTOMER: _customers_of, Kind.GUEST: _guest_of, Kind.ORDER: _orders_of}
+_OBJECTS: Final = {Kind.CUSTOMER: customers_of, Kind.GUEST: _guest_of, Kind.ORDER: _orders_of}
 _FURTHER: Final[Mapping[Kind, tuple[tuple[str, Affects], ...]]] = {
     Kind.GUEST: (("customer_entity", _guests_of_orders_that_name),),
     Kind.ORDER: (("customer_entity", _orders_that_name),),

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from cdc.model import BulkInvalidation, FetchByKey, Kind, Rendered, Row, TableSpec, Value
+from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, TableSpec, Value
 from cdc.protocols import RowReader
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_columns import PropertyType
-from mappers import times
+from mappers import customer_value, customer_value_changes, times
 from mappers.attributes import Attributes
 from mappers.custom_properties import ColumnGroup
 from mappers.eav import EavEntity
@@ -23,7 +23,7 @@ from mappers.guests import address_of, guest_id
 from mappers.objects import address_contacts, contact
 from mappers.objects.descriptor import Name, ObjectDescriptor, Property
 from mappers.plan import Plan
-from mappers.row_changes import AffectedObjects, RowChange, named_in, refs
+from mappers.row_changes import AffectedObjects, Affects, RowChange, named_in, refs
 from mappers.scope import customer_in_scope, newest_orders
 from mappers.shop import shop
 from mappers.text import clean
@@ -93,7 +93,10 @@ def render(customer_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     if properties is None:
         return None
     properties["newsletter"] = contact.newsletter(rows.find("newsletter_subscriber", "customer_id", customer_id))
+    worth, doubts = customer_value.of_contact(ObjectRef(Kind.CUSTOMER, customer_id), rows, plan)
+    properties |= worth
     own, warnings = _own(customer_id, row, rows, plan)
+    warnings = (*doubts, *warnings)
     properties = own | properties if row is None else properties | own
     # Forms fill what the account leaves empty.
     if plan.forms.names:
@@ -280,6 +283,12 @@ def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
     return (_ALL, stand_ins)
 
 
+def _affected_if(settings: MappingSettings) -> tuple[tuple[str, Affects], ...]:
+    if not settings.customer_value.enabled:
+        return ()
+    return customer_value_changes.affected_by(Kind.CUSTOMER, _everything, with_categories=settings.product.categories)
+
+
 def _derive(row: Row, plan: Plan) -> Mapping[str, Value]:
     return {"email_hash": guest_id(row.get("email"))} if plan.contacts_by_email else {}
 
@@ -310,4 +319,6 @@ DESCRIPTOR: Final = ObjectDescriptor(
     eav_entities=(EAV, ADDRESS_EAV),
     derive={"customer_entity": _derive},
     name=Name("customer_entity", "email", "entity_id"),
+    switched_on=customer_value.properties,
+    affected_if=_affected_if,
 )

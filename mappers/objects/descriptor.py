@@ -52,18 +52,23 @@ def _nothing(settings: MappingSettings) -> Mapping[str, Property]:
     return {}
 
 
+def _no_tables(settings: MappingSettings) -> tuple[tuple[str, Affects], ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectDescriptor:
     """One kind of object.
 
     ``references``: the kinds that it may refer to. ``properties``: its default properties. ``switched_on``: the
-    properties that switches of the settings add. ``tables``: its own tables;
-    a table belongs to one kind, and other kinds may read it too. ``render``: (id, rows, plan) → the object, None if it
-    does not exist; the id has the kind's own form. ``affected_by``: table → the objects of this kind, and of no other,
-    that a row of the table affects. ``fetches``: the server rows of which it is made, as far as the present rows name
-    them; only by columns that have an index on the server. ``everything``: bulk invalidations that together name every
-    object of this kind that may exist. ``column_groups`` and ``eav_entities``: the sources of the merchant's own
-    properties. ``derive`` and ``keep``: by table, for its own tables. ``name``: None if no row has a name.
+    properties that switches of the settings add. ``affected_if``: what these switches add to ``affected_by``.
+    ``tables``: its own tables; a table belongs to one kind, and other kinds may read it too. ``render``: (id, rows,
+    plan) → the object, None if it does not exist; the id has the kind's own form. ``affected_by``: table → the
+    objects of this kind, and of no other, that a row of the table affects. ``fetches``: the server rows of which it
+    is made, as far as the present rows name them; only by columns that have an index on the server. ``everything``:
+    bulk invalidations that together name every object of this kind that may exist. ``column_groups`` and
+    ``eav_entities``: the sources of the merchant's own properties. ``derive`` and ``keep``: by table, for its own
+    tables. ``name``: None if no row has a name.
     """
 
     kind: Kind
@@ -80,3 +85,4 @@ class ObjectDescriptor:
     keep: Mapping[str, Keep] = field(default_factory=dict)
     name: Name | None = None
     switched_on: Callable[[MappingSettings], Mapping[str, Property]] = _nothing
+    affected_if: Callable[[MappingSettings], tuple[tuple[str, Affects], ...]] = _no_tables

@@ -10,16 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from cdc.model import BulkInvalidation, FetchByKey, Kind, Rendered, Row, TableSpec, Value
+from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, TableSpec, Value
 from cdc.protocols import RowReader
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_columns import PropertyType
+from mappers import customer_value, customer_value_changes
 from mappers.forms import filled
 from mappers.guests import address_of, guest_id, possible_guest
 from mappers.objects import address_contacts, contact
 from mappers.objects.descriptor import ObjectDescriptor, Property
 from mappers.plan import Plan
-from mappers.row_changes import AffectedObjects, RowChange, refs
+from mappers.row_changes import AffectedObjects, Affects, RowChange, refs
 from mappers.scope import newest_orders, subscriber_in_scope
 from mappers.shop import shop
 
@@ -59,10 +60,11 @@ def render(guest_id: str, rows: RowReader, plan: Plan) -> Rendered | None:
             return None
         properties = found or contact.nobody()
     properties["newsletter"] = contact.newsletter(subscribers)
-    warnings: tuple[str, ...] = ()
+    worth, warnings = customer_value.of_contact(ObjectRef(Kind.GUEST, guest_id), rows, plan)
+    properties |= worth
     if plan.forms.names or said is not None:
-        filling, warnings = said or ({}, ())
-        properties = filled(properties, plan.forms.names, filling)
+        filling, more = said or ({}, ())
+        properties, warnings = filled(properties, plan.forms.names, filling), (*warnings, *more)
     return Rendered(properties, warnings=warnings, address=properties["email"] if plan.contacts_by_email else "")
 
 
@@ -164,6 +166,12 @@ def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
     return (orders, subscribers) if plan.settings.subscribers else (orders,)
 
 
+def _affected_if(settings: MappingSettings) -> tuple[tuple[str, Affects], ...]:
+    if not settings.customer_value.enabled:
+        return ()
+    return customer_value_changes.affected_by(Kind.GUEST, _everything, with_categories=settings.product.categories)
+
+
 DESCRIPTOR: Final = ObjectDescriptor(
     kind=Kind.GUEST,
     properties=_PROPERTIES,
@@ -181,4 +189,6 @@ DESCRIPTOR: Final = ObjectDescriptor(
     fetches=_fetches,
     everything=_everything,
     derive={"newsletter_subscriber": _derive},
+    switched_on=customer_value.properties,
+    affected_if=_affected_if,
 )

@@ -16,7 +16,7 @@ from cdc.model import BulkInvalidation, FetchByKey, Kind, Rendered, Row, TableSp
 from cdc.protocols import RowReader
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_columns import PropertyType
-from mappers import money, stages, times
+from mappers import customer_value, money, stages, times
 from mappers.currency import in_chosen_currency
 from mappers.custom_properties import ColumnGroup
 from mappers.guests import guest_id, possible_guest
@@ -255,7 +255,8 @@ def _affected_by_store(change: RowChange, rows: RowReader, plan: Plan) -> Affect
 
 def _tables(settings: MappingSettings) -> tuple[TableSpec, ...]:
     addresses = replace(_ADDRESSES, selection="every row") if _needs_shipping(settings) else _ADDRESSES
-    return (in_chosen_currency(_ORDERS, settings), addresses, *_PARTS)
+    orders = customer_value.with_totals(in_chosen_currency(_ORDERS, settings), settings)
+    return (orders, addresses, *_PARTS)
 
 
 def _needs_shipping(settings: MappingSettings) -> bool:
@@ -266,9 +267,8 @@ def _needs_shipping(settings: MappingSettings) -> bool:
 
 def _derive(row: Row, plan: Plan) -> Mapping[str, Value]:
     # With contacts by email every order counts for its address, a registered customer's too.
-    if plan.contacts_by_email:
-        return {"guest_id": guest_id(row.get("customer_email"))}
-    return {"guest_id": possible_guest(row)}
+    guest = guest_id(row.get("customer_email")) if plan.contacts_by_email else possible_guest(row)
+    return {"guest_id": guest, **customer_value.derive(row, plan, guest)}
 
 
 def _keep_address(row: Row, rows: RowReader, plan: Plan) -> bool:

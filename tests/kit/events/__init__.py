@@ -2,7 +2,7 @@
 
 ``PLAYS`` lists all of them. The scenes of a play are played in order on one shop; a scene may go on where an earlier
 one left an order. Their names begin with what they are about: ``order-...``, ``customer-...``, ``product-...``,
-``category-...``, ``shop-...``, ``form-...``, ``noise-...``.
+``category-...``, ``worth-...``, ``shop-...``, ``form-...``, ``noise-...``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from tests.kit.events.quiet import QUIET
 from tests.kit.events.sales import SALES
 from tests.kit.events.stage import MAPPING, Scene, World, open_shop
 from tests.kit.events.upheaval import UPHEAVAL
+from tests.kit.events.worth import WORTH, WORTH_MAPPING
 
 __all__ = ["MAPPING", "PLAYS", "SCENES", "Play", "Scene", "World", "open_shop"]
 
@@ -29,5 +30,5 @@ class Play(NamedTuple):
     scenes: tuple[Scene, ...]
 
 
-PLAYS: tuple[Play, ...] = (Play(MAPPING, SCENES), Play(CATEGORIES_MAPPING, CATEGORIES))
+PLAYS: tuple[Play, ...] = (Play(MAPPING, SCENES), Play(CATEGORIES_MAPPING, CATEGORIES), Play(WORTH_MAPPING, WORTH))
 """All scenes: what is off by default is played on a shop of its own."""

@@ -29,7 +29,8 @@ MONEY: Sequence[Value] = (None, "1.5000", "2.0000")
 QTY: Sequence[Value] = ("0.0000", "0.0000", "1.0000", "2.0000")
 TIME: Sequence[Value] = ("2026-01-01 00:00:00", "2026-01-02 00:00:00", "2026-01-03 00:00:00", None)
 EMAIL: Sequence[Value] = ("ann@example.com", " Ann@Example.com", "bob@example.com", None)
-STATE: Sequence[Value] = ("new", "processing", "complete", "holded", "holded", "closed")
+STATE: Sequence[Value] = ("new", "processing", "complete", "holded", "holded", "closed", "canceled")
+BASE_CURRENCY: Sequence[Value] = ("EUR", "EUR", "EUR", "USD", None)
 OPTIONS: Sequence[Value] = (
     None,
     '{"product_calculations":0,"shipment_type":1}',
@@ -108,8 +109,9 @@ COLUMNS: dict[str, dict[str, Sequence[Value]]] = {
         "customer_group_id": ID, "customer_email": EMAIL, "customer_firstname": WORD, "customer_lastname": WORD,
         "shipping_method": WORD, "coupon_code": WORD, "order_currency_code": WORD, "grand_total": MONEY,
         "total_refunded": MONEY, "tax_amount": MONEY, "discount_amount": MONEY, "shipping_amount": MONEY,
-        "relation_child_real_id": WORD, "relation_parent_real_id": WORD, "base_currency_code": WORD,
-        "base_grand_total": MONEY, "base_total_refunded": MONEY, "base_tax_amount": MONEY,
+        "relation_child_real_id": WORD, "relation_parent_real_id": WORD, "base_currency_code": BASE_CURRENCY,
+        "base_grand_total": (*MONEY, "1.5000", "free"), "base_total_refunded": MONEY, "base_total_canceled": MONEY,
+        "base_tax_amount": MONEY,
         "base_discount_amount": MONEY, "base_shipping_amount": MONEY,
         "created_at": TIME, "slot_id": MAYBE, "x": WORD, "delivery_date": TIME,
         "delivery_options": (None, '{"note":"a"}', '{"note":"b"}', "{", '{"slot":1}', '{"slot":"2"}'),
@@ -228,18 +230,23 @@ FILTERS: tuple[dict[str, Any], ...] = (
         "test_orders": [{"column": "x", "contains": "b"}],
     },
 )
+WORTH: dict[str, Any] = {"enabled": True, "last_order_names": 2, "frequency": [2, 3], "monetary": [2, 3, 4]}
+CATEGORY_TABLES = ["catalog_category_entity", "catalog_category_entity_varchar", "catalog_category_product"]
 GUESTS = sorted({guest for email in EMAIL if (guest := guest_id(email))})
 OBJECTS = [ObjectRef(kind, number) for kind in Kind if kind is not Kind.GUEST for number in (1, 2, 3)]
 OBJECTS += [ObjectRef(Kind.GUEST, guest) for guest in GUESTS]
 
 MAPPERS = st.builds(
-    lambda own, by_email, categories, **plain: MagentoMapping(
-        MappingSettings(**{**own, "product": {**own.get("product", {}), "categories": categories}}, **plain),
+    lambda own, by_email, categories, worth, **plain: MagentoMapping(
+        MappingSettings(
+            **{**own, "product": {**own.get("product", {}), "categories": categories}}, customer_value=worth, **plain
+        ),
         contacts_by_email=by_email,
     ),
     own=st.sampled_from([{}, OWN_COLUMNS, OWN_ATTRIBUTES, OWN_ATTRIBUTES, EXTENSION_TABLES, LOOKUPS, FORMS, FORMS]),
     by_email=st.booleans(),
     categories=st.booleans(),
+    worth=st.sampled_from([{}, WORTH, {**WORTH, "currency": "EUR"}]),
     subscribers=st.booleans(),
     currency=st.sampled_from(["order", "base"]),
     filter=st.sampled_from(FILTERS),
@@ -360,6 +367,13 @@ def test_every_product_whose_categories_render_differently_was_affected(seed: in
     chance = random.Random(seed)
     mapping = MappingSettings.model_validate({"product": {"categories": True}, "product_key": key})
     rows = random_shop(chance, MagentoMapping(mapping))
+    _plant(rows, key)
+    hot = CATEGORY_TABLES
+    change_and_compare(chance, rows, [*chance.choices(hot, k=60), *chance.choices([*hot, "flag", "store"], k=20)])
+
+
+def _plant(rows: DictRows, key: str) -> None:
+    """A tree of three categories with names, in which every product is."""
     rows.put("eav_entity_type", entity_type_id=1, entity_type_code="catalog_category")
     rows.put("eav_attribute", attribute_id=1, entity_type_id=1, attribute_code="name", backend_type="varchar")
     for number, parent in ((3, 0), (1, 3), (2, 1)):  # the tree's root, the store's, a category
@@ -369,5 +383,21 @@ def test_every_product_whose_categories_render_differently_was_affected(seed: in
         value: dict[str, Value] = {"value_id": number, key: number, "attribute_id": 1, "store_id": 0, "value": "a"}
         rows.put("catalog_category_entity_varchar", **value)
         rows.put("catalog_category_product", entity_id=2, category_id=2, product_id=number)
-    hot = ["catalog_category_entity", "catalog_category_entity_varchar", "catalog_category_product"]
-    change_and_compare(chance, rows, [*chance.choices(hot, k=60), *chance.choices([*hot, "flag", "store"], k=20)])
+
+
+@given(st.booleans(), st.booleans(), st.sampled_from(FILTERS), st.sampled_from(["drop", "guest"]), SEEDS)
+@settings(max_examples=example_count(60), deadline=None)
+def test_every_contact_whose_orders_are_counted_differently_was_affected(
+    by_email: bool, categories: bool, rules: dict[str, Any], deleted: str, seed: int
+) -> None:
+    """The same for numbers and sums of orders: mostly orders, their lines, and the accounts that they name change."""
+    chance = random.Random(seed)
+    mapping = {
+        "customer_value": WORTH, "product": {"categories": categories}, "filter": rules, "deleted_customers": deleted,
+    }  # fmt: skip
+    rows = random_shop(chance, MagentoMapping(MappingSettings.model_validate(mapping), contacts_by_email=by_email))
+    if categories:
+        _plant(rows, "entity_id")
+    hot = ["sales_order"] * 6 + ["sales_order_item"] * 2 + ["customer_entity"] * 2
+    seldom = ["store", "store_website", "customer_group", *CATEGORY_TABLES]
+    change_and_compare(chance, rows, [*chance.choices(hot, k=50), *chance.choices([*hot, *seldom], k=40)])

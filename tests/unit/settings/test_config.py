@@ -316,3 +316,21 @@ def test_the_documented_defaults_are_the_defaults(tmp_path: Path) -> None:
     path.write_text(DOCUMENTED, encoding="utf-8")
 
     assert load(path) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("source", "is_refused"),
+    [
+        ({"start": "latest"}, True),
+        ({"start": "import"}, False),
+        ({"kind": "files", "files": ["a"], "start": "latest"}, False),
+    ],
+)
+def test_sums_of_all_orders_need_an_import(source: dict[str, Any], is_refused: bool) -> None:
+    """Where only orders that change are ever read, no sum over a customer's orders can be right."""
+    asked = {"source": source, "mapping": {"customer_value": {"enabled": True}}}
+    if is_refused:
+        [found] = faults(None, asked)
+        assert "source.start" in found
+    else:
+        assert load(None, asked).mapping.customer_value.enabled
