@@ -133,7 +133,7 @@ def mariadb_11_root() -> Path:
 
 def kafka_jars() -> Path:
     """The folder that holds a Kafka broker's jars, as tests/kit/kafka/pom.xml names them. Raises Unavailable."""
-    return _jars("kafka", KAFKA_POM)
+    return maven_jars("kafka", KAFKA_POM)
 
 
 def debezium_jars() -> Path:
@@ -141,10 +141,11 @@ def debezium_jars() -> Path:
 
     Raises Unavailable.
     """
-    return _jars("debezium", DEBEZIUM_POM)
+    return maven_jars("debezium", DEBEZIUM_POM)
 
 
-def _jars(what: str, pom: Path) -> Path:
+def maven_jars(what: str, pom: Path) -> Path:
+    """The folder that holds the jars that this pom names, fetched first where they are missing. Raises Unavailable."""
     folder = CACHE / what / hashlib.sha256(pom.read_bytes()).hexdigest()[:12]
     with lock("install"):
         if not folder.exists():
