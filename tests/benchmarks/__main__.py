@@ -1,7 +1,8 @@
 """Runs the benchmarks and prints one table: ``python -m tests.benchmarks [name ...]``.
 
 A benchmark is a module of this package with ``rows() -> Iterable[Row]``; it brings its own data and measures all sides
-of a comparison in one go, on this machine. One that takes long says ``ONLY_BY_NAME = True``.
+of a comparison in one go, on this machine. One that takes long says ``ONLY_BY_NAME = True``. Each run leaves a line in
+a file (history.py), and the table's last column is the value over that of the last run.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import os
 import pkgutil
 import platform
 import sys
+from collections.abc import Sequence
 
 import tests.benchmarks
+from tests.benchmarks.history import History
 from tests.benchmarks.row import Row
 
 
@@ -30,24 +33,36 @@ def main() -> int:
     unknown = sorted(set(chosen) - set(known))
     if unknown:
         parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(known)}")
-    table: list[Row] = []
+    history = History()
+    lines: list[tuple[str, ...]] = [_with_last(Row.TITLES, "of last run")]
     failures = []
     for name in chosen:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)
         try:
-            table.extend(known[name].rows())
+            rows = list(known[name].rows())
+            lines.extend(_with_last(row.cells(), _against_last(history, row)) for row in rows)
+            history.add(name, rows)
         except Exception as error:  # noqa: BLE001  # one benchmark that cannot run must not hide the others
             failures.append(f"{name}: {type(error).__name__}: {error}")
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    _print(table)
+    _print(lines)
     for failure in failures:
         print(f"could not measure {failure}")
     return 1 if failures else 0
 
 
-def _print(table: list[Row]) -> None:
-    lines = [Row.TITLES, *(row.cells() for row in table)]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(Row.TITLES))]
+def _against_last(history: History, row: Row) -> str:
+    ratio = history.ratio(row)
+    return "" if ratio is None else f"{ratio:.2f}"
+
+
+def _with_last(cells: tuple[str, ...], ratio: str) -> tuple[str, ...]:
+    what, measured, *others = cells
+    return what, measured, ratio, *others
+
+
+def _print(lines: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(len(line[at]) for line in lines) for at in range(len(lines[0]))]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 

@@ -15,12 +15,12 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.benchmarks.peers.load import Load, copy_files, make_schema, play
-from tests.benchmarks.peers.sides import DAEMON, DEBEZIUM, FILES, LIVE, Scene, Side
+from tests.benchmarks.peers.load import Load, copy_files, make_shop, play
+from tests.benchmarks.peers.sides import FILES, LIVE, Scene, Side
 from tests.benchmarks.peers.table import Series, lines
 from tests.benchmarks.peers.timing import Taken
 from tests.benchmarks.row import Row
@@ -34,9 +34,12 @@ RESULT = CACHE / "bench" / "peers.json"
 """The last run in full, from which ``python -m tests.benchmarks.peers.paper`` writes the page in docs."""
 
 SERVERS: Final[tuple[type[Server], ...]] = (MySQL, MariaDB)
-_OPTIONS: Final[dict[str, Option]] = {"max_binlog_size": 1 << 30, "innodb_buffer_pool_size": "512M"}
-_MARIADB_OPTIONS: Final[dict[str, Option]] = {"binlog_row_metadata": "FULL"}
-"""Files alone name columns only with it. Every live reader gets the same larger log."""
+_COMMON: Final[Mapping[str, Option]] = {"max_binlog_size": 1 << 30, "innodb_buffer_pool_size": "512M"}
+OPTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
+    "mysql": _COMMON,
+    # Files alone name columns only with it. Every live reader gets the same larger log.
+    "mariadb": {**_COMMON, "binlog_row_metadata": "FULL", "binlog_annotate_row_events": "OFF"},
+}
 _REASON_CHARACTERS: Final = 160
 
 
@@ -44,7 +47,7 @@ def rows() -> Iterator[Row]:
     """The table's lines, for each server in turn."""
     found: list[Series] = []
     for kind in SERVERS:
-        with kind(_OPTIONS | (_MARIADB_OPTIONS if kind is MariaDB else {})) as server:
+        with kind(OPTIONS[kind.flavor]) as server:
             found += compared(server, ORDERS, ROUNDS)
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     RESULT.write_text(json.dumps([one.as_dict() for one in found], indent=1))
@@ -58,10 +61,10 @@ def compared(server: Server, orders: int, rounds: int, names: Sequence[str] = ()
         sides = [
             side for side in (*LIVE, *(FILES if server.flavor == "mariadb" else ())) if not names or side.name in names
         ]
-        make_schema(server)
+        templates = make_shop(server)
         scene = Scene(server, folder)
         series = _prepared(scene, sides)
-        scene.load = play(server, orders)
+        scene.load = play(server, templates, orders)
         scene.files = copy_files(server, scene.load, folder / "log")
         _tell(f"{server.flavor} {server.version}: {orders:,} orders, {scene.load.megabytes:.0f} MB of log")
         for number in range(rounds):
@@ -114,6 +117,3 @@ def _words(taken: Taken) -> str:
 
 def _tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-__all__ = ["DAEMON", "DEBEZIUM", "compared", "rows"]

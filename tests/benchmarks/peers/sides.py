@@ -28,6 +28,7 @@ TEXT: Final = "mariadb-binlog -v"
 DAEMON_FILES: Final = "magento-cdc, files"
 TEXT_FILES: Final = "mariadb-binlog -v, files"
 _ROOT: Final = Path(__file__).parents[3]
+_MESSAGES: Final = "messages.jsonl"
 _PREFIX: Final = "peer"
 _KNOCKS: Final = "bench_knocks"
 _KNOCK_S: Final = 0.3
@@ -181,10 +182,19 @@ def _text_files(scene: Scene, folder: Path) -> Taken:
 # --------------------------------------------------------------------------------------------- the daemon
 
 
-def _daemon(scene: Scene, folder: Path) -> Taken:
+def _prepare_daemon(scene: Scene) -> None:
+    """The first load of the shop: a run then goes on from its state."""
+    folder = scene.folder / "daemon"
+    folder.mkdir()
     server = scene.server
     source = f'host = "{server.host}"\nport = {server.port}\nuser = "root"\ndatabase = "{DATABASE}"'
-    return _whole_run(folder, source, "--start", f"{scene.load.file}:4")
+    _whole_run(folder, source)
+
+
+def _daemon(scene: Scene, folder: Path) -> Taken:
+    shutil.copytree(scene.folder / "daemon" / "state", folder / "state")
+    shutil.copy(scene.folder / "daemon" / "magento-cdc.toml", folder)
+    return _whole_run(folder)
 
 
 def _daemon_files(scene: Scene, folder: Path) -> Taken:
@@ -192,19 +202,23 @@ def _daemon_files(scene: Scene, folder: Path) -> Taken:
     return _whole_run(folder, f'kind = "files"\nfiles = [{names}]\ndatabase = "{DATABASE}"')
 
 
-def _whole_run(folder: Path, source: str, *arguments: str) -> Taken:
-    """The installed command with default settings, until everything is accepted. It fails if a message is not."""
-    output = folder / "messages.jsonl"
-    settings = f'[source]\n{source}\n[sink]\nkind = "jsonl"\npath = "{output}"\n[web]\nport = 0\n'
-    (folder / "magento-cdc.toml").write_text(settings)
-    command = [str(COMMAND), "run", "--until-end", *arguments]
-    return run_that_writes(command, folder, output, free_environment())
+def _whole_run(folder: Path, source: str = "") -> Taken:
+    """The installed command with default settings, until everything is accepted. It fails if a message is not.
+
+    ``source``: the settings of where changes come from; without it the folder has its settings.
+    """
+    settings = folder / "magento-cdc.toml"
+    if source:
+        text = f'[source]\n{source}\n[sink]\nkind = "jsonl"\npath = "{_MESSAGES}"\n[web]\nport = 0\n'
+        settings.write_text(text, encoding="utf-8")
+    command = [str(COMMAND), "run", "--until-end"]
+    return run_that_writes(command, folder, folder / _MESSAGES, free_environment())
 
 
 LIVE: Final = (
     Side(LIBRARY, "decodes", _library, tells_changes=True, counts=True),
     Side(DEBEZIUM, "decodes, gives JSON", _debezium, _prepare_debezium, tells_changes=True),
-    Side(DAEMON, "decodes, renders objects, sends what differs", _daemon),
+    Side(DAEMON, "decodes, renders objects, sends what differs", _daemon, _prepare_daemon),
     Side(CANAL, "decodes, gives JSON", _canal, _prepare_canal, tells_changes=True),
     Side(TEXT, "decodes, gives text", _text, _prepare_text_live),
 )
