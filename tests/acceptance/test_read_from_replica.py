@@ -37,6 +37,7 @@ def read_from(rig: Rig, replica: Server) -> None:
     rig.server.create_user(USER, PASSWORD, [*GRANTS, monitor, f"SELECT ON `{rig.database}`.*"])
     rig.toml = rig.toml.replace("chunk_rows = 50\n", "chunk_rows = 5\nchunk_s = 0\n")
     rig.toml += f'read_from = {{ host = "127.0.0.1", port = {replica.port} }}\n'
+    rig.server.rotate()  # MySQL's position is a file's start: without the definitions in it no table is read again
     wait_until_level(rig.server, replica)
 
 
