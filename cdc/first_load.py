@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -134,9 +135,9 @@ class ProgressReport:
             self._bar = self._task = None
 
 
-def say_sent(progress: Mapping[str, Any], now_ms: int) -> None:
+def say_sent(progress: Mapping[str, Any]) -> None:
     """Log the line at the end of a first load."""
-    seconds = max(0.001, (now_ms - progress["started_ms"]) / 1000)
+    seconds = max(0.001, progress["seconds"])
     rows = sum(one["done"] for one in progress["tables"].values())
     messages = {kind: one["done"] for kind, one in progress["objects"].items()}
     log.info(
@@ -160,6 +161,9 @@ class FirstLoadWatch:
         self._report = ProgressReport()
         self._calls = 0
         self._noted_s = -math.inf
+        # The clock on the wall may be set while a load runs, so the load's time is summed up from a clock that cannot
+        # be set. Time between two runs is not counted.
+        self._counted_s = time.monotonic()
 
     async def plan(self, stopping: asyncio.Event) -> None:
         """Count the work on the server and log the plan. A failure is logged, and the load goes on without a plan."""
@@ -191,13 +195,14 @@ class FirstLoadWatch:
         is_sent = bool(progress["is_sent"])
         made = sum((status.get("delivery") or {}).get("requests", {}).values())
         if is_sent or now_s - self._noted_s >= FIRST_LINES_S:
-            more, self._calls, self._noted_s = made - self._calls, made, now_s
-            progress = {**progress, "calls": progress["calls"] + more}
-            await self._state.call(lambda _: self._state.engine.first_load.add_calls(more))
+            more, passed_s = made - self._calls, max(0.0, now_s - self._counted_s)
+            self._calls, self._noted_s, self._counted_s = made, now_s, now_s
+            progress = {**progress, "calls": progress["calls"] + more, "seconds": progress["seconds"] + passed_s}
+            await self._state.call(lambda _: self._state.engine.first_load.add(more, passed_s))
         if is_sent:
             await self._state.call(lambda _: self._state.engine.first_load.finish(now_ms))
             self._report.close()
-            say_sent(progress, now_ms)
+            say_sent(progress)
 
     def close(self) -> None:
         """Remove the bar."""

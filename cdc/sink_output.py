@@ -113,6 +113,7 @@ class SinkOutput:
                 delivery.add_done_callback(lambda _: marking.cancel())
                 if self._leadership is not None:
                     tasks.create_task(self._leadership.run(self._delivery), name="leadership")
+                    tasks.create_task(self._leadership.roster.keep(), name="roster")
         except BaseExceptionGroup as group:
             raise first_of(group) from group
 

@@ -62,7 +62,8 @@ def progress(engine: Engine, waiting: Mapping[str, int], outbox: Mapping[str, An
         }
     is_sent = phase is LoadPhase.SEND and not any(one["history"] for one in pending.values())
     found = {"phase": phase.value, "tables": tables, "objects": objects, "is_sent": is_sent,
-             "started_ms": record["started_ms"], "calls": record.get("calls", 0)}  # fmt: skip
+             "started_ms": record["started_ms"], "calls": record.get("calls", 0),
+             "seconds": record.get("seconds", 0.0)}  # fmt: skip
     done, total = totals(found)
     return found | {"done": done, "expected": total}
 

@@ -35,6 +35,7 @@ from cdc.members import handover
 from cdc.members.kafka_clients import DRAIN_S, send_records, stop_client
 from cdc.members.object_states import pack_state, unpack_state
 from cdc.members.records import LEADER, Leader, leader_value, object_key, read_key, read_leader, receipts_topic
+from cdc.members.roster import Roster, client_id
 from cdc.members.shared_topics import make_shared_topics
 from cdc.model import Position
 from cdc.protocols import Clock
@@ -81,6 +82,7 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         account = settings.kafka.account or settings.sink.kind
         self._lock = TopicPartition(f"{settings.kafka.prefix}.leader.{account}", 0)
         self._receipts = TopicPartition(receipts_topic(settings), 0)
+        self.roster = Roster(self._connect, self._lock.topic)
         self._group: AIOKafkaConsumer | None = None
         self._reader: AIOKafkaConsumer | None = None
         self._producer: AIOKafkaProducer | None = None
@@ -105,6 +107,8 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
             "leader_is_us": self.leader is not None and self.leader.member == self._member,
             "lock": self._lock.topic,
             "receipts": self._receipts.topic,
+            "members": self.roster.as_list(self._member, self.leader.member if self.leader else ""),
+            "members_fault": self.roster.fault,
         }
 
     # ----------------------------------------------------------------------------------------------------- running
@@ -181,7 +185,8 @@ class Leadership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
         self._reader.seek(self._receipts, held or 0)
         session_ms = int(self._kafka.session_timeout_s * 1000)
         self._group = AIOKafkaConsumer(
-            **self._connect, group_id=self._lock.topic, auto_offset_reset="latest", enable_auto_commit=False,
+            **{**self._connect, "client_id": client_id(self._member)}, group_id=self._lock.topic,
+            auto_offset_reset="latest", enable_auto_commit=False,
             session_timeout_ms=session_ms, heartbeat_interval_ms=max(200, session_ms // 10),
             rebalance_timeout_ms=session_ms + int(DRAIN_S * 1000),
             partition_assignment_strategy=(StickyPartitionAssignor,),

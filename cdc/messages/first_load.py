@@ -41,7 +41,9 @@ class FirstLoad:
 
     @property
     def record(self) -> Mapping[str, Any]:
-        """``started_ms``, ``done_ms`` (epoch ms); ``rendered``, ``withheld`` by type; ``plan``; ``calls``."""
+        """``started_ms``, ``done_ms`` (epoch ms); ``rendered``, ``withheld`` by type; ``plan``; ``calls``; ``seconds``
+        while a daemon ran.
+        """
         return self._store.meta.first_load
 
     def begin(self, now_ms: int) -> None:
@@ -68,9 +70,14 @@ class FirstLoad:
         record = self.record
         self._keep({**record, "withheld": _added(record["withheld"], withheld)})
 
-    def add_calls(self, calls: int) -> None:
-        """Add the calls that were made since the last time."""
-        self._keep({**self.record, "calls": self.record.get("calls", 0) + calls})
+    def add(self, calls: int, seconds: float) -> None:
+        """Add the calls that were made since the last time, and the seconds that passed while the daemon ran."""
+        record = self.record
+        self._keep({
+            **record,
+            "calls": record.get("calls", 0) + calls,
+            "seconds": record.get("seconds", 0.0) + seconds,
+        })  # fmt: skip
 
     def finish(self, now_ms: int) -> None:
         """Every message of the first load was sent."""

@@ -1,6 +1,6 @@
 // The operator's page: asks the daemon every few seconds, and draws what changed. The address (#find/order-42) keeps a look-up.
 import { $, age, amount, chart, count, el, forget, put, seconds } from "/page/page_parts.js";
-import { details, held, letters, load, outbox, reasons } from "/page/page_lists.js";
+import { details, held, leader, letters, load, outbox, reasons } from "/page/page_lists.js";
 import { traces } from "/page/page_trace.js";
 
 const EVERY_MS = 2000, CHARTS_MS = 5000;
@@ -58,23 +58,28 @@ function drawCharts() {
     chart("Commit to acceptance", charts, [["median", s.latency_s], ["95 % are faster", s.slow_s]], seconds),
     chart("Outbox", charts, [["", s.outbox]], count),
   ], JSON.stringify(charts));
-  $("admin").hidden = !charts.can_change || Boolean(token);
-  $("no-changes").hidden = charts.can_change;
-  $("changes").hidden = Boolean(token);
+  const member = status.member || {}, follows = Boolean(member.role) && !["alone", "leader"].includes(member.role);
+  $("admin").hidden = follows || !charts.can_change || Boolean(token);
+  $("no-changes").hidden = follows || charts.can_change;
+  $("follows").hidden = !follows;
+  if (follows) $("follows").textContent = `Changes are not possible here: this member does not send (it is ${member.role}), and its state is a copy of the leader's. `
+    + (leader(member) ? `The member at ${leader(member)} leads: open its page.` : "Which member leads is not known here at the moment; the page of the member that leads has the buttons.");
+  $("changes").hidden = Boolean(token) && !follows;
 }
 
 function drawLists() {
-  const minute = Math.floor(Date.now() / EVERY_MS / 5), mayChange = Boolean(token);
-  put($("outbox-body"), outbox(status, waits), JSON.stringify([status.outbox.pending, status.outbox.blocked, waits && waits.outbox, status.outbox.total && minute]));
+  const minute = Math.floor(Date.now() / EVERY_MS / 5), mayChange = Boolean(token) && ["alone", "leader", undefined].includes((status.member || {}).role);
+  const sink = (status.delivery || {}).sending || {};
+  put($("outbox-body"), outbox(status, waits), JSON.stringify([status.outbox.pending, status.outbox.blocked, sink.state, sink.reason, waits && waits.outbox, status.outbox.total && minute]));
   put($("letters-body"), letters(status, waits, mayChange, retry), JSON.stringify([status.dead_letters, status.bad_records, waits && [waits.dead_letters, waits.bad_records], mayChange]));
   const isHeld = Boolean(waits && waits.held.total);
   $("held").hidden = !isHeld;
   if (isHeld) put($("held-body"), held(waits, mayChange, release), JSON.stringify([waits.held, mayChange]));
   else forget($("held-body"));
-  put($("details-body"), details(status), JSON.stringify([status.source, status.position, status.delivery, status.member, status.waiting, status.disk, status.import, status.stale, status.missing]));
+  put($("details-body"), details(status), JSON.stringify([status.source, status.position, status.delivery, status.member, status.waiting, status.disk, status.import, status.load, status.stale, status.missing]));
   const pace = charts && charts.first_load;
   $("load").hidden = !(pace && pace.phase);
-  if (pace && pace.phase) put($("load-body"), load(pace, status), JSON.stringify([pace, status.first_load]));
+  if (pace && pace.phase) put($("load-body"), load(pace, status), JSON.stringify([pace, status.first_load, status.load, status.import]));
 }
 
 let turning = null;

@@ -19,7 +19,8 @@ export function outbox(status, waits) {
   if (!box.total) return [el("p", { className: "soft" }, "Nothing waits to be sent.")];
   const parts = [table("Messages by type", [["Type", r => title(r.type)], ["Live", r => count(r.live), "num"],
     ["History", r => count(r.history), "num"], ["Oldest has waited", r => age(r.oldest), "num"]], rows.filter(r => r.live || r.history))];
-  const words = [box.blocked ? `${count(box.blocked)} wait for another object` : "", box.held ? `${count(box.held)} deletions are held` : ""];
+  const sending = (status.delivery || {}).sending || {};
+  const words = [sending.state && sending.state !== "ok" ? `the receiver takes no messages now: ${sending.reason || sending.state}` : "", box.blocked ? `${count(box.blocked)} wait for another object` : "", box.held ? `${count(box.held)} deletions are held` : ""];
   parts.push(el("p", { className: "soft note" }, words.filter(Boolean).join("; ") || "All of them wait for nothing but their turn."));
   const shown = waits ? waits.outbox.shown : [];
   if (shown.length) parts.push(el("h3", {}, "Not ready to be sent, the oldest first"), table("Waiting messages", [["Object", w => object(w.object)],
@@ -69,6 +70,8 @@ function releaseForm(found, release) {
   return form;
 }
 
+export const waitsFor = status => (status.load || {}).waits_for || ((status.import || {}).is_paused ? "paused; magento-cdc import resume goes on" : "");
+
 export function load(pace, status) {
   const words = { load: "reading tables", render: "making messages", send: "sending" };
   const done = pace.expected ? Math.min(1, pace.done / pace.expected) : 0;
@@ -77,9 +80,23 @@ export function load(pace, status) {
     + (pace.left_s !== null ? `, about ${seconds(pace.left_s)} left of this step` : "");
   const bar = el("progress", { max: 1, ariaLabel: "First load" });
   if (pace.expected) bar.value = done;
+  const why = waitsFor(status), stands = why ? el("p", { className: "warn-side reasons" }, "Waits: " + why) : "";
   const objects = Object.entries((status.first_load || {}).objects || {}).map(([type, o]) => ({ type, ...o }));
-  return [el("p", {}, text), bar, objects.length && pace.phase !== "load" ? table("First load by type", [["Type", o => title(o.type)],
+  return [el("p", {}, text), bar, stands, objects.length && pace.phase !== "load" ? table("First load by type", [["Type", o => title(o.type)],
     ["Rendered", o => count(o.rendered), "num"], ["Accepted", o => count(o.done), "num"], ["Expected", o => count(o.expected), "num"]], objects) : ""].filter(Boolean);
+}
+
+const place = m => m.host ? `${m.host} (${m.address})` : m.address;
+
+export function leader(member) {
+  const found = (member.members || []).find(m => m.leads);
+  return found ? place(found) : "";
+}
+
+function members(member) {
+  if (!member.role || member.role === "alone") return "";
+  if (member.members_fault) return "not known: " + member.members_fault;
+  return (member.members || []).map(m => el("div", {}, place(m) + (m.leads ? ", leads" : ", follows") + (m.is_us ? ", this member" : "")));
 }
 
 const sum = value => typeof value === "number" ? value : Object.values(value || {}).reduce((total, below) => total + sum(below), 0);
@@ -96,6 +113,8 @@ export function details(status) {
     ["GTID", status.gtid ? el("code", {}, status.gtid) : ""],
     ["Server keeps our log for", source.retention_left_h !== null && source.retention_left_h !== undefined ? seconds(source.retention_left_h * 3600) : ""],
     ["Member", member.role === "alone" || !member.role ? "alone" : member.role + (member.leader_is_us ? ", this member sends" : "") + `, generation ${count(member.generation || 0)}`],
+    ["Members", members(member)],
+    ["Reading of tables waits", waitsFor(status)],
     ["Sink", !delivery.sending ? "" : delivery.sending.state === "ok" ? "takes messages" : `does not take messages (${delivery.sending.state})`],
     ["Accepted since the start", delivery.accepted ? `messages: ${count(sum(delivery.accepted))}, requests: ${count(sum(delivery.requests))}` : ""],
     ["Calls left", quota.join("; ")],

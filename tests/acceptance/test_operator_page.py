@@ -156,6 +156,45 @@ async def test_changes_need_the_token_and_the_number(browser: Path, tmp_path: Pa
         page.errors.clear()
 
 
+async def test_a_follower_says_why_it_changes_nothing_and_who_leads(browser: Path, tmp_path: Path) -> None:
+    """A follower's state is a copy, so its page has no buttons, names the leader, and lists the members."""
+    async with page_of(browser, tmp_path) as (page, _, view):
+        output: Any = view._output
+        members = [
+            {"host": "cdc-0", "address": "10.0.0.5", "leads": True, "is_us": False},
+            {"host": "cdc-1", "address": "10.0.0.6", "leads": False, "is_us": True},
+        ]
+        output.member = lambda: {"role": "follower", "generation": 3, "members": members, "members_fault": ""}
+        await page.until("!document.querySelector('#follows').hidden")
+        assert "The member at cdc-0 (10.0.0.5) leads: open its page." in await text_of(page, "#follows")
+        assert not await page.value("document.querySelectorAll('#letters-body button, #held-body button').length")
+        assert await page.value("document.querySelector('#admin').hidden")
+        listed = await text_of(page, "#details-body")
+        assert "cdc-0 (10.0.0.5), leads" in listed
+        assert "cdc-1 (10.0.0.6), follows, this member" in listed
+
+        output.member = lambda: {"role": "follower", "members": [], "members_fault": "Kafka does not describe it"}
+        await page.until("document.querySelector('#follows').innerText.includes('not known here')")
+        assert "not known: Kafka does not describe it" in await text_of(page, "#details-body")
+
+
+async def test_a_load_that_stands_still_says_why(browser: Path, tmp_path: Path) -> None:
+    """The reason of the log and of /status stands under the bar; a pause names the command that ends it."""
+    async with page_of(browser, tmp_path) as (page, _, _):
+        pace = "{phase: 'load', done: 5, expected: 10, per_s: 0, left_s: null}"
+
+        async def shown(status: str) -> str:
+            lists = "import('/page/page_lists.js')"
+            text = f"lists.load({pace}, {status}).map(node => node.innerText).join('|')"
+            return str(await page.value(f"{lists}.then(lists => {text})"))
+
+        assert "Waits: replica db:3306 is 99 s behind" in await shown(
+            "{load: {waits_for: 'replica db:3306 is 99 s behind'}}"
+        )
+        assert "Waits: paused; magento-cdc import resume goes on" in await shown("{import: {is_paused: true}}")
+        assert "Waits" not in await shown("{}")
+
+
 async def test_nobody_is_kept_out(browser: Path, axe: str, tmp_path: Path) -> None:
     """axe-core finds nothing in dark and light, at a desk and on a phone, with everything open; nothing is cut off."""
     async with page_of(browser, tmp_path) as (page, url, _):

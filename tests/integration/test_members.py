@@ -174,6 +174,15 @@ both_sinks = pytest.mark.parametrize("stage", ["bridge", "crm"], indirect=True)
 """The bridge and the CRM in turn."""
 
 
+def knows_both(member: Member) -> bool:
+    """Whether this member lists two members of its account, itself once, and the one that leads."""
+    seen = member.ask("/status")["member"]
+    listed = seen["members"]
+    [us] = [one for one in listed if one["is_us"]] or [{}]
+    leads = [one for one in listed if one["leads"]]
+    return len(listed) == 2 and len(leads) == 1 and us.get("leads") is (seen["role"] == "leader")
+
+
 @both_sinks
 def test_one_sends_and_the_other_knows(stage: Stage, expected: State) -> None:
     """A member sends, the other's outbox empties by what it is told; when the first stops, nothing is sent again."""
@@ -187,6 +196,7 @@ def test_one_sends_and_the_other_knows(stage: Stage, expected: State) -> None:
     roles = [member.role() for member in stage.members]
     assert [member.ask("/ready")["role"] for member in stage.members] == roles
     wait_until(lambda: [m.measured_role() for m in stage.members] == roles, 10, "the metrics say the roles")
+    wait_until(lambda: all(map(knows_both, stage.members)), 30, "each member lists both, and marks the leader")
     topics.until_nothing_waits(stage.members, 60.0)
     leader = leader_of(stage.members)
     sent = stage.sent()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pytest
 from structlog.testing import capture_logs
 
 from cdc.engine.load_progress import totals
-from cdc.first_load import ProgressReport, say_sent
+from cdc.first_load import FirstLoadWatch, ProgressReport, say_sent
+from cdc.settings.config import Settings
 
 
 def progress(phase: str, done: int, expected: int = 1000) -> dict[str, Any]:
@@ -16,7 +21,7 @@ def progress(phase: str, done: int, expected: int = 1000) -> dict[str, Any]:
         "phase": phase,
         "tables": {"sales_order": {"done": done, "expected": expected}},
         "objects": {"DEAL": {"rendered": done, "done": done, "expected": expected}},
-        "is_sent": False, "started_ms": 1_000, "calls": 7,
+        "is_sent": False, "started_ms": 1_000, "calls": 7, "seconds": 10.0,
     }  # fmt: skip
 
 
@@ -76,7 +81,7 @@ def test_each_phase_counts_its_own_things() -> None:
 def test_the_end_says_totals_and_rates() -> None:
     """Rows, messages and calls over all restarts, and how long it took."""
     with capture_logs() as lines:
-        say_sent(progress("send", 1000), 11_000)
+        say_sent(progress("send", 1000))
     assert lines[0]["event"] == "first_load_sent"
     assert (lines[0]["rows"], lines[0]["calls"], lines[0]["seconds"]) == (1000, 7, 10.0)
     assert lines[0]["messages_per_s"] == 100.0
@@ -92,3 +97,48 @@ def test_a_bar_takes_the_place_of_lines_and_goes_at_the_end() -> None:
         report.look({"phase": ""}, 10.0)
     assert not report.is_drawn
     assert lines == []
+
+
+class Record:
+    """A first load whose record is in memory, and a state thread that runs each call at once."""
+
+    def __init__(self) -> None:
+        self.seconds, self.calls, self.finished_ms = 0.0, 0, 0
+        self.engine = SimpleNamespace(first_load=self)
+
+    async def call(self, work: Callable[[None], None]) -> None:
+        """As ``StateThread.call``."""
+        work(None)
+
+    def add(self, calls: int, seconds: float) -> None:
+        """As ``FirstLoad.add``."""
+        self.calls, self.seconds = self.calls + calls, self.seconds + seconds
+
+    def finish(self, now_ms: int) -> None:
+        """As ``FirstLoad.finish``."""
+        self.finished_ms = now_ms
+
+    def status(self, *, is_sent: bool) -> dict[str, Any]:
+        """What /status says."""
+        seen = progress("send", 1000) | {"is_sent": is_sent, "calls": self.calls, "seconds": self.seconds}
+        return {"first_load": seen, "delivery": {"requests": {"ok": 7}}}
+
+
+@pytest.mark.parametrize("step_ms", [-86_400_000, 86_400_000])
+async def test_a_clock_that_is_set_does_not_change_the_time_of_a_load(
+    step_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The seconds are those for which the daemons ran, over all restarts; a clock set by a day changes nothing."""
+    record = Record()
+    now_s, now_ms = 1000.0, 1_800_000_000_000
+    with capture_logs() as lines:
+        for _ in range(2):  # a restart in between, of which no second counts
+            monkeypatch.setattr(time, "monotonic", lambda began=now_s: began)
+            watch = FirstLoadWatch(Settings(), cast(Any, record), is_relay=False)
+            await watch.look(record.status(is_sent=False), now_s + 30, now_ms)
+            now_s, now_ms = now_s + 5000, now_ms + step_ms
+            last = watch
+        await last.look(record.status(is_sent=True), now_s - 5000 + 40, now_ms)
+
+    sent = [line for line in lines if line["event"] == "first_load_sent"]
+    assert [line["seconds"] for line in sent] == [70.0]
