@@ -18,6 +18,7 @@ from typing import TypeVar
 import structlog
 
 from cdc import logs
+from cdc.cart_timer import CartTimer, ShopTime
 from cdc.clock import SystemClock
 from cdc.components import Components
 from cdc.engine.row_check import compare_rows
@@ -73,6 +74,7 @@ class Daemon:
         self._options = options
         self._clock = SystemClock()
         self._metrics = Metrics(is_relay=options.is_relay)
+        self._shop_time = ShopTime(self._clock)
         self._stopping = asyncio.Event()
         self._stop_reading = threading.Event()
         self._failure: BaseException | None = None
@@ -176,6 +178,10 @@ class Daemon:
             tasks.create_task(self._watched(self._refresh(), "refresh")),
             tasks.create_task(self._first_load.plan(self._stopping)),
         ]
+        # A relay renders nothing, and without carts nothing depends on time.
+        if parts.engine.mapper.cart_rules is not None:
+            timer = CartTimer(self._state, self._shop_time, parts.end, self._has_read_to, self._stopping)
+            side.append(tasks.create_task(self._watched(timer.run(), "carts")))
         stuck: list[str] = []
         if self._options.until_end:
             stuck = await self._until_end(parts)
@@ -215,6 +221,7 @@ class Daemon:
                 now_ms = self._clock.now_ms()
                 # Heartbeats and marks have no commit time.
                 if transaction.commit_ms:
+                    self._shop_time.note(transaction.commit_ms)
                     self.source.read_lag_s = max(0.0, (now_ms - transaction.commit_ms) / 1000)
                 # The queue is closed: the daemon is stopping.
                 if not self._queue.put(replace(transaction, read_ms=now_ms)):

@@ -402,6 +402,7 @@ class Kind(StrEnum):
     PRODUCT = "product"
     ORDER = "order"
     ITEM = "item"
+    CART = "cart"
 
 
 KIND_NAMES: Final[Mapping[Kind, str]] = {kind: kind.value for kind in Kind}
@@ -443,6 +444,7 @@ OBJECTS: Final[Mapping[Kind, ObjectFacts]] = {
     Kind.PRODUCT: ObjectFacts(ObjectType.PRODUCT),
     Kind.ORDER: ObjectFacts(ObjectType.DEAL, references=(Kind.CUSTOMER, Kind.GUEST)),
     Kind.ITEM: ObjectFacts(ObjectType.LINE_ITEM, references=(Kind.ORDER, Kind.PRODUCT)),
+    Kind.CART: ObjectFacts(ObjectType.DEAL, references=(Kind.CUSTOMER, Kind.GUEST)),
 }
 """The one table of kinds. All other facts of a kind are in its descriptor (``mappers/objects``); a test
 compares the two.
@@ -517,12 +519,15 @@ class Rendered:
     ``properties``: neutral name → text; "" means the shop has no value. HubSpot's value of a missing name stays (its
     source is not loaded). ``references``: the objects that it is associated with. ``address``: the contact's
     lower-cased email address, where there is one contact per address; personal data, so only its hash may be kept.
+    ``journey``: the cart that a purchase began with; the cart itself and the order made of it have the same, and share
+    one record.
     """
 
     properties: Mapping[str, str]
     references: tuple[ObjectRef, ...] = ()
     warnings: tuple[str, ...] = ()
     address: str = ""
+    journey: ObjectRef | None = None
 
 
 # ------------------------------------------------------------------------------------------------ messages
@@ -556,7 +561,8 @@ class Message:
     ``linked_records``: records (by type) to which the object's record is certainly linked; there may be others.
     ``only_links``: the properties were written before; only links are to be made. ``is_backfill``: the message comes
     from the snapshot, not from a live change. ``may_repeat``: an earlier attempt's outcome is unknown, so the object
-    may exist already.
+    may exist already. ``predecessor``: the object whose record becomes this object's record, while this object has none
+    (an order's cart).
     """
 
     object_type: ObjectType
@@ -574,6 +580,7 @@ class Message:
     only_links: bool = False
     is_backfill: bool = False
     may_repeat: bool = False
+    predecessor: Reference | None = None
 
 
 class Outcome(Enum):

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
-from typing import Final, Protocol, TypeVar, runtime_checkable
+from typing import Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from cdc.model import (
     Adoption,
@@ -33,6 +33,12 @@ from cdc.model import (
 )
 
 T = TypeVar("T")
+
+CART_CLOCK: Final = "cart_clock"
+"""The one table that ``RowReader`` shows and that is not the shop's (cdc/replica/cart_clock.py): ``quote_id``,
+``changed_ms`` (the last change of what is sent), ``abandoned_ms`` (0: not since then), ``is_shown`` (it was abandoned
+since it is open).
+"""
 
 NO_NOTES: Final[Mapping[str, str]] = MappingProxyType({})
 """A sink's notes while there is no state yet."""
@@ -73,12 +79,34 @@ class RowReader(Protocol):
         ...
 
 
+class CartContent(NamedTuple):
+    """What counts in an open cart. ``digest``: of all of it. ``updated_ms``: when the shop last saved the cart, epoch
+    milliseconds (0: not known).
+    """
+
+    digest: bytes
+    updated_ms: int
+
+
+class CartRules(Protocol):
+    """When a cart counts as abandoned: ``abandoned_after_ms`` after the last change of its content."""
+
+    @property
+    def abandoned_after_ms(self) -> int: ...
+
+    def content(self, quote_id: int, rows: RowReader) -> CartContent | None:
+        """What counts in the cart; None if the cart is not open."""
+        ...
+
+
 class Mapper(Protocol):
     """Turns replica rows into objects. Pure: everything it knows comes through its arguments and its settings."""
 
     tables: tuple[TableSpec, ...]
     version: str
     """A text that changes whenever settings or rules change the rendered objects."""
+    cart_rules: CartRules | None
+    """None where carts are not sent."""
 
     def derive(self, table: str, row: Row) -> Mapping[str, Value]:
         """The values of the table's derived columns for this row.

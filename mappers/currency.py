@@ -10,13 +10,14 @@ from cdc.settings.mapping import MappingSettings
 
 BASE: Final = {
     "order_currency_code": "base_currency_code",
+    "quote_currency_code": "base_currency_code",
     **{
         column: f"base_{column}"
         for column in ("grand_total", "total_refunded", "tax_amount", "discount_amount", "shipping_amount", "price",
                        "row_total")
     },
 }  # fmt: skip
-"""Columns of ``sales_order`` and ``sales_order_item`` → the column with the amount in the website's base currency."""
+"""Columns of orders, carts and their lines → the column with the amount in the website's base currency."""
 
 
 def in_chosen_currency(spec: TableSpec, settings: MappingSettings) -> TableSpec:

@@ -28,10 +28,11 @@ from cdc.model import (
     TableSpec,
     Value,
 )
-from cdc.protocols import RowReader
+from cdc.protocols import CartRules, RowReader
 from cdc.settings.mapping import MappingSettings
 from mappers import history, money, shop_tables
 from mappers.eav import EavEntity
+from mappers.objects import cart
 from mappers.objects.address_contacts import with_addresses
 from mappers.objects.descriptor import Derive, Keep
 from mappers.objects.registry import DESCRIPTORS
@@ -61,6 +62,7 @@ class MagentoMapping:
         self.settings = settings
         self.plan = plan_of(settings, contacts_by_email=contacts_by_email)
         self.tables = self.plan.tables
+        self.cart_rules: CartRules | None = cart.CartRules(self.plan) if settings.carts.enabled else None
         self.attributes: Mapping[str, Sequence[str]] = self.plan.asked_attributes()
         """Entity type → codes of the attributes in the settings: the shop must have them."""
         self.sources: Final = sources(self.plan)

@@ -34,6 +34,10 @@ COARSE: Final[Mapping[str, str]] = MappingProxyType(
 """The stages that other connectors use: "completed" does not mean paid or sent, and returned goods stay shipped."""
 
 PRESETS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({"default": DEFAULTS, "coarse": COARSE})
+ABANDONED: Final = "checkout_abandoned"
+PENDING: Final = "checkout_pending"
+"""The stages of carts without an order."""
+
 STAGES: Final = tuple(dict.fromkeys((*DEFAULTS.values(), *COARSE.values())))
 """The stages that HubSpot's ecommerce pipeline has; a merchant's own pipeline may have others."""
 

@@ -46,6 +46,7 @@ VAIN_PIECES: Final = 20
 def message_of(entry: Entry, namespace: str) -> Message:
     """The entry in the form that the sink sends."""
     references = _references(entry, entry.refs, namespace)
+    before = _references(entry, (entry.predecessor,), namespace) if entry.predecessor is not None else (None,)
     associations: dict[ObjectType, tuple[str, ...]] = {}
     for one in references:
         associations[one.object_type] = (*associations.get(one.object_type, ()), one.external_id)
@@ -65,6 +66,7 @@ def message_of(entry: Entry, namespace: str) -> Message:
         only_links=entry.only_links,
         is_backfill=entry.is_backfill,
         may_repeat=entry.may_repeat,
+        predecessor=before[0],
     )
 
 

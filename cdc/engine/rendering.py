@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cdc.engine.carts import Carts
 from cdc.engine.import_job import ImportJob
 from cdc.engine.parts import Parts
 from cdc.messages import ledger, relinks, render_queue
 from cdc.messages.mapping_review import Step
 from cdc.messages.renderer import RenderRequest
-from cdc.model import ObjectRef, Urgency
+from cdc.model import Kind, ObjectRef, Urgency
 from cdc.replica.affected import AffectedObjects
 
 RENDER_AT_ONCE = 2000  # objects of a group rendered in its own commit; a larger fan-out goes through the render queue
@@ -32,6 +33,7 @@ class Rendering:
         self._store = parts.store
         self._load = parts.load
         self.review = parts.mapping_review
+        self.carts = Carts(parts)
         self._import_job = ImportJob(parts, self.render_history)
 
     # --------------------------------------------------------------------------------------------------- later
@@ -194,6 +196,8 @@ class Rendering:
         while todo:
             current = todo.pop()
             is_asked = current == ref
+            if current.kind is Kind.CART and isinstance(current.id, int):
+                self.carts.look(current.id, commit_ms, urgency)
             request = RenderRequest(
                 position,
                 commit_ms,

@@ -4,9 +4,9 @@ An entry waits (``outbox.blocked_by``) for the first object that it refers to an
 version. A DELETE waits for a pending object whose accepted version still refers to the deleted object. Waiting entries
 are not in the index of ready entries, so a backlog of them is never read again.
 
-A DELETE of a contact also waits for another contact that was never accepted and has the same address: that contact
-takes over the record, and an earlier DELETE could archive it. And a DELETE waits while a bulk invalidation is queued
-that may name objects which still refer to the deleted object.
+A DELETE of a contact also waits for another contact that was never accepted and has the same address, and a DELETE of a
+cart for the order that was made of it: that object takes over the record, and an earlier DELETE could archive it. And a
+DELETE waits while a bulk invalidation is queued that may name objects which still refer to the deleted object.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ OptionalReferences = Mapping[ObjectType, frozenset[ObjectType]]
 """Type of a message → types of references without which the sink takes the message."""
 
 _NEVER_ACCEPTED: Final = "(l.kind IS NULL OR l.accepted_at = 0 OR l.accepted_delete = 1)"
-_CONTACTS: Final = ", ".join(f"'{kind.value}'" for kind in Kind if OBJECT_TYPE[kind] is ObjectType.CONTACT)
+_ALIKE: Final = {
+    object_type: f",{','.join(kind.value for kind in Kind if OBJECT_TYPE[kind] is object_type)},"
+    for object_type in ObjectType
+}
+"""Type → its kinds, each between commas."""
 
 
 class Checked(NamedTuple):
@@ -122,7 +126,9 @@ class Waits:
         return found
 
     def _successor(self, deleted: ObjectRef) -> ObjectRef | None:
-        """A contact that was never accepted and takes over, or may take over, the record of the deleted contact."""
+        """An object that was never accepted and takes over, or may take over, the record of the deleted object: a
+        contact with the same address, the order of a cart.
+        """
         address = ledger.sent_side(self._store, deleted).address
         if not address:
             return None
@@ -133,11 +139,12 @@ class Waits:
         # the address of a contact that is to be rendered is not known yet; live ones are few, and soon rendered
         queued = (
             "SELECT d.kind, d.id FROM render_queue d LEFT JOIN ledger l ON l.kind = d.kind AND l.id = d.id WHERE"
-            f" d.needs_fetch IN (0, 1) AND d.urgency = 0 AND d.kind IN ({_CONTACTS}) AND NOT (d.kind = ? AND d.id = ?)"
+            f" d.needs_fetch IN (0, 1) AND d.urgency = 0 AND instr(?, ',' || d.kind || ',') > 0"
+            " AND NOT (d.kind = ? AND d.id = ?)"
             f" AND {_NEVER_ACCEPTED} LIMIT 1"
         )
         row = self._store.db.execute(waits, (address,)).fetchone()
-        row = row or self._store.db.execute(queued, pair(deleted)).fetchone()
+        row = row or self._store.db.execute(queued, (_ALIKE[deleted.object_type], *pair(deleted))).fetchone()
         return ObjectRef(Kind(row[0]), row[1]) if row is not None else None
 
     def _referrers(self, deleted: Collection[ObjectRef]) -> dict[ObjectRef, ObjectRef]:

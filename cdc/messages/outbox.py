@@ -45,7 +45,7 @@ class Entry(NamedTuple):  # made for each message: a tuple is made three times a
     ``record_id``, ``was_accepted``, ``only_links``, ``is_backfill``, ``may_repeat``: as in ``Message``. ``linked``: the
     references of the last accepted version. ``record_ids``: the known records of ``refs`` and ``linked``.
     ``linked_records``: the records that the object's record is surely linked to. ``writes``: how much is to be written.
-    ``may_move``: a contact's address changed, so the contact may leave its record for another one.
+    ``may_move``: a contact's address changed, so the contact may leave its record. ``predecessor``: as in ``Message``.
     """
 
     ref: ObjectRef
@@ -74,6 +74,7 @@ class Entry(NamedTuple):  # made for each message: a tuple is made three times a
     linked_records: frozenset[tuple[ObjectType, str]] = frozenset()
     writes: Writes = Writes.WHOLE
     may_move: bool = False
+    predecessor: ObjectRef | None = None
 
     @property
     def size(self) -> int:
@@ -369,12 +370,11 @@ def has_unreleased_deletes(store: Store) -> bool:
 
 
 def deletes_rendered_since(store: Store, rendered_ms: int, at_most: int) -> int:
-    """How many waiting DELETEs were rendered since then (epoch milliseconds), counted up to ``at_most``."""
-    count: int = store.db.execute(
-        "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE action = 'DELETE' AND rendered_ms > ? LIMIT ?)",
-        (rendered_ms, at_most),
-    ).fetchone()[0]
-    return count
+    """How many waiting DELETEs (not of carts) were rendered since then (epoch ms), counted up to ``at_most``."""
+    counted = store.db.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE action = 'DELETE' AND kind <> 'cart' AND rendered_ms > ?"
+        " LIMIT ?)", (rendered_ms, at_most))  # fmt: skip
+    return int(counted.fetchone()[0])
 
 
 class HeldDelete(NamedTuple):

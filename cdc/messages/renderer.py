@@ -16,7 +16,7 @@ import orjson
 import structlog
 
 from cdc.errors import RenderError
-from cdc.messages import contact_emails, dead_letters, ledger, outbox, unconfirmed, waiting_for_parent
+from cdc.messages import contact_emails, dead_letters, journeys, ledger, outbox, unconfirmed, waiting_for_parent
 from cdc.messages.contact_emails import EmailRule, mark_of
 from cdc.messages.digests import Effect, message_digest
 from cdc.messages.first_load import FirstCounts
@@ -203,7 +203,7 @@ class Renderer:
             return True
         changed_at = self._changed_at(held, request)
         mark = email if properties.get(self.emails.name) else b""
-        address = b""
+        address = journeys.mark_of(made.journey) if made.journey is not None else b""
         if self.emails.address and ref.object_type is ObjectType.CONTACT:
             address = contact_emails.address_mark(made.properties.get(self.emails.address, ""))
         writes = Writes.LINKS if links_only else Writes.WHOLE if request.force else Writes.CHANGES

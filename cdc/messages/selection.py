@@ -11,13 +11,22 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from cdc.messages import contact_emails, ledger, outbox, relinks, render_queue, sent_without_reference, unconfirmed
+from cdc.messages import (
+    contact_emails,
+    journeys,
+    ledger,
+    outbox,
+    relinks,
+    render_queue,
+    sent_without_reference,
+    unconfirmed,
+)
 from cdc.messages.dependencies import OptionalReferences, Waits
 from cdc.messages.digests import same_values
 from cdc.messages.outbox import READY, SUSPECT, Entry
 from cdc.messages.refs import HELD_DELETE, Link, key_of, parse_key, parse_links, parse_refs
 from cdc.messages.writes import Writes
-from cdc.model import KINDS, Action, ObjectRef, ObjectType, Urgency
+from cdc.model import KINDS, Action, Kind, ObjectRef, ObjectType, Urgency
 from cdc.state.store import Store
 
 PAGE: Final = 400
@@ -36,6 +45,7 @@ _COLUMNS: Final = (
     " o.attempts, o.position, o.read_ms, o.email, o.writes, o.is_backfill, o.address, o.is_released"
 )
 _DELETE: Final = Action.DELETE.value
+CONTACT: Final = ObjectType.CONTACT
 _ENTRY_WIDTH: Final = _COLUMNS.count(",") + 1
 
 
@@ -165,11 +175,11 @@ class _Look:
             # An object that a message on the wire refers to must not be deleted under it.
             if not self._limits.deletes or ref in self._limits.referred:
                 return None
-            # Asked once per look, and only if there are deletions.
-            if self._holds is None:
+            # Asked once per look, and only if there are deletions. Carts never count (circuit_breaker.py).
+            if self._holds is None and ref.kind is not Kind.CART:
                 self._holds = self._limits.holds_deletes()
             # Too many deletions in the last hour: people have to release them, all or by name.
-            if self._holds and not is_released:
+            if self._holds and not is_released and ref.kind is not Kind.CART:
                 self._wait(seq, HELD_DELETE)
                 return None
             self._page_deletes += 1
@@ -189,9 +199,16 @@ class _Look:
             # the same changed_at must mean the same message, and this one would lack what it had before
             render_queue.mark(self._store, ref, force=True)
             return None
-        links = parse_links(sent.accepted_refs)
+        before: journeys.Predecessor | None = None
+        cart = journeys.cart_in(ref, address) if not sent.accepted_at and action != _DELETE else None
+        if cart is not None:
+            # Sent beside its cart, it would not find the cart's record, and the purchase would have two.
+            if cart in self._limits.skip or journeys.is_to_be_sent(self._store, cart):
+                return None
+            before = journeys.predecessor(self._store, cart)
+        links = parse_links(before.links if before is not None else sent.accepted_refs)
         linked = tuple(link.ref for link in links)
-        may_move = bool(address and sent.record_id) and address != sent.address
+        may_move = bool(address and sent.record_id) and address != sent.address and ref.object_type is CONTACT
         # A contact that moves takes its links along: a link made meanwhile would be made to the record that it leaves.
         if (may_move and ref in self._limits.referred) or any(one in self._limits.moving for one in (*wanted, *linked)):
             return None
@@ -201,13 +218,14 @@ class _Look:
         return Entry(
             ref, seq, Action(action), changed_at, digest, properties, wanted, Urgency(urgency), commit_ms, rendered_ms,
             attempts, position, missing, read_ms, email, sent.record_id, sent.accepted_at > 0, linked,
-            self._records((*wanted, *linked)), writes in (Writes.LINKS, Writes.LINK_CHANGES), bool(is_backfill),
+            self._records((*wanted, *linked), before), writes in (Writes.LINKS, Writes.LINK_CHANGES), bool(is_backfill),
             self._has_unconfirmed and unconfirmed.is_noted(self._store, ref), address,
-            self._linked_records(links, wanted, writes), writes, may_move,
+            self._linked_records(links, wanted, writes), writes, may_move, before.ref if before is not None else None,
         )  # fmt: skip
 
-    def _records(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, str]:
-        return {ref: record_id for ref in refs if (record_id := self.waits.record_of(ref))}
+    def _records(self, refs: Sequence[ObjectRef], before: journeys.Predecessor | None) -> Mapping[ObjectRef, str]:
+        found = {ref: record_id for ref in refs if (record_id := self.waits.record_of(ref))}
+        return {**found, before.ref: before.record_id} if before is not None and before.record_id else found
 
     def _linked_records(
         self, links: Sequence[Link], wanted: Sequence[ObjectRef], writes: Writes

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from cdc.model import BulkInvalidation, FetchByKey, ObjectRef, ObjectType, Rendered, Row, Value
-from cdc.protocols import Mapper, RowReader
+from cdc.protocols import CartRules, Mapper, RowReader
 
 
 class RowsOnly:
     """A ``Mapper`` that renders no object. The mapping decides which rows are kept, as in ``run``."""
 
     version = "relay"
+    cart_rules: CartRules | None = None
 
     def __init__(self, mapper: Mapper) -> None:
         self._mapper = mapper

@@ -46,6 +46,10 @@ class OnDelete(SettingsSection):
     line_item: Literal[DeletePolicy.KEEP, DeletePolicy.ARCHIVE] = Field(
         DeletePolicy.ARCHIVE, description="a deleted order line's record"
     )
+    cart: Literal[DeletePolicy.KEEP, DeletePolicy.ARCHIVE, DeletePolicy.CANCEL] = Field(
+        DeletePolicy.ARCHIVE,
+        description="the record of a cart that ended without an order: emptied, merged, cleaned up",
+    )
 
 
 class OwnedByHubspot(SettingsSection):

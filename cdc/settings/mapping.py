@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from cdc.model import ObjectType
+from cdc.settings.carts import CartMapping
 from cdc.settings.customer_value import CustomerValue
 from cdc.settings.mapping_columns import (
     AttributeProperty,
@@ -20,7 +21,7 @@ from cdc.settings.mapping_columns import (
     refused,
 )
 from cdc.settings.mapping_rules import Filter, Privacy
-from cdc.settings.mapping_switches import CATEGORIES
+from cdc.settings.mapping_switches import CARTS, CARTS_OF_CONTACTS, CATEGORIES
 from cdc.settings.mapping_tables import ContactForm, ExtensionTable
 from cdc.settings.section import SettingsSection
 
@@ -145,6 +146,7 @@ class MappingSettings(SettingsSection):
     product: ProductMapping = ProductMapping()
     deal: DealMapping = DealMapping()
     line_item: LineItemMapping = LineItemMapping()
+    carts: CartMapping = CartMapping()
     satellites: tuple[ExtensionTable, ...] = Field(
         (), description="modules' own tables, each as [[mapping.satellites]]"
     )
@@ -216,6 +218,9 @@ class MappingSettings(SettingsSection):
             found[ObjectType.PRODUCT] |= {name: ("", kind) for name, kind in CATEGORIES.items()}
         worth = self.customer_value.properties(with_categories=self.product.categories)
         found[ObjectType.CONTACT] |= {name: ("", kind) for name, kind in worth.items()}
+        if self.carts.enabled:
+            found[ObjectType.CONTACT] |= {name: ("", kind) for name, kind in CARTS_OF_CONTACTS.items()}
+            found[ObjectType.DEAL] |= {name: ("", kind) for name, kind in CARTS.items()}
         for kind, _, properties in self.sources():
             found[kind] |= {name: (made.target, made.type or PropertyType.TEXT) for name, made in properties.items()}
         for form in self.contact_forms:  # they add to what is there, under the same names or others

@@ -15,3 +15,19 @@ CATEGORY_PATHS: Final = "category_paths"
 
 CATEGORIES: Final[Mapping[str, PropertyType]] = dict.fromkeys((CATEGORY_NAMES, CATEGORY_PATHS), PropertyType.TEXT)
 """Properties of a product, by ``mapping.product.categories``."""
+
+CARTS_OF_CONTACTS: Final[Mapping[str, PropertyType]] = {
+    "cart_open": PropertyType.BOOL,
+    "cart_url": PropertyType.TEXT,
+    "cart_changed_at": PropertyType.DATETIME,
+}
+"""Properties of a contact, by ``mapping.carts.enabled``."""
+
+CARTS: Final[Mapping[str, PropertyType]] = {
+    "cart_items": PropertyType.TEXT,
+    "cart_item_images": PropertyType.TEXT,
+    "cart_item_count": PropertyType.NUMBER,
+    "cart_url": PropertyType.TEXT,
+    "cart_changed_at": PropertyType.DATETIME,
+}
+"""Properties of a cart's deal, by ``mapping.carts.enabled``."""

@@ -13,6 +13,7 @@ stale_table            tables that are read again, as their rows changed without
 resync_found           objects that such reads changed; rendered when all of them are through
 table_schema           tables' columns, each from a position in the log on
 prepared_change        changes of XA transactions that are neither committed nor rolled back yet
+cart_clock             open carts: when their content changed last, and whether they were abandoned since
 unread_row             keys of rows of which the log has only a part: to be read from the server
 bad_record             records of topics that could not be read, with their reason
 render_queue           objects to be rendered later: after a fetch, after a position in the log, or in their turn
@@ -112,6 +113,10 @@ CREATE INDEX IF NOT EXISTS dead_letter_time ON dead_letter (at_ms);
 CREATE TABLE IF NOT EXISTS prepared_change (
     xid TEXT NOT NULL, lsn INTEGER NOT NULL, part INTEGER NOT NULL, columns TEXT NOT NULL, changes BLOB NOT NULL,
     PRIMARY KEY (xid, lsn, part)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cart_clock (
+    quote_id INTEGER PRIMARY KEY, content BLOB NOT NULL, changed_ms INTEGER NOT NULL, abandoned_ms INTEGER NOT NULL,
+    is_shown INTEGER NOT NULL, is_history INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS cart_clock_due ON cart_clock (changed_ms) WHERE abandoned_ms = 0;
 CREATE TABLE IF NOT EXISTS unread_row (
     tbl TEXT NOT NULL, key TEXT NOT NULL, lsn INTEGER NOT NULL, commit_ms INTEGER NOT NULL, PRIMARY KEY (tbl, key));
 CREATE INDEX IF NOT EXISTS unread_row_lsn ON unread_row (lsn);

@@ -188,10 +188,14 @@ _FURTHER: Final[Mapping[Kind, tuple[tuple[str, Affects], ...]]] = {
 
 def affected_by(kind: Kind) -> tuple[tuple[str, Affects], ...]:
     """Table → the objects of this kind whose contact or existence may change with a row of that table."""
+    return (*of_addresses(_OBJECTS[kind]), *_FURTHER.get(kind, ()))
+
+
+def of_addresses(objects: Callable[[str, RowReader], AffectedObjects]) -> tuple[tuple[str, Affects], ...]:
+    """Table → the objects that ``objects`` names for an address whose contact may change with a row of that table."""
     return (
-        ("customer_entity", partial(_affected, _OBJECTS[kind], _addresses_of_customer)),
-        ("sales_order", partial(_affected, _OBJECTS[kind], _addresses_of_order)),
-        *_FURTHER.get(kind, ()),
+        ("customer_entity", partial(_affected, objects, _addresses_of_customer)),
+        ("sales_order", partial(_affected, objects, _addresses_of_order)),
     )
 
 

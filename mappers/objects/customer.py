@@ -20,7 +20,7 @@ from mappers.eav import EavEntity
 from mappers.eav_changes import affected_by as affected_by_eav
 from mappers.forms import filled
 from mappers.guests import address_of, guest_id
-from mappers.objects import address_contacts, contact
+from mappers.objects import address_contacts, contact, open_carts
 from mappers.objects.descriptor import Name, ObjectDescriptor, Property
 from mappers.plan import Plan
 from mappers.row_changes import AffectedObjects, Affects, RowChange, named_in, refs
@@ -102,6 +102,7 @@ def render(customer_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     if plan.forms.names:
         said, more = plan.forms.of_customer(customer_id, rows)
         properties, warnings = filled(properties, plan.forms.names, said), (*warnings, *more)
+    properties |= open_carts.of_contact(ObjectRef(Kind.CUSTOMER, customer_id), rows, plan)
     address = address_of(row.get("email")) if row is not None and plan.contacts_by_email else ""
     return Rendered(properties, warnings=warnings, address=address)
 
@@ -284,9 +285,15 @@ def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
 
 
 def _affected_if(settings: MappingSettings) -> tuple[tuple[str, Affects], ...]:
+    carts = open_carts.contacts_affected_by(Kind.CUSTOMER) if settings.carts.enabled else ()
     if not settings.customer_value.enabled:
-        return ()
-    return customer_value_changes.affected_by(Kind.CUSTOMER, _everything, with_categories=settings.product.categories)
+        return carts
+    with_categories = settings.product.categories
+    return (*customer_value_changes.affected_by(Kind.CUSTOMER, _everything, with_categories=with_categories), *carts)
+
+
+def _switched_on(settings: MappingSettings) -> Mapping[str, Property]:
+    return {**customer_value.properties(settings), **open_carts.properties(settings)}
 
 
 def _derive(row: Row, plan: Plan) -> Mapping[str, Value]:
@@ -319,6 +326,6 @@ DESCRIPTOR: Final = ObjectDescriptor(
     eav_entities=(EAV, ADDRESS_EAV),
     derive={"customer_entity": _derive},
     name=Name("customer_entity", "email", "entity_id"),
-    switched_on=customer_value.properties,
+    switched_on=_switched_on,
     affected_if=_affected_if,
 )

@@ -17,7 +17,7 @@ from cdc.settings.mapping_columns import PropertyType
 from mappers import customer_value, customer_value_changes
 from mappers.forms import filled
 from mappers.guests import address_of, guest_id, possible_guest
-from mappers.objects import address_contacts, contact
+from mappers.objects import address_contacts, contact, open_carts
 from mappers.objects.descriptor import ObjectDescriptor, Property
 from mappers.plan import Plan
 from mappers.row_changes import AffectedObjects, Affects, RowChange, refs
@@ -54,7 +54,8 @@ def render(guest_id: str, rows: RowReader, plan: Plan) -> Rendered | None:
     if order is not None:
         properties = contact.from_order(order, rows, shop(rows, plan))
     else:
-        found = _from_subscriber(subscribers, rows, plan)
+        found = open_carts.guest_from_cart(guest_id, rows, plan, shop(rows, plan))
+        found = found or _from_subscriber(subscribers, rows, plan)
         # Nothing makes this contact any more.
         if found is None and said is None:
             return None
@@ -62,6 +63,7 @@ def render(guest_id: str, rows: RowReader, plan: Plan) -> Rendered | None:
     properties["newsletter"] = contact.newsletter(subscribers)
     worth, warnings = customer_value.of_contact(ObjectRef(Kind.GUEST, guest_id), rows, plan)
     properties |= worth
+    properties |= open_carts.of_contact(ObjectRef(Kind.GUEST, guest_id), rows, plan)
     if plan.forms.names or said is not None:
         filling, more = said or ({}, ())
         properties, warnings = filled(properties, plan.forms.names, filling), (*warnings, *more)
@@ -118,6 +120,7 @@ def _affected_by_subscriber(change: RowChange, rows: RowReader, plan: Plan) -> A
 def _affected_by_group(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
     group = change.now().get("customer_group_id")  # 0 is the group of those not logged in
     yield contact.of_orders(Kind.GUEST, "guest_id", "customer_group_id", group)
+    yield from open_carts.every_guest(plan, "customer_group_id", group)
 
 
 def _affected_by_store(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
@@ -131,6 +134,7 @@ def _affected_by_website(change: RowChange, rows: RowReader, plan: Plan) -> Affe
 
 def _of_store(store_id: Value, plan: Plan) -> AffectedObjects:
     yield contact.of_orders(Kind.GUEST, "guest_id", "store_id", store_id)
+    yield from open_carts.every_guest(plan, "store_id", store_id)
     if plan.settings.subscribers:
         yield BulkInvalidation(Kind.GUEST, "newsletter_subscriber", "guest_id", "store_id", store_id)
 
@@ -163,13 +167,20 @@ def _fetches(guest: str, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ...]:
 def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
     orders = BulkInvalidation(Kind.GUEST, "sales_order", "guest_id")
     subscribers = BulkInvalidation(Kind.GUEST, "newsletter_subscriber", "guest_id", unless=("sales_order", "guest_id"))
-    return (orders, subscribers) if plan.settings.subscribers else (orders,)
+    carts = open_carts.every_guest(plan)
+    return (orders, subscribers, *carts) if plan.settings.subscribers else (orders, *carts)
 
 
 def _affected_if(settings: MappingSettings) -> tuple[tuple[str, Affects], ...]:
+    carts = open_carts.contacts_affected_by(Kind.GUEST) if settings.carts.enabled else ()
     if not settings.customer_value.enabled:
-        return ()
-    return customer_value_changes.affected_by(Kind.GUEST, _everything, with_categories=settings.product.categories)
+        return carts
+    with_categories = settings.product.categories
+    return (*customer_value_changes.affected_by(Kind.GUEST, _everything, with_categories=with_categories), *carts)
+
+
+def _switched_on(settings: MappingSettings) -> Mapping[str, Property]:
+    return {**customer_value.properties(settings), **open_carts.properties(settings)}
 
 
 DESCRIPTOR: Final = ObjectDescriptor(
@@ -189,6 +200,6 @@ DESCRIPTOR: Final = ObjectDescriptor(
     fetches=_fetches,
     everything=_everything,
     derive={"newsletter_subscriber": _derive},
-    switched_on=customer_value.properties,
+    switched_on=_switched_on,
     affected_if=_affected_if,
 )

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from cdc.model import BulkInvalidation, FetchByKey, Kind, Rendered, Row, TableSpec, Value
+from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, TableSpec, Value
 from cdc.protocols import RowReader
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_columns import PropertyType
@@ -35,8 +35,8 @@ NOT_SHIPPED: Final = ("virtual", "downloadable")  # sales_order_item.product_typ
 
 COLUMNS: Final = frozenset(
     {"increment_id", "store_id", "state", "status", "hold_before_state", "hold_before_status", "customer_id",
-     "customer_is_guest", "guest_id", "shipping_method", "coupon_code", "order_currency_code", "grand_total",
-     "total_refunded", "tax_amount", "discount_amount", "shipping_amount", "relation_child_real_id",
+     "customer_is_guest", "quote_id", "guest_id", "shipping_method", "coupon_code", "order_currency_code",
+     "grand_total", "total_refunded", "tax_amount", "discount_amount", "shipping_amount", "relation_child_real_id",
      "relation_parent_real_id", "created_at"}
 )  # fmt: skip
 """The columns of ``sales_order`` for a deal."""
@@ -151,7 +151,26 @@ def render(order_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
             own |= found
             warnings += further
     owner = address_contacts.contact_of(order, rows, plan)
-    return Rendered(properties | own, (owner,) if owner else (), (warning, *warnings) if warning else warnings)
+    return Rendered(
+        properties | own,
+        (owner,) if owner else (),
+        (warning, *warnings) if warning else warnings,
+        journey=_cart_of(order, rows, plan),
+    )
+
+
+def _cart_of(order: Row, rows: RowReader, plan: Plan) -> ObjectRef | None:
+    """The cart whose deal becomes this order's deal.
+
+    Several orders of one cart (several addresses of delivery, a cart that came back after a failed payment) cannot
+    share one deal: the first of them in scope has it.
+    """
+    quote_id = order.get("quote_id") if plan.settings.carts.enabled else None
+    if not isinstance(quote_id, int) or not quote_id:
+        return None
+    placed = rows.find("sales_order", "quote_id", quote_id)
+    first = next((one for one in placed if order_in_scope(one, rows, plan)), order)
+    return ObjectRef(Kind.CART, quote_id) if first["entity_id"] == order["entity_id"] else None
 
 
 def _of_address(
@@ -227,7 +246,12 @@ def _affected_by_order(change: RowChange, rows: RowReader, plan: Plan) -> Affect
     # Mail flags and the like touch the order's row without changing the deal.
     if not change.concerns("guest_id", COLUMNS, plan.custom[OWN].columns, plan.filter_columns, plan.base_columns):
         return ()
-    return refs(Kind.ORDER, change.values("entity_id"))
+    ids = change.values("entity_id")
+    # Which order of a cart is the first may change for the others too.
+    if plan.settings.carts.enabled:
+        quotes = change.values("quote_id")
+        ids += [row["entity_id"] for one in quotes for row in rows.find("sales_order", "quote_id", one)]
+    return refs(Kind.ORDER, dict.fromkeys(ids))
 
 
 def _affected_by_item(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
@@ -256,7 +280,14 @@ def _affected_by_store(change: RowChange, rows: RowReader, plan: Plan) -> Affect
 def _tables(settings: MappingSettings) -> tuple[TableSpec, ...]:
     addresses = replace(_ADDRESSES, selection="every row") if _needs_shipping(settings) else _ADDRESSES
     orders = customer_value.with_totals(in_chosen_currency(_ORDERS, settings), settings)
-    return (orders, addresses, *_PARTS)
+    return (_with_cart(orders, settings), addresses, *_PARTS)
+
+
+def _with_cart(spec: TableSpec, settings: MappingSettings) -> TableSpec:
+    """The table of orders, with the number of the cart where carts are sent."""
+    if not settings.carts.enabled:
+        return spec
+    return replace(spec, columns=(*spec.columns, "quote_id"), indexes=(*spec.indexes, ("quote_id",)))
 
 
 def _needs_shipping(settings: MappingSettings) -> bool:

@@ -108,7 +108,7 @@ def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
         described = from_html(values.get("description")) or from_html(values.get("short_description"))
         properties["description"] = described
     if "image" in values:
-        properties["image_url"] = _image_url(clean(values["image"]), plan.settings.media_base_url)
+        properties["image_url"] = image_url(clean(values["image"]), plan.settings.media_base_url)
     own, warnings = plan.custom[OWN].of(row, rows)
     further, more = known.attributes[EAV].properties(plan.attributes[EAV], values)
     view = (known.warning,) if known.warning else ()
@@ -138,7 +138,8 @@ def _values(product: Row, key: str, rows: RowReader, known: Attributes, view: Va
     return default | own
 
 
-def _image_url(path: str, base: str) -> str:
+def image_url(path: str, base: str) -> str:
+    """An image's address: its path behind ``base``; "" if no image is chosen."""
     # Magento writes a word for "no image".
     if not path or path == NO_IMAGE:
         return ""

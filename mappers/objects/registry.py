@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from cdc.model import Kind
-from mappers.objects import customer, guest, line_item, order, product
+from mappers.objects import cart, customer, guest, line_item, order, product
 from mappers.objects.descriptor import ObjectDescriptor
 
 DESCRIPTORS: Final[Mapping[Kind, ObjectDescriptor]] = {
@@ -17,5 +17,6 @@ DESCRIPTORS: Final[Mapping[Kind, ObjectDescriptor]] = {
         product.DESCRIPTOR,
         order.DESCRIPTOR,
         line_item.DESCRIPTOR,
+        cart.DESCRIPTOR,
     )
 }

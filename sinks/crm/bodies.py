@@ -103,6 +103,9 @@ def update_values(work: Work, table: PropertyTable, facts: Facts) -> dict[str, s
     # A pipeline that is written with every update would undo what people moved.
     if "dealstage" in once:
         once |= {PIPELINE}
+    # An order begins its life on the record of its cart: the cart's values must not stay.
+    if work.clears and kind is ObjectType.DEAL:
+        once = frozenset()
     values = {name: text for name, text in work.values.items() if name not in once}
     if work.keeps_values:
         # the record is somebody else's so far: nothing that people typed in is emptied
@@ -116,7 +119,9 @@ def update_values(work: Work, table: PropertyTable, facts: Facts) -> dict[str, s
 
 def _empty(kind: ObjectType, table: PropertyTable, facts: Facts) -> dict[str, str]:
     """All of our properties, cleared: values of the record's former object must not stay on the new object's record."""
-    names = {target.name for name, target in table.targets(kind).items() if name not in ("email", "sku")}
+    # Unique values are written or left out by rules of their own; HubSpot empties neither a stage nor a currency.
+    kept = ("email", "sku", "stage", "currency")
+    names = {target.name for name, target in table.targets(kind).items() if name not in kept}
     return {name: "" for name in names if not facts.lacks(kind, name)}
 
 

@@ -19,9 +19,11 @@ from sinks.crm.tools import Tools
 from sinks.crm.work import Work
 
 
-def policy_of(tools: Tools, kind: ObjectType) -> DeletePolicy:
-    """The policy in the settings for a type."""
+def policy_of(tools: Tools, kind: ObjectType, key: str = "") -> DeletePolicy:
+    """The policy in the settings for a type; carts are deals with a policy of their own."""
     on_delete = tools.settings.on_delete
+    if identity.is_cart(key):
+        return on_delete.cart
     return {
         ObjectType.CONTACT: on_delete.contact,
         ObjectType.PRODUCT: on_delete.product,
@@ -30,9 +32,8 @@ def policy_of(tools: Tools, kind: ObjectType) -> DeletePolicy:
     }[kind]
 
 
-def marks(tools: Tools, kind: ObjectType, changed_at: int) -> dict[str, str]:
+def marks(tools: Tools, kind: ObjectType, changed_at: int, policy: DeletePolicy) -> dict[str, str]:
     """The values that mark a deleted object's record."""
-    policy = policy_of(tools, kind)
     values = {tools.table.deleted_at: str(changed_at)}
     # The deal stays as a record of the past, in the stage for cancelled ones.
     if policy is DeletePolicy.CANCEL:
@@ -51,8 +52,14 @@ def marks(tools: Tools, kind: ObjectType, changed_at: int) -> dict[str, str]:
 
 async def delete(tools: Tools, kind: ObjectType, works: Sequence[Work]) -> None:
     """Carry out deletions of one type and settle their messages."""
-    if not works:
-        return
+    by_policy: dict[DeletePolicy, list[Work]] = {}
+    for work in works:
+        by_policy.setdefault(policy_of(tools, kind, work.key), []).append(work)
+    for policy, alike in by_policy.items():
+        await _delete(tools, kind, alike, policy)
+
+
+async def _delete(tools: Tools, kind: ObjectType, works: Sequence[Work], policy: DeletePolicy) -> None:
     inputs = [
         Input(
             str(at),
@@ -60,7 +67,7 @@ async def delete(tools: Tools, kind: ObjectType, works: Sequence[Work]) -> None:
             {
                 "id": work.key,
                 "idProperty": tools.table.key,
-                "properties": marks(tools, kind, work.message.changed_at),
+                "properties": marks(tools, kind, work.message.changed_at, policy),
             },
         )
         for at, work in enumerate(works)
@@ -81,7 +88,6 @@ async def delete(tools: Tools, kind: ObjectType, works: Sequence[Work]) -> None:
         else:
             reason = outcome.code if isinstance(outcome, Fault) else "not_mentioned"
             work.settle(Outcome.RETRY, reason, retry_after_s=tools.memory.retry_s(work.key))
-    policy = policy_of(tools, kind)
     is_removed = policy in (DeletePolicy.ARCHIVE, DeletePolicy.GDPR_DELETE)
     # Kept records stay, so there is nothing to dispose of.
     if is_removed:

@@ -67,6 +67,12 @@ class Claim(Enum):
     STAY_OUT = "stay_out"  # go on without the address or SKU
 
 
+def is_cart(key: str) -> bool:
+    """Whether this is the key of a cart."""
+    held = _EXTERNAL_ID.fullmatch(key)
+    return held is not None and held["kind"] == Kind.CART.value
+
+
 def reads(table: PropertyTable, kind: ObjectType) -> list[str]:
     """The properties that ``holder_of`` needs."""
     common = [table.key, table.deleted_at]
@@ -198,9 +204,14 @@ def claim_by_sku(key: str, *, is_stand_in: bool, holder: Holder) -> Claim:
     return Claim.TAKE_OVER if holder.is_stand_in else Claim.STAY_OUT
 
 
-def claim_by_key(key: str, holder: Holder) -> Claim:
-    """An object meets a record that HubSpot or the state named: its own record, or one whose key people removed."""
+def claim_by_key(key: str, holder: Holder, predecessor: str = "") -> Claim:
+    """An object meets a record that HubSpot or the state named: its own record, its predecessor's, or one whose key
+    people removed.
+    """
     if holder.key == key:
         return Claim.OWN
+    # A cart's deal becomes the deal of its order, deleted or not.
+    if predecessor and holder.key == predecessor:
+        return Claim.TAKE_OVER
     # A key that people removed is put back; a key of another object stays.
     return Claim.STAY_OUT if holder.key or holder.is_deleted else Claim.OWN

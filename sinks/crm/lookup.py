@@ -57,6 +57,7 @@ class Lookup:
         if may_exist and not by_key:
             self._memory.has_ours.discard(self._kind.value)
         found |= by_key
+        found |= await self._by_predecessor([work for work in unknown if work.key not in found])
         return found | await self._by_natural([work for work in works if work.key not in found])
 
     def _may_meet(self, work: Work, holder: Holder) -> bool:
@@ -96,6 +97,11 @@ class Lookup:
         records = await self._batches.read(self._kind, keys, self._reads, by=self._table.key)
         holders = [self._holder(record) for record in records]
         return {holder.key: holder for holder in holders if holder.key}
+
+    async def _by_predecessor(self, works: Sequence[Work]) -> dict[str, Holder]:
+        """Key → the record of the object's predecessor. By key alone: its record id may be another object's by now."""
+        heirs = {work.message.predecessor.external_id: work.key for work in works if work.message.predecessor}
+        return {heirs[key]: holder for key, holder in (await self._by_key(list(heirs))).items() if key in heirs}
 
     async def _by_natural(self, works: Sequence[Work]) -> dict[str, Holder]:
         # of two objects with one value the first goes ahead; the other one meets its record at its own write

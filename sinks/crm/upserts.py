@@ -58,7 +58,7 @@ class Upserts:
         elif not message.record_id:
             # a first message needs a search only where HubSpot has another way to know the object
             needs_search = work.may_have_record or bool(self._lookup.natural_value(work))
-            needs_search = needs_search or self._kind.value in tools.memory.has_ours
+            needs_search = needs_search or self._kind.value in tools.memory.has_ours or message.predecessor is not None
             work.step = Step.LOOK_UP if needs_search else Step.CREATE
         elif self._kind is ObjectType.CONTACT and message.external_id in tools.memory.shared:
             work.step = Step.LOOK_UP  # which of the record's addresses is the first must be known before the write
@@ -292,7 +292,8 @@ class Upserts:
             properties = work.message.properties
             is_stand_in = not properties.get("type") and not properties.get("status")
             return identity.claim_by_sku(key, is_stand_in=is_stand_in, holder=holder)
-        return identity.claim_by_key(key, holder)
+        before = work.message.predecessor
+        return identity.claim_by_key(key, holder, before.external_id if before is not None else "")
 
     def _stay_out(self, work: Work, holder: identity.Holder) -> None:
         """The record belongs to another object for good: write the object without the value that leads to

@@ -6,6 +6,7 @@ import pytest
 
 from cdc.model import OBJECT_TYPE, Kind, ObjectType, ValueType
 from cdc.settings.mapping import MappingSettings
+from cdc.settings.mapping_switches import CARTS, CARTS_OF_CONTACTS
 from mappers.guests import guest_id
 from mappers.mapping import MagentoMapping
 from sinks.bridge.mapping import MAPPED, UNMAPPED
@@ -14,6 +15,7 @@ from tests.unit.mappers.shops import customer, item, order, properties, shop_row
 
 IDS: dict[Kind, int | str] = {
     Kind.CUSTOMER: 7, Kind.GUEST: str(guest_id("ann@example.com")), Kind.PRODUCT: 10, Kind.ORDER: 1, Kind.ITEM: 1,
+    Kind.CART: 1,
 }  # fmt: skip
 
 
@@ -26,11 +28,19 @@ def test_every_rendered_property_is_known_to_each_sinks_mapping(kind: Kind) -> N
             "catalog_product_entity": [{"entity_id": 10, "sku": "MUG"}],
             "sales_order": [order()],
             "sales_order_item": [item()],
-        }
+            "quote": [{"entity_id": 1, "is_active": 1, "customer_email": "eve@example.com"}],
+            "quote_item": [{"item_id": 1, "quote_id": 1}],
+            "cart_clock": [{"quote_id": 1, "changed_ms": 1, "abandoned_ms": 2, "is_shown": 1}],
+        },
+        carts={"enabled": True},
     )
     object_type = OBJECT_TYPE[kind]
     takes = [tables for tables in ((STANDARD, OTHERS), (MAPPED, UNMAPPED)) if object_type in tables[0]]
-    found = set(properties(rows, kind, IDS[kind]))
+    # What a switch adds, receivers treat as the merchant's own.
+    switched = {*CARTS, *CARTS_OF_CONTACTS}
+    # A deal is an order's or a cart's, and together they have the default properties.
+    kinds = (kind, Kind.ORDER) if kind is Kind.CART else (kind,)
+    found = {name for one in kinds for name in properties(rows, one, IDS[one])} - switched
 
     assert takes, f"no sink takes {object_type}"
     for mapped, rest in takes:

@@ -39,6 +39,13 @@ def test_what_was_sent_is_what_the_database_holds(told: dict[str, Told], name: s
     assert told[name].differences == []
 
 
+def test_a_cart_that_does_not_change_sends_nothing(told: dict[str, Told]) -> None:
+    """Totals, rates and recounts of a cart that is a deal, a cart of nobody, and a quote saved after its order."""
+    quiet = ("cart-churn", "cart-nobody", "cart-late-change")
+
+    assert [name for name in quiet if told[name].messages] == []
+
+
 def test_every_golden_file_belongs_to_an_event() -> None:
     """No file is left of an event that is not played any more."""
     assert {path.name.split(".")[0] for path in golden.FOLDER.glob("*.txt")} == set(NAMES)

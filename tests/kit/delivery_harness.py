@@ -26,7 +26,7 @@ from cdc.model import (
     Urgency,
     Value,
 )
-from cdc.protocols import Clock, RowReader
+from cdc.protocols import CartRules, Clock, RowReader
 from cdc.replica.rows import ReplicaRows
 from cdc.settings.config import Settings
 from cdc.state.store import Store
@@ -60,6 +60,7 @@ class ShopMapper:
     """Renders what stands in ``shop``."""
 
     version = "harness"
+    cart_rules: CartRules | None = None
 
     def __init__(self, tables: tuple[TableSpec, ...] = ()) -> None:
         self.tables = tables

@@ -59,16 +59,22 @@ class Receiver:
 
 
 def tell(recording: Recording, mapping: Mapping[str, Any] = MAPPING) -> list[Told]:
-    """Apply scene by scene, taking every message; the opening comes first and is not in the answer."""
+    """Apply scene by scene, taking every message; the opening comes first and is not in the answer. After each scene
+    the time passes that passed in the shop.
+    """
     told: list[Told] = []
     receiver = Receiver()
+    committed_ms = 0
     with replica_harness(keys=recording.keys, **mapping) as harness:
         for scene in (recording.opening, *recording.scenes):
             before = harness.counts()
             harness.apply(scene.transactions)
+            commits = [transaction.commit_ms for transaction in scene.transactions]
+            committed_ms = max(commits, default=committed_ms)
+            harness.let_pass(committed_ms + scene.waited_ms)
             messages = harness.sent()
             receiver.take(messages)
-            differences = receiver.differences(scene.render)
+            differences = receiver.differences(scene.render(*harness.cart_clocks()))
             told.append(Told(scene, messages, differences, scene.counters + (harness.counts() - before)))
     assert not told[0].differences, told[0].differences
     return told[1:]

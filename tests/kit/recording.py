@@ -14,7 +14,8 @@ from pymysql.connections import Connection
 
 from cdc.binlog.decoder import LogDecoder
 from cdc.binlog.events import MAGIC
-from cdc.model import Absent, ForeignKey, ObjectType, Position, TableSpec, Transaction, Value
+from cdc.model import Absent, ForeignKey, ObjectType, Position, Row, TableSpec, Transaction, Value
+from cdc.protocols import CART_CLOCK
 from cdc.replica.cascades import with_between
 from cdc.settings.config import Settings
 from cdc.snapshot.reader import RowLoader
@@ -45,7 +46,15 @@ class Played:
     transactions: list[Transaction]
     counters: Counter[str]
     bytes: int
-    render: State
+    rows: DictRows
+    waited_ms: int
+    """How long the shop waited after the last transaction of the scene."""
+
+    def render(self, *clocks: Row) -> State:
+        """Everything that the database held after the scene. ``clocks``: rows of ``cart_clock``."""
+        for clock in clocks:
+            self.rows.put(CART_CLOCK, **clock)
+        return rendered(self.rows)
 
 
 @dataclass
@@ -62,10 +71,18 @@ class EvenClock:
 
     def __init__(self) -> None:
         self._now = OPENING.timestamp()
+        self.waited_ms = 0
+        """How long nothing has been committed."""
 
     def __call__(self) -> float:
         self._now += 60
+        self.waited_ms = 0
         return self._now
+
+    def advance(self, minutes: float) -> None:
+        """Let time pass."""
+        self._now += minutes * 60
+        self.waited_ms += round(minutes * 60_000)
 
 
 def record(
@@ -86,9 +103,11 @@ def record(
         })  # fmt: skip
         server.rotate()
         ends: list[tuple[str, int]] = []
-        renders: list[State] = []
-        shop = Shop(connection, prefix, clock=EvenClock())
+        renders: list[tuple[DictRows, int]] = []
+        clock = EvenClock()
+        shop = Shop(connection, prefix, clock=clock)
         world = open_shop(shop)
+        world.wait = clock.advance
         keys = foreign_keys(connection, database, prefix)
         mapper = MagentoMapping(settings.mapping)
         render = FullRender(connection, prefix, mapper, row_loader(settings, mapper.tables, read_identity(connection)))
@@ -96,7 +115,7 @@ def record(
             scene(world)
             position = current_position(connection)
             ends.append((position.file, position.offset))
-            renders.append(render())
+            renders.append((render(), clock.waited_ms))
         render.close()
         connection.close()
         [log] = [path for path in server.binlog_files() if path.name == ends[0][0]]
@@ -123,8 +142,8 @@ def _names_in_the_log(server: Server) -> Iterator[None]:
 
 
 def _decoded(
-    log: Path, names: Sequence[str], ends: Sequence[int], renders: Sequence[State], tables: Sequence[TableSpec],
-    database: str, prefix: str,
+    log: Path, names: Sequence[str], ends: Sequence[int], renders: Sequence[tuple[DictRows, int]],
+    tables: Sequence[TableSpec], database: str, prefix: str,
 ) -> list[Played]:  # fmt: skip
     """The file's events one by one, cut where the scenes end."""
     data = log.read_bytes()
@@ -144,13 +163,26 @@ def _decoded(
             if transaction is not None and transaction.changes:
                 transactions.append(transaction)
         counters = Counter(decoder.counters)
-        found.append(Played(name, transactions, counters - before, edges[at] - began, render))
+        found.append(Played(name, transactions, counters - before, edges[at] - began, *render))
         before = counters
     return found
 
 
+def rendered(rows: DictRows) -> State:
+    """Everything that exists by these rows."""
+    found: State = {}
+    for ref in rows.spread(rows.mapper.everything()):
+        made = rows.mapper.render(ref, rows)
+        if made is not None:
+            links: dict[ObjectType, tuple[str, ...]] = {}
+            for other in made.references:
+                links[other.object_type] = (*links.get(other.object_type, ()), other.external_id(NAMESPACE))
+            found[ref.external_id(NAMESPACE)] = dict(made.properties), links
+    return found
+
+
 class FullRender:
-    """Renders everything that the database holds, without log, replica or outbox, as often as asked.
+    """Reads everything that the database holds, without log, replica or outbox, as often as asked.
 
     Tables whose checksum has not changed since are not read again.
     """
@@ -163,7 +195,7 @@ class FullRender:
         self._sums: dict[str, object] = {}
         self._held: dict[str, list[dict[str, Value]]] = {}
 
-    def __call__(self) -> State:
+    def __call__(self) -> DictRows:
         rows = DictRows(self._mapper)
         with self._connection.cursor() as cursor:
             cursor.execute(self._sql)
@@ -174,15 +206,7 @@ class FullRender:
                 self._sums[spec.name] = found
             for row in self._held[spec.name]:
                 rows.put(spec.name, **row)
-        found_state: State = {}
-        for ref in rows.spread(self._mapper.everything()):
-            made = self._mapper.render(ref, rows)
-            if made is not None:
-                links: dict[ObjectType, tuple[str, ...]] = {}
-                for other in made.references:
-                    links[other.object_type] = (*links.get(other.object_type, ()), other.external_id(NAMESPACE))
-                found_state[ref.external_id(NAMESPACE)] = dict(made.properties), links
-        return found_state
+        return rows
 
     def close(self) -> None:
         """Close the connection that it reads over."""

@@ -33,7 +33,7 @@ from cdc.model import (
     Urgency,
     Value,
 )
-from cdc.protocols import RowReader
+from cdc.protocols import CART_CLOCK, RowReader
 from cdc.replica.cascades import core_foreign_keys
 from cdc.replica.load_state import Phase
 from cdc.settings.mapping import MappingSettings
@@ -86,6 +86,8 @@ class ReplicaHarness:
         self._keys = {spec.name: spec.key for spec in self.engine.tables}
         held = self.engine.positions.position
         self._offset = max(1000, held.offset if held is not None else 0)  # a state that is opened again goes on
+        self.now_ms = 1_700_000_000_000 + self._offset
+        """When the last transaction was committed, epoch milliseconds; tests may let time pass."""
         self.messages = 0
 
     def counts(self) -> Counter[str]:
@@ -108,7 +110,8 @@ class ReplicaHarness:
     def commit(self, *changes: Change) -> None:
         """One transaction of the log."""
         self._offset += 1000
-        self.apply([Transaction(changes, Position("binlog.000001", self._offset), 1_700_000_000_000 + self._offset, 0)])
+        self.now_ms += 1000
+        self.apply([Transaction(changes, Position("binlog.000001", self._offset), self.now_ms, 0)])
 
     def insert(self, table: str, **values: Value) -> None:
         """A row comes, in a transaction of its own."""
@@ -141,6 +144,20 @@ class ReplicaHarness:
         while working:
             with self.engine.store.transaction():
                 working = self.engine.work()
+
+    def let_pass(self, until_ms: int) -> None:
+        """Time passes in the shop until then, and carts that are left by then are noticed."""
+        has_more = self.mapper.cart_rules is not None
+        while has_more:
+            with self.engine.store.transaction():
+                has_more = self.engine.rendering.carts.abandon(until_ms)
+        self.apply(())
+
+    def cart_clocks(self) -> list[Row]:
+        """The rows of ``cart_clock`` as renderers see them."""
+        db = self.engine.store.db
+        ids = [quote_id for (quote_id,) in db.execute("SELECT quote_id FROM cart_clock ORDER BY quote_id")]
+        return [row for one in ids if (row := self.engine.rows.get(CART_CLOCK, one)) is not None]
 
     def sent(self) -> list[Message]:
         """The messages since the last call, in an order in which they may be sent; all are accepted."""

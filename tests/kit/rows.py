@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from cdc.model import BulkInvalidation, ObjectRef, Row, RunningTotals, TableSpec, Value
-from cdc.protocols import Mapper, RowReader
+from cdc.protocols import CART_CLOCK, Mapper, RowReader
 
 T = TypeVar("T")
+
+CLOCK = TableSpec(CART_CLOCK, ("quote_id",), ("quote_id", "changed_ms", "abandoned_ms", "is_shown"))
+"""The table of the state that is shown beside the shop's."""
 
 
 class DictRows:
@@ -21,6 +24,8 @@ class DictRows:
     def __init__(self, mapper: Mapper, tables: Mapping[str, Iterable[Mapping[str, Value]]] | None = None) -> None:
         self.mapper = mapper
         self.specs: dict[str, TableSpec] = {spec.name: spec for spec in mapper.tables}
+        if mapper.cart_rules is not None:
+            self.specs[CART_CLOCK] = CLOCK
         self._tables: dict[str, dict[tuple[Value, ...], Row]] = {name: {} for name in self.specs}
         self._references: dict[str, Any] = {}
         self._by_value: dict[str, dict[str, dict[Value, list[Row]]]] = {name: {} for name in self.specs}

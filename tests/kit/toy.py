@@ -24,7 +24,7 @@ from cdc.model import (
     Transaction,
     Value,
 )
-from cdc.protocols import RowReader
+from cdc.protocols import CartRules, RowReader
 from cdc.replica.load_state import Phase
 
 CUSTOMERS = TableSpec("customers", ("id",), ("id", "email", "grp"))
@@ -43,6 +43,7 @@ class ToyMapper:
 
     tables: tuple[TableSpec, ...] = TABLES
     version = "toy-1"
+    cart_rules: CartRules | None = None
 
     def derive(self, table: str, row: Row) -> Mapping[str, Value]:
         return {}

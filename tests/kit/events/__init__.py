@@ -2,13 +2,14 @@
 
 ``PLAYS`` lists all of them. The scenes of a play are played in order on one shop; a scene may go on where an earlier
 one left an order. Their names begin with what they are about: ``order-...``, ``customer-...``, ``product-...``,
-``category-...``, ``worth-...``, ``shop-...``, ``form-...``, ``noise-...``.
+``category-...``, ``worth-...``, ``cart-...``, ``shop-...``, ``form-...``, ``noise-...``.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from tests.kit.events.carts import CART_MAPPING, CARTS
 from tests.kit.events.catalogue import CATALOGUE
 from tests.kit.events.categories import CATEGORIES, CATEGORIES_MAPPING
 from tests.kit.events.people import ADDRESSES, PEOPLE
@@ -30,5 +31,10 @@ class Play(NamedTuple):
     scenes: tuple[Scene, ...]
 
 
-PLAYS: tuple[Play, ...] = (Play(MAPPING, SCENES), Play(CATEGORIES_MAPPING, CATEGORIES), Play(WORTH_MAPPING, WORTH))
+PLAYS: tuple[Play, ...] = (
+    Play(MAPPING, SCENES),
+    Play(CATEGORIES_MAPPING, CATEGORIES),
+    Play(WORTH_MAPPING, WORTH),
+    Play(CART_MAPPING, CARTS),
+)
 """All scenes: what is off by default is played on a shop of its own."""

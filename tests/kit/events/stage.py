@@ -44,6 +44,9 @@ class World:
     orders: dict[str, int] = field(default_factory=dict)
     documents: dict[str, int] = field(default_factory=dict)
     categories: dict[str, int] = field(default_factory=dict)
+    carts: dict[str, int] = field(default_factory=dict)
+    wait: Callable[[float], None] = lambda minutes: None
+    """Lets so many minutes pass in the shop."""
 
 
 Scene = tuple[str, Callable[[World], None]]

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pymysql.connections import Connection
 
 from tests.kit.shop import seeds
+from tests.kit.shop.carts import Carts
 from tests.kit.shop.catalog import Catalog, Product, Selection
 from tests.kit.shop.categories import Categories
 from tests.kit.shop.customers import Customers
@@ -31,7 +32,7 @@ from tests.kit.shop.people import Person
 __all__ = ["Line", "Person", "Product", "Selection", "Shop"]
 
 
-class Shop(Fulfilment, Noise, Categories):
+class Shop(Fulfilment, Noise, Categories, Carts):
     """All the shop can do; ``clock`` as in ``Db``."""
 
     def __init__(

@@ -25,7 +25,10 @@ class Noise(Catalog, Customers):
         """A cart that is filled, re-counted ``steps`` times and left behind; the quote's id."""
         email = self.db.get("customer_entity", entity_id=customer)["email"] if customer else None
         with self.db.transaction():
-            quote = self.db.insert("quote", store_id=store, customer_id=customer, customer_email=email, is_active=1)
+            quote = self.db.insert(
+                "quote", store_id=store, customer_id=customer, customer_email=email, is_active=1,
+                quote_currency_code=seeds.STORE_CURRENCY[store][0],
+            )  # fmt: skip
         for product in products:
             facts = self.product(product)
             with self.db.transaction():

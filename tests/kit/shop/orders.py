@@ -41,19 +41,20 @@ class Orders(Catalog, Customers):
         shipping: Decimal | None = FLAT_RATE,
         comment: str | None = None,
         original: Mapping[str, Any] | None = None,
+        cart: int | None = None,
     ) -> int:
         """Check out: the number, the reservation, the order itself, the cart's end, the mail flags; its order id.
 
         ``buyer`` is a customer's id, or a Person for a guest. ``shipping`` is the price of sending it, in base
         currency; an order of nothing but virtual things ships nothing. ``original`` is the row of the order that this
-        one replaces.
+        one replaces. ``cart`` is the quote that is ordered; None: a new one.
         """
         account = None if isinstance(buyer, Person) else self.db.get("customer_entity", entity_id=buyer)
         person = buyer if isinstance(buyer, Person) else self._buyer(buyer)
         currency, rate = seeds.STORE_CURRENCY[store]
         terms = Terms(Decimal(rate), TAX_PERCENT, Decimal(discount_percent))
         tops = [row for wanted in lines for row in item_rows(self, wanted, terms)]
-        quote = self._cart_of(account, person, store, tops)
+        quote = cart if cart is not None else self._cart_of(account, person, store, tops)
         number = self._order_number(store, original)
         self._reserve(tops, number, -1)
         values = self._order_values(tops, account, person, terms, shipping)

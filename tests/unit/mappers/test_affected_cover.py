@@ -110,6 +110,7 @@ COLUMNS: dict[str, dict[str, Sequence[Value]]] = {
         "shipping_method": WORD, "coupon_code": WORD, "order_currency_code": WORD, "grand_total": MONEY,
         "total_refunded": MONEY, "tax_amount": MONEY, "discount_amount": MONEY, "shipping_amount": MONEY,
         "relation_child_real_id": WORD, "relation_parent_real_id": WORD, "base_currency_code": BASE_CURRENCY,
+        "quote_id": (None, None, 1, 2, 3),
         "base_grand_total": (*MONEY, "1.5000", "free"), "base_total_refunded": MONEY, "base_total_canceled": MONEY,
         "base_tax_amount": MONEY,
         "base_discount_amount": MONEY, "base_shipping_amount": MONEY,
@@ -130,6 +131,24 @@ COLUMNS: dict[str, dict[str, Sequence[Value]]] = {
         "lastname": WORD, "company": WORD, "street": WORD, "city": WORD, "region": WORD, "postcode": WORD,
         "country_id": WORD, "telephone": WORD, "slot_id": (None, 1, "1", 2),
     },
+    "quote": {
+        "store_id": MAYBE, "is_active": (1, 1, 1, 0), "customer_id": MAYBE, "customer_email": EMAIL,
+        "customer_firstname": WORD, "customer_lastname": WORD, "customer_group_id": ID, "quote_currency_code": WORD,
+        "base_currency_code": WORD, "grand_total": MONEY, "base_grand_total": MONEY, "coupon_code": WORD,
+        "created_at": TIME, "updated_at": TIME,
+    },
+    "quote_item": {
+        "quote_id": ID, "parent_item_id": (None, None, None, 1), "product_id": MAYBE, "sku": WORD, "name": WORD,
+        "qty": QTY, "price": MONEY, "base_price": MONEY,
+    },
+    "quote_address": {
+        "quote_id": ID, "address_type": ("billing", "shipping"), "email": EMAIL, "firstname": WORD, "lastname": WORD,
+        "company": WORD, "street": WORD, "city": WORD, "region": WORD, "postcode": WORD, "country_id": WORD,
+        "telephone": WORD,
+    },
+    "quote_id_mask": {"quote_id": ID, "masked_id": WORD},
+    "negotiable_quote": {"is_regular_quote": (0, 0, 1)},
+    "cart_clock": {"changed_ms": (1, 2), "abandoned_ms": (0, 5), "is_shown": (0, 1, 1)},
     "slots": {"from": WORD, "to": WORD},
     "dates": {"order_id": MAYBE, "slot": WORD, "slot_id": MAYBE},
     "queue": {"address_id": MAYBE, "day": WORD, "slot": WORD, "slot_id": MAYBE},
@@ -165,6 +184,7 @@ HOT = [
     ["flag", "catalog_product_entity", "catalog_product_entity_varchar", "catalog_product_entity_int"],
     ["store", "store_website", "customer_group", "catalog_product_website", "catalog_product_entity"],
     ["sales_order_address", "slots", "slots", "dates", "queue", "points", "labels"],
+    [*("quote", "quote_item", "quote_address", "cart_clock") * 3, "sales_order", "negotiable_quote", "customer_entity"],
     [table for table in COLUMNS if table.startswith("catalog_product_entity_")],
     ["flag", *(table for table in COLUMNS if table.startswith("catalog_category_"))],
     [table for table in COLUMNS if table.startswith(("eav_attribute_", "customer_entity_"))],
@@ -254,6 +274,7 @@ MAPPERS = st.builds(
     product_key=st.sampled_from(["entity_id", "entity_id", "row_id"]),
     deleted_customers=st.sampled_from(["drop", "guest"]),
     stages=st.sampled_from([{}, {"a": "processed"}]),
+    carts=st.sampled_from([{}, {"enabled": True, "restore_url": "https://shop.example.com/?c={masked_id}"}]),
 )
 SEEDS = st.integers(0, 2**32)
 

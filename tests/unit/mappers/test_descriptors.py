@@ -24,6 +24,7 @@ from tests.unit.mappers.test_affected_cover import MAPPERS, all_rendered, random
 
 IDS: dict[Kind, int | str] = {
     Kind.CUSTOMER: 7, Kind.GUEST: str(guest_id("ann@example.com")), Kind.PRODUCT: 10, Kind.ORDER: 1, Kind.ITEM: 1,
+    Kind.CART: 1,
 }  # fmt: skip
 EACH = pytest.mark.parametrize("descriptor", DESCRIPTORS.values(), ids=lambda one: one.kind.value)
 
@@ -68,10 +69,16 @@ def test_the_listed_properties_are_those_rendered(descriptor: ObjectDescriptor) 
             "catalog_product_entity": [{"entity_id": 10, "sku": "MUG"}],
             "sales_order": [order()],
             "sales_order_item": [item()],
-        }
+            "quote": [{"entity_id": 1, "is_active": 1, "customer_email": "eve@example.com"}],
+            "quote_item": [{"item_id": 1, "quote_id": 1}],
+            "cart_clock": [{"quote_id": 1, "changed_ms": 1, "abandoned_ms": 2, "is_shown": 1}],
+        },
+        carts={"enabled": True},
     )
 
-    assert properties(rows, descriptor.kind, IDS[descriptor.kind]).keys() == descriptor.properties.keys()
+    switched_on = descriptor.switched_on(MappingSettings.model_validate({"carts": {"enabled": True}}))
+    listed = {**descriptor.properties, **switched_on}
+    assert properties(rows, descriptor.kind, IDS[descriptor.kind]).keys() == listed.keys()
 
 
 @pytest.mark.parametrize("kind", Kind)

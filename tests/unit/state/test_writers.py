@@ -25,6 +25,7 @@ OWNERS: Final = {
     "table_schema": "cdc/replica/table_schemas.py",
     "prepared_change": "cdc/replica/prepared.py",
     "unread_row": "cdc/replica/unread.py",
+    "cart_clock": "cdc/replica/cart_clock.py",
     "bad_record": "cdc/replica/feeds.py",
     "render_queue": "cdc/messages/render_queue.py",
     "bulk_invalidation": "cdc/messages/render_queue.py",

@@ -1,0 +1,106 @@
+"""Notes when the content of each open cart changed, and that a cart was left. Use inside a store transaction.
+
+Nothing happens in the shop when a shopper leaves, so only time tells. ``look`` starts a cart's time anew when its
+content changed; ``abandon`` is called when time has passed in the shop. Both write facts into ``cart_clock`` and have
+the objects rendered that show them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cdc.engine.parts import Parts
+from cdc.messages import render_queue
+from cdc.model import Kind, ObjectRef, Row, Urgency
+from cdc.protocols import CART_CLOCK, CartContent
+from cdc.replica import cart_clock
+from cdc.replica.cart_clock import CartClock
+
+AT_ONCE: Final = 500
+"""The most carts that one call notes as abandoned: some 20 ms of the state thread."""
+
+
+class Carts:
+    """The clocks of all open carts. Does nothing where carts are not sent."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._rules = parts.mapper.cart_rules
+
+    def look(self, quote_id: int, commit_ms: int, urgency: Urgency) -> None:
+        """A cart is about to be rendered: note whether its content changed. ``commit_ms`` 0: not by a change of the
+        log that was just read.
+        """
+        if self._rules is None:
+            return
+        held = cart_clock.get(self._store, quote_id)
+        content = self._rules.content(quote_id, self._parts.rows)
+        if content is None:
+            # Ordered, emptied, merged, deactivated or deleted: if it opens again, its time begins anew.
+            if held is not None:
+                cart_clock.remove(self._store, quote_id)
+                self._affect_contact(quote_id, held, None, commit_ms)
+            return
+        if held is not None and held.content == content.digest:
+            return
+        clock = _started(content, held, commit_ms, urgency)
+        cart_clock.put(self._store, quote_id, clock)
+        self._affect_contact(quote_id, held, clock, commit_ms)
+
+    def abandon(self, shop_ms: int) -> bool:
+        """Note the carts that are left by now. ``shop_ms``: the time, epoch milliseconds, up to which every change in
+        the shop is applied. Returns whether there may be more.
+
+        A cart is abandoned since its last change plus the waiting time, whenever that is noticed: after a day of
+        downtime the result is the same as without it.
+        """
+        # The rows of several moments lie side by side until the load or a replay is through.
+        parts = self._parts
+        if self._rules is None or not parts.load.is_complete or parts.positions.current() < parts.positions.high:
+            return False
+        wait_ms = self._rules.abandoned_after_ms
+        found = cart_clock.due(self._store, shop_ms - wait_ms, AT_ONCE)
+        for quote_id in found:
+            held = cart_clock.get(self._store, quote_id)
+            assert held is not None, "it was just found"
+            clock = held._replace(abandoned_ms=held.changed_ms + wait_ms, is_shown=True)
+            cart_clock.put(self._store, quote_id, clock)
+            urgency = Urgency.HISTORY if held.is_history else Urgency.LIVE
+            cart = ObjectRef(Kind.CART, quote_id)
+            render_queue.mark(self._store, cart, urgency=urgency, commit_ms=clock.abandoned_ms)
+            self._affect_contact(quote_id, held, clock, clock.abandoned_ms, urgency)
+        return len(found) == AT_ONCE
+
+    def has_due(self, shop_ms: int) -> bool:
+        """Whether ``abandon`` would note anything: a cheap look at one index."""
+        if self._rules is None:
+            return False
+        return bool(cart_clock.due(self._store, shop_ms - self._rules.abandoned_after_ms, 1))
+
+    def _affect_contact(
+        self,
+        quote_id: int,
+        before: CartClock | None,
+        after: CartClock | None,
+        commit_ms: int,
+        urgency: Urgency = Urgency.LIVE,
+    ) -> None:
+        """Have the cart's contact rendered, if the cart shows on it."""
+        rows = [_row(quote_id, clock) for clock in (before, after)]
+        fetch = not self._parts.load.is_complete
+        for ref in self._parts.mapper.affected(CART_CLOCK, rows[0], rows[1], self._parts.rows):
+            if isinstance(ref, ObjectRef) and ref.kind is not Kind.CART:
+                render_queue.mark(self._store, ref, urgency=urgency, commit_ms=commit_ms, fetch=fetch)
+
+
+def _row(quote_id: int, clock: CartClock | None) -> Row | None:
+    return clock.as_row(quote_id) if clock is not None else None
+
+
+def _started(content: CartContent, held: CartClock | None, commit_ms: int, urgency: Urgency) -> CartClock:
+    """The clock of a cart whose content is new."""
+    # A row that was read, not followed, tells by itself when the shop last saved it.
+    changed_ms = commit_ms or content.updated_ms
+    is_history = held is None and not commit_ms and urgency is Urgency.HISTORY
+    return CartClock(content.digest, changed_ms, 0, held is not None and held.is_shown, is_history)
