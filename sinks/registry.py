@@ -1,5 +1,8 @@
 """The list of all sinks. No other module names them.
 
+A sink that talks HTTP is imported when it is made or asked: most commands only read the list, and an HTTP client takes
+longer to import than such a command takes.
+
 A new sink: a package or module here with a class that keeps ``Sink`` (cdc/protocols.py), its settings in cdc/settings,
 its name in ``SinkSettings.kind``, an entry in ``SINKS``, and a factory in tests/contract/test_sinks.py.
 """
@@ -13,11 +16,6 @@ from typing import Final
 from cdc.model import ObjectType
 from cdc.protocols import Sink, SinkTraits
 from cdc.settings.config import Settings
-from sinks.bridge import mapping as bridge_mapping
-from sinks.bridge.sink import BridgeSink
-from sinks.crm.paths import record_link
-from sinks.crm.properties import PropertyTable
-from sinks.crm.sink import ACCOUNT_NOTE, CrmSink, traits_of
 from sinks.jsonl import STDOUT, JsonlSink
 
 
@@ -26,6 +24,9 @@ def _no_link(object_type: ObjectType, record_id: str, notes: Mapping[str, str]) 
 
 
 def _crm_link(object_type: ObjectType, record_id: str, notes: Mapping[str, str]) -> str:
+    from sinks.crm.paths import record_link
+    from sinks.crm.sink import ACCOUNT_NOTE
+
     return record_link(object_type, record_id, notes.get(ACCOUNT_NOTE, ""))
 
 
@@ -56,23 +57,41 @@ class SinkEntry:
     writes_stdout: Callable[[Settings], bool] = _never
 
 
+def _crm(settings: Settings) -> Sink:
+    from sinks.crm.sink import CrmSink
+
+    return CrmSink(settings)
+
+
+def _crm_traits(settings: Settings) -> SinkTraits:
+    from sinks.crm.sink import traits_of
+
+    return traits_of(settings)
+
+
 def _bridge(settings: Settings) -> Sink:
+    from sinks.bridge.sink import BridgeSink
+
     return BridgeSink(settings.sink, settings.mapping.custom_properties(), namespace=settings.mapping.namespace)
 
 
 def _bridge_name(settings: Settings, object_type: ObjectType, name: str) -> str:
-    target = bridge_mapping.rows(object_type, settings.mapping.custom_properties()).get(name)
+    from sinks.bridge.mapping import rows
+
+    target = rows(object_type, settings.mapping.custom_properties()).get(name)
     return target.name if target else ""
 
 
 def _crm_name(settings: Settings, object_type: ObjectType, name: str) -> str:
+    from sinks.crm.properties import PropertyTable
+
     target = PropertyTable(settings.crm, settings.mapping.custom_properties()).target(object_type, name)
     return target.name if target else ""
 
 
 SINKS: Final[Mapping[str, SinkEntry]] = {
     "crm": SinkEntry(
-        make=CrmSink, traits=traits_of, contacts_by_email=True, property_name=_crm_name, record_link=_crm_link
+        make=_crm, traits=_crm_traits, contacts_by_email=True, property_name=_crm_name, record_link=_crm_link
     ),
     "bridge": SinkEntry(make=_bridge, traits=lambda settings: _bridge(settings).traits, property_name=_bridge_name),
     "jsonl": SinkEntry(

@@ -4,10 +4,9 @@ people created.
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,7 +14,9 @@ from cdc.cli.common import AsJson, Config, Sets, print_json, print_table, say, s
 from cdc.cli.objects import chosen_types
 from cdc.errors import ConfigError
 from cdc.model import Adoption, Kind, ObjectRef, ObjectType
-from cdc.settings.config import Settings
+
+if TYPE_CHECKING:
+    from cdc.settings.config import Settings
 
 WORDS: Final = {"contacts": ObjectType.CONTACT, "products": ObjectType.PRODUCT, "deals": ObjectType.DEAL}
 SHOWN: Final = 20
@@ -44,6 +45,8 @@ def adopt(
 
     Run it once, before the first `run`. Ambiguous records are listed and left as they are.
     """
+    import asyncio
+
     settings = settings_of(context, config, sets)
     types = chosen_types(objects, WORDS)
     if settings.source.kind != "binlog":

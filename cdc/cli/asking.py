@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from cdc.clock import iso_ms
 from cdc.errors import SinkError
-from cdc.model import Message, ObjectRef
-from cdc.settings.config import Settings
 
 if TYPE_CHECKING:
     from cdc.engine.engine import Engine
+    from cdc.model import Message, ObjectRef
     from cdc.protocols import LaterVerdicts, Requests, SinkReader
+    from cdc.settings.config import Settings
 
 
 def message_for(settings: Settings, engine: Engine, ref: ObjectRef) -> Message | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -14,8 +13,10 @@ from cdc.cli.check_here import here, position_in_log, twin
 from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, say, settings_of
 from cdc.errors import CdcError, SetupError
 from cdc.model import CheckResult
-from cdc.settings.config import Settings
-from cdc.settings.mapping import MappingSettings
+
+if TYPE_CHECKING:
+    from cdc.settings.config import Settings
+    from cdc.settings.mapping import MappingSettings
 
 WATCH_S: Final = 10.0
 
@@ -60,6 +61,8 @@ def _until_well(settings: Settings, findings: list[CheckResult]) -> list[CheckRe
 
 
 def _all(settings: Settings) -> list[CheckResult]:
+    import asyncio
+
     return [
         *_plain(settings),
         *_source(settings),

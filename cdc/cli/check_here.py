@@ -10,16 +10,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import pymysql
-
 from cdc.cli.common import open_state
 from cdc.cli.status import of_daemon
 from cdc.errors import REPAIR, CdcError, ConfigError, PositionLostError
 from cdc.model import CheckResult, Position, Start, StartKind
-from cdc.settings.config import Settings
-from cdc.state.store import is_in_use
 
 if TYPE_CHECKING:
+    from cdc.settings.config import Settings
     from cdc.source.server import Connection
 
 LEAST_FREE: Final = 1 << 30
@@ -71,6 +68,8 @@ def _port(settings: Settings) -> CheckResult:
 
 def position_in_log(settings: Settings) -> Sequence[CheckResult]:
     """Whether the server's log still holds the saved position; no line without a state or a server."""
+    from cdc.state.store import is_in_use
+
     if settings.source.kind != "binlog":
         return []
     try:
@@ -122,6 +121,7 @@ def twin(settings: Settings) -> Sequence[CheckResult]:
     A user who may not see the list of readers still sees its own connections.
     """
     from cdc.source.server import connect, mapped_errors
+    from cdc.state.store import is_in_use
 
     if settings.source.kind != "binlog" or is_in_use(settings.state.dir):  # our own daemon is listed, too
         return []
@@ -150,11 +150,13 @@ def twin(settings: Settings) -> Sequence[CheckResult]:
 
 def _readers(connection: Connection) -> tuple[set[int], int]:
     """The ids of the readers, where we may see them, and how many connections of our own user read the log."""
+    from pymysql.err import Error
+
     from cdc.source.server import rows
 
     ids: set[int] = set()
     for statement in ("SHOW REPLICAS", "SHOW SLAVE HOSTS"):
-        with contextlib.suppress(pymysql.err.Error):  # not of this server, or not for this user
+        with contextlib.suppress(Error):  # not of this server, or not for this user
             ids |= {int(row[0]) for row in rows(connection, statement)}
             break
     dumps = sum(str(row[4]).startswith("Binlog Dump") for row in rows(connection, "SHOW PROCESSLIST"))

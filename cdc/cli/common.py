@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import json
 import os
@@ -14,21 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
-import structlog
 import typer
 
-from cdc import logs
 from cdc.errors import CdcError, ConfigError, first_of
-from cdc.settings import documentation
-from cdc.settings.config import DEFAULT_FILE, ENV_PREFIX, Loaded, LogSettings, Settings, load_with_origins
-from cdc.settings.layers import misspelt_variables
+from cdc.settings.names import DEFAULT_FILE, ENV_PREFIX
 
 if TYPE_CHECKING:
     from cdc.engine.engine import Engine
     from cdc.model import ObjectRef
+    from cdc.settings.config import Loaded, Settings
     from cdc.state.store import Store
-
-log = structlog.get_logger(__name__)
 
 FEWEST_FILES = 64
 """Open files that a run needs: an idle daemon holds 23, and each lane, web request and copy of the state adds some."""
@@ -56,6 +50,10 @@ def loaded_for(context: typer.Context, config: Path | None, sets: Sequence[str] 
     """As ``settings_of``, with where each setting was written. Reports variables that look like settings
     and are not read.
     """
+    from cdc import logs
+    from cdc.settings import documentation
+    from cdc.settings.layers import misspelt_variables
+
     for variable, meant in misspelt_variables(os.environ, ENV_PREFIX, [name for name, _ in documentation.fields()]):
         say(f"{variable} is not read" + (f"; did you mean {meant}?" if meant else f"; ours begin with {ENV_PREFIX}"))
     loaded = load_again(context, config, sets)
@@ -68,6 +66,8 @@ def loaded_for(context: typer.Context, config: Path | None, sets: Sequence[str] 
 
 def load_again(context: typer.Context, config: Path | None, sets: Sequence[str] | None) -> Loaded:
     """Read the settings, and do nothing else; also for a reload. Raises ConfigError."""
+    from cdc.settings.config import load_with_origins
+
     shared = context.find_root().obj or {}
     pairs = [*(shared.get("sets") or []), *(sets or [])]
     return load_with_origins(config or shared.get("config"), _flags(pairs))
@@ -118,12 +118,17 @@ def limit_reached(error: BaseException) -> CdcError | None:
 
 
 def _tell(stream: TextIO, reason: str, hint: str, exit_code: int) -> None:
+    import structlog
+
+    from cdc import logs
+    from cdc.settings.config import LogSettings
+
     # The settings themselves may be at fault, so the log has its defaults.
     if not structlog.is_configured():
         logs.configure(LogSettings(), stream)
     # On a terminal ``main`` prints the sentence, and a second one would only repeat it.
     if not logs.is_for_eyes():
-        log.error("failed", reason=reason, hint=hint, exit_code=exit_code)
+        structlog.get_logger(__name__).error("failed", reason=reason, hint=hint, exit_code=exit_code)
 
 
 def _flags(pairs: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -208,6 +213,8 @@ def check_file_limit(limit: int) -> None:
 
 def run_in_loop(work: Coroutine[Any, Any, int]) -> int:
     """Run a daemon to its end in a fast event loop and return its exit code. Raises the first failure."""
+    import asyncio
+
     import uvloop
 
     # The event loop itself would end with tracebacks, and a daemon that lacks a file now and then hides the cause.

@@ -5,12 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import typer
-from pydantic import BaseModel, SecretStr
 
 from cdc.cli.common import AsJson, Config, Sets, loaded_for, print_json, print_table
-from cdc.settings import documentation
-from cdc.settings.config import Settings
-from cdc.settings.origins import origin_of
 
 app = typer.Typer(help="The settings in force, and the form of the settings file.", no_args_is_help=True)
 
@@ -21,6 +17,11 @@ HIDDEN = "***"
 @app.command("show")
 def show(context: typer.Context, config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
     """List every setting in use: name, value, and where it was written. Secrets are hidden."""
+    from pydantic import SecretStr
+
+    from cdc.settings import documentation
+    from cdc.settings.origins import origin_of
+
     loaded = loaded_for(context, config, sets)
     rows = []
     for name, _ in documentation.fields():
@@ -40,11 +41,15 @@ def show(context: typer.Context, config: Config = None, sets: Sets = None, as_js
 @app.command("schema")
 def schema() -> None:
     """Print a JSON Schema of the settings, for editors and for checks of a file before it is deployed."""
+    from cdc.settings.config import Settings
+
     print_json(Settings.model_json_schema())
 
 
 def plain(value: Any) -> Any:
     """The value in a form for JSON; a secret that is set becomes ***."""
+    from pydantic import BaseModel, SecretStr
+
     if isinstance(value, SecretStr):
         return HIDDEN if value.get_secret_value() else ""
     if isinstance(value, BaseModel):

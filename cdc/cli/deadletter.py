@@ -23,12 +23,12 @@ from cdc.cli.common import (
 from cdc.cli.objects import Objects, OneObject, one_named, those_in
 from cdc.clock import iso_ms, iso_s
 from cdc.errors import CdcError, ConfigError
-from cdc.model import BadRecord, ObjectRef
-from cdc.settings.config import Settings
 
 if TYPE_CHECKING:
     from cdc.engine.engine import Engine
     from cdc.messages.dead_letters import DeadLetter
+    from cdc.model import BadRecord, ObjectRef
+    from cdc.settings.config import Settings
 
 app = typer.Typer(help="Messages set aside for good: why, and what to do with them.", no_args_is_help=True)
 

@@ -23,11 +23,11 @@ from cdc.cli.common import (
 from cdc.cli.objects import Objects, those_in
 from cdc.clock import iso_ms
 from cdc.errors import CdcError, ConfigError
-from cdc.model import ObjectRef
-from cdc.settings.config import Settings
 
 if TYPE_CHECKING:
     from cdc.engine.engine import Engine
+    from cdc.model import ObjectRef
+    from cdc.settings.config import Settings
 
 app = typer.Typer(help="Deletions held because there were too many at once.", no_args_is_help=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import sys
 import tempfile
@@ -16,9 +15,9 @@ import typer
 
 from cdc.cli.common import say
 from cdc.model import ObjectType
-from cdc.settings.config import Settings, load
 
 if TYPE_CHECKING:
+    from cdc.settings.config import Settings
     from sinks.sandbox.server import SandboxServer
 
 API_KEY = "demo"
@@ -35,10 +34,14 @@ def demo(
     ] = "bridge",
 ) -> None:
     """Replay a recorded shop's day into a local HubSpot look-alike. Needs nothing but this package."""
+    import asyncio
+
     raise typer.Exit(asyncio.run(_demo(sys.stdout.isatty() if serve is None else serve, port, sink)))
 
 
 async def _demo(serve: bool, port: int, kind: DemoSink) -> int:
+    import asyncio
+
     from cdc import logs
     from cdc.clock import SystemClock
     from cdc.daemon import RunOptions
@@ -77,6 +80,8 @@ async def _demo(serve: bool, port: int, kind: DemoSink) -> int:
 
 async def _until_signal() -> None:
     """Wait for Ctrl-C or SIGTERM. It has its own handlers: the daemon's would count the signal as its second."""
+    import asyncio
+
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -84,6 +89,8 @@ async def _until_signal() -> None:
 
 
 def _settings(recording: str, url: str, folder: Path, kind: DemoSink) -> Settings:
+    from cdc.settings.config import load
+
     flags: dict[str, dict[str, Any]] = {
         "source": {"kind": "files", "files": [recording], "database": "magento"},
         "sink": {"kind": kind, "base_url": url, "access_token" if kind == "crm" else "api_key": API_KEY},

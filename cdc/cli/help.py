@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from cdc.errors import ConfigError
-from cdc.settings.faults import nearest
 
 
 def show_help(
@@ -15,6 +14,8 @@ def show_help(
     words: Annotated[list[str] | None, typer.Argument(metavar="[VERB]...", show_default=False)] = None,
 ) -> None:
     """Print the help of a verb, or of all."""
+    from cdc.settings.faults import nearest
+
     here = context.parent
     assert here is not None
     for word in words or ():

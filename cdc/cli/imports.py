@@ -10,11 +10,11 @@ import typer
 from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, run_in_loop, say, settings_of
 from cdc.errors import ConfigError
 from cdc.model import OBJECT_TYPE, parse_external_id
-from cdc.settings.config import Settings
 
 if TYPE_CHECKING:
     from cdc.engine.engine import Engine
     from cdc.engine.import_job import Selection
+    from cdc.settings.config import Settings
 
 app = typer.Typer(help="Send the shop's history, or parts of it again, while live changes go on.")
 

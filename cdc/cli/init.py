@@ -13,9 +13,7 @@ import typer
 
 from cdc.cli.common import say
 from cdc.errors import ConfigError
-from cdc.settings.config import DEFAULT_FILE
-from cdc.settings.documentation import as_toml
-from cdc.settings.source import SourceSettings
+from cdc.settings.names import DEFAULT_FILE
 
 SINKS: Final = {"crm": "access_token_file", "bridge": "api_key_file", "jsonl": ""}
 """Kind of sink → the setting that names the file with its key."""
@@ -65,6 +63,9 @@ def init(
 
 def settings_text(host: str, port: int, database: str, prefix: str, user: str, kind: str) -> str:
     """The settings file: values for settings without a good default, only the names of the rest."""
+    from cdc.settings.documentation import as_toml
+    from cdc.settings.source import SourceSettings
+
     lines = [
         "# Made by `magento-cdc init`. All settings with their defaults: magento-cdc settings",
         "[source]",

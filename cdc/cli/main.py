@@ -1,4 +1,6 @@
-"""The command ``magento-cdc``. Each command has its own file and imports only what it needs."""
+"""The command ``magento-cdc``. Each command has its own file, which is imported when the command is used, and imports
+only what it needs.
+"""
 
 from __future__ import annotations
 
@@ -6,38 +8,75 @@ import contextlib
 import os
 import sys
 import threading
-from importlib.metadata import version
-from typing import Annotated, NoReturn
+from collections.abc import Iterator, Mapping, MutableMapping
+from importlib import import_module
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
-from cdc import logs
-from cdc.cli import (
-    check,
-    config,
-    deadletter,
-    deletes,
-    demo,
-    help,
-    imports,
-    init,
-    mapping,
-    outbox,
-    position,
-    relay,
-    run,
-    sandbox,
-    settings,
-    state,
-    status,
-    trace,
-    verify,
-)
 from cdc.cli.common import Config, Sets, limit_reached, say
 from cdc.errors import CdcError
 
+VERBS: Final[Mapping[str, str]] = {
+    **{name: name for name in ("run", "init", "relay", "check", "status", "trace", "verify", "settings", "sandbox")},
+    "demo": "demo",
+    "help": "show_help",
+    **{name: "app" for name in ("config", "position", "outbox", "deadletter", "state", "deletes", "mapping")},
+    "import": "app",
+}
+"""Verb → the name of its function or group in its module."""
+
+MODULES: Final[Mapping[str, str]] = {"import": "imports"}
+"""Verb → its module, if the name is another."""
+
+
+class VerbTable(MutableMapping[str, Any]):
+    """Verb → its command, made when it is asked for: to make all takes longer than a short command runs."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = dict.fromkeys(VERBS)
+
+    def __getitem__(self, verb: str) -> Any:
+        if self._made[verb] is None:
+            self._made[verb] = _command_of(verb)
+        return self._made[verb]
+
+    def __setitem__(self, verb: str, command: Any) -> None:
+        self._made[verb] = command
+
+    def __delitem__(self, verb: str) -> None:
+        del self._made[verb]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+
+def _command_of(verb: str) -> Any:
+    found = getattr(import_module(f"cdc.cli.{MODULES.get(verb, verb)}"), VERBS[verb])
+    holder = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+    if isinstance(found, typer.Typer):
+        holder.add_typer(found, name=verb)
+    else:
+        holder.command(verb)(found)
+    return get_group(holder).commands[verb]
+
+
+class Verbs(TyperGroup):
+    """The command's verbs."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = VerbTable()
+
+
 app = typer.Typer(
     name="magento-cdc",
+    cls=Verbs,
     help="Keeps HubSpot in step with a Magento store from the store's binlog.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -49,6 +88,8 @@ app = typer.Typer(
 def _show_version(asked: bool) -> None:
     # Asked before the settings are read, so that it works with wrong ones.
     if asked:
+        from importlib.metadata import version
+
         sys.stdout.write(f"magento-cdc {version('magento-cdc')}\n")
         raise typer.Exit
 
@@ -63,27 +104,6 @@ def _root(
     ] = False,
 ) -> None:
     context.obj = {"config": file, "sets": sets}
-
-
-app.command("run")(run.run)
-app.command("init")(init.init)
-app.command("relay")(relay.relay)
-app.command("check")(check.check)
-app.command("status")(status.status)
-app.command("trace")(trace.trace)
-app.command("verify")(verify.verify)
-app.command("settings")(settings.settings)
-app.command("sandbox")(sandbox.sandbox)
-app.command("demo")(demo.demo)
-app.command("help")(help.show_help)
-app.add_typer(config.app, name="config")
-app.add_typer(position.app, name="position")
-app.add_typer(outbox.app, name="outbox")
-app.add_typer(deadletter.app, name="deadletter")
-app.add_typer(state.app, name="state")
-app.add_typer(deletes.app, name="deletes")
-app.add_typer(mapping.app, name="mapping")
-app.add_typer(imports.app, name="import")
 
 
 def main() -> None:
@@ -116,7 +136,9 @@ def _leave(code: str | int | None) -> NoReturn:
     A thread may still be waiting for the server, for minutes. If it is inside C code while the interpreter shuts down,
     the process crashes. So with such a thread the process ends without that clean-up.
     """
-    logs.drain()  # the last line of a bad end says why
+    # A command that never logs has not loaded the log's module, which takes a while.
+    if (logs := sys.modules.get("cdc.logs")) is not None:
+        logs.drain()  # the last line of a bad end says why
     is_left = any(one.daemon for one in threading.enumerate() if one is not threading.main_thread())
     # A text as code is an error message that the interpreter itself has to print.
     if is_left and not isinstance(code, str):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +12,10 @@ from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_t
 from cdc.cli.objects import Objects, one_named
 from cdc.errors import CdcError
 from cdc.model import Action, ObjectRef, Rendered
-from cdc.settings.config import Settings
 
 if TYPE_CHECKING:
     from cdc.engine.engine import Engine
+    from cdc.settings.config import Settings
 
 app = typer.Typer(help="The mapping between the shop and HubSpot.", no_args_is_help=True)
 app.command("adopt")(adopt)
@@ -139,12 +138,14 @@ def push(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, change nothing.")] = False,
 ) -> None:
     """Prepare the receiver: install, settings, properties, whatever the sink needs."""
-    settings = settings_of(context, config, sets)
+    import asyncio
 
     from cdc.clock import SystemClock
     from cdc.delivery.permits import StandaloneRequests
     from cdc.protocols import SinkSetup
     from sinks.registry import make_sink
+
+    settings = settings_of(context, config, sets)
 
     async def pushed() -> list[str]:
         sink = make_sink(settings)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cdc.errors import CdcError, ConfigError
-from cdc.model import ObjectRef, ObjectType
-from cdc.settings.config import Settings
 
 if TYPE_CHECKING:
     from cdc.engine.engine import Engine
+    from cdc.model import ObjectRef, ObjectType
+    from cdc.settings.config import Settings
 
 HOW = "order 42, order-42, magento-order-42, #000000042, an email address or a SKU"
 Objects = Annotated[list[str] | None, typer.Argument(metavar="OBJECT...", help=f"Objects: {HOW}.", show_default=False)]

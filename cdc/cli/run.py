@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cdc.cli.common import Config, Sets, failure_in_log, load_again, run_in_loop, settings_of
 from cdc.errors import ConfigError
 from cdc.model import Start, parse_start
-from cdc.protocols import Sink
+
+if TYPE_CHECKING:
+    from cdc.protocols import Sink
 
 
 def run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,6 +35,8 @@ def sandbox(
     ] = None,
 ) -> None:
     """Run a local HubSpot look-alike (CRM API and Ecommerce Bridge) with a page, until Ctrl-C or SIGTERM."""
+    import asyncio
+
     raise typer.Exit(
         asyncio.run(_serve(host, port, api_key, manual, validation_delay_ms, strict, record, tuple(allow_host or ())))
     )
@@ -51,6 +52,8 @@ async def _serve(
     record: Path | None,
     allow_hosts: tuple[str, ...],
 ) -> int:
+    import asyncio
+
     from sinks.sandbox.crm.gate import TOKEN
     from sinks.sandbox.server import start
 

@@ -8,12 +8,14 @@ import time
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, say, settings_of
-from cdc.settings.config import Settings
+
+if TYPE_CHECKING:
+    from cdc.settings.config import Settings
 
 TIMEOUT_S = 3.0
 WATCH_S = 2.0

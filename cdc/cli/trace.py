@@ -4,7 +4,6 @@ where it is.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,11 +15,11 @@ from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_t
 from cdc.cli.objects import OneObject, one_named
 from cdc.clock import iso_ms
 from cdc.errors import CdcError
-from cdc.model import ObjectRef
-from cdc.settings.config import Settings
 
 if TYPE_CHECKING:
     from cdc.engine.engine import Engine
+    from cdc.model import ObjectRef
+    from cdc.settings.config import Settings
 
 MOST = 20
 """Objects shown for one text: a SKU may be on thousands of lines."""
@@ -43,6 +42,8 @@ def trace(
         found = _traces(settings, engine, words, values)
         messages = {ref: message_for(settings, engine, ref) for _, ref in found} if ask else {}
     if ask:
+        import asyncio
+
         for one, ref in found:
             one["sink"] = asyncio.run(ask_sink(settings, ref, messages[ref]))
     documents = [one for one, _ in found]

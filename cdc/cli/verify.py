@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
@@ -14,12 +13,12 @@ from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_t
 from cdc.cli.objects import chosen_types
 from cdc.errors import ConfigError
 from cdc.model import OBJECT_TYPE, Comparison, Drift, Kind, ObjectType
-from cdc.settings.config import Settings
 
 if TYPE_CHECKING:
     from cdc.engine.engine import Engine
     from cdc.messages.verification import Expected
     from cdc.protocols import Requests, SinkReader
+    from cdc.settings.config import Settings
 
 PAGE: Final = 100
 """Objects compared at once: one call reads so many records."""
@@ -57,6 +56,8 @@ def verify(
     Exits 1 if anything differs. Records that people merged are listed, and are not a difference. Works beside a running
     daemon.
     """
+    import asyncio
+
     settings = settings_of(context, config, sets)
     kinds = chosen_types(objects, WORDS)
     with open_state(settings, exclusive=False, only_looks=not repair) as engine:

@@ -11,10 +11,9 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsError
+from pydantic import Field, ValidationError, model_validator
 
 from cdc.errors import ConfigError
 from cdc.settings.crm import CrmSettings
@@ -23,14 +22,12 @@ from cdc.settings.history import HistorySettings
 from cdc.settings.kafka import KafkaSettings
 from cdc.settings.layers import laid_over
 from cdc.settings.mapping import MappingSettings
+from cdc.settings.names import DEFAULT_FILE, ENV_PREFIX
 from cdc.settings.origins import Origins, in_file, leaves
 from cdc.settings.section import Seconds, SettingsSection
 from cdc.settings.sink import SinkSettings
 from cdc.settings.source import SourceSettings
 from cdc.settings.web import WebSettings
-
-ENV_PREFIX = "MAGENTO_CDC__"
-DEFAULT_FILE = "magento-cdc.toml"
 
 
 class StateSettings(SettingsSection):
@@ -94,10 +91,8 @@ class ShutdownSettings(SettingsSection):
     grace_s: Seconds = Field(25.0, description="SIGTERM to exit, seconds; keep it under the pod's grace period")
 
 
-class Settings(BaseSettings):
+class Settings(SettingsSection):
     """The whole tree."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")  # type: ignore[assignment]  # BaseSettings wants its own dict
 
     source: SourceSettings = SourceSettings()
     sink: SinkSettings = SinkSettings()
@@ -122,18 +117,6 @@ class Settings(BaseSettings):
                 " orders that change are read; leave one of the two out"
             )
         return self
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags and file come merged as init arguments by ``load``; nothing else is read behind its back."""
-        return (init_settings,)
 
 
 class Loaded(NamedTuple):
@@ -162,13 +145,7 @@ def load_with_origins(file: Path | None, flags: Mapping[str, Mapping[str, Any]] 
         tree: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([f"is not valid TOML: {error}"], source=name) from None
-    environment = EnvSettingsSource(
-        Settings, env_prefix=ENV_PREFIX, env_nested_delimiter="__", case_sensitive=False, env_parse_none_str="none"
-    )
-    try:
-        overlay: dict[str, Any] = environment()
-    except SettingsError as error:
-        raise ConfigError([f"environment: {error}"], source="settings") from None
+    overlay = _environment()
     origins = in_file(text, tree, name)
     origins |= {leaf: f"{ENV_PREFIX}{leaf.replace('.', '__').upper()}" for leaf in leaves(overlay) if leaf}
     origins |= {leaf: f"--set {leaf}" for leaf in leaves(flags or {}) if leaf}
@@ -192,6 +169,27 @@ def _read(path: Path) -> str:
         raise ConfigError([f"cannot be read: {error.strerror}; {hint}"], source=str(path)) from None
     except UnicodeDecodeError as error:
         raise ConfigError([f"is not valid TOML: {error}"], source=str(path)) from None
+
+
+def _environment() -> dict[str, Any]:
+    """Section → key → value, as the environment has them. ConfigError for a variable that is not valid JSON."""
+    # The library takes longer to import than a short command runs, and most shells have no variable of ours.
+    if not any(name.upper().startswith(ENV_PREFIX) for name in os.environ):
+        return {}
+    from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError
+
+    source = EnvSettingsSource(
+        cast(type[BaseSettings], Settings),  # only its fields are looked at
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        case_sensitive=False,
+        env_parse_none_str="none",
+    )
+    try:
+        found: dict[str, Any] = source()
+    except SettingsError as error:
+        raise ConfigError([f"environment: {error}"], source="settings") from None
+    return found
 
 
 def _unknown_environment() -> list[str]:

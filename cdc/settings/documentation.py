@@ -18,7 +18,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from cdc.settings.config import DEFAULT_FILE, ENV_PREFIX, Settings
+from cdc.settings.config import Settings
+from cdc.settings.names import DEFAULT_FILE, ENV_PREFIX
 
 COLUMNS = ("name", "type", "default", "meaning")
 

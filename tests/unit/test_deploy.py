@@ -19,7 +19,8 @@ import yaml
 from packaging.requirements import Requirement
 
 from cdc.errors import ConfigError
-from cdc.settings.config import ENV_PREFIX, Settings, load
+from cdc.settings.config import Settings, load
+from cdc.settings.names import ENV_PREFIX
 from cdc.settings.web import WebSettings
 from cdc.web.app import make_app
 from cdc.web.metrics import Metrics

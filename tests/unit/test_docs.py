@@ -20,7 +20,8 @@ from cdc.delivery.circuit_breaker import CircuitBreaker
 from cdc.delivery.verdict import kind_of
 from cdc.errors import CdcError, SinkError
 from cdc.settings import documentation
-from cdc.settings.config import ENV_PREFIX, DeliverySettings, Settings
+from cdc.settings.config import DeliverySettings, Settings
+from cdc.settings.names import ENV_PREFIX
 from cdc.settings.reload import CHANGEABLE
 from cdc.settings.web import WebSettings
 from cdc.state.store import Store

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-LIMIT_S = 120.0
+LIMIT_S = 600.0
 _LOOK_S = 0.005
 _MEMORY_LOOK_S = 0.05
 _MOST_KB = re.compile(r"VmHWM:\s+(\d+)")

@@ -13,7 +13,8 @@ import pytest
 
 from cdc.errors import ConfigError
 from cdc.settings import documentation
-from cdc.settings.config import ENV_PREFIX, Settings, load
+from cdc.settings.config import Settings, load
+from cdc.settings.names import ENV_PREFIX
 
 SAMPLE = Path(__file__).resolve().parents[3] / "deploy" / "magento-cdc.toml"
 SECRET = "pa55-w0rd-and-key"

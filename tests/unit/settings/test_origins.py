@@ -9,8 +9,9 @@ import pytest
 
 from cdc.errors import ConfigError
 from cdc.settings import documentation
-from cdc.settings.config import ENV_PREFIX, load, load_with_origins
+from cdc.settings.config import load, load_with_origins
 from cdc.settings.layers import misspelt_variables
+from cdc.settings.names import ENV_PREFIX
 from cdc.settings.origins import origin_of
 from cdc.settings.reload import CHANGEABLE, merge
 

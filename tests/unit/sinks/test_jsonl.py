@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cdc.delivery.permits import Windows
+from cdc.delivery.quota import Traffic
 from cdc.errors import SinkUnavailableError
 from cdc.model import Action, Message, ObjectType
 from cdc.settings.sink import SinkSettings
@@ -131,3 +133,15 @@ def test_a_closed_pipe_ends_the_run() -> None:
     )
     os.close(write_end)
     assert done.stderr.startswith("False stdout cannot be written: its reader went away")
+
+
+def test_no_quota_holds_it_whatever_the_settings_say() -> None:
+    """A quota belongs to the sink that has one: HubSpot's 100 requests in 10 s made this one three times slower."""
+    for more in ({}, {"max_requests_per_10s": 1}):
+        settings = SinkSettings.model_validate({"kind": "jsonl", **more})
+        windows = Windows(JsonlSink(settings).traits.families, 0.1, cap=settings.max_requests_per_10s)
+        window = windows.of("write")
+        for traffic in Traffic:
+            for _ in range(1000):
+                assert window.delay_s(0.0, traffic, live_is_ready=True) == 0.0
+                window.start(0.0, traffic)
