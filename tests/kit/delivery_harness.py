@@ -191,7 +191,7 @@ class DirectState:
 def settings(**sections: Mapping[str, Any]) -> Settings:
     """Settings with no quota to speak of, unless given."""
     sink = {"max_requests_per_10s": 100_000, "max_delay_ms": 0, **sections.pop("sink", {})}
-    return Settings(sink=sink, **sections)  # type: ignore[arg-type]
+    return Settings(sink=sink, **sections)
 
 
 class DeliveryHarness:
