@@ -4,6 +4,8 @@ Pure. The state keeps running totals of orders by groups (``TableSpec.totals``),
 is rendered from a few rows. A group's orders agree in all that decides whose they are and whether a filter leaves them
 out. Both are decided for the groups when the contact is rendered, by the present rows, as for single orders.
 
+The same totals tell whether a contact ever paid an order (``mapping.contact.lifecycle_stage``).
+
 An order counts unless it is canceled or a test order. Its amount is what was not refunded and not canceled, in the base
 currency of its website, as amounts in the orders' own currencies cannot be added up.
 """
@@ -21,6 +23,7 @@ from cdc.model import Kind, ObjectRef, Row, RunningTotals, TableSpec, Value
 from cdc.protocols import RowReader
 from cdc.settings import customer_value as names
 from cdc.settings.mapping import MappingSettings
+from cdc.settings.mapping_switches import LIFECYCLE_STAGE
 from mappers import categories, money, times
 from mappers.attributes import JOINT
 from mappers.objects import address_contacts
@@ -38,11 +41,15 @@ SCALE: Final = 4
 MOST: Final = 10**15
 """A greater amount (in units of the last decimal) is damaged: thousands of them together fit into SQLite's integers."""
 
-SHARED: Final = (
+IS_PAID: Final = "is_paid"
+CUSTOMER: Final = "customer"
+"""HubSpot's lifecycle stage of somebody who bought."""
+
+_SHARED: Final = (
     "customer_id", "guest_id", "customer_is_guest", "store_id", "customer_group_id", "base_currency_code",
 )  # fmt: skip
-"""The columns that the orders of a group agree in."""
 _AMOUNTS: Final = ("base_currency_code", "base_grand_total", "base_total_refunded", "base_total_canceled")
+_PAID: Final = "base_total_paid"
 
 _SOURCES: Final[Mapping[str, str]] = {
     names.ORDERS_COUNT: "sales_order.state",
@@ -56,38 +63,62 @@ _SOURCES: Final[Mapping[str, str]] = {
     names.LAST_ORDER_CATEGORIES: "catalog_category_entity_varchar: name",
     names.FREQUENCY_SCORE: "sales_order.state",
     names.MONETARY_SCORE: "sales_order.base_grand_total, base_total_refunded, base_total_canceled",
+    LIFECYCLE_STAGE: "sales_order.base_total_paid",
 }
 
 
 def properties(settings: MappingSettings) -> dict[str, Property]:
     """The properties that the settings ask for, with their sources."""
-    asked = settings.customer_value.properties(with_categories=settings.product.categories)
-    return {name: Property(kind, _SOURCES[name]) for name, kind in asked.items()}
+    return {name: Property(kind, _SOURCES[name]) for name, (_, kind) in settings.contact_switches().items()}
+
+
+def are_orders_counted(settings: MappingSettings) -> bool:
+    """Whether a property of contacts is made from all of their orders."""
+    return bool(settings.contact_switches())
+
+
+def shared(settings: MappingSettings) -> tuple[str, ...]:
+    """The columns that the orders of a group agree in. Whether they are paid only if that is asked for: else paying an
+    order would be a change that shows nowhere.
+    """
+    return (*_SHARED, IS_PAID) if settings.contact.lifecycle_stage else _SHARED
 
 
 def with_totals(orders: TableSpec, settings: MappingSettings) -> TableSpec:
     """The table of orders with the columns, the index and the totals that are needed; unchanged if nothing is asked."""
-    if not settings.customer_value.enabled:
+    if not are_orders_counted(settings):
         return orders
+    by = shared(settings)
+    paid = (_PAID,) if IS_PAID in by else ()
     rules = [rule.model_dump(mode="json") for rule in settings.filter.test_orders]
     return replace(
         orders,
-        columns=(*orders.columns, *(column for column in _AMOUNTS if column not in orders.columns)),
-        derived=(*orders.derived, GROUP, AMOUNT),
+        columns=(*orders.columns, *(column for column in (*_AMOUNTS, *paid) if column not in orders.columns)),
+        derived=(*orders.derived, GROUP, AMOUNT, *((IS_PAID,) if paid else ())),
         indexes=(*orders.indexes, (GROUP, *ORDER_AGE)),
-        selection=f"totals by {', '.join(SHARED)} without {json.dumps(rules, sort_keys=True)}",
-        totals=RunningTotals(GROUP, SHARED, ("customer_id", "guest_id"), AMOUNT, ORDER_AGE),
+        selection=f"totals by {', '.join(by)} without {json.dumps(rules, sort_keys=True)}",
+        totals=RunningTotals(GROUP, by, ("customer_id", "guest_id"), AMOUNT, ORDER_AGE),
     )
 
 
 def derive(order: Row, plan: Plan, guest: Value) -> Mapping[str, Value]:
     """The derived columns of an order: its group (NULL: it does not count), and its amount. ``guest``: its guest_id."""
-    if not plan.settings.customer_value.enabled:
+    if not are_orders_counted(plan.settings):
         return {}
+    by = shared(plan.settings)
+    paid = {IS_PAID: int(_is_paid(order))} if IS_PAID in by else {}
     if order.get("state") == CANCELED or is_test_order(order, plan):
-        return {GROUP: None, AMOUNT: None}
-    shared = {**order, "guest_id": guest}
-    return {GROUP: "|".join(clean(shared.get(column)) for column in SHARED), AMOUNT: _amount(order)}
+        return {GROUP: None, AMOUNT: None, **paid}
+    values = {**order, **paid, "guest_id": guest}
+    return {GROUP: "|".join(clean(values.get(column)) for column in by), AMOUNT: _amount(order), **paid}
+
+
+def _is_paid(order: Row) -> bool:
+    """Whether any money was paid; an order that is free was never paid."""
+    try:
+        return money.number(order.get(_PAID)) > 0
+    except money.NotANumberError:
+        return False
 
 
 def _amount(order: Row) -> int | None:
@@ -108,12 +139,20 @@ def _amount(order: Row) -> int | None:
 
 def of_contact(ref: ObjectRef, rows: RowReader, plan: Plan) -> tuple[dict[str, str], tuple[str, ...]]:
     """The contact's properties, and warnings. None of them while the replica may lack orders: HubSpot's values stay."""
-    asked = plan.settings.customer_value
-    if not asked.enabled:
+    if not are_orders_counted(plan.settings):
         return {}, ()
     totals = _totals(ref, rows, plan)
     if totals is None:
         return {}, ()
+    found, warnings = _worth(totals, rows, plan) if plan.settings.customer_value.enabled else ({}, ())
+    # Left out for all others, so that HubSpot's value stays: the stage must never be moved back or cleared.
+    if any(total.get(IS_PAID) for total in totals):
+        found[LIFECYCLE_STAGE] = CUSTOMER
+    return found, warnings
+
+
+def _worth(totals: Sequence[Row], rows: RowReader, plan: Plan) -> tuple[dict[str, str], tuple[str, ...]]:
+    asked = plan.settings.customer_value
     count = sum(_integer(total["row_count"]) for total in totals)
     earned, warnings = _revenue(totals, plan)
     first, last = _ends(totals, rows)

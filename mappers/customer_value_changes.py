@@ -13,8 +13,9 @@ from typing import Final
 
 from cdc.model import BulkInvalidation, Kind, ObjectRef, Row
 from cdc.protocols import RowReader
+from cdc.settings.mapping import MappingSettings
 from mappers import categories
-from mappers.customer_value import AMOUNT, GROUP, ORDERS
+from mappers.customer_value import AMOUNT, GROUP, ORDERS, are_orders_counted
 from mappers.eav_changes import affected_by as affected_by_eav
 from mappers.guests import guest_id, possible_guest
 from mappers.objects import address_contacts
@@ -32,17 +33,19 @@ _ORDER_COLUMNS: Final = frozenset({GROUP, AMOUNT, "created_at", "increment_id", 
 _ITEM_COLUMNS: Final = frozenset({"order_id", "parent_item_id", "product_id", "name"})
 
 
-def affected_by(kind: Kind, everything: Everything, *, with_categories: bool) -> tuple[tuple[str, Affects], ...]:
-    """Table → the contacts of this kind that a row of that table affects.
-
-    ``with_categories``: the categories of the last order's products are shown.
-    """
+def affected_by(kind: Kind, everything: Everything, settings: MappingSettings) -> tuple[tuple[str, Affects], ...]:
+    """Table → the contacts of this kind that a row of that table affects; none if no orders are counted."""
+    if not are_orders_counted(settings):
+        return ()
     own: tuple[tuple[str, Affects], ...] = (
         (ORDERS, partial(_of_kind, kind, _contacts_of_order)),
-        ("sales_order_item", partial(_of_kind, kind, _contacts_of_line)),
         ("customer_entity", partial(_of_kind, kind, _contacts_of_customer)),
     )
-    if not with_categories:
+    # Only what a customer is worth shows the last order.
+    if not settings.customer_value.enabled:
+        return own
+    own = (*own, ("sales_order_item", partial(_of_kind, kind, _contacts_of_line)))
+    if not settings.product.categories:
         return own
     links = categories.LINKS.name
     above = [*categories.affected_by(), *affected_by_eav(categories.EAV), ("flag", _is_other_version)]

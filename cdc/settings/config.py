@@ -111,10 +111,11 @@ class Settings(SettingsSection):
     @model_validator(mode="after")
     def _holds_all_orders(self) -> Settings:
         # Without an import the state only ever holds the orders that changed: no sum over them would be right.
-        if self.mapping.customer_value.enabled and self.source.kind == "binlog" and self.source.start != "import":
+        asked = bool(self.mapping.contact_switches())
+        if asked and self.source.kind == "binlog" and self.source.start != "import":
             raise ValueError(
-                'mapping.customer_value counts all orders of a customer, and without source.start = "import" only'
-                " orders that change are read; leave one of the two out"
+                "mapping.customer_value and mapping.contact.lifecycle_stage need all orders of a customer, and without"
+                ' source.start = "import" only orders that change are read; leave one of the two out'
             )
         return self
 

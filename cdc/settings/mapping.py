@@ -21,7 +21,13 @@ from cdc.settings.mapping_columns import (
     refused,
 )
 from cdc.settings.mapping_rules import Filter, Privacy
-from cdc.settings.mapping_switches import CARTS, CARTS_OF_CONTACTS, CATEGORIES
+from cdc.settings.mapping_switches import (
+    CARTS,
+    CARTS_OF_CONTACTS,
+    CATEGORIES,
+    LIFECYCLE_STAGE,
+    LIFECYCLE_TARGET,
+)
 from cdc.settings.mapping_tables import ContactForm, ExtensionTable
 from cdc.settings.section import SettingsSection
 
@@ -60,6 +66,9 @@ class ContactMapping(SettingsSection):
     billing_address: Columns = Field(
         default_factory=dict,
         description="property → column of customer_address_entity, of the account's default billing address",
+    )
+    lifecycle_stage: bool = Field(
+        False, description="whether a contact's lifecycle stage becomes customer with the first paid order; never back"
     )
 
     @field_validator("properties")
@@ -216,8 +225,7 @@ class MappingSettings(SettingsSection):
         found: dict[ObjectType, dict[str, tuple[str, PropertyType]]] = {kind: {} for kind in ObjectType}
         if self.product.categories:
             found[ObjectType.PRODUCT] |= {name: ("", kind) for name, kind in CATEGORIES.items()}
-        worth = self.customer_value.properties(with_categories=self.product.categories)
-        found[ObjectType.CONTACT] |= {name: ("", kind) for name, kind in worth.items()}
+        found[ObjectType.CONTACT] |= self.contact_switches()
         if self.carts.enabled:
             found[ObjectType.CONTACT] |= {name: ("", kind) for name, kind in CARTS_OF_CONTACTS.items()}
             found[ObjectType.DEAL] |= {name: ("", kind) for name, kind in CARTS.items()}
@@ -226,6 +234,16 @@ class MappingSettings(SettingsSection):
         for form in self.contact_forms:  # they add to what is there, under the same names or others
             for name, made in form.properties.items():
                 found[ObjectType.CONTACT].setdefault(name, (made.target, made.type))
+        return found
+
+    def contact_switches(self) -> Mapping[str, tuple[str, PropertyType]]:
+        """The properties of contacts that switches add, all made from all of a contact's orders: name → HubSpot's name
+        ("": the same) and type.
+        """
+        worth = self.customer_value.properties(with_categories=self.product.categories)
+        found = {name: ("", kind) for name, kind in worth.items()}
+        if self.contact.lifecycle_stage:
+            found[LIFECYCLE_STAGE] = (LIFECYCLE_TARGET, PropertyType.TEXT)
         return found
 
     def with_primary_keys(self, found: Mapping[str, tuple[str, ...]]) -> MappingSettings:

@@ -47,7 +47,9 @@ _VALUE_TYPES: Final = {
 }
 
 
-OURS: Final = frozenset({"lsn", "email_hash", "guest_id", "price_mode", "ship_mode", "totals_group", "totals_amount"})
+OURS: Final = frozenset(
+    {"lsn", "email_hash", "guest_id", "price_mode", "ship_mode", "totals_group", "totals_amount", "is_paid"}
+)
 """Columns that the replica adds to its own tables."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")

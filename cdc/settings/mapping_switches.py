@@ -13,6 +13,10 @@ from cdc.settings.mapping_columns import PropertyType
 CATEGORY_NAMES: Final = "category_names"
 CATEGORY_PATHS: Final = "category_paths"
 
+LIFECYCLE_STAGE: Final = "lifecycle_stage"
+LIFECYCLE_TARGET: Final = "lifecyclestage"
+"""HubSpot's own property of contacts."""
+
 CATEGORIES: Final[Mapping[str, PropertyType]] = dict.fromkeys((CATEGORY_NAMES, CATEGORY_PATHS), PropertyType.TEXT)
 """Properties of a product, by ``mapping.product.categories``."""
 

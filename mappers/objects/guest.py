@@ -173,10 +173,7 @@ def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
 
 def _affected_if(settings: MappingSettings) -> tuple[tuple[str, Affects], ...]:
     carts = open_carts.contacts_affected_by(Kind.GUEST) if settings.carts.enabled else ()
-    if not settings.customer_value.enabled:
-        return carts
-    with_categories = settings.product.categories
-    return (*customer_value_changes.affected_by(Kind.GUEST, _everything, with_categories=with_categories), *carts)
+    return (*customer_value_changes.affected_by(Kind.GUEST, _everything, settings), *carts)
 
 
 def _switched_on(settings: MappingSettings) -> Mapping[str, Property]:

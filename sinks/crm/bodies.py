@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cdc.model import Message, ObjectType, Reference
 from sinks.crm.account import Facts
-from sinks.crm.properties import STANDARD, PropertyTable
+from sinks.crm.properties import NEVER_CLEARED, STANDARD, PropertyTable
 from sinks.crm.work import Work
 
 if TYPE_CHECKING:
@@ -119,9 +119,7 @@ def update_values(work: Work, table: PropertyTable, facts: Facts) -> dict[str, s
 
 def _empty(kind: ObjectType, table: PropertyTable, facts: Facts) -> dict[str, str]:
     """All of our properties, cleared: values of the record's former object must not stay on the new object's record."""
-    # Unique values are written or left out by rules of their own; HubSpot empties neither a stage nor a currency.
-    kept = ("email", "sku", "stage", "currency")
-    names = {target.name for name, target in table.targets(kind).items() if name not in kept}
+    names = {target.name for name, target in table.targets(kind).items() if name not in NEVER_CLEARED}
     return {name: "" for name in names if not facts.lacks(kind, name)}
 
 

@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from cdc.model import Comparison, Drift, Message, ObjectType, ValueType
+from cdc.settings.mapping_switches import LIFECYCLE_TARGET
 from sinks.crm import bodies, identity
 from sinks.crm.answers import Record, next_page, records_of
 from sinks.crm.api import ASSOCIATIONS, SEARCH
@@ -20,6 +21,7 @@ from sinks.crm.faults import record_id_of
 from sinks.crm.links import needed_ids
 from sinks.crm.lookup import Lookup
 from sinks.crm.pieces import body_of, pieces
+from sinks.crm.properties import BEFORE_CUSTOMER
 from sinks.crm.tools import Tools
 from sinks.crm.work import Work
 
@@ -90,6 +92,9 @@ def _differences(tools: Tools, work: Work, record: Record) -> Iterator[tuple[str
         # The sink leaves such an address to the record that has it.
         if name == identity.EMAIL and holder.address == ours:
             continue  # another record has the address, or people made another one of this record's the first
+        # People moved the contact further on, and HubSpot lets no write move it back.
+        if name == LIFECYCLE_TARGET and theirs not in BEFORE_CUSTOMER:
+            continue
         # The sink leaves out a SKU that another product has.
         if name == identity.SKU and not theirs:
             continue  # another product has it

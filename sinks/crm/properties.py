@@ -16,6 +16,7 @@ from cdc.model import ObjectType, ValueType
 from cdc.settings.crm import CrmSettings
 from cdc.settings.mapping import CustomProperties
 from cdc.settings.mapping_columns import PropertyType
+from cdc.settings.mapping_switches import LIFECYCLE_STAGE, LIFECYCLE_TARGET
 
 GROUP: Final = "magento"
 GROUP_LABEL: Final = "Magento"
@@ -70,6 +71,9 @@ STANDARD: Final[Mapping[ObjectType, Mapping[str, str]]] = {
 }
 """Neutral name → HubSpot's own property. A line's discount is not here: HubSpot's `discount` is per unit."""
 
+SWITCHED: Final = frozenset({LIFECYCLE_TARGET})
+"""HubSpot's own properties that are written only if a switch of the mapping asks for it."""
+
 _STANDARD_TYPES: Final = {
     **dict.fromkeys(("price", "amount", "quantity", "tax"), ValueType.NUMBER),
     "closedate": ValueType.DATETIME,
@@ -102,6 +106,17 @@ OTHERS: Final[Mapping[ObjectType, Mapping[str, ValueType]]] = {
     ObjectType.LINE_ITEM: {"discount_amount": ValueType.NUMBER},
 }
 """Default properties without a property of HubSpot's own, with their types."""
+
+NEVER_CLEARED: Final = frozenset({"email", "sku", "stage", "currency", LIFECYCLE_STAGE})
+"""Neutral names that keep HubSpot's value when a record is taken over from another object. Unique values are written or
+left out by rules of their own. HubSpot empties neither a deal's stage nor a currency, and with an empty lifecycle stage
+the contact would begin anew.
+"""
+
+BEFORE_CUSTOMER: Final = frozenset(
+    {"", "subscriber", "lead", "marketingqualifiedlead", "salesqualifiedlead", "opportunity"}
+)
+"""HubSpot's lifecycle stages before ``customer``; all others, also an account's own, are where people moved it to."""
 
 _COPIES: Final[Mapping[ObjectType, tuple[str, ...]]] = {
     ObjectType.CONTACT: ("email",),
@@ -174,7 +189,7 @@ class PropertyTable:
         }
         defaults |= {name: Target(self.own(name), value_type) for name, value_type in OTHERS[kind].items()}
         theirs = {
-            name: Target(target or self.own(name), value_type.value_type)
+            name: Target(target or self.own(name), value_type.value_type, target in SWITCHED)
             for name, (target, value_type) in custom.items()
             # a default property that only comes from another column keeps its own target
             if target or name not in defaults

@@ -149,19 +149,23 @@ class Bench:
         self.crm.faults.add(spec)
 
 
-def settings(url: str, sink: Mapping[str, Any] | None = None, **crm: Any) -> Settings:
+def settings(
+    url: str, sink: Mapping[str, Any] | None = None, mapping: Mapping[str, Any] | None = None, **crm: Any
+) -> Settings:
     """Settings of a sink that writes to the sandbox at ``url``."""
     more = {"kind": "crm", "base_url": url, "access_token": "sandbox", "max_requests_per_10s": 100_000}
-    return Settings.model_validate({"sink": {**more, **(sink or {})}, "crm": crm})
+    return Settings.model_validate({"sink": {**more, **(sink or {})}, "mapping": mapping or {}, "crm": crm})
 
 
 @asynccontextmanager
-async def bench(*, push: bool = True, sink: Mapping[str, Any] | None = None, **crm: Any) -> AsyncIterator[Bench]:
+async def bench(
+    *, push: bool = True, sink: Mapping[str, Any] | None = None, mapping: Mapping[str, Any] | None = None, **crm: Any
+) -> AsyncIterator[Bench]:
     """A sink whose account is set up. ``crm``: settings of [crm]."""
     server = await start(record=recording())
     for quota in server.crm.quotas.values():
         quota.set(1_000_000, 10_000, None)  # quotas have tests of their own
-    made = Bench(CrmSink(settings(server.url, sink, **crm)), server)
+    made = Bench(CrmSink(settings(server.url, sink, mapping, **crm)), server)
     try:
         if push:
             await made.sink.push_mapping(made.requests, dry_run=False)

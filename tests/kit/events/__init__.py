@@ -2,7 +2,7 @@
 
 ``PLAYS`` lists all of them. The scenes of a play are played in order on one shop; a scene may go on where an earlier
 one left an order. Their names begin with what they are about: ``order-...``, ``customer-...``, ``product-...``,
-``category-...``, ``worth-...``, ``cart-...``, ``shop-...``, ``form-...``, ``noise-...``.
+``category-...``, ``worth-...``, ``lifecycle-...``, ``cart-...``, ``shop-...``, ``form-...``, ``noise-...``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from tests.kit.events.carts import CART_MAPPING, CARTS
 from tests.kit.events.catalogue import CATALOGUE
 from tests.kit.events.categories import CATEGORIES, CATEGORIES_MAPPING
+from tests.kit.events.lifecycle import LIFECYCLE, LIFECYCLE_MAPPING
 from tests.kit.events.people import ADDRESSES, PEOPLE
 from tests.kit.events.quiet import QUIET
 from tests.kit.events.sales import SALES
@@ -36,5 +37,6 @@ PLAYS: tuple[Play, ...] = (
     Play(CATEGORIES_MAPPING, CATEGORIES),
     Play(WORTH_MAPPING, WORTH),
     Play(CART_MAPPING, CARTS),
+    Play(LIFECYCLE_MAPPING, LIFECYCLE),
 )
 """All scenes: what is off by default is played on a shop of its own."""

@@ -271,3 +271,50 @@ def test_categories_of_the_last_order_are_shown_with_those_of_products() -> None
     for number in range(2, FEW + 3):
         rows.put("sales_order_item", **item(number, order_id=99))
     assert ObjectRef(Kind.CUSTOMER, 8) in contacts(rows, rows.remove("catalog_category_product", 1, 3, 10))
+
+
+# ----------------------------------------------------------------------------------------------- lifecycle stage
+
+STAGE: dict[str, Any] = {"contact": {"lifecycle_stage": True}}
+
+
+def stage_of(rows: DictRows) -> str | None:
+    """Bob's lifecycle stage; None if the message has none."""
+    return properties(rows, Kind.CUSTOMER, 7).get("lifecycle_stage")
+
+
+@pytest.mark.parametrize(
+    ("columns", "stage"),
+    [
+        ({"base_total_paid": None}, None),
+        ({"base_total_paid": "0.0000"}, None),
+        ({"base_total_paid": "1.0000"}, "customer"),
+        ({"base_total_paid": "64.9000", "base_total_refunded": "64.9000", "state": "closed"}, "customer"),
+        ({"base_total_paid": "64.9000", "state": "canceled"}, None),
+        ({"base_total_paid": "free"}, None),
+    ],
+)
+def test_the_first_paid_order_makes_a_customer(columns: dict[str, Value], stage: str | None) -> None:
+    """Any money that was paid counts. Without it the property is left out, so that HubSpot's stage stays."""
+    rows = shop_rows({"customer_entity": [customer()], "sales_order": [order(1, **columns)]}, **STAGE)
+
+    assert stage_of(rows) == stage
+    assert "orders_count" not in properties(rows, Kind.CUSTOMER, 7)
+
+
+def test_a_stage_is_never_taken_back() -> None:
+    """When the paid order goes, the message says nothing of the stage: neither an earlier one nor an empty one."""
+    rows = shop_rows({"customer_entity": [customer()], "sales_order": [order(1, base_total_paid="1.0000")]}, **STAGE)
+    assert stage_of(rows) == "customer"
+
+    rows.remove("sales_order", 1)
+    assert stage_of(rows) is None
+
+
+def test_paying_an_order_reaches_its_contact_where_the_stage_is_asked_for() -> None:
+    """The first payment does; what is paid later, and lines, do not."""
+    rows = shop_rows({"customer_entity": [customer()], "sales_order": [order(1)]}, **STAGE)
+
+    assert contacts(rows, rows.put("sales_order", entity_id=1, base_total_paid="1.0000")) == {BOB}
+    assert contacts(rows, rows.put("sales_order", entity_id=1, base_total_paid="2.0000")) == set()
+    assert contacts(rows, rows.put("sales_order_item", **item(1))) == set()
