@@ -7,17 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from cdc.replica.load_state import LoadState, Phase
 from cdc.replica.rows import ReplicaRows
 from cdc.settings.mapping import MappingSettings
 from cdc.state.store import Store
 from mappers.mapping import MagentoMapping
 from tests.kit.rows import DictRows
-from tests.unit.mappers.test_affected_cover import all_rendered, random_shop
+from tests.unit.mappers.test_affected_cover import WORTH, all_rendered, random_shop
 
 
 def replica_of(rows: DictRows, folder: Path) -> tuple[Store, ReplicaRows]:
     """The same rows in a state file."""
     store = Store(folder, rows.mapper.tables)
+    LoadState(store.meta).begin(Phase.COMPLETE)
     copy = ReplicaRows(store, rows.mapper.tables)
     for table in rows.specs:
         target = copy.tables[table]
@@ -30,7 +32,14 @@ def replica_of(rows: DictRows, folder: Path) -> tuple[Store, ReplicaRows]:
 def test_the_replica_renders_what_the_dictionary_renders(seed: int, tmp_path: Path) -> None:
     """Order, look-ups and NULLs are the same in both, so what unit tests show holds for the replica."""
     chance = random.Random(seed)
-    mapping = MappingSettings(store_view="de", deleted_customers="guest" if seed % 2 else "drop")
+    mapping = MappingSettings.model_validate(
+        {
+            "store_view": "de",
+            "deleted_customers": "guest" if seed % 2 else "drop",
+            "customer_value": WORTH if seed < 4 else {},
+            "product": {"categories": seed in (0, 1, 4)},
+        }
+    )
     rows = random_shop(chance, MagentoMapping(mapping, contacts_by_email=seed % 3 == 0))
     store, copy = replica_of(rows, tmp_path)
 
