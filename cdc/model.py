@@ -548,7 +548,7 @@ class Reference(NamedTuple):  # some for each message: a tuple is made three tim
     record_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: that would make each message cost three times as much
 class Message:
     """One object's complete desired state, or its deletion, as a sink sends it.
 
@@ -592,7 +592,7 @@ class Outcome(Enum):
     WRITTEN = "written"  # the properties were taken, the links were not: repeat the linking alone
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would make each receipt cost three times as much
 class Receipt:
     """The outcome of one message. ``reason`` and ``detail`` hold no secrets and no property values.
 

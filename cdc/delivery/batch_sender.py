@@ -28,7 +28,7 @@ from cdc.errors import (
 from cdc.messages import contact_emails, ledger, unconfirmed
 from cdc.messages.outbox import LONGEST_DELAY_MS, SUSPECT, Entry
 from cdc.messages.receipts import Settlement, SettleResult, settle
-from cdc.model import Action, Answer, Message, ObjectRef, ObjectType, Outcome, Receipt, Reference
+from cdc.model import OBJECT_TYPE, Action, Answer, Message, ObjectRef, ObjectType, Outcome, Receipt, Reference
 from cdc.state.store import Store
 
 log = structlog.get_logger(__name__)
@@ -48,10 +48,10 @@ def message_of(entry: Entry, namespace: str) -> Message:
     references = _references(entry, entry.refs, namespace)
     before = _references(entry, (entry.predecessor,), namespace) if entry.predecessor is not None else (None,)
     associations: dict[ObjectType, tuple[str, ...]] = {}
-    for one in references:
-        associations[one.object_type] = (*associations.get(one.object_type, ()), one.external_id)
+    for object_type, external_id, _ in references:
+        associations[object_type] = (*associations.get(object_type, ()), external_id)
     return Message(
-        object_type=entry.ref.object_type,
+        object_type=OBJECT_TYPE[entry.ref.kind],
         external_id=entry.ref.external_id(namespace),
         action=entry.action,
         changed_at=entry.changed_at,
@@ -74,7 +74,7 @@ def _references(entry: Entry, refs: Sequence[ObjectRef], namespace: str) -> tupl
     if not refs:
         return ()
     records = entry.record_ids
-    return tuple(Reference(ref.object_type, ref.external_id(namespace), records.get(ref, "")) for ref in refs)
+    return tuple([Reference(OBJECT_TYPE[ref.kind], ref.external_id(namespace), records.get(ref, "")) for ref in refs])
 
 
 class BatchSender:

@@ -74,6 +74,11 @@ class InFlight:
         with self._lock:
             return [*self._entries.values()]
 
+    def numbers(self) -> list[int]:
+        """Their numbers in the outbox (``seq``)."""
+        with self._lock:
+            return [entry.seq for entry in self._entries.values()]
+
     def __contains__(self, ref: object) -> bool:
         return ref in self._entries
 

@@ -23,18 +23,15 @@ def latency_of(entry: Entry, sent_ms: int, accepted_ms: int) -> Latency | None:
     """The stages of an accepted message; None for history and deletions. Times are epoch milliseconds."""
     if entry.urgency is not Urgency.LIVE or entry.action is Action.DELETE:
         return None
-    read_ms = entry.read_ms
+    commit_ms, read_ms, rendered_ms = entry.commit_ms, entry.read_ms, entry.rendered_ms
+    # Spelt out, as this runs for each message: a negative time counts as 0.
     return Latency(
-        read=_seconds(entry.commit_ms, read_ms) if read_ms else None,
-        rendered=_seconds(read_ms, entry.rendered_ms) if read_ms else None,
-        sent=_seconds(entry.rendered_ms, sent_ms),
-        accepted=_seconds(sent_ms, accepted_ms),
-        total=_seconds(entry.commit_ms, accepted_ms),
+        (read_ms - commit_ms) / 1000 if read_ms > commit_ms else 0.0 if read_ms else None,
+        (rendered_ms - read_ms) / 1000 if rendered_ms > read_ms > 0 else 0.0 if read_ms else None,
+        (sent_ms - rendered_ms) / 1000 if sent_ms > rendered_ms else 0.0,
+        (accepted_ms - sent_ms) / 1000 if accepted_ms > sent_ms else 0.0,
+        (accepted_ms - commit_ms) / 1000 if accepted_ms > commit_ms else 0.0,
     )
-
-
-def _seconds(from_ms: int, to_ms: int) -> float:
-    return max(0, to_ms - from_ms) / 1000
 
 
 class Latencies:
@@ -54,8 +51,8 @@ class Latencies:
         shown = {}
         for object_type, held in self._held.items():
             stages = {}
-            for stage in Latency._fields:
-                values = sorted(value for one in held if (value := getattr(one, stage)) is not None)
+            for stage, column in zip(Latency._fields, zip(*held, strict=True), strict=False):  # no columns: no messages
+                values = sorted([value for value in column if value is not None])
                 if values:
                     stages[stage] = {"p50": percentile(values, 50), "p99": percentile(values, 99)}
             if stages:

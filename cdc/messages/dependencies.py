@@ -11,7 +11,7 @@ DELETE waits while a bulk invalidation is queued that may name objects which sti
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from cdc.messages import ledger, outbox, referrers, render_queue
@@ -23,6 +23,7 @@ from cdc.state.store import Store
 OptionalReferences = Mapping[ObjectType, frozenset[ObjectType]]
 """Type of a message → types of references without which the sink takes the message."""
 
+_NEVER_SENT: Final = (False, "")
 _NEVER_ACCEPTED: Final = "(l.kind IS NULL OR l.accepted_at = 0 OR l.accepted_delete = 1)"
 _ALIKE: Final = {
     object_type: f",{','.join(kind.value for kind in Kind if OBJECT_TYPE[kind] is object_type)},"
@@ -48,24 +49,30 @@ class Waits:
     def __init__(self, store: Store, optional: OptionalReferences) -> None:
         self._store = store
         self._optional = optional
-        self._held: dict[ObjectRef, ledger.SentSide] = {}
+        self._held: dict[ObjectRef, tuple[bool, str]] = {}
         self.promoted = False
         """Whether an entry was moved from the history class to the live class."""
 
     def is_accepted(self, ref: ObjectRef) -> bool:
         """Whether the receiver holds a version of the object and has not deleted it since."""
-        return self._of(ref).is_held
+        return self._of(ref)[0]
 
     def record_of(self, ref: ObjectRef) -> str:
         """The receiver's record of the object, "" if it is not known."""
-        return self._of(ref).record_id
+        return self._of(ref)[1]
 
-    def _of(self, ref: ObjectRef) -> ledger.SentSide:
-        held = self._held.get(ref)
+    def look_up(self, refs: Iterable[ObjectRef]) -> None:
+        """Read what was sent of these objects together: a statement for each object takes three times as long."""
+        unknown = set(refs).difference(self._held)
+        if unknown:
+            self._held.update(dict.fromkeys(unknown, _NEVER_SENT))
+            self._held.update(ledger.held_and_records(self._store, unknown))
+
+    def _of(self, ref: ObjectRef) -> tuple[bool, str]:
         # Looked up once per transaction: a batch of lines mostly shares few parents.
-        if held is None:
-            held = self._held[ref] = ledger.sent_side(self._store, ref)
-        return held
+        if ref not in self._held:
+            self.look_up((ref,))
+        return self._held[ref]
 
     def will_never_come(self, ref: ObjectRef) -> bool:
         """Whether no version of the object is on its way: it is a dead letter, or
@@ -83,7 +90,7 @@ class Waits:
 
     def check(self, kind: Kind, refs: Sequence[ObjectRef]) -> Checked:
         """Decide on each reference of an UPSERT of an object of ``kind``."""
-        if all(self.is_accepted(ref) for ref in refs):
+        if all([self._of(ref)[0] for ref in refs]):
             return Checked(tuple(refs))
         kept, missing = [], []
         for ref in refs:

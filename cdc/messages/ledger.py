@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import orjson
+
 from cdc.messages.property_bits import PropertyBits, pack, unpack
 from cdc.messages.refs import Link, dump_links
-from cdc.model import Action, ObjectRef
+from cdc.model import KIND_NAMES, Action, Kind, ObjectRef
 from cdc.state.objects import OBJECT, as_refs, line, pair
 from cdc.state.store import Store
 
@@ -116,12 +118,27 @@ SENT_SIDE: Final = f"l.record_id, l.accepted_at, l.accepted_refs, l.tried_at, {_
 """The columns of a ``SentSide``, for statements that join the ledger as ``l``; see ``as_sent_side``."""
 
 _SENT_SIDE: Final = f"SELECT {SENT_SIDE} FROM ledger l WHERE l.kind = ? AND l.id = ?"
+_HELD_AND_RECORDS: Final = (
+    f"SELECT l.id, {_STANDS}, l.record_id FROM ledger l WHERE l.kind = ? AND l.id IN (SELECT value FROM json_each(?))"
+)
 
 
 def sent_side(store: Store, ref: ObjectRef) -> SentSide:
     """What was sent of the object; all fields are empty if nothing was sent."""
     row = store.db.execute(_SENT_SIDE, pair(ref)).fetchone()
     return _NEVER_SENT if row is None else SentSide._make(row)
+
+
+def held_and_records(store: Store, refs: Iterable[ObjectRef]) -> dict[ObjectRef, tuple[bool, str]]:
+    """``is_held`` and ``record_id`` of ``SentSide`` for each of these objects: one statement for each kind."""
+    by_kind: dict[Kind, list[int | str]] = {}
+    for ref in refs:
+        by_kind.setdefault(ref.kind, []).append(ref.id)
+    found: dict[ObjectRef, tuple[bool, str]] = {}
+    for kind, ids in by_kind.items():
+        rows = store.db.execute(_HELD_AND_RECORDS, (KIND_NAMES[kind], orjson.dumps(ids).decode()))
+        found.update({ObjectRef(kind, object_id): (bool(is_held), record) for object_id, is_held, record in rows})
+    return found
 
 
 def as_sent_side(cells: Sequence[Any]) -> SentSide:
@@ -197,7 +214,7 @@ def accepted(store: Store, entries: Iterable[Entry], now_ms: int) -> None:
                 entry.hash,
                 entry.changed_at,
                 int(entry.action is Action.DELETE),
-                dump_links(Link(ref, entry.record_ids.get(ref, "")) for ref in entry.refs),
+                _links_of(entry),
                 now_ms,
                 entry.address,
                 *pair(entry.ref),
@@ -206,6 +223,13 @@ def accepted(store: Store, entries: Iterable[Entry], now_ms: int) -> None:
             for entry in entries
         ],
     )
+
+
+def _links_of(entry: Entry) -> str:
+    # Without known records the links read as the references do, and most receivers name no records.
+    if entry.refs_text and not entry.record_ids:
+        return entry.refs_text if entry.refs else ""
+    return dump_links([Link(ref, entry.record_ids.get(ref, "")) for ref in entry.refs])
 
 
 def delete_refused(store: Store, ref: ObjectRef) -> None:

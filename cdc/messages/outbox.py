@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from cdc.messages.refs import HELD_DELETE, bulk_key, dump_refs, key_of
 from cdc.messages.writes import Writes
 from cdc.model import OBJECT_TYPE, RANK, Action, Kind, ObjectRef, ObjectType, Urgency
@@ -46,6 +48,7 @@ class Entry(NamedTuple):  # made for each message: a tuple is made three times a
     references of the last accepted version. ``record_ids``: the known records of ``refs`` and ``linked``.
     ``linked_records``: the records that the object's record is surely linked to. ``writes``: how much is to be written.
     ``may_move``: a contact's address changed, so the contact may leave its record. ``predecessor``: as in ``Message``.
+    ``refs_text``: ``refs`` as JSON, "" if it is not at hand.
     """
 
     ref: ObjectRef
@@ -75,6 +78,7 @@ class Entry(NamedTuple):  # made for each message: a tuple is made three times a
     writes: Writes = Writes.WHOLE
     may_move: bool = False
     predecessor: ObjectRef | None = None
+    refs_text: str = ""
 
     @property
     def size(self) -> int:
@@ -217,9 +221,11 @@ def block(store: Store, pairs: Iterable[tuple[int, str]]) -> None:
 
 def free(store: Store, refs: Iterable[ObjectRef]) -> int:
     """Set free the entries that wait for these objects. Returns how many entries that was."""
-    before = store.db.total_changes
-    store.db.executemany("UPDATE outbox SET blocked_by = NULL WHERE blocked_by = ?", [(key_of(ref),) for ref in refs])
-    return store.db.total_changes - before
+    keys = orjson.dumps([key_of(ref) for ref in refs]).decode()
+    cursor = store.db.execute(
+        "UPDATE outbox SET blocked_by = NULL WHERE blocked_by IN (SELECT value FROM json_each(?))", (keys,)
+    )
+    return cursor.rowcount
 
 
 def free_bulk(store: Store, kind: Kind) -> int:

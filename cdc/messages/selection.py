@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from cdc.messages import (
     contact_emails,
     journeys,
@@ -30,7 +32,10 @@ from cdc.model import KINDS, Action, Kind, ObjectRef, ObjectType, Urgency
 from cdc.state.store import Store
 
 PAGE: Final = 400
-"""Entries read at once: two full batches, so that a few waiting entries among them need no second read."""
+"""The most entries read at once."""
+
+SPARE: Final = 20
+"""Entries read beyond a batch, so that a few waiting entries among them need no second read."""
 
 DELAYS_ENDED: Final = 1000
 """The most delays that end in one call, for the same reason as MAX_BLOCKED."""
@@ -44,9 +49,16 @@ _COLUMNS: Final = (
     "o.seq, o.kind, o.id, o.urgency, o.action, o.changed_at, o.hash, o.properties, o.refs, o.commit_ms, o.rendered_ms,"
     " o.attempts, o.position, o.read_ms, o.email, o.writes, o.is_backfill, o.address, o.is_released"
 )
+_ACTIONS: Final = {action.value: action for action in Action}
+_URGENCIES: Final = {urgency.value: urgency for urgency in Urgency}
+_WRITES: Final = {writes.value: writes for writes in Writes}
+_NO_RECORDS: Final[Mapping[ObjectRef, str]] = MappingProxyType({})
+_NO_LINKED_RECORDS: Final[frozenset[tuple[ObjectType, str]]] = frozenset()
 _DELETE: Final = Action.DELETE.value
 CONTACT: Final = ObjectType.CONTACT
 _ENTRY_WIDTH: Final = _COLUMNS.count(",") + 1
+_REFS: Final = 8
+_LINKS: Final = _ENTRY_WIDTH + 2
 
 
 @dataclass(slots=True)
@@ -68,7 +80,8 @@ class Ready:
 class Limits(NamedTuple):
     """How much a batch holds, and what the sink and the present state allow.
 
-    ``skip``: objects in flight or in back-off. ``referred``: objects that messages in flight refer to, or that their
+    ``skip``: objects in flight or in back-off. ``in_flight``: the outbox numbers (``seq``) of those in flight, which
+    are not even read. ``referred``: objects that messages in flight refer to, or that their
     objects were linked to; these must not be deleted meanwhile. ``moving``: contacts in flight that may leave their
     records and take links along. ``deletes``: whether DELETEs are looked at now. ``holds_deletes``: whether the circuit
     breaker holds DELETEs; called once, at the first DELETE. ``optional``: the references without which the sink takes a
@@ -83,6 +96,7 @@ class Limits(NamedTuple):
     deletes: bool = True
     holds_deletes: Callable[[], bool] = lambda: False
     optional: OptionalReferences = MappingProxyType({})
+    in_flight: Sequence[int] = ()
 
 
 def ready(store: Store, rank: int, now_ms: int, urgency: Urgency, limits: Limits) -> Ready:
@@ -93,25 +107,32 @@ def ready(store: Store, rank: int, now_ms: int, urgency: Urgency, limits: Limits
     """
     has_more_delayed = outbox.end_delays(store, rank, now_ms, DELAYS_ENDED)
     look = _Look(store, limits, urgency)
-    last = -1
+    last, page = -1, min(PAGE, limits.messages + SPARE)
+    in_flight = orjson.dumps(limits.in_flight).decode()
     while not look.found.is_full and not look.found.has_more:
         rows = store.db.execute(
             # joined: a look-up for each entry in a statement of its own takes ten times as long
             f"SELECT {_COLUMNS}, {ledger.SENT_SIDE} FROM outbox o LEFT JOIN ledger l ON l.kind = o.kind AND l.id = o.id"
-            f" WHERE o.rank = ? AND o.urgency = ? AND {READY} AND o.seq > ? ORDER BY o.seq LIMIT ?",
-            (rank, int(urgency), last, PAGE),
+            f" WHERE o.rank = ? AND o.urgency = ? AND {READY} AND o.seq > ?"
+            " AND o.seq NOT IN (SELECT value FROM json_each(?)) ORDER BY o.seq LIMIT ?",
+            (rank, int(urgency), last, in_flight, page),
         ).fetchall()
-        for row in rows:
-            last = row[0]
-            look.take(row)
-            if look.found.is_full:
-                break
+        look.take_page(rows)
         look.settle_page()
-        if len(rows) < PAGE:
+        if len(rows) < page:
             break
+        last = rows[-1][0]
     look.found.promoted = look.waits.promoted
     look.found.has_more |= has_more_delayed
     return look.found
+
+
+class _Parsed(NamedTuple):
+    """A line of the outbox with its ledger columns, its references and the links of the last accepted version."""
+
+    row: Sequence[Any]
+    refs: tuple[ObjectRef, ...]
+    links: tuple[Link, ...]
 
 
 class _Look:
@@ -133,8 +154,19 @@ class _Look:
         self._has_unconfirmed = unconfirmed.is_any(store)
         self._has_relinks = relinks.is_any(store)
 
-    def take(self, row: Sequence[Any]) -> None:
+    def take_page(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Put entries into the batch until it is full. Objects that they name are looked up together."""
+        parsed = [_Parsed(row, parse_refs(row[_REFS]), parse_links(row[_LINKS] or "")) for row in rows]
+        self.waits.look_up([ref for one in parsed for ref in one.refs])
+        self.waits.look_up([link.ref for one in parsed for link in one.links])
+        for one in parsed:
+            self._take(one)
+            if self.found.is_full:
+                return
+
+    def _take(self, parsed: _Parsed) -> None:
         """Put an entry into the batch, or note why it cannot be sent."""
+        row = parsed.row
         ref = ObjectRef(KINDS[row[1]], row[2])
         # On the wire, or backing off: its next version waits for this one.
         if ref in self._limits.skip:
@@ -150,7 +182,7 @@ class _Look:
         if attempts >= SUSPECT and self.found.entries:
             self.found.is_full = True
             return
-        entry = self._entry_of(row, ref)
+        entry = self._entry_of(parsed, ref)
         if entry is None:
             return
         size = entry.size
@@ -164,12 +196,12 @@ class _Look:
         if len(self.found.entries) >= self._limits.messages or attempts >= SUSPECT:
             self.found.is_full = True
 
-    def _entry_of(self, row: Sequence[Any], ref: ObjectRef) -> Entry | None:
+    def _entry_of(self, parsed: _Parsed, ref: ObjectRef) -> Entry | None:
+        row, wanted, links = parsed
         (
             seq, _, _, urgency, action, changed_at, digest, properties, refs, commit_ms, rendered_ms, attempts,
             position, read_ms, email, asked, is_backfill, address, is_released,
         ) = row[:_ENTRY_WIDTH]  # fmt: skip
-        wanted = parse_refs(refs)
         missing: tuple[ObjectRef, ...] = ()
         if action == _DELETE:
             # An object that a message on the wire refers to must not be deleted under it.
@@ -206,25 +238,33 @@ class _Look:
             if cart in self._limits.skip or journeys.is_to_be_sent(self._store, cart):
                 return None
             before = journeys.predecessor(self._store, cart)
-        links = parse_links(before.links if before is not None else sent.accepted_refs)
-        linked = tuple(link.ref for link in links)
+        if before is not None:
+            links = parse_links(before.links)
+        linked = tuple([link.ref for link in links])
         may_move = bool(address and sent.record_id) and address != sent.address and ref.object_type is CONTACT
         # A contact that moves takes its links along: a link made meanwhile would be made to the record that it leaves.
-        if (may_move and ref in self._limits.referred) or any(one in self._limits.moving for one in (*wanted, *linked)):
+        moving = self._limits.moving
+        if (may_move and ref in self._limits.referred) or (moving and any(one in moving for one in (*wanted, *linked))):
             return None
-        writes = Writes(asked)
+        writes = _WRITES[asked]
         if writes is Writes.CHANGES:
             writes = _decide(digest, sent)
         return Entry(
-            ref, seq, Action(action), changed_at, digest, properties, wanted, Urgency(urgency), commit_ms, rendered_ms,
-            attempts, position, missing, read_ms, email, sent.record_id, sent.accepted_at > 0, linked,
-            self._records((*wanted, *linked), before), writes in (Writes.LINKS, Writes.LINK_CHANGES), bool(is_backfill),
+            ref, seq, _ACTIONS[action], changed_at, digest, properties, wanted, _URGENCIES[urgency], commit_ms,
+            rendered_ms, attempts, position, missing, read_ms, email, sent.record_id, sent.accepted_at > 0, linked,
+            self._records(wanted, linked, before), writes in (Writes.LINKS, Writes.LINK_CHANGES), bool(is_backfill),
             self._has_unconfirmed and unconfirmed.is_noted(self._store, ref), address,
-            self._linked_records(links, wanted, writes), writes, may_move, before.ref if before is not None else None,
+            self._linked_records(links, wanted, writes) if links else _NO_LINKED_RECORDS, writes, may_move,
+            before.ref if before is not None else None, "" if missing else refs,
         )  # fmt: skip
 
-    def _records(self, refs: Sequence[ObjectRef], before: journeys.Predecessor | None) -> Mapping[ObjectRef, str]:
-        found = {ref: record_id for ref in refs if (record_id := self.waits.record_of(ref))}
+    def _records(
+        self, wanted: Sequence[ObjectRef], linked: Sequence[ObjectRef], before: journeys.Predecessor | None
+    ) -> Mapping[ObjectRef, str]:
+        # Contacts and products, which are many, refer to nothing.
+        if not wanted and not linked and before is None:
+            return _NO_RECORDS
+        found = {ref: record_id for ref in (*wanted, *linked) if (record_id := self.waits.record_of(ref))}
         return {**found, before.ref: before.record_id} if before is not None and before.record_id else found
 
     def _linked_records(

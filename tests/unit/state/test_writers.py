@@ -106,7 +106,7 @@ def test_each_table_is_written_by_its_owner_alone() -> None:
 
 def test_statements_name_tables_that_exist() -> None:
     """A table that was renamed is renamed everywhere, in statements that only read too."""
-    aliases = {"sqlite_master", "ids", "temp", "sqlite_sequence"}
+    aliases = {"sqlite_master", "ids", "temp", "sqlite_sequence", "json_each"}
     for room in ("state", "replica", "messages", "engine", "members", "relay"):
         for path in sorted((ROOT / "cdc" / room).rglob("*.py")):
             for text in texts(ast.parse(path.read_text(encoding="utf-8"))):
