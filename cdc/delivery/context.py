@@ -53,8 +53,9 @@ class InFlight:
             for entry in entries:
                 assert entry.ref not in self._entries
                 self._entries[entry.ref] = entry
-                for ref in {*entry.refs, *entry.linked}:
-                    self._referred[ref] += 1
+                # Most objects refer to nothing.
+                if entry.refs or entry.linked:
+                    self._referred.update({*entry.refs, *entry.linked})
                 if entry.may_move:
                     self._moving.add(entry.ref)
 
@@ -64,7 +65,7 @@ class InFlight:
             for entry in entries:
                 del self._entries[entry.ref]
                 self._moving.discard(entry.ref)
-                for ref in {*entry.refs, *entry.linked}:
+                for ref in {*entry.refs, *entry.linked} if entry.refs or entry.linked else ():
                     self._referred[ref] -= 1
                     if not self._referred[ref]:
                         del self._referred[ref]
@@ -78,6 +79,11 @@ class InFlight:
         """Their numbers in the outbox (``seq``)."""
         with self._lock:
             return [entry.seq for entry in self._entries.values()]
+
+    @property
+    def refs(self) -> Set[ObjectRef]:
+        """The objects on the wire: a view that follows what is added and removed."""
+        return self._entries.keys()
 
     def __contains__(self, ref: object) -> bool:
         return ref in self._entries

@@ -66,7 +66,7 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
     limits = Limits(
         messages=context.max_batch,
         size=context.settings.sink.max_batch_kb * 1024,
-        skip=_Skip(context, ask.backing_off),
+        skip=_Skip(context, ask.backing_off) if ask.backing_off else context.in_flight_set.refs,
         referred=context.in_flight_set.referred,
         moving=context.in_flight_set.moving,
         deletes=ask.deletes,

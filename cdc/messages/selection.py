@@ -52,6 +52,7 @@ _COLUMNS: Final = (
 _ACTIONS: Final = {action.value: action for action in Action}
 _URGENCIES: Final = {urgency.value: urgency for urgency in Urgency}
 _WRITES: Final = {writes.value: writes for writes in Writes}
+_ONLY_LINKS: Final = frozenset({Writes.LINKS, Writes.LINK_CHANGES})
 _NO_RECORDS: Final[Mapping[ObjectRef, str]] = MappingProxyType({})
 _NO_LINKED_RECORDS: Final[frozenset[tuple[ObjectType, str]]] = frozenset()
 _DELETE: Final = Action.DELETE.value
@@ -252,7 +253,7 @@ class _Look:
         return Entry(
             ref, seq, _ACTIONS[action], changed_at, digest, properties, wanted, _URGENCIES[urgency], commit_ms,
             rendered_ms, attempts, position, missing, read_ms, email, sent.record_id, sent.accepted_at > 0, linked,
-            self._records(wanted, linked, before), writes in (Writes.LINKS, Writes.LINK_CHANGES), bool(is_backfill),
+            self._records(wanted, linked, before), writes in _ONLY_LINKS, bool(is_backfill),
             self._has_unconfirmed and unconfirmed.is_noted(self._store, ref), address,
             self._linked_records(links, wanted, writes) if links else _NO_LINKED_RECORDS, writes, may_move,
             before.ref if before is not None else None, "" if missing else refs,
