@@ -73,6 +73,10 @@ class GroupApplier:
 
     def apply(self, group: Iterable[Transaction]) -> None:
         """Apply whole transactions and render the objects that they affect."""
+        with self._parts.rows.gathering():
+            self._apply(group)
+
+    def _apply(self, group: Iterable[Transaction]) -> None:
         first_time_from = self._parts.positions.high
         before = replace(self.progress)
         live, replayed = AffectedObjects(), AffectedObjects()

@@ -52,7 +52,7 @@ class Parts:
         self.store = Store(
             folder, self.tables, indexes=indexes, exclusive=exclusive, create=create, only_looks=only_looks
         )
-        self.rows = ReplicaRows(self.store, self.tables)
+        self.rows = ReplicaRows(self.store, self.tables, keeps=exclusive)
         self.positions = LogPositions(self.store)
         self.load = LoadState(self.store.meta)
         self.table_loads = TableLoads(self.store)

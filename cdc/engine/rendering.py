@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 
 from cdc.engine.carts import Carts
 from cdc.engine.import_job import ImportJob
@@ -132,10 +133,13 @@ class Rendering:
             self._defer_live(affected, self._load.settled_lsn if applied < self._load.settled_lsn else 0)
             return
         has_queued = render_queue.is_any(self._store)
-        for count, (ref, commit_ms) in enumerate(affected.objects.items()):
-            if count >= RENDER_AT_ONCE:
-                render_queue.mark(self._store, ref, commit_ms=commit_ms)
-                continue
+        ledger_lines = self._parts.renderer.ledger
+        now = [*islice(affected.objects.items(), RENDER_AT_ONCE)]
+        for ref, commit_ms in islice(affected.objects.items(), RENDER_AT_ONCE, None):
+            render_queue.mark(self._store, ref, commit_ms=commit_ms)
+        for count, (ref, commit_ms) in enumerate(now):
+            if not count % SLICE_OBJECTS:
+                ledger_lines.read_ahead(ref for ref, _ in now[count : count + SLICE_OBJECTS])
             asked = render_queue.get(self._store, ref) if has_queued else None
             if asked is not None and asked.waits(applied):  # its rows are ahead of the log: rendering waits for it
                 render_queue.mark(self._store, ref, commit_ms=commit_ms)
@@ -145,6 +149,7 @@ class Rendering:
             self._render(ref, Urgency.LIVE, commit_ms, force=is_forced, links=links, read_ms=read_ms)
             if asked is not None:
                 render_queue.done(self._store, ref)
+        ledger_lines.read_ahead(())
 
     def _defer_live(self, affected: AffectedObjects, not_before: int) -> None:
         fetch = not self._load.is_complete
@@ -160,9 +165,11 @@ class Rendering:
         if self.review.is_open:
             return self._work_review()
         ready = render_queue.ready(self._store, applied, SLICE_OBJECTS)
+        self._parts.renderer.ledger.read_ahead(item.ref for item in ready)
         for item in ready:
             render_queue.done(self._store, item.ref)
             self._render(item.ref, item.urgency, item.commit_ms, force=item.force, links=item.links)
+        self._parts.renderer.ledger.read_ahead(())
         if ready:
             self._parts.first_load.count(*self._parts.renderer.first.take())
         fetch = not self._load.is_complete

@@ -13,7 +13,7 @@ import orjson
 from cdc.messages.property_bits import PropertyBits, pack, unpack
 from cdc.messages.refs import Link, dump_links
 from cdc.model import KIND_NAMES, Action, Kind, ObjectRef
-from cdc.state.objects import OBJECT, as_refs, line, pair
+from cdc.state.objects import OBJECT, as_refs, has, line, pair
 from cdc.state.store import Store
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MOST_REFERENCES: Final = 2
 """The ledger's indexes find referrers by up to this many references of an object."""
+
+MOST_REMEMBERED: Final = 20_000
+"""Objects of which memory notes that they have a line; some 3 MB."""
 
 MAX_ANSWER: Final = 200
 """Characters kept of an answer: the ledger has a line per object, for ever."""
@@ -61,21 +64,65 @@ _COLUMNS: Final = (
 )
 
 
+_LINES: Final = f"SELECT id, {_COLUMNS} FROM ledger WHERE kind = ? AND id IN (SELECT value FROM json_each(?))"
+
+
+def _entry_of(row: Sequence[Any]) -> LedgerEntry:
+    return LedgerEntry(
+        row[0], row[1], bool(row[2]), row[3], row[4], bool(row[5]), bool(row[6]), row[7], unpack(row[8]), *row[9:]
+    )
+
+
 class Ledger:
     """The renderer's part of the ledger: what was rendered, and which properties ever had a value."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.bits = PropertyBits(store)
+        self._ahead: dict[ObjectRef, LedgerEntry | None] = {}
+        self._rendered: set[ObjectRef] = set()
+
+    def reread(self) -> None:
+        """A transaction was undone: forget what was read or written in it."""
+        self.bits.reread()
+        self._ahead.clear()
+        self._rendered.clear()
+
+    def read_ahead(self, refs: Iterable[ObjectRef]) -> None:
+        """Read the lines of objects that are rendered next: one statement for each kind of object.
+
+        Each line is given out once, to ``take``: rendering the object may change it. Lines that were read ahead before
+        are forgotten.
+        """
+        by_kind: dict[Kind, list[int | str]] = {}
+        self._ahead.clear()
+        for ref in refs:
+            by_kind.setdefault(ref.kind, []).append(ref.id)
+            self._ahead[ref] = None
+        for kind, ids in by_kind.items():
+            for row in self._store.db.execute(_LINES, (KIND_NAMES[kind], orjson.dumps(ids).decode())):
+                self._ahead[ObjectRef(kind, row[0])] = _entry_of(row[1:])
+
+    def take(self, ref: ObjectRef) -> LedgerEntry | None:
+        """The object's line, to be changed now: from what was read ahead if that holds it."""
+        return self._ahead.pop(ref) if ref in self._ahead else self.get(ref)
 
     def get(self, ref: ObjectRef) -> LedgerEntry | None:
         """The object's line."""
         row = line(self._store.db, "ledger", _COLUMNS, ref)
-        if row is None:
-            return None
-        return LedgerEntry(
-            row[0], row[1], bool(row[2]), row[3], row[4], bool(row[5]), bool(row[6]), row[7], unpack(row[8]), *row[9:]
-        )
+        return _entry_of(row) if row is not None else None
+
+    def has(self, ref: ObjectRef) -> bool:
+        """Whether the object has a line: whether it was ever rendered, or is known from another member."""
+        # A line is never removed, and orders of one customer ask for the same line again and again.
+        if ref in self._rendered:
+            return True
+        found = has(self._store.db, "ledger", ref)
+        if found:
+            if len(self._rendered) >= MOST_REMEMBERED:
+                self._rendered.clear()
+            self._rendered.add(ref)
+        return found
 
     def set_rendered(
         self, ref: ObjectRef, digest: bytes, changed_at: int, *, delete: bool, properties: int, lsn: int = 0

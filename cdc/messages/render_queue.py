@@ -236,6 +236,7 @@ def work_invalidation(store: Store, applied: int, limit: int, *, fetch: bool = F
     if spec is None:  # the mapping has dropped the table since
         _finish(store, seq, Kind(kind))
         return True
+    store.write_gathered()
     slice_of = _by_ids if _is_by_ids(spec, invalidation) else _by_rows
     found = slice_of(store, spec, invalidation, json.loads(str(cursor)), limit)
     asked = [(kind, object_id, urgency, fetch) for _, object_id, counts in found if counts and object_id is not None]
@@ -278,6 +279,7 @@ def members(store: Store, invalidation: BulkInvalidation, cursor: int | str, lim
     spec = store.tables.get(invalidation.table)
     if spec is None:  # the mapping has dropped the table since
         return Members([], cursor, True)
+    store.write_gathered()
     slice_of = _by_ids if _is_by_ids(spec, invalidation) else _by_rows
     found = slice_of(store, spec, invalidation, cursor, limit)
     refs = [

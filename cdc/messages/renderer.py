@@ -89,7 +89,7 @@ class Renderer:
 
     def reread(self) -> None:
         """A transaction was undone: read the values kept in memory again."""
-        self.ledger.bits.reread()
+        self.ledger.reread()
         self.withholding.reread()
         self.minimum_changed_at = self._store.meta.minimum_changed_at
         self._restored_ms = self._store.meta.restored_ms
@@ -128,7 +128,7 @@ class Renderer:
             where = traceback.extract_tb(error.__traceback__)[-1]
             self._set_aside(ref, request, f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}")
             return []
-        held = self.ledger.get(ref)
+        held = self.ledger.take(ref)
         if self._has_letters:
             dead_letters.rendered(self._store, ref)
         if made is None:
@@ -168,6 +168,9 @@ class Renderer:
         return Effect.SAME if digest == held.accepted_hash else Effect.CHANGED
 
     def _is_missing(self, ref: ObjectRef) -> bool:
+        # Nearly always nothing is withheld, and then the line itself does not matter.
+        if not self.withholding.has_any:
+            return not self.ledger.has(ref)
         held = self.ledger.get(ref)
         return held is None or self.withholding.is_withheld(ref, held)
 

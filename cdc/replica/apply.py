@@ -210,9 +210,8 @@ class Applier:
         if when.is_in(held) or (held is None and self._buried(spec.name, key, when)):
             self._note_skipped(table, (before, cells), held, when)
             return
-        row = self._merged(table, cells, held if held is not None else merged_from)
-        row.update(zip(spec.key, key, strict=True))  # a partial image may leave even its key to the before-image
-        old = table.as_row(held) if held is not None else _row_of(spec, before)
+        row = self._new_row(table, key, cells, held if held is not None else merged_from)
+        old = table.row(key) if held is not None else _row_of(spec, before)
         # The mapper does not want rows of this kind, or not any more.
         if not spec.keys_only and not self._mapper.keep(spec.name, row, self._rows):
             if held is not None:
@@ -226,7 +225,7 @@ class Applier:
             if before != cells:  # a read brought what this change did
                 self._note_skipped(table, (before, cells), held, when)
             return
-        table.put(values, when.row_lsn, held)
+        table.put(values, when.row_lsn, held, None if spec.transient else row)
         # Labels and names were built from reference rows.
         if spec.reference:
             self._rows.forget_references()
@@ -267,16 +266,23 @@ class Applier:
             now = table.as_row(tuple(after)) if after is not None else None
             self.affected_objects.add(self._mapper.affected(table.spec.name, image, now, self._rows), when.commit_ms)
 
-    def _merged(self, table: TableRows, cells: Cells, held: Stored | None) -> dict[str, Value]:
+    def _new_row(self, table: TableRows, key: Sequence[Value], cells: Cells, held: Stored | None) -> dict[str, Value]:
         """The new row: the image's cells laid over the replica's row, derived columns computed again."""
-        row: dict[str, Value] = dict(table.as_row(held)) if held is not None else {}
+        spec = table.spec
+        row: dict[str, Value]
         if ABSENT in cells:
-            cells_given = zip(table.spec.columns, cells, strict=True)
+            row = dict(table.as_row(held)) if held is not None else {}
+            cells_given = zip(spec.columns, cells, strict=True)
             row.update({column: cell for column, cell in cells_given if cell is not ABSENT})  # type: ignore[misc]
-        else:  # nearly every image; a loop over some forty columns in Python would cost more than the statement
-            row.update(zip(table.spec.columns, cells, strict=True))  # type: ignore[arg-type]  # no cell is ABSENT
-        if table.spec.name in self._derived:
-            row.update(self._mapper.derive(table.spec.name, row))
+            row.update(zip(spec.key, key, strict=True))  # the image may leave even its key to the before-image
+        else:  # nearly every image
+            row = dict(zip(spec.columns, cells, strict=True))  # type: ignore[arg-type]  # no cell is ABSENT
+        if spec.name in self._derived:
+            made = self._mapper.derive(spec.name, row)
+            # Columns that derived ones are made of are missing: what was derived before stays.
+            if not made and held is not None:
+                made = {column: value for column, value in table.as_row(held).items() if column in spec.derived}
+            row.update(made)
         return row
 
     def _delete(
@@ -294,7 +300,7 @@ class Applier:
         # A chunk that was read before this deletion may still arrive, and must not bring the row back.
         if self._remembers:
             self.tombstones.add(spec.name, key, when.lsn, cascades=cascades)
-        old = table.as_row(held) if held is not None else _row_of(spec, before)
+        old = table.row(key) if held is not None else _row_of(spec, before)
         if held is not None:
             table.delete(key, held)
             if spec.reference:

@@ -1,16 +1,21 @@
 """The replica's rows: renderers read them (``RowReader``), ``apply`` writes them. One prepared statement
 per kind of use.
+
+While a group of transactions is applied (``ReplicaRows.gathering``), rows are written into memory and go to the file
+together at the end of the group. Every look at a table sees both.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Protocol, TypeVar
 
 from cdc.model import Row, TableSpec, Value
 from cdc.protocols import CART_CLOCK
 from cdc.replica import cart_clock
+from cdc.replica.recent_rows import RecentRow, RecentRows, Stored
 from cdc.replica.totals import Totals
 from cdc.state.schema import quoted, stored_columns, table_name
 from cdc.state.store import Store
@@ -20,8 +25,10 @@ T = TypeVar("T")
 SLICE_ROWS = 1000
 _BEFORE_ALL = -(1 << 63)
 
-Stored = tuple[Any, ...]
-"""A row as SQLite gives it: the stored columns, then the LSN."""
+MOST_UNWRITTEN: Final = 5000
+"""Rows of a table that memory holds before they are written: a transaction may have millions."""
+
+__all__ = ["ReplicaRows", "RowListener", "Stored", "TableRows"]
 
 _NOT_GIVEN: Final[Stored] = ("not given",)
 
@@ -37,14 +44,21 @@ class RowListener(Protocol):
 
 
 class TableRows:
-    """One mapped table: its statements, and the order of its columns."""
+    """One mapped table: its statements, and the order of its columns.
 
-    def __init__(self, db: sqlite3.Connection, spec: TableSpec) -> None:
+    ``keeps``: rows met lately stay in memory; for the only process that writes the state.
+    """
+
+    def __init__(self, db: sqlite3.Connection, spec: TableSpec, *, keeps: bool = False) -> None:
         self._db = db
         self.spec = spec
+        self.gathers = False
+        """Whether rows are written to the file later, by ``flush``."""
         self.listener: RowListener | None = None
         self.columns = stored_columns(spec)
         self.key_width = len(spec.key)
+        self._are_keys_first = self.columns[: self.key_width] == spec.key
+        self._recent = RecentRows(self.columns, spec.key) if keeps else None
         name, columns = table_name(spec.name), ", ".join(quoted(c) for c in self.columns)
         where = " AND ".join(f"{quoted(c)} = ?" for c in spec.key)
         order = ", ".join(quoted(c) for c in spec.key)
@@ -60,15 +74,35 @@ class TableRows:
 
     def get(self, key: Sequence[Value]) -> Stored | None:
         """The stored row with this key."""
-        row: Stored | None = self._db.execute(self._get, key).fetchone()
-        return row
+        return self._look_up(tuple(key)).stored
+
+    def row(self, key: Sequence[Value]) -> Row | None:
+        """The row with this key by column name, without the LSN. Others get the same, so it must not be changed."""
+        found = self._look_up(tuple(key))
+        if found.row is None and found.stored is not None:
+            found.row = self.as_row(found.stored)
+        return found.row
+
+    def _look_up(self, key: Stored) -> RecentRow:
+        if self._recent is not None:
+            found = self._recent.get(key)
+            if found is not None:
+                return found
+            if _is_of_integers(key):
+                return self._recent.keep(key, RecentRow(self._db.execute(self._get, key).fetchone()))
+            self.flush()
+        return RecentRow(self._db.execute(self._get, key).fetchone())
 
     def find(self, column: str, value: Value) -> list[Stored]:
         """The stored rows with this value, in key order."""
-        return self._db.execute(self._find.format(column=quoted(column)), (value,)).fetchall()
+        found = self._db.execute(self._find.format(column=quoted(column)), (value,))
+        if self._recent is None or not self._recent.unwritten:
+            return found.fetchall()
+        return self._recent.laid_over(found, column, value)
 
     def find_any_case(self, column: str, value: str) -> list[Stored]:
         """As ``find``. If no row has exactly this value, rows that differ only in the case of ASCII letters."""
+        self.flush()
         return (
             self.find(column, value)
             or self._db.execute(self._find_any_case.format(column=quoted(column)), (value,)).fetchall()
@@ -76,6 +110,7 @@ class TableRows:
 
     def descending(self, column: str, value: Value, order: tuple[str, ...]) -> Iterator[Stored]:
         """The stored rows with this value, highest first, read lazily."""
+        self.flush()
         by = ", ".join(f"{quoted(c)} DESC" for c in order)
         yield from self._db.execute(self._descending.format(column=quoted(column), order=by), (value,))
 
@@ -83,40 +118,90 @@ class TableRows:
         """All stored rows, read in portions. Rows that were given out may be deleted meanwhile."""
         # Paged by rowid: a cursor over all rows would see the deletions made while it runs.
         last = _BEFORE_ALL
+        self.flush()
         while found := self._db.execute(self._all, (last,)).fetchall():
             last = found[-1][0]
             for row in found:
                 yield row[1:]
+            self.flush()
 
     def older_than(self, lsn: int, limit: int) -> list[Stored]:
         """Some stored rows with an LSN below this LSN."""
+        self.flush()
         return self._db.execute(self._older, (lsn, limit)).fetchall()
 
-    def put(self, values: Sequence[Value], lsn: int, held: Stored | None = _NOT_GIVEN) -> None:
+    def put(self, values: Sequence[Value], lsn: int, held: Stored | None = _NOT_GIVEN, row: Row | None = None) -> None:
         """Insert or replace a row; ``values`` in the order of ``columns``. ``held``: the earlier row, if it
-        is known.
+        is known. ``row``: the new row by column name, if it is at hand; it must not be changed afterwards.
         """
         # Only a relay listens, and only then is the old row read for it.
         if self.listener is not None:
             key = self.key_of(tuple(values))
             before = self._as_dict(self.get(key) if held is _NOT_GIVEN else held)
             self.listener.put(self.spec, key, before, dict(zip(self.columns, values, strict=True)))
+        stored = (*values, lsn)
+        if self._recent is None:
+            self._write(stored)
+            return
+        key = self.key_of(stored)
+        if not self.gathers or not _is_of_integers(key):
+            self.flush()
+            self._recent.drop(key)
+            self._write(stored)
+            return
+        self._recent.keep(key, RecentRow(stored, row))
+        self._recent.write_later(key, stored)
+        if len(self._recent.unwritten) >= MOST_UNWRITTEN:
+            self.flush()
+
+    def _write(self, stored: Stored) -> None:
         try:
-            self._db.execute(self._put, (*values, lsn))
+            self._db.execute(self._put, stored)
         except OverflowError:  # BIGINT UNSIGNED over 2^63: SQLite's integers are signed, its text is not bounded
-            wide = [str(v) if isinstance(v, int) and not -(1 << 63) <= v < 1 << 63 else v for v in values]
-            self._db.execute(self._put, (*wide, lsn))
+            wide = [str(v) if isinstance(v, int) and not -(1 << 63) <= v < 1 << 63 else v for v in stored]
+            self._db.execute(self._put, wide)
 
     def delete(self, key: Sequence[Value], held: Stored | None = _NOT_GIVEN) -> None:
         """Remove the row with this key. ``held``: the earlier row, if it is known."""
         if self.listener is not None:
             before = self._as_dict(self.get(key) if held is _NOT_GIVEN else held)
             self.listener.delete(self.spec, key, before)
+        key = tuple(key)
+        if self._recent is not None and self.gathers and _is_of_integers(key):
+            self._recent.keep(key, RecentRow(None))
+            self._recent.write_later(key, None)
+            return
+        if self._recent is not None:
+            self.flush()
+            self._recent.drop(key)
         self._db.execute(self._delete, key)
 
     def clear(self) -> None:
         """Remove all rows without telling the listener: the rows are not deleted in the shop."""
+        self.forget()
         self._db.execute(self._clear)
+
+    def flush(self) -> None:
+        """Write the gathered rows into the file."""
+        recent = self._recent
+        if recent is None or not recent.unwritten:
+            return
+        gone = [key for key, stored in recent.unwritten.items() if stored is None]
+        if gone:
+            self._db.executemany(self._delete, gone)
+        put = [stored for stored in recent.unwritten.values() if stored is not None]
+        try:
+            self._db.executemany(self._put, put)
+        except OverflowError:  # one of them has a number that only text can hold
+            for stored in put:
+                self._write(stored)
+                recent.drop(self.key_of(stored))  # the file has the number as text
+        recent.written()
+
+    def forget(self) -> None:
+        """Forget what memory holds, also what is not written yet: the file was set back, or the rows are removed."""
+        if self._recent is not None:
+            self._recent.forget()
 
     def _as_dict(self, stored: Stored | None) -> dict[str, Any] | None:
         return dict(zip(self.columns, stored, strict=False)) if stored is not None else None
@@ -128,19 +213,52 @@ class TableRows:
     def key_of(self, stored: Stored) -> Stored:
         """The key of a stored row."""
         # Keys come first in most tables, and slicing is cheaper than a search.
-        if self.columns[: self.key_width] == self.spec.key:
+        if self._are_keys_first:
             return stored[: self.key_width]
         return tuple(stored[self.columns.index(c)] for c in self.spec.key)
 
 
-class ReplicaRows:
-    """``RowReader`` over the replica."""
+def _is_of_integers(key: Stored) -> bool:
+    # Nearly every table has one number as its key.
+    return type(key[0]) is int if len(key) == 1 else all([type(part) is int for part in key])
 
-    def __init__(self, store: Store, specs: Sequence[TableSpec]) -> None:
-        self.tables = {spec.name: TableRows(store.db, spec) for spec in specs}
+
+class ReplicaRows:
+    """``RowReader`` over the replica. ``keeps``: see ``TableRows``."""
+
+    def __init__(self, store: Store, specs: Sequence[TableSpec], *, keeps: bool = False) -> None:
+        self.tables = {spec.name: TableRows(store.db, spec, keeps=keeps) for spec in specs}
         self._totals = {spec.name: Totals(store, spec, spec.totals) for spec in specs if spec.totals is not None}
         self._references: dict[str, Any] = {}
         self._store = store
+        if keeps:
+            store.when_undone(self._undone)
+            store.write_gathered = self.flush
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Within the block, changed rows stay in memory. They are written when the block ends, or when a statement
+        needs them (``Store.write_gathered``).
+        """
+        for table in self.tables.values():
+            table.gathers = True
+        try:
+            yield
+            self.flush()
+        finally:
+            for table in self.tables.values():
+                table.gathers = False
+
+    def flush(self) -> None:
+        """Write all gathered rows."""
+        for table in self.tables.values():
+            table.flush()
+
+    def _undone(self) -> None:
+        """Something written was undone: memory may hold what the file no longer has."""
+        for table in self.tables.values():
+            table.forget()
+        self._references.clear()
 
     def listen(self, listener: RowListener) -> None:
         """From now on, call ``listener`` for every row that is put or deleted."""
@@ -154,8 +272,7 @@ class ReplicaRows:
         if rows is None and table == CART_CLOCK and isinstance(key[0], int):
             clock = cart_clock.get(self._store, key[0])
             return clock.as_row(key[0]) if clock is not None else None
-        stored = rows.get(key) if rows else None
-        return rows.as_row(stored) if rows and stored else None
+        return rows.row(key) if rows else None
 
     def find(self, table: str, column: str, value: Value) -> Sequence[Row]:
         """See ``RowReader``."""
@@ -176,6 +293,7 @@ class ReplicaRows:
 
     def totals(self, table: str, column: str, value: Value) -> Sequence[Row] | None:
         """See ``RowReader``."""
+        self.tables[table].flush()  # triggers keep the totals of the rows in the file
         return self._totals[table].find(column, value)
 
     def reference(self, name: str, build: Callable[[Any], T]) -> T:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -51,6 +51,10 @@ def is_in_use(folder: Path) -> bool:
     return False
 
 
+def _nothing() -> None:
+    """Nothing is gathered: the file has every row."""
+
+
 class HeldColumns(NamedTuple):
     """A mapped table's columns in the state file, and its primary key's columns in order."""
 
@@ -83,6 +87,11 @@ class Store:
         self.tables = {spec.name: spec for spec in tables}
         self._indexes = indexes or {}
         self._lock: int | None = None
+        self._when_undone: list[Callable[[], None]] = []
+        self.write_gathered: Callable[[], None] = _nothing
+        """Writes the replica's rows that are only in memory. Call it before a statement that reads ``r_`` tables
+        outside ``cdc/replica/rows.py``.
+        """
         if not only_looks:
             probe_folder(folder)
         if exclusive:
@@ -145,6 +154,7 @@ class Store:
             yield
             self.db.execute("COMMIT")
         except BaseException as error:
+            self._tell_undone()
             # COMMIT itself may have failed, with the transaction over already.
             if self.db.in_transaction:
                 # On a failing disk this fails too. The first error says more, and nothing was committed.
@@ -179,6 +189,7 @@ class Store:
         try:
             yield
         except BaseException as error:
+            self._tell_undone()
             # A full disk has undone the whole transaction, savepoints included: there is nothing left to undo.
             if self.db.in_transaction:
                 try:
@@ -198,6 +209,15 @@ class Store:
             self.db.execute(f"DROP TABLE {schema.quoted(name)}")
         schema.create(self.db, self.tables.values(), self._indexes)
         running_totals.set_up(self.db, self.tables.values())
+        self._tell_undone()
+
+    def when_undone(self, forget: Callable[[], None]) -> None:
+        """Call ``forget`` whenever something written is undone: what memory holds of it is void."""
+        self._when_undone.append(forget)
+
+    def _tell_undone(self) -> None:
+        for forget in self._when_undone:
+            forget()
 
     def close(self) -> None:
         """Close the file and release the lock. May be called twice."""

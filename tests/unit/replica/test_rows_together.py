@@ -1,0 +1,152 @@
+"""Rows that are gathered in memory read and end as rows that are written one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdc.model import TableSpec, Value
+from cdc.replica import recent_rows, rows
+from cdc.replica.rows import ReplicaRows, TableRows
+from cdc.state.store import Store
+
+SPECS: Final = (
+    TableSpec("by_number", ("id",), ("id", "parent", "name"), indexes=(("parent",),)),
+    TableSpec("by_pair", ("a", "b"), ("a", "b", "name"), indexes=(("name",),)),
+    TableSpec("by_text", ("code",), ("code", "name"), integer_key=False),
+)
+VERBS: Final = ("put", "put", "put", "delete", "get", "find", "down", "all", "older", "end", "undo")
+NUMBERS: Final = st.integers(0, 3)
+VALUES: Final = st.one_of(st.none(), NUMBERS, st.sampled_from(["", "1", "x", "ä"]), st.just((1 << 63) + 5))
+"""The last is a number that SQLite has only as text."""
+
+
+class Undone(Exception):
+    """Ends a transaction, so that everything in it is undone."""
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> list[tuple[str, int, tuple[Value, ...]]]:
+    """What is done to the tables: (verb, table, cells)."""
+    made: list[tuple[str, int, tuple[Value, ...]]] = []
+    for _ in range(draw(st.integers(1, 30))):
+        verb = draw(st.sampled_from(VERBS))
+        at = draw(st.integers(0, len(SPECS) - 1))
+        spec = SPECS[at]
+        cells = tuple(
+            draw(st.sampled_from(["a", "b", "1"]) if name == "code" else NUMBERS if name in spec.key else VALUES)
+            for name in spec.columns
+        )
+        made.append((verb, at, cells))
+    return made
+
+
+class Side:
+    """One replica, and what it answered."""
+
+    def __init__(self, folder: Path, *, keeps: bool) -> None:
+        self.store = Store(folder, SPECS)
+        self.rows = ReplicaRows(self.store, SPECS, keeps=keeps)
+        self.lsn = 0
+
+    def play(self, todo: Iterator[tuple[str, int, tuple[Value, ...]]]) -> tuple[list[object], bool]:
+        """One transaction: up to ``end`` or ``undo``. Returns the answers, and whether that was the last one."""
+        answers: list[object] = []
+        try:
+            with self.store.transaction(), self.rows.gathering():
+                for verb, at, cells in todo:
+                    if verb == "end":
+                        return answers, False
+                    if verb == "undo":
+                        raise Undone
+                    answers.append(self._step(verb, self.rows.tables[SPECS[at].name], cells))
+        except Undone:
+            return answers, False
+        return answers, True
+
+    def _step(self, verb: str, table: TableRows, cells: tuple[Value, ...]) -> object:
+        key = table.key_of(cells)
+        asked = tuple(1 if isinstance(value, int) and value > 9 else value for value in cells)
+        column = table.columns[-1]
+        self.lsn += 1
+        match verb:
+            case "put":
+                return table.put(cells, self.lsn)
+            case "delete":
+                return table.delete(key)
+            case "get":
+                return table.get(key), table.row(key)
+            case "find":
+                return [table.find(name, value) for name, value in zip(table.columns, asked, strict=True)]
+            case "down":
+                return [*table.descending(column, asked[-1], table.spec.key)]
+            case "all":
+                return sorted(map(repr, table.every()))
+            case _:
+                return sorted(map(repr, table.older_than(self.lsn - 3, 100)))
+
+    def contents(self) -> list[list[str]]:
+        """All rows of all tables, from the file."""
+        names = [spec.name for spec in SPECS]
+        return [sorted(map(repr, self.store.db.execute(f'SELECT * FROM "r_{name}"'))) for name in names]
+
+
+@given(todo=steps())
+def test_gathered_rows_read_and_end_as_rows_written_one_by_one(
+    tmp_path_factory: pytest.TempPathFactory, todo: list[tuple[str, int, tuple[Value, ...]]]
+) -> None:
+    """Every look, in any order, through undone transactions too, gives the same on both sides, and so does the file."""
+    folder = tmp_path_factory.mktemp("rows")
+    sides = [Side(folder / str(keeps), keeps=keeps) for keeps in (False, True)]
+    streams = [iter(todo) for _ in sides]
+    is_last = False
+    while not is_last:
+        (expected, is_last), (answers, _) = [side.play(stream) for side, stream in zip(sides, streams, strict=True)]
+        assert _plain(answers) == _plain(expected)
+        assert sides[0].contents() == sides[1].contents()
+    for side in sides:
+        side.store.close()
+
+
+def _plain(answers: list[object]) -> str:
+    # A number over 63 bits is text in the file, and a number until it is written.
+    return repr(answers).replace(f"'{(1 << 63) + 5}'", str((1 << 63) + 5))
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[ReplicaRows]:
+    """A replica that keeps rows in memory."""
+    store = Store(tmp_path, SPECS)
+    yield ReplicaRows(store, SPECS, keeps=True)
+    store.close()
+
+
+def test_memory_holds_a_bounded_number_of_rows(kept: ReplicaRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many rows a transaction has, some are written meanwhile, and rows met long ago are forgotten."""
+    monkeypatch.setattr(rows, "MOST_UNWRITTEN", 10)
+    monkeypatch.setattr(recent_rows, "KEPT", 10)
+    table = kept.tables["by_number"]
+    with kept.gathering():
+        for number in range(95):
+            table.put((number, 0, "x"), 1)
+        assert table._recent is not None
+        assert len(table._recent.unwritten) == 5
+        assert len(table._recent._new) + len(table._recent._old) <= 20
+        assert len(table.find("parent", 0)) == 95
+
+
+def test_rows_of_memory_are_written_before_a_foreign_statement_reads(tmp_path: Path) -> None:
+    """``Store.write_gathered`` brings every row into the file."""
+    store = Store(tmp_path, SPECS)
+    held = ReplicaRows(store, SPECS, keeps=True)
+    with store.transaction(), held.gathering():
+        held.tables["by_number"].put((1, 2, "x"), 3)
+        assert store.db.execute("SELECT count(*) FROM r_by_number").fetchone() == (0,)
+        store.write_gathered()
+        assert store.db.execute("SELECT count(*) FROM r_by_number").fetchone() == (1,)
+    store.close()
