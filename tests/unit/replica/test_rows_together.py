@@ -77,9 +77,9 @@ class Side:
         self.lsn += 1
         match verb:
             case "put":
-                return table.put(cells, self.lsn)
+                table.put(cells, self.lsn)
             case "delete":
-                return table.delete(key)
+                table.delete(key)
             case "get":
                 return table.get(key), table.row(key)
             case "find":
@@ -90,6 +90,7 @@ class Side:
                 return sorted(map(repr, table.every()))
             case _:
                 return sorted(map(repr, table.older_than(self.lsn - 3, 100)))
+        return None
 
     def contents(self) -> list[list[str]]:
         """All rows of all tables, from the file."""
