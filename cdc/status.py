@@ -12,7 +12,7 @@ from cdc.clock import iso_s
 from cdc.engine import import_job, load_progress
 from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.logs import dropped_lines
-from cdc.messages import dead_letters, ledger, outbox, render_queue
+from cdc.messages import dead_letters, outbox, render_queue, sent_versions
 from cdc.messages.dead_letters import DeadLetter
 from cdc.operator.operations import StateOperations
 from cdc.output import Output
@@ -197,7 +197,7 @@ class DaemonView:
         """A dead letter for people: without its detail, which may quote values; with the record's page if HubSpot has a
         record.
         """
-        record_id = ledger.sent_side(store, letter.ref).record_id
+        record_id = sent_versions.sent_side(store, letter.ref).record_id
         return {
             "object": f"{letter.ref.kind.value}-{letter.ref.id}",
             "since": letter.at,

@@ -193,10 +193,10 @@ def open_state(settings: Settings, *, exclusive: bool, only_looks: bool = False)
 def record_of(settings: Settings, store: Store, ref: ObjectRef) -> dict[str, str]:
     """``record_id`` and ``record_link`` of the object's record at the receiver, as far as they are known."""
     from cdc.delivery.sink_start import kept_notes
-    from cdc.messages import ledger
+    from cdc.messages import sent_versions
     from sinks.registry import entry_of
 
-    record_id = ledger.sent_side(store, ref).record_id
+    record_id = sent_versions.sent_side(store, ref).record_id
     link = entry_of(settings).record_link(ref.object_type, record_id, kept_notes(store, settings.sink.kind))
     found = {"record_id": record_id, "record_link": link}
     return {name: text for name, text in found.items() if text}

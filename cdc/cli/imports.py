@@ -152,7 +152,7 @@ def _say_selected(settings: Settings, selection: Selection, as_json: bool) -> No
 def _effects(settings: Settings, engine: Engine, selection: Selection) -> list[tuple[str, str]]:
     """(type, effect) of each chosen object; ``new`` for an object that was never sent to HubSpot."""
     from cdc.engine.import_job import refs_of
-    from cdc.messages import ledger
+    from cdc.messages import sent_versions
     from cdc.messages.digests import Effect
     from cdc.sink_output import render_for
     from sinks.registry import entry_of
@@ -161,7 +161,7 @@ def _effects(settings: Settings, engine: Engine, selection: Selection) -> list[t
     found = []
     for ref in refs_of(engine.parts, selection, settings.mapping.namespace):
         effect = engine.renderer.effect(ref)
-        is_known = ledger.sent_side(engine.store, ref).is_held
+        is_known = sent_versions.sent_side(engine.store, ref).is_held
         if is_known or effect is Effect.CHANGED:
             found.append((ref.object_type.value, effect.value if is_known else "new"))
     return found

@@ -45,7 +45,7 @@ def backup(
 @app.command("check")
 def check(context: typer.Context, config: Config = None, sets: Sets = None, as_json: AsJson = False) -> None:
     """Read the whole state file and look for damage; exits 1 if there is any. Takes minutes for gigabytes."""
-    from cdc.messages import dead_letters, ledger, outbox
+    from cdc.messages import dead_letters, outbox, sent_versions
     from cdc.state.copies import disk_use
     from cdc.state.migrations import SCHEMA_VERSION
     from cdc.state.upkeep import damage
@@ -63,7 +63,7 @@ def check(context: typer.Context, config: Config = None, sets: Sets = None, as_j
             "damage": "none",
             "layout": SCHEMA_VERSION,
             "position": str(engine.positions.position or ""),
-            "objects": ledger.size(engine.store),
+            "objects": sent_versions.size(engine.store),
             "outbox": outbox.counts(engine.store)["total"],
             "dead_letters": dead_letters.count(engine.store),
             **use._asdict(),

@@ -20,8 +20,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cdc.messages import dead_letters, ledger, outbox
-from cdc.messages.outbox import Entry, HeldDelete, held_deletes
+from cdc.messages import dead_letters, ledger, outbox, sent_versions
+from cdc.messages.held_deletes import HeldDelete, list_held_deletes
+from cdc.messages.outbox import Entry, held_deletes
 from cdc.model import Action, Kind, ObjectRef
 from cdc.settings.config import DeliverySettings
 from cdc.state.store import Store
@@ -85,14 +86,14 @@ class CircuitBreaker:
         if self._held_at_least * share > count and abs(now_ms - self._held_seen_ms) < SIZE_KEPT_MS:
             return False
         enough = 2 * int(count / share) + 1  # twice, so that one look serves while the count grows
-        self._held_at_least = sent + ledger.count_held(store, enough)
+        self._held_at_least = sent + sent_versions.count_held(store, enough)
         self._held_seen_ms = now_ms
         return self._held_at_least * share <= count
 
     def _hundredth(self, store: Store, now_ms: int) -> int:
         """One per cent of the objects ever rendered; counting millions takes a second, so the number is kept."""
         if abs(now_ms - self._ledger_seen_ms) >= SIZE_KEPT_MS:
-            self._ledger_size = ledger.size(store)
+            self._ledger_size = sent_versions.size(store)
             self._ledger_seen_ms = now_ms
         return self._ledger_size // 100
 
@@ -157,7 +158,7 @@ def _is_replaced_delete(store: Store, entry: Entry, released_ms: int) -> bool:
 
 def held(store: Store) -> list[HeldDelete]:
     """All deletions that are held, the oldest first (``deletes list``)."""
-    return outbox.list_held_deletes(store)
+    return list_held_deletes(store)
 
 
 def let_go_ms(store: Store) -> int:

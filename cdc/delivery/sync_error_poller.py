@@ -21,7 +21,7 @@ from cdc.delivery import silence
 from cdc.delivery.context import Context
 from cdc.delivery.quota import Traffic
 from cdc.errors import SendingStoppedError, SinkError
-from cdc.messages import ledger, waiting_for_parent
+from cdc.messages import sent_versions, waiting_for_parent
 from cdc.messages.contact_emails import is_missed
 from cdc.messages.late_rejections import (
     can_do_without,
@@ -138,7 +138,7 @@ class SyncErrorPoller:
         written = []
         for error in errors:
             ref = self._ours(error)
-            if ref is None or not ledger.is_current(store, ref, error.changed_at):
+            if ref is None or not sent_versions.is_current(store, ref, error.changed_at):
                 continue
             rejection = LateRejection(
                 ref, error.changed_at, now_ms, error.kind, error.detail, is_without_record=error.is_without_record

@@ -20,6 +20,7 @@ from cdc.messages import (
     ledger,
     outbox,
     render_queue,
+    sent_versions,
     sent_without_reference,
     unconfirmed,
     waiting_for_parent,
@@ -112,12 +113,12 @@ def take_over(engine: Engine, now_ms: int) -> int:
     A waiting entry may have been on the wire, so it is sent once more some time after it is accepted.
     """
     store = engine.store
-    minimum_changed_at = max(now_ms, ledger.highest_changed_at(store) + 1)
+    minimum_changed_at = max(now_ms, sent_versions.highest_changed_at(store) + 1)
     engine.renderer.raise_minimum_changed_at(minimum_changed_at)
     unconfirmed.note_interrupted(store)
     outbox.raise_changed_at(store, minimum_changed_at)
     ledger.raise_rendered_at(store, minimum_changed_at)
-    sent_without_reference.link_again(store, ledger.which_are_held(store, sent_without_reference.missing(store)))
+    sent_without_reference.link_again(store, sent_versions.which_are_held(store, sent_without_reference.missing(store)))
     return minimum_changed_at
 
 

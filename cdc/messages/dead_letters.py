@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cdc.clock import iso_s
-from cdc.messages import ledger, outbox, relinks, render_queue
+from cdc.messages import ledger, outbox, relinks, render_queue, sent_versions
 from cdc.model import Action, Kind, ObjectRef, Urgency
 from cdc.state.objects import OBJECT, line, pair
 from cdc.state.store import Store
@@ -143,7 +143,7 @@ def retry(store: Store, ref: ObjectRef) -> bool:
     # Nothing to retry.
     if not _remove(store, ref):
         return False
-    held = ledger.sent_side(store, ref).record_id
+    held = sent_versions.sent_side(store, ref).record_id
     # People may have removed the record, so the next message looks for it instead of writing to a dead id.
     if held:
         ledger.note_records(store, [(ref, "")])

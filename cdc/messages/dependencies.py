@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from cdc.messages import ledger, outbox, referrers, render_queue
+from cdc.messages import outbox, referrers, render_queue, sent_versions
 from cdc.messages.refs import bulk_key, key_of, parse_bulk_key, parse_key, parse_refs
 from cdc.model import OBJECT_TYPE, REFERRERS, Action, Kind, ObjectRef, ObjectType, Urgency
 from cdc.state.objects import has, pair
@@ -66,7 +66,7 @@ class Waits:
         unknown = set(refs).difference(self._held)
         if unknown:
             self._held.update(dict.fromkeys(unknown, _NEVER_SENT))
-            self._held.update(ledger.held_and_records(self._store, unknown))
+            self._held.update(sent_versions.held_and_records(self._store, unknown))
 
     def _of(self, ref: ObjectRef) -> tuple[bool, str]:
         # Looked up once per transaction: a batch of lines mostly shares few parents.
@@ -136,7 +136,7 @@ class Waits:
         """An object that was never accepted and takes over, or may take over, the record of the deleted object: a
         contact with the same address, the order of a cart.
         """
-        address = ledger.sent_side(self._store, deleted).address
+        address = sent_versions.sent_side(self._store, deleted).address
         if not address:
             return None
         waits = (

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import structlog
 
-from cdc.messages import ledger, outbox, render_queue
+from cdc.messages import outbox, render_queue, sent_versions
 from cdc.messages.first_load import FirstLoad
 from cdc.messages.refs import parse_refs
 from cdc.messages.withholding import Withholding
@@ -96,7 +96,7 @@ def _may_be_taken_back(store: Store, ref: ObjectRef, urgency: Urgency, refs: tup
 
 
 def _was_on_wire(store: Store, ref: ObjectRef) -> bool:
-    sent = ledger.sent_side(store, ref)
+    sent = sent_versions.sent_side(store, ref)
     return bool(sent.tried_at or sent.accepted_at)
 
 

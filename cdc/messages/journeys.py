@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cdc.messages import ledger, outbox
+from cdc.messages import outbox, sent_versions
 from cdc.messages.refs import key_of, parse_key
 from cdc.model import Action, ObjectRef
 from cdc.state.store import Store
@@ -40,7 +40,7 @@ class Predecessor(NamedTuple):
 
 def predecessor(store: Store, cart: ObjectRef) -> Predecessor | None:
     """The cart as the receiver may hold it; None if it was never sent."""
-    sent = ledger.sent_side(store, cart)
+    sent = sent_versions.sent_side(store, cart)
     return Predecessor(cart, sent.record_id, sent.accepted_refs) if sent.tried_at else None
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import structlog
 
-from cdc.messages import ledger
+from cdc.messages import sent_versions
 from cdc.messages.digests import Effect
 from cdc.messages.renderer import Renderer
 from cdc.model import OBJECT_TYPE, Kind, ObjectRef
@@ -63,7 +63,7 @@ class MappingReview:
     @property
     def has_to_ask(self) -> bool:
         """Whether a changed mapping needs a review: HubSpot holds objects that it could change."""
-        return self.max_share < 1 and bool(ledger.held_after(self._store, None, 1))
+        return self.max_share < 1 and bool(sent_versions.held_after(self._store, None, 1))
 
     def begin(self, version: str) -> None:
         """Begin the review of the mapping of this version, unless that review is open already."""
@@ -82,7 +82,9 @@ class MappingReview:
         """Count one slice of the objects that HubSpot holds. True once all of them are counted."""
         review = dict(self._store.meta.mapping_review)
         after = review["after"]
-        refs = ledger.held_after(self._store, ObjectRef(Kind(after[0]), after[1]) if after else None, SLICE_OBJECTS)
+        refs = sent_versions.held_after(
+            self._store, ObjectRef(Kind(after[0]), after[1]) if after else None, SLICE_OBJECTS
+        )
         counts = Counter(review["counts"])
         for ref in refs:
             counts[f"{ref.kind.value}:{self._renderer.effect(ref).value}"] += 1

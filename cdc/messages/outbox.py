@@ -383,23 +383,6 @@ def deletes_rendered_since(store: Store, rendered_ms: int, at_most: int) -> int:
     return int(counted.fetchone()[0])
 
 
-class HeldDelete(NamedTuple):
-    """A held DELETE: ``rendered_ms`` (epoch milliseconds) is since when, ``position`` the change's, in the log."""
-
-    ref: ObjectRef
-    rendered_ms: int
-    position: str
-
-
-def list_held_deletes(store: Store) -> list[HeldDelete]:
-    """All DELETEs that the circuit breaker holds, the oldest first."""
-    rows = store.db.execute(
-        "SELECT kind, id, rendered_ms, position FROM outbox WHERE blocked_by = ? AND action = 'DELETE' ORDER BY seq",
-        (HELD_DELETE,),
-    )
-    return [HeldDelete(ObjectRef(Kind(kind), key), rendered_ms, at) for kind, key, rendered_ms, at in rows]
-
-
 def count_waiting_for(store: Store, ref: ObjectRef) -> int:
     """How many entries wait for this object."""
     count: int = store.db.execute("SELECT count(*) FROM outbox WHERE blocked_by = ?", (key_of(ref),)).fetchone()[0]

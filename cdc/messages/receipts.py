@@ -17,6 +17,7 @@ from cdc.messages import (
     outbox,
     relinks,
     render_queue,
+    sent_versions,
     sent_without_reference,
     unconfirmed,
     waiting_for_parent,
@@ -124,7 +125,7 @@ def _note_records(store: Store, settlements: Sequence[Settlement]) -> None:
 
 def _send_anew(store: Store, ref: ObjectRef) -> None:
     """The receiver has no record of an object that others refer to: send the object, then link its referrers again."""
-    relinks.note(store, [(ref, ledger.sent_side(store, ref).record_id)])
+    relinks.note(store, [(ref, sent_versions.sent_side(store, ref).record_id)])
     ledger.note_records(store, [(ref, "")])
     render_queue.mark(store, ref, force=True)
 

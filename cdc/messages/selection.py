@@ -27,6 +27,7 @@ from cdc.messages.dependencies import OptionalReferences, Waits
 from cdc.messages.digests import same_values
 from cdc.messages.outbox import READY, SUSPECT, Entry
 from cdc.messages.refs import HELD_DELETE, Link, key_of, parse_key, parse_links, parse_refs
+from cdc.messages.sent_versions import SENT_SIDE, SentSide, as_sent_side
 from cdc.messages.writes import Writes
 from cdc.model import KINDS, Action, Kind, ObjectRef, ObjectType, Urgency
 from cdc.state.store import Store
@@ -113,7 +114,7 @@ def ready(store: Store, rank: int, now_ms: int, urgency: Urgency, limits: Limits
     while not look.found.is_full and not look.found.has_more:
         rows = store.db.execute(
             # joined: a look-up for each entry in a statement of its own takes ten times as long
-            f"SELECT {_COLUMNS}, {ledger.SENT_SIDE} FROM outbox o LEFT JOIN ledger l ON l.kind = o.kind AND l.id = o.id"
+            f"SELECT {_COLUMNS}, {SENT_SIDE} FROM outbox o LEFT JOIN ledger l ON l.kind = o.kind AND l.id = o.id"
             f" WHERE o.rank = ? AND o.urgency = ? AND {READY} AND o.seq > ?"
             " AND o.seq NOT IN (SELECT value FROM json_each(?)) ORDER BY o.seq LIMIT ?",
             (rank, int(urgency), last, in_flight, page),
@@ -227,7 +228,7 @@ class _Look:
                     self.waits.promote(checked.blocker)
                 return None
             wanted, missing = checked.refs, checked.missing
-        sent = ledger.as_sent_side(row[_ENTRY_WIDTH:])
+        sent = as_sent_side(row[_ENTRY_WIDTH:])
         if missing and sent.tried_at >= changed_at:
             # the same changed_at must mean the same message, and this one would lack what it had before
             render_queue.mark(self._store, ref, force=True)
@@ -322,7 +323,7 @@ class _Look:
                 self.found.has_more = True
 
 
-def _decide(digest: bytes, sent: ledger.SentSide) -> Writes:
+def _decide(digest: bytes, sent: SentSide) -> Writes:
     """What a message with this hash has to write, if nothing was on the wire since the last acceptance."""
     is_known = sent.is_held and sent.tried_at == sent.accepted_at
     return Writes.LINK_CHANGES if is_known and same_values(digest, sent.accepted_hash) else Writes.WHOLE

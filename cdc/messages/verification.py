@@ -11,7 +11,7 @@ from random import Random
 from typing import NamedTuple
 
 from cdc.errors import RenderError
-from cdc.messages import ledger, relinks, render_queue
+from cdc.messages import ledger, relinks, render_queue, sent_versions
 from cdc.messages.ledger import Ledger
 from cdc.messages.refs import parse_refs
 from cdc.model import (
@@ -90,7 +90,7 @@ class Expected:
         if made is None:
             return None
         ever = set(self._ledger.bits.names(held.properties))
-        sent = ledger.sent_side(self._store, ref)
+        sent = sent_versions.sent_side(self._store, ref)
         references = tuple(self._reference(other) for other in parse_refs(sent.accepted_refs))
         return Message(
             object_type=ref.object_type,
@@ -105,7 +105,7 @@ class Expected:
         )
 
     def _reference(self, ref: ObjectRef) -> Reference:
-        record_id = ledger.sent_side(self._store, ref).record_id
+        record_id = sent_versions.sent_side(self._store, ref).record_id
         return Reference(ref.object_type, ref.external_id(self._namespace), record_id)
 
     def _is_pending(self, ref: ObjectRef) -> bool:
@@ -185,7 +185,7 @@ def repair(store: Store, namespace: str, comparisons: Sequence[Comparison], now_
         ref = parse_external_id(one.external_id, namespace)
         # Forgetting the record makes the next message look for it, or make a new one.
         if one.drift is Drift.MISSING:
-            relinks.note(store, [(ref, ledger.sent_side(store, ref).record_id)])
+            relinks.note(store, [(ref, sent_versions.sent_side(store, ref).record_id)])
             ledger.note_records(store, [(ref, "")])
         elif one.drift is Drift.LINK_MISSING:
             # With no link known, the next message makes all of them.

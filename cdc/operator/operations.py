@@ -18,7 +18,7 @@ from cdc.clock import iso_ms, iso_s
 from cdc.delivery import circuit_breaker
 from cdc.engine.state_thread import StateThread
 from cdc.errors import CdcError, ConfigError
-from cdc.messages import dead_letters, ledger, outbox, waiting
+from cdc.messages import dead_letters, outbox, sent_versions, waiting
 from cdc.messages.dead_letters import DeadLetter
 from cdc.model import OBJECT_TYPE, ObjectRef, ObjectType
 from cdc.operator.trace import Look, object_trace
@@ -206,7 +206,7 @@ class StateOperations:
         )
 
     def _record(self, store: Store, ref: ObjectRef) -> dict[str, str]:
-        record_id = ledger.sent_side(store, ref).record_id
+        record_id = sent_versions.sent_side(store, ref).record_id
         link = self._record_link(ref.object_type, record_id) if record_id else ""
         return {"record_id": record_id, "record_link": link}
 

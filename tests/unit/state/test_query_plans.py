@@ -19,7 +19,8 @@ from typing import Final, NamedTuple
 import pytest
 
 from cdc.engine.engine import Engine
-from cdc.messages.ledger import MOST_REFERENCES, SENT_SIDE
+from cdc.messages.ledger import MOST_REFERENCES
+from cdc.messages.sent_versions import SENT_SIDE
 from cdc.model import OBJECT_TYPE, OBJECTS, RunningTotals, TableSpec
 from cdc.state import running_totals, schema
 from tests.kit.toy import toy_engine
@@ -60,7 +61,7 @@ LOCALS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "columns": ("id, customer_id, total",), "name": ("r_orders",), "where": ("id = ?",), "order": ("id", "id DESC"),
         "', '.join('?' * len(self.columns))": ("?, ?, ?",),
     },
-    "cdc/messages/selection.py": {"ledger.SENT_SIDE": (SENT_SIDE,)},
+    "cdc/messages/selection.py": {"SENT_SIDE": (SENT_SIDE,)},
     "cdc/replica/totals.py": {"columns": ("totals_group",), "totals_name(spec.name)": ("t_sums",)},
     "cdc/state/running_totals.py": {
         "table": ("t_sums",), "rows": ("r_sums",), "group": ("totals_group",), "new": ("'a'",), "old": ("'a'",),
@@ -101,9 +102,9 @@ SCANS: Final = {
     ("cdc/messages/dead_letters.py", "SELECT count(*) FROM dead_letter"): "a look of the status page, held to a share",
     ("cdc/messages/held_objects.py", "SELECT count(*) FROM ledger"): "once in a dry run, on a copy of the state",
     ("cdc/messages/ledger.py", "UPDATE ledger SET rendered_hash = x'', accepted"): "`run --resend`: all are sent anew",
-    ("cdc/messages/ledger.py", "SELECT count(*) FROM ledger"): "every ten minutes, while over 500 deletions wait",
-    ("cdc/messages/ledger.py", "SELECT count(*) FROM (SELECT 1 FROM ledger"): "ends at LIMIT, after a few times that",
-    ("cdc/messages/ledger.py", "SELECT max(max(accepted_at)"): "once, when a member comes to lead",
+    ("cdc/messages/sent_versions.py", "SELECT count(*) FROM ledger"): "every ten minutes, if 500 deletions wait",
+    ("cdc/messages/sent_versions.py", "SELECT count(*) FROM (SELECT 1 FROM ledger"): "ends at LIMIT, or a little later",
+    ("cdc/messages/sent_versions.py", "SELECT max(max(accepted_at)"): "once, when a member comes to lead",
     ("cdc/messages/ledger.py", "SELECT o.kind, o.id FROM outbox o JOIN ledger"): "once, when a member comes to lead",
     ("cdc/messages/outbox.py", "UPDATE outbox SET changed_at"): "once, when a member comes to lead",
     ("cdc/messages/outbox.py", "SELECT kind, urgency, count(*)"): "a look of the status page, held to a share",
