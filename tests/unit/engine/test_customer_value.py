@@ -264,7 +264,7 @@ def test_an_order_costs_the_same_with_ten_thousand_before_it(by_email: bool) -> 
 
     # A customer's rows met lately need no statement, and ten thousand orders leave none of them in memory.
     assert 20 < few[0] <= many[0] <= few[0] + 3
-    assert many[1] == pytest.approx(few[1], rel=0.02)
+    assert many[1] == pytest.approx(few[1], rel=0.04)
 
 
 def _order(number: int) -> Row:
