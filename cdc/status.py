@@ -34,6 +34,9 @@ SHOWN_LETTERS = 5
 
 RENDER_WAIT_S = 60.0  # a live object that waited longer to be rendered is reported: nothing normal takes so long
 SLOW_S = 10.0  # from here on a step of the state thread is reported; on a disk that works it takes a second at most
+NEARLY_FULL = 256 << 20
+"""Bytes: less free space on the state's disk is a reason in ``/ready``. A full disk ends the daemon."""
+
 HUNG_S = 60.0  # a thread that has not turned for this long hangs; far over the longest commit on a slow disk
 
 
@@ -124,6 +127,12 @@ class DaemonView:
                 f"rendering: changed objects have waited to be rendered for {self._waited_s:.0f} s; nothing to do while"
                 " a replay or a first load runs, else look at magento_cdc_state_commit_seconds (a slow disk) and"
                 " magento_cdc_fetches_pending"
+            )
+        free = self._held.get("disk", {}).get("free_bytes")
+        if free is not None and free < NEARLY_FULL:
+            warnings.append(
+                f"state: only {free / 1e6:.0f} MB are free on the disk of state.dir; a full disk ends the daemon with"
+                " exit code 1 (nothing is lost): free some space, or give state.dir a bigger volume"
             )
         warnings += self.source_reasons()
         return not reasons, [*reasons, *warnings]

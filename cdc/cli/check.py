@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from cdc.cli.check_here import here, position_in_log, twin
+from cdc.cli.check_here import here, position_in_log, running, twin
 from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, say, settings_of
 from cdc.errors import CdcError, SetupError
 from cdc.model import CheckResult
@@ -71,6 +71,7 @@ def _all(settings: Settings) -> list[CheckResult]:
         *twin(settings),
         *position_in_log(settings),
         *here(settings),
+        *running(settings),
         *_mapping(settings),
         *_stages(settings),
         *_first_load(settings),

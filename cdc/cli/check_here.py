@@ -66,6 +66,16 @@ def _port(settings: Settings) -> CheckResult:
     return CheckResult("web", True, f"{place} is free")
 
 
+def running(settings: Settings) -> Iterator[CheckResult]:
+    """What a running daemon says of itself in ``/ready``: it knows what cannot be asked for beside it, as of another
+    reader with its server id. No line without a daemon on ``web.host`` and ``web.port``, or without a reason.
+    """
+    held = of_daemon(settings) or {}
+    for reason in held.get("reasons") or ():
+        state = "is ready and says" if held.get("ready") else "is not ready"
+        yield CheckResult("daemon", True, f"the running magento-cdc {state}: {reason}", warning=True)
+
+
 def position_in_log(settings: Settings) -> Sequence[CheckResult]:
     """Whether the server's log still holds the saved position; no line without a state or a server."""
     from cdc.state.store import is_in_use

@@ -47,12 +47,12 @@ def _record_fields(record: BadRecord, at_ms: int) -> dict[str, Any]:
 
 
 def _fields(letter: DeadLetter, settings: Settings, record: Mapping[str, str]) -> dict[str, Any]:
-    """All fields of a dead letter, with its record, and with advice if the sink has advice for the reason."""
+    """All fields of a dead letter, with its record, and with advice if there is any for the reason."""
     from sinks.registry import entry_of
 
     namespace = settings.mapping.namespace
     fields = letter.as_dict(namespace) | dict(record)
-    advice = entry_of(settings).traits(settings).advice.get(letter.reason, "")
+    advice = letter.advice(namespace, entry_of(settings).traits(settings).advice)
     return fields | ({"advice": advice} if advice else {})
 
 

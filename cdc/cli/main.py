@@ -13,10 +13,10 @@ from importlib import import_module
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
-from typer.core import TyperGroup
 from typer.main import get_group
 
 from cdc.cli.common import Config, Sets, limit_reached, say
+from cdc.cli.help import WholeSentences
 from cdc.errors import CdcError
 
 VERBS: Final[Mapping[str, str]] = {
@@ -60,13 +60,13 @@ def _command_of(verb: str) -> Any:
     found = getattr(import_module(f"cdc.cli.{MODULES.get(verb, verb)}"), VERBS[verb])
     holder = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
     if isinstance(found, typer.Typer):
-        holder.add_typer(found, name=verb)
+        holder.add_typer(found, name=verb, cls=WholeSentences)
     else:
         holder.command(verb)(found)
     return get_group(holder).commands[verb]
 
 
-class Verbs(TyperGroup):
+class Verbs(WholeSentences):
     """The command's verbs."""
 
     def __init__(self, **settings: Any) -> None:

@@ -5,8 +5,9 @@ A dead letter holds no content: ``retry`` renders the object again, so its newes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from cdc.clock import iso_s
 from cdc.messages import ledger, outbox, relinks, render_queue, sent_versions
@@ -16,6 +17,15 @@ from cdc.state.store import Store
 
 RENDER = "render"
 """The reason of objects that could not be rendered. Nothing was sent, so it is not a fault of delivery."""
+
+_ADVICE: Final[Mapping[str, str]] = {
+    "refused": "read the detail: it has the receiver's own words. `magento-cdc mapping show {name}` shows the values"
+    " that are sent. Correct the value in the shop, the property in HubSpot, or [mapping]; then `magento-cdc deadletter"
+    " retry {name}`",
+    RENDER: "read the detail: it says which value could not be rendered. Correct it in the shop, or the property in"
+    " [mapping]; then `magento-cdc deadletter retry {name}`",
+}
+"""Advice for reasons that are ours and not a receiver's word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,13 @@ class DeadLetter:
     def at(self) -> str:
         """When the message was set aside, as ISO 8601 in UTC."""
         return iso_s(self.at_ms)
+
+    def advice(self, namespace: str, of_sink: Mapping[str, str]) -> str:
+        """What to do about it; "" if the reason says nothing that anybody could act on. ``of_sink``: reason → advice
+        of the receiver's traits.
+        """
+        name = self.ref.external_id(namespace)
+        return of_sink.get(self.reason) or _ADVICE.get(self.reason, "").format(name=name)
 
     def as_dict(self, namespace: str) -> dict[str, object]:
         """The fields under their external names."""

@@ -199,7 +199,7 @@ class StateOperations:
                 "action": letter.action.value,
                 "since": letter.at,
                 "reason": letter.reason,
-                "advice": self._advice.get(letter.reason, ""),
+                "advice": letter.advice(self._namespace, self._advice),
                 "detail": letter.detail if self._values else "",
             }
             | self._record(store, letter.ref)

@@ -99,6 +99,16 @@ def test_the_day_ends_in_the_states_its_story_tells(played: Played) -> None:
     assert orders[played.day.orders["dollars"]]["total_refunded"] == 5
 
 
+def test_no_more_is_paid_back_than_was_paid(played: Played) -> None:
+    """After an adjustment that was paid back on top, the refund of the rest keeps it back, as Magento asks for."""
+    shop, order = played.shop, played.day.orders["dollars"]
+    shop.refund(order)
+
+    row = shop.order(order)
+    assert row["total_refunded"] == row["total_paid"]
+    assert row["base_total_refunded"] == row["base_total_paid"]
+
+
 def test_a_deleted_customer_leaves_an_order_without_one(played: Played) -> None:
     """ON DELETE SET NULL: the order stays, with customer_id NULL and customer_is_guest 0."""
     order = played.shop.order(played.day.orders["leaver's"])

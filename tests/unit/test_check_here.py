@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-from cdc.cli.check_here import here, position_in_log
+from cdc.cli.check_here import here, position_in_log, running
 from cdc.clock import SystemClock
 from cdc.engine.engine import Engine
 from cdc.model import Position
@@ -83,3 +85,26 @@ def test_beside_a_daemon_the_server_is_not_asked_for_the_position(tmp_path: Path
 def test_without_a_state_there_is_no_position_to_look_for(tmp_path: Path) -> None:
     """Before the first run nothing is asked of the server."""
     assert position_in_log(settings_for(tmp_path / "none")) == []
+
+
+class Answers(BaseHTTPRequestHandler):
+    """A daemon that another reader throws out."""
+
+    def do_GET(self) -> None:
+        """The status."""
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"ready": true, "reasons": ["source: another reader uses server_id 990"]}')
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: the base class writes to standard error."""
+
+
+def test_what_a_running_daemon_says_of_itself_is_shown(tmp_path: Path) -> None:
+    """`check` beside a daemon cannot see a second reader with its server id; the daemon can."""
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        found = list(running(settings_for(tmp_path, server.server_port)))
+    assert [(one.ok, one.warning) for one in found] == [(True, True)]
+    assert "is ready and says: source: another reader uses server_id 990" in found[0].text
+    assert list(running(settings_for(tmp_path, 1))) == []

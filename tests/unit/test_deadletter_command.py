@@ -82,3 +82,12 @@ def test_an_unknown_record_drops_nothing(settings: Path) -> None:
     assert isinstance(done.exception, CdcError)
     assert "m/0/3" in str(done.exception)
     assert len(names(settings)) == 3
+
+
+def test_a_refused_message_is_shown_with_what_to_do(settings: Path) -> None:
+    """The receiver's words alone leave an operator alone: the advice names the commands that show and send again."""
+    shown = json.loads(run(settings, "show", "order-42", "--json").stdout)
+
+    assert shown["detail"] == "too long"
+    assert "`magento-cdc mapping show magento-order-42` shows the values" in shown["advice"]
+    assert "`magento-cdc deadletter retry magento-order-42`" in shown["advice"]

@@ -26,3 +26,14 @@ def test_help_for_what_is_no_verb(words: tuple[str, ...], said: str) -> None:
 
     assert isinstance(error, ConfigError)
     assert said in str(error)
+
+
+@pytest.mark.parametrize("words", [(), ("deletes",), ("import",), ("position",)])
+def test_lists_of_verbs_have_whole_sentences(words: tuple[str, ...]) -> None:
+    """On a terminal of 80 letters a long sentence takes two lines, and none is cut."""
+    text = CliRunner().invoke(app, [*words, "--help"], prog_name="magento-cdc", env={"COLUMNS": "80"}).stdout
+    listed = text.partition("Commands:\n")[2]
+
+    assert listed
+    assert "..." not in listed
+    assert max(map(len, listed.splitlines())) <= 80

@@ -111,7 +111,8 @@ class Fulfilment(Orders):
     ) -> int:
         """A credit memo over invoiced ``items``; ``shipping`` is paid back too, by default with a full refund.
 
-        ``adjustment`` is paid back on top (negative: kept back). Its id.
+        ``adjustment`` is paid back on top (negative: kept back). Its id. As in Magento, no more is paid back than was
+        paid: what an earlier adjustment gave on top is kept back.
         """
         row, rows = self.order(order), self.items(order)
         parts = portions(rows, items, "refunded")
@@ -119,6 +120,10 @@ class Fulfilment(Orders):
         extra = Decimal(adjustment)
         with self.db.transaction():
             document = self._pay_back(row, parts, back, extra)
+            excess = (row["total_refunded"] or 0) + document[""]["grand_total"] - (row["total_paid"] or 0)
+            if excess > 0:
+                extra -= excess
+                document = self._pay_back(row, parts, back, extra)
             fees = {"adjustment": extra, "adjustment_positive": max(extra, Decimal(0)),
                     "adjustment_negative": max(-extra, Decimal(0))}  # fmt: skip
             memo = self._insert_document("creditmemo", row, parts, document, state=REFUNDED, **fees)
