@@ -32,6 +32,16 @@ def test_an_import_of_an_idle_shop_ends(rig: Rig, quiet: str) -> None:
     assert rig.differences() == []
 
 
+def test_until_end_does_not_wait_for_a_heartbeat(rig: Rig) -> None:
+    """The end of the log is reached with the last event there, also if that event is of no mapped table."""
+    with rig.daemon("--until-end", "--set", "source.heartbeat_s=300") as daemon:
+        assert daemon.start().wait(60) == 0
+        rig.shop.cron_noise(2)
+        assert daemon.start().wait(60) == 0
+        rig.server.rotate()
+        assert daemon.start().wait(60) == 0
+
+
 def test_one_change_on_an_idle_server_arrives_without_an_import(rig: Rig) -> None:
     """The fetch of the only affected object does not wait for a second change."""
     rig.toml = started(rig.toml, "latest")
