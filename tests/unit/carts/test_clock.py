@@ -1,0 +1,180 @@
+"""The time of a cart: right after kills, replays, downtime and steps of the clock, and asked of the server before it
+counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from cdc.cart_timer import CartTimer, ShopTime
+from cdc.engine.state_thread import StateThread, TransactionQueue
+from cdc.errors import SourceDisconnectedError
+from cdc.model import Kind, ObjectRef, Position, Transaction
+from cdc.settings.config import ApplySettings
+from cdc.settings.mapping import MappingSettings
+from tests.kit.replica_harness import ReplicaHarness
+from tests.kit.toy import FixedClock
+from tests.unit.carts.shop import AFTER_MS, CartShop, cart_shop, line, quote
+
+DAY_MS = 86_400_000
+
+
+def clock_row(shop: CartShop) -> tuple[int, int, int]:
+    """changed_ms, abandoned_ms, is_shown of cart 17."""
+    rows = shop.engine.store.db.execute("SELECT changed_ms, abandoned_ms, is_shown FROM cart_clock WHERE quote_id = 17")
+    found: tuple[int, int, int] = rows.fetchone()
+    return found
+
+
+def test_a_day_of_downtime_changes_nothing_but_the_moment_of_sending() -> None:
+    """The cart is abandoned since an hour after its last change, whenever that is noticed."""
+    with cart_shop() as shop:
+        shop.fill()
+        changed_ms = shop.now_ms
+        shop.wait(24 * 60)
+        assert clock_row(shop) == (changed_ms, changed_ms + AFTER_MS, 1)
+
+
+def test_an_order_in_the_part_of_the_log_not_read_yet_wins() -> None:
+    """After downtime the log is applied first; only then the timer looks."""
+    with cart_shop() as shop:
+        shop.fill()
+        shop.harness.now_ms += DAY_MS
+        shop.order()
+        shop.look()
+        assert "cart-17" not in shop.said()
+
+
+def test_a_kill_loses_no_fact_and_repeats_none(tmp_path: Path) -> None:
+    """What was written before it is there after it: the same deal, no second message."""
+    settings = MappingSettings.model_validate({"carts": {"enabled": True}})
+    first = CartShop(ReplicaHarness(tmp_path, settings, contacts_by_email=True))
+    first.fill()
+    first.wait(61)
+    assert "cart-17" in first.said()
+    held = clock_row(first)
+    first.harness.close()
+    harness = ReplicaHarness(tmp_path, settings, contacts_by_email=True)
+    again = CartShop.__new__(CartShop)
+    again.harness, again.engine = harness, harness.engine
+    again.look()
+    assert (clock_row(again), again.sent()) == (held, [])
+    harness.close()
+
+
+def test_a_replay_of_the_log_moves_no_clock() -> None:
+    """The same transactions once more: rows and facts are as they were."""
+    with cart_shop() as shop:
+        shop.fill()
+        shop.wait(61)
+        shop.sent()
+        before = clock_row(shop)
+        changes = [shop.harness.change("quote_item", 2, line(), line())]  # type: ignore[arg-type]  # an UPDATE
+        shop.harness.apply([Transaction(changes, Position("binlog.000001", 2000), shop.now_ms, 0)])
+        assert clock_row(shop) == before
+        assert shop.sent() == []
+
+
+def test_a_cart_met_by_the_load_is_as_old_as_the_shop_says() -> None:
+    """There is no commit time of a row that was read: its updated_at counts."""
+    with cart_shop() as shop:
+        with shop.engine.store.transaction():
+            shop.engine.applier.load("quote", [tuple(quote().get(c) for c in shop.harness._columns["quote"])], 10**9)
+            shop.engine.applier.load(
+                "quote_item", [tuple(line().get(c) for c in shop.harness._columns["quote_item"])], 10**9
+            )
+            shop.engine.rendering.invalidate_everything(0)
+        shop.harness.apply(())
+        assert clock_row(shop)[0] == 1_699_999_800_000  # 2023-11-14 22:10:00
+        shop.wait(61)
+        urgencies = dict(shop.engine.store.db.execute("SELECT kind, urgency FROM outbox"))
+        assert urgencies == {"cart": 1, "guest": 1}  # as history: an old cart greets nobody as news
+
+
+def test_carts_wait_until_the_load_is_through() -> None:
+    """Before that an order may be missing from the replica."""
+    with cart_shop() as shop:
+        shop.fill()
+        shop.harness.now_ms += DAY_MS
+        shop.engine.store.meta.applied_lsn = 1 << 50  # a replay: the log was applied further than it is read again
+        shop.engine.positions.reread()
+        shop.look()
+        assert shop.sent() == []
+
+
+# ------------------------------------------------------------------------------------------------------ the timer
+
+
+def test_the_time_is_the_shops_own() -> None:
+    """A step of this machine's clock makes no cart older; before anything was read there is nothing better."""
+
+    class Clock(FixedClock):
+        passed = 0.0
+
+        def monotonic(self) -> float:
+            return self.passed
+
+    clock = Clock(5_000_000)
+    time = ShopTime(clock)
+    assert time.now_ms() == 5_000_000
+    time.note(1_000_000)
+    clock.passed = 30.0
+    clock.ms += DAY_MS
+    assert time.now_ms() == 1_030_000
+    clock.ms = 0
+    assert time.now_ms() == 1_030_000
+
+
+class Watcher:
+    """Nobody."""
+
+    def on_commit(self, seconds: float, *, has_news: bool) -> None:
+        """Nothing."""
+
+    def on_failure(self, error: BaseException) -> None:
+        """Nothing."""
+        raise error
+
+
+@pytest.mark.parametrize("case", ["read", "behind", "away", "not due"])
+async def test_a_cart_is_abandoned_only_if_the_log_is_read_to_its_end(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end is asked for only while a cart is due, and a server that does not answer leaves it due."""
+    monkeypatch.setattr("cdc.cart_timer.READ_S", 0)
+    with cart_shop() as shop:
+        shop.fill()
+        state = StateThread(shop.engine, TransactionQueue(1000), ApplySettings(), Watcher())
+        shop.engine.store.db.execute("SELECT 1")
+        asked: list[int] = []
+
+        def end() -> Position:
+            asked.append(1)
+            if case == "away":
+                raise SourceDisconnectedError("no server")
+            return Position("binlog.000001", 9999)
+
+        time = ShopTime(FixedClock())
+        time.note(shop.now_ms + (AFTER_MS + 1000 if case != "not due" else 0))
+        timer = CartTimer(state, time, end, lambda position: case == "read", asyncio.Event())
+        done = asyncio.create_task(_serve(state))
+        if case == "away":
+            with pytest.raises(SourceDisconnectedError):
+                await timer.look()
+        else:
+            await timer.look()
+        done.cancel()
+        assert len(asked) == (0 if case == "not due" else 1)
+        assert bool(clock_row(shop)[1]) is (case == "read")
+        cart = ObjectRef(Kind.CART, 17)
+        assert shop.engine.rows.get("cart_clock", cart.id) is not None
+
+
+async def _serve(state: StateThread) -> None:
+    """Carry out the state thread's calls in this thread, where the state was opened."""
+    while True:
+        state._turn()
+        await asyncio.sleep(0)
