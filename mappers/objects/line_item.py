@@ -144,6 +144,8 @@ def family_of(change: RowChange, rows: RowReader, plan: Plan) -> Sequence[Row]:
         if parent:  # the child decides which product its parent's line refers to
             held = rows.get("sales_order_item", parent)
             family += (held,) if held is not None else ()
+            if held is not None and held.get("product_type") == CONFIGURABLE:  # or which product it no longer refers to
+                family += rows.find("sales_order_item", "parent_item_id", parent)
         elif row.get("product_type") == CONFIGURABLE:  # its child's product may stand on this row
             family += rows.find("sales_order_item", "parent_item_id", row.get("item_id"))
     return family

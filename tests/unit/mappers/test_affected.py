@@ -159,3 +159,19 @@ def test_a_replayed_change_affects_all_it_bears_on() -> None:
 def test_tables_that_nothing_is_made_of_affect_nothing() -> None:
     """A table kept only to carry cascades is asked about as well."""
     assert list(shop().mapper.affected("store_group", None, {"group_id": 1}, shop())) == []
+
+
+def test_a_child_that_comes_before_another_bears_on_the_other_s_product() -> None:
+    """A line refers to its first child's product: with another first child, the product of the second stands alone."""
+    rows = shop_rows(
+        {
+            "sales_order": [order(1), order(2)],
+            "sales_order_item": [
+                item(1, product_type="configurable", product_id=10),
+                item(2, order_id=2, parent_item_id=1, product_id=11),
+                item(3, parent_item_id=1, product_id=12),
+            ],
+        }
+    )
+
+    assert ObjectRef(Kind.PRODUCT, 12) in rows.put("sales_order_item", item_id=2, order_id=1)
