@@ -15,12 +15,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import structlog
 from pymysqlreplication import BinLogStreamReader
 from pymysqlreplication.row_event import DeleteRowsEvent, UpdateRowsEvent, WriteRowsEvent
 
 from cdc.binlog.assembly import Room
+from cdc.binlog.checksums import CRC_OF_ALL
 from cdc.binlog.events import EventType
 from cdc.clock import SystemClock
 from cdc.collector import tune_collector
@@ -167,15 +169,19 @@ def _applied(transactions: Iterable[Transaction], folder: str) -> int:
 
 
 def _count_file(path: str) -> Callable[[], int]:
-    """The floor for files: look at each event's length and type."""
+    """The floor for files: read, look at each event's length and type, and verify its checksum."""
 
     def read() -> int:
         raw = memoryview(Path(path).read_bytes())
         at, count = 4, 0
         kinds = [0] * 256
         while at < len(raw):
+            end = at + int.from_bytes(raw[at + 9 : at + 13], "little")
+            # The first event of a file that was not closed has a flag that its checksum leaves out.
+            if crc32(raw[at:end]) != CRC_OF_ALL and count:
+                raise RuntimeError(f"the event at {at} is damaged")
             kinds[raw[at + 4]] += 1
-            at += int.from_bytes(raw[at + 9 : at + 13], "little")
+            at = end
             count += 1
         return count
 
@@ -183,7 +189,7 @@ def _count_file(path: str) -> Callable[[], int]:
 
 
 def _count_socket(port: str, file: str) -> Callable[[], int]:
-    """The floor for a server's stream: receive in large pieces and count the packets."""
+    """The floor for a server's stream: receive in large pieces, count the packets and verify their checksums."""
     settings = _settings(port, TlsMode.DISABLED)
 
     def read() -> int:
@@ -193,7 +199,7 @@ def _count_socket(port: str, file: str) -> Callable[[], int]:
         link = connection._sock  # type: ignore[attr-defined]  # as the source does
         link.sendall(dump.packet(dump.by_position(settings.server_id, file, 4)))
         buffer = memoryview(bytearray(4 * _RECEIVE_BYTES))
-        held = count = 0
+        held = count = wrong = 0
         is_at_end = False
         while not is_at_end:
             got = link.recv_into(buffer[held:])
@@ -202,17 +208,21 @@ def _count_socket(port: str, file: str) -> Callable[[], int]:
             held += got
             at = 0
             while held - at >= 4:
-                length = int.from_bytes(buffer[at : at + 3], "little")
-                if at + 4 + length > held:
+                end = at + 4 + int.from_bytes(buffer[at : at + 3], "little")
+                if end > held:
                     break
-                at += 4 + length
+                wrong += crc32(buffer[at + 5 : end]) != CRC_OF_ALL
                 count += 1
-                if buffer[at - length + 5] == _ROTATE and count > 2:  # the first only names the file
+                if buffer[at + 9] == _ROTATE and count > 2:  # the first only names the file
                     is_at_end = True
                     break
+                at = end
             buffer[: held - at] = buffer[at:held]
             held -= at
         link.close()
+        # The two artificial events at the start may have none.
+        if wrong > 2:
+            raise RuntimeError(f"{wrong} of {count} packets are damaged")
         return count
 
     return read

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import resource
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,7 @@ ONLY_BY_NAME = True
 ORDERS = 100_000
 LIVE_ORDERS = 10_000
 CHUNK = 2000
+LARGEST = 16
 PRODUCT_ATTRIBUTES = 40
 _START = Position("binlog.000001", 4)
 _MAPPED = {"name": "varchar", "url_key": "varchar", "image": "varchar", "price": "decimal", "description": "text",
@@ -64,6 +66,8 @@ def rows() -> Iterable[Row]:
               f"{LIVE_ORDERS:,} orders placed, paid and shipped on top")  # fmt: skip
     yield Row("store: state on disk, all delivered", found["delivered_mb"], "MB", "< 1,500 MB for 1M orders",
               f"1M: {found['delivered_mb'] * million:,.0f} MB, customers and products too")  # fmt: skip
+    for name, megabytes, entries in found["largest"]:
+        yield Row(f"store:   of it {name}", megabytes, "MB", "", f"{entries:,} entries")
     yield Row("store: state on disk, nothing delivered yet", found["queued_mb"], "MB", "", "every object in the outbox")
     yield Row(
         "store: most memory of the process", found["rss_mb"], "MB RSS", "< 150 MB", "load, rendering, live orders"
@@ -246,13 +250,24 @@ def _used_mb(engine: Engine) -> float:
     return float((pages - free) * size / 1e6)
 
 
-def measure(orders: int) -> dict[str, float]:
+def _largest(engine: Engine) -> list[tuple[str, float, int]]:
+    """The largest tables and indexes: name, MB, entries; empty if SQLite was built without ``dbstat``."""
+    try:
+        found = engine.store.db.execute(
+            "SELECT name, sum(pgsize), sum(ncell) FROM dbstat GROUP BY name ORDER BY 2 DESC LIMIT ?", (LARGEST,)
+        ).fetchall()
+    except sqlite3.OperationalError:
+        return []
+    return [(str(name), size / 1e6, entries) for name, size, entries in found]
+
+
+def measure(orders: int) -> dict[str, Any]:
     """Load, render, deliver, then live orders."""
     tune_collector()
     with tempfile.TemporaryDirectory() as folder:
         engine = Engine(Path(folder), MagentoMapping(MappingSettings()), core_foreign_keys(), SystemClock())
         with engine.store.transaction():
-            engine.moves.begin(_START, Phase.FETCHING_REFERENCES)
+            engine.moves.begin(_START, Phase.LOADING_REFERENCES)
         began = time.process_time()
         count = _load(engine, orders)
         loaded = time.process_time()
@@ -263,13 +278,13 @@ def measure(orders: int) -> dict[str, float]:
         objects = engine.renderer.rendered
         queued = _used_mb(engine)
         _deliver(engine)
-        delivered = _used_mb(engine)
+        delivered, largest = _used_mb(engine), _largest(engine)
         live = _live(engine, orders)
         engine.close()
     return {
         "orders": orders, "rows": count, "rows_kept": kept, "objects": objects, "load": count / (loaded - began),
         "render": objects / (rendered - loaded), "live": live, "queued_mb": queued, "delivered_mb": delivered,
-        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+        "largest": largest, "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
     }  # fmt: skip
 
 
