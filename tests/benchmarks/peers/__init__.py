@@ -6,7 +6,8 @@ All but the daemon only decode. Load: ``PEERS_ORDERS`` orders (12,000), copied o
 
 Each round runs every side once, from the start of its process, in an order that turns by one each round. Wall times
 hold on a machine that does nothing else; processor time (``os.wait4``) also beside other work. Wants some ten minutes;
-``PEERS_ORDERS=500 PEERS_ROUNDS=1`` one. A side whose toolchain cannot be had is skipped with the reason.
+``PEERS_ORDERS=500 PEERS_ROUNDS=1`` one. ``python -m tests.benchmarks.peers.paper`` then writes the page in docs. A side
+whose toolchain cannot be had is skipped with the reason.
 """
 
 from __future__ import annotations
@@ -20,19 +21,17 @@ from pathlib import Path
 from typing import Final
 
 from tests.benchmarks.peers.load import Load, copy_files, make_shop, play
+from tests.benchmarks.peers.rig import RESULT, described
 from tests.benchmarks.peers.sides import FILES, LIVE, Scene, Side
 from tests.benchmarks.peers.table import Series, lines
 from tests.benchmarks.peers.timing import Taken
 from tests.benchmarks.row import Row
-from tests.kit.install import CACHE, Unavailable
+from tests.kit.install import Unavailable
 from tests.kit.servers import MariaDB, MySQL, Option, Server
 
 ONLY_BY_NAME = True
 ORDERS = int(os.environ.get("PEERS_ORDERS", "12000"))
 ROUNDS = int(os.environ.get("PEERS_ROUNDS", "3"))
-RESULT = CACHE / "bench" / "peers.json"
-"""The last run in full, from which ``python -m tests.benchmarks.peers.paper`` writes the page in docs."""
-
 SERVERS: Final[tuple[type[Server], ...]] = (MySQL, MariaDB)
 _COMMON: Final[Mapping[str, Option]] = {"max_binlog_size": 1 << 30, "innodb_buffer_pool_size": "512M"}
 OPTIONS: Final[Mapping[str, Mapping[str, Option]]] = {
@@ -46,11 +45,12 @@ _REASON_CHARACTERS: Final = 160
 def rows() -> Iterator[Row]:
     """The table's lines, for each server in turn."""
     found: list[Series] = []
+    load = os.getloadavg()[0]
     for kind in SERVERS:
         with kind(OPTIONS[kind.flavor]) as server:
             found += compared(server, ORDERS, ROUNDS)
     RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps([one.as_dict() for one in found], indent=1))
+    RESULT.write_text(json.dumps({"rig": described(load), "sides": [one.as_dict() for one in found]}, indent=1))
     yield from lines(found)
 
 

@@ -1,0 +1,51 @@
+"""The machine and the versions of a run, in words, and the file of the last run."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from tests.kit.install import CACHE, mariadb_programs
+
+RESULT = CACHE / "bench" / "peers.json"
+"""The last run in full."""
+
+_HERE = Path(__file__).parent
+
+
+def described(load: float) -> str:
+    """When, on what and with which versions. ``load``: the machine's load average before the run."""
+    busy = "idle" if load < 0.5 else f"busy with other work, load average {load:.1f}"
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d} on {_processor()}, {os.cpu_count()} cores, {memory:.0f} GB, otherwise {busy}:"
+        f" Python {platform.python_version()}, {', '.join(_versions())}"
+    )
+
+
+def _processor() -> str:
+    found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    return found[1].strip() if found else platform.machine()
+
+
+def _versions() -> list[str]:
+    pom, module = (_HERE / name for name in ("debezium/pom.xml", "canal/go.mod"))
+    debezium = re.search(r"debezium-embedded</artifactId>\s*<version>([^<]+)", pom.read_text(encoding="utf-8"))
+    canal = re.search(r"go-mysql (v\S+)", module.read_text(encoding="utf-8"))
+    assert debezium is not None
+    assert canal is not None
+    program = [str(mariadb_programs()["mariadbd"]), "--version"]  # mariadb-binlog does not say its release
+    text = subprocess.run(program, capture_output=True, text=True, check=True).stdout
+    release = re.search(r"\d+\.\d+\.\d+", text)
+    assert release is not None
+    return [
+        f"Debezium {debezium[1]}",
+        f"go-mysql {canal[1]}",
+        f"python-mysql-replication {version('mysql-replication')}",
+        f"mariadb-binlog {release[0]}",
+    ]
