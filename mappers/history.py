@@ -14,6 +14,7 @@ MAIN_TABLE: Final[Mapping[Kind, str]] = {
     Kind.PRODUCT: "catalog_product_entity",
     Kind.ORDER: "sales_order",
     Kind.ITEM: "sales_order_item",
+    Kind.CART: "quote",
 }
 """The table of each kind's main row. A guest has none."""
 
@@ -25,13 +26,13 @@ def main_row(ref: ObjectRef, rows: RowReader) -> Row | None:
 
 
 def placed_ms(ref: ObjectRef, rows: RowReader) -> int | None:
-    """When this order, or this line's order, was placed, epoch milliseconds.
+    """When this order, or this line's order, was placed, or this cart was begun, epoch milliseconds.
 
     None for contacts and products, which have no date of their own, and for an order without a date.
     """
     order = None
-    if ref.kind is Kind.ORDER:
-        order = rows.get("sales_order", ref.id)
+    if ref.kind in (Kind.ORDER, Kind.CART):
+        order = rows.get(MAIN_TABLE[ref.kind], ref.id)
     elif ref.kind is Kind.ITEM:
         item = rows.get("sales_order_item", ref.id)
         order = rows.get("sales_order", item.get("order_id")) if item else None

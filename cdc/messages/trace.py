@@ -30,8 +30,11 @@ class RowTrail:
     def get(self, table: str, *key: Value) -> Row | None:
         """See ``RowReader``."""
         rows = self._rows.tables.get(table)
-        stored = rows.get(key) if rows else None
-        return self._noted(rows, stored) if rows and stored else None
+        # A table of the state: its rows are none of the shop's, and have no position in the log.
+        if rows is None:
+            return self._rows.get(table, *key)
+        stored = rows.get(key)
+        return self._noted(rows, stored) if stored else None
 
     def find(self, table: str, column: str, value: Value) -> Sequence[Row]:
         """See ``RowReader``."""

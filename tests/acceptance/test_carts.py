@@ -9,7 +9,7 @@ import pytest
 
 from tests.acceptance.conftest import Rig, both_sinks
 from tests.kit.assortment import stock_up
-from tests.kit.daemon import wait_until
+from tests.kit.daemon import command, wait_until
 from tests.kit.shop import Line
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["mariadb"], indirect=True)]  # whichever
@@ -45,6 +45,11 @@ def test_a_cart_that_was_left_becomes_the_order(rig: Rig) -> None:
         wait_until(lambda: f"magento-cart-{cart}" in deals(rig), 60, "the cart that was left is a deal")
         before = deals(rig)[f"magento-cart-{cart}"]
         assert list(deals(rig)) == [f"magento-cart-{cart}"]  # the other one was filled just now
+        traced = command("trace", f"cart-{cart}", cwd=rig.folder)
+        assert (traced.returncode, "quote_item" in traced.stdout) == (0, True), traced.stdout
+        if rig.sink == "crm":
+            verified = command("verify", "--all", "--json", cwd=rig.folder)
+            assert verified.returncode == 0, verified.stdout
         daemon.kill()
         order = shop.place_order(shop.person(), [Line(products["mug"]), Line(products["cap"])], cart=cart)
         daemon.start()

@@ -4,6 +4,7 @@ mix      random shop traffic on Magento's own tables with indexer change logs, c
 narrow   200,000 rows of 8 columns inserted, 1,000 a statement
 inserts  20,000 orders inserted, 500 a statement: sales_order as Magento has it, 132 columns
 updates  20,000 orders updated one by one: their status, as most updates of a shop do, both images in full
+carts    a day with 50,000 changes of 5,000 carts, one in five of which is ordered: 1,000 orders
 unmapped 300,000 rows of tables that nobody asked for, by single statements and in bulk
 giant-narrow one transaction of 0.6 GB: 14 million subscribers, of whose few columns most are mapped
 giant-wide   one transaction of a gigabyte: orders, of whose 132 columns 22 are mapped
@@ -25,7 +26,7 @@ from mappers.mapping import MagentoMapping
 from tests.kit import schema
 from tests.kit.install import CACHE, lock
 from tests.kit.servers import MariaDB
-from tests.kit.shop import Shop
+from tests.kit.shop import Line, Shop
 from tests.kit.shop_day import random_ops
 
 DATABASE = "magento"
@@ -33,6 +34,12 @@ NARROW = TableSpec("narrow", ("id",), ("id", "a", "b", "c", "d", "e", "f", "g"))
 SPECS: tuple[TableSpec, ...] = (*MagentoMapping(MappingSettings()).tables, NARROW)
 """What the benchmarks ask for."""
 
+CART_CHANGES = 50_000
+"""Changes of carts in the log ``carts``."""
+
+_CARTS = 5000
+_ORDERED = 5
+_CARTS_WITH_ADDRESS = 2
 _MIX_BYTES = 60_000_000
 _VERSION = 2
 _FOLDER = CACHE / "bench"
@@ -94,6 +101,26 @@ def _make_mix(server: MariaDB) -> None:
         while server.log_position()[1] < _MIX_BYTES:
             for _ in range(100):
                 next(operations)
+
+
+def _make_carts(server: MariaDB) -> None:
+    """Each cart changes ten times: three lines, a quantity, six pages of the checkout. Two of five have an address."""
+    with contextlib.closing(server.connect(database=DATABASE)) as connection:
+        schema.load(connection)
+        shop = Shop(connection)
+        shop.install()
+        products = [shop.create_product(f"P-{number}", f"Product {number}", f"{number}.90") for number in range(1, 21)]
+        rng = random.Random(7)
+        for number in range(_CARTS):
+            wanted = rng.sample(products, 3)
+            cart = shop.add_to_cart(wanted, steps=1)
+            shop.change_cart(cart, wanted[0], qty=2)
+            address = f"shopper{number}@example.com" if number % 5 < _CARTS_WITH_ADDRESS else ""
+            shop.begin_checkout(cart, address)
+            for _ in range(4):
+                shop.recollect(cart)
+            if number % _ORDERED == 0:
+                shop.place_order(shop.person(), [Line(wanted[0], 2), Line(wanted[1])], cart=cart)
 
 
 def _make_narrow(server: MariaDB) -> None:
@@ -194,6 +221,7 @@ def _orders(server: MariaDB) -> str:
 
 _MAKERS: dict[str, Callable[[MariaDB], None]] = {
     "mix": _make_mix,
+    "carts": _make_carts,
     "narrow": _make_narrow,
     "inserts": _make_inserts,
     "updates": _make_updates,

@@ -2,7 +2,7 @@
 
 The scenes of ``tests.kit.events`` on a MariaDB with Magento's columns, foreign keys and all 111 triggers of its
 indexers, each followed by carts, visitors and cron, every tenth by an afternoon of merchandising and an emptied
-changelog, as a shop has them between two events.
+changelog, as a shop has them between two events. Then a day of carts, with carts off and on (cart_noise.py).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from tests.benchmarks import cart_noise
 from tests.benchmarks.row import Row
 from tests.kit.events import SCENES, Scene, World
 from tests.kit.played_scenes import tell
@@ -56,6 +57,7 @@ def rows() -> Iterable[Row]:
     assert not any(one.differences for one in told), "what was sent differs from a full render"
     for name, part in (("business events", business), ("between them", noise)):
         yield from _steps(name, sum((one.counts for one in part), Counter[str]()), sum(one.scene.bytes for one in part))
+    yield from cart_noise.rows()
 
 
 _EVENTS = ("WRITE_ROWS", "UPDATE_ROWS", "DELETE_ROWS")
@@ -71,7 +73,7 @@ def _steps(name: str, counts: Counter[str], log_bytes: int) -> Iterable[Row]:
         ("skipped by table", skipped, f"{skipped / rows_events:.0%} of the rows events"),
         ("rows decoded", counts["rows_decoded"], f"{counts['rows_unchanged']} of them change nothing mapped"),
         ("row changes applied", counts["changes"], ""),
-        ("touches of objects", counts["touches"], ""),
+        ("affected objects", counts["affected_objects"], ""),
         ("objects rendered", counts["rendered"], ""),
         ("messages sent", counts["sent"], "0 wanted" if name == "between them" else ""),
     )
