@@ -17,6 +17,7 @@ import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from cdc import logs
 from cdc.engine.load_progress import totals
 from cdc.engine.state_thread import StateThread
 from cdc.errors import CdcError
@@ -123,6 +124,7 @@ class ProgressReport:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
             self._bar.start()
+            logs.note_bar(is_drawn=True)
             self._task = self._bar.add_task(phase, total=expected or None)
         assert self._task is not None
         text = f"first load: {phase}" + (f" (waits: {waits_for})" if waits_for else "")
@@ -132,6 +134,7 @@ class ProgressReport:
         """Remove the bar. May be called twice."""
         if self._bar is not None:
             self._bar.stop()
+            logs.note_bar(is_drawn=False)
             self._bar = self._task = None
 
 

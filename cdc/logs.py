@@ -50,7 +50,7 @@ def configure(settings: LogSettings, stream: TextIO, secrets: Iterable[str] = ()
     _held = _Held(stream, tuple(secrets))
     renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
     if shows_console(settings, stream):
-        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        renderer = _Console(colors=stream.isatty())
     level = getattr(logging, settings.level.upper())
     redactor = Redactor(_held.secrets)
     secret_files.on_new[:] = [redactor.add]
@@ -69,6 +69,25 @@ def configure(settings: LogSettings, stream: TextIO, secrets: Iterable[str] = ()
         cache_logger_on_first_use=False,  # loggers are made at import time, before the settings are known
     )
     _bridge_standard_logging(max(level, logging.WARNING))
+
+
+class _Console(structlog.dev.ConsoleRenderer):
+    """Lines for people. While a bar of progress stands in the terminal's last line, a log line takes its place, and the
+    bar is drawn again below.
+    """
+
+    def __call__(self, logger: Any, name: str, event_dict: EventDict) -> str:
+        line = super().__call__(logger, name, event_dict)
+        return f"\r\x1b[K{line}" if _is_bar_drawn else line
+
+
+_is_bar_drawn = False
+
+
+def note_bar(*, is_drawn: bool) -> None:
+    """A bar of progress was drawn into the terminal's last line, or removed from it."""
+    global _is_bar_drawn
+    _is_bar_drawn = is_drawn
 
 
 def reconfigure(settings: LogSettings) -> None:

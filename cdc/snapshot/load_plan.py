@@ -144,9 +144,13 @@ def count_load(
         if connection.open:
             connection.close()
     calls, seconds = cost(messages, traits, max_batch, max_requests_per_10s)
-    size = sum(of_tables.values()) * ROW_BYTES + sum(rendered.values()) * OBJECT_BYTES
-    size += sum(messages.values()) * MESSAGE_BYTES
+    size = state_bytes(sum(of_tables.values()), sum(rendered.values()), sum(messages.values()))
     return LoadPlan(of_tables, rendered, messages, calls, seconds, tuple(estimated), math.ceil(size / 1e6))
+
+
+def state_bytes(rows: int, objects: int, messages: int) -> int:
+    """The state's largest size, which it has when every message of the load waits to be sent. Pure."""
+    return rows * ROW_BYTES + objects * OBJECT_BYTES + messages * MESSAGE_BYTES
 
 
 def cost(

@@ -1,5 +1,5 @@
 // What waits, what is set aside and what is held; and the table of details. Pure: data in, elements out.
-import { age, amount, bytes, count, el, keyValues, object, record, seconds, table, time } from "/page/page_parts.js";
+import { age, amount, bytes, count, el, keyValues, object, record, seconds, table, time, withCode } from "/page/page_parts.js";
 
 const TITLES = { CONTACT: "Contacts", PRODUCT: "Products", DEAL: "Deals", LINE_ITEM: "Line items" };
 export const title = type => TITLES[type] || type;
@@ -10,8 +10,11 @@ export function reasons(status) {
   const all = status.reasons || [];
   if (!all.length) return [];
   const side = status.ready ? "reasons warn-side" : "reasons bad-side";
-  return [el("div", { className: side }, el("ul", {}, all.map(text => el("li", {}, text))))];
+  return [el("div", { className: side }, el("ul", {}, all.map(text => el("li", {}, withCode(text)))))];
 }
+
+// The circuit breaker's two states are ours; all others are the receiver's.
+const heldUp = state => ["deletes", "dead_letters"].includes(state) ? `the circuit breaker holds messages back (${state})` : `the receiver takes no messages (${state})`;
 
 export function outbox(status, waits) {
   const box = status.outbox || {}, pending = box.pending || {};
@@ -20,7 +23,7 @@ export function outbox(status, waits) {
   const parts = [table("Messages by type", [["Type", r => title(r.type)], ["Live", r => count(r.live), "num"],
     ["History", r => count(r.history), "num"], ["Oldest has waited", r => age(r.oldest), "num"]], rows.filter(r => r.live || r.history))];
   const sending = (status.delivery || {}).sending || {};
-  const words = [sending.state && sending.state !== "ok" ? `the receiver takes no messages now: ${sending.reason || sending.state}` : "", box.blocked ? `${count(box.blocked)} wait for another object` : "", box.held ? `${count(box.held)} deletions are held` : ""];
+  const words = [sending.state && sending.state !== "ok" ? `${heldUp(sending.state)}; the reason stands at the top of this page` : "", box.blocked ? `${count(box.blocked)} wait for another object` : "", box.held ? `${count(box.held)} deletions are held` : ""];
   parts.push(el("p", { className: "soft note" }, words.filter(Boolean).join("; ") || "All of them wait for nothing but their turn."));
   const shown = waits ? waits.outbox.shown : [];
   if (shown.length) parts.push(el("h3", {}, "Not ready to be sent, the oldest first"), table("Waiting messages", [["Object", w => object(w.object)],
@@ -70,7 +73,7 @@ function releaseForm(found, release) {
   return form;
 }
 
-export const waitsFor = status => (status.load || {}).waits_for || ((status.import || {}).is_paused ? "paused; magento-cdc import resume goes on" : "");
+export const waitsFor = status => (status.load || {}).waits_for || ((status.import || {}).is_paused ? "paused; `magento-cdc import resume` goes on" : "");
 
 export function load(pace, status) {
   const words = { load: "reading tables", render: "making messages", send: "sending" };
@@ -80,7 +83,7 @@ export function load(pace, status) {
     + (pace.left_s !== null ? `, about ${seconds(pace.left_s)} left of this step` : "");
   const bar = el("progress", { max: 1, ariaLabel: "First load" });
   if (pace.expected) bar.value = done;
-  const why = waitsFor(status), stands = why ? el("p", { className: "warn-side reasons" }, "Waits: " + why) : "";
+  const why = waitsFor(status), stands = why ? el("p", { className: "warn-side reasons" }, "Waits: ", withCode(why)) : "";
   const objects = Object.entries((status.first_load || {}).objects || {}).map(([type, o]) => ({ type, ...o }));
   return [el("p", {}, text), bar, stands, objects.length && pace.phase !== "load" ? table("First load by type", [["Type", o => title(o.type)],
     ["Rendered", o => count(o.rendered), "num"], ["Accepted", o => count(o.done), "num"], ["Expected", o => count(o.expected), "num"]], objects) : ""].filter(Boolean);
@@ -114,8 +117,8 @@ export function details(status) {
     ["Server keeps our log for", source.retention_left_h !== null && source.retention_left_h !== undefined ? seconds(source.retention_left_h * 3600) : ""],
     ["Member", member.role === "alone" || !member.role ? "alone" : member.role + (member.leader_is_us ? ", this member sends" : "") + `, generation ${count(member.generation || 0)}`],
     ["Members", members(member)],
-    ["Reading of tables waits", waitsFor(status)],
-    ["Sink", !delivery.sending ? "" : delivery.sending.state === "ok" ? "takes messages" : `does not take messages (${delivery.sending.state})`],
+    ["Reading of tables waits", waitsFor(status) && withCode(waitsFor(status))],
+    ["Sink", !delivery.sending ? "" : delivery.sending.state === "ok" ? "takes messages" : heldUp(delivery.sending.state)],
     ["Accepted since the start", delivery.accepted ? `messages: ${count(sum(delivery.accepted))}, requests: ${count(sum(delivery.requests))}` : ""],
     ["Calls left", quota.join("; ")],
     ["To be rendered", waiting.objects === undefined ? "" : count(waiting.objects) + (waiting.bulk_invalidations ? `, and ${count(waiting.bulk_invalidations)} bulk invalidations` : "")],

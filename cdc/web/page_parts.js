@@ -52,6 +52,9 @@ export function time(at) {
 
 export const age = at => at ? seconds(Math.max(0, Math.round((Date.now() - new Date(at)) / 1000))) : "";
 
+// Commands stand between backticks in sentences for people.
+export const withCode = text => String(text).split("`").map((part, n) => n % 2 ? el("code", {}, part) : part);
+
 export const object = name => el("a", { href: "#find/" + encodeURIComponent(name), dataset: { focus: "object" + name } }, name);
 
 export const record = link => RECORD.test(link || "") ? el("a", { href: link, rel: "noreferrer", target: "_blank" }, "open in HubSpot") : "";

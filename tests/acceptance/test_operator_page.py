@@ -191,6 +191,10 @@ async def test_a_load_that_stands_still_says_why(browser: Path, tmp_path: Path) 
         assert "Waits: replica db:3306 is 99 s behind" in await shown(
             "{load: {waits_for: 'replica db:3306 is 99 s behind'}}"
         )
+        box = "{outbox: {total: 1, pending: {}}, delivery: {sending: {state: 'deletes', reason: '9 are held'}}}"
+        lists = "import('/page/page_lists.js')"
+        text = await page.value(f"{lists}.then(lists => lists.outbox({box}, null)[1].innerText)")
+        assert text == "the circuit breaker holds messages back (deletes); the reason stands at the top of this page"
         assert "Waits: paused; magento-cdc import resume goes on" in await shown("{import: {is_paused: true}}")
         assert "Waits" not in await shown("{}")
 

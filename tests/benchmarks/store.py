@@ -190,6 +190,21 @@ def _cells(spec: TableSpec, made: Made) -> Iterator[Cells]:
         yield tuple(row.get(column) for column in spec.columns)
 
 
+def begun(folder: Path) -> Engine:
+    """A fresh state that begins its first load, which renders every object at its end."""
+    engine = Engine(folder, MagentoMapping(MappingSettings()), core_foreign_keys(), SystemClock())
+    with engine.store.transaction():
+        engine.moves.begin(_START, Phase.LOADING_REFERENCES)
+    return engine
+
+
+def filled(engine: Engine, orders: int) -> int:
+    """Load and render a shop of this size; how many rows were read. Every message waits in the outbox then."""
+    count = _load(engine, orders)
+    _render(engine)
+    return count
+
+
 def _load(engine: Engine, orders: int) -> int:
     made = _tables(orders)
     count = 0
@@ -265,9 +280,7 @@ def measure(orders: int) -> dict[str, Any]:
     """Load, render, deliver, then live orders."""
     tune_collector()
     with tempfile.TemporaryDirectory() as folder:
-        engine = Engine(Path(folder), MagentoMapping(MappingSettings()), core_foreign_keys(), SystemClock())
-        with engine.store.transaction():
-            engine.moves.begin(_START, Phase.LOADING_REFERENCES)
+        engine = begun(Path(folder))
         began = time.process_time()
         count = _load(engine, orders)
         loaded = time.process_time()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
+from cdc import logs
 from cdc.engine.load_progress import totals
 from cdc.first_load import FirstLoadWatch, ProgressReport, say_sent
-from cdc.settings.config import Settings
+from cdc.settings.config import LogSettings, Settings
 
 
 def progress(phase: str, done: int, expected: int = 1000) -> dict[str, Any]:
@@ -85,6 +88,23 @@ def test_the_end_says_totals_and_rates() -> None:
     assert lines[0]["event"] == "first_load_sent"
     assert (lines[0]["rows"], lines[0]["calls"], lines[0]["seconds"]) == (1000, 7, 10.0)
     assert lines[0]["messages_per_s"] == 100.0
+
+
+def test_a_log_line_takes_the_place_of_a_bar() -> None:
+    """A line written behind a bar would stand in the same line of the terminal; without a bar nothing is added."""
+    stream = io.StringIO()
+    logs.configure(LogSettings(format="console"), stream)
+    report = ProgressReport(is_bar=True)
+    report.look(progress("load", 5), 0.0)
+    structlog.get_logger().info("first_load_plan")
+    report.close()
+    structlog.get_logger().info("first_load_sent")
+    structlog.reset_defaults()
+
+    first, second = stream.getvalue().rstrip("\n").split("\n")
+    assert first.startswith("\r\x1b[K")
+    assert "first_load_plan" in first
+    assert not second.startswith("\r")
 
 
 def test_a_bar_takes_the_place_of_lines_and_goes_at_the_end() -> None:
