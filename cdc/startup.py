@@ -306,6 +306,17 @@ def row_loader(settings: Settings, tables: Sequence[TableSpec], identity: Server
     )
 
 
+def _refuse_totals(engine: Engine) -> None:
+    """Raise SetupError if the mapping adds up all rows of a table. Without an import only rows that change are held."""
+    if any(spec.totals is not None for spec in engine.tables):
+        raise SetupError(
+            "mapping.customer_value and mapping.contact.lifecycle_stage need all orders of a customer, and a state that"
+            " began without an import holds only orders that change",
+            hint='leave them out of the mapping; or set source.start = "import" and remove the state folder: then the'
+            " store is imported",
+        )
+
+
 def _decide(
     settings: Settings,
     start: Start | None,
@@ -328,10 +339,13 @@ def _decide(
             engine.first_load.begin(clock.now_ms())
             loader.close()
         else:
+            _refuse_totals(engine)
             position = source.resolve(first)
             engine.moves.begin(position, Phase.FETCHING_REFERENCES)
         log.info("start_fresh", start=str(first), position=str(position))
         return position
+    if engine.load.fetches_only:
+        _refuse_totals(engine)
     # Without GTIDs positions of two servers cannot be compared.
     if held.server and held.server != identity.server and not held.gtid:
         raise PositionLostError(

@@ -8,6 +8,7 @@ from itertools import islice
 import pytest
 
 from tests.acceptance.conftest import Rig
+from tests.acceptance.test_refusals import refused
 from tests.kit.daemon import wait_until
 from tests.kit.shop import Shop
 from tests.kit.shop_day import play, random_ops
@@ -24,6 +25,18 @@ enabled = true
 frequency = [2, 4]
 monetary = [50, 200]
 """
+
+
+def test_a_state_without_an_import_is_refused(rig: Rig) -> None:
+    """It holds only orders that change, so the properties would be left out for ever: a run says so, and exits 2."""
+    with rig.daemon("--start", "latest") as plain:
+        plain.start()
+        wait_until(lambda: plain.ask("/ready")["ready"], 60, "the daemon is ready")
+        assert plain.stop() == 0
+
+    said = refused(rig, rig.toml + WORTH, 2)
+    assert "mapping.customer_value" in said
+    assert "remove the state folder" in said
 
 
 def test_sums_are_right_from_the_first_load_through_kills_on(rig: Rig) -> None:
