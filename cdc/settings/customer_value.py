@@ -13,7 +13,7 @@ from cdc.settings.section import SettingsSection
 Threshold = Annotated[int, Field(ge=1)]
 
 ORDERS_COUNT: Final = "orders_count"
-REVENUE: Final = "total_revenue"
+REVENUE: Final = "orders_revenue"
 REVENUE_CURRENCY: Final = "revenue_currency"
 AVERAGE: Final = "average_order_value"
 FIRST_ORDER_AT: Final = "first_order_at"

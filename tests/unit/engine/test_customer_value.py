@@ -21,7 +21,7 @@ from tests.unit.mappers.shops import REFERENCES, customer, item, order
 Row = dict[str, Value]
 WORTH: Final[dict[str, Any]] = {"enabled": True}
 BOB: Final = ObjectRef(Kind.CUSTOMER, 7)
-NAMES: Final = ("orders_count", "total_revenue", "last_order_number")
+NAMES: Final = ("orders_count", "orders_revenue", "last_order_number")
 EMAILS: Final = ("ann@example.com", "bob@example.com", "eve@example.com")
 SETTINGS: Final[Sequence[dict[str, Any]]] = (
     {},
@@ -247,7 +247,7 @@ def test_a_first_load_counts_nothing_before_it_is_through() -> None:
         harness.apply([])
 
         [bob] = [message for message in harness.sent() if message.external_id == "magento-customer-7"]
-        assert (bob.properties["orders_count"], bob.properties["total_revenue"]) == ("3", "15.00")
+        assert (bob.properties["orders_count"], bob.properties["orders_revenue"]) == ("3", "15.00")
 
 
 @pytest.mark.parametrize("by_email", [False, True])

@@ -20,7 +20,7 @@ from tests.unit.mappers.shops import order as shop_order
 BOB = ObjectRef(Kind.CUSTOMER, 7)
 ANN = str(guest_id("ann@example.com"))
 EMPTY = {
-    "orders_count": "0", "total_revenue": "0.00", "revenue_currency": "", "average_order_value": "",
+    "orders_count": "0", "orders_revenue": "0.00", "revenue_currency": "", "average_order_value": "",
     "first_order_at": "", "last_order_at": "", "last_order_number": "", "last_order_products": "",
 }  # fmt: skip
 
@@ -61,7 +61,7 @@ def test_a_contact_has_numbers_and_sums_of_its_orders() -> None:
     rows.put("sales_order_item", **item(4, order_id=2, name="Poster"))
 
     assert worth_of(rows) == {
-        "orders_count": "3", "total_revenue": "100.025", "revenue_currency": "EUR", "average_order_value": "33.34",
+        "orders_count": "3", "orders_revenue": "100.025", "revenue_currency": "EUR", "average_order_value": "33.34",
         "first_order_at": "1772359200000", "last_order_at": "1772532000000", "last_order_number": "000000003",
         "last_order_products": "Mug;Cap",
     }  # fmt: skip
@@ -81,7 +81,7 @@ def test_money_is_net_of_refunds_and_of_what_was_canceled() -> None:
     )
 
     assert worth_of(rows) | {"last_order_at": ""} == {
-        **EMPTY, "orders_count": "3", "total_revenue": "110.00", "revenue_currency": "EUR",
+        **EMPTY, "orders_count": "3", "orders_revenue": "110.00", "revenue_currency": "EUR",
         "average_order_value": "36.67", "first_order_at": "1772359200000", "last_order_number": "000000003",
     }  # fmt: skip
 
@@ -99,14 +99,14 @@ def test_two_base_currencies_are_not_added_up() -> None:
     """A sum would mean nothing: it is left empty with a warning, until the settings choose a currency."""
     rows = shop(order(1), order(2, base_currency_code="USD", base_grand_total="9.0000"))
     found = worth_of(rows)
-    assert (found["orders_count"], found["total_revenue"], found["average_order_value"]) == ("2", "", "")
+    assert (found["orders_count"], found["orders_revenue"], found["average_order_value"]) == ("2", "", "")
     [warning] = rendered(rows, Kind.CUSTOMER, 7).warnings
     assert "EUR, USD" in warning
     assert "mapping.customer_value.currency" in warning
 
     chosen = shop(order(1), order(2, base_currency_code="USD", base_grand_total="9.0000"), worth={"currency": "USD"})
     found = worth_of(chosen)
-    assert (found["total_revenue"], found["revenue_currency"], found["average_order_value"]) == ("9.00", "USD", "9.00")
+    assert (found["orders_revenue"], found["revenue_currency"], found["average_order_value"]) == ("9.00", "USD", "9.00")
     assert found["orders_count"] == "2"
 
 
@@ -116,7 +116,7 @@ def test_an_amount_that_is_no_number_leaves_the_sum_empty(amount: Value) -> None
     rows = shop(order(1), order(2, base_grand_total=amount))
     found = worth_of(rows)
 
-    assert (found["orders_count"], found["total_revenue"], found["last_order_number"]) == ("2", "", "000000002")
+    assert (found["orders_count"], found["orders_revenue"], found["last_order_number"]) == ("2", "", "000000002")
     assert "no number" in rendered(rows, Kind.CUSTOMER, 7).warnings[0]
 
 
