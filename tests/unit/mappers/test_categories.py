@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cdc.model import BulkInvalidation, Kind, ObjectRef, Value
+from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Value
 from cdc.replica.cascades import core_foreign_keys, in_row_ids
 from cdc.settings.mapping import MappingSettings
 from mappers.categories import FEW
@@ -202,3 +202,14 @@ def test_a_category_goes_with_its_number_in_the_sequence(staged: ReplicaHarness)
 
     [message] = staged.sent()
     assert message.properties["category_names"] == ""
+
+
+def test_a_product_fetches_its_links() -> None:
+    """Where rows are only fetched by key, the links come with the product; the categories are there already."""
+    rows = shop()
+    fetched = FetchByKey("catalog_category_product", "product_id", 10)
+
+    assert fetched in rows.mapper.fetches(ObjectRef(Kind.PRODUCT, 10), rows)
+    assert fetched not in shop_rows().mapper.fetches(ObjectRef(Kind.PRODUCT, 10), shop_rows())
+    references = {spec.name for spec in rows.mapper.tables if spec.reference}
+    assert {"catalog_category_entity", "catalog_category_entity_varchar"} <= references
