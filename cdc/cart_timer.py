@@ -34,22 +34,31 @@ class ShopTime:
     """The time in the shop: that of its last commit, and what has passed on the monotonic clock since it was read.
 
     So a step of this machine's clock makes no cart older. Before anything was read, this machine's clock has to do.
+
+    ``is_live``: the log's end can be asked of the shop's own server. A topic's end says nothing of the shop (the relay
+    may stand still), and neither does a file's: there the time goes on only with the commits.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, is_live: bool) -> None:
         self._clock = clock
+        self._is_live = is_live
         self._seen: tuple[int, float] | None = None
 
     def note(self, commit_ms: int) -> None:
         """A transaction with this commit time was read. May be called from any thread."""
-        self._seen = commit_ms, self._clock.monotonic()
+        # Records of several topics come in no common order, and time does not go back.
+        if self._seen is None or self._is_live or commit_ms > self._seen[0]:
+            self._seen = commit_ms, self._clock.monotonic()
 
     def now_ms(self) -> int:
         """Epoch milliseconds."""
         seen = self._seen
         if seen is None:
-            return self._clock.now_ms()
+            return self._clock.now_ms() if self._is_live else 0
         commit_ms, at_s = seen
+        # Without the server nobody knows whether an order came since.
+        if not self._is_live:
+            return commit_ms
         return commit_ms + int((self._clock.monotonic() - at_s) * 1000)
 
 

@@ -74,7 +74,7 @@ class Daemon:
         self._options = options
         self._clock = SystemClock()
         self._metrics = Metrics(is_relay=options.is_relay)
-        self._shop_time = ShopTime(self._clock)
+        self._shop_time = ShopTime(self._clock, is_live=settings.source.kind == "binlog")
         self._stopping = asyncio.Event()
         self._stop_reading = threading.Event()
         self._failure: BaseException | None = None

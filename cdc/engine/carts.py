@@ -44,6 +44,10 @@ class Carts:
             return
         if held is not None and held.content == content.digest:
             return
+        # Another mapping, or a renderer of another release: the shop has not saved the cart since it was left.
+        if held is not None and not commit_ms and content.updated_ms <= max(held.changed_ms, held.abandoned_ms):
+            cart_clock.put(self._store, quote_id, held._replace(content=content.digest))
+            return
         clock = _started(content, held, commit_ms, urgency)
         cart_clock.put(self._store, quote_id, clock)
         self._affect_contact(quote_id, held, clock, commit_ms)

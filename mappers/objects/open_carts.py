@@ -20,12 +20,13 @@ from cdc.protocols import CART_CLOCK, RowReader
 from cdc.settings.carts import MASKED_ID, QUOTE_ID
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_switches import CARTS_OF_CONTACTS
+from mappers import times
 from mappers.guests import address_of, guest_id
 from mappers.objects import address_contacts, contact
 from mappers.objects.descriptor import Property
 from mappers.plan import Plan
 from mappers.row_changes import AffectedObjects, Affects, RowChange
-from mappers.scope import customer_in_scope, order_in_scope
+from mappers.scope import customer_in_scope, newest_orders, order_in_scope
 from mappers.shop import Shop
 from mappers.text import clean
 
@@ -132,10 +133,12 @@ def url_of(quote_id: Value, rows: RowReader, plan: Plan) -> str:
 # ------------------------------------------------------------------------------------------------- on contacts
 
 
-def newest_cart(ref: ObjectRef, rows: RowReader, plan: Plan) -> Row | None:
-    """The contact's abandoned cart that changed last: its ``quote``; None without one."""
+def newest_cart(ref: ObjectRef, rows: RowReader, plan: Plan, older_than_ms: int = -1) -> Row | None:
+    """The contact's abandoned cart that changed last: its ``quote``; None without one, or if it is as old as
+    ``older_than_ms``.
+    """
     best: Row | None = None
-    best_at: tuple[Value, Value] = (-1, -1)
+    best_at: tuple[Value, Value] = (older_than_ms, 0)
     for quote in _quotes_of(ref, rows, plan):
         clock = clock_of(quote["entity_id"], rows)
         if clock is None or not is_open(quote, rows, plan):
@@ -178,7 +181,8 @@ def of_contact(ref: ObjectRef, rows: RowReader, plan: Plan) -> dict[str, str]:
     """The contact's properties of its newest abandoned cart; nothing where carts are not sent."""
     if not plan.settings.carts.enabled:
         return {}
-    quote = newest_cart(ref, rows, plan)
+    # Who has ordered since has no cart to be reminded of: on another device, the same cart is another quote.
+    quote = newest_cart(ref, rows, plan, _ordered_ms(ref, rows, plan))
     if quote is None:
         return dict.fromkeys(CARTS_OF_CONTACTS, "")
     clock = clock_of(quote["entity_id"], rows)
@@ -188,6 +192,19 @@ def of_contact(ref: ObjectRef, rows: RowReader, plan: Plan) -> dict[str, str]:
         "cart_url": url_of(quote["entity_id"], rows, plan),
         "cart_changed_at": str(clock["changed_ms"]),
     }
+
+
+def _ordered_ms(ref: ObjectRef, rows: RowReader, plan: Plan) -> int:
+    """When the contact last placed an order in scope, epoch milliseconds; -1 if never."""
+    found: list[Row | None] = []
+    address: Value = ref.id
+    if ref.kind is Kind.CUSTOMER:
+        found.append(next(newest_orders("customer_id", ref.id, rows, plan), None))
+        row = rows.get("customer_entity", ref.id) if plan.contacts_by_email else None
+        address = address_contacts.hash_of(row) if row is not None else None
+    if isinstance(address, str):
+        found.append(next(newest_orders("guest_id", address, rows, plan), None))
+    return max((int(times.epoch_ms(one.get("created_at")) or -1) for one in found if one is not None), default=-1)
 
 
 def guest_from_cart(guest: str, rows: RowReader, plan: Plan, shop: Shop) -> dict[str, str] | None:
@@ -244,6 +261,20 @@ def _of_part(change: RowChange, rows: RowReader, plan: Plan) -> Sequence[ObjectR
     return [ref for quote in held for ref in _contacts(quote, (email_of(quote, rows),), rows, plan)]
 
 
+def _of_order(change: RowChange, rows: RowReader, plan: Plan) -> Sequence[ObjectRef]:
+    """The contacts of an order: it makes their carts old. A contact without a cart shows nothing of it."""
+    if not contact.order_bears_on_contact(change, plan):
+        return ()
+    found = {ObjectRef(Kind.CUSTOMER, one): None for one in change.values("customer_id") if isinstance(one, int)}
+    for row in change.rows():
+        address = guest_id(row.get("customer_email"))
+        if address is not None:
+            found[ObjectRef(Kind.GUEST, address)] = None
+            stands = address_contacts.customer_of_address(address, rows, plan) if plan.contacts_by_email else None
+            found |= {stands: None} if stands is not None else {}
+    return [ref for ref in found if newest_cart(ref, rows, plan) is not None]
+
+
 def _of_clock(change: RowChange, rows: RowReader, plan: Plan) -> Sequence[ObjectRef]:
     # A cart that was never abandoned shows on no contact.
     if not any(row.get("is_shown") for row in change.rows()):
@@ -289,6 +320,7 @@ _READS: Final[tuple[tuple[str, _Read], ...]] = (
     ("quote_address", _of_address),
     (CART_CLOCK, _of_clock),
     ("customer_entity", _of_customer),
+    ("sales_order", _of_order),
     *((table, _of_part) for table in ("quote_item", "quote_id_mask", "negotiable_quote", "sales_order")),
 )
 

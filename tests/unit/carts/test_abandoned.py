@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cdc.model import Action, ObjectType, Op
+from cdc.model import Action, ObjectType, Op, Value
 from tests.unit.carts.shop import EVE, CartShop, cart_shop, line, quote
 
 
@@ -215,15 +215,36 @@ def test_an_account_cart_hangs_on_the_account(shop: CartShop) -> None:
     assert deal.associations == {ObjectType.CONTACT: ("magento-customer-7",)}
 
 
-def test_the_newest_of_several_carts_shows_on_the_contact(shop: CartShop) -> None:
-    """When it is ordered, the older one shows again."""
+def two_carts(shop: CartShop) -> dict[str, Value]:
+    """The same shopper leaves a cart on each of two devices; the second one's quote."""
     shop.fill()
     shop.harness.now_ms += 1000
-    shop.fill(line(2, quote_id=18), entity_id=18)
+    row = shop.fill(line(2, quote_id=18), entity_id=18)
     shop.wait(61)
     [contact, *_] = shop.sent()
     assert contact.properties["cart_url"].endswith("id=18")
+    return row
+
+
+def test_the_newest_of_several_carts_shows_on_the_contact(shop: CartShop) -> None:
+    """When it goes, the older one shows again."""
+    row = two_carts(shop)
+    shop.harness.delete("quote", row)
+
+    [contact] = [one for one in shop.sent() if one.object_type is ObjectType.CONTACT]
+    assert contact.properties["cart_url"].endswith("id=17")
+
+
+def test_who_has_ordered_is_not_reminded_of_an_older_cart(shop: CartShop) -> None:
+    """The cart of the other device keeps its deal, and shows on the contact once it is changed again."""
+    two_carts(shop)
     shop.order(quote_id=18)
+    sent = shop.sent()
+    [contact] = [one for one in sent if one.object_type is ObjectType.CONTACT]
+    assert contact.properties["cart_open"] == ""
+    assert "magento-cart-17" not in [one.external_id for one in sent]
+    shop.harness.now_ms += 30 * 86_400_000
+    shop.harness.update("quote_item", line(), qty="5.0000")
 
     [contact] = [one for one in shop.sent() if one.object_type is ObjectType.CONTACT]
     assert contact.properties["cart_url"].endswith("id=17")

@@ -94,6 +94,29 @@ def test_a_cart_met_by_the_load_is_as_old_as_the_shop_says() -> None:
         assert urgencies == {"cart": 1, "guest": 1}  # as history: an old cart greets nobody as news
 
 
+def test_another_mapping_starts_no_clock_anew(tmp_path: Path) -> None:
+    """What counts in a cart is written in another currency; the shop has not touched the cart."""
+    made: list[tuple[int, int, int]] = []
+    for currency in ("order", "base"):
+        settings = MappingSettings.model_validate({"carts": {"enabled": True}, "currency": currency})
+        shop = CartShop.__new__(CartShop)
+        shop.harness = ReplicaHarness(tmp_path, settings, contacts_by_email=True)
+        shop.engine = shop.harness.engine
+        with shop.engine.store.transaction():
+            for table, row in (("quote", quote()), ("quote_item", line())):
+                columns = shop.engine.rows.tables[table].spec.columns
+                shop.engine.applier.load(table, [tuple(map(row.get, columns))], 1 << 60)
+            shop.engine.rendering.invalidate_everything(0)
+        shop.harness.apply(())
+        # The second time, before the timer looks: it would leave the cart pending until then.
+        made.append(clock_row(shop))
+        shop.wait(61)
+        held = clock_row(shop)
+        shop.harness.close()
+    assert held[1]
+    assert made[1] == held
+
+
 def test_carts_wait_until_the_load_is_through() -> None:
     """Before that an order may be missing from the replica."""
     with cart_shop() as shop:
@@ -118,7 +141,7 @@ def test_the_time_is_the_shops_own() -> None:
             return self.passed
 
     clock = Clock(5_000_000)
-    time = ShopTime(clock)
+    time = ShopTime(clock, is_live=True)
     assert time.now_ms() == 5_000_000
     time.note(1_000_000)
     clock.passed = 30.0
@@ -126,6 +149,17 @@ def test_the_time_is_the_shops_own() -> None:
     assert time.now_ms() == 1_030_000
     clock.ms = 0
     assert time.now_ms() == 1_030_000
+
+
+def test_a_topic_that_stands_still_stops_the_time() -> None:
+    """The relay may be down, and orders may have come since: only later commits show that the time went on."""
+    clock = FixedClock(5_000_000)
+    time = ShopTime(clock, is_live=False)
+    assert time.now_ms() == 0
+    time.note(2_000_000)
+    time.note(1_000_000)
+    clock.ms += DAY_MS
+    assert time.now_ms() == 2_000_000
 
 
 class Watcher:
@@ -157,7 +191,7 @@ async def test_a_cart_is_abandoned_only_if_the_log_is_read_to_its_end(
                 raise SourceDisconnectedError("no server")
             return Position("binlog.000001", 9999)
 
-        time = ShopTime(FixedClock())
+        time = ShopTime(FixedClock(), is_live=True)
         time.note(shop.now_ms + (AFTER_MS + 1000 if case != "not due" else 0))
         timer = CartTimer(state, time, end, lambda position: case == "read", asyncio.Event())
         done = asyncio.create_task(_serve(state))
