@@ -11,7 +11,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import structlog
 
@@ -40,8 +39,10 @@ from cdc.snapshot.reader import RowLoader
 from cdc.snapshot.replica_reader import replica_reader
 from cdc.snapshot.samples import RowSamples
 from cdc.source.binlog import BinlogSource
+from cdc.source.decoding.job import Job
+from cdc.source.decoding.process import DecodingProcess
 from cdc.source.extension_tables import with_primary_keys
-from cdc.source.files import FilesSource
+from cdc.source.files import FilesSource, without_repairs
 from cdc.source.foreign_keys import foreign_keys
 from cdc.source.preflight import require
 from cdc.source.schemas import ServerSchemas
@@ -74,7 +75,7 @@ def open_parts(
         log.warning("plain_connection", setting=setting, what=text, fix=fix)
     # Files and topics have no server to ask.
     if settings.source.kind == "files":
-        return _open_files(settings, start, clock, output)
+        return _open_files(settings, start, clock, on_state, output)
     if settings.source.kind == "kafka":
         parts = open_member(settings, start, stop, clock, on_state, loop, contacts_by_email=output.contacts_by_email)
         output.prepare(parts.engine)
@@ -82,7 +83,9 @@ def open_parts(
     return _open_binlog(settings, start, stop, clock, on_state, output)
 
 
-def _open_files(settings: Settings, start: Start | None, clock: Clock, output: Opening) -> Components:
+def _open_files(
+    settings: Settings, start: Start | None, clock: Clock, on_state: OnState, output: Opening
+) -> Components:
     unknown = settings.mapping.without_primary_key()
     # Only a server tells primary keys; guessing would mix up rows.
     if unknown:
@@ -103,6 +106,7 @@ def _open_files(settings: Settings, start: Start | None, clock: Clock, output: O
         prefix=settings.source.table_prefix,
         room=room_in(settings.state.dir, settings.source.max_transaction_mb),
     )
+    reader = _elsewhere(settings, engine, threading.Event(), on_state) or source
     with engine.store.transaction():
         # A fresh state: files hold the whole log, so nothing is loaded.
         if engine.positions.position is None:
@@ -124,12 +128,21 @@ def _open_files(settings: Settings, start: Start | None, clock: Clock, output: O
     return Components(
         engine=engine,
         keys=keys,
-        read=lambda: without_repairs(source.transactions(first)),
-        close_source=lambda: None,
+        read=lambda: without_repairs(reader.transactions(first)),
+        close_source=reader.close if isinstance(reader, DecodingProcess) else lambda: None,
         end=lambda: None,
         loader=None,
-        counters=dict,
+        counters=lambda: reader.counters,
     )
+
+
+def _elsewhere(settings: Settings, engine: Engine, stop: threading.Event, on_state: OnState) -> DecodingProcess | None:
+    """The reader in a process of its own, if the settings want one."""
+    if settings.source.decode_in == "thread":
+        return None
+    nowhere = Position("", 0)  # the start is given when reading begins
+    job = Job(settings.source, tuple(engine.tables), nowhere, (), settings.state.dir, settings.log.level)
+    return DecodingProcess(job, stop=stop, on_state=on_state)
 
 
 def _open_binlog(
@@ -184,24 +197,30 @@ def _open_binlog(
     finally:
         if connection.open:
             connection.close()
+    reader = _elsewhere(settings, engine, stop, on_state) or source
     return Components(
         engine=engine,
         keys=keys,
-        read=lambda: _read(settings, engine, source, position, stop),
-        close_source=source.close,
+        read=lambda: _read(settings, engine, source, reader, position, stop),
+        close_source=lambda: _close(reader, source),
         end=lambda: _log_end(settings),
         loader=loader,
         tables=tables,
-        counters=lambda: source.counters,
-        heard_s=lambda: source.heard_s,
-        reasons=lambda: _twin_reasons(source, settings),
+        counters=lambda: reader.counters,
+        heard_s=lambda: reader.heard_s,
+        reasons=lambda: _twin_reasons(reader, settings),
         unlogged=UnloggedWatch(
             settings.source, engine.tables, RowSamples(row_loader(settings, engine.tables, identity)), stop
         ),
     )
 
 
-def _twin_reasons(source: BinlogSource, settings: Settings) -> list[str]:
+def _close(reader: BinlogSource | DecodingProcess, source: BinlogSource) -> None:
+    reader.close()
+    source.close()  # it answers questions even where another process reads
+
+
+def _twin_reasons(source: BinlogSource | DecodingProcess, settings: Settings) -> list[str]:
     """The warning about another reader with our server id. The source looks well between two disconnections, so the
     warning stays for a while.
     """
@@ -220,37 +239,22 @@ def _follow_keys(engine: Engine, position: Position) -> None:
         engine.stale_tables.read_again(stale, position)
 
 
-def without_repairs(transactions: Iterator[Transaction]) -> Iterator[Transaction]:
-    """Read on without a server that could show how a definition changed rows (files): log it and go on."""
-    has_said_keys = False
-    for transaction in transactions:
-        for stale_table in transaction.stale:
-            log.warning(
-                "table_not_read_again",
-                table=stale_table.table,
-                reason=stale_table.reason,
-                position=str(transaction.end),
-            )
-        if transaction.keys_of and not has_said_keys:  # files of a shop's first day have a CREATE TABLE for each table
-            has_said_keys = True
-            log.warning(
-                "foreign_keys_not_followed",
-                tables=transaction.keys_of,
-                position=str(transaction.end),
-                reason="files do not tell foreign keys: Magento's own are followed, here and for all tables behind",
-            )
-        yield replace(transaction, stale=()) if transaction.stale else transaction
-
-
 def _read(
-    settings: Settings, engine: Engine, source: BinlogSource, position: Position, stop: threading.Event
+    settings: Settings,
+    engine: Engine,
+    source: BinlogSource,
+    reader: BinlogSource | DecodingProcess,
+    position: Position,
+    stop: threading.Event,
 ) -> Iterator[Transaction]:
     """The source's transactions. If its position is lost and repair is allowed, a transaction that says so
     comes first.
     """
     while True:
+        if isinstance(reader, DecodingProcess):
+            reader.know(source.known)
         try:
-            yield from source.transactions(position)
+            yield from reader.transactions(position)
             return
         except PositionLostError as lost:
             # Stopping is the safe default: a repair reads every table again.

@@ -15,8 +15,8 @@ from cdc.model import Row
 Stored = tuple[Any, ...]
 """A row as SQLite gives it: the stored columns, then the LSN."""
 
-KEPT: Final = 1000
-"""Rows kept of each table, at least; twice as many at most. A thousand orders take some 3 MB."""
+KEPT: Final = 300
+"""Rows kept of each table, at least; twice as many at most. An order of forty columns takes some 6 KB."""
 
 
 class RecentRow:

@@ -63,6 +63,11 @@ class SourceSettings(SettingsSection):
         " than ROW), or commits an XA transaction prepared before reading began. stop: exit 1; repair: read the tables"
         " again",
     )
+    decode_in: Literal["thread", "process"] = Field(
+        "thread",
+        description="where the log is decoded. thread: in the daemon's process; process: in a process of its own, which"
+        " takes some 60 MB more and a second core, and lets a large backlog of the log go faster",
+    )
     tls: TlsSettings = TlsSettings()
     files: tuple[str, ...] = Field((), description="kind files: binlog files or globs, read in order")
     heartbeat_s: Seconds = Field(10.0, description="an idle server must send a sign of life this often, seconds")

@@ -21,8 +21,6 @@ import structlog
 
 from cdc.binlog.assembly import Room
 from cdc.binlog.decoder import LogDecoder
-from cdc.binlog.events import HEADER, EventType
-from cdc.binlog.framing import packet_at
 from cdc.binlog.gtid import GtidSet
 from cdc.binlog.schema.history import SchemaHistory
 from cdc.errors import CdcError, LoginRefusedError, SourceDisconnectedError
@@ -44,7 +42,7 @@ from cdc.source.server import (
     read_identity,
     rows,
 )
-from cdc.source.skim import Skim
+from cdc.source.skim import Skim, first_format
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +64,9 @@ class BinlogSource:
     """Transactions of a live server.
 
     ``on_state`` is called in the reader thread with ``connected`` (position, server) or ``disconnected`` (reason,
-    errno, retry_in_s). ``counters``: the decoder's counters, over all connections. ``room``: see LogDecoder.
+    errno, retry_in_s). ``counters``: the decoder's counters, over all connections. ``room``: see LogDecoder. ``known``:
+    columns of tables at the start position, where ``know`` is not called. ``before_wait`` is called when everything
+    that arrived is given out.
     """
 
     def __init__(
@@ -77,6 +77,8 @@ class BinlogSource:
         stop: threading.Event,
         on_state: OnState = _say_nothing,
         room: Room | None = None,
+        known: Iterable[TableSchema] = (),
+        before_wait: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._tables = tuple(tables)
@@ -84,7 +86,8 @@ class BinlogSource:
         self._on_state = on_state
         self._room = room
         self._schemas = ServerSchemas(lambda: connect(settings))
-        self._known: dict[str, TableSchema] = {}
+        self._known = {schema.name: schema for schema in known}
+        self._before_wait = before_wait
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._is_closed = False
@@ -132,7 +135,7 @@ class BinlogSource:
                 rows(connection, statement)
             link.sendall(dump.packet(dump.by_position(self._settings.server_id, position.file, 0)))
             try:
-                return _first_format(link) != position.born
+                return first_format(link) != position.born
             finally:
                 _shut(link)  # else close() would send COM_QUIT into the dump
 
@@ -153,6 +156,11 @@ class BinlogSource:
         answered = history.ask_for_unknown()
         self._known.update({schema.name: schema for schema in answered})
         return answered
+
+    @property
+    def known(self) -> tuple[TableSchema, ...]:
+        """The columns of tables, as far as they are known at the position reached."""
+        return tuple(self._known.values())
 
     @property
     def counters(self) -> dict[str, int]:
@@ -241,6 +249,7 @@ class BinlogSource:
         buffer = ReceiveBuffer()
         is_new = True
         while not self._is_stopping():
+            self._before_wait()
             try:
                 count = buffer.receive(link)
             except TimeoutError as error:
@@ -363,20 +372,6 @@ def _decoded(decoder: LogDecoder, buffer: ReceiveBuffer) -> Iterator[Transaction
         transactions, consumed = decoder.feed_packets(buffer.view, buffer.length)
         buffer.keep_from(consumed)
         yield from transactions
-
-
-def _first_format(link: socket.socket) -> int:
-    """The time in the header of a dump's first FORMAT_DESCRIPTION."""
-    buffer = ReceiveBuffer()
-    while buffer.receive(link):
-        at = 0
-        while frame := packet_at(buffer.view, at, buffer.length):
-            view, start, _, at = frame
-            head = HEADER.unpack_from(view, start)
-            if head[1] == EventType.FORMAT_DESCRIPTION:
-                return int(head[0])
-        buffer.keep_from(at)
-    raise SourceDisconnectedError("the server closed the connection")
 
 
 def _is_ahead(end: Position, last: Position) -> bool:

@@ -10,9 +10,11 @@ import glob
 import gzip
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
+import structlog
 import zstandard
 
 from cdc.binlog.assembly import Room
@@ -21,6 +23,8 @@ from cdc.binlog.events import HEADER, HEADER_BYTES, MAGIC, MAGIC_ENCRYPTED
 from cdc.binlog.schema.columns import SchemaLookup
 from cdc.errors import LogFormatError, PositionLostError, SetupError
 from cdc.model import LSN_FILE_BITS, Position, Start, StartKind, TableSpec, Transaction
+
+log = structlog.get_logger(__name__)
 
 _READ_BYTES: Final = 1 << 20
 _PACKED: Final = re.compile(r"\.(gz|zst)$")
@@ -249,3 +253,25 @@ def _events(file: BinaryIO, decoder: LogDecoder, path: Path, head: bytes) -> Ite
         raise LogFormatError(
             f"{path} ends inside an event", position=str(decoder.reading), hint="the file is cut off; copy it again"
         )
+
+
+def without_repairs(transactions: Iterator[Transaction]) -> Iterator[Transaction]:
+    """Read on without a server that could show how a definition changed rows (files): log it and go on."""
+    has_said_keys = False
+    for transaction in transactions:
+        for stale_table in transaction.stale:
+            log.warning(
+                "table_not_read_again",
+                table=stale_table.table,
+                reason=stale_table.reason,
+                position=str(transaction.end),
+            )
+        if transaction.keys_of and not has_said_keys:  # files of a shop's first day have a CREATE TABLE for each table
+            has_said_keys = True
+            log.warning(
+                "foreign_keys_not_followed",
+                tables=transaction.keys_of,
+                position=str(transaction.end),
+                reason="files do not tell foreign keys: Magento's own are followed, here and for all tables behind",
+            )
+        yield replace(transaction, stale=()) if transaction.stale else transaction

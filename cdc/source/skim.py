@@ -6,12 +6,13 @@ skipped: only the ends of transactions are read, no row is decoded.
 
 from __future__ import annotations
 
+import socket
 from typing import Final
 
 from cdc.binlog.decoder import LogDecoder
-from cdc.binlog.events import EventType
+from cdc.binlog.events import HEADER, EventType
 from cdc.binlog.framing import packet_at
-from cdc.errors import PositionLostError
+from cdc.errors import PositionLostError, SourceDisconnectedError
 from cdc.model import Position
 from cdc.source.buffer import ReceiveBuffer
 from cdc.source.server import LOG_HEADER_BYTES
@@ -59,3 +60,17 @@ class Skim:
         if found.offset != self._target.offset or found.file != self._target.file:
             raise PositionLostError(f"no transaction of the log ends at {self._target}", hint=_ADVICE)
         return True
+
+
+def first_format(link: socket.socket) -> int:
+    """The time in the header of a dump's first FORMAT_DESCRIPTION."""
+    buffer = ReceiveBuffer()
+    while buffer.receive(link):
+        at = 0
+        while frame := packet_at(buffer.view, at, buffer.length):
+            view, start, _, at = frame
+            head = HEADER.unpack_from(view, start)
+            if head[1] == EventType.FORMAT_DESCRIPTION:
+                return int(head[0])
+        buffer.keep_from(at)
+    raise SourceDisconnectedError("the server closed the connection")

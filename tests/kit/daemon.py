@@ -29,9 +29,14 @@ SHOWS_PEOPLE = ("run", "demo", "trace", "mapping show", "verify --show-values")
 
 
 def free_environment() -> dict[str, str]:
-    """This environment without settings of ours that a developer may have set; deletions go at once."""
+    """This environment without settings of ours that a developer may have set; deletions go at once.
+
+    ``DECODE_IN=process`` has every daemon of the tests decode in a process of its own: the results must be the same.
+    """
     others = {name: value for name, value in os.environ.items() if not name.upper().startswith("MAGENTO_CDC__")}
-    return {**others, "MAGENTO_CDC__DELIVERY__DELETE_GRACE_S": "0"}
+    decode_in = os.environ.get("DECODE_IN", "")
+    chosen = {"MAGENTO_CDC__SOURCE__DECODE_IN": decode_in} if decode_in else {}
+    return {**others, **chosen, "MAGENTO_CDC__DELIVERY__DELETE_GRACE_S": "0"}
 
 
 def command(*arguments: str, cwd: Path, limit_s: float = 60.0) -> subprocess.CompletedProcess[str]:

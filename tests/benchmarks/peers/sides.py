@@ -21,6 +21,7 @@ from tests.kit.install import mariadb_programs
 from tests.kit.servers import Server
 
 DAEMON: Final = "magento-cdc"
+DAEMON_TWO: Final = "magento-cdc, decoding apart"
 DEBEZIUM: Final = "Debezium"
 LIBRARY: Final = "python-mysql-replication"
 CANAL: Final = "canal"
@@ -197,12 +198,19 @@ def _daemon(scene: Scene, folder: Path) -> Taken:
     return _whole_run(folder)
 
 
+def _daemon_two(scene: Scene, folder: Path) -> Taken:
+    """As ``_daemon``, with ``source.decode_in = "process"``."""
+    shutil.copytree(scene.folder / "daemon" / "state", folder / "state")
+    shutil.copy(scene.folder / "daemon" / "magento-cdc.toml", folder)
+    return _whole_run(folder, decode_in="process")
+
+
 def _daemon_files(scene: Scene, folder: Path) -> Taken:
     names = ", ".join(f'"{path}"' for path in scene.files)
     return _whole_run(folder, f'kind = "files"\nfiles = [{names}]\ndatabase = "{DATABASE}"')
 
 
-def _whole_run(folder: Path, source: str = "") -> Taken:
+def _whole_run(folder: Path, source: str = "", *, decode_in: str = "thread") -> Taken:
     """The installed command with default settings, until everything is accepted. It fails if a message is not.
 
     ``source``: the settings of where changes come from; without it the folder has its settings.
@@ -211,7 +219,7 @@ def _whole_run(folder: Path, source: str = "") -> Taken:
     if source:
         text = f'[source]\n{source}\n[sink]\nkind = "jsonl"\npath = "{_MESSAGES}"\n[web]\nport = 0\n'
         settings.write_text(text, encoding="utf-8")
-    command = [str(COMMAND), "run", "--until-end"]
+    command = [str(COMMAND), "run", "--until-end", "--set", f"source.decode_in={decode_in}", "--set", "sink.max_requests_per_10s=100000"]
     return run_that_writes(command, folder, folder / _MESSAGES, free_environment())
 
 
@@ -219,6 +227,7 @@ LIVE: Final = (
     Side(LIBRARY, "decodes", _library, tells_changes=True, counts=True),
     Side(DEBEZIUM, "decodes, gives JSON", _debezium, _prepare_debezium, tells_changes=True),
     Side(DAEMON, "decodes, renders objects, sends what differs", _daemon, _prepare_daemon),
+    Side(DAEMON_TWO, "the same, decoding in a process of its own", _daemon_two),
     Side(CANAL, "decodes, gives JSON", _canal, _prepare_canal, tells_changes=True),
     Side(TEXT, "decodes, gives text", _text, _prepare_text_live),
 )

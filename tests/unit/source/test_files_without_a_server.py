@@ -5,7 +5,7 @@ from __future__ import annotations
 from structlog.testing import capture_logs
 
 from cdc.model import Position, Transaction
-from cdc.startup import without_repairs
+from cdc.source.files import without_repairs
 
 
 def test_foreign_keys_that_nobody_can_ask_for_are_told_once() -> None:
