@@ -219,7 +219,7 @@ def _whole_run(folder: Path, source: str = "", *, decode_in: str = "thread") -> 
     if source:
         text = f'[source]\n{source}\n[sink]\nkind = "jsonl"\npath = "{_MESSAGES}"\n[web]\nport = 0\n'
         settings.write_text(text, encoding="utf-8")
-    command = [str(COMMAND), "run", "--until-end", "--set", f"source.decode_in={decode_in}", "--set", "sink.max_requests_per_10s=100000"]
+    command = [str(COMMAND), "run", "--until-end", "--set", f"source.decode_in={decode_in}"]
     return run_that_writes(command, folder, folder / _MESSAGES, free_environment())
 
 
