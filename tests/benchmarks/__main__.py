@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 import tests.benchmarks
 from tests.benchmarks.history import History
+from tests.benchmarks.quiet import no_log
 from tests.benchmarks.row import Row
 
 
@@ -33,6 +34,7 @@ def main() -> int:
     unknown = sorted(set(chosen) - set(known))
     if unknown:
         parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(known)}")
+    no_log()
     history = History()
     lines: list[tuple[str, ...]] = [_with_last(Row.TITLES, "of last run")]
     failures = []

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
-import structlog
 from pymysqlreplication import BinLogStreamReader
 from pymysqlreplication.row_event import DeleteRowsEvent, UpdateRowsEvent, WriteRowsEvent
 
@@ -41,6 +40,7 @@ from cdc.source.server import connect, rows
 from cdc.source.spill import room_in
 from mappers.mapping import MagentoMapping
 from tests.benchmarks.logs import DATABASE, SPECS
+from tests.benchmarks.quiet import no_log
 from tests.kit.install import mariadb_programs
 
 _RECEIVE_BYTES = 1 << 20
@@ -265,7 +265,7 @@ _SIDES: dict[str, Callable[..., Callable[[], int]]] = {
 
 def main(arguments: list[str]) -> int:
     """Run the side that the first argument names and print what it took as JSON."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))  # stdout is for the result
+    no_log()
     read = _SIDES[arguments[0]](*arguments[1:])
     if arguments[0] != "theirs":  # a library does not set its process's collector
         tune_collector()

@@ -34,6 +34,7 @@ from cdc.snapshot.loader import load_order
 from mappers.mapping import MagentoMapping
 from sinks.jsonl import OPTIONAL_REFERENCES
 from tests.benchmarks.apply import NOW, Log, order_log
+from tests.benchmarks.quiet import no_log
 from tests.benchmarks.row import Row
 
 ONLY_BY_NAME = True
@@ -302,4 +303,5 @@ def measure(orders: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    no_log()
     print(json.dumps(measure(int(sys.argv[1]))))

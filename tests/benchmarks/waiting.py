@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-import structlog
-
 from cdc.clock import SystemClock
 from cdc.engine.engine import Engine
 from cdc.engine.state_thread import StateThread, TransactionQueue
@@ -41,7 +39,6 @@ MakeTransaction = Callable[[Log, int], Transaction]
 
 def rows() -> Iterable[Row]:
     """A quiet log first, then both kinds of traffic."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))  # groups are no news here
     for what, make in (("no traffic", None), ("unmapped tables", _unmapped), ("mapped tables", _mapped)):
         seconds, passed = asyncio.run(_rendered(make))
         traffic = f"; {passed} transactions went by" if make else ""
