@@ -41,24 +41,36 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
-def settings_of(context: typer.Context, config: Path | None, sets: Sequence[str] | None) -> Settings:
-    """The settings for a command; options may come before or behind the command's name. Raises ConfigError."""
-    return loaded_for(context, config, sets).settings
+def settings_of(
+    context: typer.Context, config: Path | None, sets: Sequence[str] | None, *, has_log: bool = True
+) -> Settings:
+    """The settings for a command; options may come before or behind the command's name. Raises ConfigError.
+
+    ``has_log``: false for a command that calls ``begin_log`` itself, before it calls anything that may log.
+    """
+    settings = loaded_for(context, config, sets).settings
+    if has_log:
+        begin_log(settings)
+    return settings
+
+
+def begin_log(settings: Settings) -> None:
+    """Send the log to stderr: stdout is for data. (``run`` sends it elsewhere.)"""
+    from cdc import logs
+
+    logs.configure(settings.log, sys.stderr, logs.secrets_of(settings))
 
 
 def loaded_for(context: typer.Context, config: Path | None, sets: Sequence[str] | None) -> Loaded:
     """As ``settings_of``, with where each setting was written. Reports variables that look like settings
     and are not read.
     """
-    from cdc import logs
     from cdc.settings import documentation
     from cdc.settings.layers import misspelt_variables
 
     for variable, meant in misspelt_variables(os.environ, ENV_PREFIX, [name for name, _ in documentation.fields()]):
         say(f"{variable} is not read" + (f"; did you mean {meant}?" if meant else f"; ours begin with {ENV_PREFIX}"))
     loaded = load_again(context, config, sets)
-    settings = loaded.settings
-    logs.configure(settings.log, sys.stderr, logs.secrets_of(settings))  # stdout is for data; ``run`` sets its own
     if loaded.file is None and not loaded.origins:
         say(f"no {DEFAULT_FILE} in {Path.cwd()}, no --config and no variable {ENV_PREFIX}...: the defaults hold")
     return loaded

@@ -23,8 +23,9 @@ from typing import Any
 from cdc.clock import SystemClock
 from cdc.collector import tune_collector
 from cdc.engine.engine import Engine
+from cdc.messages.outbox import Entry
 from cdc.messages.receipts import Settlement, settle
-from cdc.messages.selection import Limits, ready
+from cdc.messages.selection import Limits, note_on_wire, ready
 from cdc.model import Cells, Outcome, Position, TableSpec, Urgency, Value
 from cdc.replica.cascades import core_foreign_keys
 from cdc.replica.load_state import Phase
@@ -43,6 +44,7 @@ LIVE_ORDERS = 10_000
 CHUNK = 2000
 LARGEST = 16
 PRODUCT_ATTRIBUTES = 40
+_SENT_MS = 1_790_000_000_000
 _START = Position("binlog.000001", 4)
 _MAPPED = {"name": "varchar", "url_key": "varchar", "image": "varchar", "price": "decimal", "description": "text",
            "short_description": "text", "status": "int"}  # fmt: skip
@@ -233,6 +235,11 @@ def _render(engine: Engine) -> None:
             working = engine.work()
 
 
+def _accepted(entry: Entry) -> Settlement:
+    """As HubSpot's CRM answers: with the id of its record, of eleven digits."""
+    return Settlement(entry, Outcome.ACCEPTED, record_id=str(10**10 + entry.seq))
+
+
 def _deliver(engine: Engine) -> None:
     limits = Limits(1000, 1 << 30, optional=OPTIONAL_REFERENCES)
     for rank in (0, 1, 2):
@@ -240,7 +247,8 @@ def _deliver(engine: Engine) -> None:
             while True:
                 with engine.store.transaction():
                     entries = ready(engine.store, rank, 1 << 60, urgency, limits).entries
-                    settle(engine.store, [Settlement(entry, Outcome.ACCEPTED) for entry in entries], 0)
+                    note_on_wire(engine.store, entries, _SENT_MS)
+                    settle(engine.store, [_accepted(entry) for entry in entries], _SENT_MS)
                 if not entries:
                     break
 

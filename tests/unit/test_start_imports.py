@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,26 @@ def test_looking_into_the_state_loads_no_client_of_a_server(arguments: tuple[str
     assert names & OF_A_RUN == set()
     assert not {f"cdc.cli.{verb}" for verb in ("check", "run", "demo", "imports", "sandbox")} & names
     assert "cdc.engine.engine" in names, "the state was not looked into"
+
+
+class _Daemon(BaseHTTPRequestHandler):
+    """Answers as a daemon does, with a status of one value."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"ready": true}')
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+def test_the_status_of_a_daemon_loads_no_log_and_no_state(tmp_path: Path) -> None:
+    """A monitor may ask every few seconds: the settings and the daemon's answer are all it takes."""
+    with HTTPServer(("127.0.0.1", 0), _Daemon) as server:
+        answering = threading.Thread(target=server.handle_request)
+        answering.start()
+        (tmp_path / "magento-cdc.toml").write_text(f"[web]\nport = {server.server_port}\n")
+        names = loaded(tmp_path, "status", "--exit-code")
+        answering.join()
+    assert names & (OF_A_RUN | OF_WORK) == {"cdc.settings.config"}

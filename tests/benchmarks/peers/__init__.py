@@ -62,7 +62,7 @@ def compared(server: Server, orders: int, rounds: int, names: Sequence[str] = ()
             side for side in (*LIVE, *(FILES if server.flavor == "mariadb" else ())) if not names or side.name in names
         ]
         templates = make_shop(server)
-        scene = Scene(server, folder)
+        scene = Scene(server, folder, rounds)
         series = _prepared(scene, sides)
         scene.load = play(server, templates, orders)
         scene.files = copy_files(server, scene.load, folder / "log")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -14,6 +16,9 @@ from tests.benchmarks.peers.sides import DAEMON, DAEMON_FILES, DEBEZIUM
 
 DOCS: Final = Path(__file__).parents[3] / "docs"
 PAGE, PICTURE = DOCS / "benchmarks.md", DOCS / "benchmarks.svg"
+
+_PAGE_WIDTH: Final = 118
+_KIND_OF_ERROR: Final = re.compile(r"^\w*(?:Exception|Error|ERROR): ")
 
 Found = Mapping[str, Any]
 """One side of the file of the last run (``Series.as_dict``)."""
@@ -31,9 +36,9 @@ Debezium has the snapshot of its tables' definitions, the daemon has its first l
 what they read. The daemon reads, keeps the replica, renders objects, compares them with what was sent, and writes
 what differs as lines of JSON, each batch on disk before its receipt.
 
-Seconds are medians of {rounds} round(s), start included; *from first* counts from the first record to the last.
+Seconds are {rounds}, start included; *from first* counts from the first record to the last.
 
-Measured {rig}.
+{rig}
 """
 
 _HEAD: Final = """\
@@ -66,8 +71,12 @@ def main() -> None:
 def page(rig: str, sides: Sequence[Found]) -> Iterator[str]:
     """The page's text, part by part."""
     first = sides[0]
+    count = max(len(one["taken"]) for one in sides)
     yield _INTRO.format(
-        orders=first["orders"], changes=first["changes"], rounds=max(len(one["taken"]) for one in sides), rig=rig
+        orders=first["orders"],
+        changes=first["changes"],
+        rounds=f"medians of {count} rounds" if count > 1 else "those of one round",
+        rig=textwrap.fill(f"Measured {rig}.", _PAGE_WIDTH),
     )
     for server, here in _by_server(sides):
         yield f"### {server}\n"
@@ -85,7 +94,8 @@ def _by_server(sides: Sequence[Found]) -> Iterator[tuple[str, list[Found]]]:
 
 def _line(one: Found) -> str:
     if one["skipped"]:
-        return f"| {one['side']} | skipped: {one['skipped'].replace('|', ' ')} | | | | | |\n"
+        reason = _KIND_OF_ERROR.sub("", one["skipped"]).replace("|", " ")
+        return f"| {one['side']} | skipped: {reason} | | | | | |\n"
     first = _from_first(one)
     cells = (
         one["side"], one["does"], f"{_median(one, 'wall_s'):.1f}", "" if first is None else f"{first:.1f}",

@@ -37,12 +37,17 @@ _KNOCK_S: Final = 0.3
 
 @dataclass
 class Scene:
-    """One server and its load. ``wanted``: row changes of the mapped tables, known once a side has counted them."""
+    """One server and its load. ``wanted``: row changes of the mapped tables, known once a side has counted them.
+
+    ``states``: folders in which the daemon has done its first load, one for each round to come.
+    """
 
     server: Server
     folder: Path
+    rounds: int = 1
     wanted: int = 0
     files: tuple[Path, ...] = ()
+    states: list[Path] = field(default_factory=list)
     _load: list[Load] = field(default_factory=list)
 
     @property
@@ -184,18 +189,22 @@ def _text_files(scene: Scene, folder: Path) -> Taken:
 
 
 def _prepare_daemon(scene: Scene) -> None:
-    """The first load of the shop: a run then goes on from its state."""
-    folder = scene.folder / "daemon"
-    folder.mkdir()
+    """First loads of the shop, one for each round: a run then goes on from its state.
+
+    One state is not copied for the rounds: the daemon would notice it, and send everything again.
+    """
     server = scene.server
     source = f'host = "{server.host}"\nport = {server.port}\nuser = "root"\ndatabase = "{DATABASE}"'
-    _whole_run(folder, source)
+    for number in range(scene.rounds):
+        folder = scene.folder / f"daemon-{number}"
+        folder.mkdir()
+        _whole_run(folder, source)
+        (folder / _MESSAGES).unlink()
+        scene.states.append(folder)
 
 
 def _daemon(scene: Scene, folder: Path) -> Taken:
-    shutil.copytree(scene.folder / "daemon" / "state", folder / "state")
-    shutil.copy(scene.folder / "daemon" / "magento-cdc.toml", folder)
-    return _whole_run(folder)
+    return _whole_run(scene.states.pop())
 
 
 def _daemon_two(scene: Scene, folder: Path) -> Taken:
