@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from cdc.messages import outbox, sent_versions
 from cdc.messages.refs import key_of, parse_key
-from cdc.model import Action, ObjectRef
+from cdc.model import Action, Kind, ObjectRef
 from cdc.state.store import Store
 
 
@@ -23,11 +23,8 @@ def mark_of(cart: ObjectRef) -> bytes:
 
 def cart_in(ref: ObjectRef, mark: bytes) -> ObjectRef | None:
     """The cart of this order; None for every other object."""
-    # A contact's mark is a hash of twelve bytes.
-    if not mark.startswith(b"cart:"):
-        return None
-    cart = parse_key(mark.decode())
-    return cart if cart != ref else None
+    # A contact's mark is a hash, which may be any bytes; a cart has no cart before it.
+    return parse_key(mark.decode()) if ref.kind is Kind.ORDER and mark else None
 
 
 class Predecessor(NamedTuple):

@@ -27,6 +27,7 @@ CARTS = st.integers(1, 4)
 STEPS = st.one_of(
     st.tuples(st.just("fills"), CARTS, st.sampled_from((*EMAILS, "ann@example.com")), st.sampled_from((None, None, 7))),
     st.tuples(st.just("types an address"), CARTS, st.sampled_from(EMAILS)),
+    st.tuples(st.just("gets another address"), CARTS, st.sampled_from(EMAILS)),
     st.tuples(st.just("changes"), CARTS, st.integers(1, 5)),
     st.tuples(st.just("is recounted"), CARTS),
     st.tuples(st.just("is emptied"), CARTS),
@@ -52,6 +53,10 @@ class Shop:
         default_factory=list
     )
     is_down: bool = False
+    contents: dict[int, tuple[Any, ...]] = field(default_factory=dict)
+    """What counts in each open cart, told by this test's own words."""
+    changed_ms: dict[int, int] = field(default_factory=dict)
+    """When that changed last."""
 
     def rows(self, table: str) -> dict[int, dict[str, Value]]:
         """The table's rows by key."""
@@ -70,6 +75,19 @@ class Shop:
                 changes.append((table, op, before, after))
         if changes:
             self.unread.append((self.now_ms, changes))
+            self._note()
+
+    def _note(self) -> None:
+        """Which carts are open after this transaction, and which of them it changed."""
+        ordered = {row["quote_id"] for row in self.rows("sales_order").values()}
+        before, self.contents = self.contents, {}
+        for number, cart in self.rows("quote").items():
+            line, typed = self.rows("quote_item").get(number), self.rows("quote_address").get(number, {})
+            email = str(cart["customer_email"] or typed.get("email") or "").lower()
+            if cart["is_active"] and email and line is not None and number not in ordered:
+                self.contents[number] = (email, line["qty"])
+                if before.get(number) != self.contents[number]:
+                    self.changed_ms[number] = self.now_ms
 
 
 class Play:
@@ -135,9 +153,12 @@ class Play:
         for clock in clocks:
             rows.put("cart_clock", **clock)
         assert self.receiver.differences(rendered(rows)) == []
+        assert {clock["quote_id"] for clock in clocks} == self.shop.contents.keys()
         for clock in clocks:
-            changed_ms = clock["changed_ms"]
+            number, changed_ms = clock["quote_id"], clock["changed_ms"]
+            assert isinstance(number, int)
             assert isinstance(changed_ms, int)
+            assert changed_ms == self.shop.changed_ms[number]
             due = changed_ms + AFTER_MS
             assert clock["abandoned_ms"] == (due if due <= self.shop.now_ms else 0)
             assert not any(row["quote_id"] == clock["quote_id"] for row in self.shop.rows("sales_order").values())
@@ -182,6 +203,8 @@ def _do(step: tuple[Any, ...], play: Play) -> None:  # noqa: C901  # a case per 
         case ("types an address", number, email) if number in shop.rows("quote"):
             row = {"address_id": number, "quote_id": number, "address_type": "shipping", "email": email}
             shop.write(("quote_address", number, row))
+        case ("gets another address", number, email) if number in shop.rows("quote"):
+            shop.write(("quote", number, {**shop.rows("quote")[number], "customer_email": email}))
         case ("changes", number, count) if number in shop.rows("quote_item"):
             shop.write(("quote_item", number, {**shop.rows("quote_item")[number], "qty": f"{count}.0000"}))
         case ("is recounted", number) if number in shop.rows("quote"):
