@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -39,6 +41,14 @@ def demo(
     raise typer.Exit(asyncio.run(_demo(sys.stdout.isatty() if serve is None else serve, port, sink)))
 
 
+def own_command() -> str:
+    """This command as the user can type it: by its path if the shell would not find it by its name."""
+    here = Path(sys.argv[0])
+    if shutil.which("magento-cdc") or here.name != "magento-cdc":
+        return "magento-cdc"
+    return os.path.relpath(here)
+
+
 async def _demo(serve: bool, port: int, kind: DemoSink) -> int:
     import asyncio
 
@@ -73,7 +83,7 @@ async def _demo(serve: bool, port: int, kind: DemoSink) -> int:
             say(f"\nlook at it: {server.url}   (Ctrl-C ends)")
             await _until_signal()
         elif code == 0:
-            say("\nlook at it in a browser: magento-cdc demo --serve")
+            say(f"\nlook at it in a browser: {own_command()} demo --serve")
         await server.close()
     return code
 

@@ -17,7 +17,7 @@ import structlog
 
 from cdc.engine.engine import Engine
 from cdc.engine.state_thread import StateThread
-from cdc.errors import SourceDisconnectedError
+from cdc.errors import CdcError, SourceDisconnectedError
 from cdc.model import Cells, DeleteRule, FetchByKey, ForeignKey, ObjectRef, TableSpec
 from cdc.replica.table_loads import RequiredPosition, RequiredPositions, TableLoad
 from cdc.replica.unread import UnreadRow
@@ -251,7 +251,13 @@ class Loader(threading.Thread):
     def _reason_to_wait(self) -> str:
         """Why the server is not to be asked for a chunk now: it is busy, or its replica lags; "" if it may be asked."""
         if self._max_threads:
-            running = (self._tables or self._reader).threads_running()
+            try:
+                running = (self._tables or self._reader).threads_running()
+            except CdcError as error:
+                # A replica that cannot be asked makes tables wait; it must not end the daemon, nor delay rows by key.
+                if self._tables is None:
+                    raise
+                return error.message
             if running > self._max_threads:
                 return f"the server runs {running} threads; history.max_threads_running is {self._max_threads}"
         return self._replica.reason_to_wait() if self._replica is not None else ""

@@ -12,14 +12,16 @@ import pytest
 from cdc.engine.engine import Engine
 from cdc.engine.import_job import ALL_TYPES
 from cdc.engine.state_thread import StateThread, TransactionQueue
+from cdc.errors import SetupError
 from cdc.messages import render_queue
-from cdc.model import ABSENT, Cells, Change, FetchByKey, Image, Kind, ObjectRef, Op, Position, Value
+from cdc.model import ABSENT, Cells, Change, FetchByKey, Image, Kind, ObjectRef, Op, Position, StaleTable, Value
 from cdc.replica.load_state import Phase
 from cdc.settings.config import ApplySettings
 from cdc.settings.history import HistorySettings
 from cdc.snapshot.loader import Loader
 from cdc.snapshot.reader import Chunk, RowLoader
 from cdc.snapshot.replica_lag import ReplicaLag
+from cdc.snapshot.replica_reader import ReplicaReader, ReplicaWaitError
 from cdc.snapshot.required_position import Snapshot
 from tests.kit.toy import KEYS, contents, insert, position, toy_engine, transaction
 from tests.unit.engine.test_state_thread import Listener
@@ -188,3 +190,84 @@ def test_no_table_is_read_while_the_replica_lags_but_changed_objects_are(tmp_pat
     assert is_read
     assert said == "the replica is 99 s behind"
     assert loader.waits_for == ""
+
+
+class Away(Rows):
+    """A replica that cannot be read until ``is_there`` is set, as a ReplicaReader shows it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_there = threading.Event()
+        self.tried = threading.Event()
+
+    def chunk(self, table: str, cursor: str | None, limit: int) -> Chunk:
+        if not self.is_there.is_set():
+            self.tried.set()
+            raise ReplicaWaitError("no connection to replica:3306")
+        return super().chunk(table, cursor, limit)
+
+    def threads_running(self) -> int:
+        if not self.is_there.is_set():
+            self.tried.set()
+            raise SetupError("history.read_from: replica:3306 refused the user")
+        return 1
+
+
+@pytest.mark.parametrize("max_threads", [0, 50])
+def test_a_replica_that_cannot_be_read_makes_tables_wait_and_nothing_else(tmp_path: Path, max_threads: int) -> None:
+    """The load says why it waits, rows of changed objects come from the primary, and no table is read there. Once the
+    replica is back, tables are read from it.
+    """
+    engine = toy_engine(tmp_path, phase=Phase.LOADING)
+    with engine.store.transaction():
+        ask_for_a_pull(engine)
+    state = StateThread(engine, TransactionQueue(1 << 20), ApplySettings(), Listener())
+    rows, replica = Rows(), Away()
+    failures: list[BaseException] = []
+    history = HistorySettings(chunk_rows=10, max_threads_running=max_threads)
+    loader = Loader(
+        cast(RowLoader, rows), state, KEYS, history=history, on_failure=failures.append,
+        tables=cast(ReplicaReader, replica),
+    )  # fmt: skip
+    state.start()
+    loader.start()
+    was_tried = replica.tried.wait(20) and rows.asked.wait(20)
+    while not loader.waits_for and not failures:
+        state.submit(lambda _: None).result(5)
+    said = loader.waits_for
+    replica.is_there.set()
+    is_read = replica.read.wait(20)
+    loader.stop()
+    loader.join(20)
+    state.stop()
+    state.join(20)
+
+    assert was_tried
+    assert "replica:3306" in said
+    assert is_read
+    assert not rows.read.is_set()
+    assert failures == []
+
+
+def test_a_table_that_is_read_again_is_read_from_the_primary(tmp_path: Path) -> None:
+    """A repair looks for changes that the log does not tell, and a replica knows no more than the log."""
+    engine = toy_engine(tmp_path)
+    with engine.store.transaction():
+        engine.apply_group([transaction(100, insert("orders", 5, None, "1.00"))])
+        engine.stale_tables.read_again([StaleTable("orders", "asked for")], position(100))
+    state = StateThread(engine, TransactionQueue(1 << 20), ApplySettings(), Listener())
+    rows, replica = Rows(), Rows()
+    loader = Loader(
+        cast(RowLoader, rows), state, KEYS, history=HistorySettings(chunk_rows=10), on_failure=lambda error: None,
+        tables=cast(ReplicaReader, replica),
+    )  # fmt: skip
+    state.start()
+    loader.start()
+    is_read = rows.read.wait(20)
+    loader.stop()
+    loader.join(20)
+    state.stop()
+    state.join(20)
+
+    assert is_read
+    assert not replica.read.is_set()
