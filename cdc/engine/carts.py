@@ -59,9 +59,11 @@ class Carts:
         A cart is abandoned since its last change plus the waiting time, whenever that is noticed: after a day of
         downtime the result is the same as without it.
         """
-        # The rows of several moments lie side by side until the load or a replay is through.
-        parts = self._parts
-        if self._rules is None or not parts.load.is_complete or parts.positions.current() < parts.positions.high:
+        parts, load = self._parts, self._parts.load
+        # Rows of several moments lie side by side until the load or a replay is through. Where whole tables are never
+        # read, each cart's rows are fetched once more before the cart is rendered.
+        is_ready = (load.is_complete or load.fetches_only) and parts.positions.current() >= parts.positions.high
+        if self._rules is None or not is_ready:
             return False
         wait_ms = self._rules.abandoned_after_ms
         found = cart_clock.due(self._store, shop_ms - wait_ms, AT_ONCE)
@@ -72,7 +74,8 @@ class Carts:
             cart_clock.put(self._store, quote_id, clock)
             urgency = Urgency.HISTORY if held.is_history else Urgency.LIVE
             cart = ObjectRef(Kind.CART, quote_id)
-            render_queue.mark(self._store, cart, urgency=urgency, commit_ms=clock.abandoned_ms)
+            fetch = not load.is_complete
+            render_queue.mark(self._store, cart, urgency=urgency, commit_ms=clock.abandoned_ms, fetch=fetch)
             self._affect_contact(quote_id, held, clock, clock.abandoned_ms, urgency)
         return len(found) == AT_ONCE
 

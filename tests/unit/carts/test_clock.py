@@ -13,6 +13,7 @@ from cdc.cart_timer import CartTimer, ShopTime
 from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.errors import SourceDisconnectedError
 from cdc.model import Kind, ObjectRef, Position, Transaction
+from cdc.replica.load_state import Phase
 from cdc.settings.config import ApplySettings
 from cdc.settings.mapping import MappingSettings
 from tests.kit.replica_harness import ReplicaHarness
@@ -115,6 +116,16 @@ def test_another_mapping_starts_no_clock_anew(tmp_path: Path) -> None:
         shop.harness.close()
     assert held[1]
     assert made[1] == held
+
+
+def test_without_a_first_load_the_rows_of_a_cart_are_fetched_before_it_is_sent() -> None:
+    """With ``start = "latest"`` the replica never holds everything, and an order may be missing from it."""
+    with cart_shop() as shop:
+        shop.fill()
+        shop.engine.load.phase, shop.engine.load.is_complete = Phase.FETCHING, False
+        shop.wait(61)
+        asked = shop.engine.store.db.execute("SELECT kind, needs_fetch FROM render_queue ORDER BY kind")
+        assert [*asked] == [("cart", 1), ("guest", 1)]
 
 
 def test_carts_wait_until_the_load_is_through() -> None:
