@@ -6,6 +6,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from tests.benchmarks.peers.paper import page, picture
+from tests.benchmarks.peers.rig import Rig
 
 TAKEN = {"wall_s": 4.0, "cpu_s": 2.0, "rss_mb": 90.0, "records": 700, "first_s": 1.0, "last_s": 3.0}
 
@@ -27,12 +28,14 @@ SIDES = [
 
 def test_the_page_has_a_row_per_side_with_medians_and_ratios() -> None:
     """Medians of the rounds; the ratio to Debezium start included, from the first record on, and of CPU."""
-    text = "\n".join(page("on a machine", SIDES))
+    text = "\n".join(page(Rig("on a machine", is_busy=True), SIDES))
     assert "| magento-cdc | decodes | 5.0 | 2.0 | 2.0 | 140 | 90 |" in text
     assert "| mariadb-binlog -v | skipped: it refuses <this> server | | | | | |" in text
     assert "1.60 times Debezium's rate" in text
-    assert "0.50 of its processor time" in text
+    assert "0.50 of Debezium's processor time" in text
     assert "at 1.00 times" in text
+    assert "other programs ran beside" in text
+    assert "other programs ran beside" not in "\n".join(page(Rig("on a machine", is_busy=False), SIDES))
 
 
 def test_the_picture_has_two_bars_per_measured_side() -> None:

@@ -50,7 +50,9 @@ def rows() -> Iterator[Row]:
         with kind(OPTIONS[kind.flavor]) as server:
             found += compared(server, ORDERS, ROUNDS)
     RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps({"rig": described(load), "sides": [one.as_dict() for one in found]}, indent=1))
+    RESULT.write_text(
+        json.dumps({"rig": described(load)._asdict(), "sides": [one.as_dict() for one in found]}, indent=1)
+    )
     yield from lines(found)
 
 

@@ -9,23 +9,34 @@ import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.kit.install import CACHE, mariadb_programs
 
 RESULT = CACHE / "bench" / "peers.json"
 """The last run in full."""
 
+_BUSY_FROM = 0.5
 _HERE = Path(__file__).parent
 
 
-def described(load: float) -> str:
-    """When, on what and with which versions. ``load``: the machine's load average before the run."""
-    busy = "idle" if load < 0.5 else f"busy with other work, load average {load:.1f}"
+class Rig(NamedTuple):
+    """``text``: when, on what and with which versions. ``is_busy``: whether other programs ran beside."""
+
+    text: str
+    is_busy: bool
+
+
+def described(load: float) -> Rig:
+    """What a run was measured on. ``load``: the machine's load average before the run."""
+    is_busy = load >= _BUSY_FROM
+    busy = f"busy with other work, load average {load:.1f}" if is_busy else "idle"
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
-    return (
+    text = (
         f"{datetime.now(UTC):%Y-%m-%d} on {_processor()}, {os.cpu_count()} cores, {memory:.0f} GB, otherwise {busy}:"
         f" Python {platform.python_version()}, {', '.join(_versions())}"
     )
+    return Rig(text, is_busy)
 
 
 def _processor() -> str:

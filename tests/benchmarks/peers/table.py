@@ -93,6 +93,8 @@ def _ratios(by_name: dict[str, Series]) -> Iterator[Row]:
     if files is not None and library is not None:
         title = f"{_title(files)}: {DAEMON_FILES} against {LIBRARY}'s bare decoding"
         yield Row(title, library.wall_s / files.wall_s, "x", ">= 10 x")
+        yield Row(f"{title}, CPU", library.cpu_s / files.cpu_s, "x", ">= 10 x")
     if files is not None and text is not None:
         title = f"{_title(files)}: {DAEMON_FILES}, time of {TEXT_FILES}"
         yield Row(title, files.wall_s / text.wall_s, "x", "<= 2.5 x")
+        yield Row(f"{title}, CPU", files.cpu_s / text.cpu_s, "x", "<= 2.5 x")
