@@ -36,11 +36,21 @@ log = structlog.get_logger(__name__)
 _NO_RECEIPT = Receipt("", 0, Outcome.RETRY, "no_receipt", "the answer does not mention this message")
 
 
+_ACCEPTED: Final = Outcome.ACCEPTED
+_TRIED_AGAIN: Final = (Outcome.RETRY, Outcome.WRITTEN)
+
 OTHERS_FIRST_S: Final = 1.0
 """How much longer messages stay in back-off that may be the cause of a refusal blamed on the account."""
 
 VAIN_PIECES: Final = 20
 """A split gives up after this many pieces in a row failed for a reason other than their content: over 2 · log2(200)."""
+
+
+def _outcomes(settlements: Sequence[Settlement]) -> dict[str, int]:
+    # Nearly always everything was accepted, and the line is only written at level debug.
+    if all([one.outcome is _ACCEPTED for one in settlements]):
+        return {_ACCEPTED.value: len(settlements)}
+    return dict(Counter(one.outcome.value for one in settlements))
 
 
 def message_of(entry: Entry, namespace: str) -> Message:
@@ -115,7 +125,7 @@ class BatchSender:
             "batch_answered",
             object_type=entries[0].ref.object_type.value,
             first=str(entries[0].ref),
-            outcomes=dict(Counter(one.outcome.value for one in settlements)),
+            outcomes=_outcomes(settlements),
         )
         # During a split single refusals are expected; the split itself decides about the account at its end.
         if watch is None and await self._is_accounts_fault(settlements, successes):
@@ -176,19 +186,14 @@ class BatchSender:
             receipt = receipts.get(message.external_id, _NO_RECEIPT)
             retry_at_ms = 0
             # A message may ask for its own wait, and the sink for a longer one.
-            if receipt.outcome in (Outcome.RETRY, Outcome.WRITTEN):
+            if receipt.outcome in _TRIED_AGAIN:
                 wait_s = max(message_retry_s(entry.attempts, self._context.random), receipt.retry_after_s)
                 retry_at_ms = now_ms + int(min(wait_s, LONGEST_DELAY_MS / 1000) * 1000)
+            gone = self._gone(entry, receipt) if receipt.gone else ()
             settlement = Settlement(
-                entry,
-                receipt.outcome,
-                receipt.reason,
-                receipt.detail,
-                retry_at_ms,
-                record_id=receipt.record_id,
-                is_record_gone=receipt.is_record_gone,
-                gone=self._gone(entry, receipt) if receipt.gone else (),
-            )
+                entry, receipt.outcome, receipt.reason, receipt.detail, retry_at_ms, False, receipt.record_id,
+                receipt.is_record_gone, gone,
+            )  # fmt: skip
             settlements.append(settlement)
         return settlements
 
@@ -348,7 +353,7 @@ class BatchSender:
         for settlement in settlements:
             entry, outcome, reason = settlement.entry, settlement.outcome, settlement.reason
             object_type = entry.ref.object_type
-            if outcome is Outcome.ACCEPTED:
+            if outcome is _ACCEPTED:
                 context.report.accepted(object_type, latency_of(entry, sent_ms, now_ms))
             elif outcome is Outcome.REJECTED:
                 context.report.dead_lettered(reason)

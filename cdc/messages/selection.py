@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -129,14 +130,6 @@ def ready(store: Store, rank: int, now_ms: int, urgency: Urgency, limits: Limits
     return look.found
 
 
-class _Parsed(NamedTuple):
-    """A line of the outbox with its ledger columns, its references and the links of the last accepted version."""
-
-    row: Sequence[Any]
-    refs: tuple[ObjectRef, ...]
-    links: tuple[Link, ...]
-
-
 class _Look:
     """One walk along the ready entries."""
 
@@ -158,17 +151,16 @@ class _Look:
 
     def take_page(self, rows: Sequence[Sequence[Any]]) -> None:
         """Put entries into the batch until it is full. Objects that they name are looked up together."""
-        parsed = [_Parsed(row, parse_refs(row[_REFS]), parse_links(row[_LINKS] or "")) for row in rows]
-        self.waits.look_up([ref for one in parsed for ref in one.refs])
-        self.waits.look_up([link.ref for one in parsed for link in one.links])
-        for one in parsed:
-            self._take(one)
+        wanted = [parse_refs(row[_REFS]) for row in rows]
+        links = [parse_links(row[_LINKS]) if row[_LINKS] else () for row in rows]
+        self.waits.look_up([*chain.from_iterable(wanted), *[link.ref for some in links for link in some]])
+        for parsed in zip(rows, wanted, links, strict=True):
+            self._take(*parsed)
             if self.found.is_full:
                 return
 
-    def _take(self, parsed: _Parsed) -> None:
-        """Put an entry into the batch, or note why it cannot be sent."""
-        row = parsed.row
+    def _take(self, row: Sequence[Any], wanted: tuple[ObjectRef, ...], links: tuple[Link, ...]) -> None:
+        """Put an entry into the batch, or note why it cannot be sent. ``links``: of the last accepted version."""
         ref = ObjectRef(KINDS[row[1]], row[2])
         # On the wire, or backing off: its next version waits for this one.
         if ref in self._limits.skip:
@@ -184,7 +176,7 @@ class _Look:
         if attempts >= SUSPECT and self.found.entries:
             self.found.is_full = True
             return
-        entry = self._entry_of(parsed, ref)
+        entry = self._entry_of(row, ref, wanted, links)
         if entry is None:
             return
         size = entry.size
@@ -198,8 +190,9 @@ class _Look:
         if len(self.found.entries) >= self._limits.messages or attempts >= SUSPECT:
             self.found.is_full = True
 
-    def _entry_of(self, parsed: _Parsed, ref: ObjectRef) -> Entry | None:
-        row, wanted, links = parsed
+    def _entry_of(
+        self, row: Sequence[Any], ref: ObjectRef, wanted: tuple[ObjectRef, ...], links: tuple[Link, ...]
+    ) -> Entry | None:
         (
             seq, _, _, urgency, action, changed_at, digest, properties, refs, commit_ms, rendered_ms, attempts,
             position, read_ms, email, asked, is_backfill, address, is_released,
@@ -234,12 +227,13 @@ class _Look:
             render_queue.mark(self._store, ref, force=True)
             return None
         before: journeys.Predecessor | None = None
-        cart = journeys.cart_in(ref, address) if not sent.accepted_at and action != _DELETE else None
-        if cart is not None:
+        # Only orders of carts, and contacts, have such a mark.
+        if address and not sent.accepted_at and action != _DELETE:
+            cart = journeys.cart_in(ref, address)
             # Sent beside its cart, it would not find the cart's record, and the purchase would have two.
-            if cart in self._limits.skip or journeys.is_to_be_sent(self._store, cart):
+            if cart is not None and (cart in self._limits.skip or journeys.is_to_be_sent(self._store, cart)):
                 return None
-            before = journeys.predecessor(self._store, cart)
+            before = journeys.predecessor(self._store, cart) if cart is not None else None
         if before is not None:
             links = parse_links(before.links)
         linked = tuple([link.ref for link in links])
