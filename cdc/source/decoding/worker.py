@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator, MutableMapping
 from contextlib import suppress
+from itertools import islice
 from typing import Any, BinaryIO, Final, cast
 
 import structlog
@@ -66,8 +67,10 @@ class Sender:
         # Its changes are in a file: the daemon must not need memory for them either.
         if not isinstance(changes, list | tuple):
             self.flush()
-            for at in range(0, len(changes), PACK_CHANGES):
-                self.send(Kind.PACK, pack(plain_changes(changes[at : at + PACK_CHANGES])))
+            # In order and once: each look at a place of the file would decode a megabyte.
+            rest = iter(changes)
+            while some := list(islice(rest, PACK_CHANGES)):
+                self.send(Kind.PACK, pack(plain_changes(some)))
             self._batch.append(plain_transaction(transaction, ()))
             self.flush()
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from cdc import errors
 from cdc.binlog.events import MAGIC, EventType
-from cdc.change_codec import pack_changes, unpack_changes
+from cdc.change_codec import changes_of, pack_changes, unpack, unpack_changes
 from cdc.errors import CdcError, PositionLostError, SinkThrottledError, SourceStoppedError
 from cdc.model import (
     ABSENT,
@@ -37,7 +38,9 @@ from cdc.settings.source import SourceSettings
 from cdc.source.decoding import frames, process
 from cdc.source.decoding.job import Job
 from cdc.source.decoding.process import DecodingProcess
+from cdc.source.decoding.worker import Sender
 from cdc.source.files import FilesSource
+from cdc.source.spill import SpillFile
 from tests.unit.binlog.build import TWO_COLUMNS, Log, thing
 
 THINGS = TableSpec("things", ("id",), ("id", "note"))
@@ -205,6 +208,34 @@ def test_the_source_fault_reaches_the_daemon_behind_the_good_transactions(
 
     with pytest.raises(PositionLostError, match=r"binlog\.000009"):
         list(reader.transactions(Start(StartKind.FILE_OFFSET, Position("binlog.000009", 4))))
+
+
+def test_changes_in_a_file_are_read_once_when_they_are_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction that is larger than memory is sent in time that grows with its length, and arrives whole."""
+    reads: list[int] = []
+    decode = SpillFile._pack
+
+    def counted(file: SpillFile, number: int) -> list[Change]:
+        reads.append(number)
+        return decode(file, number)
+
+    monkeypatch.setattr(SpillFile, "_pack", counted)
+    spilled = SpillFile(tmp_path)
+    made = [Change("things", Op.INSERT, None, (number, "a note")) for number in range(9000)]
+    for at in range(0, len(made), 3000):
+        spilled.add(made[at : at + 3000])
+    spilled.finish([made[0]])
+    ours, theirs = socket.socketpair()
+    with ours, theirs, ours.makefile("rb") as stream:
+        sender = threading.Thread(target=Sender(theirs).add, args=(Transaction(spilled, Position("b.1", 4), 0),))
+        sender.start()
+        found: list[Change] = []
+        while (read := frames.read_frame(stream)) is not None and read[0] is frames.Kind.PACK:
+            found += changes_of(unpack(read[1]))
+        sender.join()
+
+    assert found == [*made, made[0]]
+    assert reads == [0, 1, 2]
 
 
 def test_lines_of_the_process_reach_the_daemons_log(tmp_path: Path, reader: DecodingProcess) -> None:
