@@ -18,7 +18,7 @@ from cdc.delivery.lane_hub import LaneHub
 from cdc.delivery.permits import Permits
 from cdc.delivery.report import Report
 from cdc.messages.outbox import Entry
-from cdc.model import ObjectRef
+from cdc.model import RANK, ObjectRef
 from cdc.protocols import Clock, Sink
 from cdc.settings.config import Settings
 from cdc.state.store import Store
@@ -75,10 +75,14 @@ class InFlight:
         with self._lock:
             return [*self._entries.values()]
 
-    def numbers(self) -> list[int]:
-        """Their numbers in the outbox (``seq``)."""
+    def numbers(self, rank: int) -> list[int]:
+        """The numbers in the outbox (``seq``) of those of this rank.
+
+        SQLite may use the number of a message that was just settled again. If that were a message of another rank, its
+        lane would pass it over, and nothing would wake the lane once the settled message is no longer here.
+        """
         with self._lock:
-            return [entry.seq for entry in self._entries.values()]
+            return [entry.seq for entry in self._entries.values() if RANK[entry.ref.object_type] == rank]
 
     @property
     def refs(self) -> Set[ObjectRef]:

@@ -72,7 +72,7 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
         deletes=ask.deletes,
         holds_deletes=lambda: context.circuit_breaker.holds_deletes(store, now_ms, context.in_flight_set.entries()),
         optional=context.sink.traits.optional_references,
-        in_flight=context.in_flight_set.numbers(),
+        in_flight=context.in_flight_set.numbers(ask.rank),
     )
     taken = Taken()
     looked_for_referrers = False

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from cdc.delivery.take import Ask, take
 from cdc.errors import SinkUnavailableError
 from cdc.messages import dead_letters, render_queue
-from cdc.model import ObjectType, Urgency
+from cdc.messages.receipts import Settlement, settle
+from cdc.model import ObjectType, Outcome, Urgency
 from sinks.bridge.wire import FormV1, FormV2
 from tests.kit.clock import START_MS, simulate
 from tests.kit.delivery_harness import DeliveryHarness, as_json, customer, item, order, product, reject
@@ -30,6 +32,25 @@ def test_an_order_goes_after_its_customer_and_a_line_after_its_order(tmp_path: P
         assert await harness.deliver() == "empty"
         assert [ids for batch in harness.sent() for ids in batch] == ["customer-1", "product-4", "order-3", "item-5"]
         assert harness.books.rows("SELECT count(*) FROM outbox") == [(0,)]
+
+    simulate(story())
+
+
+def test_a_number_of_the_outbox_that_is_used_again_hides_no_message(tmp_path: Path) -> None:
+    """A message may get the number of one of another lane that is settled, but not yet taken off the wire."""
+
+    async def story() -> None:
+        harness = DeliveryHarness(tmp_path)
+        books, context = harness.books, harness.delivery._context
+        books.put(customer(1))
+        sent = books.run(lambda store: take(store, Ask(0, (Urgency.LIVE,), True), context)).entries
+        books.run(lambda store: settle(store, [Settlement(one, Outcome.ACCEPTED) for one in sent], START_MS))
+        books.put(order(3), customer(1))
+        assert books.rows("SELECT seq FROM outbox") == [(sent[0].seq,)]
+
+        found = books.run(lambda store: take(store, Ask(1, (Urgency.LIVE,), True), context)).entries
+
+        assert [one.ref for one in found] == [order(3)]
 
     simulate(story())
 
