@@ -26,7 +26,7 @@ SLICE_ROWS = 1000
 _BEFORE_ALL = -(1 << 63)
 
 MOST_UNWRITTEN: Final = 5000
-"""Rows of a table that memory holds before they are written: a transaction may have millions."""
+"""Rows of a table, deletions included, that memory holds before they are written: a transaction may have millions."""
 
 __all__ = ["ReplicaRows", "RowListener", "Stored", "TableRows"]
 
@@ -149,9 +149,15 @@ class TableRows:
             self._recent.drop(key)
             self._write(stored)
             return
-        self._recent.keep(key, RecentRow(stored, row))
-        self._recent.write_later(key, stored)
-        if len(self._recent.unwritten) >= MOST_UNWRITTEN:
+        # An image may lack columns; from the file such a row has them all, and mappers ask whether a column is there.
+        is_whole = row is not None and len(row) == len(self.columns)
+        self._recent.keep(key, RecentRow(stored, row if is_whole else None))
+        self._write_later(self._recent, key, stored)
+
+    def _write_later(self, recent: RecentRows, key: Stored, stored: Stored | None) -> None:
+        recent.write_later(key, stored)
+        # Deletions count too: a nightly job may delete a million carts in one transaction.
+        if len(recent.unwritten) >= MOST_UNWRITTEN:
             self.flush()
 
     def _write(self, stored: Stored) -> None:
@@ -169,7 +175,7 @@ class TableRows:
         key = tuple(key)
         if self._recent is not None and self.gathers and _is_of_integers(key):
             self._recent.keep(key, RecentRow(None))
-            self._recent.write_later(key, None)
+            self._write_later(self._recent, key, None)
             return
         if self._recent is not None:
             self.flush()

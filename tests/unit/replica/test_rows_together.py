@@ -142,6 +142,30 @@ def test_memory_holds_a_bounded_number_of_rows(kept: ReplicaRows, monkeypatch: p
         assert len(table.find("parent", 0)) == 95
 
 
+def test_memory_holds_a_bounded_number_of_deletions(kept: ReplicaRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction may delete millions of rows, and each of them is noted by its key until the file lacks it."""
+    monkeypatch.setattr(rows, "MOST_UNWRITTEN", 10)
+    table = kept.tables["by_number"]
+    for number in range(95):
+        table.put((number, 0, "x"), 1)
+    with kept.gathering():
+        for number in range(94):
+            table.delete((number,))
+        assert table._recent is not None
+        assert len(table._recent.unwritten) < 10
+        assert [row[0] for row in table.find("parent", 0)] == [94]
+
+
+def test_a_row_in_memory_has_every_column(kept: ReplicaRows) -> None:
+    """A row that the log gave without a column reads as it does from the file: the column is there, and NULL."""
+    table = kept.tables["by_number"]
+    with kept.gathering():
+        table.put((1, 0, None), 1, None, {"id": 1, "parent": 0})
+        table.put((2, 0, "x"), 1, None, {"id": 2, "parent": 0, "name": "x"})
+        assert kept.get("by_number", 1) == {"id": 1, "parent": 0, "name": None}
+        assert kept.get("by_number", 2) == {"id": 2, "parent": 0, "name": "x"}
+
+
 def test_rows_of_memory_are_written_before_a_foreign_statement_reads(tmp_path: Path) -> None:
     """``Store.write_gathered`` brings every row into the file."""
     store = Store(tmp_path, SPECS)
