@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import cdc.cli.demo
 from cdc.clock import SystemClock
 from cdc.engine.engine import Engine
 from cdc.replica.cascades import core_foreign_keys
@@ -66,6 +67,18 @@ def test_looking_into_the_state_loads_no_client_of_a_server(arguments: tuple[str
     assert names & OF_A_RUN == set()
     assert not {f"cdc.cli.{verb}" for verb in ("check", "run", "demo", "imports", "sandbox")} & names
     assert "cdc.engine.engine" in names, "the state was not looked into"
+
+
+def test_a_run_loads_the_sink_that_it_uses_and_no_other(tmp_path: Path) -> None:
+    """Lines of JSON need none of HubSpot's clients."""
+    recording = Path(cdc.cli.demo.__file__).parents[1] / "demo" / "shop-day.000001"
+    (tmp_path / "magento-cdc.toml").write_text(
+        f'[source]\nkind = "files"\nfiles = ["{recording}"]\n[web]\nport = 0\n[sink]\nkind = "jsonl"\npath = "out"\n'
+    )
+    names = loaded(tmp_path, "run", "--until-end")
+    assert "sinks.jsonl" in names
+    assert names & {"sinks.crm.sink", "sinks.bridge.sink", "pydantic_settings"} == set()
+    assert (tmp_path / "out").read_bytes().count(b"\n") > 10
 
 
 class _Daemon(BaseHTTPRequestHandler):
