@@ -37,6 +37,8 @@ log = structlog.get_logger(__name__)
 FIRST_LINES_S: Final = 10.0
 LATER_LINES_S: Final = 60.0
 UNTIL_LATER_S: Final = 60.0
+NOTE_S: Final = 1.0
+"""How often calls and time are noted in the state: a process that is killed loses what passed since."""
 
 
 def plan_of(settings: Settings) -> LoadPlan:
@@ -197,7 +199,7 @@ class FirstLoadWatch:
             return
         is_sent = bool(progress["is_sent"])
         made = sum((status.get("delivery") or {}).get("requests", {}).values())
-        if is_sent or now_s - self._noted_s >= FIRST_LINES_S:
+        if is_sent or now_s - self._noted_s >= NOTE_S:
             more, passed_s = made - self._calls, max(0.0, now_s - self._counted_s)
             self._calls, self._noted_s, self._counted_s = made, now_s, now_s
             progress = {**progress, "calls": progress["calls"] + more, "seconds": progress["seconds"] + passed_s}

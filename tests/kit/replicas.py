@@ -29,12 +29,14 @@ def pair(make: type[Server], options: Mapping[str, Option] | None = None) -> Ite
         if primary.flavor == "mysql":
             replica.run(
                 f"CHANGE REPLICATION SOURCE TO SOURCE_HOST = '{primary.host}', SOURCE_PORT = {primary.port},"
-                f" SOURCE_USER = '{USER}', SOURCE_PASSWORD = '{PASSWORD}', SOURCE_AUTO_POSITION = 1, SOURCE_SSL = 1"
+                f" SOURCE_USER = '{USER}', SOURCE_PASSWORD = '{PASSWORD}', SOURCE_AUTO_POSITION = 1, SOURCE_SSL = 1,"
+                " SOURCE_CONNECT_RETRY = 1"  # the default is a minute
             )
         else:
             replica.run(
                 f"CHANGE MASTER TO MASTER_HOST = '{primary.host}', MASTER_PORT = {primary.port},"
-                f" MASTER_USER = '{USER}', MASTER_PASSWORD = '{PASSWORD}', MASTER_USE_GTID = slave_pos"
+                f" MASTER_USER = '{USER}', MASTER_PASSWORD = '{PASSWORD}', MASTER_USE_GTID = slave_pos,"
+                " MASTER_CONNECT_RETRY = 1"
             )
         follow(replica)
         wait_until_level(primary, replica)
