@@ -13,7 +13,7 @@ from cdc.protocols import Mapper
 from cdc.replica.affected import AffectedObjects, When
 from cdc.replica.cascades import Cascades
 from cdc.replica.load_state import LoadState
-from cdc.replica.rows import ReplicaRows, Stored, TableRows
+from cdc.replica.rows import NOT_GIVEN, ReplicaRows, Stored, TableRows
 from cdc.replica.tombstones import WHOLE_TABLE, Tombstones
 from cdc.replica.unread import Unread, UnreadRow
 from cdc.state.store import Store
@@ -39,6 +39,8 @@ class Applier:
         self.unread = unread if unread is not None else Unread(store)
         self._derived = {spec.name for spec in store.tables.values() if spec.derived}
         self.affected_objects = AffectedObjects()
+        self._notes = True
+        """Whether affected objects are noted. While chunks are loaded the caller decides what is rendered."""
         self.has_partial_images = store.meta.has_partial_images
         """Whether the log ever had partial images. Then a before image may hold little more than the key."""
         self.is_unordered = False
@@ -203,8 +205,10 @@ class Applier:
         *,
         before: Cells | None = None,
         merged_from: Stored | None = None,
+        known: Stored | None = NOT_GIVEN,
     ) -> None:
-        held = table.get(key)
+        """``known``: the row held, if it was read already."""
+        held = table.get(key) if known is NOT_GIVEN else known
         spec = table.spec
         # Never write an older state over a newer one, and never bring back what was deleted later.
         if when.is_in(held) or (held is None and self._buried(spec.name, key, when)):
@@ -230,7 +234,7 @@ class Applier:
         if spec.reference:
             self._rows.forget_references()
         # Tables kept for keys only bear no object.
-        if not spec.keys_only:
+        if self._notes and not spec.keys_only:
             now = table.as_row(values) if spec.transient else row
             self.affected_objects.add(self._mapper.affected(spec.name, old, now, self._rows), when.commit_ms)
             self._note_before(table, before, held, values, when)
@@ -242,7 +246,7 @@ class Applier:
         object.
         """
         # Outside a load and a replay every change is applied once, so a row that is ahead can only be a repeat.
-        if not (when.replayed or self._may_bring_rows) or table.spec.keys_only:
+        if not (when.replayed or self._may_bring_rows) or table.spec.keys_only or not self._notes:
             return
         now = table.as_row(held) if held is not None else None
         for image in images:
@@ -308,7 +312,7 @@ class Applier:
         elif table.listener is not None:
             # Nothing held: a relay must still tell its followers, who may hold the row.
             table.listener.delete(spec, key, None)
-        if old is not None and not spec.keys_only:
+        if old is not None and not spec.keys_only and self._notes:
             self.affected_objects.add(self._mapper.affected(spec.name, old, None, self._rows), when.commit_ms)
             self._note_before(table, before, held, None, when)
         if cascades:
@@ -352,19 +356,21 @@ class Applier:
         """
         target = self._rows.tables[table]
         when = When(lsn, False, commit_ms)
-        aside, self.affected_objects = self.affected_objects, AffectedObjects()
-        count = 0
-        for cells in rows:
-            key = _key(cells, target.key_width)
-            held = target.get(key)
-            # A row of the log that is newer than the chunk wins.
-            if held is None or held[-1] < lsn:
-                settled = self._after_parents(target.spec, key, cells, lsn)
-                if settled is not None:
-                    self._write(target, key, settled, when)
-            count += 1
-        self.affected_objects = aside
-        return count
+        chunk = [(_key(cells, target.key_width), cells) for cells in rows]
+        found = target.get_many([key for key, _ in chunk])
+        self._notes = False
+        try:
+            with self._rows.gathering():
+                for key, cells in chunk:
+                    held = found.get(key)
+                    # A row of the log that is newer than the chunk wins.
+                    if held is None or held[-1] < lsn:
+                        settled = self._after_parents(target.spec, key, cells, lsn)
+                        if settled is not None:
+                            self._write(target, key, settled, when, known=held)
+        finally:
+            self._notes = True
+        return len(chunk)
 
     def _after_parents(self, spec: TableSpec, key: Sequence[Value], cells: Cells, lsn: int) -> Cells | None:
         # Nothing older can arrive, so no parent's deletion has to be remembered.

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Protocol, TypeVar
 
+import orjson
+
 from cdc.model import Row, TableSpec, Value
 from cdc.protocols import CART_CLOCK
 from cdc.replica import cart_clock
@@ -28,9 +30,10 @@ _BEFORE_ALL = -(1 << 63)
 MOST_UNWRITTEN: Final = 5000
 """Rows of a table, deletions included, that memory holds before they are written: a transaction may have millions."""
 
-__all__ = ["ReplicaRows", "RowListener", "Stored", "TableRows"]
+__all__ = ["NOT_GIVEN", "ReplicaRows", "RowListener", "Stored", "TableRows"]
 
-_NOT_GIVEN: Final[Stored] = ("not given",)
+NOT_GIVEN: Final[Stored] = ("not given",)
+"""Stands for a row that the caller has not read."""
 
 
 class RowListener(Protocol):
@@ -63,6 +66,9 @@ class TableRows:
         where = " AND ".join(f"{quoted(c)} = ?" for c in spec.key)
         order = ", ".join(quoted(c) for c in spec.key)
         self._get = f"SELECT {columns}, lsn FROM {name} WHERE {where}"
+        self._get_many = (
+            f"SELECT {columns}, lsn FROM {name} WHERE {quoted(spec.key[0])} IN (SELECT value FROM json_each(?))"
+        )
         self._find = f"SELECT {columns}, lsn FROM {name} WHERE {{column}} = ? ORDER BY {order}"
         self._find_any_case = f"SELECT {columns}, lsn FROM {name} WHERE {{column}} = ? COLLATE NOCASE ORDER BY {order}"
         self._descending = f"SELECT {columns}, lsn FROM {name} WHERE {{column}} = ? ORDER BY {{order}}"
@@ -75,6 +81,14 @@ class TableRows:
     def get(self, key: Sequence[Value]) -> Stored | None:
         """The stored row with this key."""
         return self._look_up(tuple(key)).stored
+
+    def get_many(self, keys: Sequence[Stored]) -> dict[Stored, Stored]:
+        """The stored rows with these keys. One statement where the key is one number."""
+        if self.key_width > 1 or not all(map(_is_of_integers, keys)):
+            return {key: stored for key in keys if (stored := self.get(key)) is not None}
+        self.flush()
+        found = self._db.execute(self._get_many, (orjson.dumps([key[0] for key in keys]).decode(),))
+        return {self.key_of(stored): stored for stored in found}
 
     def row(self, key: Sequence[Value]) -> Row | None:
         """The row with this key by column name, without the LSN. Others get the same, so it must not be changed."""
@@ -130,14 +144,14 @@ class TableRows:
         self.flush()
         return self._db.execute(self._older, (lsn, limit)).fetchall()
 
-    def put(self, values: Sequence[Value], lsn: int, held: Stored | None = _NOT_GIVEN, row: Row | None = None) -> None:
+    def put(self, values: Sequence[Value], lsn: int, held: Stored | None = NOT_GIVEN, row: Row | None = None) -> None:
         """Insert or replace a row; ``values`` in the order of ``columns``. ``held``: the earlier row, if it
         is known. ``row``: the new row by column name, if it is at hand; it must not be changed afterwards.
         """
         # Only a relay listens, and only then is the old row read for it.
         if self.listener is not None:
             key = self.key_of(tuple(values))
-            before = self._as_dict(self.get(key) if held is _NOT_GIVEN else held)
+            before = self._as_dict(self.get(key) if held is NOT_GIVEN else held)
             self.listener.put(self.spec, key, before, dict(zip(self.columns, values, strict=True)))
         stored = (*values, lsn)
         if self._recent is None:
@@ -167,10 +181,10 @@ class TableRows:
             wide = [str(v) if isinstance(v, int) and not -(1 << 63) <= v < 1 << 63 else v for v in stored]
             self._db.execute(self._put, wide)
 
-    def delete(self, key: Sequence[Value], held: Stored | None = _NOT_GIVEN) -> None:
+    def delete(self, key: Sequence[Value], held: Stored | None = NOT_GIVEN) -> None:
         """Remove the row with this key. ``held``: the earlier row, if it is known."""
         if self.listener is not None:
-            before = self._as_dict(self.get(key) if held is _NOT_GIVEN else held)
+            before = self._as_dict(self.get(key) if held is NOT_GIVEN else held)
             self.listener.delete(self.spec, key, before)
         key = tuple(key)
         if self._recent is not None and self.gathers and _is_of_integers(key):

@@ -81,7 +81,7 @@ class Side:
             case "delete":
                 table.delete(key)
             case "get":
-                return table.get(key), table.row(key)
+                return table.get(key), table.row(key), sorted(table.get_many([key, tuple(reversed(key))]).items())
             case "find":
                 return [table.find(name, value) for name, value in zip(table.columns, asked, strict=True)]
             case "down":

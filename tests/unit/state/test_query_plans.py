@@ -59,7 +59,7 @@ LOCALS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     },
     "cdc/replica/rows.py": {
         "columns": ("id, customer_id, total",), "name": ("r_orders",), "where": ("id = ?",), "order": ("id", "id DESC"),
-        "', '.join('?' * len(self.columns))": ("?, ?, ?",),
+        "', '.join('?' * len(self.columns))": ("?, ?, ?",), "quoted(spec.key[0])": ("id",),
     },
     "cdc/messages/selection.py": {"SENT_SIDE": (SENT_SIDE,)},
     "cdc/replica/totals.py": {"columns": ("totals_group",), "totals_name(spec.name)": ("t_sums",)},
