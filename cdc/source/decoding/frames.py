@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import pickle
 import struct
+import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from enum import IntEnum
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from cdc import errors
@@ -101,17 +103,27 @@ def unpack_transactions(body: bytes) -> Iterable[Transaction]:
 
 
 def pack_error(error: Exception) -> bytes:
-    """The error's kind, its arguments and its fields."""
+    """The error's kind, its arguments and its fields. An error that is none of ours becomes a CdcError."""
+    if getattr(errors, type(error).__name__, None) is not type(error):
+        error = _fault_of(error)
     return pack_object((type(error).__name__, error.args, dict(vars(error))))
 
 
+def _fault_of(error: Exception) -> CdcError:
+    """A fault of the program, by kind and place: its text could hold values of rows, or things that cannot be sent."""
+    found = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(found[-1].filename).name}:{found[-1].lineno}" if found else ""
+    return CdcError(
+        f"the decoding process ended with {type(error).__name__}{where}",
+        hint="this is a fault of magento-cdc: report it with this line",
+    )
+
+
 def unpack_error(body: bytes) -> CdcError:
-    """The same error. An error that is none of ours becomes a CdcError that names its kind."""
+    """The error that ``pack_error`` was given, or what it became."""
     name, arguments, fields = unpack_object(body)
-    kind = getattr(errors, name, None)
-    if not (isinstance(kind, type) and issubclass(kind, CdcError)):
-        return CdcError(f"the decoding process ended with {name}", hint="this is a fault of magento-cdc")
-    error = kind.__new__(kind, *arguments)
+    kind = getattr(errors, name)
+    error: CdcError = kind.__new__(kind, *arguments)
     error.args = arguments
     vars(error).update(fields)
     return error

@@ -7,6 +7,7 @@ bounded on both sides. If the process dies (out of memory, say), it is started a
 from __future__ import annotations
 
 import math
+import os
 import socket
 import subprocess
 import sys
@@ -89,26 +90,26 @@ class DecodingProcess:
         at, failures = start, 0
         while not self._is_stopping():
             began = time.monotonic()
-            process, link = self._begin(at)
             try:
-                for transaction in self._received(link):
-                    end = transaction.end
-                    at = end if isinstance(start, Position) else Start(StartKind.FILE_OFFSET, end)
-                    self._known.update({schema.name: schema for schema in transaction.schemas})
-                    yield transaction
-            except _Ended:
-                return
-            finally:
-                code = self._end(process, link)
+                process, link = self._begin(at)
+            except OSError as error:  # no memory for one more process, say: that may pass
+                reason = f"the decoding process could not be started: {error.strerror}"
+            else:
+                try:
+                    for transaction in self._received(link):
+                        end = transaction.end
+                        at = end if isinstance(start, Position) else Start(StartKind.FILE_OFFSET, end)
+                        self._known.update({schema.name: schema for schema in transaction.schemas})
+                        yield transaction
+                except _Ended:
+                    return
+                finally:
+                    code = self._end(process, link)
+                reason = f"the decoding process ended by itself with {code}"
             if self._is_stopping():
                 return
             failures = 1 if time.monotonic() - began > STEADY_S else failures + 1
-            wait_s = jittered_s(failures, RETRY_FIRST_S, RETRY_MOST_S)
-            hint = 'see in the kernel\'s log whether memory ran out; source.decode_in = "thread" needs no process'
-            reason = f"the decoding process ended by itself with {code}"
-            log.warning("source_disconnected", position=str(at), failures=failures, hint=hint, reason=reason)
-            self._on_state("disconnected", {"reason": reason, "errno": 0, "retry_in_s": round(wait_s, 2)})
-            self._stop.wait(wait_s)
+            self._wait_to_retry(reason, at, failures)
 
     def close(self) -> None:
         """End the transactions, also while they are waited for. May be called twice and from any thread."""
@@ -122,15 +123,28 @@ class DecodingProcess:
     def _is_stopping(self) -> bool:
         return self._stop.is_set() or self._is_closed
 
+    def _wait_to_retry(self, reason: str, at: Position | Start, failures: int) -> None:
+        wait_s = jittered_s(failures, RETRY_FIRST_S, RETRY_MOST_S)
+        hint = 'see in the kernel\'s log whether memory ran out; source.decode_in = "thread" needs no process'
+        log.warning("source_disconnected", position=str(at), failures=failures, hint=hint, reason=reason)
+        self._on_state("disconnected", {"reason": reason, "errno": 0, "retry_in_s": round(wait_s, 2)})
+        self._stop.wait(wait_s)
+
     def _begin(self, at: Position | Start) -> tuple[subprocess.Popen[bytes], socket.socket]:
-        """Start a process, and give it the job over its socket."""
+        """Start a process, and give it the job over its socket. OSError if none can be started."""
         ours, theirs = socket.socketpair()
         with theirs:
-            process = subprocess.Popen(  # noqa: S603  # our own module
-                [sys.executable, "-m", "cdc.source.decoding.worker", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-            )
+            try:
+                process = subprocess.Popen(  # noqa: S603  # our own module
+                    # -P and the path: it imports what the daemon imports, and nothing that lies in the present folder
+                    [sys.executable, "-P", "-m", "cdc.source.decoding.worker", str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                )
+            except OSError:
+                ours.close()
+                raise
         with self._lock:
             self._link = ours
             # ``close`` came before there was anything to close.

@@ -23,7 +23,6 @@ import structlog
 
 from cdc.change_codec import pack, plain_changes
 from cdc.collector import tune_collector
-from cdc.errors import CdcError
 from cdc.model import Position, Start, Transaction
 from cdc.settings import secret_files
 from cdc.source.binlog import BinlogSource
@@ -47,6 +46,10 @@ PACK_CHANGES: Final = 2000  # changes of a transaction larger than memory that a
 COUNTS_S: Final = 0.5  # how often counters are sent at most
 
 
+class DaemonGoneError(Exception):
+    """The daemon has closed the socket: it ended, or wants no more."""
+
+
 class Sender:
     """Sends frames over the socket. Several threads may send."""
 
@@ -57,9 +60,13 @@ class Sender:
         self._bytes = 0
 
     def send(self, kind: Kind, body: bytes = b"") -> None:
-        """Send one frame; waits while the daemon has no room. OSError when the daemon is gone."""
+        """Send one frame; waits while the daemon has no room. Raises DaemonGoneError."""
         with self._lock:
-            self._link.sendall(frame(kind, body))
+            try:
+                self._link.sendall(frame(kind, body))
+            # A kind of its own: an OSError could be taken for a fault of the source, or hide such a fault.
+            except OSError as error:
+                raise DaemonGoneError from error
 
     def add(self, transaction: Transaction) -> None:
         """Send a transaction, together with those before and behind it."""
@@ -124,7 +131,9 @@ class Worker:
             self._sender.flush()
             self._send_counts()
             self._sender.send(Kind.END)
-        except CdcError as error:
+        except (DaemonGoneError, MemoryError):
+            raise  # nobody listens any more, or a new process has memory again
+        except Exception as error:  # noqa: BLE001  # the process's top: the daemon must hear of any fault, once
             # The transactions before the error are good: the daemon has to apply them.
             self._sender.flush()
             self._send_counts()
@@ -162,7 +171,7 @@ def _log_to(sender: Sender, level: str) -> None:
     """Send log lines to the daemon, which knows where they go and what must be hidden in them."""
 
     def forward(_: object, method: str, event: MutableMapping[str, Any]) -> str:
-        with suppress(OSError):  # the daemon is gone, and so is its log
+        with suppress(DaemonGoneError):  # and with it its log
             fields = {
                 name: value if isinstance(value, int | float | None) else str(value) for name, value in event.items()
             }
@@ -199,7 +208,7 @@ def main() -> None:
     tune_collector()
     worker = Worker(job, sender)
     threading.Thread(target=_end_with, args=(stream, worker), daemon=True).start()
-    with suppress(OSError):  # the daemon closed the socket: it wants no more
+    with suppress(DaemonGoneError):
         worker.run()
 
 

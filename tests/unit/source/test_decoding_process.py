@@ -6,6 +6,7 @@ import os
 import pickle
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -38,7 +39,7 @@ from cdc.settings.source import SourceSettings
 from cdc.source.decoding import frames, process
 from cdc.source.decoding.job import Job
 from cdc.source.decoding.process import DecodingProcess
-from cdc.source.decoding.worker import Sender
+from cdc.source.decoding.worker import Sender, Worker
 from cdc.source.files import FilesSource
 from cdc.source.spill import SpillFile
 from tests.unit.binlog.build import TWO_COLUMNS, Log, thing
@@ -108,7 +109,7 @@ def test_errors_pass_the_socket_with_kind_and_hint() -> None:
     assert isinstance(other, SinkThrottledError)
     assert other.retry_after_s == throttled.retry_after_s
 
-    stranger = frames.unpack_error(frames.pack_error(ZeroDivisionError("x")))
+    stranger = frames.unpack_error(frames.pack_error(ZeroDivisionError("x", threading.Lock())))
     assert type(stranger) is CdcError
     assert "ZeroDivisionError" in str(stranger)
     assert "ZeroDivisionError" not in vars(errors)
@@ -176,6 +177,67 @@ def test_a_process_that_dies_is_started_again_behind_the_last_transaction(
     assert found == _expected(path)
     assert [name for name, _ in states] == ["disconnected"] * len(states)
     assert 1 <= len(states) <= 2
+
+
+def test_a_process_that_cannot_be_started_is_tried_again(
+    tmp_path: Path,
+    reader: DecodingProcess,
+    states: list[tuple[str, Mapping[str, object]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A machine without memory for one more process may have some a second later."""
+    monkeypatch.setattr(process, "RETRY_FIRST_S", 0.001)
+    python = sys.executable
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
+    path = _write(tmp_path, range(1, 5))
+
+    def heal(name: str, details: Mapping[str, object]) -> None:
+        states.append((name, details))
+        monkeypatch.setattr(sys, "executable", python)
+
+    monkeypatch.setattr(reader, "_on_state", heal)
+
+    assert list(reader.transactions(EARLIEST)) == _expected(path)
+    [(name, details)] = states
+    assert (name, details["reason"]) == (
+        "disconnected",
+        "the decoding process could not be started: No such file or directory",
+    )
+
+
+def test_the_process_imports_nothing_from_the_present_folder(
+    tmp_path: Path, reader: DecodingProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever can write into the folder in which a daemon was started must not run code as that daemon."""
+    path = _write(tmp_path, range(1, 5))
+    (tmp_path / "pickle.py").write_text("raise SystemExit(7)")
+    monkeypatch.chdir(tmp_path)
+
+    assert list(reader.transactions(EARLIEST)) == _expected(path)
+
+
+@pytest.mark.parametrize("fault", [KeyError("bob@example.com"), PermissionError(13, "denied")])
+def test_a_fault_of_the_program_ends_the_reading(tmp_path: Path, fault: Exception) -> None:
+    """A new process would meet it again, for ever. Its text may hold values of rows, so only its kind is told."""
+    settings = SourceSettings(kind="files", files=(str(_write(tmp_path, range(1, 5))),), database="shop")
+    ours, theirs = socket.socketpair()
+    with ours, theirs, ours.makefile("rb") as stream:
+        worker = Worker(Job(settings, (THINGS,), EARLIEST, (), tmp_path, "info"), Sender(theirs))
+        good = worker._transactions()
+
+        def read() -> Iterator[Transaction]:
+            yield next(good)
+            raise fault
+
+        worker._transactions = read  # type: ignore[method-assign]
+        worker.run()
+        theirs.close()
+        read_frames = list(iter(lambda: frames.read_frame(stream), None))
+
+    assert [kind for kind, _ in read_frames] == [frames.Kind.TRANSACTIONS, frames.Kind.COUNTS, frames.Kind.ERROR]
+    told = str(frames.unpack_error(read_frames[-1][1]))
+    assert type(fault).__name__ in told
+    assert "example.com" not in told
 
 
 def test_the_process_ends_when_the_daemon_wants_no_more(tmp_path: Path, reader: DecodingProcess) -> None:
