@@ -104,9 +104,11 @@ def unpack_transactions(body: bytes) -> Iterable[Transaction]:
 
 def pack_error(error: Exception) -> bytes:
     """The error's kind, its arguments and its fields. An error that is none of ours becomes a CdcError."""
-    if getattr(errors, type(error).__name__, None) is not type(error):
+    if not isinstance(error, CdcError):
         error = _fault_of(error)
-    return pack_object((type(error).__name__, error.args, dict(vars(error))))
+    # A kind of a module's own goes as the kind above it, which decides what the daemon does: repair, retry or end.
+    name = next(kind.__name__ for kind in type(error).__mro__ if getattr(errors, kind.__name__, None) is kind)
+    return pack_object((name, error.args, dict(vars(error))))
 
 
 def _fault_of(error: Exception) -> CdcError:

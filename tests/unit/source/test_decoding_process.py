@@ -42,6 +42,7 @@ from cdc.source.decoding.process import DecodingProcess
 from cdc.source.decoding.worker import Sender, Worker
 from cdc.source.files import FilesSource
 from cdc.source.spill import SpillFile
+from cdc.source.start_positions import NotExecutedError
 from tests.unit.binlog.build import TWO_COLUMNS, Log, thing
 
 THINGS = TableSpec("things", ("id",), ("id", "note"))
@@ -108,6 +109,9 @@ def test_errors_pass_the_socket_with_kind_and_hint() -> None:
     other = frames.unpack_error(frames.pack_error(throttled))
     assert isinstance(other, SinkThrottledError)
     assert other.retry_after_s == throttled.retry_after_s
+
+    own = frames.unpack_error(frames.pack_error(NotExecutedError("the server was restored", hint="repair")))
+    assert (type(own), own.message, own.hint) == (PositionLostError, "the server was restored", "repair")
 
     stranger = frames.unpack_error(frames.pack_error(ZeroDivisionError("x", threading.Lock())))
     assert type(stranger) is CdcError
