@@ -30,6 +30,10 @@ class Resync:
         """Take rows that contain everything before ``lsn``. Returns how many there were, and the objects
         that they change.
         """
+        with self._rows.gathering():
+            return self._take(table, chunk, lsn)
+
+    def _take(self, table: str, chunk: Iterable[Cells], lsn: int) -> tuple[int, AffectedObjects]:
         target = self._rows.tables[table]
         changed = AffectedObjects()
         count = 0

@@ -84,7 +84,8 @@ class TableRows:
 
     def get_many(self, keys: Sequence[Stored]) -> dict[Stored, Stored]:
         """The stored rows with these keys. One statement where the key is one number."""
-        if self.key_width > 1 or not all(map(_is_of_integers, keys)):
+        # One row may be in memory.
+        if self.key_width > 1 or len(keys) == 1 or not all(map(_is_of_integers, keys)):
             return {key: stored for key in keys if (stored := self.get(key)) is not None}
         self.flush()
         found = self._db.execute(self._get_many, (orjson.dumps([key[0] for key in keys]).decode(),))
@@ -251,23 +252,31 @@ class ReplicaRows:
         self._totals = {spec.name: Totals(store, spec, spec.totals) for spec in specs if spec.totals is not None}
         self._references: dict[str, Any] = {}
         self._store = store
+        self._is_gathering = False
         if keeps:
             store.when_undone(self._undone)
             store.write_gathered = self.flush
 
     @contextmanager
     def gathering(self) -> Iterator[None]:
-        """Within the block, changed rows stay in memory. They are written when the block ends, or when a statement
-        needs them (``Store.write_gathered``).
+        """Within the block, changed rows stay in memory. They are written when the outermost block ends, or when a
+        statement needs them (``Store.write_gathered``).
         """
-        for table in self.tables.values():
-            table.gathers = True
+        # A chunk of one row must not end what a group or a table that is read again has begun.
+        if self._is_gathering:
+            yield
+            return
+        self._gather(True)
         try:
             yield
             self.flush()
         finally:
-            for table in self.tables.values():
-                table.gathers = False
+            self._gather(False)
+
+    def _gather(self, is_gathering: bool) -> None:
+        self._is_gathering = is_gathering
+        for table in self.tables.values():
+            table.gathers = is_gathering
 
     def flush(self) -> None:
         """Write all gathered rows."""

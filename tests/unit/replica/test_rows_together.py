@@ -166,6 +166,19 @@ def test_a_row_in_memory_has_every_column(kept: ReplicaRows) -> None:
         assert kept.get("by_number", 2) == {"id": 2, "parent": 0, "name": "x"}
 
 
+def test_a_part_that_gathers_does_not_end_what_the_whole_began(kept: ReplicaRows) -> None:
+    """A table that is read again takes its rows one by one, and they are written together at the end."""
+    table = kept.tables["by_number"]
+    assert table._recent is not None
+    with kept.gathering():
+        for number in range(3):
+            with kept.gathering():
+                table.put((number, 0, "x"), 1)
+        assert len(table._recent.unwritten) == 3
+    assert not table._recent.unwritten
+    assert not table.gathers
+
+
 def test_rows_of_memory_are_written_before_a_foreign_statement_reads(tmp_path: Path) -> None:
     """``Store.write_gathered`` brings every row into the file."""
     store = Store(tmp_path, SPECS)
