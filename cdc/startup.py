@@ -141,7 +141,7 @@ def _elsewhere(settings: Settings, engine: Engine, stop: threading.Event, on_sta
     if settings.source.decode_in == "thread":
         return None
     nowhere = Position("", 0)  # the start is given when reading begins
-    job = Job(settings.source, tuple(engine.tables), nowhere, (), settings.state.dir, settings.log.level)
+    job = Job(settings.source, tuple(engine.tables), nowhere, (), settings.state.dir)
     return DecodingProcess(job, stop=stop, on_state=on_state)
 
 

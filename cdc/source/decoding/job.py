@@ -12,7 +12,7 @@ from cdc.settings.source import SourceSettings
 class Job(NamedTuple):
     """``start``: a position of the server's log, or where to begin in files. ``known``: columns of tables at the start.
 
-    ``folder``: for transactions that are larger than memory. ``log_level``: of the daemon's log.
+    ``folder``: for transactions that are larger than memory.
     """
 
     settings: SourceSettings
@@ -20,4 +20,3 @@ class Job(NamedTuple):
     start: Position | Start
     known: tuple[TableSchema, ...]
     folder: Path
-    log_level: str

@@ -167,8 +167,10 @@ class Worker:
         self._sender.send(Kind.COUNTS, pack_object((dict(source.counters), heard_s, twin_s)))
 
 
-def _log_to(sender: Sender, level: str) -> None:
-    """Send log lines to the daemon, which knows where they go and what must be hidden in them."""
+def _log_to(sender: Sender) -> None:
+    """Send log lines to the daemon, which knows where they go, what must be hidden in them, and, also after SIGHUP,
+    which levels are wanted.
+    """
 
     def forward(_: object, method: str, event: MutableMapping[str, Any]) -> str:
         with suppress(DaemonGoneError):  # and with it its log
@@ -178,7 +180,7 @@ def _log_to(sender: Sender, level: str) -> None:
             sender.send(Kind.LOG, pack_object((method, str(fields.pop("event")), fields)))
         raise structlog.DropEvent
 
-    wrapper = structlog.make_filtering_bound_logger(getattr(logging, level.upper()))
+    wrapper = structlog.make_filtering_bound_logger(logging.DEBUG)
     structlog.configure(processors=[forward], wrapper_class=wrapper, cache_logger_on_first_use=False)
 
 
@@ -203,7 +205,7 @@ def main() -> None:
         return
     job: Job = unpack_object(read[1])
     sender = Sender(link)
-    _log_to(sender, job.log_level)
+    _log_to(sender)
     secret_files.on_new[:] = [lambda value: sender.send(Kind.SECRET, pack_object(value))]
     tune_collector()
     worker = Worker(job, sender)

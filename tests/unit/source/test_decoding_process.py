@@ -39,7 +39,7 @@ from cdc.settings.source import SourceSettings
 from cdc.source.decoding import frames, process
 from cdc.source.decoding.job import Job
 from cdc.source.decoding.process import DecodingProcess
-from cdc.source.decoding.worker import Sender, Worker
+from cdc.source.decoding.worker import Sender, Worker, _log_to
 from cdc.source.files import FilesSource
 from cdc.source.spill import SpillFile
 from cdc.source.start_positions import NotExecutedError
@@ -143,7 +143,7 @@ def states() -> list[tuple[str, Mapping[str, object]]]:
 def reader(tmp_path: Path, states: list[tuple[str, Mapping[str, object]]]) -> Iterator[DecodingProcess]:
     """A process that reads the files of the folder."""
     settings = SourceSettings(kind="files", files=(str(tmp_path / "binlog.*"),), database="shop")
-    job = Job(settings, (THINGS,), Position("", 0), (), tmp_path, "debug")
+    job = Job(settings, (THINGS,), Position("", 0), (), tmp_path)
     made = DecodingProcess(job, stop=threading.Event(), on_state=lambda *state: states.append(state))
     yield made
     made.close()
@@ -226,7 +226,7 @@ def test_a_fault_of_the_program_ends_the_reading(tmp_path: Path, fault: Exceptio
     settings = SourceSettings(kind="files", files=(str(_write(tmp_path, range(1, 5))),), database="shop")
     ours, theirs = socket.socketpair()
     with ours, theirs, ours.makefile("rb") as stream:
-        worker = Worker(Job(settings, (THINGS,), EARLIEST, (), tmp_path, "info"), Sender(theirs))
+        worker = Worker(Job(settings, (THINGS,), EARLIEST, (), tmp_path), Sender(theirs))
         good = worker._transactions()
 
         def read() -> Iterator[Transaction]:
@@ -310,6 +310,22 @@ def test_lines_of_the_process_reach_the_daemons_log(tmp_path: Path, reader: Deco
         reader._take(frames.Kind.LOG, pickle.dumps(("warning", "source_disconnected", {"reason": "x", "errno": 3})))
 
     assert lines == [{"event": "source_disconnected", "log_level": "warning", "reason": "x", "errno": 3}]
+
+
+def test_the_process_sends_lines_of_every_level() -> None:
+    """SIGHUP may ask for more lines than at the start; the daemon drops those that its level does not want."""
+    before = structlog.get_config()
+    ours, theirs = socket.socketpair()
+    try:
+        with ours, theirs, ours.makefile("rb") as stream:
+            _log_to(Sender(theirs))
+            structlog.get_logger().debug("a_line", count=3)
+            read = frames.read_frame(stream)
+    finally:
+        structlog.configure(**before)
+
+    assert read is not None
+    assert (read[0], frames.unpack_object(read[1])) == (frames.Kind.LOG, ("debug", "a_line", {"count": 3}))
 
 
 def _children() -> list[int]:
