@@ -195,8 +195,8 @@ def _prepare_daemon(scene: Scene) -> None:
     """
     server = scene.server
     source = f'host = "{server.host}"\nport = {server.port}\nuser = "root"\ndatabase = "{DATABASE}"'
-    for number in range(scene.rounds):
-        folder = scene.folder / f"daemon-{number}"
+    for _ in range(scene.rounds):
+        folder = scene.folder / f"daemon-{len(scene.states)}"
         folder.mkdir()
         _whole_run(folder, source)
         (folder / _MESSAGES).unlink()
@@ -209,9 +209,7 @@ def _daemon(scene: Scene, folder: Path) -> Taken:
 
 def _daemon_two(scene: Scene, folder: Path) -> Taken:
     """As ``_daemon``, with ``source.decode_in = "process"``."""
-    shutil.copytree(scene.folder / "daemon" / "state", folder / "state")
-    shutil.copy(scene.folder / "daemon" / "magento-cdc.toml", folder)
-    return _whole_run(folder, decode_in="process")
+    return _whole_run(scene.states.pop(), decode_in="process")
 
 
 def _daemon_files(scene: Scene, folder: Path) -> Taken:
@@ -236,7 +234,7 @@ LIVE: Final = (
     Side(LIBRARY, "decodes", _library, tells_changes=True, counts=True),
     Side(DEBEZIUM, "decodes, gives JSON", _debezium, _prepare_debezium, tells_changes=True),
     Side(DAEMON, "decodes, renders objects, sends what differs", _daemon, _prepare_daemon),
-    Side(DAEMON_TWO, "the same, decoding in a process of its own", _daemon_two),
+    Side(DAEMON_TWO, "the same, decoding in a process of its own", _daemon_two, _prepare_daemon),
     Side(CANAL, "decodes, gives JSON", _canal, _prepare_canal, tells_changes=True),
     Side(TEXT, "decodes, gives text", _text, _prepare_text_live),
 )
