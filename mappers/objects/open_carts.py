@@ -88,7 +88,8 @@ def is_open(quote: Row, rows: RowReader, plan: Plan) -> bool:
         return False
     # A price that is being negotiated is no cart that somebody left.
     negotiable = rows.get("negotiable_quote", quote_id)
-    if negotiable is not None and negotiable.get("is_regular_quote", 1) == 1:
+    # Without the column the row is NULL there, and every such row is of a negotiated quote.
+    if negotiable is not None and negotiable.get("is_regular_quote") != 0:
         return False
     return bool(lines_of(quote_id, rows)) and order_in_scope(quote, rows, plan)
 
