@@ -111,8 +111,7 @@ async def test_running_clients_log_in_with_the_replaced_files(tmp_path: Path) ->
 async def answer(connect: Mapping[str, Any]) -> Exception | None:
     """``refusal``, once the broker listens: a broker that starts again needs a moment before it opens its port."""
     async with asyncio.timeout(30):
-        # Another process opens the port, so there is nothing to be woken by.
-        while isinstance(why := await refusal(connect), ConnectionRefusedError):  # noqa: ASYNC110
+        while isinstance(why := await refusal(connect), ConnectionRefusedError):  # noqa: ASYNC110  # another process opens it
             await asyncio.sleep(0.1)
     return why
 
