@@ -12,8 +12,6 @@ from cdc.snapshot.reader import RowLoader
 from cdc.snapshot.replica_reader import ReplicaReader
 from cdc.source.unlogged import UnloggedWatch
 
-OnState = Callable[[str, Mapping[str, object]], None]
-
 
 @dataclass
 class Components:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 import structlog
 
-from cdc.components import Components, OnState
+from cdc.components import Components
 from cdc.engine.engine import Engine
 from cdc.errors import ConfigError, PositionLostError, SetupError, SourceDisconnectedError
 from cdc.members.opening import open_member
@@ -45,6 +45,7 @@ from cdc.source.extension_tables import with_primary_keys
 from cdc.source.files import FilesSource, without_repairs
 from cdc.source.foreign_keys import foreign_keys
 from cdc.source.preflight import require
+from cdc.source.reconnect import OnState
 from cdc.source.schemas import ServerSchemas
 from cdc.source.server import ServerIdentity, connect, current_position, mapped_errors
 from cdc.source.spill import room_in

@@ -14,7 +14,7 @@ import structlog
 from aiokafka import TopicPartition
 
 from cdc.clock import DAY_MS
-from cdc.components import Components, OnState
+from cdc.components import Components
 from cdc.engine.engine import Engine
 from cdc.errors import ConfigError, PositionLostError
 from cdc.kafka.connect import client_arguments
@@ -27,6 +27,7 @@ from cdc.replica.cascades import core_foreign_keys, with_between
 from cdc.replica.load_state import Phase
 from cdc.settings.config import Settings
 from cdc.source.kafka import KafkaSource
+from cdc.source.reconnect import OnState
 from cdc.source.record_decoder import Decoder, LogPositions
 from cdc.source.relayed import RelayDecoder
 from cdc.source.spill import room_in

@@ -25,12 +25,12 @@ from cdc.binlog.gtid import GtidSet
 from cdc.binlog.schema.history import SchemaHistory
 from cdc.errors import CdcError, LoginRefusedError, SourceDisconnectedError
 from cdc.model import Position, Start, TableSchema, TableSpec, Transaction
-from cdc.retry_pause import jittered_s
 from cdc.settings.source import SourceSettings
 from cdc.source import dump, start_positions
 from cdc.source.buffer import ReceiveBuffer
 from cdc.source.faults import TWIN, fault_of
 from cdc.source.foreign_keys import ask_foreign_keys
+from cdc.source.reconnect import OnState, counted, wait_to_retry
 from cdc.source.schemas import ServerSchemas
 from cdc.source.server import (
     Connection,
@@ -46,12 +46,7 @@ from cdc.source.skim import Skim, first_format
 
 log = structlog.get_logger(__name__)
 
-OnState = Callable[[str, Mapping[str, object]], None]
-
 HEARTBEATS_MISSED: Final = 2.5  # silence for so many heartbeats means that the server or the path is gone
-RETRY_FIRST_S: Final = 1.0
-RETRY_MOST_S: Final = 30.0
-STEADY_S: Final = 60.0  # a connection that held so long was good; the next failure starts a new count
 BEHIND_TRIES: Final = 10  # MySQL shows a transaction in gtid_executed a moment after it sent it
 BEHIND_WAIT_S: Final = 0.2
 
@@ -193,7 +188,7 @@ class BinlogSource:
                 fault = fault_of(error, at)
                 if not isinstance(fault, SourceDisconnectedError):  # setup faults do not pass by waiting
                     raise fault from error
-                failures = 1 if time.monotonic() - began > STEADY_S else failures + 1
+                failures = counted(failures, began)
                 self._wait_to_retry(fault, at, failures)
             except LoginRefusedError as refused:
                 if self._settings.password_file is None:
@@ -338,14 +333,9 @@ class BinlogSource:
                 connection.close()
 
     def _wait_to_retry(self, fault: SourceDisconnectedError, at: Position, failures: int) -> None:
-        """Wait a random part of a limit that doubles with each failure (full jitter)."""
-        wait_s = jittered_s(failures, RETRY_FIRST_S, RETRY_MOST_S)
         if fault.message == TWIN:
             self.twin_s = time.monotonic()
-        details = {"reason": fault.message, "errno": fault.errno, "retry_in_s": round(wait_s, 2)}
-        log.warning("source_disconnected", position=str(at), failures=failures, hint=fault.hint, **details)
-        self._on_state("disconnected", details)
-        self._stop.wait(wait_s)
+        wait_to_retry(fault, at, failures, on_state=self._on_state, stop=self._stop)
 
     # --------------------------------------------------------------------------------------------- inside
 

@@ -34,13 +34,13 @@ from cdc.kafka.topic_id import topic_ids
 from cdc.kafka.topic_settings import Retention, retentions
 from cdc.model import Feed, Transaction
 from cdc.source.event_loop import Loop
+from cdc.source.reconnect import OnState
 from cdc.source.record_decoder import Decoder, LogPositions
 from cdc.source.topic_gaps import must_be_whole, position_lost
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-OnState = Callable[[str, Mapping[str, object]], None]
 
 FETCH_BYTES: Final = 4 << 20
 FETCH_WAIT_MS: Final = 50

@@ -46,11 +46,14 @@ def frame(kind: Kind, body: bytes) -> bytes:
 
 def read_frame(stream: BinaryIO) -> tuple[Kind, bytes] | None:
     """The next frame; None if the other side has closed, also in the middle of a frame."""
-    header = stream.read(_HEADER.size)
-    if len(header) < _HEADER.size:
+    try:
+        header = stream.read(_HEADER.size)
+        if len(header) < _HEADER.size:
+            return None
+        length, kind = _HEADER.unpack(header)
+        body = stream.read(length)
+    except OSError:  # reset: it ended with bytes of ours unread
         return None
-    length, kind = _HEADER.unpack(header)
-    body = stream.read(length)
     return (Kind(kind), body) if len(body) == length else None
 
 

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import BinaryIO, Final, cast
@@ -23,8 +23,8 @@ import structlog
 
 from cdc.binlog.assembly import Overflow
 from cdc.change_codec import changes_of, unpack
+from cdc.errors import SourceDisconnectedError
 from cdc.model import Position, Start, StartKind, TableSchema, Transaction
-from cdc.retry_pause import jittered_s
 from cdc.settings import secret_files
 from cdc.source.decoding.frames import (
     Kind,
@@ -36,16 +36,13 @@ from cdc.source.decoding.frames import (
     unpack_transactions,
 )
 from cdc.source.decoding.job import Job
+from cdc.source.reconnect import OnState, counted, wait_to_retry
 from cdc.source.spill import room_in
 
 log = structlog.get_logger(__name__)
 
-OnState = Callable[[str, Mapping[str, object]], None]
-
-RETRY_FIRST_S: Final = 1.0
-RETRY_MOST_S: Final = 30.0
-STEADY_S: Final = 60.0  # a process that ran so long was good; the next death starts a new count
 BUFFER_BYTES: Final = 1 << 20
+_HINT: Final = 'see in the kernel\'s log whether memory ran out; source.decode_in = "thread" needs no process'
 END_S: Final = 5.0  # how long a process may take to end once its socket is closed
 
 
@@ -108,8 +105,9 @@ class DecodingProcess:
                 reason = f"the decoding process ended by itself with {code}"
             if self._is_stopping():
                 return
-            failures = 1 if time.monotonic() - began > STEADY_S else failures + 1
-            self._wait_to_retry(reason, at, failures)
+            failures = counted(failures, began)
+            fault = SourceDisconnectedError(reason, hint=_HINT)
+            wait_to_retry(fault, at, failures, on_state=self._on_state, stop=self._stop)
 
     def close(self) -> None:
         """End the transactions, also while they are waited for. May be called twice and from any thread."""
@@ -122,13 +120,6 @@ class DecodingProcess:
 
     def _is_stopping(self) -> bool:
         return self._stop.is_set() or self._is_closed
-
-    def _wait_to_retry(self, reason: str, at: Position | Start, failures: int) -> None:
-        wait_s = jittered_s(failures, RETRY_FIRST_S, RETRY_MOST_S)
-        hint = 'see in the kernel\'s log whether memory ran out; source.decode_in = "thread" needs no process'
-        log.warning("source_disconnected", position=str(at), failures=failures, hint=hint, reason=reason)
-        self._on_state("disconnected", {"reason": reason, "errno": 0, "retry_in_s": round(wait_s, 2)})
-        self._stop.wait(wait_s)
 
     def _begin(self, at: Position | Start) -> tuple[subprocess.Popen[bytes], socket.socket]:
         """Start a process, and give it the job over its socket. OSError if none can be started."""
@@ -175,7 +166,7 @@ class DecodingProcess:
         stream = cast(BinaryIO, link.makefile("rb", buffering=BUFFER_BYTES))
         spilled: Overflow | None = None
         room = room_in(self._job.folder, self._job.settings.max_transaction_mb)
-        with stream, suppress(OSError):
+        with stream:
             while (read := read_frame(stream)) is not None:
                 kind, body = read
                 if kind is Kind.PACK:

@@ -14,8 +14,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Any, BinaryIO, Final, cast
 
@@ -23,7 +24,7 @@ import structlog
 
 from cdc.change_codec import pack, plain_changes
 from cdc.collector import tune_collector
-from cdc.model import Position, Start, Transaction
+from cdc.model import Position, Transaction
 from cdc.settings import secret_files
 from cdc.source.binlog import BinlogSource
 from cdc.source.decoding.frames import (
@@ -102,10 +103,10 @@ class Worker:
         self._stop = threading.Event()
         self._counted_s = 0.0
         room = room_in(job.folder, job.settings.max_transaction_mb)
-        self._binlog: BinlogSource | None = None
-        self._files: FilesSource | None = None
+        self._source: BinlogSource | FilesSource
+        self._transactions: Callable[[], Iterator[Transaction]]
         if isinstance(job.start, Position):
-            self._binlog = BinlogSource(
+            self._source = BinlogSource(
                 job.settings,
                 job.tables,
                 stop=self._stop,
@@ -114,14 +115,16 @@ class Worker:
                 known=job.known,
                 before_wait=self._nothing_more,
             )
+            self._transactions = partial(self._source.transactions, job.start)
         else:
-            self._files = FilesSource(
+            self._source = FilesSource(
                 job.settings.files,
                 job.tables,
                 database=job.settings.database,
                 prefix=job.settings.table_prefix,
                 room=room,
             )
+            self._transactions = partial(self._source.transactions, job.start)
 
     def run(self) -> None:
         """Send everything, then the end or the error."""
@@ -139,19 +142,11 @@ class Worker:
             self._send_counts()
             self._sender.send(Kind.ERROR, pack_error(error))
 
-    def _transactions(self) -> Iterator[Transaction]:
-        start = self._job.start
-        if self._binlog is not None and isinstance(start, Position):
-            return self._binlog.transactions(start)
-        assert self._files is not None
-        assert isinstance(start, Start)
-        return self._files.transactions(start)
-
     def close(self) -> None:
         """The daemon is gone, or wants no more."""
         self._stop.set()
-        if self._binlog is not None:
-            self._binlog.close()
+        if isinstance(self._source, BinlogSource):
+            self._source.close()
 
     def _nothing_more(self) -> None:
         """All that arrived is decoded: what is gathered must not wait for more."""
@@ -161,10 +156,10 @@ class Worker:
 
     def _send_counts(self) -> None:
         self._counted_s = time.monotonic()
-        source = self._binlog or self._files
-        assert source is not None
-        heard_s, twin_s = (self._binlog.heard_s, self._binlog.twin_s) if self._binlog else (self._counted_s, 0.0)
-        self._sender.send(Kind.COUNTS, pack_object((dict(source.counters), heard_s, twin_s)))
+        heard_s, twin_s = self._counted_s, 0.0  # files are always there
+        if isinstance(self._source, BinlogSource):
+            heard_s, twin_s = self._source.heard_s, self._source.twin_s
+        self._sender.send(Kind.COUNTS, pack_object((dict(self._source.counters), heard_s, twin_s)))
 
 
 def _log_to(sender: Sender) -> None:

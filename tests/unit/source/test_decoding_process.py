@@ -36,7 +36,8 @@ from cdc.model import (
     XaStep,
 )
 from cdc.settings.source import SourceSettings
-from cdc.source.decoding import frames, process
+from cdc.source import reconnect
+from cdc.source.decoding import frames
 from cdc.source.decoding.job import Job
 from cdc.source.decoding.process import DecodingProcess
 from cdc.source.decoding.worker import Sender, Worker, _log_to
@@ -169,7 +170,7 @@ def test_a_process_that_dies_is_started_again_behind_the_last_transaction(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """kill -9 of the process loses nothing and repeats nothing; the source's state says so meanwhile."""
-    monkeypatch.setattr(process, "RETRY_FIRST_S", 0.001)
+    monkeypatch.setattr(reconnect, "RETRY_FIRST_S", 0.001)
     path = _write(tmp_path, range(1, 3000), b"y" * 100)
     found = []
     for transaction in reader.transactions(EARLIEST):
@@ -190,7 +191,7 @@ def test_a_process_that_cannot_be_started_is_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A machine without memory for one more process may have some a second later."""
-    monkeypatch.setattr(process, "RETRY_FIRST_S", 0.001)
+    monkeypatch.setattr(reconnect, "RETRY_FIRST_S", 0.001)
     python = sys.executable
     monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
     path = _write(tmp_path, range(1, 5))
@@ -233,7 +234,7 @@ def test_a_fault_of_the_program_ends_the_reading(tmp_path: Path, fault: Exceptio
             yield next(good)
             raise fault
 
-        worker._transactions = read  # type: ignore[method-assign]
+        worker._transactions = read
         worker.run()
         theirs.close()
         read_frames = list(iter(lambda: frames.read_frame(stream), None))
