@@ -104,4 +104,5 @@ def is_current(store: Store, ref: ObjectRef, changed_at: int) -> bool:
 
 def which_are_held(store: Store, refs: Sequence[ObjectRef]) -> list[ObjectRef]:
     """The objects among these that the receiver holds."""
-    return [ref for ref in refs if sent_side(store, ref).is_held]
+    sent = held_and_records(store, refs)
+    return [ref for ref in refs if ref in sent and sent[ref][0]]
