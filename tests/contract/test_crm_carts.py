@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -140,13 +141,7 @@ async def test_a_purchase_has_one_deal_whatever_happens(steps: list[tuple[object
         async with bench() as crm:
             shop = CartShop()
             delivery = SmallDelivery(crm, shop, Path(folder))
-            try:
-                for step in steps:
-                    await _do(step, shop, delivery, crm)
-                crm.crm.faults.clear()
-                await delivery.drain()
-            finally:
-                delivery.close()
+            await delivery.play(steps, partial(_do, shop=shop, delivery=delivery, crm=crm))
             wanted = [f"magento-order-{number}" for number in shop.orders]
             wanted += [f"magento-cart-{number}" for number in shop.carts]
             assert crm.keys(DEAL) == sorted(wanted)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -58,13 +59,7 @@ async def play(steps: list[tuple[object, ...]], **behaviour: object) -> Counter[
             crm.crm.account.behaviour.change(behaviour)
             shop = SmallShop()
             delivery = SmallDelivery(crm, shop, Path(folder))
-            try:
-                for step in steps:
-                    await _do(step, shop, delivery, crm)
-                crm.crm.faults.clear()
-                await delivery.drain()
-            finally:
-                delivery.close()
+            await delivery.play(steps, partial(_do, shop=shop, delivery=delivery, crm=crm))
             _compare(crm, shop, was_lost=("state is lost",) in steps)
             return _broken(crm)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,9 @@ from cdc.model import ObjectRef, Outcome, Receipt, Rendered, Urgency, parse_exte
 from tests.kit.crm import Bench, contact, deal
 from tests.kit.delivery_harness import Books, order
 from tests.kit.toy import FixedClock
+
+Step = tuple[object, ...]
+"""What is done next: a name and its arguments."""
 
 TRIES = 60
 RANKS = (0, 1)
@@ -166,6 +169,16 @@ class SmallDelivery:
     def relink(self) -> bool:
         """One slice of looking for what refers to contacts that have another record; False without any to look for."""
         return self.books.run(relinks.work)
+
+    async def play(self, steps: Sequence[Step], do: Callable[[Step], Awaitable[None]]) -> None:
+        """Do the steps, then let HubSpot behave and delivery come to rest. The state is closed in any case."""
+        try:
+            for step in steps:
+                await do(step)
+            self.crm.crm.faults.clear()
+            await self.drain()
+        finally:
+            self.close()
 
     async def drain(self, *, at_once: bool = False) -> None:
         """Send until nothing is pending. AssertionError if that takes too many tries."""

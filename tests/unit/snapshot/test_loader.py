@@ -79,6 +79,13 @@ class Lagging:
         pass
 
 
+def end(loader: Loader, state: StateThread, *, within_s: float) -> None:
+    """End both threads: first the loader, which calls the other."""
+    for thread in (loader, state):
+        thread.stop()
+        thread.join(within_s)
+
+
 def ask_for_a_pull(engine: Engine) -> None:
     """An object was affected and nothing else happens."""
     render_queue.mark(engine.store, ORDER, fetch=True)
@@ -101,10 +108,7 @@ def test_a_pull_is_served_though_nobody_wakes_the_loader(tmp_path: Path, when: s
     if when == "while it waits":
         state.submit(lambda _: ask_for_a_pull(engine)).result(5)
     served = rows.asked.wait(5)
-    loader.stop()
-    loader.join(5)
-    state.stop()
-    state.join(5)
+    end(loader, state, within_s=5)
 
     assert served
 
@@ -125,10 +129,7 @@ def test_a_row_of_a_table_that_was_dropped_keeps_what_is_held(tmp_path: Path) ->
     while engine.unread.any:
         state.submit(lambda _: None).result(5)
     held = state.submit(lambda _: contents(engine)["orders"]).result(5)
-    loader.stop()
-    loader.join(5)
-    state.stop()
-    state.join(5)
+    end(loader, state, within_s=5)
 
     assert held == [(5, None, "1.00")]
 
@@ -151,10 +152,7 @@ def test_a_repair_that_a_command_asks_for_is_begun_in_a_quiet_shop(tmp_path: Pat
 
     state.submit(lambda _: ask_for_a_repair()).result(5)
     begun = rows.read.wait(5)
-    loader.stop()
-    loader.join(5)
-    state.stop()
-    state.join(5)
+    end(loader, state, within_s=5)
 
     assert begun
 
@@ -179,10 +177,7 @@ def test_no_table_is_read_while_the_replica_lags_but_changed_objects_are(tmp_pat
     said = loader.waits_for
     replica.is_near.set()
     is_read = rows.read.wait(20)
-    loader.stop()
-    loader.join(20)
-    state.stop()
-    state.join(20)
+    end(loader, state, within_s=20)
 
     assert was_fetched
     assert was_asked_again
@@ -237,10 +232,7 @@ def test_a_replica_that_cannot_be_read_makes_tables_wait_and_nothing_else(tmp_pa
     said = loader.waits_for
     replica.is_there.set()
     is_read = replica.read.wait(20)
-    loader.stop()
-    loader.join(20)
-    state.stop()
-    state.join(20)
+    end(loader, state, within_s=20)
 
     assert was_tried
     assert "replica:3306" in said
@@ -264,10 +256,7 @@ def test_a_table_that_is_read_again_is_read_from_the_primary(tmp_path: Path) -> 
     state.start()
     loader.start()
     is_read = rows.read.wait(20)
-    loader.stop()
-    loader.join(20)
-    state.stop()
-    state.join(20)
+    end(loader, state, within_s=20)
 
     assert is_read
     assert not replica.read.is_set()
