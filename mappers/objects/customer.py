@@ -22,6 +22,7 @@ from mappers.forms import filled
 from mappers.guests import address_of, guest_id
 from mappers.objects import address_contacts, contact, open_carts
 from mappers.objects.descriptor import Name, ObjectDescriptor, Property
+from mappers.plain_columns import PlainColumns
 from mappers.plan import Plan
 from mappers.row_changes import AffectedObjects, Affects, RowChange, named_in, refs
 from mappers.scope import customer_in_scope, newest_orders
@@ -75,6 +76,17 @@ _PROPERTIES: Final = {
     "created_at": Property(PropertyType.DATETIME, "customer_entity.created_at"),
     "date_of_birth": Property(PropertyType.DATE, "customer_entity.dob"),
 }
+
+PLAIN: Final = PlainColumns(
+    {
+        "email": ("email", address_of),
+        "firstname": ("firstname", clean),
+        "lastname": ("lastname", clean),
+        "created_at": ("created_at", times.epoch_ms),
+        "date_of_birth": ("dob", times.day),
+    }
+)
+"""Properties that are columns of the account's own row."""
 
 
 def render(customer_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
@@ -153,14 +165,10 @@ def _values(entity_id: Value, rows: RowReader, known: Attributes) -> dict[str, V
 def _from_row(row: Row, rows: RowReader, plan: Plan) -> dict[str, str]:
     known = shop(rows, plan)
     return {
-        "email": address_of(row.get("email")),
-        "firstname": clean(row.get("firstname")),
-        "lastname": clean(row.get("lastname")),
+        **PLAIN.of(row),
         **contact.address(default_billing(row, rows)),
         "customer_group": known.group_code(row.get("group_id")),
         "website": known.website_code(row.get("website_id")),
-        "created_at": times.epoch_ms(row.get("created_at")),
-        "date_of_birth": times.day(row.get("dob")),
     }
 
 
