@@ -258,12 +258,14 @@ class StaleTable(NamedTuple):
     """A mapped table whose rows may have changed without row events, and why.
 
     ``by_statement``: a statement of the log changed its rows, and those of tables that refer to it, without the lock
-    that a definition has.
+    that a definition has. ``by_rows``: its rows events could not be read, so rows of tables that refer to it may have
+    changed with them.
     """
 
     table: str
     reason: str
     by_statement: bool = False
+    by_rows: bool = False
 
 
 class TableSchema(NamedTuple):
