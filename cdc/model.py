@@ -640,6 +640,18 @@ class FetchByKey:
     value: Value
 
 
+class RowsUsed(NamedTuple):
+    """Rows that rendering an object looks up: those of ``table`` where ``column`` has the object's id.
+
+    ``named_in``: a table and its column that has the value in place of the object's id; the rows of that table are rows
+    used themselves.
+    """
+
+    table: str
+    column: str
+    named_in: tuple[str, str] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Quota:
     """The request quota in an answer's headers; None where the headers do not say it."""

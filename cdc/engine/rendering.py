@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 
 from cdc.engine.carts import Carts
@@ -133,22 +134,32 @@ class Rendering:
             self._defer_live(affected, self._load.settled_lsn if applied < self._load.settled_lsn else 0)
             return
         has_queued = render_queue.is_any(self._store)
-        ledger_lines = self._parts.renderer.ledger
-        now = [*islice(affected.objects.items(), RENDER_AT_ONCE)]
-        for ref, commit_ms in islice(affected.objects.items(), RENDER_AT_ONCE, None):
+        now = iter(affected.objects.items())
+        at_once = islice(now, RENDER_AT_ONCE)
+        while part := [*islice(at_once, SLICE_OBJECTS)]:
+            with self._reading_ahead([ref for ref, _ in part]):
+                for ref, commit_ms in part:
+                    self._render_changed(ref, commit_ms, read_at.get(commit_ms, 0), applied, has_queued=has_queued)
+        for ref, commit_ms in now:
             render_queue.mark(self._store, ref, commit_ms=commit_ms)
-        for count, (ref, commit_ms) in enumerate(now):
-            if not count % SLICE_OBJECTS:
-                ledger_lines.read_ahead(ref for ref, _ in now[count : count + SLICE_OBJECTS])
-            asked = render_queue.get(self._store, ref) if has_queued else None
-            if asked is not None and asked.waits(applied):  # its rows are ahead of the log: rendering waits for it
-                render_queue.mark(self._store, ref, commit_ms=commit_ms)
-                continue
-            is_forced, links = (asked.force, asked.links) if asked is not None else (False, False)
-            read_ms = read_at.get(commit_ms, 0)
-            self._render(ref, Urgency.LIVE, commit_ms, force=is_forced, links=links, read_ms=read_ms)
-            if asked is not None:
-                render_queue.done(self._store, ref)
+
+    def _render_changed(self, ref: ObjectRef, commit_ms: int, read_ms: int, applied: int, *, has_queued: bool) -> None:
+        asked = render_queue.get(self._store, ref) if has_queued else None
+        if asked is not None and asked.waits(applied):  # its rows are ahead of the log: rendering waits for it
+            render_queue.mark(self._store, ref, commit_ms=commit_ms)
+            return
+        is_forced, links = (asked.force, asked.links) if asked is not None else (False, False)
+        self._render(ref, Urgency.LIVE, commit_ms, force=is_forced, links=links, read_ms=read_ms)
+        if asked is not None:
+            render_queue.done(self._store, ref)
+
+    @contextmanager
+    def _reading_ahead(self, refs: Sequence[ObjectRef]) -> Iterator[None]:
+        """Within the block the rows and the ledger's lines of these objects are at hand: a few statements for all."""
+        ledger_lines = self._parts.renderer.ledger
+        ledger_lines.read_ahead(refs)
+        with self._parts.rows_ahead.reading(refs):
+            yield
         ledger_lines.read_ahead(())
 
     def _defer_live(self, affected: AffectedObjects, not_before: int) -> None:
@@ -165,11 +176,10 @@ class Rendering:
         if self.review.is_open:
             return self._work_review()
         ready = render_queue.ready(self._store, applied, SLICE_OBJECTS)
-        self._parts.renderer.ledger.read_ahead(item.ref for item in ready)
-        for item in ready:
-            render_queue.done(self._store, item.ref)
-            self._render(item.ref, item.urgency, item.commit_ms, force=item.force, links=item.links)
-        self._parts.renderer.ledger.read_ahead(())
+        with self._reading_ahead([item.ref for item in ready]):
+            for item in ready:
+                render_queue.done(self._store, item.ref)
+                self._render(item.ref, item.urgency, item.commit_ms, force=item.force, links=item.links)
         if ready:
             self._parts.first_load.count(*self._parts.renderer.first.take())
         fetch = not self._load.is_complete

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, TableSpec, Value
+from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, RowsUsed, TableSpec, Value
 from cdc.protocols import RowReader
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_columns import PropertyType
@@ -305,6 +305,15 @@ def _derive(row: Row, plan: Plan) -> Mapping[str, Value]:
     return {"email_hash": guest_id(row.get("email"))} if plan.contacts_by_email else {}
 
 
+def _rows_used(plan: Plan) -> tuple[RowsUsed, ...]:
+    return (
+        RowsUsed("customer_entity", "entity_id"),
+        RowsUsed("newsletter_subscriber", "customer_id"),
+        *(RowsUsed(table, "entity_id") for table in plan.value_tables[EAV].values()),
+        RowsUsed("customer_address_entity", "entity_id", named_in=("customer_entity", "default_billing")),
+    )
+
+
 DESCRIPTOR: Final = ObjectDescriptor(
     kind=Kind.CUSTOMER,
     properties=_PROPERTIES,
@@ -330,6 +339,7 @@ DESCRIPTOR: Final = ObjectDescriptor(
     column_groups=(OWN, _BILLING),
     eav_entities=(EAV, ADDRESS_EAV),
     derive={"customer_entity": _derive},
+    rows_used=_rows_used,
     name=Name("customer_entity", "email", "entity_id"),
     switched_on=_switched_on,
     affected_if=_affected_if,

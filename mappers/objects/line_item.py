@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, TableSpec, Value
+from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, RowsUsed, TableSpec, Value
 from cdc.protocols import RowReader
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_columns import PropertyType
@@ -202,6 +202,14 @@ def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
     return (BulkInvalidation(Kind.ITEM, "sales_order_item", "item_id"),)
 
 
+def _rows_used(plan: Plan) -> tuple[RowsUsed, ...]:
+    return (
+        RowsUsed("sales_order_item", "item_id"),
+        RowsUsed("sales_order_item", "parent_item_id"),
+        RowsUsed("sales_order", "entity_id", named_in=("sales_order_item", "order_id")),
+    )
+
+
 DESCRIPTOR: Final = ObjectDescriptor(
     kind=Kind.ITEM,
     references=(Kind.ORDER, Kind.PRODUCT),
@@ -213,5 +221,6 @@ DESCRIPTOR: Final = ObjectDescriptor(
     everything=_everything,
     column_groups=(OWN,),
     derive={"sales_order_item": _derive},
+    rows_used=_rows_used,
     name=Name("sales_order_item", "sku", "item_id"),
 )

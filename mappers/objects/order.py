@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, TableSpec, Value
+from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, RowsUsed, TableSpec, Value
 from cdc.protocols import RowReader
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_columns import PropertyType
@@ -335,6 +335,18 @@ def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
     return (BulkInvalidation(Kind.ORDER, "sales_order", "entity_id"),)
 
 
+def _rows_used(plan: Plan) -> tuple[RowsUsed, ...]:
+    of_address = plan.custom[_BILLING].names or plan.custom[_SHIPPING].names
+    return (
+        RowsUsed("sales_order", "entity_id"),
+        RowsUsed("sales_invoice", "order_id"),
+        RowsUsed("sales_order_payment", "parent_id"),
+        RowsUsed("sales_shipment_track", "order_id"),
+        RowsUsed("sales_order_item", "order_id"),
+        *((RowsUsed("sales_order_address", "parent_id"),) if of_address else ()),
+    )
+
+
 DESCRIPTOR: Final = ObjectDescriptor(
     kind=Kind.ORDER,
     references=(Kind.CUSTOMER, Kind.GUEST),
@@ -356,5 +368,6 @@ DESCRIPTOR: Final = ObjectDescriptor(
     column_groups=(OWN, _BILLING, _SHIPPING),
     derive={"sales_order": _derive},
     keep={"sales_order_address": _keep_address},
+    rows_used=_rows_used,
     name=Name("sales_order", "increment_id", "entity_id"),
 )

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
-from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, TableSpec, Value
+from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, RowsUsed, TableSpec, Value
 from cdc.protocols import RowReader
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_columns import PropertyType
@@ -324,6 +324,18 @@ def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
     return (_ALL, stand_ins)
 
 
+def _rows_used(plan: Plan) -> tuple[RowsUsed, ...]:
+    links = (RowsUsed(categories.LINKS.name, "product_id"),) if plan.settings.product.categories else ()
+    tables = plan.value_tables[EAV].values()
+    # In Adobe Commerce values hang on the versions of a product.
+    if plan.row_ids:
+        versions = ("catalog_product_entity", "row_id")
+        values = [RowsUsed(table, "row_id", named_in=versions) for table in tables]
+    else:
+        values = [RowsUsed(table, "entity_id") for table in tables]
+    return (RowsUsed("catalog_product_entity", "entity_id"), *values, *links)
+
+
 DESCRIPTOR: Final = ObjectDescriptor(
     kind=Kind.PRODUCT,
     properties=_PROPERTIES,
@@ -345,6 +357,7 @@ DESCRIPTOR: Final = ObjectDescriptor(
     column_groups=(OWN,),
     eav_entities=(EAV, categories.EAV),
     keep={VERSIONS.name: _keep_version},
+    rows_used=_rows_used,
     name=Name("catalog_product_entity", "sku", "entity_id"),
     switched_on=categories.properties,
 )

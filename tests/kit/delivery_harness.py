@@ -22,6 +22,7 @@ from cdc.model import (
     Outcome,
     Rendered,
     Row,
+    RowsUsed,
     TableSpec,
     Urgency,
     Value,
@@ -81,6 +82,10 @@ class ShopMapper:
         return iter(())
 
     def everything(self) -> tuple[BulkInvalidation, ...]:
+        return ()
+
+    def rows_used(self, kind: Kind) -> tuple[RowsUsed, ...]:
+        """No rows."""
         return ()
 
     def placed_ms(self, ref: ObjectRef, rows: RowReader) -> int | None:
