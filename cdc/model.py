@@ -514,7 +514,7 @@ def parse_object_id(kind: Kind, text: str) -> int | str:
     return int(text)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: some for each second's objects, and a frozen one takes twice as long to make
 class Rendered:
     """The mapper's result for one existing object.
 

@@ -151,7 +151,7 @@ class Books:
         with self.store.transaction():
             ready = render_queue.ready(self.store, 0, 1000)
             for found in ready:
-                render_queue.done(self.store, found.ref)
+                render_queue.done(self.store, [found.ref])
                 self._render(found.ref, found.urgency, found.force, found.commit_ms, links=found.links)
         return len(ready)
 
