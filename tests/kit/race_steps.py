@@ -9,8 +9,6 @@ from typing import Any, Final
 import pymysql
 from pymysql.connections import Connection
 
-from tests.kit.servers import Server
-
 GROUPS: Final = 3
 PARENTS: Final = 12
 """Keys of customers and orders are 1 to this."""
@@ -34,7 +32,7 @@ USUAL: Final = frozenset({
 """Errors that two writers in each other's way may meet: keys, locks, deadlocks, tables and columns that moved."""
 
 
-def create_tables(server: Server, database: str, rng: random.Random) -> None:
+def create_tables(connection: Connection[Any], database: str, rng: random.Random) -> None:
     """The tables anew, with drawn rows that the log does not hold."""
     customers = rng.sample(range(1, PARENTS + 1), rng.randint(0, PARENTS))
     orders = rng.sample(range(1, PARENTS + 1), rng.randint(0, PARENTS))
@@ -46,10 +44,10 @@ def create_tables(server: Server, database: str, rng: random.Random) -> None:
         for n in orders
     ]
     rows += [f"INSERT INTO items VALUES ({n}, {rng.choice(orders)}, 'sku {rng.randint(1, 99)}')" for n in items]
-    server.run(
-        "SET sql_log_bin = 0", f"DROP DATABASE IF EXISTS `{database}`", f"CREATE DATABASE `{database}`",
-        f"USE `{database}`", *TABLES, "BEGIN", *rows, "COMMIT",
-    )  # fmt: skip
+    anew = (f"DROP DATABASE IF EXISTS `{database}`", f"CREATE DATABASE `{database}`", f"USE `{database}`")
+    with connection.cursor() as cursor:
+        for statement in ("SET sql_log_bin = 0", *anew, *TABLES, "BEGIN", *rows, "COMMIT", "SET sql_log_bin = 1"):
+            cursor.execute(statement)
 
 
 class Writer:
