@@ -258,14 +258,12 @@ class StaleTable(NamedTuple):
     """A mapped table whose rows may have changed without row events, and why.
 
     ``by_statement``: a statement of the log changed its rows, and those of tables that refer to it, without the lock
-    that a definition has. ``by_rows``: its rows events could not be read, so rows of tables that refer to it may have
-    changed with them.
+    that a definition has.
     """
 
     table: str
     reason: str
     by_statement: bool = False
-    by_rows: bool = False
 
 
 class TableSchema(NamedTuple):
@@ -388,12 +386,13 @@ class Transaction:
 
 
 class ObjectType(StrEnum):
-    """HubSpot's object types, as the bridge spells them."""
+    """HubSpot's object types, spelled as the bridge spells its own."""
 
     CONTACT = "CONTACT"
     PRODUCT = "PRODUCT"
     DEAL = "DEAL"
     LINE_ITEM = "LINE_ITEM"
+    CART = "CART"  # only HubSpot's CRM API knows it
 
 
 class Kind(StrEnum):
@@ -404,7 +403,9 @@ class Kind(StrEnum):
     PRODUCT = "product"
     ORDER = "order"
     ITEM = "item"
-    CART = "cart"
+    CART = "cart"  # a cart as a deal
+    CART_OBJECT = "cart_object"  # a cart as HubSpot's own object for carts
+    CART_ITEM = "cart_item"
 
 
 KIND_NAMES: Final[Mapping[Kind, str]] = {kind: kind.value for kind in Kind}
@@ -433,11 +434,13 @@ class ObjectFacts(NamedTuple):
     """The facts on a kind of object that every package needs, without knowing the shop.
 
     ``references``: the kinds that its objects may refer to. ``has_hash_id``: its ids are 24 hex digits, not numbers.
+    ``is_of_carts``: the shop deletes its objects by the thousand every night, and nothing is wrong.
     """
 
     object_type: ObjectType
     references: tuple[Kind, ...] = ()
     has_hash_id: bool = False
+    is_of_carts: bool = False
 
 
 OBJECTS: Final[Mapping[Kind, ObjectFacts]] = {
@@ -446,13 +449,20 @@ OBJECTS: Final[Mapping[Kind, ObjectFacts]] = {
     Kind.PRODUCT: ObjectFacts(ObjectType.PRODUCT),
     Kind.ORDER: ObjectFacts(ObjectType.DEAL, references=(Kind.CUSTOMER, Kind.GUEST)),
     Kind.ITEM: ObjectFacts(ObjectType.LINE_ITEM, references=(Kind.ORDER, Kind.PRODUCT)),
-    Kind.CART: ObjectFacts(ObjectType.DEAL, references=(Kind.CUSTOMER, Kind.GUEST)),
+    Kind.CART: ObjectFacts(ObjectType.DEAL, references=(Kind.CUSTOMER, Kind.GUEST), is_of_carts=True),
+    Kind.CART_OBJECT: ObjectFacts(
+        ObjectType.CART, references=(Kind.CUSTOMER, Kind.GUEST, Kind.CART, Kind.ORDER), is_of_carts=True
+    ),
+    Kind.CART_ITEM: ObjectFacts(ObjectType.LINE_ITEM, references=(Kind.CART_OBJECT, Kind.PRODUCT), is_of_carts=True),
 }
 """The one table of kinds. All other facts of a kind are in its descriptor (``mappers/objects``); a test
 compares the two.
 """
 
 OBJECT_TYPE: Final[Mapping[Kind, ObjectType]] = {kind: facts.object_type for kind, facts in OBJECTS.items()}
+
+OF_CARTS: Final = frozenset(kind for kind, facts in OBJECTS.items() if facts.is_of_carts)
+"""The kinds of objects that carts are made of."""
 
 REFERRERS: Final[Mapping[Kind, tuple[Kind, ...]]] = {
     kind: tuple(other for other, facts in OBJECTS.items() if kind in facts.references) for kind in OBJECTS
@@ -514,7 +524,7 @@ def parse_object_id(kind: Kind, text: str) -> int | str:
     return int(text)
 
 
-@dataclass(slots=True)  # not frozen: some for each second's objects, and a frozen one takes twice as long to make
+@dataclass(frozen=True, slots=True)
 class Rendered:
     """The mapper's result for one existing object.
 
@@ -638,18 +648,6 @@ class FetchByKey:
     table: str
     column: str
     value: Value
-
-
-class RowsUsed(NamedTuple):
-    """Rows that rendering an object looks up: those of ``table`` where ``column`` has the object's id.
-
-    ``named_in``: a table and its column that has the value in place of the object's id; the rows of that table are rows
-    used themselves.
-    """
-
-    table: str
-    column: str
-    named_in: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

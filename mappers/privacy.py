@@ -41,6 +41,8 @@ class Privacy:
             ObjectType.PRODUCT: asked.product,
             ObjectType.DEAL: asked.deal,
             ObjectType.LINE_ITEM: asked.line_item,
+            # What must not be seen on a deal must not be seen on the cart that it began with.
+            ObjectType.CART: asked.deal,
         }
         # All faults at once, so that one run names them all.
         if faults := list(self._faults(types)):
@@ -86,6 +88,9 @@ class Privacy:
 
     def _faults(self, types: Mapping[tuple[ObjectType, str], PropertyType]) -> Iterator[str]:
         for object_type, treatments in self._treatments.items():
+            # These are a deal's, and many name no property of a cart.
+            if object_type is ObjectType.CART:
+                continue
             for name, treatment in treatments.items():
                 where = f"mapping.privacy.{object_type.lower()}.{name}"
                 kind = types.get((object_type, name))

@@ -31,6 +31,7 @@ WRITE = "write"
 OPTIONAL_REFERENCES: Final = {
     ObjectType.DEAL: frozenset({ObjectType.CONTACT}),
     ObjectType.LINE_ITEM: frozenset({ObjectType.PRODUCT}),
+    ObjectType.CART: frozenset({ObjectType.CONTACT, ObjectType.DEAL}),
 }
 """A reader of lines can use a message without a reference that never comes; a line item without its deal is useless."""
 

@@ -83,9 +83,9 @@ def _bridge_name(settings: Settings, object_type: ObjectType, name: str) -> str:
 
 
 def _crm_name(settings: Settings, object_type: ObjectType, name: str) -> str:
-    from sinks.crm.properties import PropertyTable
+    from sinks.crm.properties import table_of
 
-    target = PropertyTable(settings.crm, settings.mapping.custom_properties()).target(object_type, name)
+    target = table_of(settings).target(object_type, name)
     return target.name if target else ""
 
 

@@ -25,9 +25,7 @@ def show(context: typer.Context, config: Config = None, sets: Sets = None, as_js
     loaded = loaded_for(context, config, sets)
     rows = []
     for name, _ in documentation.fields():
-        value: Any = loaded.settings
-        for part in name.split("."):
-            value = getattr(value, part)
+        value = documentation.value_of(loaded.settings, name)
         origin = origin_of(name, loaded.origins)
         if not origin and isinstance(value, SecretStr):  # what a file gives, the file's setting tells
             origin = origin_of(f"{name}_file", loaded.origins)

@@ -16,6 +16,9 @@ from cdc.protocols import CART_CLOCK, CartContent
 from cdc.replica import cart_clock
 from cdc.replica.cart_clock import CartClock
 
+CARTS: Final = frozenset({Kind.CART, Kind.CART_OBJECT})
+"""The kinds of objects that are a cart."""
+
 AT_ONCE: Final = 500
 """The most carts that one call notes as abandoned: some 20 ms of the state thread."""
 
@@ -28,20 +31,22 @@ class Carts:
         self._store = parts.store
         self._rules = parts.mapper.cart_rules
 
-    def look(self, quote_id: int, commit_ms: int, urgency: Urgency) -> None:
+    def look(self, cart: ObjectRef, commit_ms: int, urgency: Urgency) -> None:
         """A cart is about to be rendered: note whether its content changed. ``commit_ms`` 0: not by a change of the
         log that was just read.
         """
-        if self._rules is None:
+        quote_id = cart.id
+        if self._rules is None or not isinstance(quote_id, int):
             return
-        held = cart_clock.get(self._store, quote_id)
+        held = before = cart_clock.get(self._store, quote_id)
         content = self._rules.content(quote_id, self._parts.rows)
         if content is None:
-            # Ordered, emptied, merged, deactivated or deleted: if it opens again, its time begins anew.
             if held is not None:
-                cart_clock.remove(self._store, quote_id)
-                self._affect_contact(quote_id, held, None, commit_ms)
+                self._end(cart, quote_id, held, commit_ms)
             return
+        # Its order was deleted, and the shopper has it back.
+        if held is not None and held.is_ordered:
+            held = None
         if held is not None and held.content == content.digest:
             return
         # Another mapping, or a renderer of another release: the shop has not saved the cart since it was left.
@@ -50,7 +55,19 @@ class Carts:
             return
         clock = _started(content, held, commit_ms, urgency)
         cart_clock.put(self._store, quote_id, clock)
-        self._affect_contact(quote_id, held, clock, commit_ms)
+        self._affect(quote_id, before, clock, commit_ms, but=cart)
+
+    def _end(self, cart: ObjectRef, quote_id: int, held: CartClock, commit_ms: int) -> None:
+        """The cart is not open any more."""
+        after: CartClock | None = None
+        if self._rules is not None and held.is_shown and self._rules.stays(quote_id, self._parts.rows):
+            after = held._replace(is_ordered=True)
+            cart_clock.put(self._store, quote_id, after)
+        else:
+            # Emptied, merged, deactivated or deleted: if it opens again, its time begins anew.
+            cart_clock.remove(self._store, quote_id)
+        if after != held:
+            self._affect(quote_id, held, after, commit_ms, but=cart)
 
     def abandon(self, shop_ms: int) -> bool:
         """Note the carts that are left by now. ``shop_ms``: the time, epoch milliseconds, up to which every change in
@@ -73,10 +90,7 @@ class Carts:
             clock = held._replace(abandoned_ms=held.changed_ms + wait_ms, is_shown=True)
             cart_clock.put(self._store, quote_id, clock)
             urgency = Urgency.HISTORY if held.is_history else Urgency.LIVE
-            cart = ObjectRef(Kind.CART, quote_id)
-            fetch = not load.is_complete
-            render_queue.mark(self._store, cart, urgency=urgency, commit_ms=clock.abandoned_ms, fetch=fetch)
-            self._affect_contact(quote_id, held, clock, clock.abandoned_ms, urgency)
+            self._affect(quote_id, held, clock, clock.abandoned_ms, urgency)
         return len(found) == AT_ONCE
 
     def has_due(self, shop_ms: int) -> bool:
@@ -85,19 +99,21 @@ class Carts:
             return False
         return bool(cart_clock.due(self._store, shop_ms - self._rules.abandoned_after_ms, 1))
 
-    def _affect_contact(
+    def _affect(
         self,
         quote_id: int,
         before: CartClock | None,
         after: CartClock | None,
         commit_ms: int,
         urgency: Urgency = Urgency.LIVE,
+        *,
+        but: ObjectRef | None = None,
     ) -> None:
-        """Have the cart's contact rendered, if the cart shows on it."""
+        """Have everything rendered that shows the cart's clock, ``but`` the object that is about to be rendered."""
         rows = [_row(quote_id, clock) for clock in (before, after)]
         fetch = not self._parts.load.is_complete
         for ref in self._parts.mapper.affected(CART_CLOCK, rows[0], rows[1], self._parts.rows):
-            if isinstance(ref, ObjectRef) and ref.kind is not Kind.CART:
+            if isinstance(ref, ObjectRef) and ref != but:
                 render_queue.mark(self._store, ref, urgency=urgency, commit_ms=commit_ms, fetch=fetch)
 
 

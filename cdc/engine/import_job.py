@@ -221,6 +221,7 @@ def types_of(words: Sequence[str]) -> tuple[str, ...]:
     known = {
         "contacts": (ObjectType.CONTACT,), "products": (ObjectType.PRODUCT,),
         "deals": (ObjectType.DEAL, ObjectType.LINE_ITEM), "line_items": (ObjectType.LINE_ITEM,),
+        "carts": (ObjectType.CART,),
     }  # fmt: skip
     unknown = [word for word in words if word not in known]
     if unknown:

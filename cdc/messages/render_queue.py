@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from cdc.messages import outbox
-from cdc.model import KINDS, BulkInvalidation, Kind, ObjectRef, TableSpec, Urgency
+from cdc.model import BulkInvalidation, Kind, ObjectRef, TableSpec, Urgency
+from cdc.protocols import CART_CLOCK
 from cdc.replica.affected import AffectedObjects
 from cdc.state.objects import OBJECT, as_refs, has, line, pair
 from cdc.state.schema import quoted, table_name, uses_rowid
@@ -25,9 +26,6 @@ NEVER: Final = (1 << 63) - 1
 
 _NOW_MS: Final = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 """SQLite's clock, which is also the default of ``since_ms``: since when the object has waited in its urgency."""
-
-
-_URGENCIES: Final = {int(urgency): urgency for urgency in Urgency}
 
 
 class QueuedObject(NamedTuple):
@@ -98,9 +96,9 @@ def get(store: Store, ref: ObjectRef) -> Asked | None:
     return Asked(bool(row[0]), row[1], bool(row[2]), bool(row[3])) if row is not None else None
 
 
-def done(store: Store, refs: Iterable[ObjectRef]) -> None:
-    """These objects have been rendered, or are rendered in this transaction."""
-    store.db.executemany(f"DELETE FROM render_queue WHERE {OBJECT}", map(pair, refs))
+def done(store: Store, ref: ObjectRef) -> None:
+    """The object has been rendered."""
+    store.db.execute(f"DELETE FROM render_queue WHERE {OBJECT}", pair(ref))
 
 
 def promote(store: Store, ref: ObjectRef) -> None:
@@ -117,7 +115,7 @@ def ready(store: Store, applied: int, limit: int) -> list[QueuedObject]:
         " AND not_before_lsn <= ? ORDER BY urgency LIMIT ?",
         (applied, limit),
     )
-    return [QueuedObject(ObjectRef(KINDS[k], i), _URGENCIES[u], ms, bool(f), bool(n)) for k, i, u, ms, f, n in rows]
+    return [QueuedObject(ObjectRef(Kind(k), i), Urgency(u), ms, bool(f), bool(n)) for k, i, u, ms, f, n in rows]
 
 
 def to_fetch(store: Store, limit: int) -> list[ObjectRef]:
@@ -235,13 +233,10 @@ def work_invalidation(store: Store, applied: int, limit: int, *, fetch: bool = F
         return False
     seq, urgency, cursor, kind, table, id_column, column, value, *unless = row
     invalidation = BulkInvalidation(Kind(kind), table, id_column, column, value, (unless[0], unless[1]))
-    spec = store.tables.get(invalidation.table)
-    if spec is None:  # the mapping has dropped the table since
+    found = _slice(store, invalidation, json.loads(str(cursor)), limit)
+    if found is None:
         _finish(store, seq, Kind(kind))
         return True
-    store.write_gathered()
-    slice_of = _by_ids if _is_by_ids(spec, invalidation) else _by_rows
-    found = slice_of(store, spec, invalidation, json.loads(str(cursor)), limit)
     asked = [(kind, object_id, urgency, fetch) for _, object_id, counts in found if counts and object_id is not None]
     _mark_many(store, asked)
     # The slice was not full, so nothing is behind it.
@@ -279,12 +274,9 @@ def members(store: Store, invalidation: BulkInvalidation, cursor: int | str, lim
     """The objects that the next ``limit`` rows or ids name; no request is
     made. ``cursor`` -1: from the first row on.
     """
-    spec = store.tables.get(invalidation.table)
-    if spec is None:  # the mapping has dropped the table since
+    found = _slice(store, invalidation, cursor, limit)
+    if found is None:
         return Members([], cursor, True)
-    store.write_gathered()
-    slice_of = _by_ids if _is_by_ids(spec, invalidation) else _by_rows
-    found = slice_of(store, spec, invalidation, cursor, limit)
     refs = [
         ObjectRef(invalidation.kind, object_id) for _, object_id, counts in found if counts and object_id is not None
     ]
@@ -293,6 +285,22 @@ def members(store: Store, invalidation: BulkInvalidation, cursor: int | str, lim
 
 Found = list[tuple[int | str, int | str | None, bool]]
 """Per row: the cursor behind it, the object's id there, and whether the bulk invalidation names that object."""
+
+
+def _slice(store: Store, invalidation: BulkInvalidation, cursor: int | str, limit: int) -> Found | None:
+    """The next rows or ids; None if there is no such table: the mapping has dropped it since."""
+    # Carts that were ordered have no row of the shop that would name them.
+    if invalidation.table == CART_CLOCK:
+        store.write_gathered()
+        elsewhere = _not_elsewhere(store, invalidation, "held.quote_id")
+        sql = f"SELECT quote_id, {elsewhere} FROM cart_clock AS held WHERE quote_id > ? ORDER BY quote_id LIMIT ?"
+        return [(quote_id, quote_id, bool(counts)) for quote_id, counts in store.db.execute(sql, (cursor, limit))]
+    spec = store.tables.get(invalidation.table)
+    if spec is None:
+        return None
+    store.write_gathered()
+    slice_of = _by_ids if _is_by_ids(spec, invalidation) else _by_rows
+    return slice_of(store, spec, invalidation, cursor, limit)
 
 
 def _is_by_ids(spec: TableSpec, invalidation: BulkInvalidation) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
@@ -17,6 +17,12 @@ class CartMapping(SettingsSection):
     """Carts that were left without an order."""
 
     enabled: bool = Field(False, description="whether carts with an email address are read and sent at all")
+    sent_as: Literal["deal", "cart", "both"] = Field(
+        "deal",
+        alias="as",
+        description="what a cart is in HubSpot. deal: a deal, which becomes the order's deal; cart: HubSpot's cart with"
+        " its line items, which the order closes; both. The bridge knows deals only",
+    )
     abandoned_after_min: Annotated[int, Field(ge=1, le=100_000)] = Field(
         60, description="a cart counts as abandoned after so many minutes without a change of what is sent of it"
     )
@@ -24,6 +30,16 @@ class CartMapping(SettingsSection):
         "",
         description="address that brings a cart back, with {masked_id} or {quote_id} in it; empty: no such property",
     )
+
+    @property
+    def as_deals(self) -> bool:
+        """Whether carts are sent, as deals."""
+        return self.enabled and self.sent_as != "cart"
+
+    @property
+    def as_objects(self) -> bool:
+        """Whether carts are sent, as HubSpot's own carts."""
+        return self.enabled and self.sent_as != "deal"
 
     @field_validator("restore_url")
     @classmethod

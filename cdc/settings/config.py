@@ -109,6 +109,16 @@ class Settings(SettingsSection):
     shutdown: ShutdownSettings = ShutdownSettings()
 
     @model_validator(mode="after")
+    def _knows_carts(self) -> Settings:
+        # The bridge would never take them, and they would wait for ever.
+        if self.mapping.carts.as_objects and self.sink.kind == "bridge":
+            raise ValueError(
+                f'mapping.carts.as = "{self.mapping.carts.sent_as}" needs the CRM API: the Ecommerce Bridge has no'
+                ' carts. Set sink.kind = "crm", or leave mapping.carts.as at "deal"'
+            )
+        return self
+
+    @model_validator(mode="after")
     def _holds_all_orders(self) -> Settings:
         # Without an import the state only ever holds the orders that changed: no sum over them would be right.
         asked = bool(self.mapping.contact_switches())

@@ -48,9 +48,19 @@ def fields(model: type[BaseModel] = Settings, within: str = "") -> Iterator[tupl
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             nested.append((kind, f"{within}{key}."))
         else:
-            yield f"{within}{key}", field
+            yield f"{within}{field.alias or key}", field
     for kind, prefix in nested:
         yield from fields(kind, prefix)
+
+
+def value_of(settings: Settings, name: str) -> Any:
+    """The value of the setting with this dotted name, as the settings file spells it."""
+    found: Any = settings
+    for part in name.split("."):
+        model = type(found).model_fields
+        # A file may use a word that Python keeps for itself ("as").
+        found = getattr(found, next((field for field in model if model[field].alias == part), part))
+    return found
 
 
 def sample() -> str:

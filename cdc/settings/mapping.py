@@ -228,7 +228,12 @@ class MappingSettings(SettingsSection):
         found[ObjectType.CONTACT] |= self.contact_switches()
         if self.carts.enabled:
             found[ObjectType.CONTACT] |= {name: ("", kind) for name, kind in CARTS_OF_CONTACTS.items()}
-            found[ObjectType.DEAL] |= {name: ("", kind) for name, kind in CARTS.items()}
+        for as_what, is_asked in (
+            (ObjectType.DEAL, self.carts.as_deals),
+            (ObjectType.CART, self.carts.as_objects),
+        ):
+            if is_asked:
+                found[as_what] |= {name: ("", kind) for name, kind in CARTS.items()}
         for kind, _, properties in self.sources():
             found[kind] |= {name: (made.target, made.type or PropertyType.TEXT) for name, made in properties.items()}
         for form in self.contact_forms:  # they add to what is there, under the same names or others

@@ -34,4 +34,4 @@ CARTS: Final[Mapping[str, PropertyType]] = {
     "cart_url": PropertyType.TEXT,
     "cart_changed_at": PropertyType.DATETIME,
 }
-"""Properties of a cart's deal, by ``mapping.carts.enabled``."""
+"""Properties of a cart, as a deal or as HubSpot's cart, by ``mapping.carts``."""

@@ -5,10 +5,10 @@ graph.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from cdc.settings import documentation
 from cdc.settings.config import Settings
+from cdc.settings.documentation import fields, value_of
 
 CHANGEABLE: Final = frozenset(
     {
@@ -55,25 +55,18 @@ class Reload(NamedTuple):
 
 def merge(held: Settings, asked: Settings) -> Reload:
     """Take the changes that are possible while the daemon runs, and name the rest."""
-    differing = [name for name, _ in documentation.fields() if _value(held, name) != _value(asked, name)]
+    differing = [name for name, _ in fields() if value_of(held, name) != value_of(asked, name)]
     changed = [name for name in differing if name in CHANGEABLE]
     rest = [name for name in differing if name not in CHANGEABLE and not _is_followed(name, held, asked)]
     settings = held
     for name in changed:
         section, key = name.split(".")
-        part = getattr(settings, section).model_copy(update={key: _value(asked, name)})
+        part = getattr(settings, section).model_copy(update={key: value_of(asked, name)})
         settings = settings.model_copy(update={section: part})
     return Reload(settings, changed, rest)
 
 
 def _is_followed(name: str, held: Settings, asked: Settings) -> bool:
     """Whether the secret's new value comes from the same file as the old one."""
-    path = _value(asked, f"{name}_file") if name in _FOLLOWED else None
-    return path is not None and path == _value(held, f"{name}_file")
-
-
-def _value(settings: Settings, name: str) -> Any:
-    found: Any = settings
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
+    path = value_of(asked, f"{name}_file") if name in _FOLLOWED else None
+    return path is not None and path == value_of(held, f"{name}_file")

@@ -115,8 +115,8 @@ CREATE TABLE IF NOT EXISTS prepared_change (
     PRIMARY KEY (xid, lsn, part)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cart_clock (
     quote_id INTEGER PRIMARY KEY, content BLOB NOT NULL, changed_ms INTEGER NOT NULL, abandoned_ms INTEGER NOT NULL,
-    is_shown INTEGER NOT NULL, is_history INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS cart_clock_due ON cart_clock (changed_ms) WHERE abandoned_ms = 0;
+    is_shown INTEGER NOT NULL, is_history INTEGER NOT NULL, is_ordered INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS cart_clock_due ON cart_clock (changed_ms) WHERE abandoned_ms = 0 AND is_ordered = 0;
 CREATE TABLE IF NOT EXISTS unread_row (
     tbl TEXT NOT NULL, key TEXT NOT NULL, lsn INTEGER NOT NULL, commit_ms INTEGER NOT NULL, PRIMARY KEY (tbl, key));
 CREATE INDEX IF NOT EXISTS unread_row_lsn ON unread_row (lsn);

@@ -1,7 +1,7 @@
 // What waits, what is set aside and what is held; and the table of details. Pure: data in, elements out.
 import { age, amount, bytes, count, el, keyValues, object, record, seconds, table, time, withCode } from "/page/page_parts.js";
 
-const TITLES = { CONTACT: "Contacts", PRODUCT: "Products", DEAL: "Deals", LINE_ITEM: "Line items" };
+const TITLES = { CONTACT: "Contacts", PRODUCT: "Products", DEAL: "Deals", LINE_ITEM: "Line items", CART: "Carts" };
 export const title = type => TITLES[type] || type;
 const more = (list, command) => list.total > list.shown.length
   ? el("p", { className: "soft note" }, `${count(list.shown.length)} of ${count(list.total)}; `, el("code", {}, command), " shows all") : "";

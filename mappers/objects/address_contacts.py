@@ -146,11 +146,11 @@ def _guest_of(address: str, rows: RowReader) -> Sequence[ObjectRef]:
     return refs(Kind.GUEST, [address])
 
 
-def _orders_of(address: str, rows: RowReader) -> AffectedObjects:
-    """The orders of all customers of the address, and of its guest."""
-    yield from _orders(Kind.ORDER, "entity_id", "guest_id", address, rows)
+def _orders_of(kind: Kind, id_column: str, address: str, rows: RowReader) -> AffectedObjects:
+    """What the orders of all customers of the address, and of its guest, name in ``id_column``."""
+    yield from _orders(kind, id_column, "guest_id", address, rows)
     for customer in customers_of(address, rows):
-        yield from _orders(Kind.ORDER, "entity_id", "customer_id", customer.id, rows)
+        yield from _orders(kind, id_column, "customer_id", customer.id, rows)
 
 
 def _affected(
@@ -165,11 +165,11 @@ def _affected(
             yield from objects(address, rows)
 
 
-def _orders_that_name(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    """The orders of a customer whose row came or went, or whose address changed."""
+def _orders_that_name(kind: Kind, id_column: str, change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    """What the orders of a customer whose row came or went, or whose address changed, name in ``id_column``."""
     if plan.contacts_by_email and change.concerns("email_hash", _DECIDING):
         for customer_id in change.values("entity_id"):
-            yield from _orders(Kind.ORDER, "entity_id", "customer_id", customer_id, rows)
+            yield from _orders(kind, id_column, "customer_id", customer_id, rows)
 
 
 def _guests_of_orders_that_name(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
@@ -179,15 +179,24 @@ def _guests_of_orders_that_name(change: RowChange, rows: RowReader, plan: Plan) 
             yield from _orders(Kind.GUEST, "guest_id", "customer_id", customer_id, rows)
 
 
-_OBJECTS: Final = {Kind.CUSTOMER: customers_of, Kind.GUEST: _guest_of, Kind.ORDER: _orders_of}
+_OBJECTS: Final[Mapping[Kind, Callable[[str, RowReader], AffectedObjects]]] = {
+    Kind.CUSTOMER: customers_of,
+    Kind.GUEST: _guest_of,
+    Kind.ORDER: partial(_orders_of, Kind.ORDER, "entity_id"),
+    Kind.CART_OBJECT: partial(_orders_of, Kind.CART_OBJECT, "quote_id"),
+}
 _FURTHER: Final[Mapping[Kind, tuple[tuple[str, Affects], ...]]] = {
     Kind.GUEST: (("customer_entity", _guests_of_orders_that_name),),
-    Kind.ORDER: (("customer_entity", _orders_that_name),),
+    Kind.ORDER: (("customer_entity", partial(_orders_that_name, Kind.ORDER, "entity_id")),),
+    Kind.CART_OBJECT: (("customer_entity", partial(_orders_that_name, Kind.CART_OBJECT, "quote_id")),),
 }
 
 
 def affected_by(kind: Kind) -> tuple[tuple[str, Affects], ...]:
-    """Table → the objects of this kind whose contact or existence may change with a row of that table."""
+    """Table → the objects of this kind whose contact or existence may change with a row of that table.
+
+    Of HubSpot's carts only those that were ordered: they are their order's contact's.
+    """
     return (*of_addresses(_OBJECTS[kind]), *_FURTHER.get(kind, ()))
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
 import orjson
 
 from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, TableSpec, Value
-from cdc.protocols import CART_CLOCK, CartContent, RowReader
+from cdc.protocols import CartContent, RowReader
 from cdc.settings.carts import MASKED_ID
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_columns import PropertyType
@@ -22,17 +23,14 @@ from cdc.settings.mapping_switches import CARTS
 from mappers import money, stages, times
 from mappers.currency import in_chosen_currency
 from mappers.guests import address_of, guest_id
-from mappers.objects import address_contacts, cart_images, open_carts, product
+from mappers.objects import address_contacts, cart_changes, cart_images, open_carts, product
 from mappers.objects.descriptor import ObjectDescriptor, Property
-from mappers.objects.open_carts import ADDRESS_COLUMNS, QUOTE_COLUMNS
 from mappers.plan import Plan
-from mappers.row_changes import AffectedObjects, Affects, RowChange, named_in, refs
 from mappers.shop import shop
 from mappers.text import clean
 
-_ITEM_COLUMNS: Final = frozenset(
-    {"quote_id", "parent_item_id", "product_id", "sku", "name", "qty", "price", "base_price"}
-)
+LINE_COLUMNS: Final = ("product_type", "row_total", "discount_amount")
+"""The columns of ``quote_item`` that only HubSpot's carts need, for their line items."""
 
 _QUOTES: Final = TableSpec(
     "quote",
@@ -90,18 +88,26 @@ _SOURCES: Final = {
 def render(quote_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     """``cart-N``: exists while the cart is open, from the time on when it was first abandoned."""
     # Without the setting the tables are not read.
-    if not plan.settings.carts.enabled:
+    if not plan.settings.carts.as_deals:
         return None
     quote, clock = rows.get("quote", quote_id), open_carts.clock_of(quote_id, rows)
     # The cheap look first: nearly all carts of a shop were never abandoned with an address.
     if quote is None or clock is None or not open_carts.is_open(quote, rows, plan):
         return None
-    email, lines = open_carts.email_of(quote, rows), open_carts.lines_of(quote_id, rows)
-    properties = {
+    stage = stages.ABANDONED if clock.get("abandoned_ms") else stages.PENDING
+    owner = open_carts.contact_of(quote, open_carts.email_of(quote, rows), rows, plan)
+    properties = {**shared_properties(quote, clock, rows, plan), "stage": stage}
+    return Rendered(properties, (owner,) if owner else (), journey=ObjectRef(Kind.CART, quote_id))
+
+
+def shared_properties(quote: Row, clock: Row, rows: RowReader, plan: Plan) -> dict[str, str]:
+    """The properties that an open cart has as a deal and as HubSpot's cart."""
+    quote_id: int = quote["entity_id"]  # type: ignore[assignment]  # an integer key
+    lines = open_carts.lines_of(quote_id, rows)
+    return {
         "name": f"Cart {quote_id}",
         "amount": money.money(quote.get(plan.paid("grand_total"))),
         "currency": clean(quote.get(plan.paid("quote_currency_code"))),
-        "stage": stages.ABANDONED if clock.get("abandoned_ms") else stages.PENDING,
         "created_at": times.epoch_ms(quote.get("created_at")),
         "coupon_code": clean(quote.get("coupon_code")),
         "store": shop(rows, plan).store_code(quote.get("store_id")),
@@ -111,8 +117,6 @@ def render(quote_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
         "cart_url": open_carts.url_of(quote_id, rows, plan),
         "cart_changed_at": str(clock["changed_ms"]),
     }
-    owner = open_carts.contact_of(quote, email, rows, plan)
-    return Rendered(properties, (owner,) if owner else (), journey=ObjectRef(Kind.CART, quote_id))
 
 
 def _line(row: Row, plan: Plan) -> str:
@@ -127,6 +131,10 @@ class CartRules:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self.abandoned_after_ms: Final = plan.settings.carts.abandoned_after_min * 60_000
+
+    def stays(self, quote_id: int, rows: RowReader) -> bool:
+        """See ``cdc.protocols.CartRules``: as HubSpot's cart, while an order in scope is there."""
+        return self._plan.settings.carts.as_objects and open_carts.order_of(quote_id, rows, self._plan) is not None
 
     def content(self, quote_id: int, rows: RowReader) -> CartContent | None:
         """See ``cdc.protocols.CartRules``: the buyer, the lines with quantities and prices, total, currency, coupon,
@@ -145,66 +153,16 @@ class CartRules:
         return CartContent(digest, int(times.epoch_ms(quote.get("updated_at")) or 0))
 
 
-# ------------------------------------------------------------------------------------------- affected objects
-
-
-def _affected_by_quote(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    # Every page of the checkout saves the quote; most of these saves change nothing that is sent.
-    return refs(Kind.CART, change.values("entity_id")) if change.concerns("guest_id", QUOTE_COLUMNS) else ()
-
-
-def _affected_by_item(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    return refs(Kind.CART, change.values("quote_id")) if change.concerns("item_id", _ITEM_COLUMNS) else ()
-
-
-def _affected_by_address(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    # Totals and shipping rates are written into it all the time.
-    return refs(Kind.CART, change.values("quote_id")) if change.concerns("guest_id", ADDRESS_COLUMNS) else ()
-
-
-def _affected_by_order(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    """An order's cart: only the order's coming and going counts."""
-    if not plan.settings.carts.enabled:
-        return ()
-    before, after = change.before, change.after
-    if before is not None and after is not None and before.get("quote_id") == after.get("quote_id"):
-        return ()
-    return refs(Kind.CART, change.values("quote_id"))
-
-
-def _affected_by_store(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    if plan.settings.carts.enabled:
-        yield BulkInvalidation(Kind.CART, "quote", "entity_id", "store_id", change.now().get("store_id"))
-
-
-def _carts_of(address: str, rows: RowReader) -> AffectedObjects:
-    """The carts of all customers of the address, and those with the address itself."""
-    found = [quote["entity_id"] for quote in open_carts.quotes_of_address(address, rows)]
-    for customer in rows.find("customer_entity", "email_hash", address):
-        found += [quote["entity_id"] for quote in rows.find("quote", "customer_id", customer["entity_id"])]
-    return refs(Kind.CART, dict.fromkeys(found))
-
-
-def _of_own_customer(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    """The carts of a customer: its row says whose they are, and whether a filter leaves that contact out."""
-    quotes = [
-        quote for customer_id in change.values("entity_id") for quote in rows.find("quote", "customer_id", customer_id)
-    ]
-    return refs(Kind.CART, [quote["entity_id"] for quote in quotes])
-
-
-def _enabled(affects: Affects) -> Affects:
-    def affected(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-        return affects(change, rows, plan) if plan.settings.carts.enabled else ()
-
-    return affected
-
-
 # -------------------------------------------------------------------------------------------------- descriptor
 
 
 def _switched_on(settings: MappingSettings) -> Mapping[str, Property]:
-    return {name: Property(of, _SOURCES[name]) for name, of in CARTS.items()} if settings.carts.enabled else {}
+    return shown_properties() if settings.carts.as_deals else {}
+
+
+def shown_properties() -> dict[str, Property]:
+    """The properties that only carts have, with their sources."""
+    return {name: Property(of, _SOURCES[name]) for name, of in CARTS.items()}
 
 
 def _tables(settings: MappingSettings) -> tuple[TableSpec, ...]:
@@ -213,11 +171,15 @@ def _tables(settings: MappingSettings) -> tuple[TableSpec, ...]:
     masks = (_MASKS,) if MASKED_ID in settings.carts.restore_url else ()
     return (
         in_chosen_currency(_QUOTES, settings),
-        in_chosen_currency(_ITEMS, settings),
+        in_chosen_currency(_with(_ITEMS, *(LINE_COLUMNS if settings.carts.as_objects else ())), settings),
         _ADDRESSES,
         *masks,
         _NEGOTIABLE,
     )
+
+
+def _with(spec: TableSpec, *columns: str) -> TableSpec:
+    return replace(spec, columns=(*spec.columns, *columns))
 
 
 def _derive_quote(row: Row, plan: Plan) -> Mapping[str, Value]:
@@ -233,7 +195,8 @@ def _keep_quote(row: Row, rows: RowReader, plan: Plan) -> bool:
     return row.get("is_active") == 1
 
 
-def _fetches(quote_id: int, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ...]:
+def fetches(quote_id: int, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ...]:
+    """The rows of an open cart on the server, and those of its order."""
     if not plan.settings.carts.enabled:
         return ()
     tables = ["quote_item", "quote_address", "negotiable_quote", "sales_order"]
@@ -252,7 +215,7 @@ def _fetches(quote_id: int, rows: RowReader, plan: Plan) -> tuple[FetchByKey, ..
 
 
 def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
-    return (BulkInvalidation(Kind.CART, "quote", "entity_id"),) if plan.settings.carts.enabled else ()
+    return (BulkInvalidation(Kind.CART, "quote", "entity_id"),) if plan.settings.carts.as_deals else ()
 
 
 DESCRIPTOR: Final = ObjectDescriptor(
@@ -261,20 +224,8 @@ DESCRIPTOR: Final = ObjectDescriptor(
     properties=_PROPERTIES,
     tables=_tables,
     render=render,
-    affected_by=(
-        ("quote", _affected_by_quote),
-        ("quote_item", _affected_by_item),
-        ("quote_address", _affected_by_address),
-        ("quote_id_mask", named_in(Kind.CART, "quote_id")),
-        ("negotiable_quote", named_in(Kind.CART, "quote_id")),
-        (CART_CLOCK, named_in(Kind.CART, "quote_id")),
-        ("sales_order", _affected_by_order),
-        ("store", _affected_by_store),
-        ("customer_entity", _enabled(_of_own_customer)),
-        *((table, _enabled(affects)) for table, affects in address_contacts.of_addresses(_carts_of)),
-        *((table, _enabled(affects)) for table, affects in cart_images.affected_by()),
-    ),
-    fetches=_fetches,
+    affected_by=cart_changes.affected_by(Kind.CART, lambda carts: carts.as_deals),
+    fetches=fetches,
     everything=_everything,
     switched_on=_switched_on,
     derive={"quote": _derive_quote, "quote_address": _derive_address},

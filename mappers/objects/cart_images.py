@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from cdc.model import BulkInvalidation, Kind, Row, Value
@@ -16,7 +17,6 @@ from mappers.text import clean
 from mappers.versions import VERSIONS
 
 _IMAGE: Final = "image"
-_ALL: Final = BulkInvalidation(Kind.CART, "quote", "entity_id")
 
 
 def url_of(line: Row, rows: RowReader, plan: Plan) -> str:
@@ -36,7 +36,11 @@ def url_of(line: Row, rows: RowReader, plan: Plan) -> str:
     return image_url(clean(held.get(known.view, held.get(ADMIN))), plan.settings.media_base_url)
 
 
-def _of_value(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+def _all(kind: Kind) -> tuple[BulkInvalidation, ...]:
+    return (BulkInvalidation(kind, "quote", "entity_id"),)
+
+
+def _of_value(kind: Kind, change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
     attribute = shop(rows, plan).attributes[EAV].by_code.get(_IMAGE)
     # Values of all attributes stand in these tables.
     if attribute is None or attribute.id not in change.values("attribute_id"):
@@ -45,44 +49,44 @@ def _of_value(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects
     if plan.row_ids:
         versions = (rows.get("catalog_product_entity", row_id) for row_id in ids)
         ids = [version["entity_id"] for version in versions if version is not None]
-    return _with_products(ids)
+    return _with_products(kind, ids)
 
 
-def _of_product(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+def _of_product(kind: Kind, change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
     # Which version is live may change with any column; without versions only coming and going counts.
     if not plan.row_ids and change.before is not None and change.after is not None:
         return ()
-    return _with_products(change.values("entity_id"))
+    return _with_products(kind, change.values("entity_id"))
 
 
-def _with_products(ids: list[Value]) -> Iterator[BulkInvalidation]:
+def _with_products(kind: Kind, ids: list[Value]) -> Iterator[BulkInvalidation]:
     for product_id in ids:
-        yield BulkInvalidation(Kind.CART, "quote_item", "quote_id", "product_id", product_id)
+        yield BulkInvalidation(kind, "quote_item", "quote_id", "product_id", product_id)
 
 
-def _of_attribute(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    return (_ALL,) if _IMAGE in change.values("attribute_code") else ()
+def _of_attribute(kind: Kind, change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    return _all(kind) if _IMAGE in change.values("attribute_code") else ()
 
 
-def _of_type(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    return (_ALL,) if EAV.entity_type in change.values("entity_type_code") else ()
+def _of_type(kind: Kind, change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    return _all(kind) if EAV.entity_type in change.values("entity_type_code") else ()
 
 
-def _of_view(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    return (_ALL,) if plan.settings.store_view in change.values("code") else ()
+def _of_view(kind: Kind, change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    return _all(kind) if plan.settings.store_view in change.values("code") else ()
 
 
-def _of_flag(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    return (_ALL,)  # another version of the catalogue may be live
+def _of_flag(kind: Kind, change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
+    return _all(kind)  # another version of the catalogue may be live
 
 
-def affected_by() -> tuple[tuple[str, Affects], ...]:
-    """Table → the carts whose images a row of that table changes."""
+def affected_by(kind: Kind) -> tuple[tuple[str, Affects], ...]:
+    """Table → the carts of this kind whose images a row of that table changes."""
     return (
-        *((table, _of_value) for table in EAV.tables.values()),
-        ("catalog_product_entity", _of_product),
-        ("eav_attribute", _of_attribute),
-        ("eav_entity_type", _of_type),
-        ("store", _of_view),
-        (VERSIONS.name, _of_flag),
+        *((table, partial(_of_value, kind)) for table in EAV.tables.values()),
+        ("catalog_product_entity", partial(_of_product, kind)),
+        ("eav_attribute", partial(_of_attribute, kind)),
+        ("eav_entity_type", partial(_of_type, kind)),
+        ("store", partial(_of_view, kind)),
+        (VERSIONS.name, partial(_of_flag, kind)),
     )

@@ -94,6 +94,12 @@ def is_open(quote: Row, rows: RowReader, plan: Plan) -> bool:
     return bool(lines_of(quote_id, rows)) and order_in_scope(quote, rows, plan)
 
 
+def order_of(quote_id: Value, rows: RowReader, plan: Plan) -> Row | None:
+    """The first order in scope that was placed from the cart; it stands for the whole purchase."""
+    placed = rows.find("sales_order", "quote_id", quote_id)
+    return next((row for row in placed if order_in_scope(row, rows, plan)), None)
+
+
 def clock_of(quote_id: Value, rows: RowReader) -> Row | None:
     """The cart's row of ``cart_clock`` if the cart was ever abandoned since it is open."""
     held = rows.get(CART_CLOCK, quote_id)

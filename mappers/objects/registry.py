@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from cdc.model import Kind
-from mappers.objects import cart, customer, guest, line_item, order, product
+from mappers.objects import cart, cart_item, cart_object, customer, guest, line_item, order, product
 from mappers.objects.descriptor import ObjectDescriptor
 
 DESCRIPTORS: Final[Mapping[Kind, ObjectDescriptor]] = {
@@ -18,5 +18,7 @@ DESCRIPTORS: Final[Mapping[Kind, ObjectDescriptor]] = {
         order.DESCRIPTOR,
         line_item.DESCRIPTOR,
         cart.DESCRIPTOR,
+        cart_object.DESCRIPTOR,
+        cart_item.DESCRIPTOR,
     )
 }

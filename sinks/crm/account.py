@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import available_timezones
@@ -18,7 +18,6 @@ from cdc.model import ObjectType
 from sinks.crm import pipelines
 from sinks.crm.api import Api
 from sinks.crm.faults import FaultKind, read_fault, record_id_of
-from sinks.crm.paths import SEGMENT
 
 if TYPE_CHECKING:
     from cdc.protocols import Requests
@@ -107,8 +106,16 @@ def read_properties(content: Any) -> dict[str, HeldProperty]:
 class Account:
     """Asks the account and keeps the answers."""
 
-    def __init__(self, api: Api, *, pipeline: str, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """``pipeline``: the setting, a label or id, or ""."""
+    def __init__(
+        self,
+        api: Api,
+        *,
+        pipeline: str,
+        types: Sequence[ObjectType],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``pipeline``: the setting, a label or id, or "". ``types``: those that are written."""
+        self._types = types
         self._api = api
         self._pipeline = pipeline
         self._monotonic = monotonic
@@ -136,10 +143,10 @@ class Account:
         self._due_s = 0.0
 
     async def read(self, requests: Requests) -> Facts:
-        """Read everything now: 6 calls."""
+        """Read everything now: a call for each type, and two more."""
         details = await self.details(requests)
         held: dict[ObjectType, Mapping[str, HeldProperty]] = {}
-        for kind in SEGMENT:
+        for kind in self._types:
             properties = await self.properties(requests, kind)
             if properties is not None:
                 held[kind] = properties
@@ -172,7 +179,7 @@ class Account:
 
     async def require_key(self, requests: Requests, facts: Facts, key: str) -> None:
         """SetupError unless every type has the key property, unique."""
-        for kind in SEGMENT:
+        for kind in self._types:
             held = facts.properties.get(kind)
             # Not readable with this token, so it is tried out.
             if held is None:

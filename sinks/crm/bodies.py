@@ -16,14 +16,21 @@ if TYPE_CHECKING:
 PIPELINE: Final = "pipeline"
 PRODUCT_ID: Final = "hs_product_id"
 
-ASSOCIATED: Final[Mapping[ObjectType, ObjectType]] = {
-    ObjectType.DEAL: ObjectType.CONTACT,
-    ObjectType.LINE_ITEM: ObjectType.DEAL,
+ASSOCIATION_TYPE: Final[Mapping[tuple[ObjectType, ObjectType], int]] = {
+    (ObjectType.DEAL, ObjectType.CONTACT): 3,
+    (ObjectType.LINE_ITEM, ObjectType.DEAL): 20,
+    (ObjectType.LINE_ITEM, ObjectType.CART): 591,
+    (ObjectType.CART, ObjectType.CONTACT): 586,
+    (ObjectType.CART, ObjectType.DEAL): 1347,
 }
-"""Type → the type with which HubSpot associates it. A line's product is a property, ``hs_product_id``."""
+"""The pairs that are linked, and HubSpot's number of that association in this direction. The product of a line is a
+property, ``hs_product_id``.
+"""
 
-ASSOCIATION_TYPE: Final[Mapping[ObjectType, int]] = {ObjectType.DEAL: 3, ObjectType.LINE_ITEM: 20}
-"""HubSpot's number of that association, in this direction."""
+ASSOCIATED: Final[Mapping[ObjectType, tuple[ObjectType, ...]]] = {
+    kind: tuple(other for start, other in ASSOCIATION_TYPE if start is kind) for kind in ObjectType
+}
+"""Type → the types with which it is linked."""
 
 
 def values_of(message: Message, table: PropertyTable, facts: Facts, memory: Memory) -> dict[str, str]:
@@ -154,9 +161,13 @@ def update_by_id(work: Work, table: PropertyTable, facts: Facts) -> dict[str, An
     return {"id": work.record_id, "properties": {**update_values(work, table, facts), table.key: work.key}}
 
 
+def association_types(kind: ObjectType, other: ObjectType) -> list[Mapping[str, Any]]:
+    """The type of a link, as HubSpot's bodies spell it."""
+    return [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": ASSOCIATION_TYPE[kind, other]}]
+
+
 def create(work: Work, table: PropertyTable, facts: Facts, inlined: Sequence[Reference]) -> dict[str, Any]:
     """An input of batch/create, with links to ``inlined``."""
-    number = ASSOCIATION_TYPE.get(work.message.object_type, 0)
-    types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": number}]
-    links = [{"to": {"id": ref.record_id}, "types": types} for ref in inlined]
+    kind = work.message.object_type
+    links = [{"to": {"id": ref.record_id}, "types": association_types(kind, ref.object_type)} for ref in inlined]
     return {"properties": create_values(work, table, facts), "associations": links}

@@ -33,7 +33,7 @@ async def check(
         return [CheckResult("sink", False, error.message, fix=error.hint)]
     findings = [_account(details, settings)]
     held: dict[ObjectType, Mapping[str, HeldProperty]] = {}
-    for kind in SEGMENT:
+    for kind in table.types:
         found = await _asked(account.properties(requests, kind), f"sink {SEGMENT[kind]}", findings)
         # A service key may lack schema scopes and still write records.
         if found is None:
@@ -131,7 +131,7 @@ async def _pipelines(api: Api, requests: Requests, settings: CrmSettings) -> lis
 async def _records(api: Api, requests: Requests, table: PropertyTable, facts: Facts) -> list[CheckResult]:
     """Whether the token may read records."""
     findings: list[CheckResult] = []
-    for kind in SEGMENT:
+    for kind in table.types:
         if table.key not in facts.properties.get(kind, {}):
             continue  # reported already
         name = f"sink {SEGMENT[kind]}"

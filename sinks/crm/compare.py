@@ -18,7 +18,7 @@ from sinks.crm import bodies, identity
 from sinks.crm.answers import Record, next_page, records_of
 from sinks.crm.api import ASSOCIATIONS, SEARCH
 from sinks.crm.faults import record_id_of
-from sinks.crm.links import needed_ids
+from sinks.crm.links import End, needed_ends
 from sinks.crm.lookup import Lookup
 from sinks.crm.pieces import body_of, pieces
 from sinks.crm.properties import BEFORE_CUSTOMER
@@ -30,6 +30,9 @@ READ_LINKS: Final = 1000
 
 MERGED_IDS: Final = ("hs_merged_object_ids", "hs_calculated_merged_vids")
 """Properties that list the records which were merged into a record."""
+
+CREATED: Final = {ObjectType.CART: "hs_createdate"}
+"""The property with the time of a record's creation, where it has another name than for most types."""
 
 KEYS_PAGE: Final = 100
 """Records of a page when all of a type are listed."""
@@ -63,7 +66,7 @@ def _verdict(
     work: Work,
     record: Record | None,
     shared: identity.Holder | None,
-    links: Mapping[str, frozenset[str]],
+    links: Mapping[str, frozenset[End]],
 ) -> Comparison:
     if record is None:
         # The values are on another object's record.
@@ -74,7 +77,7 @@ def _verdict(
     values = dict(_differences(tools, work, record))
     if values:
         return Comparison(work.key, Drift.DIFFERING, values, record.id)
-    if not needed_ids(work) <= links.get(record.id, frozenset()):
+    if not needed_ends(work) <= links.get(record.id, frozenset()):
         return Comparison(work.key, Drift.LINK_MISSING, record_id=record.id)
     return Comparison(work.key, Drift.EQUAL, record_id=record.id)
 
@@ -136,14 +139,21 @@ def _moment(text: str) -> int | None:
     return round(aware.timestamp() * 1000)
 
 
-async def _links(tools: Tools, kind: ObjectType, pairs: Sequence[tuple[str, Work]]) -> dict[str, frozenset[str]]:
-    """Record id → the records with which it is associated, among those that it should be associated with."""
-    other = bodies.ASSOCIATED.get(kind)
-    wanted = [record_id for record_id, work in pairs if needed_ids(work)]
+async def _links(tools: Tools, kind: ObjectType, pairs: Sequence[tuple[str, Work]]) -> dict[str, frozenset[End]]:
+    """Record id → the records with which it is associated, of the types that it should be associated with."""
+    wanted = [record_id for record_id, work in pairs if needed_ends(work)]
+    found: dict[str, frozenset[End]] = {}
+    for other in bodies.ASSOCIATED[kind]:
+        for record_id, ids in (await _links_to(tools, kind, other, wanted)).items():
+            found[record_id] = found.get(record_id, frozenset()).union((other, one) for one in ids)
+    return found
+
+
+async def _links_to(
+    tools: Tools, kind: ObjectType, other: ObjectType, wanted: Sequence[str]
+) -> dict[str, frozenset[str]]:
+    """Record id → the records of one type with which it is associated."""
     found: dict[str, frozenset[str]] = {}
-    # Objects of this type carry no links.
-    if other is None:
-        return found
     api = tools.batches.api
     for chunk in pieces(wanted, lambda one: {"id": one}, api.max_body, most=READ_LINKS):
         what = f"the links of {len(chunk)} {kind.value} record(s)"
@@ -161,20 +171,21 @@ async def _links(tools: Tools, kind: ObjectType, pairs: Sequence[tuple[str, Work
 
 
 async def _with_merged(
-    tools: Tools, kind: ObjectType, pairs: Sequence[tuple[str, Work]], links: Mapping[str, frozenset[str]]
-) -> Mapping[str, frozenset[str]]:
+    tools: Tools, kind: ObjectType, pairs: Sequence[tuple[str, Work]], links: Mapping[str, frozenset[End]]
+) -> Mapping[str, frozenset[End]]:
     """The links, with the records that were merged into linked records: a link to the merged record counts for both.
 
     The state keeps a record's id until the next write of its object. So after people merged records, the id may be that
     of a record which is now part of another one.
     """
-    other = bodies.ASSOCIATED.get(kind)
-    lacking = [record_id for record_id, work in pairs if not needed_ids(work) <= links.get(record_id, frozenset())]
-    linked = {end for record_id in lacking for end in links.get(record_id, ())}
-    if other is None or not linked:
+    lacking = [record_id for record_id, work in pairs if not needed_ends(work) <= links.get(record_id, frozenset())]
+    parts: dict[End, frozenset[End]] = {}
+    for other in bodies.ASSOCIATED[kind]:
+        linked = {end for record_id in lacking for of_type, end in links.get(record_id, ()) if of_type is other}
+        records = await tools.batches.read(other, sorted(linked), MERGED_IDS)
+        parts |= {(other, record.id): frozenset((other, one) for one in _merged_into(record)) for record in records}
+    if not parts:
         return links
-    records = await tools.batches.read(other, sorted(linked), MERGED_IDS)
-    parts = {record.id: frozenset(_merged_into(record)) for record in records}
     return {start: ends.union(*(parts.get(end, frozenset()) for end in ends)) for start, ends in links.items()}
 
 
@@ -225,7 +236,7 @@ async def newest(tools: Tools, kind: ObjectType) -> list[tuple[str, str]]:
     api, key = tools.batches.api, tools.table.key
     body = {
         "filterGroups": [{"filters": [{"propertyName": key, "operator": "HAS_PROPERTY"}]}],
-        "sorts": [{"propertyName": "createdate", "direction": "DESCENDING"}],
+        "sorts": [{"propertyName": CREATED.get(kind, "createdate"), "direction": "DESCENDING"}],
         "properties": [key],
         "limit": KEYS_PAGE,
     }

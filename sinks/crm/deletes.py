@@ -8,6 +8,7 @@ so that neither blocks a new record.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from cdc.model import ObjectType, Outcome
 from cdc.settings.crm import DeletePolicy
@@ -15,12 +16,16 @@ from sinks.crm import bodies, identity
 from sinks.crm.answers import Record
 from sinks.crm.batches import Input
 from sinks.crm.faults import Fault, FaultKind
+from sinks.crm.properties import STANDARD
 from sinks.crm.tools import Tools
 from sinks.crm.work import Work
 
+CANCELLED: Final = "cancelled"
+CART_STATUS: Final = STANDARD[ObjectType.CART]["status"]
+
 
 def policy_of(tools: Tools, kind: ObjectType, key: str = "") -> DeletePolicy:
-    """The policy in the settings for a type; carts are deals with a policy of their own."""
+    """The policy in the settings for a type; carts, as deals too, have a policy of their own."""
     on_delete = tools.settings.on_delete
     if identity.is_cart(key):
         return on_delete.cart
@@ -29,19 +34,22 @@ def policy_of(tools: Tools, kind: ObjectType, key: str = "") -> DeletePolicy:
         ObjectType.PRODUCT: on_delete.product,
         ObjectType.DEAL: on_delete.deal,
         ObjectType.LINE_ITEM: on_delete.line_item,
+        ObjectType.CART: on_delete.cart,
     }[kind]
 
 
 def marks(tools: Tools, kind: ObjectType, changed_at: int, policy: DeletePolicy) -> dict[str, str]:
     """The values that mark a deleted object's record."""
     values = {tools.table.deleted_at: str(changed_at)}
-    # The deal stays as a record of the past, in the stage for cancelled ones.
-    if policy is DeletePolicy.CANCEL:
+    # The record stays as one of the past, in the state for what came to nothing.
+    if policy is DeletePolicy.CANCEL and kind is ObjectType.CART:
+        values[CART_STATUS] = CANCELLED
+    elif policy is DeletePolicy.CANCEL:
         pipeline = tools.facts.pipeline
-        stage = pipeline.stage("cancelled") if pipeline is not None else ""
+        stage = pipeline.stage(CANCELLED) if pipeline is not None else ""
         if pipeline is not None and stage and "dealstage" not in tools.table.once(kind):
             values |= {"dealstage": stage, bodies.PIPELINE: pipeline.id}
-        values[tools.table.own("stage")] = "cancelled"
+        values[tools.table.own("stage")] = CANCELLED
     elif policy in (DeletePolicy.ARCHIVE, DeletePolicy.GDPR_DELETE):
         # Key and SKU go in the same call: after a crash in between they would block a new record.
         values[tools.table.key] = ""

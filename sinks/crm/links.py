@@ -25,6 +25,10 @@ Pair = tuple[str, str]
 """Record ids: from, to."""
 
 
+End = tuple[ObjectType, str]
+"""A record that another record is linked to: HubSpot may give one number to records of two types."""
+
+
 class Need(NamedTuple):
     """One link of a message."""
 
@@ -35,7 +39,7 @@ class Need(NamedTuple):
 def needed(work: Work) -> list[Reference]:
     """The references that are to be linked: those whose records are not linked, or all if that is not known."""
     message = work.message
-    wanted = [ref for ref in work.references if ref.object_type is bodies.ASSOCIATED.get(message.object_type)]
+    wanted = [ref for ref in work.references if ref.object_type in bodies.ASSOCIATED[message.object_type]]
     wanted = [ref for ref in wanted if ref.external_id not in work.inlined]
     # The state may be wrong, or it is a first write: linking again is harmless, a missing link is not.
     if work.links_all or message.may_repeat or not message.was_accepted:
@@ -44,15 +48,17 @@ def needed(work: Work) -> list[Reference]:
     return [ref for ref in wanted if (ref.object_type, ref.record_id) not in message.linked_records]
 
 
-def needed_ids(work: Work) -> frozenset[str]:
+def needed_ends(work: Work) -> frozenset[End]:
     """The records that a message's record has to be associated with."""
-    kind = bodies.ASSOCIATED.get(work.message.object_type)
-    return frozenset(ref.record_id for ref in work.references if ref.object_type is kind and ref.record_id)
+    kinds = bodies.ASSOCIATED[work.message.object_type]
+    known = [ref for ref in work.references if ref.record_id]
+    return frozenset((ref.object_type, ref.record_id) for ref in known if ref.object_type in kinds)
 
 
-def ended(work: Work) -> list[Reference]:
-    """Links of ours that another reference replaces. A link that merely ends stays, as its contact may be kept."""
-    kind = bodies.ASSOCIATED.get(work.message.object_type)
+def ended(work: Work, kind: ObjectType) -> list[Reference]:
+    """Links of ours to records of this type that another reference replaces. A link that merely ends stays, as its
+    contact may be kept.
+    """
     now = [ref for ref in work.references if ref.object_type is kind]
     kept = {ref.external_id for ref in now}
     records = {ref.record_id for ref in now}
@@ -74,10 +80,10 @@ class PairAnswer:
 
 async def link(tools: Tools, kind: ObjectType, works: Sequence[Work]) -> None:
     """Make and end the links of written messages, and settle these messages."""
-    other = bodies.ASSOCIATED.get(kind)
     written = [work for work in works if work.step is Step.WRITTEN]
-    if other is not None:
-        await _link(tools, kind, other, written)
+    for other in bodies.ASSOCIATED[kind]:
+        # What the links to one type settled is linked again as a whole.
+        await _link(tools, kind, other, [work for work in written if work.step is Step.WRITTEN])
     # What the links did not settle otherwise is accepted.
     for work in written:
         if work.step is Step.WRITTEN:
@@ -85,7 +91,7 @@ async def link(tools: Tools, kind: ObjectType, works: Sequence[Work]) -> None:
 
 
 async def _link(tools: Tools, kind: ObjectType, other: ObjectType, works: Sequence[Work]) -> None:
-    needs = [Need(work, ref) for work in works for ref in needed(work)]
+    needs = [Need(work, ref) for work in works for ref in needed(work) if ref.object_type is other]
     pairs = {(need.work.record_id, need.reference.record_id): need for need in needs if need.reference.record_id}
     for need in needs:
         # The other object has no record yet: this link cannot be made now.
@@ -100,7 +106,9 @@ async def _link(tools: Tools, kind: ObjectType, other: ObjectType, works: Sequen
         for pair, need in failed.items():
             if need.work.step is Step.WRITTEN:
                 _judge(tools, need, answer.faults.get(pair))
-    gone = [(work.record_id, ref.record_id) for work in works if work.step is Step.WRITTEN for ref in ended(work)]
+    gone = [
+        (work.record_id, ref.record_id) for work in works if work.step is Step.WRITTEN for ref in ended(work, other)
+    ]
     if gone:
         await archive_pairs(tools, kind, other, gone)
 
@@ -203,8 +211,7 @@ def _pairs_of(content: Mapping[str, Any]) -> Iterator[Pair]:
 
 async def archive_pairs(tools: Tools, kind: ObjectType, other: ObjectType, pairs: Sequence[Pair]) -> None:
     """End our own association of these pairs. What is not there needs no ending."""
-    number = bodies.ASSOCIATION_TYPE[kind]
-    types = [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": number}]
+    types = bodies.association_types(kind, other)
     api = tools.batches.api
 
     def form(pair: Pair) -> Mapping[str, Any]:

@@ -157,7 +157,8 @@ class Lookup:
         """
         lacking: dict[ObjectType, list[str]] = {}
         # Products of lines are properties, and deals' contacts are links: both need record ids.
-        wanted = {bodies.ASSOCIATED.get(self._kind), ObjectType.PRODUCT if self._kind is ObjectType.LINE_ITEM else None}
+        products = (ObjectType.PRODUCT,) if self._kind is ObjectType.LINE_ITEM else ()
+        wanted = (*bodies.ASSOCIATED[self._kind], *products)
         for work in works:
             for ref in work.references:
                 # References that the state knows need no question.

@@ -12,6 +12,7 @@ SEGMENT: Final[Mapping[ObjectType, str]] = {
     ObjectType.PRODUCT: "products",
     ObjectType.DEAL: "deals",
     ObjectType.LINE_ITEM: "line_items",
+    ObjectType.CART: "carts",
 }
 """The name of each type in paths. A type without a name here is never sent."""
 
@@ -20,6 +21,7 @@ TYPE_ID: Final = {
     ObjectType.PRODUCT: "0-7",
     ObjectType.DEAL: "0-3",
     ObjectType.LINE_ITEM: "0-8",
+    ObjectType.CART: "0-142",
 }
 """HubSpot's number of each type, as its web pages use it."""
 

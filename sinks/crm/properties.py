@@ -13,10 +13,12 @@ from typing import Any, Final, NamedTuple
 
 from cdc.errors import ConfigError
 from cdc.model import ObjectType, ValueType
+from cdc.settings.config import Settings
 from cdc.settings.crm import CrmSettings
 from cdc.settings.mapping import CustomProperties
 from cdc.settings.mapping_columns import PropertyType
 from cdc.settings.mapping_switches import LIFECYCLE_STAGE, LIFECYCLE_TARGET
+from sinks.crm.paths import SEGMENT
 
 GROUP: Final = "magento"
 GROUP_LABEL: Final = "Magento"
@@ -68,6 +70,16 @@ STANDARD: Final[Mapping[ObjectType, Mapping[str, str]]] = {
         "currency": "hs_line_item_currency_code",
         "tax_amount": "tax",
     },
+    ObjectType.CART: {
+        "name": "hs_cart_name",
+        "cart_id": "hs_external_cart_id",
+        "status": "hs_external_status",
+        "store": "hs_source_store",
+        "amount": "hs_total_price",
+        "currency": "hs_currency_code",
+        "discount_amount": "hs_cart_discount",
+        "cart_url": "hs_cart_url",
+    },
 }
 """Neutral name → HubSpot's own property. A line's discount is not here: HubSpot's `discount` is per unit."""
 
@@ -75,7 +87,7 @@ SWITCHED: Final = frozenset({LIFECYCLE_TARGET})
 """HubSpot's own properties that are written only if a switch of the mapping asks for it."""
 
 _STANDARD_TYPES: Final = {
-    **dict.fromkeys(("price", "amount", "quantity", "tax"), ValueType.NUMBER),
+    **dict.fromkeys(("price", "amount", "quantity", "tax", "hs_total_price", "hs_cart_discount"), ValueType.NUMBER),
     "closedate": ValueType.DATETIME,
 }
 """Types of HubSpot's own properties; properties that are missing here are texts and options."""
@@ -104,6 +116,10 @@ OTHERS: Final[Mapping[ObjectType, Mapping[str, ValueType]]] = {
         "created_at": ValueType.DATETIME,
     },
     ObjectType.LINE_ITEM: {"discount_amount": ValueType.NUMBER},
+    ObjectType.CART: {
+        **dict.fromkeys(("coupon_code", "order_number"), ValueType.STRING),
+        "created_at": ValueType.DATETIME,
+    },
 }
 """Default properties without a property of HubSpot's own, with their types."""
 
@@ -123,6 +139,7 @@ _COPIES: Final[Mapping[ObjectType, tuple[str, ...]]] = {
     ObjectType.PRODUCT: (),
     ObjectType.DEAL: ("stage", "currency"),
     ObjectType.LINE_ITEM: ("currency",),
+    ObjectType.CART: ("currency",),
 }
 """Neutral names that are also written to a property of ours: people may own HubSpot's property, or it may
 be refused.
@@ -158,11 +175,21 @@ class Definition:
         return made
 
 
+def types_of(*, with_carts: bool) -> tuple[ObjectType, ...]:
+    """The types that are written. Carts are asked for by the settings, as they need scopes of their own."""
+    return tuple(kind for kind in SEGMENT if with_carts or kind is not ObjectType.CART)
+
+
 class PropertyTable:
     """The mapping of one installation: the settings and the merchant's own properties."""
 
-    def __init__(self, settings: CrmSettings, custom: CustomProperties | None = None) -> None:
-        """ConfigError if ``owned_by_hubspot`` names a property that is not sent."""
+    def __init__(
+        self, settings: CrmSettings, custom: CustomProperties | None = None, *, with_carts: bool = False
+    ) -> None:
+        """``with_carts``: carts are sent as HubSpot's own carts. ConfigError if ``owned_by_hubspot`` names a property
+        that is not sent.
+        """
+        self.types = types_of(with_carts=with_carts)
         self.key = settings.key_property
         self._prefix = settings.property_prefix
         self.deleted_at = self.own("deleted_at")
@@ -243,6 +270,12 @@ class PropertyTable:
         made.append(Definition(self.deleted_at, label_of("deleted_at"), ValueType.DATETIME))
         made.append(Definition(self.backfilled, label_of("backfilled"), ValueType.BOOL))
         return list({definition.name: definition for definition in made}.values())
+
+
+def table_of(settings: Settings) -> PropertyTable:
+    """The properties that these settings ask for."""
+    with_carts = settings.mapping.carts.as_objects
+    return PropertyTable(settings.crm, settings.mapping.custom_properties(), with_carts=with_carts)
 
 
 def label_of(name: str) -> str:

@@ -45,7 +45,7 @@ class Push:
         """One line per step done or to do. Raises SetupError for a key that cannot become unique, and
         SinkUnauthorizedError that names every missing scope.
         """
-        steps: list[Callable[[], Awaitable[None]]] = [_bound(self._properties, kind) for kind in SEGMENT]
+        steps: list[Callable[[], Awaitable[None]]] = [_bound(self._properties, kind) for kind in self._table.types]
         for step in (*steps, self._stages):
             try:
                 await step()

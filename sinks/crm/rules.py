@@ -29,11 +29,12 @@ _CLOSED: Final = ("READ_ONLY", "INTERNAL_ONLY")
 async def account_rules(api: Api, requests: Requests, table: PropertyTable, facts: Facts) -> list[CheckResult]:
     """All findings about rules. Raises nothing: a rule that cannot be asked for is a warning."""
     findings: list[CheckResult] = []
-    for kind in SEGMENT:
+    for kind in table.types:
         findings += await _may_write(api, requests, kind)
         findings += await _value_rules(api, requests, table, facts, kind)
-    for kind, other in bodies.ASSOCIATED.items():
-        findings += await _association_rules(api, requests, kind, other)
+    for kind, other in bodies.ASSOCIATION_TYPE:
+        if {kind, other} <= {*table.types}:
+            findings += await _association_rules(api, requests, kind, other)
     return findings
 
 
@@ -99,7 +100,7 @@ async def _association_rules(api: Api, requests: Requests, kind: ObjectType, oth
         path = api.paths.association_limits(start, end)
         content = await _answer(api, requests, path, f"the account's limits of associations of {pair}", findings)
         most = _lowest(content)
-        # A line belongs to one deal for ever; a deal that changes its contact has two for a moment.
+        # A line belongs to one deal or cart for ever; a deal that changes its contact has two for a moment.
         if most is None or (needs and (most >= needs or kind is ObjectType.LINE_ITEM)):
             continue
         text = f"the account lets {SEGMENT[start]} have at most {most} associated {SEGMENT[end]}; HubSpot refuses more"

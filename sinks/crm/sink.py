@@ -26,9 +26,9 @@ from sinks.crm.deletes import delete
 from sinks.crm.links import link
 from sinks.crm.lookup import NATURAL
 from sinks.crm.memory import Memory
-from sinks.crm.paths import SEGMENT, Paths, record_link
+from sinks.crm.paths import Paths, record_link
 from sinks.crm.pieces import MAX_INPUTS
-from sinks.crm.properties import PropertyTable
+from sinks.crm.properties import table_of, types_of
 from sinks.crm.push import Push
 from sinks.crm.rules import kept_rules
 from sinks.crm.tools import Tools
@@ -45,8 +45,8 @@ CONTACTS_NOTE: Final = "contacts"
 RULES_NOTE: Final = "account_rules"
 """The name of the state's note with ``Memory.refused`` and ``Memory.currencies``."""
 
-START_CALLS: Final = len(SEGMENT) + 2
-"""Calls of ``Account.facts``: each type's properties, the pipelines of deals, and the account's details."""
+FURTHER_START_CALLS: Final = 2
+"""Calls of ``Account.facts`` beside those for each type's properties: the pipelines of deals, the account's details."""
 
 ADVICE: Final = {
     "deleted_in_hubspot": "restore the record in HubSpot or delete it there for good, then `deadletter retry`",
@@ -69,7 +69,7 @@ class CrmSink:
         if not token:
             raise ConfigError([_no_token(settings)])
         self._settings = settings.crm
-        self.table = PropertyTable(settings.crm, settings.mapping.custom_properties())
+        self.table = table_of(settings)
         self._http = HttpClient(
             settings.sink.base_url,
             keys=lambda: keys_of(settings.sink, token_only=True),
@@ -78,7 +78,7 @@ class CrmSink:
             proxy=settings.sink.proxy.get_secret_value(),
         )
         self.api = Api(self._http, Paths(settings.crm.api_version), settings.sink.max_batch_kb * 1024)
-        self.account = Account(self.api, pipeline=settings.crm.pipeline)
+        self.account = Account(self.api, pipeline=settings.crm.pipeline, types=self.table.types)
         self.memory = Memory()
         self._notes: SinkNotes | None = None
         self._portal = ""
@@ -184,14 +184,16 @@ class CrmSink:
 
 def traits_of(settings: Settings) -> SinkTraits:
     """This sink's traits. They need no token, so that commands which send nothing work without one."""
+    types = types_of(with_carts=settings.mapping.carts.as_objects)
     per_10s, is_open = settings.sink.requests_per_10s, settings.sink.max_requests_per_10s is None
     return SinkTraits(
         name="crm",
-        object_types=frozenset(SEGMENT),
+        object_types=frozenset(types),
         max_batch=min(MAX_INPUTS, settings.sink.max_batch),
         optional_references={
             ObjectType.DEAL: frozenset({ObjectType.CONTACT}),
             ObjectType.LINE_ITEM: frozenset({ObjectType.PRODUCT}),
+            ObjectType.CART: frozenset({ObjectType.CONTACT, ObjectType.DEAL}),
         },
         families={
             OBJECTS: CallFamily(per_10s, may_grow=is_open),
@@ -199,7 +201,7 @@ def traits_of(settings: Settings) -> SinkTraits:
             ASSOCIATIONS: CallFamily(per_10s),
             SEARCH: CallFamily(min(per_10s, SEARCHES_PER_10S)),
         },
-        start_calls=START_CALLS,
+        start_calls=len(types) + FURTHER_START_CALLS,
         # an object that HubSpot may know already is looked for by its address or SKU before it is created
         calls_per_batch=dict.fromkeys(NATURAL, 2),
         email_change=EmailChange.IN_PLACE,

@@ -19,13 +19,14 @@ from sinks.crm.deletes import dispose
 from sinks.crm.faults import Fault, record_id_of
 from sinks.crm.links import archive_pairs, associate
 from sinks.crm.memory import ADDED
+from sinks.crm.paths import SEGMENT
 from sinks.crm.tools import Tools
 from sinks.crm.work import Step, Work
 
 READ_PAGE: Final = 500
-"""The most pages of a contact's deals that are read."""
+"""The most pages of a contact's deals, or carts, that are read."""
 
-CONTACT, DEAL = ObjectType.CONTACT, ObjectType.DEAL
+CONTACT, DEAL, CART = ObjectType.CONTACT, ObjectType.DEAL, ObjectType.CART
 
 
 class Succession:
@@ -82,7 +83,7 @@ class Succession:
         tools.memory.warn("contacts_merged", work.record_id, work.record_id)
 
     async def finish(self, works: Sequence[Work]) -> None:
-        """Move the deals of old records, and treat these records by ``on_delete``."""
+        """Move the deals and carts of old records, and treat these records by ``on_delete``."""
         tools = self._tools
         moved = {work.gave_way: work for work in works if work.gave_way and work.gave_way != work.record_id}
         # No contact moved in this send.
@@ -92,36 +93,37 @@ class Succession:
         records = await tools.batches.read(CONTACT, list(moved), reads)
         holders = [identity.holder_of(record, tools.table, CONTACT) for record in records if record.id in moved]
         for holder in holders:
-            # Only a record that this sink released may lose its deals.
+            # Only a record that this sink released may lose its deals and carts.
             if holder.key or not holder.is_deleted:
                 continue  # not a record that gave way: people merged it, or another object has it
-            await self._move_deals(holder.id, moved[holder.id].record_id)
+            for kind in (DEAL, CART) if CART in tools.table.types else (DEAL,):
+                await self._move_linked(kind, holder.id, moved[holder.id].record_id)
             await dispose(tools, CONTACT, [holder.id], tools.settings.on_delete.contact)
 
-    async def _move_deals(self, from_id: str, to_id: str) -> None:
-        """Move our deals from one contact to another. Deals that are not ours stay where people put them."""
+    async def _move_linked(self, kind: ObjectType, from_id: str, to_id: str) -> None:
+        """Move our deals or carts from one contact to another. What is not ours stays where people put it."""
         tools = self._tools
-        deals = await self._deals_of(from_id)
-        records = await tools.batches.read(DEAL, deals, [tools.table.key])
+        linked = await self._linked_to(kind, from_id)
+        records = await tools.batches.read(kind, linked, [tools.table.key])
         ours = [record.id for record in records if record.properties.get(tools.table.key)]
         if not ours:
             return
-        await associate(tools, DEAL, CONTACT, [(deal, to_id) for deal in ours])
-        await archive_pairs(tools, DEAL, CONTACT, [(deal, from_id) for deal in ours])
+        await associate(tools, kind, CONTACT, [(one, to_id) for one in ours])
+        await archive_pairs(tools, kind, CONTACT, [(one, from_id) for one in ours])
 
-    async def _deals_of(self, contact_id: str) -> list[str]:
+    async def _linked_to(self, kind: ObjectType, contact_id: str) -> list[str]:
         tools = self._tools
         api = tools.batches.api
         found: list[str] = []
         after = ""
         for _ in range(READ_PAGE):
             asked: dict[str, Any] = {"id": contact_id, **({"after": after} if after else {})}
-            what = "the deals of a contact"
-            path = api.paths.associations(CONTACT, DEAL, "batch/read")
+            what = f"the {SEGMENT[kind]} of a contact"
+            path = api.paths.associations(CONTACT, kind, "batch/read")
             reply = await api.call(
                 tools.batches.requests, "POST", path, what=what, body={"inputs": [asked]}, family=ASSOCIATIONS
             )
-            # The contact has no deals, or its record is gone: there is nothing to move.
+            # The contact has none, or its record is gone: there is nothing to move.
             if reply.status == 404:
                 return found
             content = api.content(reply, what)

@@ -28,7 +28,14 @@ RULE_CODES: Final = frozenset({"MISSING_REQUIRED_PROPERTY", "MISSING_CONDITIONAL
 
 _LEFT_OUT_TOGETHER: Final = {"dealstage": frozenset({"dealstage", bodies.PIPELINE})}
 _DISPENSABLE: Final = frozenset(
-    {"dealstage", bodies.PIPELINE, "deal_currency_code", "hs_line_item_currency_code", bodies.PRODUCT_ID}
+    {
+        "dealstage",
+        bodies.PIPELINE,
+        "deal_currency_code",
+        "hs_line_item_currency_code",
+        "hs_currency_code",
+        bodies.PRODUCT_ID,
+    }
 )
 """HubSpot's properties that depend on the account's own lists: a refused value is left out, the other
 values are written.
@@ -73,7 +80,7 @@ class Upserts:
         for work in works:
             if self._kind is ObjectType.LINE_ITEM and not work.record_id and _lacks_parent(work):
                 # a line item cannot be given its parent later by the same safe call
-                self._retry(work, "parent_not_found", "the record of its order is not known in HubSpot")
+                self._retry(work, "parent_not_found", "the record of its order or cart is not known in HubSpot")
         for _ in range(MAX_ROUNDS):
             pending = [work for work in works if work.is_open]
             if not pending:
@@ -378,8 +385,8 @@ class Upserts:
 
 
 def _associated(work: Work) -> list[Any]:
-    wanted = bodies.ASSOCIATED.get(work.message.object_type)
-    return [ref for ref in work.references if ref.object_type is wanted]
+    wanted = bodies.ASSOCIATED[work.message.object_type]
+    return [ref for ref in work.references if ref.object_type in wanted]
 
 
 def _lacks_parent(work: Work) -> bool:

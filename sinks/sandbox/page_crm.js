@@ -2,8 +2,8 @@
 import { currencyOf, el, keyValues, list, money, shown, stage, table, time } from "/_sandbox/page_format.js";
 import { request } from "/_sandbox/page_bridge.js";
 
-const TAB_OF = { CONTACT: "contacts", DEAL: "deals", PRODUCT: "products", LINE_ITEM: "line_items" };
-const TITLES = { contacts: "Contacts", deals: "Deals", products: "Products", line_items: "Line items" };
+const TAB_OF = { CONTACT: "contacts", DEAL: "deals", PRODUCT: "products", LINE_ITEM: "line_items", CART: "carts" };
+const TITLES = { contacts: "Contacts", deals: "Deals", products: "Products", line_items: "Line items", carts: "Carts" };
 const address = o => `#crm/${TAB_OF[o.type]}/${o.id}`;
 const link = o => el("span", {}, el("a", { href: address(o), dataset: { focus: "cell" + address(o) } }, o.name), (o.labels || []).length ? el("span", { className: "soft" }, ` ${o.labels.join(", ")}`) : "");
 const links = (o, type) => list(o.associations.filter(other => other.type === type).map(link));
@@ -25,7 +25,10 @@ const COLUMNS = {
     ["Lines", o => o.associations.filter(a => a.type === "LINE_ITEM").length, "num"], ["Closed", o => value(o, "closedate"), "time extra"], keys, changed],
   products: [["Name", o => o.properties.name], ["SKU", o => o.properties.hs_sku, "id"], ["Price", o => money(o.properties.price), "num"], keys, changed],
   line_items: [["Name", o => o.properties.name], ["Quantity", o => Number(o.properties.quantity), "num"], ["Amount", o => money(o.properties.amount, currencyOf(o.properties)), "num"],
-    ["Deal", o => links(o, "DEAL")], ["Product", o => o.product ? link(o.product) : ""], keys, changed],
+    ["Deal", o => list(o.associations.filter(a => a.type === "DEAL" || a.type === "CART").map(link))], ["Product", o => o.product ? link(o.product) : ""], keys, changed],
+  carts: [["Cart", o => o.properties.hs_cart_name], ["Contact", o => links(o, "CONTACT")], ["Status", o => o.properties.hs_external_status],
+    ["Amount", o => money(o.properties.hs_total_price, currencyOf(o.properties)), "num"],
+    ["Lines", o => o.associations.filter(a => a.type === "LINE_ITEM").length, "num"], ["Deal", o => links(o, "DEAL")], keys, changed],
 };
 const REQUESTS = [["When", r => time(r.at_ms), "time"], ["Request", r => `${r.method} ${r.path}`], ["Inputs", r => r.inputs, "num"],
   ["Time", r => `${r.took_ms.toLocaleString()} ms`, "num"], ["Status", r => el("span", { className: r.status >= 200 && r.status < 300 && r.status !== 207 ? "ok" : r.status === 207 ? "warn" : "bad" }, r.status || "cut")]];

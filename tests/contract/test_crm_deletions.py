@@ -10,14 +10,15 @@ import pytest
 from cdc.errors import OutcomeUnknownError
 from cdc.model import ObjectType, Outcome
 from sinks.crm.paths import SEGMENT
-from tests.kit.crm import Bench, again, bench, contact, deal, deletion, line, product, ref
+from tests.kit.crm import Bench, again, bench, cart, contact, deal, deletion, line, product, ref
 
 CONTACT, PRODUCT, DEAL, LINE_ITEM = ObjectType.CONTACT, ObjectType.PRODUCT, ObjectType.DEAL, ObjectType.LINE_ITEM
+CART = ObjectType.CART
 
 
 @pytest.fixture
 async def crm() -> AsyncIterator[Bench]:
-    async with bench() as made:
+    async with bench(mapping={"carts": {"enabled": True, "as": "cart"}}) as made:
         yield made
 
 
@@ -101,8 +102,10 @@ async def test_a_record_that_people_deleted_is_made_anew(crm: Bench, kind: Objec
     [order] = await crm.accept(order_sent)
     line_sent = line(1, ref(order, DEAL), ref(goods, PRODUCT))
     [item] = await crm.accept(line_sent)
-    sent = {CONTACT: contact(1), PRODUCT: product(1), DEAL: order_sent, LINE_ITEM: line_sent}[kind]
-    receipt = {CONTACT: buyer, PRODUCT: goods, DEAL: order, LINE_ITEM: item}[kind]
+    cart_sent = cart(1, ref(buyer, CONTACT), ref(order, DEAL))
+    [left] = await crm.accept(cart_sent)
+    sent = {CONTACT: contact(1), PRODUCT: product(1), DEAL: order_sent, LINE_ITEM: line_sent, CART: cart_sent}[kind]
+    receipt = {CONTACT: buyer, PRODUCT: goods, DEAL: order, LINE_ITEM: item, CART: left}[kind]
     crm.crm.people.delete(kind, receipt.record_id)
     [renewed] = await crm.accept(again(sent, receipt, name="New"))
     assert renewed.record_id not in ("", receipt.record_id)
@@ -110,6 +113,9 @@ async def test_a_record_that_people_deleted_is_made_anew(crm: Bench, kind: Objec
         assert crm.linked(DEAL, renewed.record_id, CONTACT) == [buyer.record_id]
     if kind is LINE_ITEM:
         assert crm.linked(LINE_ITEM, renewed.record_id, DEAL) == [order.record_id]
+    if kind is CART:
+        assert crm.linked(CART, renewed.record_id, CONTACT) == [buyer.record_id]
+        assert crm.linked(CART, renewed.record_id, DEAL) == [order.record_id]
 
 
 async def test_leave_sends_nothing_for_a_record_that_people_deleted() -> None:

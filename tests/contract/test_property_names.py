@@ -15,7 +15,7 @@ from tests.unit.mappers.shops import customer, item, order, properties, shop_row
 
 IDS: dict[Kind, int | str] = {
     Kind.CUSTOMER: 7, Kind.GUEST: str(guest_id("ann@example.com")), Kind.PRODUCT: 10, Kind.ORDER: 1, Kind.ITEM: 1,
-    Kind.CART: 1,
+    Kind.CART: 1, Kind.CART_OBJECT: 1, Kind.CART_ITEM: 1,
 }  # fmt: skip
 
 
@@ -32,19 +32,21 @@ def test_every_rendered_property_is_known_to_each_sinks_mapping(kind: Kind) -> N
             "quote_item": [{"item_id": 1, "quote_id": 1}],
             "cart_clock": [{"quote_id": 1, "changed_ms": 1, "abandoned_ms": 2, "is_shown": 1}],
         },
-        carts={"enabled": True},
+        carts={"enabled": True, "as": "both"},
     )
     object_type = OBJECT_TYPE[kind]
     takes = [tables for tables in ((STANDARD, OTHERS), (MAPPED, UNMAPPED)) if object_type in tables[0]]
     # What a switch adds, receivers treat as the merchant's own.
     switched = {*CARTS, *CARTS_OF_CONTACTS}
-    # A deal is an order's or a cart's, and together they have the default properties.
-    kinds = (kind, Kind.ORDER) if kind is Kind.CART else (kind,)
-    found = {name for one in kinds for name in properties(rows, one, IDS[one])} - switched
+    # A deal is an order's or a cart's, a line as well, and together they have the default properties.
+    others = {Kind.CART: (Kind.ORDER,), Kind.CART_ITEM: (Kind.ITEM,)}
+    kinds = (kind, *others.get(kind, ()))
+    names = {name for one in kinds for name in properties(rows, one, IDS[one])}
 
     assert takes, f"no sink takes {object_type}"
     for mapped, rest in takes:
         known = {*mapped[object_type], *rest[object_type]}
+        found = names - (switched - known)
         assert found <= known
         if kind is not Kind.GUEST:  # a guest has no account: created_at and date_of_birth are a customer's
             assert found == known
@@ -53,7 +55,7 @@ def test_every_rendered_property_is_known_to_each_sinks_mapping(kind: Kind) -> N
 @pytest.mark.parametrize("object_type", list(OTHERS))
 def test_the_crms_own_properties_have_the_types_of_the_values(object_type: ObjectType) -> None:
     """A property of the wrong type would refuse its values; an enumeration is kept as text, so that it can grow."""
-    mapper = MagentoMapping(MappingSettings())
+    mapper = MagentoMapping(MappingSettings.model_validate({"carts": {"enabled": True, "as": "both"}}))
     types = {source.name: source.value_type for source in mapper.sources if source.object_type is object_type}
     as_made = {
         name: ValueType.STRING if types[name] is ValueType.ENUMERATION else types[name] for name in OTHERS[object_type]

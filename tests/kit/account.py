@@ -19,7 +19,7 @@ from cdc.messages import selection, unconfirmed
 from cdc.messages.outbox import Entry
 from cdc.messages.receipts import Settlement, settle
 from cdc.messages.selection import Limits
-from cdc.model import Action, Change, Kind, ObjectRef, Outcome, Transaction, Urgency
+from cdc.model import RANK, Action, Change, Kind, ObjectRef, Outcome, Transaction, Urgency
 from sinks.jsonl import OPTIONAL_REFERENCES
 from tests.kit.toy import FixedClock, ToyMapper, toy_engine, transaction
 
@@ -30,6 +30,8 @@ NO_RECORDS: Final[Mapping[ObjectRef, str]] = MappingProxyType({})
 
 RESEND_MS = 120_000
 _LIMITS = Limits(messages=1000, size=1 << 20, optional=OPTIONAL_REFERENCES)
+
+RANKS: Final = sorted(set(RANK.values()))
 
 
 @dataclass
@@ -97,7 +99,7 @@ class Account:
         """The leader sends what it may; how many messages that is. ``records``: the record ids that HubSpot answers."""
         store = self.members[self.leader].store
         sent = 0
-        for rank in range(3):
+        for rank in RANKS:
             for urgency in Urgency:
                 with store.transaction():
                     entries = selection.ready(store, rank, self.clock.now_ms(), urgency, _LIMITS).entries

@@ -23,6 +23,7 @@ PREFIX = {
     ObjectType.PRODUCT: "product",
     ObjectType.DEAL: "order",
     ObjectType.LINE_ITEM: "item",
+    ObjectType.CART: "cart_object",
 }
 
 
@@ -66,6 +67,16 @@ def line(n: int, *references: Reference, **more: Any) -> Message:
     members = {name: more.pop(name) for name in list(more) if name in Message.__dataclass_fields__}
     values = {"name": "Mug", "sku": "MUG-1", "quantity": "2", "price": "9.90", "amount": "19.80", "currency": "EUR"}
     return message(ObjectType.LINE_ITEM, n, values | more, references=references, **members)
+
+
+def cart(n: int, *references: Reference, **more: Any) -> Message:
+    """A cart that was left, as HubSpot's own object for carts."""
+    members = {name: more.pop(name) for name in list(more) if name in Message.__dataclass_fields__}
+    values = {
+        "name": f"Cart {n}", "cart_id": str(n), "amount": "23.80", "currency": "EUR", "status": "abandoned",
+        "store": "default", "cart_url": f"https://shop.example.com/?c={n}", "discount_amount": "0.00",
+    }  # fmt: skip
+    return message(ObjectType.CART, n, values | more, references=references, **members)
 
 
 def deletion(of: Message, **more: Any) -> Message:

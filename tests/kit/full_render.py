@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +26,6 @@ State = dict[str, dict[str, Any]]
 
 def full_render(settings: Settings) -> State:
     """External id → type, properties that hold something, associations: of everything that exists now."""
-    with fresh_engine(settings) as engine:
-        return dict(rendered(engine, settings.mapping.namespace))
-
-
-@contextmanager
-def fresh_engine(settings: Settings) -> Iterator[Engine]:
-    """An engine whose replica was read from the server in one go, with all objects waiting to be rendered."""
     connection = connect(settings.source)
     mapping = with_primary_keys(connection, settings.source, settings.mapping)
     mapper = MagentoMapping(mapping, contacts_by_email=entry_of(settings).contacts_by_email)
@@ -53,32 +45,30 @@ def fresh_engine(settings: Settings) -> Iterator[Engine]:
                     engine.ingest.load_chunk(spec.name, chunk.rows, Position("binlog.000001", 4), cursor, done=done)
             engine.ingest.references_read()
             engine.ingest.load_done(Position("binlog.000001", 4))
+            found = _rendered(engine, mapper, settings.mapping.namespace)
         loader.close()
-        yield engine
         engine.close()
+    return found
 
 
-def rendered(engine: Engine, namespace: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every object that exists: its external id, and the entry of ``State``."""
+def _rendered(engine: Engine, mapper: MagentoMapping, namespace: str) -> State:
     refs: dict[ObjectRef, None] = {}
-    with engine.store.transaction():
-        while render_queue.work_invalidation(engine.store, engine.positions.high, 100_000):
-            refs.update((item.ref, None) for item in render_queue.ready(engine.store, engine.positions.high, 1_000_000))
+    while render_queue.work_invalidation(engine.store, engine.positions.high, 100_000):
+        refs.update((item.ref, None) for item in render_queue.ready(engine.store, engine.positions.high, 1_000_000))
+    found: State = {}
     for ref in refs:
-        made = engine.mapper.render(ref, engine.rows)
+        made = mapper.render(ref, engine.rows)
         if made is None:
             continue
         links: dict[str, list[str]] = {}
         for other in made.references:
             links.setdefault(other.object_type.value, []).append(other.external_id(namespace))
-        yield (
-            ref.external_id(namespace),
-            {
-                "type": ref.object_type.value,
-                "properties": {name: value for name, value in sorted(made.properties.items()) if value},
-                "associations": {kind: sorted(ids) for kind, ids in sorted(links.items())},
-            },
-        )
+        found[ref.external_id(namespace)] = {
+            "type": ref.object_type.value,
+            "properties": {name: value for name, value in sorted(made.properties.items()) if value},
+            "associations": {kind: sorted(ids) for kind, ids in sorted(links.items())},
+        }
+    return found
 
 
 def living(state: State, keep: Callable[[str], bool] = lambda _: True) -> State:

@@ -109,6 +109,7 @@ def test_each_setting_is_taken_over_or_refused_by_name() -> None:
 def changed(section: Any, path: list[str], value: object) -> Any:
     """The section with one setting replaced, as it is: no rule of the settings is asked."""
     first, *rest = path
+    first = "sent_as" if first == "as" else first  # a word that Python keeps for itself
     return section.model_copy(update={first: changed(getattr(section, first), rest, value) if rest else value})
 
 

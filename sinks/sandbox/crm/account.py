@@ -88,7 +88,7 @@ class CrmAccount:
             return self.pipelines.stage_ids(held.get("pipeline") or DEFAULT_PIPELINE)
         if kind is ObjectType.DEAL and found.name == "pipeline":
             return [pipeline.id for pipeline in self.pipelines.live(kind)]
-        if found.name in ("deal_currency_code", "hs_line_item_currency_code") and found.is_hubspots:
+        if found.name in ("deal_currency_code", "hs_line_item_currency_code", "hs_currency_code") and found.is_hubspots:
             return list(self.currencies)
         if found.type in ("enumeration", "bool"):
             return [str(option["value"]) for option in found.options]
@@ -100,7 +100,7 @@ class CrmAccount:
         """All properties of a record, with those that HubSpot computes."""
         names = TYPES[record.kind]
         found = {
-            "createdate": iso_ms(record.created_ms),
+            names.created: iso_ms(record.created_ms),
             **record.properties,
             names.modified: iso_ms(record.updated_ms),
             "hs_object_id": record.id,

@@ -58,7 +58,8 @@ def _write(request: web.Request, runtime: CrmRuntime, verb: Verb, kind: ObjectTy
 def _look_for_unknown_ends(runtime: CrmRuntime, kind: ObjectType, problem: Problem) -> None:
     # A link to a record that does not exist: the sender should have known.
     if problem.sub_category.endswith("INVALID_IDENTIFIER"):
-        other = ObjectType.DEAL if kind is not ObjectType.DEAL else ObjectType.CONTACT
+        # The refusal names an id and no type; deals and carts begin with their contact, lines with their deal.
+        other = ObjectType.CONTACT if kind in (ObjectType.DEAL, ObjectType.CART) else ObjectType.DEAL
         runtime.watch.unknown_end(kind, other, problem.context["id"][0], runtime.account.now_ms())
 
 

@@ -70,7 +70,11 @@ def name_json(runtime: CrmRuntime, record: Record) -> dict[str, Any]:
     """The parts of a link to a record: its id, its key and its name for people."""
     held = record.properties
     person = " ".join(filter(None, (held.get("firstname"), held.get("lastname")))) or held.get("email", "")
-    name = person if record.kind is ObjectType.CONTACT else held.get("dealname") or held.get("name", "")
+    name = (
+        person
+        if record.kind is ObjectType.CONTACT
+        else held.get("dealname") or held.get("hs_cart_name") or held.get("name", "")
+    )
     key = held.get(runtime.watch.key_property, "")
     return {"type": record.kind.value, "id": record.id, "key": key, "name": name or key or record.id}
 
@@ -81,7 +85,7 @@ async def get_records(request: web.Request) -> web.Response:
     kind = type_named(query.get("type", "contacts"))
     limit, offset = query.get("limit", str(DEFAULT_LIMIT)), query.get("offset", "0")
     if kind is None or not limit.isdecimal() or not offset.isdecimal():
-        return _wrong("type is contacts, deals, products or line_items; limit and offset are whole numbers")
+        return _wrong("type is contacts, deals, products, line_items or carts; limit and offset are whole numbers")
     records = runtime.account.records
     held = (records.bin if query.get("archived") == "true" else records.live)[kind]
     text = query.get("q", "").strip().lower()

@@ -12,6 +12,7 @@ GROUPS: Final[Mapping[ObjectType, tuple[str, str]]] = {
     ObjectType.DEAL: ("dealinformation", "Deal information"),
     ObjectType.PRODUCT: ("productinformation", "Product information"),
     ObjectType.LINE_ITEM: ("lineiteminformation", "Line item information"),
+    ObjectType.CART: ("cartinformation", "Cart information"),
 }
 
 CURRENCIES: Final = ("EUR", "USD", "GBP")
@@ -110,6 +111,24 @@ PROPERTIES: Final[Mapping[ObjectType, tuple[Definition, ...]]] = {
         ("description", "Description", AREA, ""),
         ("hs_url", "URL", TEXT, ""),
         ("createdate", "Create Date", TIME, READ_ONLY),
+        ("hs_lastmodifieddate", "Last Modified Date", TIME, READ_ONLY),
+        ("hs_object_id", "Record ID", NUMBER, READ_ONLY),
+    ),
+    ObjectType.CART: (
+        ("hs_cart_name", "Name", TEXT, ""),
+        ("hs_external_cart_id", "Cart ID", TEXT, ""),
+        ("hs_external_status", "Status", TEXT, ""),
+        ("hs_source_store", "Source Store", TEXT, ""),
+        ("hs_cart_url", "Cart Url", TEXT, ""),
+        ("hs_total_price", "Total Price", NUMBER, ""),
+        ("hs_currency_code", "Currency Code", SELECT, ""),
+        ("hs_cart_discount", "Cart Discount", NUMBER, ""),
+        ("hs_tax", "Tax", NUMBER, ""),
+        ("hs_shipping_cost", "Shipping Cost", NUMBER, ""),
+        ("hs_tags", "Tags", TEXT, ""),
+        ("hs_exchange_rate", "Exchange Rate", NUMBER, READ_ONLY),
+        ("hs_homecurrency_amount", "Amount in company currency", NUMBER, READ_ONLY),
+        ("hs_createdate", "Create Date", TIME, READ_ONLY),
         ("hs_lastmodifieddate", "Last Modified Date", TIME, READ_ONLY),
         ("hs_object_id", "Record ID", NUMBER, READ_ONLY),
     ),

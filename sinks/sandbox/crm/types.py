@@ -19,6 +19,7 @@ class TypeNames:
     title: str
     modified: str
     default_properties: tuple[str, ...]
+    created: str = "createdate"
 
 
 TYPES: Final[Mapping[ObjectType, TypeNames]] = {
@@ -44,6 +45,7 @@ TYPES: Final[Mapping[ObjectType, TypeNames]] = {
         "hs_lastmodifieddate",
         ("amount", "hs_product_id", "name", "quantity"),
     ),
+    ObjectType.CART: TypeNames("0-142", "carts", "cart", "Cart", "hs_lastmodifieddate", (), created="hs_createdate"),
 }
 
 _BY_NAME: Final = {
@@ -55,6 +57,12 @@ ASSOCIATION_TYPES: Final[Mapping[tuple[ObjectType, ObjectType], int]] = {
     (ObjectType.DEAL, ObjectType.CONTACT): 3,
     (ObjectType.DEAL, ObjectType.LINE_ITEM): 19,
     (ObjectType.LINE_ITEM, ObjectType.DEAL): 20,
+    (ObjectType.CART, ObjectType.CONTACT): 586,
+    (ObjectType.CONTACT, ObjectType.CART): 587,
+    (ObjectType.CART, ObjectType.LINE_ITEM): 590,
+    (ObjectType.LINE_ITEM, ObjectType.CART): 591,
+    (ObjectType.CART, ObjectType.DEAL): 1347,
+    (ObjectType.DEAL, ObjectType.CART): 1346,
 }
 """Direction → number of the type without a label. Products are not in it: HubSpot associates them with nothing."""
 

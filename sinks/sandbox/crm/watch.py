@@ -93,10 +93,13 @@ class CrmWatch:
                 self.note("association_made_twice", link.direction[0], link.from_id, f"{pair} were associated", now_ms)
 
     def unknown_end(self, kind: ObjectType, other: ObjectType, record_id: str, now_ms: int) -> None:
-        """An association names a missing record: a deal before its contact, or a line before its deal."""
+        """An association names a missing record: a deal before its contact, a line before its deal ..."""
         rules = {
             frozenset({ObjectType.DEAL, ObjectType.CONTACT}): "deal_before_contact",
             frozenset({ObjectType.LINE_ITEM, ObjectType.DEAL}): "line_before_deal",
+            frozenset({ObjectType.CART, ObjectType.CONTACT}): "cart_before_contact",
+            frozenset({ObjectType.CART, ObjectType.DEAL}): "cart_before_deal",
+            frozenset({ObjectType.LINE_ITEM, ObjectType.CART}): "line_before_cart",
         }
         rule = rules.get(frozenset({kind, other}), "association_of_unknown")
         self.note(rule, other, record_id, f"{TYPES[other].singular} {record_id} does not exist", now_ms)

@@ -60,7 +60,7 @@ def read_json(account: CrmAccount, record: Record, names: Sequence[str]) -> dict
 
 
 def _always(kind: ObjectType) -> tuple[str, str, str]:
-    return "createdate", "hs_object_id", TYPES[kind].modified
+    return TYPES[kind].created, "hs_object_id", TYPES[kind].modified
 
 
 def batch_json(

@@ -2,14 +2,15 @@
 
 ``PLAYS`` lists all of them. The scenes of a play are played in order on one shop; a scene may go on where an earlier
 one left an order. Their names begin with what they are about: ``order-...``, ``customer-...``, ``product-...``,
-``category-...``, ``worth-...``, ``lifecycle-...``, ``cart-...``, ``shop-...``, ``form-...``, ``noise-...``.
+``category-...``, ``worth-...``, ``lifecycle-...``, ``cart-...``, ``as-cart-...``, ``as-both-...``, ``shop-...``,
+``form-...``, ``noise-...``.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from tests.kit.events.carts import CART_MAPPING, CARTS
+from tests.kit.events.carts import AS_BOTH, AS_CART, CART_MAPPING, CARTS, mapping_as
 from tests.kit.events.catalogue import CATALOGUE
 from tests.kit.events.categories import CATEGORIES, CATEGORIES_MAPPING
 from tests.kit.events.lifecycle import LIFECYCLE, LIFECYCLE_MAPPING
@@ -37,6 +38,8 @@ PLAYS: tuple[Play, ...] = (
     Play(CATEGORIES_MAPPING, CATEGORIES),
     Play(WORTH_MAPPING, WORTH),
     Play(CART_MAPPING, CARTS),
+    Play(mapping_as("cart"), AS_CART),
+    Play(mapping_as("both"), AS_BOTH),
     Play(LIFECYCLE_MAPPING, LIFECYCLE),
 )
 """All scenes: what is off by default is played on a shop of its own."""

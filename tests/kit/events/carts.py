@@ -111,6 +111,12 @@ def _cleaned(world: World) -> None:
     world.shop.clean_carts([world.carts["old"]])
 
 
+def _cleaned_after_the_order(world: World) -> None:
+    """Weeks after the order the cron deletes its quote, too."""
+    world.shop.clean_carts([world.carts["account"]])
+    world.wait(HOUR)
+
+
 def _deactivated(world: World) -> None:
     """A script or an extension deactivates a cart."""
     db = world.shop.db
@@ -142,3 +148,18 @@ CARTS: Final[tuple[Scene, ...]] = (
     ("cart-deactivated", _deactivated),
     ("cart-nobody", _nobody),
 )
+
+
+def _again(prefix: str) -> tuple[Scene, ...]:
+    """The same events in a shop that sends carts otherwise, and what is of interest only there."""
+    named = [(name.removeprefix("cart-"), scene) for name, scene in CARTS]
+    return tuple((f"{prefix}-{name}", scene) for name, scene in (*named, ("ordered-cleaned", _cleaned_after_the_order)))
+
+
+AS_CART: Final = _again("as-cart")
+AS_BOTH: Final = _again("as-both")
+
+
+def mapping_as(word: str) -> dict[str, Any]:
+    """``[mapping]`` of these scenes with ``mapping.carts.as`` set."""
+    return {**CART_MAPPING, "carts": {**CART_MAPPING["carts"], "as": word}}

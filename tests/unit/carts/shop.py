@@ -91,8 +91,8 @@ class CartShop:
 
 
 @contextmanager
-def cart_shop(*, by_email: bool = True, **carts: Any) -> Iterator[CartShop]:
-    """A shop that sends carts; ``carts``: further settings of ``[mapping.carts]``."""
-    settings = {"enabled": True, "restore_url": RESTORE, **carts}
+def cart_shop(*, by_email: bool = True, sent_as: str = "deal", **carts: Any) -> Iterator[CartShop]:
+    """A shop that sends carts; ``sent_as`` and ``carts``: settings of ``[mapping.carts]``."""
+    settings = {"enabled": True, "as": sent_as, "restore_url": RESTORE, **carts}
     with replica_harness(contacts_by_email=by_email, carts=settings) as harness:
         yield CartShop(harness)

@@ -8,10 +8,12 @@ from cdc.messages import dead_letters, outbox, selection, waiting
 from cdc.messages.dependencies import look_again
 from cdc.messages.receipts import Settlement, settle
 from cdc.messages.selection import Limits
-from cdc.model import Action, ObjectType, Outcome, Urgency
+from cdc.model import RANK, Action, ObjectType, Outcome, Urgency
 from sinks.jsonl import OPTIONAL_REFERENCES
 from tests.kit.delivery_harness import Books, customer, item, order, product
 from tests.kit.toy import FixedClock
+
+LINES = RANK[ObjectType.LINE_ITEM]
 
 LIMITS = Limits(200, 1_000_000, optional=OPTIONAL_REFERENCES)
 NOW_MS = 1_800_000_000_000
@@ -78,11 +80,11 @@ def test_a_wait_that_goes_on_is_left_alone(tmp_path: Path) -> None:
     books = Books(tmp_path, FixedClock())
     books.put(order(3))
     books.put(item(5), order(3))
-    assert ready(books, 2) == []
+    assert ready(books, LINES) == []
     assert books.run(lambda store: look_again(store, OPTIONAL_REFERENCES)) == ("", 0)
     entry = books.run(lambda store: selection.ready(store, 1, NOW_MS, Urgency.LIVE, LIMITS)).entries[0]
     books.run(lambda store: settle(store, [Settlement(entry, Outcome.REJECTED, "refused", "no")], NOW_MS))
-    assert ready(books, 2) == []
+    assert ready(books, LINES) == []
     assert books.run(lambda store: look_again(store, OPTIONAL_REFERENCES)) == ("", 0)
     assert dead_letters.drop(books.store, order(3), "magento").endswith("1 message(s) that refer to it go on waiting")
 
@@ -93,7 +95,7 @@ def test_what_a_live_entry_waits_for_becomes_live_all_the_way_down(tmp_path: Pat
     books.put(customer(1), urgency=Urgency.HISTORY)
     books.put(order(3), customer(1), urgency=Urgency.HISTORY)
     books.put(item(5), order(3), urgency=Urgency.LIVE)
-    assert ready(books, 2) == []
+    assert ready(books, LINES) == []
     assert ready(books, 0) == ["customer-1"]
 
 

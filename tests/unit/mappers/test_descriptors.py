@@ -24,7 +24,7 @@ from tests.unit.mappers.test_affected_cover import MAPPERS, all_rendered, random
 
 IDS: dict[Kind, int | str] = {
     Kind.CUSTOMER: 7, Kind.GUEST: str(guest_id("ann@example.com")), Kind.PRODUCT: 10, Kind.ORDER: 1, Kind.ITEM: 1,
-    Kind.CART: 1,
+    Kind.CART: 1, Kind.CART_OBJECT: 1, Kind.CART_ITEM: 1,
 }  # fmt: skip
 EACH = pytest.mark.parametrize("descriptor", DESCRIPTORS.values(), ids=lambda one: one.kind.value)
 
@@ -47,7 +47,7 @@ def test_ranks_and_referrers_follow_from_references() -> None:
             assert RANK[OBJECT_TYPE[other]] < RANK[facts.object_type]
             assert kind in REFERRERS[other]
     assert (RANK[ObjectType.CONTACT], RANK[ObjectType.PRODUCT], RANK[ObjectType.DEAL]) == (0, 0, 1)
-    assert RANK[ObjectType.LINE_ITEM] == 2
+    assert (RANK[ObjectType.CART], RANK[ObjectType.LINE_ITEM]) == (2, 3)
     assert sum(map(len, REFERRERS.values())) == sum(len(facts.references) for facts in OBJECTS.values())
 
 
@@ -73,10 +73,10 @@ def test_the_listed_properties_are_those_rendered(descriptor: ObjectDescriptor) 
             "quote_item": [{"item_id": 1, "quote_id": 1}],
             "cart_clock": [{"quote_id": 1, "changed_ms": 1, "abandoned_ms": 2, "is_shown": 1}],
         },
-        carts={"enabled": True},
+        carts={"enabled": True, "as": "both"},
     )
 
-    switched_on = descriptor.switched_on(MappingSettings.model_validate({"carts": {"enabled": True}}))
+    switched_on = descriptor.switched_on(MappingSettings.model_validate({"carts": {"enabled": True, "as": "both"}}))
     listed = {**descriptor.properties, **switched_on}
     assert properties(rows, descriptor.kind, IDS[descriptor.kind]).keys() == listed.keys()
 

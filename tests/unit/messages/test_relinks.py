@@ -24,8 +24,8 @@ def books(tmp_path: Path) -> Iterator[Books]:
     made.store.close()
 
 
-SLICES = 2
-"""A pass over the objects that may refer to a contact takes a slice for each kind: carts and orders."""
+SLICES = 3
+"""A pass over the objects that may refer to a contact takes a slice for each kind: orders, and both kinds of carts."""
 
 
 def work(books: Books) -> int:

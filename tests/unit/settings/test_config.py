@@ -256,7 +256,7 @@ def test_the_sample_file_names_every_setting_at_its_default() -> None:
     text = SAMPLE.read_text(encoding="utf-8")
     switched_on = "\n".join(line.removeprefix("#") if line[:2] != "# " else line for line in text.splitlines())
     tree = tomllib.loads(switched_on)
-    defaults = json.loads(Settings().model_dump_json())
+    defaults = json.loads(Settings().model_dump_json(by_alias=True))
 
     def compare(tree: dict[str, Any], defaults: dict[str, Any], where: str) -> None:
         assert tree.keys() == defaults.keys(), where

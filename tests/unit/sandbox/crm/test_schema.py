@@ -174,7 +174,7 @@ async def test_the_account_tells_who_it_is(client: Client) -> None:
     _, usage = await client.call("GET", f"/account-info/{V}/api-usage/daily/private-apps")
     assert (usage["results"][0]["currentUsage"], usage["results"][0]["usageLimit"]) == (2, 625_000)
     _, limits = await client.call("GET", f"/crm/limits/{V}/records")
-    assert {one["objectTypeId"] for one in limits["hubspotDefinedObjectTypes"]} == {"0-1", "0-3", "0-7", "0-8"}
+    assert {one["objectTypeId"] for one in limits["hubspotDefinedObjectTypes"]} == {"0-1", "0-3", "0-7", "0-8", "0-142"}
 
 
 async def test_a_missing_scope_is_named(client: Client) -> None:
