@@ -53,20 +53,20 @@ def make_shop(server: Server) -> tuple[int, ...]:
         return tuple(_fill(Shop(connection)))
 
 
-def play(server: Server, templates: Sequence[int], orders: int) -> Load:
-    """Copy orders, in log files of their own."""
+def play(server: Server, templates: Sequence[int], orders: int, *, first: int = _FIRST_COPY) -> Load:
+    """Copy orders, in log files of their own. ``first``: the id of the first copy."""
     server.rotate()
-    first = server.log_position()[0]
+    first_file = server.log_position()[0]
     with (
         contextlib.closing(server.connect(database=DATABASE, client_flag=MULTI_STATEMENTS)) as connection,
         connection.cursor() as cursor,
     ):
         copies = _Copies(cursor)
         for number in range(orders):
-            copies.add(templates[number % len(templates)], _FIRST_COPY + number)
+            copies.add(templates[number % len(templates)], first + number)
     server.rotate()
-    files = [path for path in server.binlog_files() if first <= path.name < server.log_position()[0]]
-    return Load(orders, first, tuple(files))
+    files = [path for path in server.binlog_files() if first_file <= path.name < server.log_position()[0]]
+    return Load(orders, first_file, tuple(files))
 
 
 def copy_files(server: Server, load: Load, folder: Path) -> tuple[Path, ...]:
