@@ -258,12 +258,14 @@ class StaleTable(NamedTuple):
     """A mapped table whose rows may have changed without row events, and why.
 
     ``by_statement``: a statement of the log changed its rows, and those of tables that refer to it, without the lock
-    that a definition has.
+    that a definition has. ``by_rows``: its rows events could not be read, so rows of tables that refer to it may have
+    changed with them.
     """
 
     table: str
     reason: str
     by_statement: bool = False
+    by_rows: bool = False
 
 
 class TableSchema(NamedTuple):
@@ -524,7 +526,7 @@ def parse_object_id(kind: Kind, text: str) -> int | str:
     return int(text)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: some for each second's objects, and a frozen one takes twice as long to make
 class Rendered:
     """The mapper's result for one existing object.
 
@@ -648,6 +650,18 @@ class FetchByKey:
     table: str
     column: str
     value: Value
+
+
+class RowsUsed(NamedTuple):
+    """Rows that rendering an object looks up: those of ``table`` where ``column`` has the object's id.
+
+    ``named_in``: a table and its column that has the value in place of the object's id; the rows of that table are rows
+    used themselves.
+    """
+
+    table: str
+    column: str
+    named_in: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

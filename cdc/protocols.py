@@ -20,12 +20,14 @@ from cdc.model import (
     CheckResult,
     Comparison,
     FetchByKey,
+    Kind,
     Message,
     ObjectRef,
     ObjectType,
     Quota,
     Rendered,
     Row,
+    RowsUsed,
     SyncErrorPage,
     SyncStatus,
     TableSpec,
@@ -36,8 +38,7 @@ T = TypeVar("T")
 
 CART_CLOCK: Final = "cart_clock"
 """The one table that ``RowReader`` shows and that is not the shop's (cdc/replica/cart_clock.py): ``quote_id``,
-``changed_ms`` (the last change of what is sent), ``abandoned_ms`` (0: not since then), ``is_shown`` (it was abandoned
-since it is open).
+``changed_ms`` (the last change of what is sent), ``abandoned_ms`` (0: not since), ``is_shown`` (it was abandoned).
 """
 
 NO_NOTES: Final[Mapping[str, str]] = MappingProxyType({})
@@ -93,7 +94,6 @@ class CartRules(Protocol):
 
     @property
     def abandoned_after_ms(self) -> int: ...
-
     def content(self, quote_id: int, rows: RowReader) -> CartContent | None:
         """What counts in the cart; None if the cart is not open."""
         ...
@@ -145,6 +145,10 @@ class Mapper(Protocol):
         """The server rows of which the object is made, as far as they are known from the present rows."""
         ...
 
+    def rows_used(self, kind: Kind) -> tuple[RowsUsed, ...]:
+        """The rows that rendering an object of this kind looks up, as far as reading them together saves time."""
+        ...
+
     def placed_ms(self, ref: ObjectRef, rows: RowReader) -> int | None:
         """When the object's order was placed, epoch milliseconds; None for objects without an order."""
         ...
@@ -158,7 +162,7 @@ class Mapper(Protocol):
         ...
 
     def types_affected_by(self, table: str) -> frozenset[ObjectType]:
-        """The types of the objects that rows of the table may affect; empty if the mapper does not know them all."""
+        """The types of the objects that rows of the table may affect; empty if not all are known."""
         ...
 
 

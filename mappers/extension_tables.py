@@ -78,6 +78,10 @@ class ExtensionTables:
         if faults:
             raise ConfigError(faults)
         self._all = tuple(map(_Extension, asked))
+        self._by_kind = {
+            kind: tuple(extension for extension in self._all if extension.kind is kind)
+            for kind in {extension.kind for extension in self._all}
+        }
         self.tables: Final = tuple(extension.spec for extension in self._all)
         between = frozenset(extension.via.table for extension in self._all if extension.via is not None)
         self.affecting: Final = between | frozenset(extension.table for extension in self._all)
@@ -89,8 +93,11 @@ class ExtensionTables:
 
     def added(self, made: Rendered, ref: ObjectRef, rows: RowReader) -> Rendered:
         """The object with the properties of its extension tables; empty properties if there is no row."""
+        mine = self._by_kind.get(ref.kind, ())
+        # Most mappings have no extension table, and this runs for every object.
+        if not mine:
+            return made
         properties, warnings = dict(made.properties), made.warnings
-        mine = [extension for extension in self._all if extension.kind is ref.kind]
         for extension in mine:
             row = extension.row_of(ref.id, rows)
             # No row: what was sent of it before is cleared.
@@ -100,7 +107,7 @@ class ExtensionTables:
             found, further = extension.custom.of(row, rows)
             properties |= found
             warnings += further
-        return replace(made, properties=properties, warnings=warnings) if mine else made
+        return replace(made, properties=properties, warnings=warnings)
 
     def affected(self, table: str, before: Row | None, after: Row | None, rows: RowReader) -> Iterator[ObjectRef]:
         """The objects to which a row of an extension table, or of a table between, belongs before and after."""

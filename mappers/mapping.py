@@ -21,10 +21,12 @@ from cdc.model import (
     OBJECTS,
     BulkInvalidation,
     FetchByKey,
+    Kind,
     ObjectRef,
     ObjectType,
     Rendered,
     Row,
+    RowsUsed,
     TableSpec,
     Value,
 )
@@ -80,6 +82,7 @@ class MagentoMapping:
             table: derive for one in DESCRIPTORS.values() for table, derive in one.derive.items()
         }
         self._keep: Final = _kept(self.plan)
+        self._rows_used: Final = {kind: one.rows_used(self.plan) for kind, one in DESCRIPTORS.items()}
         dumped = settings.model_dump(mode="json", exclude={"privacy": {"key", "key_file"}, "product_key": True})
         asked = json.dumps([dumped, self.privacy.fingerprint(), contacts_by_email], sort_keys=True)
         self.version = f"{RENDERER_VERSION}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
@@ -148,6 +151,10 @@ class MagentoMapping:
         """
         own = DESCRIPTORS[ref.kind].fetches(ref.id, rows, self.plan)
         return (*own, *self.plan.extension_tables.fetches(ref, rows))
+
+    def rows_used(self, kind: Kind) -> tuple[RowsUsed, ...]:
+        """See ``ObjectDescriptor.rows_used``."""
+        return self._rows_used[kind]
 
     def placed_ms(self, ref: ObjectRef, rows: RowReader) -> int | None:
         """See ``mappers/history.py``."""

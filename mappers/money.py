@@ -12,6 +12,7 @@ from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Final
 
 from cdc.model import Value
+from mappers.remembered import remembered
 
 _PLAIN = re.compile(r"(-?)0*(\d+)(?:\.(\d*?)0*)?")  # sign, whole part, fraction without its trailing zeros
 _EXACT: Final = Context(prec=200, traps=[Inexact, InvalidOperation])  # MySQL's widest decimal has 65 digits
@@ -25,6 +26,7 @@ class NotANumberError(ValueError):
         super().__init__("an amount or quantity is no number")
 
 
+@remembered
 def money(value: Value) -> str:
     """Plain decimal text, at least two decimals (``59.90``, ``0.125``); "" for NULL. Raises NotANumberError."""
     if value is None or value == "":
@@ -34,6 +36,7 @@ def money(value: Value) -> str:
     return f"{sign}{whole}.{fraction}"
 
 
+@remembered
 def quantity(value: Value) -> str:
     """Plain decimal text without trailing zeros (``2``, ``0.5``); "" for NULL. NotANumberError for other values."""
     if value is None or value == "":
@@ -63,6 +66,7 @@ def total(values: Iterable[Value]) -> str:
     return money(f"{added:f}")
 
 
+@remembered
 def number(value: Value) -> Decimal:
     """The exact number; 0 for NULL. NotANumberError for other values."""
     if value is None or value == "":

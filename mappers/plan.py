@@ -52,7 +52,13 @@ class Plan:
             entity: entity.kept_tables(settings) for entity in entities
         }
         self.row_ids: Final = settings.product_key == "row_id"
-        self._base: Final[Mapping[str, str]] = BASE if settings.currency == "base" else {}
+        self.in_base: Final = settings.currency == "base"
+        """Whether amounts are in the website's base currency."""
+        self._base: Final[Mapping[str, str]] = BASE if self.in_base else {}
+        self.filters_orders: Final = settings.filter.on_orders
+        """Whether any order may be left out: asked for every order and line, and the settings never change."""
+        self.filters_customers: Final = settings.filter.on_customers
+        self.filters_products: Final = settings.filter.on_products
         self.base_columns: Final = frozenset(self._base.values())
         self.filter_columns: Final = _filter_columns(settings, tables)
         """The columns of ``sales_order`` that decide whether an order is in scope."""

@@ -26,7 +26,7 @@ def order_in_scope(order: Row, rows: RowReader, plan: Plan) -> bool:
     its columns.
     """
     # Without a filter no store and no group is looked up: this runs for every order.
-    if not plan.settings.filter.on_orders:
+    if not plan.filters_orders:
         return True
     return order_place_in_scope(order, rows, plan) and not is_test_order(order, plan)
 
@@ -39,7 +39,7 @@ def is_test_order(order: Row, plan: Plan) -> bool:
 def order_place_in_scope(order: Row, rows: RowReader, plan: Plan) -> bool:
     """By the order's store view, that view's website, and the customer group; for one order or for many that agree."""
     asked = plan.settings.filter
-    if not asked.on_orders:
+    if not plan.filters_orders:
         return True
     known = shop(rows, plan)
     # An order follows its store view, which a merchant can move to another website.
@@ -58,7 +58,7 @@ def customer_in_scope(customer: Row, rows: RowReader, plan: Plan) -> bool:
     """By the account's website and group."""
     asked = plan.settings.filter
     # Without a filter no website and no group is looked up.
-    if not asked.on_customers:
+    if not plan.filters_customers:
         return True
     known = shop(rows, plan)
     # Accounts belong to a website, not to a store view.
@@ -70,7 +70,7 @@ def customer_in_scope(customer: Row, rows: RowReader, plan: Plan) -> bool:
 def newest_orders(column: str, value: int | str, rows: RowReader, plan: Plan) -> Iterator[Row]:
     """A customer's (``customer_id``) or guest's (``guest_id``) orders in scope, newest first, read lazily."""
     found = rows.descending("sales_order", column, value, ORDER_AGE)
-    return (order for order in found if order_in_scope(order, rows, plan)) if plan.settings.filter.on_orders else found
+    return (order for order in found if order_in_scope(order, rows, plan)) if plan.filters_orders else found
 
 
 def _place_is_in(store_id: Value, known: Shop, plan: Plan) -> bool:

@@ -6,12 +6,12 @@ DATETIME columns are in UTC as well (its connections run in +00:00).
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from cdc.model import Value
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  # compared only with times that are UTC without saying so
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -21,9 +21,12 @@ def epoch_ms(value: Value) -> str:
     if not isinstance(value, str):
         return ""
     try:
-        moment = datetime.fromisoformat(value).replace(tzinfo=UTC)
+        moment = datetime.fromisoformat(value)
     except ValueError:  # 0000-00-00, 2024-00-10: Magento runs without strict mode, so they can be stored
         return ""
+    # A module's text may name a zone; the shop's own columns are UTC, whatever they name.
+    if moment.tzinfo is not None:
+        moment = moment.replace(tzinfo=None)
     return str((moment - _EPOCH) // _MILLISECOND)
 
 

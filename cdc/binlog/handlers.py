@@ -62,7 +62,7 @@ class Handlers:
         assembly.schemas = tables.history.news
         self._position = position
         self._assembly = assembly
-        self.rows = RowEvents(tables, assembly)
+        self.rows = RowEvents(tables, position, assembly)
         self.statements = Statements(tables, position, assembly, self.rows, repair=repair_statements)
         self._fragments = Fragments()
         self.exact = False

@@ -31,6 +31,12 @@ class ReadingPosition:
     def __str__(self) -> str:
         return f"{self.file}:{self.offset}"
 
+    def is_before(self, other: Position) -> bool:
+        """Whether the reader has still to come to ``other``, a position of the log that is read."""
+        if self._server and other.server and self._server != other.server:
+            return False  # positions of two logs cannot be compared
+        return (int(self.file.rpartition(".")[2]), self.offset) < (other.file_number, other.offset)
+
     def after(self, length: int, end: int) -> int:
         """The offset behind an event of ``length`` bytes whose header states that it ends at ``end`` (low 32 bits).
 

@@ -18,6 +18,7 @@ from cdc.replica.feeds import Feeds
 from cdc.replica.load_state import LoadState
 from cdc.replica.resync import Resync
 from cdc.replica.rows import ReplicaRows
+from cdc.replica.rows_ahead import RowsAhead
 from cdc.replica.table_loads import TableLoads
 from cdc.replica.unread import Unread
 from cdc.state.positions import LogPositions
@@ -64,7 +65,8 @@ class Parts:
         self.applier = Applier(self.store, self.rows, mapper, self.cascades, self.load, self.unread)
         self.resync = Resync(self.rows, self.applier, mapper)
         self.feeds = Feeds(self.store)
-        self.renderer = Renderer(self.store, self.rows, mapper, clock)
+        self.rows_ahead = RowsAhead(self.rows, mapper.rows_used)
+        self.renderer = Renderer(self.store, self.rows_ahead, mapper, clock)
         self.first_load = FirstLoad(self.store)
         self.mapping_review = MappingReview(self.store, self.renderer)
         self.journal: Journal | None = None

@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 
 from cdc.engine.carts import CARTS, Carts
@@ -22,7 +23,7 @@ from cdc.model import ObjectRef, Urgency
 from cdc.replica.affected import AffectedObjects
 
 RENDER_AT_ONCE = 2000  # objects of a group rendered in its own commit; a larger fan-out goes through the render queue
-SLICE_OBJECTS = 200  # about 20 ms of rendering: what a live change may have to wait behind
+SLICE_OBJECTS = 400  # about 20 ms of rendering: what a live change may have to wait behind
 SLICE_ROWS = 5000  # rows that a bulk invalidation looks at in one slice
 
 
@@ -133,22 +134,36 @@ class Rendering:
             self._defer_live(affected, self._load.settled_lsn if applied < self._load.settled_lsn else 0)
             return
         has_queued = render_queue.is_any(self._store)
-        ledger_lines = self._parts.renderer.ledger
-        now = [*islice(affected.objects.items(), RENDER_AT_ONCE)]
-        for ref, commit_ms in islice(affected.objects.items(), RENDER_AT_ONCE, None):
+        position = str(self._parts.positions.position or "")
+        now = iter(affected.objects.items())
+        at_once = islice(now, RENDER_AT_ONCE)
+        while part := [*islice(at_once, SLICE_OBJECTS)]:
+            with self._reading_ahead([ref for ref, _ in part]):
+                for ref, commit_ms in part:
+                    request = RenderRequest(
+                        position, commit_ms, Urgency.LIVE, lsn=applied, read_ms=read_at.get(commit_ms, 0)
+                    )
+                    self._render_changed(ref, request, has_queued=has_queued)
+        for ref, commit_ms in now:
             render_queue.mark(self._store, ref, commit_ms=commit_ms)
-        for count, (ref, commit_ms) in enumerate(now):
-            if not count % SLICE_OBJECTS:
-                ledger_lines.read_ahead(ref for ref, _ in now[count : count + SLICE_OBJECTS])
-            asked = render_queue.get(self._store, ref) if has_queued else None
-            if asked is not None and asked.waits(applied):  # its rows are ahead of the log: rendering waits for it
-                render_queue.mark(self._store, ref, commit_ms=commit_ms)
-                continue
-            is_forced, links = (asked.force, asked.links) if asked is not None else (False, False)
-            read_ms = read_at.get(commit_ms, 0)
-            self._render(ref, Urgency.LIVE, commit_ms, force=is_forced, links=links, read_ms=read_ms)
-            if asked is not None:
-                render_queue.done(self._store, ref)
+
+    def _render_changed(self, ref: ObjectRef, request: RenderRequest, *, has_queued: bool) -> None:
+        asked = render_queue.get(self._store, ref) if has_queued else None
+        if asked is None:
+            self._render(ref, request)
+        elif asked.waits(request.lsn):  # its rows are ahead of the log: rendering waits for it
+            render_queue.mark(self._store, ref, commit_ms=request.commit_ms)
+        else:
+            self._render(ref, request._replace(force=asked.force, links=asked.links))
+            render_queue.done(self._store, [ref])
+
+    @contextmanager
+    def _reading_ahead(self, refs: Sequence[ObjectRef]) -> Iterator[None]:
+        """Within the block the rows and the ledger's lines of these objects are at hand: a few statements for all."""
+        ledger_lines = self._parts.renderer.ledger
+        ledger_lines.read_ahead(refs)
+        with self._parts.rows_ahead.reading(refs):
+            yield
         ledger_lines.read_ahead(())
 
     def _defer_live(self, affected: AffectedObjects, not_before: int) -> None:
@@ -165,11 +180,12 @@ class Rendering:
         if self.review.is_open:
             return self._work_review()
         ready = render_queue.ready(self._store, applied, SLICE_OBJECTS)
-        self._parts.renderer.ledger.read_ahead(item.ref for item in ready)
-        for item in ready:
-            render_queue.done(self._store, item.ref)
-            self._render(item.ref, item.urgency, item.commit_ms, force=item.force, links=item.links)
-        self._parts.renderer.ledger.read_ahead(())
+        refs = [item.ref for item in ready]
+        position = str(positions.position or "")
+        render_queue.done(self._store, refs)
+        with self._reading_ahead(refs):
+            for ref, urgency, commit_ms, force, links in ready:
+                self._render(ref, RenderRequest(position, commit_ms, urgency, force, applied, links=links))
         if ready:
             self._parts.first_load.count(*self._parts.renderer.first.take())
         fetch = not self._load.is_complete
@@ -182,47 +198,42 @@ class Rendering:
         """Render an object that an operator asked for: it is sent although it
         was withheld. ``force``: even if equal.
         """
-        self._render(ref, Urgency.HISTORY, 0, force=force, release=True)
+        self._render(ref, self._request(Urgency.HISTORY, 0)._replace(force=force, release=True))
 
-    def _render(
-        self,
-        ref: ObjectRef,
-        urgency: Urgency,
-        commit_ms: int,
-        *,
-        force: bool = False,
-        links: bool = False,
-        read_ms: int = 0,
-        release: bool = False,
-    ) -> None:
-        """Render an object, and the objects that it refers to if they were never rendered: its links need them."""
-        todo = [ref]
-        seen = {ref}
+    def _request(self, urgency: Urgency, commit_ms: int) -> RenderRequest:
+        """The request at the position reached."""
         positions = self._parts.positions
-        position, lsn = str(positions.position or ""), positions.current()
+        return RenderRequest(str(positions.position or ""), commit_ms, urgency, lsn=positions.current())
+
+    def _render(self, ref: ObjectRef, request: RenderRequest) -> None:
+        """Render an object, and the objects that it refers to if they were never rendered: its links need them."""
+        missing = self._render_one(ref, request)
+        # Nearly always the objects that it refers to were rendered long ago.
+        if not missing:
+            return
+        seen = {ref, *missing}
+        todo = [*dict.fromkeys(missing)]
+        further = request._replace(force=False, links=False, release=True)
+        is_history = request.urgency is Urgency.HISTORY
         while todo:
             current = todo.pop()
-            is_asked = current == ref
-            if current.kind in CARTS:
-                self.carts.look(current, commit_ms, urgency)
-            request = RenderRequest(
-                position,
-                commit_ms,
-                urgency,
-                force and is_asked,
-                lsn,
-                read_ms,
-                links and is_asked,
-                release or not is_asked,
-            )
-            for other in self._parts.renderer.render(current, request):
-                if other in seen:
-                    continue
-                seen.add(other)
-                if self._load.is_complete:
-                    todo.append(other)
-                else:
-                    is_released = urgency is Urgency.HISTORY or self._parts.renderer.withholding.is_withheld(other)
-                    render_queue.mark(
-                        self._store, other, commit_ms=commit_ms, urgency=urgency, fetch=True, force=is_released
-                    )
+            # Rows may be missing before the load is complete, so they are fetched first.
+            if not self._load.is_complete:
+                is_released = is_history or self._parts.renderer.withholding.is_withheld(current)
+                render_queue.mark(
+                    self._store,
+                    current,
+                    commit_ms=request.commit_ms,
+                    urgency=request.urgency,
+                    fetch=True,
+                    force=is_released,
+                )
+                continue
+            others = [other for other in self._render_one(current, further) if other not in seen]
+            seen.update(others)
+            todo += others
+
+    def _render_one(self, ref: ObjectRef, request: RenderRequest) -> list[ObjectRef]:
+        if ref.kind in CARTS:
+            self.carts.look(ref, request.commit_ms, request.urgency)
+        return self._parts.renderer.render(ref, request)

@@ -72,7 +72,7 @@ class StaleTables:
             self._rendering.render_all_again()
 
     def _with_children(self, stale_tables: Iterable[StaleTable]) -> dict[str, StaleTable]:
-        """The mapped tables by name, each with its first reason. A statement may
+        """The mapped tables by name, each with its first reason. A statement, or rows that could not be read, may
         also have changed rows of child tables.
         """
         stale = {
@@ -80,8 +80,8 @@ class StaleTables:
             for stale_table in reversed([*stale_tables])
             if stale_table.table in self._parts.store.tables
         }
-        # A statement's cascades leave no trace in the log, in any table below.
-        for stale_table in [found for found in stale.values() if found.by_statement]:
+        # Cascades leave no trace in the log, in any table below.
+        for stale_table in [found for found in stale.values() if found.by_statement or found.by_rows]:
             for child in self._parts.cascades.below(stale_table.table):
                 stale.setdefault(child, stale_table._replace(table=child))
         return stale

@@ -16,18 +16,26 @@ _OF_VALUES: Final = 16
 """Bytes of a digest that are about the properties; 8 more are about the references."""
 
 
-def message_digest(properties: Mapping[str, str], refs: bytes, email_name: str, email: bytes) -> bytes:
+def message_digest(
+    properties: Mapping[str, str], refs: str, email_name: str, email: bytes, body: bytes | None = None
+) -> bytes:
     """The content of a message: 16 bytes for its properties, 8 for its references.
 
     Empty properties are left out: a message names an empty property only if it was sent with a value before, and
     members of one account may have sent different properties. ``email``: the mark of the address that the sink has or
     gets, b"" without one. It counts even when the address is left out of the message, so leaving it out is not a
-    change.
+    change. ``body``: the properties as ``body_of`` gives them, if they are at hand.
     """
-    held = {name: value for name, value in properties.items() if value and not (email and name == email_name)}
-    body = orjson.dumps(held, option=orjson.OPT_SORT_KEYS)
+    # Nearly every message names no empty property, and then its body is what counts.
+    if body is None or email or "" in properties.values():
+        body = body_of({n: value for n, value in properties.items() if value and not (email and n == email_name)})
     values = hashlib.blake2b(body + (b"\0" + email if email else b""), digest_size=_OF_VALUES).digest()
-    return values + hashlib.blake2b(refs, digest_size=8).digest()
+    return values + hashlib.blake2b(refs.encode(), digest_size=8).digest()
+
+
+def body_of(properties: Mapping[str, str]) -> bytes:
+    """The properties as JSON, by name."""
+    return orjson.dumps(properties, option=orjson.OPT_SORT_KEYS)
 
 
 def same_values(one: bytes, two: bytes | None) -> bool:

@@ -134,7 +134,7 @@ class Ledger:
             " ON CONFLICT (kind, id) DO UPDATE SET rendered_hash = excluded.rendered_hash,"
             " rendered_at = excluded.rendered_at, rendered_delete = excluded.rendered_delete,"
             " properties = excluded.properties, rendered_lsn = excluded.rendered_lsn",
-            (ref.kind.value, ref.id, digest, changed_at, int(delete), pack(properties), lsn),
+            (*pair(ref), digest, changed_at, int(delete), pack(properties), lsn),
         )
 
 

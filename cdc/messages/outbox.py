@@ -14,7 +14,7 @@ import orjson
 
 from cdc.messages.refs import HELD_DELETE, bulk_key, dump_refs, key_of
 from cdc.messages.writes import Writes
-from cdc.model import OBJECT_TYPE, RANK, Action, Kind, ObjectRef, ObjectType, Urgency
+from cdc.model import KIND_NAMES, OBJECT_TYPE, RANK, Action, Kind, ObjectRef, ObjectType, Urgency
 from cdc.state.objects import OBJECT, has, line, pair
 from cdc.state.store import Store
 
@@ -118,12 +118,19 @@ class NewMessage(NamedTuple):
     not_before_ms: int = 0
 
 
+_RANKS: Final = {kind: RANK[object_type] for kind, object_type in OBJECT_TYPE.items()}
+_ACTIONS: Final = {action: action.value for action in Action}
+
+
 def put(store: Store, message: NewMessage) -> None:
     """Replace the object's older message; its attempts and waits are forgotten.
 
     If the older message was to be sent whole, so is this one: the receiver may hold other values than the ledger says.
     """
-    urgency = int(message.urgency)
+    (
+        (kind, object_id), action, changed_at, digest, properties, refs, urgency, commit_ms, read_ms, rendered_ms,
+        position, email, writes, address, not_before_ms,
+    ) = message  # fmt: skip
     store.db.execute(
         "INSERT INTO outbox (kind, id, rank, urgency, action, changed_at, hash, properties, refs, commit_ms,"
         " rendered_ms, position, read_ms, email, is_backfill, writes, address, not_before_ms)"
@@ -136,10 +143,9 @@ def put(store: Store, message: NewMessage) -> None:
         " writes = CASE WHEN writes = 0 THEN 0 ELSE excluded.writes END, address = excluded.address,"
         " not_before_ms = excluded.not_before_ms, attempts = 0, blocked_by = NULL, is_released = 0",
         (
-            *pair(message.ref), RANK[message.ref.object_type], urgency, message.action.value, message.changed_at,
-            message.hash, message.properties, message.refs, message.commit_ms, message.rendered_ms, message.position,
-            message.read_ms, message.email, int(message.urgency is Urgency.HISTORY), int(message.writes),
-            message.address, message.not_before_ms,
+            KIND_NAMES[kind], object_id, _RANKS[kind], int(urgency), _ACTIONS[action], changed_at, digest, properties,
+            refs, commit_ms, rendered_ms, position, read_ms, email, int(urgency is Urgency.HISTORY), int(writes),
+            address, not_before_ms,
         ),
     )  # fmt: skip
 

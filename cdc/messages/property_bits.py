@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from cdc.state.store import Store
+
+KEPT: Final = 1000
+"""Sets of names whose bits are remembered: objects of one kind mostly have values in the same properties."""
 
 
 class PropertyBits:
@@ -13,10 +17,12 @@ class PropertyBits:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._bits: dict[str, int] = {}
+        self._masks: dict[tuple[str, ...], int] = {}
         self.reread()
 
     def reread(self) -> None:
         """A transaction was undone: forget its bits."""
+        self._masks.clear()
         self._bits = {name: bit for bit, name in self._store.db.execute("SELECT bit, name FROM property_bit")}
 
     def mask(self, name: str) -> int:
@@ -31,9 +37,17 @@ class PropertyBits:
 
     def masks(self, names: Iterable[str]) -> int:
         """The bits of all these properties."""
+        key = tuple(names)
+        known = self._masks.get(key)
+        if known is not None:
+            return known
         bits = 0
-        for name in names:
+        for name in key:
             bits |= self.mask(name)
+        # The merchant's own properties may be filled in any combination.
+        if len(self._masks) >= KEPT:
+            self._masks.clear()
+        self._masks[key] = bits
         return bits
 
     def names(self, bits: int) -> tuple[str, ...]:

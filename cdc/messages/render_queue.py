@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from cdc.messages import outbox
-from cdc.model import BulkInvalidation, Kind, ObjectRef, TableSpec, Urgency
+from cdc.model import KINDS, BulkInvalidation, Kind, ObjectRef, TableSpec, Urgency
 from cdc.protocols import CART_CLOCK
 from cdc.replica.affected import AffectedObjects
 from cdc.state.objects import OBJECT, as_refs, has, line, pair
@@ -26,6 +26,9 @@ NEVER: Final = (1 << 63) - 1
 
 _NOW_MS: Final = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 """SQLite's clock, which is also the default of ``since_ms``: since when the object has waited in its urgency."""
+
+
+_URGENCIES: Final = {int(urgency): urgency for urgency in Urgency}
 
 
 class QueuedObject(NamedTuple):
@@ -96,9 +99,9 @@ def get(store: Store, ref: ObjectRef) -> Asked | None:
     return Asked(bool(row[0]), row[1], bool(row[2]), bool(row[3])) if row is not None else None
 
 
-def done(store: Store, ref: ObjectRef) -> None:
-    """The object has been rendered."""
-    store.db.execute(f"DELETE FROM render_queue WHERE {OBJECT}", pair(ref))
+def done(store: Store, refs: Iterable[ObjectRef]) -> None:
+    """These objects have been rendered, or are rendered in this transaction."""
+    store.db.executemany(f"DELETE FROM render_queue WHERE {OBJECT}", map(pair, refs))
 
 
 def promote(store: Store, ref: ObjectRef) -> None:
@@ -115,7 +118,7 @@ def ready(store: Store, applied: int, limit: int) -> list[QueuedObject]:
         " AND not_before_lsn <= ? ORDER BY urgency LIMIT ?",
         (applied, limit),
     )
-    return [QueuedObject(ObjectRef(Kind(k), i), Urgency(u), ms, bool(f), bool(n)) for k, i, u, ms, f, n in rows]
+    return [QueuedObject(ObjectRef(KINDS[k], i), _URGENCIES[u], ms, bool(f), bool(n)) for k, i, u, ms, f, n in rows]
 
 
 def to_fetch(store: Store, limit: int) -> list[ObjectRef]:

@@ -12,15 +12,15 @@ import traceback
 from pathlib import Path
 from typing import NamedTuple
 
-import orjson
 import structlog
 
 from cdc.errors import RenderError
 from cdc.messages import contact_emails, dead_letters, journeys, ledger, outbox, unconfirmed, waiting_for_parent
 from cdc.messages.contact_emails import EmailRule, mark_of
-from cdc.messages.digests import Effect, message_digest
+from cdc.messages.digests import Effect, body_of, message_digest
 from cdc.messages.first_load import FirstCounts
 from cdc.messages.ledger import Ledger, LedgerEntry
+from cdc.messages.refs import dump_refs
 from cdc.messages.withholding import Withholding
 from cdc.messages.writes import Writes
 from cdc.model import Action, Kind, ObjectRef, ObjectType, Rendered, Urgency
@@ -163,8 +163,7 @@ class Renderer:
         held = self.ledger.get(ref) or _EMPTY
         mark, is_other = self._email_mark(ref, made, held)
         email = held.email if is_other and self.emails.leave_out else mark
-        refs = orjson.dumps([[other.kind.value, other.id] for other in made.references])
-        digest = message_digest(made.properties, refs, self.emails.name, email)
+        digest = message_digest(made.properties, dump_refs(made.references), self.emails.name, email)
         return Effect.SAME if digest == held.accepted_hash else Effect.CHANGED
 
     def _is_missing(self, ref: ObjectRef) -> bool:
@@ -177,10 +176,9 @@ class Renderer:
     def _exist(self, ref: ObjectRef, made: Rendered, held: LedgerEntry, request: RenderRequest) -> bool:
         """Put the message into the outbox if it differs from the last one; False if the object is withheld."""
         properties, ever = self._settled(made, held.properties)
-        email = self._email(ref, made, properties, held, request)
-        body = orjson.dumps(properties, option=orjson.OPT_SORT_KEYS)
-        refs = orjson.dumps([[other.kind.value, other.id] for other in made.references])
-        digest = message_digest(properties, refs, self.emails.name, email)
+        email = self._email(ref, made, properties, held, request) if ref.kind is Kind.CUSTOMER else b""
+        body, refs = body_of(properties), dump_refs(made.references)
+        digest = message_digest(properties, refs, self.emails.name, email, body)
         if held.rendered_hash is None:
             self.first.rendered[ref.object_type] += 1
         is_history = request.urgency is Urgency.HISTORY and not (request.force or request.release)
@@ -211,7 +209,7 @@ class Renderer:
             address = contact_emails.address_mark(made.properties.get(self.emails.address, ""))
         writes = Writes.LINKS if links_only else Writes.WHOLE if request.force else Writes.CHANGES
         self._enqueue(
-            ref, Action.UPSERT, changed_at, digest, body.decode(), refs.decode(), request, mark, address, writes=writes
+            ref, Action.UPSERT, changed_at, digest, body.decode(), refs, request, mark, address, writes=writes
         )
         self.ledger.set_rendered(ref, digest, changed_at, delete=False, properties=ever, lsn=request.lsn)
         self._may_be_tried(ref, changed_at, mark)
@@ -219,16 +217,13 @@ class Renderer:
 
     def _settled(self, made: Rendered, ever: int) -> tuple[dict[str, str], int]:
         """The values to send: an empty value is sent only if that property ever had a value."""
-        properties = {}
-        for name, value in made.properties.items():
-            # A value that was set once must be sent empty, or the receiver would keep it for ever.
-            bit = self.ledger.bits.mask(name)
-            if value:
-                ever |= bit
-            elif not ever & bit:
-                continue
-            properties[name] = value
-        return properties, ever
+        properties = {name: value for name, value in made.properties.items() if value}
+        filled = self.ledger.bits.masks(properties)
+        # A value that was set once must be sent empty, or the receiver would keep it for ever.
+        if ever & ~filled:
+            bits = self.ledger.bits
+            properties |= {name: "" for name, value in made.properties.items() if not value and ever & bits.mask(name)}
+        return properties, ever | filled
 
     def _email(
         self, ref: ObjectRef, made: Rendered, properties: dict[str, str], held: LedgerEntry, request: RenderRequest
@@ -237,7 +232,7 @@ class Renderer:
         out.
         """
         rule = self.emails
-        if ref.kind is not Kind.CUSTOMER or made.properties.get(rule.name) is None:
+        if made.properties.get(rule.name) is None:
             return b""
         mark, is_other = self._email_mark(ref, made, held)
         new = mark if is_other else b""

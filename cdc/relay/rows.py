@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from cdc.model import BulkInvalidation, FetchByKey, ObjectRef, ObjectType, Rendered, Row, Value
+from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, ObjectType, Rendered, Row, RowsUsed, Value
 from cdc.protocols import CartRules, Mapper, RowReader
 
 
@@ -37,6 +37,10 @@ class RowsOnly:
         return None
 
     def everything(self) -> tuple[BulkInvalidation, ...]:
+        """Nothing."""
+        return ()
+
+    def rows_used(self, kind: Kind) -> tuple[RowsUsed, ...]:
         """Nothing."""
         return ()
 

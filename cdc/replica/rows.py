@@ -8,7 +8,7 @@ together at the end of the group. Every look at a table sees both.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Protocol, TypeVar
 
@@ -69,6 +69,7 @@ class TableRows:
         self._get_many = (
             f"SELECT {columns}, lsn FROM {name} WHERE {quoted(spec.key[0])} IN (SELECT value FROM json_each(?))"
         )
+        self._find_many = f"SELECT {columns}, lsn FROM {name} WHERE {{column}} IN (SELECT value FROM json_each(?))"
         self._find = f"SELECT {columns}, lsn FROM {name} WHERE {{column}} = ? ORDER BY {order}"
         self._find_any_case = f"SELECT {columns}, lsn FROM {name} WHERE {{column}} = ? COLLATE NOCASE ORDER BY {order}"
         self._descending = f"SELECT {columns}, lsn FROM {name} WHERE {{column}} = ? ORDER BY {{order}}"
@@ -97,6 +98,26 @@ class TableRows:
         if found.row is None and found.stored is not None:
             found.row = self.as_row(found.stored)
         return found.row
+
+    def rows_by_key(self, keys: Iterable[Value]) -> dict[Value, Row | None]:
+        """Each of these keys of one column, with its row as ``row`` gives it. One statement for the rows that memory
+        does not hold. The keys are integers of 64 bits, or texts that JSON can hold.
+        """
+        found: dict[Value, Row | None] = dict.fromkeys(keys)
+        missing = list(found)
+        if self._recent is not None:
+            known = [key for key in missing if self._recent.get((key,)) is not None]
+            found.update((key, self.row((key,))) for key in known)
+            missing = [*found.keys() - known] if known else missing
+        for stored in self._db.execute(self._get_many, (orjson.dumps(missing).decode(),)) if missing else ():
+            found[self.key_of(stored)[0]] = self.as_row(stored)
+        return found
+
+    def rows_with(self, column: str, values: Sequence[Value]) -> Iterator[Row]:
+        """The rows with one of these values, in no order. The values are as in ``rows_by_key``."""
+        self.flush()
+        asked = (orjson.dumps(values).decode(),)
+        return map(self.as_row, self._db.execute(self._find_many.format(column=quoted(column)), asked))
 
     def _look_up(self, key: Stored) -> RecentRow:
         if self._recent is not None:

@@ -14,6 +14,7 @@ from cdc.protocols import RowReader
 from cdc.settings.mapping_columns import PropertyType
 from mappers.guests import address_of
 from mappers.objects.descriptor import Property
+from mappers.plain_columns import PlainColumns
 from mappers.plan import Plan
 from mappers.row_changes import RowChange
 from mappers.shop import Shop
@@ -50,21 +51,16 @@ SHARED: Final = {
 }
 """Properties that customers and guests make from the same columns."""
 
+OF_ADDRESS: Final = PlainColumns(
+    {name: (column, lines if column == "street" else clean) for name, column in ADDRESS_COLUMNS.items()}
+)
+
 _NOWHERE: Final[Row] = {}
 
 
 def address(row: Row | None) -> dict[str, str]:
     """The properties of an address row; all empty without a row. ``country`` is the ISO code as stored."""
-    row = row or _NOWHERE
-    return {
-        "phone": clean(row.get("telephone")),
-        "company": clean(row.get("company")),
-        "address": lines(row.get("street")),
-        "city": clean(row.get("city")),
-        "state": clean(row.get("region")),
-        "zip": clean(row.get("postcode")),
-        "country": clean(row.get("country_id")),
-    }
+    return OF_ADDRESS.of(row or _NOWHERE)
 
 
 def newsletter(subscribers: Iterable[Row]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, TableSpec, Value
+from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, RowsUsed, TableSpec, Value
 from cdc.protocols import RowReader
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_columns import PropertyType
@@ -22,6 +22,7 @@ from mappers.forms import filled
 from mappers.guests import address_of, guest_id
 from mappers.objects import address_contacts, contact, open_carts
 from mappers.objects.descriptor import Name, ObjectDescriptor, Property
+from mappers.plain_columns import PlainColumns
 from mappers.plan import Plan
 from mappers.row_changes import AffectedObjects, Affects, RowChange, named_in, refs
 from mappers.scope import customer_in_scope, newest_orders
@@ -75,6 +76,17 @@ _PROPERTIES: Final = {
     "created_at": Property(PropertyType.DATETIME, "customer_entity.created_at"),
     "date_of_birth": Property(PropertyType.DATE, "customer_entity.dob"),
 }
+
+PLAIN: Final = PlainColumns(
+    {
+        "email": ("email", address_of),
+        "firstname": ("firstname", clean),
+        "lastname": ("lastname", clean),
+        "created_at": ("created_at", times.epoch_ms),
+        "date_of_birth": ("dob", times.day),
+    }
+)
+"""Properties that are columns of the account's own row."""
 
 
 def render(customer_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
@@ -153,14 +165,10 @@ def _values(entity_id: Value, rows: RowReader, known: Attributes) -> dict[str, V
 def _from_row(row: Row, rows: RowReader, plan: Plan) -> dict[str, str]:
     known = shop(rows, plan)
     return {
-        "email": address_of(row.get("email")),
-        "firstname": clean(row.get("firstname")),
-        "lastname": clean(row.get("lastname")),
+        **PLAIN.of(row),
         **contact.address(default_billing(row, rows)),
         "customer_group": known.group_code(row.get("group_id")),
         "website": known.website_code(row.get("website_id")),
-        "created_at": times.epoch_ms(row.get("created_at")),
-        "date_of_birth": times.day(row.get("dob")),
     }
 
 
@@ -297,6 +305,15 @@ def _derive(row: Row, plan: Plan) -> Mapping[str, Value]:
     return {"email_hash": guest_id(row.get("email"))} if plan.contacts_by_email else {}
 
 
+def _rows_used(plan: Plan) -> tuple[RowsUsed, ...]:
+    return (
+        RowsUsed("customer_entity", "entity_id"),
+        RowsUsed("newsletter_subscriber", "customer_id"),
+        *(RowsUsed(table, "entity_id") for table in plan.value_tables[EAV].values()),
+        RowsUsed("customer_address_entity", "entity_id", named_in=("customer_entity", "default_billing")),
+    )
+
+
 DESCRIPTOR: Final = ObjectDescriptor(
     kind=Kind.CUSTOMER,
     properties=_PROPERTIES,
@@ -322,6 +339,7 @@ DESCRIPTOR: Final = ObjectDescriptor(
     column_groups=(OWN, _BILLING),
     eav_entities=(EAV, ADDRESS_EAV),
     derive={"customer_entity": _derive},
+    rows_used=_rows_used,
     name=Name("customer_entity", "email", "entity_id"),
     switched_on=_switched_on,
     affected_if=_affected_if,

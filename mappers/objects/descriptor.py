@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from cdc.model import BulkInvalidation, FetchByKey, Kind, Rendered, Row, TableSpec, Value
+from cdc.model import BulkInvalidation, FetchByKey, Kind, Rendered, Row, RowsUsed, TableSpec, Value
 from cdc.protocols import RowReader
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_columns import PropertyType
@@ -52,6 +52,10 @@ def _nothing(settings: MappingSettings) -> Mapping[str, Property]:
     return {}
 
 
+def _no_rows(plan: Plan) -> tuple[RowsUsed, ...]:
+    return ()
+
+
 def _no_tables(settings: MappingSettings) -> tuple[tuple[str, Affects], ...]:
     return ()
 
@@ -68,7 +72,8 @@ class ObjectDescriptor:
     is made, as far as the present rows name them; only by columns that have an index on the server. ``everything``:
     bulk invalidations that together name every object of this kind that may exist. ``column_groups`` and
     ``eav_entities``: the sources of the merchant's own properties. ``derive`` and ``keep``: by table, for its own
-    tables. ``name``: None if no row has a name.
+    tables. ``rows_used``: the rows that ``render`` looks up, as far as reading those of many objects together saves
+    time. ``name``: None if no row has a name.
     """
 
     kind: Kind
@@ -83,6 +88,7 @@ class ObjectDescriptor:
     eav_entities: tuple[EavEntity, ...] = ()
     derive: Mapping[str, Derive] = field(default_factory=dict)
     keep: Mapping[str, Keep] = field(default_factory=dict)
+    rows_used: Callable[[Plan], tuple[RowsUsed, ...]] = _no_rows
     name: Name | None = None
     switched_on: Callable[[MappingSettings], Mapping[str, Property]] = _nothing
     affected_if: Callable[[MappingSettings], tuple[tuple[str, Affects], ...]] = _no_tables

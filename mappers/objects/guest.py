@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, TableSpec, Value
+from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, RowsUsed, TableSpec, Value
 from cdc.protocols import RowReader
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_columns import PropertyType
@@ -180,6 +180,10 @@ def _switched_on(settings: MappingSettings) -> Mapping[str, Property]:
     return {**customer_value.properties(settings), **open_carts.properties(settings)}
 
 
+def _rows_used(plan: Plan) -> tuple[RowsUsed, ...]:
+    return (RowsUsed("newsletter_subscriber", "guest_id"),)
+
+
 DESCRIPTOR: Final = ObjectDescriptor(
     kind=Kind.GUEST,
     properties=_PROPERTIES,
@@ -196,6 +200,7 @@ DESCRIPTOR: Final = ObjectDescriptor(
     ),
     fetches=_fetches,
     everything=_everything,
+    rows_used=_rows_used,
     derive={"newsletter_subscriber": _derive},
     switched_on=_switched_on,
     affected_if=_affected_if,

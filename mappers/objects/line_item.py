@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, TableSpec, Value
+from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, RowsUsed, TableSpec, Value
 from cdc.protocols import RowReader
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_columns import PropertyType
@@ -19,6 +19,7 @@ from mappers.custom_properties import ColumnGroup
 from mappers.objects import order
 from mappers.objects.descriptor import Name, ObjectDescriptor, Property
 from mappers.options import PRICED_BY_CHILDREN, modes
+from mappers.plain_columns import PlainColumns
 from mappers.plan import Plan
 from mappers.row_changes import AffectedObjects, RowChange, refs
 from mappers.scope import order_in_scope
@@ -60,6 +61,21 @@ _PROPERTIES: Final = {
     "currency": Property(_TEXT, "sales_order.{order_currency_code}"),
 }
 
+PLAIN: Final = PlainColumns(
+    {
+        "name": ("name", clean),
+        "sku": ("sku", clean),
+        "quantity": ("qty_ordered", money.quantity),
+        "price": ("price", money.money),
+        "amount": ("row_total", money.money),
+        "tax_amount": ("tax_amount", money.money),
+    }
+)
+"""Properties from the line's own row."""
+
+OF_ORDER: Final = PlainColumns({"currency": ("order_currency_code", clean)})
+"""Properties from the row of the line's order."""
+
 
 def render(item_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     """``item-N``: exists while its own row (without a parent) and its order's row exist."""
@@ -75,14 +91,9 @@ def render(item_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     product = product_of(item, children)
     deal = ObjectRef(Kind.ORDER, held["entity_id"])  # type: ignore[arg-type]  # an integer key
     properties = {
-        "name": clean(item.get("name")),
-        "sku": clean(item.get("sku")),
-        "quantity": money.quantity(item.get("qty_ordered")),
-        "price": money.money(item.get(plan.paid("price"))),
-        "amount": money.money(item.get(plan.paid("row_total"))),
+        **PLAIN.of(item, in_base=plan.in_base),
         "discount_amount": _discount(item, children, plan.paid("discount_amount")),
-        "tax_amount": money.money(item.get(plan.paid("tax_amount"))),
-        "currency": clean(held.get(plan.paid("order_currency_code"))),
+        **OF_ORDER.of(held, in_base=plan.in_base),
     }
     own, warnings = plan.custom[OWN].of(item, rows)
     return Rendered(properties | own, (deal, product) if product is not None else (deal,), warnings)
@@ -191,6 +202,14 @@ def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
     return (BulkInvalidation(Kind.ITEM, "sales_order_item", "item_id"),)
 
 
+def _rows_used(plan: Plan) -> tuple[RowsUsed, ...]:
+    return (
+        RowsUsed("sales_order_item", "item_id"),
+        RowsUsed("sales_order_item", "parent_item_id"),
+        RowsUsed("sales_order", "entity_id", named_in=("sales_order_item", "order_id")),
+    )
+
+
 DESCRIPTOR: Final = ObjectDescriptor(
     kind=Kind.ITEM,
     references=(Kind.ORDER, Kind.PRODUCT),
@@ -202,5 +221,6 @@ DESCRIPTOR: Final = ObjectDescriptor(
     everything=_everything,
     column_groups=(OWN,),
     derive={"sales_order_item": _derive},
+    rows_used=_rows_used,
     name=Name("sales_order_item", "sku", "item_id"),
 )

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, TableSpec, Value
+from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, RowsUsed, TableSpec, Value
 from cdc.protocols import RowReader
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_columns import PropertyType
@@ -23,6 +23,7 @@ from mappers.guests import guest_id, possible_guest
 from mappers.objects import address_contacts, contact, open_carts
 from mappers.objects.descriptor import Name, ObjectDescriptor, Property
 from mappers.options import SHIPS_APART
+from mappers.plain_columns import PlainColumns
 from mappers.plan import Plan
 from mappers.row_changes import AffectedObjects, RowChange, named_in, refs
 from mappers.scope import order_in_scope
@@ -107,6 +108,23 @@ _PROPERTIES: Final = {
     "replaces": Property(_TEXT, "sales_order.relation_parent_real_id"),
 }
 
+PLAIN: Final = PlainColumns(
+    {
+        "currency": ("order_currency_code", clean),
+        "created_at": ("created_at", times.epoch_ms),
+        "tax_amount": ("tax_amount", money.money),
+        "discount_amount": ("discount_amount", money.positive),
+        "shipping_amount": ("shipping_amount", money.money),
+        "coupon_code": ("coupon_code", clean),
+        "shipping_method": ("shipping_method", clean),
+        "state": ("state", clean),
+        "status": ("status", clean),
+        "replaced_by": ("relation_child_real_id", clean),
+        "replaces": ("relation_parent_real_id", clean),
+    }
+)
+"""Properties that are columns of the order's own row."""
+
 
 def render(order_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     """``order-N``: exists with its row, unless the filter leaves it out. A deal without an email or customer has no
@@ -119,29 +137,19 @@ def render(order_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     number = clean(order.get("increment_id"))
     stage, warning = stages.stage(order, plan.settings.stages, plan.settings.stage_preset)
     properties = {
+        **PLAIN.of(order, in_base=plan.in_base),
         "name": f"#{number}" if number else "",
         "amount": money.difference(order.get(plan.paid("grand_total")), order.get(plan.paid("total_refunded"))),
-        "currency": clean(order.get(plan.paid("order_currency_code"))),
         "stage": stage,
         "order_number": number,
-        "created_at": times.epoch_ms(order.get("created_at")),
         "closed_at": _closed_at(rows.find("sales_invoice", "order_id", order_id)),
-        "tax_amount": money.money(order.get(plan.paid("tax_amount"))),
-        "discount_amount": money.positive(order.get(plan.paid("discount_amount"))),
-        "shipping_amount": money.money(order.get(plan.paid("shipping_amount"))),
-        "coupon_code": clean(order.get("coupon_code")),
         "payment_method": _payment_method(rows.find("sales_order_payment", "parent_id", order_id)),
-        "shipping_method": clean(order.get("shipping_method")),
         "tracking_numbers": _tracking(rows.find("sales_shipment_track", "order_id", order_id)),
         "store": shop(rows, plan).store_code(order.get("store_id")),
-        "state": clean(order.get("state")),
-        "status": clean(order.get("status")),
         "on_hold": _truth(order.get("state") == stages.HELD),
         "partially_shipped": _truth(
             order.get("state") not in ENDED and partially_shipped(rows.find("sales_order_item", "order_id", order_id))
         ),
-        "replaced_by": clean(order.get("relation_child_real_id")),
-        "replaces": clean(order.get("relation_parent_real_id")),
     }
     own, warnings = plan.custom[OWN].of(order, rows)
     for address_type, group in (("billing", _BILLING), ("shipping", _SHIPPING)):
@@ -326,6 +334,18 @@ def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
     return (BulkInvalidation(Kind.ORDER, "sales_order", "entity_id"),)
 
 
+def _rows_used(plan: Plan) -> tuple[RowsUsed, ...]:
+    of_address = plan.custom[_BILLING].names or plan.custom[_SHIPPING].names
+    return (
+        RowsUsed("sales_order", "entity_id"),
+        RowsUsed("sales_invoice", "order_id"),
+        RowsUsed("sales_order_payment", "parent_id"),
+        RowsUsed("sales_shipment_track", "order_id"),
+        RowsUsed("sales_order_item", "order_id"),
+        *((RowsUsed("sales_order_address", "parent_id"),) if of_address else ()),
+    )
+
+
 DESCRIPTOR: Final = ObjectDescriptor(
     kind=Kind.ORDER,
     references=(Kind.CUSTOMER, Kind.GUEST),
@@ -347,5 +367,6 @@ DESCRIPTOR: Final = ObjectDescriptor(
     column_groups=(OWN, _BILLING, _SHIPPING),
     derive={"sales_order": _derive},
     keep={"sales_order_address": _keep_address},
+    rows_used=_rows_used,
     name=Name("sales_order", "increment_id", "entity_id"),
 )

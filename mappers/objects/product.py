@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
-from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, TableSpec, Value
+from cdc.model import BulkInvalidation, FetchByKey, Kind, ObjectRef, Rendered, Row, RowsUsed, TableSpec, Value
 from cdc.protocols import RowReader
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_columns import PropertyType
@@ -21,6 +21,7 @@ from mappers.eav import EavEntity
 from mappers.eav_changes import affected_by as affected_by_eav
 from mappers.objects import line_item
 from mappers.objects.descriptor import Name, ObjectDescriptor, Property
+from mappers.plain_columns import PlainColumns
 from mappers.plan import Plan
 from mappers.row_changes import AffectedObjects, RowChange, named_in, refs
 from mappers.scope import order_in_scope
@@ -78,6 +79,11 @@ _PROPERTIES: Final = {
     "created_at": Property(PropertyType.DATETIME, "catalog_product_entity.created_at"),
 }
 
+PLAIN: Final = PlainColumns(
+    {"sku": ("sku", clean), "type": ("type_id", clean), "created_at": ("created_at", times.epoch_ms)}
+)
+"""Properties that are columns of the product's own row."""
+
 
 def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     """``product-N``: exists while its row, or a line item that refers to it, exists and is in scope."""
@@ -90,9 +96,7 @@ def render(product_id: int, rows: RowReader, plan: Plan) -> Rendered | None:
     known = shop(rows, plan)
     values = _values(row, plan.product_key, rows, known.attributes[EAV], known.view)
     properties = {
-        "sku": clean(row.get("sku")),
-        "type": clean(row.get("type_id")),
-        "created_at": times.epoch_ms(row.get("created_at")),
+        **PLAIN.of(row),
         **categories.of_product(product_id, rows, plan),
     }
     # An attribute that the shop does not have is left out of the message.
@@ -210,7 +214,7 @@ def product_in_scope(product: Row, rows: RowReader, plan: Plan) -> bool:
     """By its type, its visibility, and its websites: one website in scope is enough."""
     asked = plan.settings.filter
     # No filter, no look-up.
-    if not asked.on_products:
+    if not plan.filters_products:
         return True
     if asked.product_types and not asked.product_types.allows(clean(product.get("type_id"))):
         return False
@@ -320,6 +324,18 @@ def _everything(plan: Plan) -> tuple[BulkInvalidation, ...]:
     return (_ALL, stand_ins)
 
 
+def _rows_used(plan: Plan) -> tuple[RowsUsed, ...]:
+    links = (RowsUsed(categories.LINKS.name, "product_id"),) if plan.settings.product.categories else ()
+    tables = plan.value_tables[EAV].values()
+    # In Adobe Commerce values hang on the versions of a product.
+    if plan.row_ids:
+        versions = ("catalog_product_entity", "row_id")
+        values = [RowsUsed(table, "row_id", named_in=versions) for table in tables]
+    else:
+        values = [RowsUsed(table, "entity_id") for table in tables]
+    return (RowsUsed("catalog_product_entity", "entity_id"), *values, *links)
+
+
 DESCRIPTOR: Final = ObjectDescriptor(
     kind=Kind.PRODUCT,
     properties=_PROPERTIES,
@@ -341,6 +357,7 @@ DESCRIPTOR: Final = ObjectDescriptor(
     column_groups=(OWN,),
     eav_entities=(EAV, categories.EAV),
     keep={VERSIONS.name: _keep_version},
+    rows_used=_rows_used,
     name=Name("catalog_product_entity", "sku", "entity_id"),
     switched_on=categories.properties,
 )

@@ -1,4 +1,4 @@
-"""One contract for both readers of rows: the replica's SQLite and the tests' dictionary render the same objects."""
+"""One contract for all readers of rows: the replica's SQLite, its rows read ahead, and the tests' dictionary."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from cdc.replica.load_state import LoadState, Phase
 from cdc.replica.rows import ReplicaRows
+from cdc.replica.rows_ahead import RowsAhead
 from cdc.settings.mapping import MappingSettings
 from cdc.state.store import Store
 from mappers.mapping import MagentoMapping
@@ -30,7 +31,7 @@ def replica_of(rows: DictRows, folder: Path) -> tuple[Store, ReplicaRows]:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_replica_renders_what_the_dictionary_renders(seed: int, tmp_path: Path) -> None:
-    """Order, look-ups and NULLs are the same in both, so what unit tests show holds for the replica."""
+    """Order, look-ups and NULLs are the same in all, so what unit tests show holds for the replica."""
     chance = random.Random(seed)
     mapping = MappingSettings.model_validate(
         {
@@ -44,7 +45,10 @@ def test_the_replica_renders_what_the_dictionary_renders(seed: int, tmp_path: Pa
     store, copy = replica_of(rows, tmp_path)
 
     in_sqlite = all_rendered(rows.mapper, copy)
+    ahead = RowsAhead(copy, rows.mapper.rows_used)
+    with ahead.reading(in_sqlite):
+        read_ahead = all_rendered(rows.mapper, ahead)
     store.close()
 
-    assert in_sqlite == all_rendered(rows.mapper, rows)
+    assert in_sqlite == read_ahead == all_rendered(rows.mapper, rows)
     assert any(in_sqlite.values())

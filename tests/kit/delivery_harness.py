@@ -22,6 +22,7 @@ from cdc.model import (
     Outcome,
     Rendered,
     Row,
+    RowsUsed,
     TableSpec,
     Urgency,
     Value,
@@ -81,6 +82,10 @@ class ShopMapper:
         return iter(())
 
     def everything(self) -> tuple[BulkInvalidation, ...]:
+        return ()
+
+    def rows_used(self, kind: Kind) -> tuple[RowsUsed, ...]:
+        """No rows."""
         return ()
 
     def placed_ms(self, ref: ObjectRef, rows: RowReader) -> int | None:
@@ -146,7 +151,7 @@ class Books:
         with self.store.transaction():
             ready = render_queue.ready(self.store, 0, 1000)
             for found in ready:
-                render_queue.done(self.store, found.ref)
+                render_queue.done(self.store, [found.ref])
                 self._render(found.ref, found.urgency, found.force, found.commit_ms, links=found.links)
         return len(ready)
 

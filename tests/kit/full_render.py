@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,13 @@ State = dict[str, dict[str, Any]]
 
 def full_render(settings: Settings) -> State:
     """External id → type, properties that hold something, associations: of everything that exists now."""
+    with fresh_engine(settings) as engine:
+        return dict(rendered(engine, settings.mapping.namespace))
+
+
+@contextmanager
+def fresh_engine(settings: Settings) -> Iterator[Engine]:
+    """An engine whose replica was read from the server in one go, with all objects waiting to be rendered."""
     connection = connect(settings.source)
     mapping = with_primary_keys(connection, settings.source, settings.mapping)
     mapper = MagentoMapping(mapping, contacts_by_email=entry_of(settings).contacts_by_email)
@@ -45,30 +53,32 @@ def full_render(settings: Settings) -> State:
                     engine.ingest.load_chunk(spec.name, chunk.rows, Position("binlog.000001", 4), cursor, done=done)
             engine.ingest.references_read()
             engine.ingest.load_done(Position("binlog.000001", 4))
-            found = _rendered(engine, mapper, settings.mapping.namespace)
         loader.close()
+        yield engine
         engine.close()
-    return found
 
 
-def _rendered(engine: Engine, mapper: MagentoMapping, namespace: str) -> State:
+def rendered(engine: Engine, namespace: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every object that exists: its external id, and the entry of ``State``."""
     refs: dict[ObjectRef, None] = {}
-    while render_queue.work_invalidation(engine.store, engine.positions.high, 100_000):
-        refs.update((item.ref, None) for item in render_queue.ready(engine.store, engine.positions.high, 1_000_000))
-    found: State = {}
+    with engine.store.transaction():
+        while render_queue.work_invalidation(engine.store, engine.positions.high, 100_000):
+            refs.update((item.ref, None) for item in render_queue.ready(engine.store, engine.positions.high, 1_000_000))
     for ref in refs:
-        made = mapper.render(ref, engine.rows)
+        made = engine.mapper.render(ref, engine.rows)
         if made is None:
             continue
         links: dict[str, list[str]] = {}
         for other in made.references:
             links.setdefault(other.object_type.value, []).append(other.external_id(namespace))
-        found[ref.external_id(namespace)] = {
-            "type": ref.object_type.value,
-            "properties": {name: value for name, value in sorted(made.properties.items()) if value},
-            "associations": {kind: sorted(ids) for kind, ids in sorted(links.items())},
-        }
-    return found
+        yield (
+            ref.external_id(namespace),
+            {
+                "type": ref.object_type.value,
+                "properties": {name: value for name, value in sorted(made.properties.items()) if value},
+                "associations": {kind: sorted(ids) for kind, ids in sorted(links.items())},
+            },
+        )
 
 
 def living(state: State, keep: Callable[[str], bool] = lambda _: True) -> State:

@@ -37,6 +37,7 @@ from cdc.protocols import CART_CLOCK, RowReader
 from cdc.replica.cascades import core_foreign_keys
 from cdc.replica.load_state import Phase
 from cdc.settings.mapping import MappingSettings
+from cdc.state.store import Store
 from mappers.mapping import MagentoMapping
 from sinks.jsonl import OPTIONAL_REFERENCES
 from tests.kit.toy import FixedClock
@@ -162,39 +163,42 @@ class ReplicaHarness:
     def sent(self) -> list[Message]:
         """The messages since the last call, in an order in which they may be sent; all are accepted."""
         found: list[Message] = []
-        while batch := self._batch():
+        while batch := self._accepted():
             found += batch
         self.messages += len(found)
         left = self.engine.store.db.execute("SELECT count(*) FROM outbox").fetchone()[0]
         assert not left, f"{left} messages can never be sent"
         return found
 
-    def _batch(self) -> list[Message]:
-        store = self.engine.store
-        found: list[Message] = []
-        with store.transaction():
-            for rank in RANKS:
-                for urgency in Urgency:
-                    entries = ready(
-                        store, rank, 1 << 60, urgency, Limits(1000, 1 << 30, optional=OPTIONAL_REFERENCES)
-                    ).entries
-                    for entry in entries:
-                        links: dict[ObjectType, tuple[str, ...]] = {}
-                        for ref in entry.refs:
-                            links[ref.object_type] = (*links.get(ref.object_type, ()), ref.external_id(NAMESPACE))
-                        message = Message(
-                            object_type=entry.ref.object_type, external_id=entry.ref.external_id(NAMESPACE),
-                            action=entry.action, changed_at=entry.changed_at, associations=links,
-                            properties=json.loads(entry.properties), position=entry.position,
-                        )  # fmt: skip
-                        found.append(message)
-                    note_on_wire(store, entries)
-                    settle(store, [Settlement(entry, Outcome.ACCEPTED) for entry in entries], 0)
-        return found
+    def _accepted(self) -> list[Message]:
+        with self.engine.store.transaction():
+            return accepted_batch(self.engine.store)
 
     def close(self) -> None:
         """Close the state."""
         self.engine.close()
+
+
+def accepted_batch(store: Store) -> list[Message]:
+    """What is ready of each type, marked as accepted. Use inside a store transaction."""
+    found: list[Message] = []
+    for rank in RANKS:
+        for urgency in Urgency:
+            limits = Limits(1000, 1 << 30, optional=OPTIONAL_REFERENCES)
+            entries = ready(store, rank, 1 << 60, urgency, limits).entries
+            for entry in entries:
+                links: dict[ObjectType, tuple[str, ...]] = {}
+                for ref in entry.refs:
+                    links[ref.object_type] = (*links.get(ref.object_type, ()), ref.external_id(NAMESPACE))
+                message = Message(
+                    object_type=entry.ref.object_type, external_id=entry.ref.external_id(NAMESPACE),
+                    action=entry.action, changed_at=entry.changed_at, associations=links,
+                    properties=json.loads(entry.properties), position=entry.position,
+                )  # fmt: skip
+                found.append(message)
+            note_on_wire(store, entries)
+            settle(store, [Settlement(entry, Outcome.ACCEPTED) for entry in entries], 0)
+    return found
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from cdc.model import (
     Position,
     Rendered,
     Row,
+    RowsUsed,
     TableSpec,
     Transaction,
     Value,
@@ -96,6 +97,13 @@ class ToyMapper:
             BulkInvalidation(Kind.ORDER, "orders", "id"),
             BulkInvalidation(Kind.ITEM, "items", "id"),
         )
+
+    def rows_used(self, kind: Kind) -> tuple[RowsUsed, ...]:
+        return {
+            Kind.CUSTOMER: (RowsUsed("customers", "id"),),
+            Kind.ORDER: (RowsUsed("orders", "id"), RowsUsed("items", "order_id")),
+            Kind.ITEM: (RowsUsed("items", "id"), RowsUsed("orders", "id", ("items", "order_id"))),
+        }.get(kind, ())
 
     def placed_ms(self, ref: ObjectRef, rows: RowReader) -> int | None:
         """Nothing has a place in time."""

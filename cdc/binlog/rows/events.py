@@ -9,15 +9,18 @@ from typing import Final
 from cdc.binlog.assembly import Assembly
 from cdc.binlog.compressed import unpack_record
 from cdc.binlog.events import HEADER_BYTES, EventType
+from cdc.binlog.reading_position import ReadingPosition
 from cdc.binlog.rows.decode import TableReader
 from cdc.binlog.rows.headers import DEFAULT_FORMAT, Format, lenenc
 from cdc.binlog.schema.tables import MappedTables
 from cdc.errors import UnsupportedEventError
-from cdc.model import Op
+from cdc.model import Op, StaleTable
 
 _E = EventType
 FROM_INSIDE: Final = "the log is read from inside a transaction"
 ADVICE_START: Final = "start at the beginning of a transaction: at its GTID event (or BEGIN), or by GTID"
+
+_REASON_LATER: Final = "its columns were changed soon after rows were written, and the log does not name columns"
 
 _U64: Final = struct.Struct("<Q").unpack_from
 _ID: Final = 0xFFFFFFFFFFFF  # the table's id takes 48 bits, the flags 16
@@ -52,8 +55,9 @@ _FIRST_COMPRESSED: Final = _E.MARIADB_WRITE_ROWS_COMPRESSED_V1
 class RowEvents:
     """The tables that the current transaction named, by table id; None for tables that are not mapped."""
 
-    def __init__(self, tables: MappedTables, assembly: Assembly) -> None:
+    def __init__(self, tables: MappedTables, position: ReadingPosition, assembly: Assembly) -> None:
         self._tables = tables
+        self._position = position
         self._assembly = assembly
         self._open: dict[int, TableReader | None] = {}
         self._unwanted: dict[bytes, int] = {}  # whole bodies of TABLE_MAPs that were looked at, and their table's id
@@ -86,7 +90,10 @@ class RowEvents:
         spec = self._tables.spec_of(body[_FIXED:name_end])
         reader = None
         if spec is not None:
-            reader = self._tables.reader(spec, body[_FIXED:], is_mariadb=self.format.is_mariadb)
+            reader = self._tables.reader(spec, body[_FIXED:], self._position, is_mariadb=self.format.is_mariadb)
+            # A read of the table contains these rows: the table's change waited until they were committed.
+            if reader is None:
+                self._assembly.stale.append(StaleTable(spec.name, _REASON_LATER, by_rows=True))
         else:
             # Bounded: a server with many schemas names more tables than are worth remembering.
             if len(self._unwanted) >= _MOST_UNWANTED:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
+from cdc.binlog.reading_position import ReadingPosition
 from cdc.binlog.schema.columns import Column, DatedLookup, ForgettingLookup, SchemaLookup
 from cdc.binlog.schema.ddl import Altered, Table, alter, create, keeps_versions, without_wait
 from cdc.binlog.schema.query import Statement, TableName
@@ -76,6 +77,11 @@ class SchemaHistory:
         table = self._fold(table)
         self._tables.pop(table, None)
         self._ask(table)
+
+    def is_assumed(self, table: str, at: ReadingPosition) -> bool:
+        """Whether the table's columns are an answer of the server for a later position than ``at``."""
+        until = self._until.get(self._fold(table))
+        return until is not None and at.is_before(until)
 
     def ask_for_unknown(self) -> list[TableSchema]:
         """Ask for every mapped table that is not known yet. Returns all news so far."""

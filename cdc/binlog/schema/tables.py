@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from cdc.binlog.reading_position import ReadingPosition
 from cdc.binlog.rows.decode import TableReader
 from cdc.binlog.rows.images import ADVICE, Origin
 from cdc.binlog.rows.metadata import Metadata, read_metadata
@@ -60,10 +61,11 @@ class MappedTables:
         """
         return self._by_name.get(names)
 
-    def reader(self, spec: TableSpec, body: bytes, *, is_mariadb: bool) -> TableReader:
-        """The reader for the rows behind a TABLE_MAP with this body (without id and flags).
+    def reader(self, spec: TableSpec, body: bytes, at: ReadingPosition, *, is_mariadb: bool) -> TableReader | None:
+        """The reader for the rows behind a TABLE_MAP with this body (without id and flags), which stands at ``at``.
 
-        Raises what ``make_row_layout`` raises, and what the schema look-up raises.
+        None if nobody can read these rows: the log does not name their columns, and the table was changed before the
+        server was asked. Raises what ``make_row_layout`` raises, and what the schema look-up raises.
         """
         latest = self._latest.get(spec.name)
         # Rows of one table mostly follow each other with the same map.
@@ -78,14 +80,20 @@ class MappedTables:
                 held.clear()
             metadata = read_metadata(found.metadata, found.fields, is_mariadb=is_mariadb)
             origin = Origin(lambda: self._agreed(found, metadata), found.fields, is_mariadb)
-            reader = held[body] = TableReader(self._row_layout(found, metadata, spec, is_mariadb=is_mariadb), origin)
+            layout = self._row_layout(found, metadata, spec, at, is_mariadb=is_mariadb)
+            # Not kept: behind the table's change a TABLE_MAP with these bytes may be readable.
+            if layout is None:
+                return None
+            reader = held[body] = TableReader(layout, origin)
         self._latest[spec.name] = (body, reader)
         return reader
 
-    def _row_layout(self, found: TableMap, metadata: Metadata, spec: TableSpec, *, is_mariadb: bool) -> RowLayout:
+    def _row_layout(
+        self, found: TableMap, metadata: Metadata, spec: TableSpec, at: ReadingPosition, *, is_mariadb: bool
+    ) -> RowLayout | None:
         """The row layout, by the log's own column names or by the schema history's.
 
-        If the schema does not fit, the server is asked once more.
+        If the schema does not fit, the server is asked once more. None: the server was asked too late.
         """
         if metadata.names is not None:
             # Such columns are invisible in the schema, but not in the log.
@@ -98,12 +106,21 @@ class MappedTables:
         try:
             return make_row_layout(found, metadata, spec, columns, is_mariadb=is_mariadb)
         except UnsupportedEventError:
+            # The columns are those of a later position: a change of the table stands between.
+            if columns is not None and self.history.is_assumed(found.table, at):
+                return None
             self.history.refresh(found.table)
             fresh = self.history.columns(found.database, found.table)
-            # The same answer as before, or none: the schema is of another time than the rows.
+            # The same answer as before, or none: the log itself is not understood, and would not be later on.
             if fresh is None or fresh == columns:
                 raise
+        try:
             return make_row_layout(found, metadata, spec, fresh, is_mariadb=is_mariadb)
+        except UnsupportedEventError:
+            # The table has changed once more since these rows were written.
+            if self.history.is_assumed(found.table, at):
+                return None
+            raise
 
     def _agreed(self, found: TableMap, metadata: Metadata) -> Sequence[Column] | None:
         """The table's schema, if it is still the schema with which the rows were written."""

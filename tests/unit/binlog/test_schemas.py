@@ -6,10 +6,10 @@ import pytest
 
 from cdc.binlog.decoder import LogDecoder
 from cdc.binlog.events import EventType
-from cdc.binlog.schema.columns import Column, SchemaLookup
+from cdc.binlog.schema.columns import Column, Look, SchemaLookup
 from cdc.errors import UnsupportedEventError
 from cdc.model import Position, TableSpec, Transaction
-from tests.unit.binlog.build import Log, table_map_body, thing
+from tests.unit.binlog.build import Log, image, table_map_body, thing
 
 THINGS = TableSpec("things", ("id",), ("id", "note"))
 
@@ -82,3 +82,58 @@ def test_a_schema_that_does_not_fit_is_refused(columns: tuple[Column, ...], word
     """Names are never guessed: no schema, or one that differs from the table map, stops with advice."""
     with pytest.raises(UnsupportedEventError, match=f"{words}.*binlog_row_metadata = 'FULL'"):
         feed_all(_Schemas(*columns), _unnamed_insert())
+
+
+class _Server(_Schemas):
+    """A server that was asked when its log had come to ``position``."""
+
+    def __init__(self, position: Position, *columns: Column) -> None:
+        super().__init__(*columns)
+        self.position = position
+
+    def look(self, database: str, table: str) -> Look | None:
+        self.asked += 1
+        return Look(self.held, "utf8mb4", self.position)
+
+
+def _changed_between_inserts() -> tuple[Log, int]:
+    """A row, a new first column of its table, a row; and the offset behind the definition."""
+    log = Log()
+    log.format()
+    old = table_map_body([(3, b""), (15, b"\x28\x00")], [], table="m2_things")
+    new = table_map_body([(3, b""), (3, b""), (15, b"\x28\x00")], [], table="m2_things")
+    log.gtid(1)
+    log.query("BEGIN")
+    log.table_map(9, old)
+    log.rows(EventType.WRITE_ROWS, 9, b"\x02\x03" + thing(1, "old"))
+    log.xid()
+    log.gtid(2)
+    log.query("ALTER TABLE m2_things ADD COLUMN more INT FIRST")
+    behind = log.offset
+    log.gtid(3)
+    log.query("BEGIN")
+    log.table_map(9, new)
+    log.rows(EventType.WRITE_ROWS, 9, b"\x03\x07" + image(b"\7\0\0\0", b"\2\0\0\0", b"\3new"))
+    log.xid()
+    return log, behind
+
+
+NOW = (_column("more", "int"), _column("id", "int"), _column("note", "varchar(10)", "utf8mb4"))
+
+
+def test_rows_from_before_a_change_that_the_server_s_answer_has_make_their_table_stale() -> None:
+    """A start soon after a definition: the rows before it cannot be read, so their table is; the rows behind it are."""
+    log, behind = _changed_between_inserts()
+
+    made = feed_all(_Server(Position("binlog.000001", behind), *NOW), log)
+
+    assert [stale.table for t in made for stale in t.stale if stale.by_rows] == ["things"]
+    assert [change.after for t in made for change in t.changes] == [(2, "new")]
+
+
+def test_rows_behind_the_answer_that_do_not_fit_it_stop_the_reader() -> None:
+    """No change of the table is left that could explain it, so reading the table again would go on for ever."""
+    log, _ = _changed_between_inserts()
+
+    with pytest.raises(UnsupportedEventError, match="2 columns in the log, 3 in the schema"):
+        feed_all(_Server(Position("binlog.000001", 4), *NOW), log)

@@ -136,7 +136,7 @@ def test_a_deletion_waits_for_what_is_to_be_rendered_and_still_refers_to_it(tmp_
         async with harness.running() as delivery:
             await asyncio.sleep(100)
             assert harness.sent() == []
-            harness.books.run(lambda store: render_queue.done(store, order(3)))
+            harness.books.run(lambda store: render_queue.done(store, [order(3)]))
             harness.books.put(order(3))
             delivery.wake()
             assert await harness.settle(delivery) == "empty"

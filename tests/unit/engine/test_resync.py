@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
 from cdc.engine.engine import Engine
@@ -143,11 +144,12 @@ def test_a_table_that_the_server_does_not_have_keeps_its_rows(tmp_path: Path) ->
     assert (len(contents(engine)["orders"]), outbox_rows(engine)) == (3, {})
 
 
-def test_a_statement_makes_child_tables_stale_too(tmp_path: Path) -> None:
-    """InnoDB cascades below a statement as below rows, and the log mentions neither."""
+@pytest.mark.parametrize("how", [{"by_statement": True}, {"by_rows": True}], ids=["statement", "unreadable rows"])
+def test_changes_that_are_not_read_make_child_tables_stale_too(tmp_path: Path, how: dict[str, bool]) -> None:
+    """InnoDB cascades below a statement, or below rows that cannot be read, and the log mentions neither."""
     engine = toy_engine(tmp_path)
     with engine.store.transaction():
-        engine.apply_group([replace(transaction(200), stale=(StaleTable("orders", "DELETE", by_statement=True),))])
+        engine.apply_group([replace(transaction(200), stale=(StaleTable("orders", "DELETE", **how),))])
 
     assert set(engine.table_loads.required_positions) == {"orders", "items"}
 

@@ -33,7 +33,7 @@ def named(harness: ReplicaHarness, invalidation: BulkInvalidation, limit: int) -
             for one in slice_of_it:
                 found[one.ref.id] += 1
                 assert found.total() < 100, "it starts over and over"
-                render_queue.done(store, one.ref)
+                render_queue.done(store, [one.ref])
     return found
 
 

@@ -1,0 +1,129 @@
+"""Proofs about a first load that has ended: its replica, what was sent, and what was read twice."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from cdc.engine.engine import Engine
+from tests.kit.full_render import rendered
+
+_CHUNK: Final = re.compile(
+    r"\t\s*(?P<connection>\d+) Query\tSELECT .* FROM `(?P<table>\w+)`"
+    r"(?: WHERE \((?P<key>[^)]*)\) > \((?P<cursor>.*)\))?\s+ORDER BY .* LIMIT (?P<limit>\d+)$"
+)
+"""The SELECT of a chunk, as the server's general log shows it."""
+
+
+def replica_digests(engine: Engine) -> dict[str, tuple[int, str]]:
+    """Table → number of rows and a digest of their values, whatever their order and their LSNs."""
+    found = {}
+    for spec in engine.tables:
+        count = total = 0
+        for stored in engine.rows.tables[spec.name].every():
+            count += 1
+            total += int.from_bytes(_digest(stored[:-1]), "little")
+        found[spec.name] = (count, f"{total % (1 << 64):016x}")
+    return found
+
+
+def render_digests(engine: Engine, namespace: str) -> dict[str, bytes]:
+    """External id → a digest of the object as a full render makes it."""
+    return {external_id: _digest(made) for external_id, made in rendered(engine, namespace)}
+
+
+@dataclass
+class Sent:
+    """What a file of JSON lines says was sent. ``faults``: what breaks a rule of sending, the first ten.
+
+    ``repeats``: lines that say once more what was said before, as a kill between writing and its receipt leaves them.
+    """
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+    lines: int = 0
+    repeats: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def read_sent(path: Path) -> Sent:
+    """Read the lines in order: an object's ``changed_at`` rises, and what an object refers to came before it."""
+    found = Sent()
+    changed_at: dict[str, int] = {}
+    with path.open("rb") as file:
+        for line in file:
+            message = orjson.loads(line)
+            key, at = message["external_id"], message["changed_at"]
+            digest = _digest(_state_of(message))
+            before, held = changed_at.get(key), found.objects.get(key)
+            found.lines += 1
+            if before is not None and (at, digest) == (before, held):
+                found.repeats += 1
+            elif before is not None and at <= before:
+                found.faults.append(f"line {found.lines}: {key} is overtaken: {before} was sent before {at}")
+            missing = [one for ids in message["associations"].values() for one in ids if one not in changed_at]
+            if missing:
+                found.faults.append(f"line {found.lines}: {key} refers to {missing[0]}, which was not sent before it")
+            changed_at[key] = at
+            found.objects[key] = digest
+    del found.faults[10:]
+    return found
+
+
+def _state_of(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message in the form of a full render."""
+    return {
+        "type": message["object_type"],
+        "properties": {name: value for name, value in sorted(message["properties"].items()) if value},
+        "associations": {kind: sorted(ids) for kind, ids in sorted(message["associations"].items()) if ids},
+    }
+
+
+def _digest(value: Any) -> bytes:
+    return hashlib.blake2b(orjson.dumps(value, default=str), digest_size=8).digest()
+
+
+@dataclass
+class Reads:
+    """The chunks of a load, by the server's general log.
+
+    ``again``: table → how many chunks were read once more, each by another process. ``rows_again``: table → the most
+    rows that those chunks had. ``faults``: reads that went back further than one chunk, or again in one process.
+    """
+
+    chunks: Counter[str] = field(default_factory=Counter)
+    again: Counter[str] = field(default_factory=Counter)
+    rows_again: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+
+def read_chunks(log: Iterable[str]) -> Reads:
+    """Follow the chunks of each table. A process that goes on where its forerunner was killed reads one chunk again."""
+    found = Reads()
+    cursors: dict[str, dict[str, int]] = {}
+    last: dict[str, tuple[str, int]] = {}
+    for line in log:
+        chunk = _CHUNK.search(line)
+        if chunk is None:
+            continue
+        table, cursor, limit = chunk["table"], chunk["cursor"] or "", int(chunk["limit"])
+        seen = cursors.setdefault(table, {})
+        found.chunks[table] += 1
+        if cursor in seen:
+            connection, rows = last[table]
+            # The chunk of the killed process was at most this long.
+            found.again[table] += 1
+            found.rows_again[table] += rows
+            if seen[cursor] != max(seen.values()):
+                found.faults.append(f"{table}: read again from {cursor or 'its first row'}, more than a chunk back")
+            elif connection == chunk["connection"]:
+                found.faults.append(f"{table}: read twice from {cursor or 'its first row'} by one process")
+        seen[cursor] = len(seen) if cursor not in seen else seen[cursor]
+        last[table] = (chunk["connection"], limit)
+    return found
