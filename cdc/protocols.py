@@ -49,7 +49,6 @@ class Clock(Protocol):
     """Wall time in epoch milliseconds and a monotonic clock in seconds; settable in tests."""
 
     def now_ms(self) -> int: ...
-
     def monotonic(self) -> float: ...
 
 
@@ -81,9 +80,7 @@ class RowReader(Protocol):
 
 
 class CartContent(NamedTuple):
-    """What counts in an open cart. ``digest``: of all of it. ``updated_ms``: when the shop last saved the cart, epoch
-    milliseconds (0: not known).
-    """
+    """What counts in an open cart. ``digest``: of all of it. ``updated_ms``: its last save, epoch ms (0: not known)."""
 
     digest: bytes
     updated_ms: int
@@ -180,7 +177,6 @@ class EmailChange(Enum):
 @dataclass(frozen=True, slots=True)
 class CallFamily:
     """Calls that share one quota. ``per_10s``: the most calls in any ten seconds; the answers' headers may lower it.
-
     ``may_grow``: the answers' headers may raise it too, as no setting limits it.
     """
 
