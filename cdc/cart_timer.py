@@ -3,13 +3,16 @@
 A cart counts as abandoned at a time only if every change that the shop made until that time is applied: an order may
 stand in a part of the log that is not read yet, after a day of downtime, say. So the end of the log is asked for first,
 and the log is read up to there. The server is asked only while a cart is due.
+
+After a restart the last commits that are read again may be hours old, in a shop where nothing was written since. Then
+the server itself is asked for the time, if it is the one that the shop writes to.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
@@ -18,6 +21,9 @@ from cdc.errors import CdcError
 from cdc.model import Position
 from cdc.protocols import Clock
 from cdc.stopping import in_thread
+
+if TYPE_CHECKING:
+    from cdc.engine.carts import Carts
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +34,9 @@ READ_S: Final = 0.5
 """How often is looked whether the log is read up to its end."""
 
 MOST_READS: Final = 120
+
+ASK_S: Final = 60.0
+"""How often the server is asked for its time at most: by a fast clock of this machine, carts are due all the time."""
 
 
 class ShopTime:
@@ -61,35 +70,52 @@ class ShopTime:
             return commit_ms
         return commit_ms + int((self._clock.monotonic() - at_s) * 1000)
 
+    def monotonic(self) -> float:
+        """Seconds that no step of a clock changes."""
+        return self._clock.monotonic()
+
+    def latest_ms(self) -> int:
+        """The latest that it may be, by this machine's clock: no more than a reason to ask the server."""
+        return max(self.now_ms(), self._clock.now_ms()) if self._is_live else self.now_ms()
+
+
+class AsksServer(Protocol):
+    """The questions to the server (``Components``). ``end``: the log's end; None where there is none."""
+
+    @property
+    def end(self) -> Callable[[], Position | None]: ...
+
+    @property
+    def shop_ms(self) -> Callable[[], int]: ...
+
 
 class CartTimer:
-    """Looks for carts that are due, until it is cancelled. ``end``: asks for the log's end; ``has_read_to``: whether
-    the log is applied up to there.
-    """
+    """Looks for carts that are due, until it is cancelled. ``has_read_to``: whether the log is applied up to there."""
 
     def __init__(
         self,
         state: StateThread,
         time: ShopTime,
-        end: Callable[[], Position | None],
+        server: AsksServer,
         has_read_to: Callable[[Position | None], bool],
         stopping: asyncio.Event,
     ) -> None:
         self._state = state
         self._time = time
-        self._end = end
+        self._server = server
+        self._asked_s: float | None = None
         self._has_read_to = has_read_to
         self._stopping = stopping
 
     async def run(self) -> None:
-        """Look again and again."""
+        """Look again and again, at once after a start."""
         while True:
-            await asyncio.sleep(LOOK_S)
             try:
                 await self.look()
             except CdcError as error:
                 # The server is away: the reader says so, and what is due stays due.
                 log.debug("carts_not_looked_at", reason=str(error))
+            await asyncio.sleep(LOOK_S)
 
     async def look(self) -> None:
         """Note the carts that are left by now, if the log can be read up to now. Raises CdcError for a server that does
@@ -98,8 +124,11 @@ class CartTimer:
         carts = self._state.engine.rendering.carts
         now_ms = self._time.now_ms()
         if not await self._state.call(lambda _: carts.has_due(now_ms)):
-            return
-        end = await in_thread(self._stopping, self._end)
+            now_ms = await self._server_ms(carts)
+            if not await self._state.call(lambda _: carts.has_due(now_ms)):
+                return
+        # Asked for after the time: what was committed until then is before this end.
+        end = await in_thread(self._stopping, self._server.end)
         for _ in range(MOST_READS):
             if self._has_read_to(end):
                 break
@@ -109,3 +138,13 @@ class CartTimer:
         has_more = True
         while has_more:  # in portions: live changes go in between
             has_more = await self._state.call(lambda _: carts.abandon(now_ms))
+
+    async def _server_ms(self, carts: Carts) -> int:
+        """The time by the shop's own server, 0 if there is no reason to ask it, or if it cannot say."""
+        latest_ms, now_s = self._time.latest_ms(), self._time.monotonic()
+        if self._asked_s is not None and now_s < self._asked_s + ASK_S:
+            return 0
+        if not await self._state.call(lambda _: carts.has_due(latest_ms)):
+            return 0
+        self._asked_s = now_s
+        return await in_thread(self._stopping, self._server.shop_ms) or 0

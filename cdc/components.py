@@ -30,5 +30,7 @@ class Components:
     """Looks for rows that are missing from the log; None if there is no server."""
     heard_s: Callable[[], float] = monotonic
     """When the source last gave a sign of life, in monotonic seconds; files always count as alive."""
+    shop_ms: Callable[[], int] = int
+    """The time in the shop by its server, epoch milliseconds; 0 where no server can say it."""
     reasons: Callable[[], Sequence[str]] = tuple
     """Warnings for ``/ready``, a sentence each: the run works, and somebody should look."""

@@ -180,7 +180,7 @@ class Daemon:
         ]
         # A relay renders nothing, and without carts nothing depends on time.
         if parts.engine.mapper.cart_rules is not None:
-            timer = CartTimer(self._state, self._shop_time, parts.end, self._has_read_to, self._stopping)
+            timer = CartTimer(self._state, self._shop_time, parts, self._has_read_to, self._stopping)
             side.append(tasks.create_task(self._watched(timer.run(), "carts")))
         stuck: list[str] = []
         if self._options.until_end:

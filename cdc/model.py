@@ -534,7 +534,7 @@ class Rendered:
     source is not loaded). ``references``: the objects that it is associated with. ``address``: the contact's
     lower-cased email address, where there is one contact per address; personal data, so only its hash may be kept.
     ``journey``: the cart that a purchase began with; the cart itself and the order made of it have the same, and share
-    one record.
+    one record. ``is_of_carts``: a contact that only carts make, which ends with them.
     """
 
     properties: Mapping[str, str]
@@ -542,6 +542,7 @@ class Rendered:
     warnings: tuple[str, ...] = ()
     address: str = ""
     journey: ObjectRef | None = None
+    is_of_carts: bool = False
 
 
 # ------------------------------------------------------------------------------------------------ messages

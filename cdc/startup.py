@@ -44,10 +44,11 @@ from cdc.source.decoding.process import DecodingProcess
 from cdc.source.extension_tables import with_primary_keys
 from cdc.source.files import FilesSource, without_repairs
 from cdc.source.foreign_keys import foreign_keys
+from cdc.source.now import log_end, shop_ms
 from cdc.source.preflight import require
 from cdc.source.reconnect import OnState
 from cdc.source.schemas import ServerSchemas
-from cdc.source.server import ServerIdentity, connect, current_position, mapped_errors
+from cdc.source.server import ServerIdentity, connect, mapped_errors
 from cdc.source.spill import room_in
 from cdc.source.unlogged import UnloggedWatch
 from mappers.mapping import MagentoMapping
@@ -204,7 +205,8 @@ def _open_binlog(
         keys=keys,
         read=lambda: _read(settings, engine, source, reader, position, stop),
         close_source=lambda: _close(reader, source),
-        end=lambda: _log_end(settings),
+        end=lambda: log_end(settings.source),
+        shop_ms=lambda: shop_ms(settings.source),
         loader=loader,
         tables=tables,
         counters=lambda: reader.counters,
@@ -340,7 +342,7 @@ def _decide(
         # The stream begins at a point that the first SELECT surely contains.
         if is_import:
             position = source.resolve(Start(StartKind.FILE_OFFSET, loader.safe_point()))
-            engine.moves.begin(position, Phase.LOADING_REFERENCES, covered=_log_end(settings))
+            engine.moves.begin(position, Phase.LOADING_REFERENCES, covered=log_end(settings.source))
             engine.first_load.begin(clock.now_ms())
             loader.close()
         else:
@@ -383,13 +385,3 @@ def is_gone(held: Position, source: BinlogSource) -> bool:
         # Either error means that the position is not there any more.
         return True
     return source.is_other_log(held)
-
-
-def _log_end(settings: Settings) -> Position:
-    connection = connect(settings.source)
-    try:
-        with mapped_errors(settings.source):
-            return current_position(connection)
-    finally:
-        if connection.open:
-            connection.close()

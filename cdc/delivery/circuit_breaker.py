@@ -10,8 +10,9 @@ Deletions have two limits, and the lower limit counts: a number per hour, and a 
 number protects a large shop from a slow leak. The share protects a small shop, which has fewer objects than the number.
 A new cause of deletions needs no limit of its own: the circuit breaker counts DELETEs, whatever caused them.
 
-Carts are left out. Every order deletes the cart that it was made of, and the shop's cron deletes all old carts of a day
-in one go: counted, they would trip the circuit breaker in a shop where nothing is wrong.
+Carts are left out, with their lines and the contacts that only carts made (``is_counted``). Every order deletes the
+cart that it was made of, and the shop's cron deletes all old carts of a day in one go: counted, they would trip the
+circuit breaker in a shop where nothing is wrong.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Final
 from cdc.messages import dead_letters, ledger, outbox, sent_versions
 from cdc.messages.held_deletes import HeldDelete, list_held_deletes
 from cdc.messages.outbox import Entry, held_deletes
-from cdc.model import Action, Kind, ObjectRef
+from cdc.model import Action, ObjectRef
 from cdc.settings.config import DeliverySettings
 from cdc.state.store import Store
 
@@ -99,7 +100,7 @@ class CircuitBreaker:
 
     def count_deletes(self, store: Store, accepted: Sequence[Entry], now_ms: int) -> None:
         """Count the DELETEs among the accepted entries."""
-        deletes = [entry for entry in accepted if entry.action is Action.DELETE and entry.ref.kind is not Kind.CART]
+        deletes = [entry for entry in accepted if entry.action is Action.DELETE and entry.is_counted]
         if not deletes:
             return
         state = store.meta.delete_breaker
@@ -149,7 +150,7 @@ class CircuitBreaker:
 
 def _is_replaced_delete(store: Store, entry: Entry, released_ms: int) -> bool:
     """Whether this is a DELETE without an outcome whose place in the outbox another message took."""
-    if entry.action is not Action.DELETE or entry.rendered_ms <= released_ms or entry.ref.kind is Kind.CART:
+    if entry.action is not Action.DELETE or entry.rendered_ms <= released_ms or not entry.is_counted:
         return False
     # Once it is settled, ``count_deletes`` has counted it.
     held = ledger.Ledger(store).get(entry.ref)

@@ -7,17 +7,21 @@ the objects rendered that show them.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 from cdc.engine.parts import Parts
 from cdc.messages import render_queue
 from cdc.model import Kind, ObjectRef, Row, Urgency
-from cdc.protocols import CART_CLOCK, CartContent
+from cdc.protocols import CART_CLOCK, CartContent, CartRules
 from cdc.replica import cart_clock
 from cdc.replica.cart_clock import CartClock
 
 CARTS: Final = frozenset({Kind.CART, Kind.CART_OBJECT})
 """The kinds of objects that are a cart."""
+
+RULES_BYTES: Final = 4
+"""The bytes at the beginning of a kept digest that tell the mapping by which it was made."""
 
 AT_ONCE: Final = 500
 """The most carts that one call notes as abandoned: some 20 ms of the state thread."""
@@ -30,6 +34,8 @@ class Carts:
         self._parts = parts
         self._store = parts.store
         self._rules = parts.mapper.cart_rules
+        # Digests that begin alike were made by the same mapping.
+        self._made_by = hashlib.blake2b(parts.mapper.version.encode(), digest_size=RULES_BYTES).digest()
 
     def look(self, cart: ObjectRef, commit_ms: int, urgency: Urgency) -> None:
         """A cart is about to be rendered: note whether its content changed. ``commit_ms`` 0: not by a change of the
@@ -39,7 +45,7 @@ class Carts:
         if self._rules is None or not isinstance(quote_id, int):
             return
         held = before = cart_clock.get(self._store, quote_id)
-        content = self._rules.content(quote_id, self._parts.rows)
+        content = self._content(self._rules, quote_id)
         if content is None:
             if held is not None:
                 self._end(cart, quote_id, held, commit_ms)
@@ -49,13 +55,16 @@ class Carts:
             held = None
         if held is not None and held.content == content.digest:
             return
-        # Another mapping, or a renderer of another release: the shop has not saved the cart since it was left.
-        if held is not None and not commit_ms and content.updated_ms <= max(held.changed_ms, held.abandoned_ms):
+        if held is not None and not commit_ms and content.updated_ms <= _known_until_ms(held, content):
             cart_clock.put(self._store, quote_id, held._replace(content=content.digest))
             return
         clock = _started(content, held, commit_ms, urgency)
         cart_clock.put(self._store, quote_id, clock)
         self._affect(quote_id, before, clock, commit_ms, but=cart)
+
+    def _content(self, rules: CartRules, quote_id: int) -> CartContent | None:
+        found = rules.content(quote_id, self._parts.rows)
+        return found._replace(digest=self._made_by + found.digest) if found is not None else None
 
     def _end(self, cart: ObjectRef, quote_id: int, held: CartClock, commit_ms: int) -> None:
         """The cart is not open any more."""
@@ -68,6 +77,11 @@ class Carts:
             cart_clock.remove(self._store, quote_id)
         if after != held:
             self._affect(quote_id, held, after, commit_ms, but=cart)
+
+    def forget_if_not_sent(self) -> None:
+        """The mapping has changed: if it sends no carts, none is followed any more."""
+        if self._rules is None:
+            cart_clock.clear(self._store)
 
     def abandon(self, shop_ms: int) -> bool:
         """Note the carts that are left by now. ``shop_ms``: the time, epoch milliseconds, up to which every change in
@@ -119,6 +133,17 @@ class Carts:
 
 def _row(quote_id: int, clock: CartClock | None) -> Row | None:
     return clock.as_row(quote_id) if clock is not None else None
+
+
+def _known_until_ms(held: CartClock, content: CartContent) -> int:
+    """Up to when a row that was read, and not followed, may have been saved without a change that counts.
+
+    By the same rules another digest is a change of the shop's, which the log did not tell: it is as old as the shop's
+    last save, unless that is older than the last change that is known. By other rules (another mapping, another
+    release) the digest alone may be another one; then a save while the cart was left changed nothing that counts.
+    """
+    has_same_rules = held.content[:RULES_BYTES] == content.digest[:RULES_BYTES]
+    return held.changed_ms if has_same_rules else max(held.changed_ms, held.abandoned_ms)
 
 
 def _started(content: CartContent, held: CartClock | None, commit_ms: int, urgency: Urgency) -> CartClock:

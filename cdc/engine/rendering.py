@@ -9,17 +9,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
 from cdc.engine.carts import CARTS, Carts
 from cdc.engine.import_job import ImportJob
 from cdc.engine.parts import Parts
-from cdc.messages import ledger, relinks, render_queue
+from cdc.messages import ledger, relinks, render_queue, sent_versions
+from cdc.messages.ever_set import OF_CARTS_ONLY
 from cdc.messages.mapping_review import Step
 from cdc.messages.renderer import RenderRequest
-from cdc.model import ObjectRef, Urgency
+from cdc.model import BulkInvalidation, Kind, ObjectRef, Urgency
 from cdc.replica.affected import AffectedObjects
 
 RENDER_AT_ONCE = 2000  # objects of a group rendered in its own commit; a larger fan-out goes through the render queue
@@ -67,8 +68,18 @@ class Rendering:
 
     def invalidate_everything(self, not_before: int) -> None:
         """Render every object that has rows, behind live work, once the log has passed ``not_before`` (an LSN)."""
-        for invalidation in self._parts.mapper.everything():
+        named = self._parts.mapper.everything()
+        for invalidation in (*named, *self._known_only_to_the_ledger(named)):
             render_queue.add_invalidation(self._store, invalidation, urgency=Urgency.HISTORY, not_before=not_before)
+
+    def _known_only_to_the_ledger(self, named: Iterable[BulkInvalidation]) -> Iterator[BulkInvalidation]:
+        """The objects that an earlier mapping sent, and that no row names by the present mapping."""
+        kinds = {kind for kind in Kind if kind not in {one.kind for one in named}}
+        # Carts made contacts, and are not sent any more.
+        if self._parts.mapper.cart_rules is None and self._parts.renderer.ledger.bits.held((OF_CARTS_ONLY,)):
+            kinds.add(Kind.GUEST)
+        for kind in sorted(kinds & sent_versions.kinds(self._store)):
+            yield BulkInvalidation(kind, render_queue.LEDGER, "id")
 
     def resume_mapping(self) -> bool:
         """Render every object again if mapping or renderers changed since the last run. True if they did.
@@ -99,6 +110,7 @@ class Rendering:
         is_first = not meta.mapping_version
         meta.mapping_version = self.mapping_version
         self.review.end()
+        self.carts.forget_if_not_sent()
         if not is_first:
             self.render_all_again()
 

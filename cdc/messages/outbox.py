@@ -79,6 +79,7 @@ class Entry(NamedTuple):  # made for each message: a tuple is made three times a
     may_move: bool = False
     predecessor: ObjectRef | None = None
     refs_text: str = ""
+    is_counted: bool = True
 
     @property
     def size(self) -> int:
@@ -98,7 +99,7 @@ class NewMessage(NamedTuple):
 
     ``commit_ms``, ``read_ms``, ``rendered_ms``: when its change was committed, read and rendered, epoch milliseconds
     (0: unknown). ``position``: the log position as text. ``not_before_ms``: the earliest time to send it, within
-    ``LONGEST_DELAY_MS``.
+    ``LONGEST_DELAY_MS``. ``is_counted``: whether the circuit breaker counts it, if it is a DELETE.
     """
 
     ref: ObjectRef
@@ -116,6 +117,7 @@ class NewMessage(NamedTuple):
     writes: Writes = Writes.CHANGES
     address: bytes = b""
     not_before_ms: int = 0
+    is_counted: bool = True
 
 
 _RANKS: Final = {kind: RANK[object_type] for kind, object_type in OBJECT_TYPE.items()}
@@ -129,23 +131,24 @@ def put(store: Store, message: NewMessage) -> None:
     """
     (
         (kind, object_id), action, changed_at, digest, properties, refs, urgency, commit_ms, read_ms, rendered_ms,
-        position, email, writes, address, not_before_ms,
+        position, email, writes, address, not_before_ms, is_counted,
     ) = message  # fmt: skip
     store.db.execute(
         "INSERT INTO outbox (kind, id, rank, urgency, action, changed_at, hash, properties, refs, commit_ms,"
-        " rendered_ms, position, read_ms, email, is_backfill, writes, address, not_before_ms)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " rendered_ms, position, read_ms, email, is_backfill, writes, address, not_before_ms, is_counted)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (kind, id) DO UPDATE SET urgency = min(urgency, excluded.urgency), action = excluded.action,"
         " changed_at = excluded.changed_at, hash = excluded.hash, properties = excluded.properties,"
         " refs = excluded.refs, commit_ms = excluded.commit_ms, rendered_ms = excluded.rendered_ms,"
         " position = excluded.position, read_ms = excluded.read_ms, email = excluded.email,"
         " is_backfill = min(is_backfill, excluded.is_backfill), "
         " writes = CASE WHEN writes = 0 THEN 0 ELSE excluded.writes END, address = excluded.address,"
-        " not_before_ms = excluded.not_before_ms, attempts = 0, blocked_by = NULL, is_released = 0",
+        " not_before_ms = excluded.not_before_ms, is_counted = excluded.is_counted, attempts = 0,"
+        " blocked_by = NULL, is_released = 0",
         (
             KIND_NAMES[kind], object_id, _RANKS[kind], int(urgency), _ACTIONS[action], changed_at, digest, properties,
             refs, commit_ms, rendered_ms, position, read_ms, email, int(urgency is Urgency.HISTORY), int(writes),
-            address, not_before_ms,
+            address, not_before_ms, int(is_counted),
         ),
     )  # fmt: skip
 
@@ -382,9 +385,9 @@ def has_unreleased_deletes(store: Store) -> bool:
 
 
 def deletes_rendered_since(store: Store, rendered_ms: int, at_most: int) -> int:
-    """How many waiting DELETEs (not of carts) were rendered since then (epoch ms), counted up to ``at_most``."""
+    """How many waiting DELETEs that count were rendered since then (epoch ms), up to ``at_most``."""
     counted = store.db.execute(
-        "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE action = 'DELETE' AND kind <> 'cart' AND rendered_ms > ?"
+        "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE action = 'DELETE' AND is_counted = 1 AND rendered_ms > ?"
         " LIMIT ?)", (rendered_ms, at_most))  # fmt: skip
     return int(counted.fetchone()[0])
 

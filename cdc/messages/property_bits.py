@@ -50,6 +50,15 @@ class PropertyBits:
         self._masks[key] = bits
         return bits
 
+    def held(self, names: Iterable[str]) -> dict[str, int]:
+        """The masks of those of these properties that have a bit already."""
+        return {name: 1 << self._bits[name] for name in names if name in self._bits}
+
+    def held_mask(self, name: str) -> int:
+        """The property's bit as a mask; 0 if it has none yet."""
+        held = self._bits.get(name)
+        return 0 if held is None else 1 << held
+
     def names(self, bits: int) -> tuple[str, ...]:
         """The properties of this bitmap."""
         return tuple(name for name, bit in self._bits.items() if bits >> bit & 1)

@@ -20,6 +20,9 @@ from cdc.state.objects import OBJECT, as_refs, has, line, pair
 from cdc.state.schema import quoted, table_name, uses_rowid
 from cdc.state.store import Store
 
+LEDGER: Final = "ledger"
+"""As the table of a bulk invalidation: the objects that were rendered and not deleted since."""
+
 NEVER: Final = (1 << 63) - 1
 """The position of a bulk invalidation that waits until the stale tables are read."""
 
@@ -298,6 +301,9 @@ def _slice(store: Store, invalidation: BulkInvalidation, cursor: int | str, limi
         elsewhere = _not_elsewhere(store, invalidation, "held.quote_id")
         sql = f"SELECT quote_id, {elsewhere} FROM cart_clock AS held WHERE quote_id > ? ORDER BY quote_id LIMIT ?"
         return [(quote_id, quote_id, bool(counts)) for quote_id, counts in store.db.execute(sql, (cursor, limit))]
+    if invalidation.table == LEDGER:
+        sql = "SELECT id FROM ledger WHERE kind = ? AND id > ? AND rendered_delete = 0 ORDER BY id LIMIT ?"
+        return [(one, one, True) for (one,) in store.db.execute(sql, (invalidation.kind.value, cursor, limit))]
     spec = store.tables.get(invalidation.table)
     if spec is None:
         return None

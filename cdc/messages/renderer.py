@@ -18,12 +18,13 @@ from cdc.errors import RenderError
 from cdc.messages import contact_emails, dead_letters, journeys, ledger, outbox, unconfirmed, waiting_for_parent
 from cdc.messages.contact_emails import EmailRule, mark_of
 from cdc.messages.digests import Effect, body_of, message_digest
+from cdc.messages.ever_set import EverSet
 from cdc.messages.first_load import FirstCounts
 from cdc.messages.ledger import Ledger, LedgerEntry
 from cdc.messages.refs import dump_refs
 from cdc.messages.withholding import Withholding
 from cdc.messages.writes import Writes
-from cdc.model import Action, Kind, ObjectRef, ObjectType, Rendered, Urgency
+from cdc.model import OF_CARTS, Action, Kind, ObjectRef, ObjectType, Rendered, Urgency
 from cdc.protocols import Clock, Mapper, RowReader
 from cdc.state.store import Store
 
@@ -83,6 +84,7 @@ class Renderer:
         """How long a DELETE is delayed in the outbox; set before anything is rendered."""
         self.first = FirstCounts()
         self.withholding = Withholding(store, rows, mapper, self.ledger, self.first)
+        self._ever = EverSet(self.ledger.bits, mapper)
         self.rendered = 0
         self.enqueued = 0
         self.unchanged = 0
@@ -91,6 +93,7 @@ class Renderer:
         """A transaction was undone: read the values kept in memory again."""
         self.ledger.reread()
         self.withholding.reread()
+        self._ever.reread()
         self.minimum_changed_at = self._store.meta.minimum_changed_at
         self._restored_ms = self._store.meta.restored_ms
 
@@ -175,7 +178,7 @@ class Renderer:
 
     def _exist(self, ref: ObjectRef, made: Rendered, held: LedgerEntry, request: RenderRequest) -> bool:
         """Put the message into the outbox if it differs from the last one; False if the object is withheld."""
-        properties, ever = self._settled(made, held.properties)
+        properties, ever = self._ever.settle(made, held.properties)
         email = self._email(ref, made, properties, held, request) if ref.kind is Kind.CUSTOMER else b""
         body, refs = body_of(properties), dump_refs(made.references)
         digest = message_digest(properties, refs, self.emails.name, email, body)
@@ -214,16 +217,6 @@ class Renderer:
         self.ledger.set_rendered(ref, digest, changed_at, delete=False, properties=ever, lsn=request.lsn)
         self._may_be_tried(ref, changed_at, mark)
         return True
-
-    def _settled(self, made: Rendered, ever: int) -> tuple[dict[str, str], int]:
-        """The values to send: an empty value is sent only if that property ever had a value."""
-        properties = {name: value for name, value in made.properties.items() if value}
-        filled = self.ledger.bits.masks(properties)
-        # A value that was set once must be sent empty, or the receiver would keep it for ever.
-        if ever & ~filled:
-            bits = self.ledger.bits
-            properties |= {name: "" for name, value in made.properties.items() if not value and ever & bits.mask(name)}
-        return properties, ever | filled
 
     def _email(
         self, ref: ObjectRef, made: Rendered, properties: dict[str, str], held: LedgerEntry, request: RenderRequest
@@ -311,7 +304,11 @@ class Renderer:
         """
         changed_at = self._changed_at(held, request)
         delay_ms = 0 if request.force else self.delete_grace_ms
-        self._enqueue(ref, Action.DELETE, changed_at, DELETED, "{}", "[]", request, delay_ms=delay_ms)
+        # The shop deletes old carts by the thousand every night, and with them goes whoever only they made.
+        is_counted = ref.kind not in OF_CARTS and not self._ever.is_of_carts(held.properties)
+        self._enqueue(
+            ref, Action.DELETE, changed_at, DELETED, "{}", "[]", request, delay_ms=delay_ms, is_counted=is_counted
+        )
         self._set_deleted(ref, changed_at, held, request)
         self._may_be_tried(ref, changed_at)
 
@@ -363,12 +360,13 @@ class Renderer:
         *,
         writes: Writes = Writes.WHOLE,
         delay_ms: int = 0,
+        is_counted: bool = True,
     ) -> None:
         now_ms = self._clock.now_ms()
         message = outbox.NewMessage(
             ref, action, changed_at, digest, properties, refs, request.urgency, request.commit_ms or now_ms,
             request.read_ms, now_ms, request.position, email, writes, address,
-            now_ms + delay_ms if delay_ms else 0,
+            now_ms + delay_ms if delay_ms else 0, is_counted,
         )  # fmt: skip
         outbox.put(self._store, message)
         self.enqueued += 1

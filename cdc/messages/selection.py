@@ -30,7 +30,7 @@ from cdc.messages.outbox import READY, SUSPECT, Entry
 from cdc.messages.refs import HELD_DELETE, Link, key_of, parse_key, parse_links, parse_refs
 from cdc.messages.sent_versions import SENT_SIDE, SentSide, as_sent_side
 from cdc.messages.writes import Writes
-from cdc.model import KINDS, Action, Kind, ObjectRef, ObjectType, Urgency
+from cdc.model import KINDS, Action, ObjectRef, ObjectType, Urgency
 from cdc.state.store import Store
 
 PAGE: Final = 400
@@ -49,7 +49,8 @@ thread. The next call goes on behind them.
 
 _COLUMNS: Final = (
     "o.seq, o.kind, o.id, o.urgency, o.action, o.changed_at, o.hash, o.properties, o.refs, o.commit_ms, o.rendered_ms,"
-    " o.attempts, o.position, o.read_ms, o.email, o.writes, o.is_backfill, o.address, o.is_released"
+    " o.attempts, o.position, o.read_ms, o.email, o.writes, o.is_backfill, o.address, o.is_released,"
+    " o.is_counted"
 )
 _ACTIONS: Final = {action.value: action for action in Action}
 _URGENCIES: Final = {urgency.value: urgency for urgency in Urgency}
@@ -196,17 +197,18 @@ class _Look:
         (
             seq, _, _, urgency, action, changed_at, digest, properties, refs, commit_ms, rendered_ms, attempts,
             position, read_ms, email, asked, is_backfill, address, is_released,
+            is_counted,
         ) = row[:_ENTRY_WIDTH]  # fmt: skip
         missing: tuple[ObjectRef, ...] = ()
         if action == _DELETE:
             # An object that a message on the wire refers to must not be deleted under it.
             if not self._limits.deletes or ref in self._limits.referred:
                 return None
-            # Asked once per look, and only if there are deletions. Carts never count (circuit_breaker.py).
-            if self._holds is None and ref.kind is not Kind.CART:
+            # Asked once per look, and only if there are deletions. Those of carts never count (circuit_breaker.py).
+            if self._holds is None and is_counted:
                 self._holds = self._limits.holds_deletes()
             # Too many deletions in the last hour: people have to release them, all or by name.
-            if self._holds and not is_released and ref.kind is not Kind.CART:
+            if self._holds and not is_released and is_counted:
                 self._wait(seq, HELD_DELETE)
                 return None
             self._page_deletes += 1
@@ -251,7 +253,7 @@ class _Look:
             self._records(wanted, linked, before), writes in _ONLY_LINKS, bool(is_backfill),
             self._has_unconfirmed and unconfirmed.is_noted(self._store, ref), address,
             self._linked_records(links, wanted, writes) if links else _NO_LINKED_RECORDS, writes, may_move,
-            before.ref if before is not None else None, "" if missing else refs,
+            before.ref if before is not None else None, "" if missing else refs, bool(is_counted),
         )  # fmt: skip
 
     def _records(

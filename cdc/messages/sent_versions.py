@@ -74,6 +74,12 @@ def held_after(store: Store, after: ObjectRef | None, limit: int) -> list[Object
     return as_refs(rows)
 
 
+def kinds(store: Store) -> set[Kind]:
+    """The kinds of objects that were ever rendered."""
+    asked = "SELECT 1 FROM ledger WHERE kind = ? LIMIT 1"
+    return {kind for kind in Kind if store.db.execute(asked, (kind.value,)).fetchone() is not None}
+
+
 def size(store: Store) -> int:
     """How many objects were ever rendered; takes a second for millions."""
     count: int = store.db.execute("SELECT count(*) FROM ledger").fetchone()[0]

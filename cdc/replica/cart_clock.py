@@ -60,6 +60,11 @@ def remove(store: Store, quote_id: int) -> None:
     store.db.execute("DELETE FROM cart_clock WHERE quote_id = ?", (quote_id,))
 
 
+def clear(store: Store) -> None:
+    """Carts are not sent any more."""
+    store.db.execute("DELETE FROM cart_clock")
+
+
 def due(store: Store, changed_until_ms: int, limit: int) -> list[int]:
     """Carts that are not abandoned yet and have not changed since this time, the longest unchanged first."""
     rows = store.db.execute(

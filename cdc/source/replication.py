@@ -44,6 +44,11 @@ def replication_findings(
         )
 
 
+def is_certainly_primary(connection: Connection, identity: ServerIdentity) -> bool:
+    """Whether no other server's changes come into this server's log. False if the user may not see that."""
+    return _replica_status(connection, identity) == {} and variable(connection, "wsrep_on") in _OFF
+
+
 def _own_log(
     connection: Connection, identity: ServerIdentity, settings: SourceSettings, *, is_replica: bool
 ) -> CheckResult:

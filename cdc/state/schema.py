@@ -89,7 +89,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     attempts INTEGER NOT NULL DEFAULT 0, not_before_ms INTEGER NOT NULL DEFAULT 0, blocked_by TEXT,
     read_ms INTEGER NOT NULL DEFAULT 0, email BLOB NOT NULL DEFAULT x'', writes INTEGER NOT NULL DEFAULT 0,
     is_backfill INTEGER NOT NULL DEFAULT 0, address BLOB NOT NULL DEFAULT x'', is_released INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (kind, id));
+    is_counted INTEGER NOT NULL DEFAULT 1, UNIQUE (kind, id));
 CREATE INDEX IF NOT EXISTS outbox_address ON outbox (address) WHERE address <> x'';
 CREATE INDEX IF NOT EXISTS outbox_ready ON outbox (rank, urgency, seq) WHERE blocked_by IS NULL AND not_before_ms = 0;
 CREATE INDEX IF NOT EXISTS outbox_delayed ON outbox (rank, not_before_ms) WHERE not_before_ms > 0;

@@ -48,14 +48,17 @@ def render(guest_id: str, rows: RowReader, plan: Plan) -> Rendered | None:
     if plan.contacts_by_email and address_contacts.customer_of_address(guest_id, rows, plan) is not None:
         return None
     order = newest_order(guest_id, rows, plan)
+    is_of_carts = False
     subscribers = rows.find("newsletter_subscriber", "guest_id", guest_id)
     said = plan.forms.of_guest(guest_id, rows)
     # Orders say more about a person than a form or a subscription.
     if order is not None:
         properties = contact.from_order(order, rows, shop(rows, plan))
     else:
-        found = open_carts.guest_from_cart(guest_id, rows, plan, shop(rows, plan))
-        found = found or _from_subscriber(subscribers, rows, plan)
+        of_cart = open_carts.guest_from_cart(guest_id, rows, plan, shop(rows, plan))
+        of_subscriber = _from_subscriber(subscribers, rows, plan)
+        found = of_cart or of_subscriber
+        is_of_carts = of_cart is not None and of_subscriber is None and said is None
         # Nothing makes this contact any more.
         if found is None and said is None:
             return None
@@ -67,7 +70,8 @@ def render(guest_id: str, rows: RowReader, plan: Plan) -> Rendered | None:
     if plan.forms.names or said is not None:
         filling, more = said or ({}, ())
         properties, warnings = filled(properties, plan.forms.names, filling), (*warnings, *more)
-    return Rendered(properties, warnings=warnings, address=properties["email"] if plan.contacts_by_email else "")
+    address = properties["email"] if plan.contacts_by_email else ""
+    return Rendered(properties, warnings=warnings, address=address, is_of_carts=is_of_carts)
 
 
 def _from_subscriber(subscribers: Sequence[Row], rows: RowReader, plan: Plan) -> dict[str, str] | None:

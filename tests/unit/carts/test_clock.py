@@ -5,6 +5,7 @@ counts.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,25 @@ def test_another_mapping_starts_no_clock_anew(tmp_path: Path) -> None:
     assert made[1] == held
 
 
+def test_a_change_that_only_a_resync_finds_is_as_old_as_the_shops_last_save() -> None:
+    """The log lost it: the cart changed half an hour before it was taken for abandoned."""
+    with cart_shop() as shop:
+        shop.fill()
+        shop.wait(61)
+        shop.sent()
+        assert clock_row(shop)[1]
+        saved = quote(updated_at="2023-11-14 22:43:00")
+        with shop.engine.store.transaction():
+            for table, row in (("quote", saved), ("quote_item", line(qty="3.0000"))):
+                columns = shop.engine.rows.tables[table].spec.columns
+                shop.engine.applier.load(table, [tuple(map(row.get, columns))], 1 << 60)
+            shop.engine.rendering.invalidate_everything(0)
+        shop.harness.apply(())
+
+        assert clock_row(shop) == (1_700_001_780_000, 0, 1)
+        assert shop.said()["cart-17"] == "checkout_pending"
+
+
 def test_without_a_first_load_the_rows_of_a_cart_are_fetched_before_it_is_sent() -> None:
     """With ``start = "latest"`` the replica never holds everything, and an order may be missing from it."""
     with cart_shop() as shop:
@@ -184,6 +204,27 @@ class Watcher:
         raise error
 
 
+@dataclass
+class Server:
+    """The shop's server, as the timer asks it. ``clock_ms`` 0: it is a replica, or does not say what it is."""
+
+    asked: list[str] = field(default_factory=list)
+    clock_ms: int = 0
+    is_away: bool = False
+
+    def end(self) -> Position:
+        """The end of its log."""
+        self.asked.append("end")
+        if self.is_away:
+            raise SourceDisconnectedError("no server")
+        return Position("binlog.000001", 9999)
+
+    def shop_ms(self) -> int:
+        """Its clock."""
+        self.asked.append("time")
+        return self.clock_ms
+
+
 @pytest.mark.parametrize("case", ["read", "behind", "away", "not due"])
 async def test_a_cart_is_abandoned_only_if_the_log_is_read_to_its_end(
     case: str, monkeypatch: pytest.MonkeyPatch
@@ -194,17 +235,10 @@ async def test_a_cart_is_abandoned_only_if_the_log_is_read_to_its_end(
         shop.fill()
         state = StateThread(shop.engine, TransactionQueue(1000), ApplySettings(), Watcher())
         shop.engine.store.db.execute("SELECT 1")
-        asked: list[int] = []
-
-        def end() -> Position:
-            asked.append(1)
-            if case == "away":
-                raise SourceDisconnectedError("no server")
-            return Position("binlog.000001", 9999)
-
-        time = ShopTime(FixedClock(), is_live=True)
+        server = Server(is_away=case == "away")
+        time = ShopTime(FixedClock(shop.now_ms), is_live=True)
         time.note(shop.now_ms + (AFTER_MS + 1000 if case != "not due" else 0))
-        timer = CartTimer(state, time, end, lambda position: case == "read", asyncio.Event())
+        timer = CartTimer(state, time, server, lambda position: case == "read", asyncio.Event())
         done = asyncio.create_task(_serve(state))
         if case == "away":
             with pytest.raises(SourceDisconnectedError):
@@ -212,10 +246,49 @@ async def test_a_cart_is_abandoned_only_if_the_log_is_read_to_its_end(
         else:
             await timer.look()
         done.cancel()
-        assert len(asked) == (0 if case == "not due" else 1)
+        assert server.asked == ([] if case == "not due" else ["end"])
         assert bool(clock_row(shop)[1]) is (case == "read")
         cart = ObjectRef(Kind.CART, 17)
         assert shop.engine.rows.get("cart_clock", cart.id) is not None
+
+
+@pytest.mark.parametrize(
+    ("clock_ms", "asked", "is_abandoned"),
+    [(3 * AFTER_MS, ["time", "end"], True), (AFTER_MS // 2, ["time"], False), (0, ["time"], False)],
+    ids=["long ago", "just now", "a replica"],
+)
+async def test_after_a_restart_the_shops_own_server_says_how_late_it_is(
+    clock_ms: int, asked: list[str], is_abandoned: bool
+) -> None:
+    """In a quiet shop the last commit, which is read again, is hours old, and no other one may come for hours.
+    A replica's clock says nothing of the shop. Asked at most once a minute, and before the log's end is.
+    """
+    with cart_shop() as shop:
+        shop.fill()
+        state = StateThread(shop.engine, TransactionQueue(1000), ApplySettings(), Watcher())
+        server = Server(clock_ms=shop.now_ms + clock_ms if clock_ms else 0)
+        time = ShopTime(FixedClock(shop.now_ms + DAY_MS), is_live=True)
+        time.note(shop.now_ms)
+        timer = CartTimer(state, time, server, lambda position: True, asyncio.Event())
+        done = asyncio.create_task(_serve(state))
+        await timer.look()
+        await timer.look()
+        done.cancel()
+        assert server.asked == asked
+        assert bool(clock_row(shop)[1]) is is_abandoned
+
+
+async def test_where_no_server_can_be_asked_only_commits_move_the_time() -> None:
+    """A member of topics, or a reader of files."""
+    with cart_shop() as shop:
+        shop.fill()
+        state = StateThread(shop.engine, TransactionQueue(1000), ApplySettings(), Watcher())
+        time, server = ShopTime(FixedClock(shop.now_ms + DAY_MS), is_live=False), Server(clock_ms=1 << 50)
+        time.note(shop.now_ms)
+        done = asyncio.create_task(_serve(state))
+        await CartTimer(state, time, server, lambda position: True, asyncio.Event()).look()
+        done.cancel()
+        assert (server.asked, clock_row(shop)[1]) == ([], 0)
 
 
 async def _serve(state: StateThread) -> None:

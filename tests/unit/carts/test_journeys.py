@@ -6,13 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from cdc.delivery.circuit_breaker import CircuitBreaker
 from cdc.messages import outbox
 from cdc.messages.outbox import Entry
 from cdc.messages.receipts import Settlement, settle
 from cdc.messages.selection import Limits, note_on_wire, ready
 from cdc.model import Action, Kind, ObjectRef, Outcome, Urgency
+from cdc.settings.config import DeliverySettings
 from sinks.jsonl import OPTIONAL_REFERENCES
-from tests.unit.carts.shop import CartShop, cart_shop, line
+from tests.kit.replica_harness import replica_harness
+from tests.unit.carts.shop import EVE, CartShop, cart_shop, line
 
 CART, ORDER = ObjectRef(Kind.CART, 17), ObjectRef(Kind.ORDER, 42)
 CONTACTS, DEALS = 0, 1
@@ -105,7 +108,37 @@ def test_deletions_of_carts_trip_no_circuit_breaker(shop: CartShop) -> None:
     shop.harness.delete("quote_item", line())
     store = shop.engine.store
 
-    assert outbox.deletes_rendered_since(store, -1, 10) == 1  # the contact that only the cart knew
+    assert outbox.deletes_rendered_since(store, -1, 10) == 0
     held = Limits(100, 1 << 20, holds_deletes=lambda: True, optional=OPTIONAL_REFERENCES)
     with store.transaction():
         assert [entry.ref for entry in ready(store, DEALS, 1 << 50, Urgency.LIVE, held).entries] == [CART]
+        breaker = CircuitBreaker(DeliverySettings(max_deletes_per_hour=0))
+        assert not breaker.holds_deletes(store, 1 << 50)
+    answer(shop, [gone for gone in take(shop) if gone.ref == CART])
+    with store.transaction():
+        [guest] = ready(store, CONTACTS, 1 << 50, Urgency.LIVE, held).entries
+        assert (guest.ref.kind, guest.action) == (Kind.GUEST, Action.DELETE)
+        breaker.count_deletes(store, [guest], 1 << 50)
+        assert not store.meta.delete_breaker["sent"]
+
+
+@pytest.mark.parametrize("also", ["newsletter_subscriber", "sales_order"])
+def test_a_contact_that_more_than_a_cart_made_counts(also: str) -> None:
+    """A subscription or an order that goes is no everyday matter, whatever the contact began with."""
+    with replica_harness(contacts_by_email=True, subscribers=True, carts={"enabled": True}) as harness:
+        shop = CartShop(harness)
+        shop.fill()
+        shop.wait(61)
+        shop.sent()
+        if also == "sales_order":
+            row, gone = shop.order(), also
+        else:
+            row, gone = {"subscriber_id": 1, "store_id": 1, "subscriber_email": EVE, "subscriber_status": 1}, also
+            shop.harness.insert(also, **row)
+            shop.harness.delete("quote_item", line())
+        shop.sent()
+        shop.harness.delete(gone, row)
+
+        assert outbox.deletes_rendered_since(shop.engine.store, -1, 10) >= 1
+        kinds = shop.engine.store.db.execute("SELECT kind FROM outbox WHERE action = 'DELETE' AND is_counted = 1")
+        assert "guest" in [kind for (kind,) in kinds]
