@@ -28,7 +28,7 @@ from cdc.errors import (
 from cdc.messages import contact_emails, ledger, unconfirmed
 from cdc.messages.outbox import LONGEST_DELAY_MS, SUSPECT, Entry
 from cdc.messages.receipts import Settlement, SettleResult, settle
-from cdc.model import OBJECT_TYPE, Action, Answer, Message, ObjectRef, ObjectType, Outcome, Receipt, Reference
+from cdc.model import OBJECT_TYPE, Action, Answer, Latency, Message, ObjectRef, ObjectType, Outcome, Receipt, Reference
 from cdc.state.store import Store
 
 log = structlog.get_logger(__name__)
@@ -350,16 +350,19 @@ class BatchSender:
         context = self._context
         now_ms = context.clock.now_ms()
         retried = 0
+        accepted: dict[ObjectType, list[Latency | None]] = {}
         for settlement in settlements:
             entry, outcome, reason = settlement.entry, settlement.outcome, settlement.reason
-            object_type = entry.ref.object_type
             if outcome is _ACCEPTED:
-                context.report.accepted(object_type, latency_of(entry, sent_ms, now_ms))
+                latency = latency_of(entry, sent_ms, now_ms)
+                accepted.setdefault(OBJECT_TYPE[entry.ref.kind], []).append(latency)
             elif outcome is Outcome.REJECTED:
                 context.report.dead_lettered(reason)
                 # HubSpot's details may quote property values: they stay in the dead letter (deadletter show)
                 log.error("dead_letter", object=str(entry.ref), reason=reason, position=entry.position)
             else:
                 retried += 1
+        for object_type, latencies in accepted.items():
+            context.report.accepted(object_type, latencies)
         if retried:
             context.report.retried(retried)

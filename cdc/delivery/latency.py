@@ -40,9 +40,9 @@ class Latencies:
     def __init__(self) -> None:
         self._held: dict[ObjectType, deque[Latency]] = {kind: deque(maxlen=KEPT) for kind in ObjectType}
 
-    def add(self, object_type: ObjectType, latency: Latency) -> None:
-        """Add one accepted message."""
-        self._held[object_type].append(latency)
+    def add(self, object_type: ObjectType, latencies: Sequence[Latency]) -> None:
+        """Add accepted messages."""
+        self._held[object_type].extend(latencies)
 
     def as_dict(self) -> dict[str, dict[str, dict[str, float]]]:
         """Object type → stage → ``p50`` and ``p99`` in seconds, for ``/status``;

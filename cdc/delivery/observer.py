@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from cdc.model import Latency, ObjectType
@@ -25,8 +25,8 @@ class Observer(Protocol):
         """A batch of so many messages was sent, whatever its outcome."""
         ...
 
-    def accepted(self, object_type: ObjectType, latency: Latency | None) -> None:
-        """A message is accepted, and the receipt is on disk. ``latency`` is None for history."""
+    def accepted(self, object_type: ObjectType, latencies: Sequence[Latency | None]) -> None:
+        """Messages are accepted, and the receipts are on disk. A latency for each message; None for history."""
         ...
 
     def retried(self, messages: int = 1) -> None:
@@ -52,7 +52,7 @@ class NullObserver:
     def batch_sent(self, messages: int) -> None:
         """Nothing."""
 
-    def accepted(self, object_type: ObjectType, latency: Latency | None) -> None:
+    def accepted(self, object_type: ObjectType, latencies: Sequence[Latency | None]) -> None:
         """Nothing."""
 
     def retried(self, messages: int = 1) -> None:

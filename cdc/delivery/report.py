@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from cdc.delivery.latency import Latencies
@@ -30,12 +31,11 @@ class Report:
         """A batch of so many messages was sent, whatever its outcome."""
         self._observer.batch_sent(messages)
 
-    def accepted(self, object_type: ObjectType, latency: Latency | None) -> None:
-        """A message is accepted, and the receipt is on disk. ``latency`` is None for history."""
-        self.by_type[object_type] += 1
-        if latency is not None:
-            self.latencies.add(object_type, latency)
-        self._observer.accepted(object_type, latency)
+    def accepted(self, object_type: ObjectType, latencies: Sequence[Latency | None]) -> None:
+        """Messages are accepted, and the receipts are on disk. A latency for each message; None for history."""
+        self.by_type[object_type] += len(latencies)
+        self.latencies.add(object_type, [latency for latency in latencies if latency is not None])
+        self._observer.accepted(object_type, latencies)
 
     def retried(self, messages: int) -> None:
         """So many messages will be sent again."""

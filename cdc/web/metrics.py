@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ import prometheus_client as prometheus
 from cdc.model import Drift, Latency, ObjectType
 from cdc.web import catalogue
 from cdc.web.samples import Samples, number
+from cdc.web.tally import Tally
 
 prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, which nobody reads
 
@@ -59,6 +60,7 @@ _LEVELS: Final[Mapping[catalogue.Gauge, tuple[str, ...]]] = {
     "relay_waiting_pieces": ("delivery", "waiting_pieces"),
 }
 _URGENCIES: Final = ("live", "history")
+_OF_EACH_MESSAGE: Final[tuple[catalogue.Histogram, ...]] = ("delivery_latency_seconds", "delivery_stage_seconds")
 
 
 class Metrics:
@@ -83,7 +85,12 @@ class Metrics:
                 catalogue.PREFIX + name, meaning.text, meaning.labels, registry=self._registry, buckets=meaning.buckets
             )
             for name, meaning in catalogue.HISTOGRAMS.items()
+            if name not in _OF_EACH_MESSAGE
         }
+        self._latencies = self._tally("delivery_latency_seconds", [(kind.value,) for kind in ObjectType])
+        self._stages = self._tally(
+            "delivery_stage_seconds", [(kind.value, stage) for kind in ObjectType for stage in catalogue.STAGES]
+        )
         self.samples = Samples()
         """The last hour, for the operator's page."""
         self._reasons: set[str] = set()
@@ -93,9 +100,6 @@ class Metrics:
         self._set("last_accepted_timestamp_seconds", math.nan)
         for object_type in ObjectType:  # series that exist from the start: rate() sees the first message, too
             self._counters["accepted_total"].labels(object_type)
-            self._histograms["delivery_latency_seconds"].labels(object_type)
-            for stage in catalogue.STAGES:
-                self._histograms["delivery_stage_seconds"].labels(object_type, stage)
             for urgency in _URGENCIES:
                 self._set("outbox", 0, object_type.value, urgency)
         for role in catalogue.ROLES:
@@ -127,18 +131,15 @@ class Metrics:
         """The state thread finished a turn; its commit is on disk."""
         self._histograms["state_commit_seconds"].observe(seconds)
 
-    def accepted(self, object_type: ObjectType, latency: Latency | None) -> None:
-        """The sink accepted a message. ``latency``: since the source's commit; None for history."""
-        self._counters["accepted_total"].labels(object_type).inc()
+    def accepted(self, object_type: ObjectType, latencies: Sequence[Latency | None]) -> None:
+        """The sink accepted messages. ``latencies``: since the source's commit, one for each; None for history."""
+        self._counters["accepted_total"].labels(object_type).inc(len(latencies))
         self._set("last_accepted_timestamp_seconds", time.time())
-        self.samples.accepted(None if latency is None else latency.total)
-        if latency is None:
-            return
-        self._histograms["delivery_latency_seconds"].labels(object_type).observe(latency.total)
-        for stage in catalogue.STAGES:
-            seconds = getattr(latency, stage)
-            if seconds is not None:
-                self._histograms["delivery_stage_seconds"].labels(object_type, stage).observe(seconds)
+        live = [latency for latency in latencies if latency is not None]
+        self.samples.accepted(len(latencies), [latency.total for latency in live])
+        self._latencies.observe((object_type.value,), [latency.total for latency in live])
+        for stage, column in zip(catalogue.STAGES, zip(*live, strict=True), strict=False):  # no columns: all history
+            self._stages.observe((object_type.value, stage), [seconds for seconds in column if seconds is not None])
 
     def requested(self, status: str, seconds: float) -> None:
         """A request ended after ``seconds``: ``ok`` or the kind of failure."""
@@ -202,6 +203,17 @@ class Metrics:
         outbox = status.get("outbox")
         if isinstance(outbox, Mapping):
             self._outbox(outbox)
+
+    def _tally(self, name: catalogue.Histogram, series: Iterable[tuple[str, ...]]) -> Tally:
+        meaning = catalogue.HISTOGRAMS[name]
+        return Tally(
+            catalogue.PREFIX + name,
+            meaning.text,
+            meaning.labels,
+            buckets=meaning.buckets,
+            series=series,
+            registry=self._registry,
+        )
 
     def _quota(self, status: Mapping[str, object]) -> None:
         """Delivery's ``quota``: family → the daily limit in its last answer."""

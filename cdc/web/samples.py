@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -50,20 +50,19 @@ class Samples:
         self._timed = 0
         self._pace = LoadPace()
 
-    def accepted(self, latency_s: float | None) -> None:
-        """A message was accepted, ``latency_s`` after the source's commit; None for history."""
-        self._accepted += 1
+    def accepted(self, messages: int, latencies_s: Sequence[float]) -> None:
+        """So many messages were accepted. ``latencies_s``: of the live ones, since the source's commit."""
         # History was committed long ago: its age says nothing of how fast the daemon is.
-        if latency_s is None:
-            return
-        self._timed += 1
-        if len(self._latencies) < MOST_LATENCIES:
-            self._latencies.append(latency_s)
-            return
-        # Each of the latencies has the same chance to be among those that are kept.
-        place = random.randrange(self._timed)
-        if place < MOST_LATENCIES:
-            self._latencies[place] = latency_s
+        self._accepted += messages
+        room = MOST_LATENCIES - len(self._latencies)
+        self._latencies += latencies_s[:room]
+        self._timed += min(room, len(latencies_s))
+        for latency_s in latencies_s[room:]:
+            self._timed += 1
+            # Each of the latencies has the same chance to be among those that are kept.
+            place = int(random.random() * self._timed)
+            if place < MOST_LATENCIES:
+                self._latencies[place] = latency_s
 
     def look(self, status: Mapping[str, Any], now_s: float, at_ms: int) -> None:
         """Take a sample if it is time. ``now_s``: monotonic seconds; ``status``: what /status says."""

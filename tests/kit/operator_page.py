@@ -98,9 +98,8 @@ def remember(metrics: Metrics) -> None:
     now_ms = int(time.time() * 1000)
     for number in range(KEPT + 1):
         for turn in range(number % 40):
-            metrics.accepted(
-                ObjectType.DEAL, Latency(total=0.1 + turn / 100, read=None, rendered=None, sent=0.0, accepted=0.0)
-            )
+            latency = Latency(total=0.1 + turn / 100, read=None, rendered=None, sent=0.0, accepted=0.0)
+            metrics.accepted(ObjectType.DEAL, [latency])
         status = {
             "changes": number * 30,
             "source": {"read_lag_s": 0.4 + math.sin(number / 20) ** 2},

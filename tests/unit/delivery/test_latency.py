@@ -51,7 +51,7 @@ def test_only_the_last_messages_count() -> None:
     """What was slow an hour ago is no news."""
     held = Latencies()
     for total in [9.0] * 600 + [1.0] * 500:
-        held.add(ObjectType.DEAL, Latency(None, None, 0.0, 0.0, total))
+        held.add(ObjectType.DEAL, [Latency(None, None, 0.0, 0.0, total)])
 
     assert held.as_dict() == {
         "DEAL": {

@@ -130,9 +130,8 @@ def test_a_strange_status_changes_nothing() -> None:
 def test_delivery_feeds_its_counters() -> None:
     """Accepted messages, requests, retries and dead letters are counted as they happen."""
     metrics = Metrics()
-    metrics.accepted(ObjectType.DEAL, Latency(0.1, 0.1, 0.15, 0.05, 0.4))
-    metrics.accepted(ObjectType.DEAL, Latency(None, None, 0.0, 0.1, 0.1))
-    metrics.accepted(ObjectType.DEAL, None)
+    metrics.accepted(ObjectType.DEAL, [Latency(0.1, 0.1, 0.15, 0.05, 0.4), None])
+    metrics.accepted(ObjectType.DEAL, [Latency(None, None, 0.0, 0.1, 0.1)])
     metrics.requested("ok", 0.2)
     metrics.requested("unavailable", 30.0)
     metrics.batch_sent(100)

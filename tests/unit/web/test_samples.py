@@ -18,8 +18,8 @@ def test_a_sample_holds_what_came_since_the_sample_before() -> None:
     """Rates over the time that really passed, the median and the slow end of the latencies, and levels as they are."""
     samples = Samples()
     samples.look(status(changes=100), 0.0, 0)
-    for latency_s in [0.2] * 18 + [None, 1.0, 5.0]:
-        samples.accepted(latency_s)
+    samples.accepted(19, [0.2] * 18)
+    samples.accepted(2, [1.0, 5.0])
     samples.look(status(changes=150), 5.0, 5_000)
     samples.look(status(changes=300, lag_s=1.5, outbox=7), 20.0, 20_000)
     samples.look(status(changes=300), 30.0, 30_000)
@@ -35,7 +35,7 @@ def test_an_hour_is_kept_and_no_more() -> None:
     samples = Samples()
     for number in range(2 * KEPT):
         for _ in range(3 * MOST_LATENCIES if number == 0 else 1):
-            samples.accepted(0.5)
+            samples.accepted(1, [0.5])
         samples.look(status(), number * EVERY_S, number)
     held = samples.as_dict()["samples"]
 
