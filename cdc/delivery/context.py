@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Collection, Iterable, Set
 from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol, TypeVar
@@ -18,7 +18,7 @@ from cdc.delivery.lane_hub import LaneHub
 from cdc.delivery.permits import Permits
 from cdc.delivery.report import Report
 from cdc.messages.outbox import Entry
-from cdc.model import RANK, ObjectRef
+from cdc.model import OBJECT_TYPE, RANK, ObjectRef
 from cdc.protocols import Clock, Sink
 from cdc.settings.config import Settings
 from cdc.state.store import Store
@@ -34,6 +34,13 @@ class State(Protocol):
         ...
 
 
+def _referred_by(entry: Entry) -> Collection[ObjectRef]:
+    # Most objects refer to nothing, and most others have the links that they had before, or had none.
+    if not entry.linked or entry.linked == entry.refs:
+        return entry.refs
+    return {*entry.refs, *entry.linked}
+
+
 class InFlight:
     """The messages on the wire.
 
@@ -44,31 +51,39 @@ class InFlight:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._entries: dict[ObjectRef, Entry] = {}
+        self._numbers: tuple[dict[ObjectRef, int], ...] = tuple({} for _ in set(RANK.values()))
         self._referred: Counter[ObjectRef] = Counter()
         self._moving: set[ObjectRef] = set()
 
     def add(self, entries: Iterable[Entry]) -> None:
         """These entries are about to be sent."""
+        referred = self._referred
         with self._lock:
             for entry in entries:
-                assert entry.ref not in self._entries
-                self._entries[entry.ref] = entry
-                # Most objects refer to nothing.
-                if entry.refs or entry.linked:
-                    self._referred.update({*entry.refs, *entry.linked})
+                ref = entry.ref
+                assert ref not in self._entries
+                self._entries[ref] = entry
+                self._numbers[RANK[OBJECT_TYPE[ref.kind]]][ref] = entry.seq
+                for other in _referred_by(entry):
+                    referred[other] = referred.get(other, 0) + 1  # Counter.update is slow for a few
                 if entry.may_move:
-                    self._moving.add(entry.ref)
+                    self._moving.add(ref)
 
     def remove(self, entries: Iterable[Entry]) -> None:
         """These entries are settled, or will be tried again from the outbox."""
+        referred = self._referred
         with self._lock:
             for entry in entries:
-                del self._entries[entry.ref]
-                self._moving.discard(entry.ref)
-                for ref in {*entry.refs, *entry.linked} if entry.refs or entry.linked else ():
-                    self._referred[ref] -= 1
-                    if not self._referred[ref]:
-                        del self._referred[ref]
+                ref = entry.ref
+                del self._entries[ref]
+                del self._numbers[RANK[OBJECT_TYPE[ref.kind]]][ref]
+                self._moving.discard(ref)
+                for other in _referred_by(entry):
+                    left = referred[other] - 1
+                    if left:
+                        referred[other] = left
+                    else:
+                        del referred[other]
 
     def entries(self) -> list[Entry]:
         """All of them."""
@@ -82,7 +97,7 @@ class InFlight:
         lane would pass it over, and nothing would wake the lane once the settled message is no longer here.
         """
         with self._lock:
-            return [entry.seq for entry in self._entries.values() if RANK[entry.ref.object_type] == rank]
+            return [*self._numbers[rank].values()]
 
     @property
     def refs(self) -> Set[ObjectRef]:

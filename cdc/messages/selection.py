@@ -30,7 +30,7 @@ from cdc.messages.outbox import READY, SUSPECT, Entry
 from cdc.messages.refs import HELD_DELETE, Link, key_of, parse_key, parse_links, parse_refs
 from cdc.messages.sent_versions import SENT_SIDE, SentSide, as_sent_side
 from cdc.messages.writes import Writes
-from cdc.model import KINDS, Action, ObjectRef, ObjectType, Urgency
+from cdc.model import KINDS, OBJECT_TYPE, Action, ObjectRef, ObjectType, Urgency
 from cdc.state.store import Store
 
 PAGE: Final = 400
@@ -166,15 +166,17 @@ class _Look:
         # On the wire, or backing off: its next version waits for this one.
         if ref in self._limits.skip:
             return
+        object_type = OBJECT_TYPE[ref.kind]
         # Messages of two types never share a request.
-        if self._type is not None and ref.object_type is not self._type:
+        if self._type is not None and object_type is not self._type:
             self._other_types += 1
             if self._other_types >= PAGE:
                 self.found.is_full = True  # a batch holds one type, and its next message stands far behind
             return
         attempts = row[11]
         # It failed alone again and again, and must not take others down with it.
-        if attempts >= SUSPECT and self.found.entries:
+        entries = self.found.entries
+        if attempts >= SUSPECT and entries:
             self.found.is_full = True
             return
         entry = self._entry_of(row, ref, wanted, links)
@@ -182,13 +184,13 @@ class _Look:
             return
         size = entry.size
         # The next batch begins with it.
-        if self.found.entries and self._bytes + size > self._limits.size:
+        if entries and self._bytes + size > self._limits.size:
             self.found.is_full = True
             return
-        self._type = ref.object_type
+        self._type = object_type
         self._bytes += size
-        self.found.entries.append(entry)
-        if len(self.found.entries) >= self._limits.messages or attempts >= SUSPECT:
+        entries.append(entry)
+        if len(entries) >= self._limits.messages or attempts >= SUSPECT:
             self.found.is_full = True
 
     def _entry_of(
@@ -238,8 +240,8 @@ class _Look:
             before = journeys.predecessor(self._store, cart) if cart is not None else None
         if before is not None:
             links = parse_links(before.links)
-        linked = tuple([link.ref for link in links])
-        may_move = bool(address and sent.record_id) and address != sent.address and ref.object_type is CONTACT
+        linked = tuple([link.ref for link in links]) if links else ()
+        may_move = bool(address and sent.record_id) and address != sent.address and OBJECT_TYPE[ref.kind] is CONTACT
         # A contact that moves takes its links along: a link made meanwhile would be made to the record that it leaves.
         moving = self._limits.moving
         if (may_move and ref in self._limits.referred) or (moving and any(one in moving for one in (*wanted, *linked))):
