@@ -12,23 +12,29 @@ from typing import Final
 from cdc.model import Kind, ObjectRef
 from cdc.state.store import Store
 
+_HASH: Final = "CASE WHEN {row}.accepted_hash IS 1 THEN {row}.rendered_hash ELSE {row}.accepted_hash END"
+_ACCEPTANCE: Final = " OR ".join(
+    f"{value.format(row='NEW')} IS NOT {value.format(row='OLD')}"
+    for value in (_HASH, "{row}.rendered_at + {row}.accepted_after", "{row}.accepted_delete", "{row}.record_id")
+)
 _TRIGGERS: Final = (
-    ("ledger", "UPDATE OF accepted_hash, accepted_at, record_id", "NEW"),
-    ("dead_letter", "INSERT", "NEW"),
-    ("dead_letter", "DELETE", "OLD"),
-    ("waiting_for_parent", "INSERT", "NEW"),
-    ("waiting_for_parent", "DELETE", "OLD"),
+    # Rendering writes these columns, too, as they are differences; it leaves the acceptance as it is.
+    ("ledger_line", "UPDATE OF accepted_hash, accepted_after, record_id", "NEW", f" WHEN {_ACCEPTANCE}"),
+    ("dead_letter", "INSERT", "NEW", ""),
+    ("dead_letter", "DELETE", "OLD", ""),
+    ("waiting_for_parent", "INSERT", "NEW", ""),
+    ("waiting_for_parent", "DELETE", "OLD", ""),
 )  # fmt: skip
 
 
 def watch(store: Store, *, on: bool) -> None:
     """Note changes from now on (the leader does), or no longer."""
-    for table, event, row in _TRIGGERS:
+    for table, event, row, when in _TRIGGERS:
         name = f"publish_{table}_{event.split()[0].lower()}"
         store.db.execute(f"DROP TRIGGER IF EXISTS temp.{name}")
         if on:
             store.db.execute(
-                f"CREATE TEMP TRIGGER {name} AFTER {event} ON main.{table} BEGIN"
+                f"CREATE TEMP TRIGGER {name} AFTER {event} ON main.{table}{when} BEGIN"
                 f" INSERT OR REPLACE INTO unpublished (kind, id) VALUES ({row}.kind, {row}.id); END"
             )
 

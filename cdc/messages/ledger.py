@@ -1,6 +1,7 @@
 """The ledger: what was last rendered, sent, answered and accepted, per object. A line is never removed.
 
-Only this module writes the table ``ledger``, with one function per event. Use inside a store transaction.
+Only this module writes the table ``ledger_line``, with one function per event. Everybody reads the view ``ledger``,
+which shows the plain values of what the table has as differences (state/schema.py). Use inside a store transaction.
 """
 
 from __future__ import annotations
@@ -24,6 +25,26 @@ MOST_REFERENCES: Final = 2
 
 MOST_REMEMBERED: Final = 20_000
 """Objects of which memory notes that they have a line; some 3 MB."""
+
+_ACCEPTED_AT: Final = "(rendered_at + accepted_after)"
+_TRIED_AT: Final = "(rendered_at + accepted_after + tried_after)"
+
+_LONGEST_NUMBER: Final = 18
+"""Digits that surely fit an integer of SQLite."""
+
+
+def _rendered(digest: str, at: str) -> str:
+    """SQL: set hash and time of what was rendered to these values, and leave what was accepted and tried as it is."""
+    return (
+        f"accepted_hash = CASE WHEN accepted_hash IS 1 AND rendered_hash IS NOT {digest} THEN rendered_hash"
+        f" WHEN accepted_hash = {digest} THEN 1 ELSE accepted_hash END,"
+        f" accepted_after = {_ACCEPTED_AT} - {at}, rendered_hash = {digest}, rendered_at = {at}"
+    )
+
+
+_NEWLY_RENDERED: Final = _rendered("excluded.rendered_hash", "excluded.rendered_at")
+_FORGOTTEN: Final = _rendered("x''", "rendered_at")
+_SETTLED: Final = _rendered("?1", "CASE WHEN ?2 THEN ?3 ELSE max(rendered_at, ?3) END")
 
 MAX_ANSWER: Final = 200
 """Characters kept of an answer: the ledger has a line per object, for ever."""
@@ -129,13 +150,23 @@ class Ledger:
     ) -> None:
         """Note what was rendered, and at which position. ``properties``: bitmap of names that ever had a value."""
         self._store.db.execute(
-            "INSERT INTO ledger (kind, id, rendered_hash, rendered_at, rendered_delete, properties,"
-            " rendered_lsn) VALUES (?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (kind, id) DO UPDATE SET rendered_hash = excluded.rendered_hash,"
-            " rendered_at = excluded.rendered_at, rendered_delete = excluded.rendered_delete,"
-            " properties = excluded.properties, rendered_lsn = excluded.rendered_lsn",
-            (*pair(ref), digest, changed_at, int(delete), pack(properties), lsn),
+            "INSERT INTO ledger_line (kind, id, rendered_hash, rendered_at, accepted_after, rendered_delete,"
+            " properties, rendered_lsn) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            f" ON CONFLICT (kind, id) DO UPDATE SET {_NEWLY_RENDERED},"
+            " rendered_delete = excluded.rendered_delete, properties = excluded.properties,"
+            " rendered_lsn = excluded.rendered_lsn",
+            (*pair(ref), digest, changed_at, -changed_at, int(delete), pack(properties), lsn),
         )
+
+
+def _stored_record(record_id: str) -> int | str:
+    """A record's id as the table has it: most ids are of digits, and as an integer such an id takes half the room."""
+    if record_id.isascii() and record_id.isdecimal() and len(record_id) <= _LONGEST_NUMBER:
+        number = int(record_id)
+        # "007" is not 7.
+        if str(number) == record_id:
+            return number
+    return record_id
 
 
 # -------------------------------------------------------------------------------------- what happens on the wire
@@ -144,25 +175,31 @@ class Ledger:
 def on_wire(store: Store, entries: Sequence[Entry], now_ms: int) -> None:
     """These entries are about to be sent. From now on an object whose DELETE is on the wire counts as deleted."""
     store.db.executemany(
-        f"UPDATE ledger SET tried_at = max(tried_at, ?), sent_ms = ? WHERE {OBJECT}",
+        f"UPDATE ledger_line SET tried_after = max({_TRIED_AT}, ?1) - {_ACCEPTED_AT},"
+        " answered_after = sent_ms + answered_after - ?2, sent_ms = ?2 WHERE kind = ?3 AND id = ?4",
         [(entry.changed_at, now_ms, *pair(entry.ref)) for entry in entries],
     )
     deleted = [pair(entry.ref) for entry in entries if entry.action is Action.DELETE]
     # A DELETE may take effect any moment from now on, so nothing may refer to the object any more.
     if deleted:
-        store.db.executemany(f"UPDATE ledger SET delete_on_wire = 1 WHERE {OBJECT}", deleted)
+        store.db.executemany(f"UPDATE ledger_line SET delete_on_wire = 1 WHERE {OBJECT}", deleted)
 
 
 def may_be_on_wire(store: Store, ref: ObjectRef, changed_at: int) -> None:
     """Another member may send this version at any time."""
-    store.db.execute(f"UPDATE ledger SET tried_at = max(tried_at, ?) WHERE {OBJECT}", (changed_at, *pair(ref)))
+    store.db.execute(
+        f"UPDATE ledger_line SET tried_after = max({_TRIED_AT}, ?) - {_ACCEPTED_AT} WHERE {OBJECT}",
+        (changed_at, *pair(ref)),
+    )
 
 
 def accepted(store: Store, entries: Iterable[Entry], now_ms: int) -> None:
     """The receiver took these versions. A version older than the accepted version changes nothing."""
     store.db.executemany(
-        "UPDATE ledger SET accepted_hash = ?, accepted_at = ?, accepted_delete = ?, delete_on_wire = 0,"
-        f" accepted_refs = ?, answered_ms = ?, answer = '', address = ? WHERE {OBJECT} AND accepted_at <= ?",
+        "UPDATE ledger_line SET accepted_hash = CASE WHEN rendered_hash = ?1 THEN 1 ELSE ?1 END,"
+        f" accepted_after = ?2 - rendered_at, tried_after = {_TRIED_AT} - ?2, accepted_delete = ?3, delete_on_wire = 0,"
+        " accepted_refs = ?4, answered_after = ?5 - sent_ms, answer = '', address = ?6"
+        f" WHERE kind = ?7 AND id = ?8 AND {_ACCEPTED_AT} <= ?2",
         [
             (
                 entry.hash,
@@ -172,7 +209,6 @@ def accepted(store: Store, entries: Iterable[Entry], now_ms: int) -> None:
                 now_ms,
                 entry.address,
                 *pair(entry.ref),
-                entry.changed_at,
             )
             for entry in entries
         ],
@@ -188,42 +224,47 @@ def _links_of(entry: Entry) -> str:
 
 def delete_refused(store: Store, ref: ObjectRef) -> None:
     """The receiver refused the DELETE: it holds the object as before."""
-    store.db.execute(f"UPDATE ledger SET delete_on_wire = 0 WHERE {OBJECT}", pair(ref))
+    store.db.execute(f"UPDATE ledger_line SET delete_on_wire = 0 WHERE {OBJECT}", pair(ref))
 
 
 def revoked(store: Store, ref: ObjectRef) -> None:
     """The version is not accepted after all: nothing may refer to it, and an equal rendering is not a repeat."""
-    store.db.execute(f"UPDATE ledger SET accepted_at = 0, accepted_hash = NULL WHERE {OBJECT}", pair(ref))
+    store.db.execute(
+        f"UPDATE ledger_line SET accepted_hash = NULL, accepted_after = -rendered_at, tried_after = {_TRIED_AT}"
+        f" WHERE {OBJECT}",
+        pair(ref),
+    )
 
 
 def note_records(store: Store, records: Iterable[tuple[ObjectRef, str]]) -> None:
     """Note the receiver's record of each object; "" removes the note. A deletion keeps it."""
     store.db.executemany(
-        "UPDATE ledger SET record_id = ?1 WHERE kind = ?2 AND id = ?3 AND record_id <> ?1",
-        [(record_id, *pair(ref)) for ref, record_id in records],
+        "UPDATE ledger_line SET record_id = ?1 WHERE kind = ?2 AND id = ?3 AND record_id <> ?1",
+        [(_stored_record(record_id), *pair(ref)) for ref, record_id in records],
     )
 
 
 def set_links(store: Store, ref: ObjectRef, refs: str) -> None:
-    """Note the links that the object's record certainly has (JSON). The object's next message makes all other links."""
-    store.db.execute(f"UPDATE ledger SET accepted_refs = ? WHERE {OBJECT}", (refs, *pair(ref)))
+    """Note the links that the record certainly has (``dump_links``). The object's next message makes all others."""
+    store.db.execute(f"UPDATE ledger_line SET accepted_refs = ? WHERE {OBJECT}", (refs, *pair(ref)))
 
 
 def note_stray(store: Store, ref: ObjectRef, record_id: str, now_ms: int) -> None:
     """The receiver holds a record of an object that the shop does not have: note it as accepted just now."""
     store.db.execute(
-        "INSERT INTO ledger (kind, id, rendered_hash, rendered_at, accepted_at, tried_at, record_id)"
-        " VALUES (?1, ?2, x'00', ?3, ?3, ?3, ?4) ON CONFLICT (kind, id) DO UPDATE SET rendered_hash = x'00',"
-        " rendered_delete = 0, accepted_delete = 0, delete_on_wire = 0, accepted_at = max(accepted_at, 1),"
-        " record_id = excluded.record_id",
-        (*pair(ref), now_ms, record_id),
+        "INSERT INTO ledger_line (kind, id, rendered_hash, rendered_at, record_id) VALUES (?1, ?2, x'00', ?3, ?4)"
+        " ON CONFLICT (kind, id) DO UPDATE SET rendered_hash = x'00', accepted_hash ="
+        " CASE WHEN accepted_hash IS 1 THEN rendered_hash ELSE accepted_hash END, rendered_delete = 0,"
+        f" accepted_delete = 0, delete_on_wire = 0, accepted_after = max({_ACCEPTED_AT}, 1) - rendered_at,"
+        f" tried_after = {_TRIED_AT} - max({_ACCEPTED_AT}, 1), record_id = excluded.record_id",
+        (*pair(ref), now_ms, _stored_record(record_id)),
     )
 
 
 def note_answers(store: Store, answers: Iterable[tuple[ObjectRef, str]], now_ms: int) -> None:
     """Note the answer of the last request with each object, other than acceptance: a short text without values."""
     store.db.executemany(
-        f"UPDATE ledger SET answered_ms = ?, answer = ? WHERE {OBJECT}",
+        f"UPDATE ledger_line SET answered_after = ? - sent_ms, answer = ? WHERE {OBJECT}",
         [(now_ms, answer[:MAX_ANSWER], *pair(ref)) for ref, answer in answers],
     )
 
@@ -233,12 +274,12 @@ def note_answers(store: Store, answers: Iterable[tuple[ObjectRef, str]], now_ms:
 
 def forget_rendered(store: Store, ref: ObjectRef) -> None:
     """Let the next rendering of the object count as changed."""
-    store.db.execute(f"UPDATE ledger SET rendered_hash = x'' WHERE {OBJECT}", pair(ref))
+    store.db.execute(f"UPDATE ledger_line SET {_FORGOTTEN} WHERE {OBJECT}", pair(ref))
 
 
 def forget_hashes(store: Store) -> None:
     """Let the next rendering of every object that is not deleted count as changed, so it is sent even if equal."""
-    store.db.execute("UPDATE ledger SET rendered_hash = x'', accepted_hash = NULL WHERE rendered_delete = 0")
+    store.db.execute("UPDATE ledger_line SET rendered_hash = x'', accepted_hash = NULL WHERE rendered_delete = 0")
 
 
 # --------------------------------------------------------------------------- marks of emails (contact_emails.py)
@@ -249,20 +290,20 @@ def first_emails(store: Store, sent: Iterable[tuple[ObjectRef, int, bytes]]) -> 
     stays.
     """
     store.db.executemany(
-        f"UPDATE ledger SET email = ?, email_at = ? WHERE {OBJECT} AND email = x''",
+        f"UPDATE ledger_line SET email = ?, email_at = ? WHERE {OBJECT} AND email = x''",
         [(mark, changed_at, *pair(ref)) for ref, changed_at, mark in sent if mark],
     )
 
 
 def set_new_email(store: Store, ref: ObjectRef, mark: bytes) -> None:
     """Set the mark of the shop's address if it differs from the sink's; b"" if it does not."""
-    store.db.execute(f"UPDATE ledger SET email_new = ? WHERE {OBJECT}", (mark, *pair(ref)))
+    store.db.execute(f"UPDATE ledger_line SET email_new = ? WHERE {OBJECT}", (mark, *pair(ref)))
 
 
 def forget_email(store: Store, ref: ObjectRef) -> bool:
     """The sink holds no address of the object. Returns whether a mark was noted."""
     cursor = store.db.execute(
-        f"UPDATE ledger SET email = x'', email_at = 0, email_new = x'' WHERE {OBJECT} AND email <> x''", pair(ref)
+        f"UPDATE ledger_line SET email = x'', email_at = 0, email_new = x'' WHERE {OBJECT} AND email <> x''", pair(ref)
     )
     return cursor.rowcount > 0
 
@@ -285,14 +326,15 @@ class AcceptedSide(NamedTuple):
 
 def copy_accepted(store: Store, ref: ObjectRef, side: AcceptedSide) -> None:
     """Copy the leader's side of the object. The object may never have been rendered here."""
-    store.db.execute("INSERT OR IGNORE INTO ledger (kind, id) VALUES (?, ?)", pair(ref))
+    store.db.execute("INSERT OR IGNORE INTO ledger_line (kind, id) VALUES (?, ?)", pair(ref))
     store.db.execute(
-        "UPDATE ledger SET accepted_hash = ?, accepted_at = ?, accepted_delete = ?, delete_on_wire = 0,"
-        " accepted_refs = ?, email = ?, email_at = ?, email_new = CASE WHEN ? THEN email_new ELSE x'' END,"
-        f" record_id = ?, address = ? WHERE {OBJECT}",
+        "UPDATE ledger_line SET accepted_hash = CASE WHEN rendered_hash = ?1 THEN 1 ELSE ?1 END,"
+        f" accepted_after = ?2 - rendered_at, tried_after = {_TRIED_AT} - ?2, accepted_delete = ?3, delete_on_wire = 0,"
+        " accepted_refs = ?4, email = ?5, email_at = ?6, email_new = CASE WHEN ?5 <> x'' THEN email_new ELSE x'' END,"
+        " record_id = ?7, address = ?8 WHERE kind = ?9 AND id = ?10",
         (
-            side.hash, side.changed_at, int(side.is_deleted), side.refs, side.email, side.email_at, bool(side.email),
-            side.record_id, side.address, *pair(ref),
+            side.hash, side.changed_at, int(side.is_deleted), side.refs, side.email, side.email_at,
+            _stored_record(side.record_id), side.address, *pair(ref),
         ),
     )  # fmt: skip
 
@@ -304,28 +346,32 @@ def settle_copied(store: Store, ref: ObjectRef, rendered: bytes | None, side: Ac
     """
     is_same, at = rendered == side.hash, side.changed_at
     store.db.execute(
-        "UPDATE ledger SET rendered_hash = ?, rendered_at = CASE WHEN ? THEN ? ELSE max(rendered_at, ?) END,"
-        f" tried_at = CASE WHEN ? THEN ? ELSE max(tried_at, ?) END, properties = ? WHERE {OBJECT}",
-        (rendered, is_same, at, at, is_same, at, at, pack(properties), *pair(ref)),
+        f"UPDATE ledger_line SET {_SETTLED},"
+        f" tried_after = CASE WHEN ?2 THEN ?3 ELSE max({_TRIED_AT}, ?3) END - {_ACCEPTED_AT}, properties = ?4"
+        " WHERE kind = ?5 AND id = ?6",
+        (rendered, is_same, at, pack(properties), *pair(ref)),
     )
 
 
 def set_rendered_delete(store: Store, ref: ObjectRef, *, is_deleted: bool) -> None:
     """Set whether the version that counts as rendered is a deletion."""
-    store.db.execute(f"UPDATE ledger SET rendered_delete = ? WHERE {OBJECT}", (is_deleted, *pair(ref)))
+    store.db.execute(f"UPDATE ledger_line SET rendered_delete = ? WHERE {OBJECT}", (is_deleted, *pair(ref)))
 
 
 def take_back_rendered(store: Store, refs: Iterable[ObjectRef]) -> None:
     """The waiting messages of these objects were dropped, as the receiver holds the same content."""
     store.db.executemany(
-        f"UPDATE ledger SET rendered_at = accepted_at WHERE {OBJECT} AND accepted_at > 0", [pair(ref) for ref in refs]
+        f"UPDATE ledger_line SET rendered_at = {_ACCEPTED_AT}, accepted_after = 0"
+        f" WHERE {OBJECT} AND {_ACCEPTED_AT} > 0",
+        [pair(ref) for ref in refs],
     )
 
 
 def raise_rendered_at(store: Store, changed_at: int) -> None:
     """All waiting messages have this ``changed_at`` from now on (``outbox.raise_changed_at``)."""
     store.db.execute(
-        "UPDATE ledger SET rendered_at = ? WHERE (kind, id) IN (SELECT kind, id FROM outbox)",
+        f"UPDATE ledger_line SET rendered_at = ?1, accepted_after = {_ACCEPTED_AT} - ?1"
+        " WHERE (kind, id) IN (SELECT kind, id FROM outbox)",
         (changed_at,),
     )
 

@@ -11,14 +11,15 @@ from typing import Final
 
 from cdc.messages.refs import parse_refs
 from cdc.model import KINDS, ObjectRef
+from cdc.state.schema import first_ref, second_ref
 from cdc.state.store import Store
 
 _LOOKS: Final = tuple(
-    f"l.{refs} FROM {table} l WHERE length(l.{refs}) > 2 AND {place}"
-    for table, refs in (("ledger", "accepted_refs"), ("unconfirmed", "refs"))
+    f"l.{refs} FROM {table} l WHERE {place}"
+    for table, refs in (("ledger_line", "accepted_refs"), ("unconfirmed", "refs"))
     for place in (
-        f"json_extract(l.{refs}, '$[0][1]')",
-        f"json_array_length(l.{refs}) > 1 AND json_extract(l.{refs}, '$[1][1]')",
+        f"l.{refs} <> '' AND {first_ref(f'l.{refs}')}",
+        f"instr(l.{refs}, ' ') > 0 AND {second_ref(f'l.{refs}')}",
     )
 )
 _REFERRERS: Final = tuple(

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
+from urllib.parse import quote, unquote
 
-import orjson
-
-from cdc.model import KIND_NAMES, KINDS, Kind, ObjectRef, parse_object_id
+from cdc.model import KIND_NAMES, OBJECTS, Kind, ObjectRef, parse_object_id
 
 HELD_DELETE: Final = "circuit_breaker:deletes"
 """``blocked_by`` of a DELETE that the circuit breaker holds."""
 
 _BULK: Final = "bulk:"
+
+LETTERS: Final[Mapping[Kind, str]] = {
+    Kind.CUSTOMER: "c", Kind.GUEST: "g", Kind.PRODUCT: "p", Kind.ORDER: "o", Kind.ITEM: "i", Kind.CART: "q",
+    Kind.CART_OBJECT: "Q", Kind.CART_ITEM: "I",
+}  # fmt: skip
+"""The kinds in lists of references, of which the state has millions."""
+
+_KINDS: Final[Mapping[str, Kind]] = {letter: kind for kind, letter in LETTERS.items()}
+_HASHED: Final = frozenset(kind for kind, facts in OBJECTS.items() if facts.has_hash_id)
 
 
 class Link(NamedTuple):
@@ -46,26 +54,36 @@ def parse_key(text: str) -> ObjectRef | None:
 
 
 def parse_refs(text: str) -> tuple[ObjectRef, ...]:
-    """The objects in ``[["customer", 7]]``, with or without records; none for an empty text."""
+    """The objects in ``o7= p12=``, with or without records; none for an empty text."""
     # most objects refer to nothing
-    if len(text) <= len("[]"):
+    if not text:
         return ()
-    return tuple([ObjectRef(KINDS[kind], object_id) for kind, object_id, *_ in orjson.loads(text)])
+    return tuple([_object(part.partition("=")[0]) for part in text.split(" ")])
 
 
 def dump_refs(refs: Iterable[ObjectRef]) -> str:
     """The text that ``parse_refs`` reads."""
-    return orjson.dumps([(KIND_NAMES[ref.kind], ref.id) for ref in refs]).decode()
+    return " ".join([f"{LETTERS[ref.kind]}{ref.id}=" for ref in refs])
 
 
 def parse_links(text: str) -> tuple[Link, ...]:
-    """The links in ``[["customer", 7, "901"]]``; none for an empty text."""
-    if len(text) <= len("[]"):
+    """The links in ``o7=901 p12=``; none for an empty text."""
+    if not text:
         return ()
-    return tuple([Link(ObjectRef(KINDS[kind], key), *record) for kind, key, *record in orjson.loads(text)])
+    parts = [part.partition("=") for part in text.split(" ")]
+    return tuple([Link(_object(key), unquote(record) if "%" in record else record) for key, _, record in parts])
 
 
 def dump_links(links: Iterable[Link]) -> str:
     """The text that ``parse_links`` reads; "" for no links."""
-    cells = [(KIND_NAMES[link.ref.kind], link.ref.id, *([link.record_id] if link.record_id else [])) for link in links]
-    return orjson.dumps(cells).decode() if cells else ""
+    return " ".join([f"{LETTERS[link.ref.kind]}{link.ref.id}={_record(link.record_id)}" for link in links])
+
+
+def _object(key: str) -> ObjectRef:
+    kind = _KINDS[key[0]]
+    return ObjectRef(kind, key[1:] if kind in _HASHED else int(key[1:]))
+
+
+def _record(record_id: str) -> str:
+    # Receivers choose their ids, and a space or "=" in an id would end it here.
+    return record_id if record_id.isalnum() else quote(record_id, safe="")

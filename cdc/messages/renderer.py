@@ -307,7 +307,7 @@ class Renderer:
         # The shop deletes old carts by the thousand every night, and with them goes whoever only they made.
         is_counted = ref.kind not in OF_CARTS and not self._ever.is_of_carts(held.properties)
         self._enqueue(
-            ref, Action.DELETE, changed_at, DELETED, "{}", "[]", request, delay_ms=delay_ms, is_counted=is_counted
+            ref, Action.DELETE, changed_at, DELETED, "{}", "", request, delay_ms=delay_ms, is_counted=is_counted
         )
         self._set_deleted(ref, changed_at, held, request)
         self._may_be_tried(ref, changed_at)

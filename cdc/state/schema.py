@@ -18,7 +18,11 @@ unread_row             keys of rows of which the log has only a part: to be read
 bad_record             records of topics that could not be read, with their reason
 render_queue           objects to be rendered later: after a fetch, after a position in the log, or in their turn
 bulk_invalidation      many objects at once, turned into requests in slices
-ledger                 per object: what was last rendered, sent, answered and accepted; never forgotten
+ledger_line            per object: what was last rendered, sent, answered and accepted; never forgotten. The view
+                       ``ledger`` shows plain values: read that. Mostly the newest version is accepted, so what is
+                       then equal, or nearly so, is stored as a difference: ``accepted_hash`` 1 is ``rendered_hash``;
+                       ``accepted_after`` counts from ``rendered_at``, ``tried_after`` from the acceptance,
+                       ``answered_after`` from ``sent_ms``. A record's id of digits is an integer
 property_bit           bit numbers of property names, for the ledger's bitmap of properties that ever held a value
 outbox                 the newest unsent message of an object; ``seq`` is its position in the order
 sent_without_reference objects that were sent without a reference whose object is a dead letter
@@ -37,7 +41,23 @@ from collections.abc import Iterable
 
 from cdc.model import TableSpec
 
-FIXED = """
+
+def first_ref(column: str) -> str:
+    """SQL: the id of the first reference in a list of references (``cdc/messages/refs.py``)."""
+    return _id_at(f"substr({column}, 2)")
+
+
+def second_ref(column: str) -> str:
+    """SQL: the id of the second reference."""
+    return _id_at(f"substr({column}, instr({column}, ' ') + 2)")
+
+
+def _id_at(text: str) -> str:
+    # 24 hex digits before the "=", or a number, which the cast reads up to the "=".
+    return f"CASE WHEN instr({text}, '=') = 25 THEN substr({text}, 1, 24) ELSE CAST({text} AS INTEGER) END"
+
+
+FIXED = f"""
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tombstone (
     tbl TEXT NOT NULL, key TEXT NOT NULL, lsn INTEGER NOT NULL, cascaded INTEGER NOT NULL DEFAULT -1,
@@ -66,21 +86,26 @@ CREATE TABLE IF NOT EXISTS bulk_invalidation (
     seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, tbl TEXT NOT NULL, id_column TEXT NOT NULL, column_name TEXT NOT NULL,
     value, urgency INTEGER NOT NULL, not_before_lsn INTEGER NOT NULL DEFAULT 0, cursor INTEGER NOT NULL DEFAULT -1,
     unless_table TEXT NOT NULL DEFAULT '', unless_column TEXT NOT NULL DEFAULT '');
-CREATE TABLE IF NOT EXISTS ledger (
+CREATE TABLE IF NOT EXISTS ledger_line (
     kind TEXT NOT NULL, id NOT NULL,
     rendered_hash BLOB, rendered_at INTEGER NOT NULL DEFAULT 0, rendered_delete INTEGER NOT NULL DEFAULT 0,
-    accepted_hash BLOB, accepted_at INTEGER NOT NULL DEFAULT 0, accepted_delete INTEGER NOT NULL DEFAULT 0,
+    accepted_hash, accepted_after INTEGER NOT NULL DEFAULT 0, accepted_delete INTEGER NOT NULL DEFAULT 0,
     delete_on_wire INTEGER NOT NULL DEFAULT 0,
-    accepted_refs TEXT NOT NULL DEFAULT '', tried_at INTEGER NOT NULL DEFAULT 0, properties BLOB NOT NULL DEFAULT x'',
-    rendered_lsn INTEGER NOT NULL DEFAULT 0, sent_ms INTEGER NOT NULL DEFAULT 0,
-    answered_ms INTEGER NOT NULL DEFAULT 0, answer TEXT NOT NULL DEFAULT '',
+    accepted_refs TEXT NOT NULL DEFAULT '', tried_after INTEGER NOT NULL DEFAULT 0,
+    properties BLOB NOT NULL DEFAULT x'', rendered_lsn INTEGER NOT NULL DEFAULT 0, sent_ms INTEGER NOT NULL DEFAULT 0,
+    answered_after INTEGER NOT NULL DEFAULT 0, answer TEXT NOT NULL DEFAULT '',
     email BLOB NOT NULL DEFAULT x'', email_at INTEGER NOT NULL DEFAULT 0, email_new BLOB NOT NULL DEFAULT x'',
-    record_id TEXT NOT NULL DEFAULT '', address BLOB NOT NULL DEFAULT x'',
+    record_id NOT NULL DEFAULT '', address BLOB NOT NULL DEFAULT x'',
     PRIMARY KEY (kind, id)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS ledger_first_ref ON ledger (json_extract(accepted_refs, '$[0][1]'))
-    WHERE length(accepted_refs) > 2;
-CREATE INDEX IF NOT EXISTS ledger_second_ref ON ledger (json_extract(accepted_refs, '$[1][1]'))
-    WHERE length(accepted_refs) > 2 AND json_array_length(accepted_refs) > 1;
+CREATE INDEX IF NOT EXISTS ledger_first_ref ON ledger_line ({first_ref("accepted_refs")}) WHERE accepted_refs <> '';
+CREATE INDEX IF NOT EXISTS ledger_second_ref ON ledger_line ({second_ref("accepted_refs")})
+    WHERE instr(accepted_refs, ' ') > 0;
+CREATE VIEW IF NOT EXISTS ledger AS SELECT kind, id, rendered_hash, rendered_at, rendered_delete,
+    CASE WHEN accepted_hash IS 1 THEN rendered_hash ELSE accepted_hash END AS accepted_hash,
+    rendered_at + accepted_after AS accepted_at, accepted_delete, delete_on_wire, accepted_refs,
+    rendered_at + accepted_after + tried_after AS tried_at, properties, rendered_lsn, sent_ms,
+    sent_ms + answered_after AS answered_ms, answer, email, email_at, email_new, record_id || '' AS record_id, address
+    FROM ledger_line;
 CREATE TABLE IF NOT EXISTS property_bit (bit INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS outbox (
     seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, id NOT NULL, rank INTEGER NOT NULL, urgency INTEGER NOT NULL,
@@ -124,10 +149,8 @@ CREATE TABLE IF NOT EXISTS unconfirmed (
     kind TEXT NOT NULL, id NOT NULL, due_ms INTEGER NOT NULL DEFAULT 0, refs TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS unconfirmed_due ON unconfirmed (due_ms);
-CREATE INDEX IF NOT EXISTS unconfirmed_first_ref ON unconfirmed (json_extract(refs, '$[0][1]'))
-    WHERE length(refs) > 2;
-CREATE INDEX IF NOT EXISTS unconfirmed_second_ref ON unconfirmed (json_extract(refs, '$[1][1]'))
-    WHERE length(refs) > 2 AND json_array_length(refs) > 1;
+CREATE INDEX IF NOT EXISTS unconfirmed_first_ref ON unconfirmed ({first_ref("refs")}) WHERE refs <> '';
+CREATE INDEX IF NOT EXISTS unconfirmed_second_ref ON unconfirmed ({second_ref("refs")}) WHERE instr(refs, ' ') > 0;
 CREATE TABLE IF NOT EXISTS unpublished (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id NOT NULL, UNIQUE (kind, id));
 CREATE TABLE IF NOT EXISTS bad_record (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -255,8 +254,3 @@ class DeliveryHarness:
 def reject(*names: str) -> dict[str, Outcome]:
     """Outcomes for a plan: these are rejected."""
     return {f"magento-{name}": Outcome.REJECTED for name in names}
-
-
-def as_json(text: str) -> Any:
-    """A JSON column."""
-    return json.loads(text)

@@ -77,7 +77,7 @@ def test_compact_gives_disk_back_and_wants_the_state_alone(folder: Path) -> None
     assert isinstance(run(folder, "compact").exception, SetupError)
     with shop.engine.store.transaction():
         shop.engine.store.db.execute("DELETE FROM outbox")
-        shop.engine.store.db.execute("DELETE FROM ledger")
+        shop.engine.store.db.execute("DELETE FROM ledger_line")
     shop.engine.close()
     path = folder / "state" / "state.sqlite3"
     before = path.stat().st_size

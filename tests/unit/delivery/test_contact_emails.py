@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from cdc.errors import OutcomeUnknownError, SinkError, SinkThrottledError, SinkUnavailableError
-from cdc.messages import dead_letters
+from cdc.messages import dead_letters, ledger
 from cdc.messages.contact_emails import EmailRule
 from cdc.model import Action, Message, Outcome, SyncError
 from tests.kit.clock import simulate
@@ -226,7 +226,7 @@ def test_a_refused_update_leaves_the_first_email_where_it_is(tmp_path: Path) -> 
             await asyncio.sleep(60)
         assert harness.books.letters() == [("customer", 7)]
         harness.books.run(lambda store: dead_letters.retry(store, WHO))
-        harness.books.run(lambda store: store.db.execute("UPDATE ledger SET rendered_hash = x'', accepted_hash = NULL"))
+        harness.books.run(ledger.forget_hashes)
         await deliver(harness)
         assert sent(harness) == [{"email": OLD, "firstname": "Ann"}, *[{"firstname": "Anna"}] * 2]
 

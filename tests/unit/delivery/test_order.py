@@ -15,7 +15,7 @@ from cdc.messages.receipts import Settlement, settle
 from cdc.model import ObjectType, Outcome, Urgency
 from sinks.bridge.wire import FormV1, FormV2
 from tests.kit.clock import START_MS, simulate
-from tests.kit.delivery_harness import DeliveryHarness, as_json, customer, item, order, product, reject
+from tests.kit.delivery_harness import DeliveryHarness, customer, item, order, product, reject
 from tests.kit.fakesink import FakeSink, Plan
 
 
@@ -269,9 +269,7 @@ def test_who_went_bare_repeats_the_identical_message(tmp_path: Path) -> None:
             sink.plan = lambda _: Plan()
             harness.books.run(lambda store: dead_letters.retry(store, customer(1)))
             await harness.settle(delivery)
-        assert as_json(harness.books.rows("SELECT accepted_refs FROM ledger WHERE kind = 'order'")[0][0]) == [
-            ["customer", 1]
-        ]
+        assert harness.books.rows("SELECT accepted_refs FROM ledger WHERE kind = 'order'") == [("c1=",)]
 
     simulate(story())
 

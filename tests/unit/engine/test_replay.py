@@ -69,7 +69,7 @@ def test_a_replay_touches_what_the_first_load_covered(tmp_path: Path) -> None:
     work(engine)
     settle(engine)
     with engine.store.transaction():
-        engine.store.db.execute("UPDATE ledger SET rendered_hash = x'', accepted_hash = x''")
+        engine.store.db.execute("UPDATE ledger_line SET rendered_hash = x'', accepted_hash = x''")
         engine.moves.rewind(position(4, number=2))
         engine.apply_group([transaction(200, update("orders", (5, None, "8.00"), (5, None, "9.00")), number=2)])
         engine.apply_group([transaction(300, number=2)])

@@ -35,8 +35,9 @@ def settle(engine: Engine) -> None:
     db = engine.store.db
     with engine.store.transaction():
         db.execute(
-            "UPDATE ledger SET accepted_hash = o.hash, accepted_at = o.changed_at, tried_at = o.changed_at,"
-            " accepted_delete = o.action = 'DELETE' FROM outbox o WHERE o.kind = ledger.kind AND o.id = ledger.id"
+            "UPDATE ledger_line SET accepted_hash = o.hash, accepted_after = o.changed_at - rendered_at,"
+            " tried_after = 0, accepted_delete = o.action = 'DELETE' FROM outbox o"
+            " WHERE o.kind = ledger_line.kind AND o.id = ledger_line.id"
         )
         db.execute("DELETE FROM outbox")
 
@@ -82,7 +83,7 @@ def test_a_tried_change_is_never_taken_back(tmp_path: Path) -> None:
     settle(engine)
     apply(engine, 200, update("orders", (5, None, "9.00"), (5, None, "8.00")))
     with engine.store.transaction():
-        engine.store.db.execute("UPDATE ledger SET tried_at = rendered_at")
+        engine.store.db.execute("UPDATE ledger_line SET tried_after = -accepted_after")
     apply(engine, 300, update("orders", (5, None, "8.00"), (5, None, "9.00")))
 
     assert outbox_rows(engine)["order-5"][1] == '{"items":"0","total":"9.00"}'
@@ -215,7 +216,7 @@ def test_a_replay_renders_only_after_the_highest_position_ever_applied(tmp_path:
         engine.apply_group([first, second])
     settle(engine)
     with engine.store.transaction():
-        engine.store.db.execute("UPDATE ledger SET accepted_hash = x'00', rendered_hash = x'00'")
+        engine.store.db.execute("UPDATE ledger_line SET accepted_hash = x'00', rendered_hash = x'00'")
         engine.moves.rewind(position(4))
         engine.apply_group([first])
         assert not engine.work()

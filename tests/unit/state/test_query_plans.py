@@ -23,6 +23,7 @@ from cdc.messages.ledger import MOST_REFERENCES
 from cdc.messages.sent_versions import SENT_SIDE
 from cdc.model import OBJECT_TYPE, OBJECTS, RunningTotals, TableSpec
 from cdc.state import running_totals, schema
+from cdc.state.schema import first_ref, second_ref
 from tests.kit.toy import toy_engine
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,13 +42,11 @@ SMALL: Final = frozenset(
 LOCALS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "cdc/messages/referrers.py": {
         "look": (
-            "l.accepted_refs FROM ledger l WHERE length(l.accepted_refs) > 2 AND"
-            " json_extract(l.accepted_refs, '$[0][1]')",
-            "l.accepted_refs FROM ledger l WHERE length(l.accepted_refs) > 2 AND"
-            " json_array_length(l.accepted_refs) > 1 AND json_extract(l.accepted_refs, '$[1][1]')",
-            "l.refs FROM unconfirmed l WHERE length(l.refs) > 2 AND json_extract(l.refs, '$[0][1]')",
-            "l.refs FROM unconfirmed l WHERE length(l.refs) > 2 AND json_array_length(l.refs) > 1 AND"
-            " json_extract(l.refs, '$[1][1]')",
+            f"l.accepted_refs FROM ledger_line l WHERE l.accepted_refs <> '' AND {first_ref('l.accepted_refs')}",
+            f"l.accepted_refs FROM ledger_line l WHERE instr(l.accepted_refs, ' ') > 0 AND"
+            f" {second_ref('l.accepted_refs')}",
+            f"l.refs FROM unconfirmed l WHERE l.refs <> '' AND {first_ref('l.refs')}",
+            f"l.refs FROM unconfirmed l WHERE instr(l.refs, ' ') > 0 AND {second_ref('l.refs')}",
         )
     },
     "cdc/messages/outbox.py": {"condition": ("", " AND email = x''")},
@@ -101,7 +100,7 @@ SCANS: Final = {
     ("cdc/messages/dead_letters.py", "SELECT 1 FROM dead_letter WHERE reason"): "once, at the start",
     ("cdc/messages/dead_letters.py", "SELECT count(*) FROM dead_letter"): "a look of the status page, held to a share",
     ("cdc/messages/held_objects.py", "SELECT count(*) FROM ledger"): "once in a dry run, on a copy of the state",
-    ("cdc/messages/ledger.py", "UPDATE ledger SET rendered_hash = x'', accepted"): "`run --resend`: all are sent anew",
+    ("cdc/messages/ledger.py", "UPDATE ledger_line SET rendered_hash = x'', accepted"): "`run --resend`: all go anew",
     ("cdc/messages/sent_versions.py", "SELECT count(*) FROM ledger"): "every ten minutes, if 500 deletions wait",
     ("cdc/messages/sent_versions.py", "SELECT count(*) FROM (SELECT 1 FROM ledger"): "ends at LIMIT, or a little later",
     ("cdc/messages/sent_versions.py", "SELECT max(max(accepted_at)"): "once, when a member comes to lead",
