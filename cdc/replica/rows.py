@@ -19,7 +19,7 @@ from cdc.protocols import CART_CLOCK
 from cdc.replica import cart_clock
 from cdc.replica.recent_rows import RecentRow, RecentRows, Stored
 from cdc.replica.totals import Totals
-from cdc.state.schema import quoted, stored_columns, table_name
+from cdc.state.schema import quoted, stored_columns, table_name, uses_rowid
 from cdc.state.store import Store
 
 T = TypeVar("T")
@@ -60,12 +60,15 @@ class TableRows:
         self.listener: RowListener | None = None
         self.columns = stored_columns(spec)
         self.key_width = len(spec.key)
+        self._is_numbered = keeps and uses_rowid(spec)
+        self._highest: int | None = None
         self._are_keys_first = self.columns[: self.key_width] == spec.key
         self._recent = RecentRows(self.columns, spec.key) if keeps else None
         name, columns = table_name(spec.name), ", ".join(quoted(c) for c in self.columns)
         where = " AND ".join(f"{quoted(c)} = ?" for c in spec.key)
         order = ", ".join(quoted(c) for c in spec.key)
         self._get = f"SELECT {columns}, lsn FROM {name} WHERE {where}"
+        self._max = f"SELECT max({quoted(spec.key[0])}) FROM {name}"
         self._get_many = (
             f"SELECT {columns}, lsn FROM {name} WHERE {quoted(spec.key[0])} IN (SELECT value FROM json_each(?))"
         )
@@ -125,9 +128,19 @@ class TableRows:
             if found is not None:
                 return found
             if _is_of_integers(key):
-                return self._recent.keep(key, RecentRow(self._db.execute(self._get, key).fetchone()))
+                stored = None if self._is_beyond(key) else self._db.execute(self._get, key).fetchone()
+                return self._recent.keep(key, RecentRow(stored))
             self.flush()
         return RecentRow(self._db.execute(self._get, key).fetchone())
+
+    def _is_beyond(self, key: Stored) -> bool:
+        """Whether the key is higher than every key of the table: most rows that the log brings are new."""
+        if not self._is_numbered:
+            return False
+        if self._highest is None:
+            self.flush()
+            self._highest = self._db.execute(self._max).fetchone()[0] or 0
+        return bool(key[0] > self._highest)
 
     def find(self, column: str, value: Value) -> list[Stored]:
         """The stored rows with this value, in key order."""
@@ -180,6 +193,7 @@ class TableRows:
             self._write(stored)
             return
         key = self.key_of(stored)
+        self._note_highest(key)
         if not self.gathers or not _is_of_integers(key):
             self.flush()
             self._recent.drop(key)
@@ -189,6 +203,16 @@ class TableRows:
         is_whole = row is not None and len(row) == len(self.columns)
         self._recent.keep(key, RecentRow(stored, row if is_whole else None))
         self._write_later(self._recent, key, stored)
+
+    def _note_highest(self, key: Stored) -> None:
+        # Nobody has asked yet where the table ends: the file tells when somebody does.
+        if self._highest is None:
+            return
+        # SQLite may store the text "12" as the number 12.
+        if type(key[0]) is not int:
+            self._highest = None
+        elif key[0] > self._highest:
+            self._highest = key[0]
 
     def _write_later(self, recent: RecentRows, key: Stored, stored: Stored | None) -> None:
         recent.write_later(key, stored)
@@ -242,6 +266,7 @@ class TableRows:
 
     def forget(self) -> None:
         """Forget what memory holds, also what is not written yet: the file was set back, or the rows are removed."""
+        self._highest = None
         if self._recent is not None:
             self._recent.forget()
 

@@ -98,11 +98,21 @@ class Side:
         return [sorted(map(repr, self.store.db.execute(f'SELECT * FROM "r_{name}"'))) for name in names]
 
 
+@pytest.mark.parametrize("most", [1, recent_rows.KEPT])
 @given(todo=steps())
 def test_gathered_rows_read_and_end_as_rows_written_one_by_one(
-    tmp_path_factory: pytest.TempPathFactory, todo: list[tuple[str, int, tuple[Value, ...]]]
+    tmp_path_factory: pytest.TempPathFactory, most: int, todo: list[tuple[str, int, tuple[Value, ...]]]
 ) -> None:
-    """Every look, in any order, through undone transactions too, gives the same on both sides, and so does the file."""
+    """Every look, in any order, through undone transactions too, gives the same on both sides, and so does the file.
+
+    However few of the rows memory keeps: what it forgot, the file must have.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recent_rows, "KEPT", most)
+        _must_agree(tmp_path_factory, todo)
+
+
+def _must_agree(tmp_path_factory: pytest.TempPathFactory, todo: list[tuple[str, int, tuple[Value, ...]]]) -> None:
     folder = tmp_path_factory.mktemp("rows")
     sides = [Side(folder / str(keeps), keeps=keeps) for keeps in (False, True)]
     streams = [iter(todo) for _ in sides]
@@ -189,3 +199,32 @@ def test_rows_of_memory_are_written_before_a_foreign_statement_reads(tmp_path: P
         store.write_gathered()
         assert store.db.execute("SELECT count(*) FROM r_by_number").fetchone() == (1,)
     store.close()
+
+
+def test_a_row_beyond_the_last_row_is_not_looked_for(kept: ReplicaRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New rows have higher keys than all others, so no statement asks for them; what was written since is found."""
+    monkeypatch.setattr(recent_rows, "KEPT", 1)
+    table = kept.tables["by_number"]
+    asked: list[str] = []
+    kept._store.db.set_trace_callback(asked.append)
+    with kept.gathering():
+        assert table.get((1,)) is None
+        for number in (1, 2, 3, 4):
+            assert table.get((number,)) is None
+            table.put((number, 0, "x"), 1)
+    assert not [sql for sql in asked if "WHERE" in sql]
+    found = [table.get((number,)) for number in (4, 3, 2, 1, 5)]
+
+    assert [row is not None for row in found] == [True] * 4 + [False]
+
+
+def test_the_end_of_a_table_is_looked_up_again_when_writes_are_undone(kept: ReplicaRows) -> None:
+    """An undone transaction takes the last rows away, and text that SQLite reads as a number may move the end."""
+    table = kept.tables["by_number"]
+    assert table.get((1,)) is None
+    table.put(("7", 0, "x"), 1)
+    assert table.get((7,)) is not None
+    table.forget()
+    table.delete((7,))
+
+    assert table.get((7,)) is None
