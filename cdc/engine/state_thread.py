@@ -16,7 +16,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
@@ -36,6 +36,8 @@ T = TypeVar("T")
 
 IDLE_WAIT_S = 0.5  # how long the thread sleeps at most; also how fast /live notices that it hangs
 HELD_WAIT_S = 0.05  # the same while transactions wait for company, or for an output that is full
+TAKEN_AT_ONCE = 50  # the most transactions taken out of the queue together, and about how many bytes of them
+TAKEN_BYTES = 1 << 20
 RECHECK_S = 1.0  # how often requests that a command left in the state (deadletter retry) are looked for
 GROUPS_PER_SLICE = 4  # groups after which waiting objects get a turn, though the log never pauses
 
@@ -46,6 +48,7 @@ class TransactionQueue:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._items: deque[Transaction] = deque()
+        self._taken: deque[Transaction] = deque()
         self._changed = threading.Condition()
         self._with_content = 0
         self.bytes = 0
@@ -84,27 +87,49 @@ class TransactionQueue:
         """Whether a transaction waits that does more than move the position."""
         return self._with_content > 0
 
-    def drain(self, max_rows: int, seconds: float) -> Iterator[Transaction]:
+    def drain(self, max_rows: int, seconds: float) -> Generator[Transaction, None, None]:
         """Whole transactions until about ``max_rows`` changes, ``seconds`` or the queue's end are reached."""
         deadline = time.monotonic() + seconds
         rows = 0
-        while rows < max_rows:
-            with self._changed:
-                # Taken one by one under the lock: the reader goes on filling meanwhile.
-                if not self._items:
-                    return
+        try:
+            while rows < max_rows and self._take():
+                while self._taken and rows < max_rows:
+                    transaction = self._taken.popleft()
+                    rows += len(transaction.changes) or 1
+                    yield transaction
+                    # A group is one commit; receipts and batches wait for it, so it must not take long.
+                    if time.monotonic() >= deadline:
+                        return
+        finally:
+            self._put_back()
+
+    def _take(self) -> bool:
+        """Take the next transactions out under one lock: taken one by one, each would wake the reader to add one."""
+        with self._changed:
+            size = 0
+            # Large ones are taken one by one, or memory would hold many of them beside a full queue.
+            while self._items and len(self._taken) < TAKEN_AT_ONCE and size < TAKEN_BYTES:
                 transaction = self._items.popleft()
                 self._with_content -= not transaction.is_only_position
-                self.bytes -= transaction.size
+                size += transaction.size
+                self._taken.append(transaction)
+            self.bytes -= size
+            # The reader goes on when there is room for many.
+            if self.bytes <= self._max_bytes // 2:
                 self._changed.notify_all()
-            rows += len(transaction.changes) or 1
-            yield transaction
-            # A group is one commit; receipts and batches wait for it, so it must not take long.
-            if time.monotonic() >= deadline:
-                return
+        return bool(self._taken)
+
+    def _put_back(self) -> None:
+        """The group is full: what it did not get stays first in the queue."""
+        with self._changed:
+            while self._taken:
+                transaction = self._taken.pop()
+                self._with_content += not transaction.is_only_position
+                self.bytes += transaction.size
+                self._items.appendleft(transaction)
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._items) + len(self._taken)
 
     def close(self) -> None:
         """Release a waiting reader."""
