@@ -13,7 +13,7 @@ from cdc.state.store import Store
 
 
 class SentSide(NamedTuple):
-    """What was sent of an object so far. ``accepted_refs``: the links of its last accepted version, as JSON.
+    """What was sent of an object so far. ``accepted_refs``: the links of its last accepted version (refs.py).
 
     ``address``: the mark of the address in a contact's record (contact_emails.py), b"" where it is not known.
 
