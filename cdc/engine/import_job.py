@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import structlog
 
 from cdc.engine.parts import Parts
-from cdc.messages import render_queue
+from cdc.messages.bulk_members import members
 from cdc.model import OBJECT_TYPE, BulkInvalidation, ObjectRef, ObjectType, Value, parse_external_id
 from cdc.state.store import Store
 
@@ -124,7 +124,7 @@ class ImportJob:
         wanted = candidates(self._parts, selection)
         if job["at"] >= len(wanted):
             return [], {}, True
-        found = render_queue.members(self._store, wanted[job["at"]], job["cursor"], SLICE)
+        found = members(self._store, wanted[job["at"]], job["cursor"], SLICE)
         chosen = [ref for ref in found.refs if is_chosen(self._parts, selection, ref)]
         if found.is_last:
             return chosen, {"at": job["at"] + 1, "cursor": -1}, job["at"] + 1 >= len(wanted)
@@ -157,7 +157,7 @@ def refs_of(parts: Parts, selection: Selection, namespace: str) -> Iterator[Obje
     for invalidation in candidates(parts, selection):
         cursor: int | str = -1
         while True:
-            found = render_queue.members(parts.store, invalidation, cursor, SLICE)
+            found = members(parts.store, invalidation, cursor, SLICE)
             yield from (ref for ref in found.refs if is_chosen(parts, selection, ref))
             if found.is_last:
                 break

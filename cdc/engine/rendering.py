@@ -17,8 +17,10 @@ from cdc.engine.carts import CARTS, Carts
 from cdc.engine.import_job import ImportJob
 from cdc.engine.parts import Parts
 from cdc.messages import ledger, relinks, render_queue, sent_versions
+from cdc.messages.bulk_members import LEDGER
 from cdc.messages.ever_set import OF_CARTS_ONLY
 from cdc.messages.mapping_review import Step
+from cdc.messages.render_queue import QueuedObject
 from cdc.messages.renderer import RenderRequest
 from cdc.model import BulkInvalidation, Kind, ObjectRef, Urgency
 from cdc.replica.affected import AffectedObjects
@@ -79,7 +81,7 @@ class Rendering:
         if self._parts.mapper.cart_rules is None and self._parts.renderer.ledger.bits.held((OF_CARTS_ONLY,)):
             kinds.add(Kind.GUEST)
         for kind in sorted(kinds & sent_versions.kinds(self._store)):
-            yield BulkInvalidation(kind, render_queue.LEDGER, "id")
+            yield BulkInvalidation(kind, LEDGER, "id")
 
     def resume_mapping(self) -> bool:
         """Render every object again if mapping or renderers changed since the last run. True if they did.
@@ -192,19 +194,30 @@ class Rendering:
         if self.review.is_open:
             return self._work_review()
         ready = render_queue.ready(self._store, applied, SLICE_OBJECTS)
-        refs = [item.ref for item in ready]
-        position = str(positions.position or "")
-        render_queue.done(self._store, refs)
-        with self._reading_ahead(refs):
-            for ref, urgency, commit_ms, force, links in ready:
-                self._render(ref, RenderRequest(position, commit_ms, urgency, force, applied, links=links))
-        if ready:
-            self._parts.first_load.count(*self._parts.renderer.first.take())
-        fetch = not self._load.is_complete
-        if len(ready) < SLICE_OBJECTS and render_queue.work_invalidation(self._store, applied, SLICE_ROWS, fetch=fetch):
-            return True
+        render_queue.done(self._store, [item.ref for item in ready])
+        self._render_slice(ready, applied)
+        has_worked = bool(ready)
+        # The slice is not full: what bulk invalidations name comes behind it.
+        if len(ready) < SLICE_OBJECTS:
+            has_worked |= self._work_invalidations(applied, SLICE_OBJECTS - len(ready))
+        self._parts.first_load.count(*self._parts.renderer.first.take())
         # links lead nowhere until they are made again, but nothing else may wait behind that
-        return bool(ready) or relinks.work(self._store) or self._import_job.work()
+        return has_worked or relinks.work(self._store) or self._import_job.work()
+
+    def _work_invalidations(self, applied: int, most: int) -> bool:
+        """Work off one slice of the oldest bulk invalidation; False when none is ready."""
+        # Rows may be missing before the load is complete, so they are fetched before the objects are rendered.
+        if not self._load.is_complete:
+            return render_queue.work_invalidation(self._store, applied, SLICE_ROWS, fetch=True)
+        invalidated = render_queue.take_invalidated(self._store, applied, SLICE_ROWS, most)
+        self._render_slice(invalidated or (), applied)
+        return invalidated is not None
+
+    def _render_slice(self, objects: Sequence[QueuedObject], applied: int) -> None:
+        position = str(self._parts.positions.position or "")
+        with self._reading_ahead([item.ref for item in objects]):
+            for ref, urgency, commit_ms, force, links in objects:
+                self._render(ref, RenderRequest(position, commit_ms, urgency, force, applied, links=links))
 
     def render_history(self, ref: ObjectRef, force: bool) -> None:
         """Render an object that an operator asked for: it is sent although it

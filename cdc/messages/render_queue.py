@@ -13,15 +13,11 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from cdc.messages import outbox
-from cdc.model import KINDS, BulkInvalidation, Kind, ObjectRef, TableSpec, Urgency
-from cdc.protocols import CART_CLOCK
+from cdc.messages.bulk_members import members
+from cdc.model import KINDS, BulkInvalidation, Kind, ObjectRef, Urgency
 from cdc.replica.affected import AffectedObjects
 from cdc.state.objects import OBJECT, as_refs, has, line, pair
-from cdc.state.schema import quoted, table_name, uses_rowid
 from cdc.state.store import Store
-
-LEDGER: Final = "ledger"
-"""As the table of a bulk invalidation: the objects that were rendered and not deleted since."""
 
 NEVER: Final = (1 << 63) - 1
 """The position of a bulk invalidation that waits until the stale tables are read."""
@@ -229,6 +225,31 @@ def work_invalidation(store: Store, applied: int, limit: int, *, fetch: bool = F
 
     ``fetch``: the objects' rows may be incomplete, so they are fetched first.
     """
+    found = _next_slice(store, applied, limit)
+    if found is None:
+        return False
+    urgency, refs = found
+    _mark_many(store, refs, urgency, fetch=fetch)
+    return True
+
+
+def take_invalidated(store: Store, applied: int, limit: int, most: int) -> list[QueuedObject] | None:
+    """The objects that the next rows or ids of the oldest bulk invalidation name, to be rendered in this transaction;
+    None when none is ready. At most ``limit`` rows or ids are looked at, and at most ``most`` objects taken.
+
+    A request in the queue spares the object: it is rendered later, and may have to wait for rows or be forced.
+    """
+    found = _next_slice(store, applied, limit, most)
+    if found is None:
+        return None
+    urgency, refs = found
+    queued = _queued_among(store, refs)
+    _mark_many(store, queued, urgency)
+    return [QueuedObject(ref, _URGENCIES[urgency], 0, False) for ref in dict.fromkeys(refs) if ref not in queued]
+
+
+def _next_slice(store: Store, applied: int, limit: int, most: int | None = None) -> tuple[int, list[ObjectRef]] | None:
+    """The urgency of the oldest bulk invalidation, and the objects of its next slice, which then counts as done."""
     row = store.db.execute(
         "SELECT seq, urgency, cursor, kind, tbl, id_column, column_name, value, unless_table, unless_column"
         " FROM bulk_invalidation WHERE not_before_lsn <= ? ORDER BY urgency, seq LIMIT 1",
@@ -236,28 +257,35 @@ def work_invalidation(store: Store, applied: int, limit: int, *, fetch: bool = F
     ).fetchone()
     # All that wait stand behind a position that is not reached.
     if row is None:
-        return False
+        return None
     seq, urgency, cursor, kind, table, id_column, column, value, *unless = row
     invalidation = BulkInvalidation(Kind(kind), table, id_column, column, value, (unless[0], unless[1]))
-    found = _slice(store, invalidation, json.loads(str(cursor)), limit)
-    if found is None:
-        _finish(store, seq, Kind(kind))
-        return True
-    asked = [(kind, object_id, urgency, fetch) for _, object_id, counts in found if counts and object_id is not None]
-    _mark_many(store, asked)
-    # The slice was not full, so nothing is behind it.
-    if len(found) < limit:
+    found = members(store, invalidation, json.loads(str(cursor)), limit, most)
+    if found.is_last:
         _finish(store, seq, invalidation.kind)
     else:  # as JSON: a bare text that looks like a number would become one in this column
-        store.db.execute("UPDATE bulk_invalidation SET cursor = ? WHERE seq = ?", (json.dumps(found[-1][0]), seq))
-    return True
+        store.db.execute("UPDATE bulk_invalidation SET cursor = ? WHERE seq = ?", (json.dumps(found.cursor), seq))
+    return urgency, found.refs
 
 
-def _mark_many(store: Store, asked: Iterable[tuple[str, int | str, int, bool]]) -> None:
+def _queued_among(store: Store, refs: Sequence[ObjectRef]) -> set[ObjectRef]:
+    """Those of these objects, which are of one kind, that the queue has."""
+    # Nearly always the queue is empty when bulk invalidations are worked off.
+    if not refs or not is_any(store):
+        return set()
+    ids = json.dumps([ref.id for ref in refs])
+    rows = store.db.execute(
+        "SELECT kind, id FROM render_queue WHERE kind = ? AND id IN (SELECT value FROM json_each(?))",
+        (refs[0].kind.value, ids),
+    )
+    return set(as_refs(rows))
+
+
+def _mark_many(store: Store, refs: Iterable[ObjectRef], urgency: int, *, fetch: bool = False) -> None:
     store.db.executemany(
         "INSERT INTO render_queue (kind, id, urgency, needs_fetch) VALUES (?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE"
         " SET urgency = min(urgency, excluded.urgency), needs_fetch = max(needs_fetch, excluded.needs_fetch)",
-        asked,
+        [(*pair(ref), urgency, fetch) for ref in refs],
     )
 
 
@@ -266,90 +294,6 @@ def _finish(store: Store, seq: int, kind: Kind) -> None:
     # DELETEs wait for invalidations of their kind; the last one sets them free.
     if not is_invalidated(store, kind):
         outbox.free_bulk(store, kind)
-
-
-class Members(NamedTuple):
-    """Objects that one slice of a bulk invalidation names; ``cursor``: where the next slice begins."""
-
-    refs: list[ObjectRef]
-    cursor: int | str
-    is_last: bool
-
-
-def members(store: Store, invalidation: BulkInvalidation, cursor: int | str, limit: int) -> Members:
-    """The objects that the next ``limit`` rows or ids name; no request is
-    made. ``cursor`` -1: from the first row on.
-    """
-    found = _slice(store, invalidation, cursor, limit)
-    if found is None:
-        return Members([], cursor, True)
-    refs = [
-        ObjectRef(invalidation.kind, object_id) for _, object_id, counts in found if counts and object_id is not None
-    ]
-    return Members(refs, found[-1][0] if found else cursor, len(found) < limit)
-
-
-Found = list[tuple[int | str, int | str | None, bool]]
-"""Per row: the cursor behind it, the object's id there, and whether the bulk invalidation names that object."""
-
-
-def _slice(store: Store, invalidation: BulkInvalidation, cursor: int | str, limit: int) -> Found | None:
-    """The next rows or ids; None if there is no such table: the mapping has dropped it since."""
-    # Carts that were ordered have no row of the shop that would name them.
-    if invalidation.table == CART_CLOCK:
-        store.write_gathered()
-        elsewhere = _not_elsewhere(store, invalidation, "held.quote_id")
-        sql = f"SELECT quote_id, {elsewhere} FROM cart_clock AS held WHERE quote_id > ? ORDER BY quote_id LIMIT ?"
-        return [(quote_id, quote_id, bool(counts)) for quote_id, counts in store.db.execute(sql, (cursor, limit))]
-    if invalidation.table == LEDGER:
-        sql = "SELECT id FROM ledger WHERE kind = ? AND id > ? AND rendered_delete = 0 ORDER BY id LIMIT ?"
-        return [(one, one, True) for (one,) in store.db.execute(sql, (invalidation.kind.value, cursor, limit))]
-    spec = store.tables.get(invalidation.table)
-    if spec is None:
-        return None
-    store.write_gathered()
-    slice_of = _by_ids if _is_by_ids(spec, invalidation) else _by_rows
-    return slice_of(store, spec, invalidation, cursor, limit)
-
-
-def _is_by_ids(spec: TableSpec, invalidation: BulkInvalidation) -> bool:
-    """Whether an index leads from id to id. Then a product with a thousand lines is named once, not in every slice."""
-    # Without an index every id would cost a scan.
-    return not invalidation.column and any(index[0] == invalidation.id_column for index in spec.indexes)
-
-
-def _by_ids(store: Store, spec: TableSpec, invalidation: BulkInvalidation, cursor: int | str, limit: int) -> Found:
-    """The next ids, each once, found by one index look-up per id."""
-    table, column = table_name(spec.name), quoted(invalidation.id_column)
-    following = f"SELECT min({column}) FROM {table} WHERE {column} >"
-    sql = (
-        f"WITH RECURSIVE ids (id) AS ({following} ? UNION ALL SELECT ({following} ids.id) FROM ids"
-        f" WHERE ids.id IS NOT NULL) SELECT id, id, {_not_elsewhere(store, invalidation, 'id')} FROM ids"
-        " WHERE id IS NOT NULL LIMIT ?"
-    )
-    return store.db.execute(sql, (cursor, limit)).fetchall()
-
-
-def _by_rows(store: Store, spec: TableSpec, invalidation: BulkInvalidation, cursor: int | str, limit: int) -> Found:
-    """The next rows. Rows that do not belong are marked and not skipped, so a slice reads a bounded number of rows."""
-    row_id = quoted(spec.key[0]) if uses_rowid(spec) else "rowid"
-    id_column = quoted(invalidation.id_column)
-    match = f"{quoted(invalidation.column)} IS ?" if invalidation.column else "1"
-    elsewhere = _not_elsewhere(store, invalidation, f"held.{id_column}")
-    sql = (
-        f"SELECT {row_id}, {id_column}, {match} AND {elsewhere} FROM {table_name(spec.name)} AS held"
-        f" WHERE {row_id} > ? ORDER BY {row_id} LIMIT ?"
-    )
-    return store.db.execute(sql, (*([invalidation.value] if invalidation.column else []), cursor, limit)).fetchall()
-
-
-def _not_elsewhere(store: Store, invalidation: BulkInvalidation, identity: str) -> str:
-    """SQL: whether no other bulk invalidation names this id."""
-    table, column = invalidation.unless
-    # The other table is not mapped, so nothing there can name the object.
-    if table not in store.tables:
-        return "1"
-    return f"NOT EXISTS (SELECT 1 FROM {table_name(table)} AS other WHERE other.{quoted(column)} = {identity})"
 
 
 def oldest_live_s(store: Store) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from cdc.messages import render_queue
-from cdc.model import BulkInvalidation, Kind, Urgency
+from cdc.model import BulkInvalidation, Kind, ObjectRef, Urgency
 from tests.kit.replica_harness import ReplicaHarness, replica_harness
 
 GUESTS = BulkInvalidation(Kind.GUEST, "sales_order", "guest_id")
@@ -76,6 +76,49 @@ def test_a_sweep_that_leaves_some_out_is_another_than_one_that_does_not(harness:
             render_queue.add_invalidation(harness.engine.store, invalidation, urgency=Urgency.HISTORY)
 
     assert render_queue.counts(harness.engine.store)["bulk_invalidations"] == 2
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+@pytest.mark.parametrize("most", [1, 2, 100])
+def test_objects_to_render_at_once_are_those_that_requests_would_name(
+    harness: ReplicaHarness, limit: int, most: int
+) -> None:
+    """Each object is taken once, however few rows are looked at and however few objects are taken at a time."""
+    store = harness.engine.store
+    for number in range(1, 16):
+        harness.insert("sales_order", entity_id=number, store_id=number % 3)
+    some = BulkInvalidation(Kind.ORDER, "sales_order", "entity_id", "store_id", 1)
+    taken: list[ObjectRef] = []
+    with store.transaction():
+        render_queue.add_invalidation(store, some, urgency=Urgency.HISTORY)
+        while (
+            found := render_queue.take_invalidated(store, harness.engine.positions.current(), limit, most)
+        ) is not None:
+            assert len(found) <= min(limit, most)
+            taken += [one.ref for one in found]
+        assert render_queue.counts(store) == {"objects": 0, "fetches": 0, "bulk_invalidations": 0}
+
+    assert taken == [ObjectRef(Kind.ORDER, number) for number in (1, 4, 7, 10, 13)]
+
+
+def test_an_object_with_a_request_of_its_own_is_left_to_it(harness: ReplicaHarness) -> None:
+    """The request may have to wait for a row or a position in the log, so its object is not rendered before."""
+    store = harness.engine.store
+    for number in (1, 2, 3):
+        harness.insert("sales_order", entity_id=number)
+    applied = harness.engine.positions.current()
+    waits = ObjectRef(Kind.ORDER, 2)
+    with store.transaction():
+        render_queue.mark(store, waits, urgency=Urgency.HISTORY, not_before=applied + 1, force=True)
+        render_queue.mark(store, ObjectRef(Kind.CUSTOMER, 1), not_before=applied + 1)
+        everything = BulkInvalidation(Kind.ORDER, "sales_order", "entity_id")
+        render_queue.add_invalidation(store, everything, urgency=Urgency.HISTORY)
+        found = render_queue.take_invalidated(store, applied, 100, 100)
+
+        assert found is not None
+        assert [one.ref.id for one in found] == [1, 3]
+        assert render_queue.get(store, waits) == render_queue.Asked(False, applied + 1, True, False)
+        assert render_queue.take_invalidated(store, applied, 100, 100) is None
 
 
 def test_rendering_everything_renders_each_object_once(

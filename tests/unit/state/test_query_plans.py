@@ -50,7 +50,7 @@ LOCALS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         )
     },
     "cdc/messages/outbox.py": {"condition": ("", " AND email = x''")},
-    "cdc/messages/render_queue.py": {
+    "cdc/messages/bulk_members.py": {
         "column": ("customer_id",), "table": ("r_orders",), "following": ("SELECT min(customer_id) FROM r_orders WHERE"
         " customer_id >",), "_not_elsewhere(store, invalidation, 'id')": ("1",), "row_id": ("id",),
         "id_column": ("customer_id",), "match": ("total IS ?",), "elsewhere": ("1",), "table_name(spec.name)":
