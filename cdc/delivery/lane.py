@@ -22,6 +22,9 @@ REQUESTS: Final = 4
 150 a second: more than any quota allows.
 """
 
+HISTORY_REQUESTS: Final = REQUESTS - 1
+"""The most requests with history at once. One place is left, so that a live message waits for no answer."""
+
 SPLITS: Final = 2
 """The most batches of a lane that are split at once. Then the lane takes no new batches, as all of them seem bad."""
 
@@ -109,7 +112,9 @@ class Lane:
         history_s = self._delay_s(now_s, Traffic.HISTORY)
         reserved = context.permits.reserve(now_s)
         try:
-            taken = await context.state.call(partial(take, ask=self._ask(now_s, history_s <= 0), context=context))
+            # When a request with history ends, the lane is woken: no time to wait for has to be known.
+            may_history = history_s <= 0 and self._requests - self._live_requests < HISTORY_REQUESTS
+            taken = await context.state.call(partial(take, ask=self._ask(now_s, may_history), context=context))
         except BaseException:
             # A reserved permit that is never used would narrow the window for good.
             context.permits.give_back(reserved)
@@ -147,6 +152,7 @@ class Lane:
             rank=self.rank,
             urgencies=urgencies,
             is_lane_idle=self._requests == 0,
+            is_live_idle=self._live_requests == 0,
             backing_off=frozenset(self._batch_sender.back_off.waiting(now_s)),
             deletes=now_s >= self._deletes_from_s,
         )

@@ -21,13 +21,14 @@ LONG_LOOK_S: Final = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A lane's request. ``urgencies``: the classes to look at, in this order. ``backing_off``: objects not to be tried
-    now.
+    """A lane's request. ``urgencies``: the classes to look at, in this order. ``is_lane_idle``: the lane has no request
+    under way. ``is_live_idle``: it has none with live messages. ``backing_off``: objects not to be tried now.
     """
 
     rank: int
     urgencies: tuple[Urgency, ...]
     is_lane_idle: bool
+    is_live_idle: bool
     backing_off: frozenset[ObjectRef] = frozenset()
     deletes: bool = True
 
@@ -91,7 +92,8 @@ def take(store: Store, ask: Ask, context: Context) -> Taken:
             continue
         wait_s = batch.wait_s(
             is_full=found.is_full or found.has_more,
-            is_lane_idle=ask.is_lane_idle,
+            # History under way is no reason for a live message to wait: a backlog may take hours.
+            is_lane_idle=ask.is_live_idle if urgency is Urgency.LIVE else ask.is_lane_idle,
             oldest_rendered_ms=min(entry.rendered_ms for entry in found.entries),
             now_ms=now_ms,
             max_delay_ms=context.settings.sink.max_delay_ms,

@@ -43,12 +43,12 @@ def test_a_number_of_the_outbox_that_is_used_again_hides_no_message(tmp_path: Pa
         harness = DeliveryHarness(tmp_path)
         books, context = harness.books, harness.delivery._context
         books.put(customer(1))
-        sent = books.run(lambda store: take(store, Ask(0, (Urgency.LIVE,), True), context)).entries
+        sent = books.run(lambda store: take(store, Ask(0, (Urgency.LIVE,), True, True), context)).entries
         books.run(lambda store: settle(store, [Settlement(one, Outcome.ACCEPTED) for one in sent], START_MS))
         books.put(order(3), customer(1))
         assert books.rows("SELECT seq FROM outbox") == [(sent[0].seq,)]
 
-        found = books.run(lambda store: take(store, Ask(1, (Urgency.LIVE,), True), context)).entries
+        found = books.run(lambda store: take(store, Ask(1, (Urgency.LIVE,), True, True), context)).entries
 
         assert [one.ref for one in found] == [order(3)]
 
@@ -231,6 +231,25 @@ def test_live_goes_before_history_and_lifts_what_it_refers_to(tmp_path: Path) ->
         contacts = [name for batch in harness.sent(ObjectType.CONTACT) for name in batch]
         assert contacts.index("customer-20") < 9  # before most of the history that stood in front of it
         assert len(contacts) == 20
+
+    simulate(story())
+
+
+def test_a_live_message_waits_for_no_request_with_history(tmp_path: Path) -> None:
+    """However much history is being sent, a live message of the same lane goes at once, beside it and alone."""
+
+    async def story() -> None:
+        sink = FakeSink(max_batch=2, plan=lambda _: Plan(before_s=5, after_s=5))
+        harness = DeliveryHarness(tmp_path, sink, sink={"max_delay_ms": 2000})
+        for number in range(1, 21):
+            harness.books.put(customer(number), urgency=Urgency.HISTORY)
+        async with harness.running() as delivery:
+            await asyncio.sleep(1)
+            assert len(sink.requests) >= 3  # history does not go one by one
+            harness.books.put(customer(99))
+            delivery.wake()
+            await asyncio.sleep(1)
+            assert [message.external_id for message in sink.requests[-1][1]] == ["magento-customer-99"]
 
     simulate(story())
 
