@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from cdc.clock import SystemClock
 from cdc.engine.engine import Engine
 from cdc.messages import render_queue
 from cdc.model import Kind, ObjectRef, Position
+from cdc.replica import cart_clock
+from cdc.replica.cart_clock import CartClock
 from cdc.replica.load_state import Phase
 from cdc.settings.config import Settings
 from cdc.snapshot.loader import load_order
@@ -19,15 +23,22 @@ from cdc.source.extension_tables import with_primary_keys
 from cdc.source.foreign_keys import foreign_keys
 from cdc.source.server import connect, read_identity
 from cdc.startup import row_loader
+from cdc.state.copies import STATE_FILE
 from mappers.mapping import MagentoMapping
 from sinks.registry import entry_of
 
 State = dict[str, dict[str, Any]]
 
 
-def full_render(settings: Settings) -> State:
-    """External id → type, properties that hold something, associations: of everything that exists now."""
+def full_render(settings: Settings, clocks: Mapping[int, CartClock] = MappingProxyType({})) -> State:
+    """External id → type, properties that hold something, associations: of everything that exists now.
+
+    ``clocks``: the facts on carts that no row of the shop tells, by number of the cart.
+    """
     with fresh_engine(settings) as engine:
+        with engine.store.transaction():
+            for quote_id, clock in clocks.items():
+                cart_clock.put(engine.store, quote_id, clock)
         return dict(rendered(engine, settings.mapping.namespace))
 
 
@@ -79,6 +90,17 @@ def rendered(engine: Engine, namespace: str) -> Iterator[tuple[str, dict[str, An
                 "associations": {kind: sorted(ids) for kind, ids in sorted(links.items())},
             },
         )
+
+
+def clocks_in(state: Path) -> dict[int, CartClock]:
+    """The clocks of carts in the state of a running daemon; none while it has not opened its state yet."""
+    columns = "content, changed_ms, abandoned_ms, is_shown, is_history, is_ordered"
+    try:
+        with closing(sqlite3.connect(f"file:{state / STATE_FILE}?mode=ro", uri=True)) as db:
+            rows = db.execute(f"SELECT quote_id, {columns} FROM cart_clock").fetchall()
+    except sqlite3.OperationalError:  # a reader cannot open the log of a database that nobody has open
+        return {}
+    return {row[0]: CartClock(*row[1:4], *map(bool, row[4:])) for row in rows}
 
 
 def living(state: State, keep: Callable[[str], bool] = lambda _: True) -> State:
