@@ -18,7 +18,7 @@ from typing import Final
 import orjson
 
 from cdc.errors import CdcError, SinkUnavailableError
-from cdc.model import Answer, CheckResult, Message, ObjectType, Outcome, Receipt
+from cdc.model import Action, Answer, CheckResult, Message, ObjectType, Outcome, Receipt
 from cdc.protocols import NO_NOTES, Requests, SinkTraits
 from cdc.settings.sink import SinkSettings
 
@@ -35,6 +35,10 @@ OPTIONAL_REFERENCES: Final = {
 }
 """A reader of lines can use a message without a reference that never comes; a line item without its deal is useless."""
 
+_TYPES: Final = {object_type: object_type.value for object_type in ObjectType}
+_ACTIONS: Final = {action: action.value for action in Action}
+"""Looked up for each line: ``Enum.value`` takes three times as long."""
+
 STDOUT = "-"
 _OUR_START = b'{"action":"'  # what a line of ours begins with, keys being sorted
 
@@ -42,12 +46,12 @@ _OUR_START = b'{"action":"'  # what a line of ours begins with, keys being sorte
 def line_of(message: Message) -> bytes:
     """One message as its line, with the line's end."""
     body = {
-        "object_type": message.object_type.value,
+        "object_type": _TYPES[message.object_type],
         "external_id": message.external_id,
-        "action": message.action.value,
+        "action": _ACTIONS[message.action],
         "changed_at": message.changed_at,
         "properties": dict(message.properties),
-        "associations": {kind.value: list(ids) for kind, ids in message.associations.items()},
+        "associations": {_TYPES[kind]: ids for kind, ids in message.associations.items()},
         "position": message.position,
     }
     return orjson.dumps(body, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
