@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import shutil
 import sys
@@ -193,6 +194,7 @@ def _prepare_daemon(scene: Scene) -> None:
 
     One state is not copied for the rounds: the daemon would notice it, and send everything again.
     """
+    _compile()
     server = scene.server
     source = f'host = "{server.host}"\nport = {server.port}\nuser = "root"\ndatabase = "{DATABASE}"'
     for _ in range(scene.rounds):
@@ -201,6 +203,12 @@ def _prepare_daemon(scene: Scene) -> None:
         _whole_run(folder, source)
         (folder / _MESSAGES).unlink()
         scene.states.append(folder)
+
+
+def _compile() -> None:
+    """Bytecode beside the modules, as pip and the image install them: an editable installation has none at first."""
+    for package in ("cdc", "mappers", "sinks"):
+        compileall.compile_dir(_ROOT / package, quiet=1)
 
 
 def _daemon(scene: Scene, folder: Path) -> Taken:
@@ -213,6 +221,7 @@ def _daemon_two(scene: Scene, folder: Path) -> Taken:
 
 
 def _daemon_files(scene: Scene, folder: Path) -> Taken:
+    _compile()
     names = ", ".join(f'"{path}"' for path in scene.files)
     return _whole_run(folder, f'kind = "files"\nfiles = [{names}]\ndatabase = "{DATABASE}"')
 
