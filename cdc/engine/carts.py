@@ -44,7 +44,8 @@ class Carts:
         quote_id = cart.id
         if self._rules is None or not isinstance(quote_id, int):
             return
-        held = before = cart_clock.get(self._store, quote_id)
+        before = cart_clock.get(self._store, quote_id)
+        held = self._as_left_by(commit_ms, before) if before is not None else None
         content = self._content(self._rules, quote_id)
         if content is None:
             if held is not None:
@@ -61,6 +62,16 @@ class Carts:
         clock = _started(content, held, commit_ms, urgency)
         cart_clock.put(self._store, quote_id, clock)
         self._affect(quote_id, before, clock, commit_ms, but=cart)
+
+    def _as_left_by(self, commit_ms: int, held: CartClock) -> CartClock:
+        """The clock as it was just before the change of ``commit_ms``: the cart may have been left until then, although
+        nobody looked in time (a downtime, a member that reads later than others).
+
+        So which carts were ever abandoned follows from the shop's commits alone, and all members agree on it.
+        """
+        assert self._rules is not None
+        is_due = not held.abandoned_ms and commit_ms >= held.changed_ms + self._rules.abandoned_after_ms
+        return held._replace(is_shown=True) if is_due and not held.is_ordered else held
 
     def _content(self, rules: CartRules, quote_id: int) -> CartContent | None:
         found = rules.content(quote_id, self._parts.rows)

@@ -50,6 +50,35 @@ def test_an_order_in_the_part_of_the_log_not_read_yet_wins() -> None:
         assert "cart-17" not in shop.said()
 
 
+def test_two_members_agree_on_which_carts_were_left() -> None:
+    """One looked while the cart was left, the other one only after the shopper was back: both know it as pending."""
+    facts = []
+    for looks in (True, False):
+        with cart_shop(sent_as="both") as shop:
+            shop.fill()
+            shop.harness.now_ms += AFTER_MS + 60_000
+            if looks:
+                shop.look()
+            shop.harness.update("quote_item", line(), qty="3.0000")
+            facts.append((clock_row(shop), {one.external_id: dict(one.properties) for one in shop.sent()}))
+    (seen, sent), (unseen, sent_late) = facts
+    assert seen == unseen == (seen[0], 0, 1)
+    assert sent["magento-cart_object-17"] == sent_late["magento-cart_object-17"]
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_an_order_completes_a_cart_that_was_left_whoever_looked(looks: bool) -> None:
+    """HubSpot's cart is the history of the purchase, and another member may have sent it already."""
+    with cart_shop(sent_as="cart") as shop:
+        shop.fill()
+        shop.harness.now_ms += AFTER_MS + 60_000
+        if looks:
+            shop.look()
+        shop.order()
+        [status] = [one.properties["status"] for one in shop.sent() if one.external_id == "magento-cart_object-17"][-1:]
+        assert status == "completed"
+
+
 def test_a_kill_loses_no_fact_and_repeats_none(tmp_path: Path) -> None:
     """What was written before it is there after it: the same deal, no second message."""
     settings = MappingSettings.model_validate({"carts": {"enabled": True}})

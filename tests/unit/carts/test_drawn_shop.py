@@ -58,9 +58,7 @@ class Shop:
     changed_ms: dict[int, int] = field(default_factory=dict)
     """When that changed last."""
     shown: set[int] = field(default_factory=set)
-    """The carts that are objects in HubSpot: the daemon saw that they were left, and nothing ended them since but an
-    order.
-    """
+    """The carts that are objects in HubSpot: they were left, and nothing ended them since but an order."""
     ordered: set[int] = field(default_factory=set)
     """The carts with an order."""
 
@@ -86,6 +84,8 @@ class Shop:
     def _note(self) -> None:
         """Which carts are open after this transaction, and which of them it changed."""
         ordered = {number for row in self.rows("sales_order").values() if isinstance(number := row["quote_id"], int)}
+        # Left is left, whether or not the daemon was there to see it.
+        self.shown |= {number for number in self.contents if self.changed_ms[number] + AFTER_MS <= self.now_ms}
         # A cart whose order was deleted is open again, if at all, and begins anew.
         self.shown -= self.ordered - ordered
         self.ordered = ordered

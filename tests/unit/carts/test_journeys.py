@@ -94,9 +94,7 @@ def test_an_order_waits_for_a_cart_that_is_still_to_be_sent(shop: CartShop) -> N
     answer(shop, take(shop, CONTACTS))
     store = shop.engine.store
     with store.transaction():  # as between the two renderings: the cart's message has not been taken back yet
-        entry = outbox.NewMessage(
-            CART, Action.UPSERT, 1, b"x", "{}", "[]", Urgency.LIVE, 1, 1, 1, "", address=b"cart:17"
-        )
+        entry = outbox.NewMessage(CART, Action.UPSERT, 1, b"x", "{}", "", Urgency.LIVE, 1, 1, 1, "", address=b"cart:17")
         outbox.put(store, entry)
 
     assert [entry.ref for entry in take(shop)] == [CART]
