@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from xml.etree import ElementTree
 
-from tests.benchmarks.peers.paper import page, picture
+from tests.benchmarks.peers.paper import BY_HAND, page, picture
 from tests.benchmarks.peers.rig import Rig
 
 TAKEN = {"wall_s": 4.0, "cpu_s": 2.0, "rss_mb": 90.0, "records": 700, "first_s": 1.0, "last_s": 3.0}
@@ -36,6 +36,16 @@ def test_the_page_has_a_row_per_side_with_medians_and_ratios() -> None:
     assert "at 1.00 times" in text
     assert "other programs ran beside" in text
     assert "other programs ran beside" not in "\n".join(page(Rig("on a machine", is_busy=False), SIDES))
+
+
+def test_what_people_wrote_stays_when_the_page_is_written_again() -> None:
+    """The part from its heading on is kept word for word, however often the page is written; all else is new."""
+    old = f"# Old\n\nold figures, see {BY_HAND} below\n\n{BY_HAND}\n\nWords | and a table.\n"
+    for _ in range(2):
+        old = "\n".join(page(Rig("on a machine", is_busy=False), SIDES, old))
+    assert old.endswith(f"\n\n{BY_HAND}\n\nWords | and a table.\n")
+    assert old.count(BY_HAND) == 1
+    assert "old figures" not in old
 
 
 def test_the_picture_has_two_bars_per_measured_side() -> None:

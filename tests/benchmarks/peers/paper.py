@@ -1,4 +1,7 @@
-"""Writes docs/benchmarks.md and its picture from the last run: ``python -m tests.benchmarks.peers.paper``."""
+"""Writes docs/benchmarks.md and its picture from the last run: ``python -m tests.benchmarks.peers.paper``.
+
+The page's last part, from ``BY_HAND`` on, is written by people and stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,9 @@ from tests.benchmarks.peers.sides import DAEMON, DAEMON_FILES, DEBEZIUM
 
 DOCS: Final = Path(__file__).parents[3] / "docs"
 PAGE, PICTURE = DOCS / "benchmarks.md", DOCS / "benchmarks.svg"
+
+BY_HAND: Final = "## Tried and measured"
+"""The heading of the part that people write."""
 
 _PAGE_WIDTH: Final = 118
 _KIND_OF_ERROR: Final = re.compile(r"^\w*(?:Exception|Error|ERROR): ")
@@ -67,13 +73,14 @@ def main() -> None:
     """Write both files. FileNotFoundError without a run."""
     run = json.loads(RESULT.read_text(encoding="utf-8"))
     sides: list[Found] = run["sides"]
-    PAGE.write_text("\n".join(page(Rig(**run["rig"]), sides)), encoding="utf-8")
+    old = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    PAGE.write_text("\n".join(page(Rig(**run["rig"]), sides, old)), encoding="utf-8")
     PICTURE.write_text("\n".join(picture(sides)) + "\n", encoding="utf-8")
     print(f"{PAGE} and {PICTURE.name} are written")
 
 
-def page(rig: Rig, sides: Sequence[Found]) -> Iterator[str]:
-    """The page's text, part by part."""
+def page(rig: Rig, sides: Sequence[Found], old: str = "") -> Iterator[str]:
+    """The page's text, part by part. ``old``: the page so far, whose part that people wrote is kept."""
     first = sides[0]
     count = max(len(one["taken"]) for one in sides)
     yield _INTRO.format(
@@ -89,6 +96,10 @@ def page(rig: Rig, sides: Sequence[Found]) -> Iterator[str]:
         yield _HEAD + "".join(_line(one) for one in here)
         yield from _ratios({one["side"]: one for one in here if one["taken"]})
     yield _END
+    # A heading stands at the start of a line: the same words in a sentence are no part of the page.
+    _, heading, text = old.partition(f"\n{BY_HAND}\n")
+    if heading:
+        yield f"{BY_HAND}\n{text}"
 
 
 def _by_server(sides: Sequence[Found]) -> Iterator[tuple[str, list[Found]]]:
