@@ -14,10 +14,9 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
-import structlog
-
 from cdc.engine.state_thread import StateThread
 from cdc.errors import CdcError
+from cdc.log_events import get_logger
 from cdc.model import Position
 from cdc.protocols import Clock
 from cdc.stopping import in_thread
@@ -25,7 +24,7 @@ from cdc.stopping import in_thread
 if TYPE_CHECKING:
     from cdc.engine.carts import Carts
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LOOK_S: Final = 15.0
 """How often is looked for carts that are due: a cart is noticed at most this much later, when the log is read."""

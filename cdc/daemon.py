@@ -15,8 +15,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-import structlog
-
 from cdc import logs
 from cdc.cart_timer import CartTimer, ShopTime
 from cdc.clock import SystemClock
@@ -25,6 +23,7 @@ from cdc.engine.row_check import compare_rows
 from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.errors import CdcError, ConfigError, SourceDisconnectedError, first_of
 from cdc.first_load import FirstLoadWatch
+from cdc.log_events import get_logger
 from cdc.messages import render_queue
 from cdc.model import Position, Start
 from cdc.narration import Activity, tell_start
@@ -41,7 +40,7 @@ from cdc.stopping import in_thread, unless
 from cdc.web.metrics import Metrics
 from cdc.web.server import WebServer, start_web
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -21,6 +20,7 @@ from cdc import logs
 from cdc.engine.load_progress import totals
 from cdc.engine.state_thread import StateThread
 from cdc.errors import CdcError
+from cdc.log_events import get_logger
 from cdc.replica.cascades import with_between
 from cdc.settings.config import Settings
 from cdc.snapshot.load_plan import LoadPlan, count_load, duration
@@ -32,7 +32,7 @@ from mappers.mapping import MagentoMapping
 from mappers.object_counts import statements
 from sinks.registry import entry_of
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 FIRST_LINES_S: Final = 10.0
 LATER_LINES_S: Final = 60.0

@@ -1,8 +1,8 @@
 """Structured logs: one JSON object a line with ``event``, ``level`` and ``timestamp`` (ISO 8601, UTC).
 
-Every module logs through ``structlog.get_logger``, and ``configure`` decides where lines go. Event names are snake_case
-and stable, details are fields. Known secrets and fields that hold them are blanked, and repeats are limited. Lines that
-libraries log through ``logging`` come in the same form, from level warning on.
+Every module logs through ``cdc.log_events.get_logger``, and ``configure`` decides where lines go. Event names are
+snake_case and stable, details are fields. Known secrets and fields that hold them are blanked, and repeats are limited.
+Lines that libraries log through ``logging`` come in the same form, from level warning on.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from urllib.parse import quote
 import structlog
 from pydantic import BaseModel, SecretStr
 
+from cdc import log_events
 from cdc.log_writer import LogWriter, to_descriptor
 from cdc.settings import secret_files
 from cdc.settings.config import LogSettings, Settings
@@ -47,6 +48,7 @@ def configure(settings: LogSettings, stream: TextIO, secrets: Iterable[str] = ()
     queue (cdc/log_writer.py): logging never waits for the reader of the stream.
     """
     global _held
+    log_events.forget()
     _held = _Held(stream, tuple(secrets))
     renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
     if shows_console(settings, stream):

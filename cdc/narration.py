@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Final
 
-import structlog
-
+from cdc.log_events import get_logger
 from cdc.settings.config import Settings
 from cdc.settings.ends import sink_of, source_of
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 EVERY_S: Final = 60.0
 

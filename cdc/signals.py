@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Final
 
-import structlog
-
 from cdc import logs
+from cdc.log_events import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SAME_SIGNAL_S: Final = 0.01  # Ctrl-C reaches a whole group of processes, and one of them may pass it on: one signal
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-import structlog
-
 from cdc.collector import tune_collector
 from cdc.daemon import Daemon, RunOptions
 from cdc.delivery.engine import Delivery
 from cdc.engine.engine import Engine
 from cdc.engine.state_thread import StateThread
 from cdc.errors import StateError, first_of
+from cdc.log_events import get_logger
 from cdc.members.leadership import Leadership
 from cdc.messages import unconfirmed
 from cdc.messages.contact_emails import EmailRule
@@ -26,7 +25,7 @@ from cdc.state.store import Store
 from mappers.mapping import MagentoMapping
 from sinks.registry import entry_of, make_sink
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MARK_S = 10.0  # how often it is noted beside the state how far the log was applied
 

@@ -12,11 +12,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
-import structlog
-
 from cdc.components import Components
 from cdc.engine.engine import Engine
 from cdc.errors import ConfigError, PositionLostError, SetupError, SourceDisconnectedError
+from cdc.log_events import get_logger
 from cdc.members.opening import open_member
 from cdc.model import (
     Position,
@@ -53,7 +52,7 @@ from cdc.source.spill import room_in
 from cdc.source.unlogged import UnloggedWatch
 from mappers.mapping import MagentoMapping
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 TWIN_TOLD_S = 120.0
 REPAIR_RETRY_S = 5.0  # how often a server that does not answer is asked where its log is now

@@ -10,11 +10,13 @@ import sys
 import tomllib
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from cdc import log_events
 from cdc.errors import CdcError, ConfigError, first_of
 from cdc.settings.names import DEFAULT_FILE, ENV_PREFIX
 
@@ -46,7 +48,7 @@ def settings_of(
 ) -> Settings:
     """The settings for a command; options may come before or behind the command's name. Raises ConfigError.
 
-    ``has_log``: false for a command that calls ``begin_log`` itself, before it calls anything that may log.
+    ``has_log``: false for a command that begins its log itself, before it calls anything that may log.
     """
     settings = loaded_for(context, config, sets).settings
     if has_log:
@@ -59,6 +61,14 @@ def begin_log(settings: Settings) -> None:
     from cdc import logs
 
     logs.configure(settings.log, sys.stderr, logs.secrets_of(settings))
+
+
+def begin_log_late(settings: Settings) -> None:
+    """As ``begin_log``, at the first line: for a command that only looks into the state and mostly logs nothing.
+
+    Call ``log_events.set_up_now`` before a client of a server is loaded, as its library may log, and may know secrets.
+    """
+    log_events.set_up_at_first_line(partial(begin_log, settings))
 
 
 def loaded_for(context: typer.Context, config: Path | None, sets: Sequence[str] | None) -> Loaded:
@@ -135,6 +145,7 @@ def _tell(stream: TextIO, reason: str, hint: str, exit_code: int) -> None:
     from cdc import logs
     from cdc.settings.config import LogSettings
 
+    log_events.set_up_now()
     # The settings themselves may be at fault, so the log has its defaults.
     if not structlog.is_configured():
         logs.configure(LogSettings(), stream)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cdc.cli.common import AsJson, Config, Sets, begin_log, open_state, print_json, print_table, say, settings_of
+from cdc.cli.common import AsJson, Config, Sets, begin_log_late, open_state, print_json, print_table, say, settings_of
 
 if TYPE_CHECKING:
     from cdc.settings.config import Settings
@@ -83,7 +83,7 @@ def of_daemon(settings: Settings) -> dict[str, Any] | None:
 
 
 def _of_state(settings: Settings) -> dict[str, Any]:
-    begin_log(settings)
+    begin_log_late(settings)
     from cdc.messages import dead_letters, outbox, render_queue
 
     with open_state(settings, exclusive=False, only_looks=True) as engine:

@@ -10,8 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cdc import log_events
 from cdc.cli.asking import ask_sink, message_for
-from cdc.cli.common import AsJson, Config, Sets, open_state, print_json, print_table, record_of, say, settings_of
+from cdc.cli.common import (
+    AsJson,
+    Config,
+    Sets,
+    begin_log_late,
+    open_state,
+    print_json,
+    print_table,
+    record_of,
+    say,
+    settings_of,
+)
 from cdc.cli.objects import OneObject, one_named
 from cdc.clock import iso_ms
 from cdc.errors import CdcError
@@ -37,13 +49,15 @@ def trace(
     ask: Annotated[bool, typer.Option("--ask/--no-ask", help="Ask the sink what it knows of the object.")] = True,
 ) -> None:
     """Follow one object: its rows, what was rendered of them, sent and answered, and where it is now."""
-    settings = settings_of(context, config, sets)
+    settings = settings_of(context, config, sets, has_log=False)
+    begin_log_late(settings)
     with open_state(settings, exclusive=False, only_looks=True) as engine, engine.store.transaction():
         found = _traces(settings, engine, words, values)
         messages = {ref: message_for(settings, engine, ref) for _, ref in found} if ask else {}
     if ask:
         import asyncio
 
+        log_events.set_up_now()
         for one, ref in found:
             one["sink"] = asyncio.run(ask_sink(settings, ref, messages[ref]))
     documents = [one for one, _ in found]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import orjson
-import structlog
 
 from cdc.delivery import silence
 from cdc.delivery.backoff import BackOff
@@ -25,13 +24,14 @@ from cdc.errors import (
     SinkError,
     SinkThrottledError,
 )
+from cdc.log_events import get_logger
 from cdc.messages import contact_emails, ledger, unconfirmed
 from cdc.messages.outbox import LONGEST_DELAY_MS, SUSPECT, Entry
 from cdc.messages.receipts import Settlement, SettleResult, settle
 from cdc.model import OBJECT_TYPE, Action, Answer, Latency, Message, ObjectRef, ObjectType, Outcome, Receipt, Reference
 from cdc.state.store import Store
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _NO_RECEIPT = Receipt("", 0, Outcome.RETRY, "no_receipt", "the answer does not mention this message")
 

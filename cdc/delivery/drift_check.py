@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-import structlog
 
 from cdc.clock import iso_s
 from cdc.delivery import silence
@@ -23,11 +22,12 @@ from cdc.delivery.context import Context
 from cdc.delivery.quota import Traffic
 from cdc.delivery.sink_start import StateNotes
 from cdc.errors import SinkError
+from cdc.log_events import get_logger
 from cdc.messages.verification import Expected
 from cdc.model import OBJECT_TYPE, Comparison, Drift, Kind, ObjectType, parse_external_id
 from cdc.protocols import SinkReader
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SAMPLE: Final = 500
 """Objects of each kind that one round compares."""

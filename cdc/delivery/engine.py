@@ -6,8 +6,6 @@ import asyncio
 from random import Random
 from typing import Any, Final, Literal
 
-import structlog
-
 from cdc.delivery import circuit_breaker, silence, state_age
 from cdc.delivery.account import TRY_FIRST_S, AccountWait
 from cdc.delivery.circuit_breaker import CircuitBreaker
@@ -24,6 +22,7 @@ from cdc.delivery.sink_start import start_sink
 from cdc.delivery.sync_error_poller import SyncErrorPoller
 from cdc.delivery.verdict import KINDS
 from cdc.errors import StateError, first_of
+from cdc.log_events import get_logger
 from cdc.messages import history_stop, outbox, render_queue, unconfirmed, waiting
 from cdc.messages.dependencies import look_again
 from cdc.messages.verification import Expected
@@ -32,7 +31,7 @@ from cdc.protocols import BoundsBodies, Clock, LaterVerdicts, RenewsKeys, Sink, 
 from cdc.settings.config import Settings
 from cdc.state.store import Store
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 HOUSEKEEPING_S: Final = 2.0
 """How often the circuit breaker is looked at: a command of another process may have released it."""

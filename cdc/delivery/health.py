@@ -13,14 +13,13 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import structlog
-
 from cdc.delivery.account import AccountWait
 from cdc.delivery.public_text import public_error, public_text
 from cdc.delivery.verdict import Step, Verdict, kind_of
 from cdc.errors import SinkError, SinkThrottledError, SinkUnavailableError
+from cdc.log_events import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 GATE_AT: Final = 2
 """All lanes wait after this many failures in a row: a single failure may be the message's own fault."""

@@ -13,8 +13,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Final
 
-import structlog
-
 from cdc.delivery.health import Health
 from cdc.delivery.lane_hub import LaneHub
 from cdc.delivery.leader_gate import LeaderGate
@@ -22,10 +20,11 @@ from cdc.delivery.quota import Call, Traffic, Window
 from cdc.delivery.report import Report
 from cdc.delivery.verdict import kind_of
 from cdc.errors import SendingStoppedError, SinkError
+from cdc.log_events import get_logger
 from cdc.model import Quota
 from cdc.protocols import CallFamily, Clock, Permit, SinkTraits
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LOOK_AGAIN_S: Final = 0.1  # when only the end of a call under way can make room
 SHORTEST_S: Final = 0.001  # less may not move the clock

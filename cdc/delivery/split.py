@@ -8,15 +8,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
-import structlog
-
 from cdc.delivery.batch_sender import BatchSender
 from cdc.delivery.blame import SplitWatch
 from cdc.delivery.context import Context
 from cdc.delivery.quota import Traffic
+from cdc.log_events import get_logger
 from cdc.messages.outbox import Entry
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 

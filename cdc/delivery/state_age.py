@@ -10,17 +10,16 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-import structlog
-
 from cdc.delivery import silence
 from cdc.delivery.context import Context
 from cdc.delivery.quota import Traffic
 from cdc.errors import SinkError
+from cdc.log_events import get_logger
 from cdc.messages.verification import Expected
 from cdc.model import ObjectType
 from cdc.protocols import SinkWitness
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LOOK_AGAIN_S: Final = 60.0
 SHOWN: Final = 5

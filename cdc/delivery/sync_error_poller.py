@@ -15,12 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import structlog
-
 from cdc.delivery import silence
 from cdc.delivery.context import Context
 from cdc.delivery.quota import Traffic
 from cdc.errors import SendingStoppedError, SinkError
+from cdc.log_events import get_logger
 from cdc.messages import sent_versions, waiting_for_parent
 from cdc.messages.contact_emails import is_missed
 from cdc.messages.late_rejections import (
@@ -36,7 +35,7 @@ from cdc.model import ObjectRef, Scope, SyncError, SyncErrorPage, parse_external
 from cdc.protocols import LaterVerdicts
 from cdc.state.store import Store
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PAGES_A_POLL: Final = 25
 """The most pages that one poll reads: 5,000 errors with 200 on a page, and a quarter of the smallest quota."""

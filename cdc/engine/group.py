@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, NamedTuple
 
-import structlog
-
 from cdc.engine.log_moves import LogMoves
 from cdc.engine.missing_deletions import MissingDeletions
 from cdc.engine.newest_rows import NewestRows
@@ -16,11 +14,12 @@ from cdc.engine.parts import Parts
 from cdc.engine.rendering import Rendering
 from cdc.engine.snapshot_ingest import SnapshotIngest
 from cdc.engine.stale_tables import StaleTables
+from cdc.log_events import get_logger
 from cdc.model import Change, Op, Position, Transaction
 from cdc.replica import prepared
 from cdc.replica.affected import AffectedObjects, When
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 AFFECTED_AT_ONCE: Final = 10_000  # objects and bulk invalidations of one transaction held in memory; more are queued
 BEAT_CHANGES: Final = 1000  # changes between two signs of life

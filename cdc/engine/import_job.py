@@ -13,14 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
 
-import structlog
-
 from cdc.engine.parts import Parts
+from cdc.log_events import get_logger
 from cdc.messages.bulk_members import members
 from cdc.model import OBJECT_TYPE, BulkInvalidation, ObjectRef, ObjectType, Value, parse_external_id
 from cdc.state.store import Store
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SLICE: Final = 200
 """Rows or ids read in one turn of the state thread."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import structlog
-
 from cdc.engine.parts import Parts
 from cdc.engine.stale_tables import StaleTables
 from cdc.errors import PositionLostError, StateError
+from cdc.log_events import get_logger
 from cdc.model import Position, StaleTable
 from cdc.replica import table_schemas
 from cdc.replica.load_state import NO_LSN, Phase
 from cdc.state import run_mark
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class LogMoves:

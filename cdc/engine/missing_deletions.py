@@ -16,13 +16,12 @@ from __future__ import annotations
 
 from typing import Final
 
-import structlog
-
 from cdc.engine.parts import Parts
+from cdc.log_events import get_logger
 from cdc.model import ABSENT, Change, Op, Transaction
 from cdc.replica.affected import When
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LATELY_MS: Final = 10 * 60 * 1000
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-import structlog
-
 from cdc.engine.parts import Parts
+from cdc.log_events import get_logger
 from cdc.model import ABSENT, DeleteRule, NewestRow
 from cdc.replica.feeds import WrongRows
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class NewestRows:

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-import structlog
-
 from cdc.engine.parts import Parts
 from cdc.engine.rendering import Rendering
 from cdc.errors import SourceDisconnectedError
+from cdc.log_events import get_logger
 from cdc.messages import render_queue
 from cdc.model import Cells, FetchByKey, ObjectRef, Position, Urgency
 from cdc.replica.load_state import Phase
 from cdc.replica.table_loads import NOTHING_REQUIRED, RequiredPosition, RequiredPositions
 from cdc.replica.unread import UnreadRow
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class SnapshotIngest:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import structlog
-
 from cdc.engine.parts import Parts
 from cdc.engine.rendering import Rendering
+from cdc.log_events import get_logger
 from cdc.messages import render_queue
 from cdc.model import Position, StaleTable, TableSchema
 from cdc.replica import table_schemas
 from cdc.replica.table_loads import RequiredPosition
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class StaleTables:

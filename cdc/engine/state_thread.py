@@ -21,16 +21,15 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-import structlog
-
 from cdc.engine.engine import Engine
 from cdc.errors import StateError
+from cdc.log_events import get_logger
 from cdc.model import Transaction
 from cdc.settings.config import ApplySettings
 from cdc.state.faults import FileFailure, is_of_disk
 from cdc.state.store import Store
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 

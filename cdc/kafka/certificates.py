@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-import structlog
-
 from cdc.errors import ConfigError
+from cdc.log_events import get_logger
 from cdc.settings.kafka import KafkaTls
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _Signature: TypeAlias = tuple[tuple[int, int, int] | None, ...]
 

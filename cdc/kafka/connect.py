@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
 
 from cdc.errors import SetupError
 from cdc.kafka.certificates import Certificates
+from cdc.log_events import get_logger
 from cdc.settings.kafka import KafkaSettings
 from cdc.settings.secret_files import fresh
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _PASSWORD: Final = "sasl_plain_password"  # noqa: S105  # the name of an argument
 

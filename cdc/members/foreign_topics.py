@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import structlog
 from aiokafka import TopicPartition
 
 from cdc.clock import DAY_MS
@@ -20,6 +19,7 @@ from cdc.kafka.debezium import DebeziumReader
 from cdc.kafka.debezium_values import ValueModes
 from cdc.kafka.foreign import Read, Tables, understood
 from cdc.kafka.maxwell import MaxwellReader
+from cdc.log_events import get_logger
 from cdc.members.held_topics import LAST_OFFSET, belongs_here, keep_ids, not_away_too_long, same_topics
 from cdc.members.records import receipts_topic
 from cdc.model import Position, TableSpec
@@ -32,7 +32,7 @@ from cdc.source.kafka import KafkaSource
 from cdc.source.record_decoder import LogPositions
 from cdc.source.topic_gaps import must_be_whole
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 ARRIVAL: Final = "arrival.0"
 """The log of a member of foreign topics: the order in which records arrived."""

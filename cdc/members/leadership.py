@@ -20,7 +20,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, Protocol
 
-import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError, ProducerFenced
@@ -31,6 +30,7 @@ from cdc.errors import SetupError, SourceDisconnectedError
 from cdc.kafka.connect import client_arguments
 from cdc.kafka.foreign import BadRecordError
 from cdc.kafka.topic_id import topic_ids
+from cdc.log_events import get_logger
 from cdc.members import handover
 from cdc.members.kafka_clients import DRAIN_S, send_records, stop_client
 from cdc.members.object_states import pack_state, unpack_state
@@ -41,7 +41,7 @@ from cdc.model import Position
 from cdc.protocols import Clock
 from cdc.settings.config import Settings
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 POLL_S: Final = 0.1
 """How often the group is asked, and how often receipts are read or published."""

@@ -10,7 +10,6 @@ import threading
 from dataclasses import replace
 from typing import Final
 
-import structlog
 from aiokafka import TopicPartition
 
 from cdc.clock import DAY_MS
@@ -18,6 +17,7 @@ from cdc.components import Components
 from cdc.engine.engine import Engine
 from cdc.errors import ConfigError, PositionLostError
 from cdc.kafka.connect import client_arguments
+from cdc.log_events import get_logger
 from cdc.members import handover
 from cdc.members.foreign_topics import ForeignTopics
 from cdc.members.held_topics import LAST_OFFSET, belongs_here, keep_ids, not_away_too_long, same_topics
@@ -34,7 +34,7 @@ from cdc.source.spill import room_in
 from cdc.source.topic_gaps import must_be_whole
 from mappers.mapping import MagentoMapping
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _MADE_ANEW: Final = (
     "set its cleanup.policy to compact alone, and let the relay fill it anew: stop the relay, remove the topic and the"

@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Final
 
-import structlog
-
+from cdc.log_events import get_logger
 from cdc.messages import outbox, render_queue, sent_versions
 from cdc.messages.first_load import FirstLoad
 from cdc.messages.refs import parse_refs
@@ -20,7 +19,7 @@ from cdc.messages.withholding import Withholding
 from cdc.model import KINDS, Action, ObjectRef, ObjectType, Urgency
 from cdc.state.store import Store
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SLICE: Final = 500
 """Messages looked at in one turn of the state thread."""

@@ -15,15 +15,14 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-import structlog
-
+from cdc.log_events import get_logger
 from cdc.messages import sent_versions
 from cdc.messages.digests import Effect
 from cdc.messages.renderer import Renderer
 from cdc.model import OBJECT_TYPE, Kind, ObjectRef
 from cdc.state.store import Store
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SLICE_OBJECTS: Final = 200
 """Objects counted in one turn of the state thread: about 20 ms."""

@@ -12,9 +12,8 @@ import traceback
 from pathlib import Path
 from typing import NamedTuple
 
-import structlog
-
 from cdc.errors import RenderError
+from cdc.log_events import get_logger
 from cdc.messages import contact_emails, dead_letters, journeys, ledger, outbox, unconfirmed, waiting_for_parent
 from cdc.messages.contact_emails import EmailRule, mark_of
 from cdc.messages.digests import Effect, body_of, message_digest
@@ -28,7 +27,7 @@ from cdc.model import OF_CARTS, Action, Kind, ObjectRef, ObjectType, Rendered, U
 from cdc.protocols import Clock, Mapper, RowReader
 from cdc.state.store import Store
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _EMPTY = LedgerEntry()
 ODD_DATA = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)

@@ -12,12 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-import structlog
-
 from cdc.clock import iso_ms, iso_s
 from cdc.delivery import circuit_breaker
 from cdc.engine.state_thread import StateThread
 from cdc.errors import CdcError, ConfigError
+from cdc.log_events import get_logger
 from cdc.messages import dead_letters, outbox, sent_versions, waiting
 from cdc.messages.dead_letters import DeadLetter
 from cdc.model import OBJECT_TYPE, ObjectRef, ObjectType
@@ -30,7 +29,7 @@ from cdc.state.store import Store
 from mappers.finding import WORDS, find_objects, split_names
 from sinks.registry import entry_of
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 

@@ -13,11 +13,10 @@ from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-import structlog
-
 from cdc.engine.engine import Engine
 from cdc.errors import SetupError
 from cdc.kafka.record import KafkaRecord, Mark, RowChange, TableRecord, decode
+from cdc.log_events import get_logger
 from cdc.model import StaleTable
 from cdc.relay import journal
 from cdc.relay.published_schemas import PublishedSchemas, as_schema
@@ -26,7 +25,7 @@ from cdc.replica import table_schemas
 from cdc.replica.load_state import Phase
 from cdc.state.schema import stored_columns
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _NAMES_KEPT: Final = 5  # the last run and those that ended before their first word reached the topic
 _ROWS_A_COMMIT: Final = 20_000

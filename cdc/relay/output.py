@@ -9,14 +9,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-import structlog
-
 from cdc.clock import SystemClock
 from cdc.daemon import RETRY_START_S, Daemon, RunOptions
 from cdc.engine.engine import Engine
 from cdc.errors import ConfigError
 from cdc.kafka.connect import login_fault, refusal
 from cdc.kafka.record import KafkaRecord, Mark
+from cdc.log_events import get_logger
 from cdc.model import ObjectType
 from cdc.output import Reader, Running
 from cdc.relay.local import prepare
@@ -28,7 +27,7 @@ from cdc.state.store import Store
 from cdc.stopping import unless
 from mappers.mapping import MagentoMapping
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _FULL_WAIT_S: Final = 0.1
 _CHUNK: Final = 1000  # records handed from the loop to the opening thread at once

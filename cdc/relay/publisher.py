@@ -14,13 +14,13 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Final
 
-import structlog
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from cdc.engine.state_thread import StateThread
 from cdc.errors import CdcError
 from cdc.kafka.connect import client_arguments, refusal
 from cdc.kafka.record import Mark, encode
+from cdc.log_events import get_logger
 from cdc.model import Position
 from cdc.protocols import Clock
 from cdc.relay import journal, local
@@ -31,7 +31,7 @@ from cdc.retry_pause import jittered_s
 from cdc.settings.config import Settings
 from cdc.state.store import Store
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 TROUBLES: Final = (KafkaError, OSError, TimeoutError)
 _MB: Final = 1024 * 1024

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-import structlog
-
 from cdc.errors import SetupError, StateError
 from cdc.kafka.row_order import PositionsExhaustedError, RowOrder
+from cdc.log_events import get_logger
 from cdc.model import BadRecord, Feed, ReportedPosition
 from cdc.state.store import Store
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 HOUR_MS: Final = 3_600_000

@@ -11,14 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-import structlog
-
 from cdc.change_codec import pack_changes, unpack_changes
 from cdc.errors import SourceStoppedError
+from cdc.log_events import get_logger
 from cdc.model import Change, StaleTable, TableSpec, Transaction, XaStep
 from cdc.state.store import Store
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PART_CHANGES = 5000  # a change of wide text takes kilobytes, and SQLite's values end at 1 GB
 

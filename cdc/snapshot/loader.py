@@ -13,11 +13,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from typing import TypeVar
 
-import structlog
-
 from cdc.engine.engine import Engine
 from cdc.engine.state_thread import StateThread
 from cdc.errors import CdcError, SourceDisconnectedError
+from cdc.log_events import get_logger
 from cdc.model import Cells, DeleteRule, FetchByKey, ForeignKey, ObjectRef, TableSpec
 from cdc.replica.table_loads import RequiredPosition, RequiredPositions, TableLoad
 from cdc.replica.unread import UnreadRow
@@ -29,7 +28,7 @@ from cdc.snapshot.replica_lag import ReplicaLag
 from cdc.snapshot.replica_reader import ReplicaReader, ReplicaWaitError
 from cdc.snapshot.required_position import Snapshot, contains
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 

@@ -17,13 +17,13 @@ from dataclasses import replace
 from typing import Final
 
 import pymysql
-import structlog
 
 from cdc.binlog.assembly import Room
 from cdc.binlog.decoder import LogDecoder
 from cdc.binlog.gtid import GtidSet
 from cdc.binlog.schema.history import SchemaHistory
 from cdc.errors import CdcError, LoginRefusedError, SourceDisconnectedError
+from cdc.log_events import get_logger
 from cdc.model import Position, Start, TableSchema, TableSpec, Transaction
 from cdc.settings.source import SourceSettings
 from cdc.source import dump, start_positions
@@ -44,7 +44,7 @@ from cdc.source.server import (
 )
 from cdc.source.skim import Skim, first_format
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 HEARTBEATS_MISSED: Final = 2.5  # silence for so many heartbeats means that the server or the path is gone
 BEHIND_TRIES: Final = 10  # MySQL shows a transaction in gtid_executed a moment after it sent it

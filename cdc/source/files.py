@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-import structlog
 import zstandard
 
 from cdc.binlog.assembly import Room
@@ -22,9 +21,10 @@ from cdc.binlog.decoder import LogDecoder
 from cdc.binlog.events import HEADER, HEADER_BYTES, MAGIC, MAGIC_ENCRYPTED
 from cdc.binlog.schema.columns import SchemaLookup
 from cdc.errors import LogFormatError, PositionLostError, SetupError
+from cdc.log_events import get_logger
 from cdc.model import LSN_FILE_BITS, Position, Start, StartKind, TableSpec, Transaction
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _READ_BYTES: Final = 1 << 20
 _PACKED: Final = re.compile(r"\.(gz|zst)$")

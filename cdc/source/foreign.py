@@ -9,16 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-import structlog
 from aiokafka.structs import ConsumerRecord
 
 from cdc.clock import DAY_MS
 from cdc.errors import SetupError
 from cdc.kafka.foreign import BadRecordError, SourceChange, Tables
 from cdc.kafka.newest_records import NewestRecords
+from cdc.log_events import get_logger
 from cdc.model import BadRecord, Feed, NewestRow, Position, ReportedPosition, Transaction
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class ForeignDecoder:

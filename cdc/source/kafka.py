@@ -16,7 +16,6 @@ import zlib
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import (
     KafkaError,
@@ -32,13 +31,14 @@ from cdc.errors import CdcError, SetupError, SourceDisconnectedError
 from cdc.kafka.connect import ClientArguments, login_fault, refusal
 from cdc.kafka.topic_id import topic_ids
 from cdc.kafka.topic_settings import Retention, retentions
+from cdc.log_events import get_logger
 from cdc.model import Feed, Transaction
 from cdc.source.event_loop import Loop
 from cdc.source.reconnect import OnState
 from cdc.source.record_decoder import Decoder, LogPositions
 from cdc.source.topic_gaps import must_be_whole, position_lost
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 

@@ -7,13 +7,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import structlog
-
 from cdc.errors import SourceDisconnectedError
+from cdc.log_events import get_logger
 from cdc.model import Position, Start
 from cdc.retry_pause import jittered_s
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 OnState = Callable[[str, Mapping[str, object]], None]
 """Is told the source's state: its name (``connected``, ``disconnected``) and details."""

@@ -14,17 +14,16 @@ from dataclasses import dataclass
 from socket import socket
 from typing import Final
 
-import structlog
-
 from cdc.binlog.events import HEADER, EventType
 from cdc.binlog.framing import packet_at
 from cdc.errors import CdcError, SourceDisconnectedError
+from cdc.log_events import get_logger
 from cdc.settings.source import SourceSettings
 from cdc.source import dump
 from cdc.source.buffer import ReceiveBuffer
 from cdc.source.server import Connection, connect, log_files, mapped_errors, rows, scalar, variable
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LOOK_S: Final = 300.0
 FIRST_LOOK_S: Final = 5.0  # the position is read from the state by then

@@ -16,14 +16,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
-import structlog
-
 from cdc.errors import CdcError
+from cdc.log_events import get_logger
 from cdc.model import Cells, FetchByKey, Position, TableSpec
 from cdc.settings.source import SourceSettings
 from cdc.source.server import Connection, connect, mapped_errors, quoted, rows
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 HIGHEST_ROWS: Final = 5  # of each table, those with the highest keys
 NEWEST_ROWS: Final = 5  # those changed last, where an index finds them

@@ -13,17 +13,17 @@ from importlib.resources import files
 from typing import Any, Final
 
 import orjson
-import structlog
 from aiohttp import web
 
 from cdc.errors import CdcError
+from cdc.log_events import get_logger
 from cdc.same_site import PAGE_HEADERS, foreign_page, host_name, is_own_name
 from cdc.settings.secret_files import fresh
 from cdc.settings.web import WebSettings
 from cdc.web.samples import Samples
 from cdc.web.view import Operations, View
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from typing import Any, Final
 
-import structlog
+from cdc.log_events import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 RETRY_S: Final = (60.0, 300.0, 1800.0, 3600.0)
 """Waits of a message without a usable answer from HubSpot: 1, 5 and 30 minutes, then hourly."""

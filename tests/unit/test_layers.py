@@ -162,3 +162,4 @@ def test_the_decoder_does_no_io() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not forbidden & {name.split(".")[0] for name in names}, module
+            assert "cdc.log_events" not in names, module

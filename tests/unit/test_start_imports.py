@@ -55,18 +55,26 @@ def test_the_help_loads_no_settings_and_no_log(tmp_path: Path) -> None:
         assert names & (OF_A_RUN | OF_WORK) == set(), arguments
 
 
+LOG = {"structlog", "rich", "pygments", "cdc.logs"}
+"""The log's library, and what it loads to colour lines."""
+
+
 @pytest.mark.parametrize("arguments", [("status",), ("trace", "order 1", "--no-ask"), ("outbox", "list")])
 def test_looking_into_the_state_loads_no_client_of_a_server(arguments: tuple[str, ...], tmp_path: Path) -> None:
     """A command loads its own module and no other verb's, and none of the clients of HubSpot, MySQL and Kafka."""
     folder = tmp_path / "state"
-    Engine(
+    engine = Engine(
         folder, MagentoMapping(MappingSettings(), contacts_by_email=True), core_foreign_keys(), SystemClock()
-    ).close()
+    )
+    orders = engine.rows.tables["sales_order"]
+    orders.put([1 if column == "entity_id" else None for column in orders.columns], 1)
+    engine.close()
     (tmp_path / "magento-cdc.toml").write_text("[web]\nport = 1\n")
     names = loaded(tmp_path, *arguments)
     assert names & OF_A_RUN == set()
     assert not {f"cdc.cli.{verb}" for verb in ("check", "run", "demo", "imports", "sandbox")} & names
     assert "cdc.engine.engine" in names, "the state was not looked into"
+    assert arguments[0] == "outbox" or names & LOG == set()
 
 
 def test_a_run_loads_the_sink_that_it_uses_and_no_other(tmp_path: Path) -> None:

@@ -19,11 +19,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import BinaryIO, Final, cast
 
-import structlog
-
 from cdc.binlog.assembly import Overflow
 from cdc.change_codec import changes_of, unpack
 from cdc.errors import SourceDisconnectedError
+from cdc.log_events import get_logger
 from cdc.model import Position, Start, StartKind, TableSchema, Transaction
 from cdc.settings import secret_files
 from cdc.source.decoding.frames import (
@@ -39,7 +38,7 @@ from cdc.source.decoding.job import Job
 from cdc.source.reconnect import OnState, counted, wait_to_retry
 from cdc.source.spill import room_in
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 BUFFER_BYTES: Final = 1 << 20
 _HINT: Final = 'see in the kernel\'s log whether memory ran out; source.decode_in = "thread" needs no process'
