@@ -167,7 +167,7 @@ def _line_of(row: Row) -> Value:
 
 
 def _affected_by_item(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    return refs(Kind.ITEM, dict.fromkeys(map(_line_of, family_of(change, rows, plan))))
+    return refs(Kind.ITEM, dict.fromkeys(map(_line_of, change.once(family_of, rows, plan))))
 
 
 def _affected_by_order(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:

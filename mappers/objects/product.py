@@ -260,7 +260,7 @@ def _affected_by_order(change: RowChange, rows: RowReader, plan: Plan) -> Affect
 
 
 def _affected_by_item(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
-    return _without_row({item.get("product_id") for item in line_item.family_of(change, rows, plan)}, rows, plan)
+    return _without_row({item.get("product_id") for item in change.once(line_item.family_of, rows, plan)}, rows, plan)
 
 
 def _affected_by_value(change: RowChange, rows: RowReader, plan: Plan) -> AffectedObjects:
