@@ -77,14 +77,17 @@ class Engine:
         """Apply whole transactions and render what they affect, inside the caller's store transaction."""
         self._groups.apply(group)
 
-    def work(self) -> bool:
-        """Render one slice of the waiting work, inside the caller's store transaction; False when nothing is ready."""
+    def work(self, *, is_short: bool = False) -> bool:
+        """Render one slice of the waiting work, inside the caller's store transaction; False when nothing is ready.
+
+        ``is_short``: a slice of few objects, as live messages wait for the end of this turn.
+        """
         if self.store.meta.repair_types:
             self._repair()
         renderer, is_complete = self.renderer, self.load.is_complete
         if history_stop.work(self.store, renderer.withholding, self.first_load, fetch=not is_complete):
             return True
-        return self.rendering.work()
+        return self.rendering.work(is_short=is_short)
 
     @property
     def is_asked_for_more(self) -> bool:

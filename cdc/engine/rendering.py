@@ -27,6 +27,7 @@ from cdc.replica.affected import AffectedObjects
 
 RENDER_AT_ONCE = 2000  # objects of a group rendered in its own commit; a larger fan-out goes through the render queue
 SLICE_OBJECTS = 400  # about 20 ms of rendering: what a live change may have to wait behind
+SHORT_SLICE_OBJECTS = 40  # the same while live messages are on their way, which takes several turns
 SLICE_ROWS = 5000  # rows that a bulk invalidation looks at in one slice
 
 
@@ -185,21 +186,22 @@ class Rendering:
         for ref, commit_ms in affected.objects.items():
             render_queue.mark(self._store, ref, commit_ms=commit_ms, fetch=fetch, not_before=not_before)
 
-    def work(self) -> bool:
-        """Render one slice of the waiting work; False when nothing is ready."""
+    def work(self, *, is_short: bool = False) -> bool:
+        """Render one slice of the waiting work; False when nothing is ready. ``is_short``: see ``Engine.work``."""
+        slice_objects = SHORT_SLICE_OBJECTS if is_short else SLICE_OBJECTS
         positions = self._parts.positions
         applied = positions.current()
         if not self._load.are_references_loaded or applied < max(positions.high, self._load.settled_lsn):
             return False  # during a replay, and while the log is behind what was loaded, rows are of several moments
         if self.review.is_open:
             return self._work_review()
-        ready = render_queue.ready(self._store, applied, SLICE_OBJECTS)
+        ready = render_queue.ready(self._store, applied, slice_objects)
         render_queue.done(self._store, [item.ref for item in ready])
         self._render_slice(ready, applied)
         has_worked = bool(ready)
         # The slice is not full: what bulk invalidations name comes behind it.
-        if len(ready) < SLICE_OBJECTS:
-            has_worked |= self._work_invalidations(applied, SLICE_OBJECTS - len(ready))
+        if len(ready) < slice_objects:
+            has_worked |= self._work_invalidations(applied, slice_objects - len(ready))
         self._parts.first_load.count(*self._parts.renderer.first.take())
         # links lead nowhere until they are made again, but nothing else may wait behind that
         return has_worked or relinks.work(self._store) or self._import_job.work()

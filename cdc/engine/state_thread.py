@@ -38,6 +38,7 @@ HELD_WAIT_S = 0.05  # the same while transactions wait for company, or for an ou
 TAKEN_AT_ONCE = 50  # the most transactions taken out of the queue together, and about how many bytes of them
 TAKEN_BYTES = 1 << 20
 RECHECK_S = 1.0  # how often requests that a command left in the state (deadletter retry) are looked for
+SHORT_S = 0.2  # how long turns are kept short behind live changes: their messages need a few turns to be sent
 GROUPS_PER_SLICE = 4  # groups after which waiting objects get a turn, though the log never pauses
 
 
@@ -175,6 +176,7 @@ class StateThread(threading.Thread):
         self._more_to_render = True
         self._groups_since_slice = 0
         self._grouped_at = 0.0
+        self._short_until = 0.0
         self._is_held = is_held
 
     # ------------------------------------------------------------------------------------------ from elsewhere
@@ -254,13 +256,18 @@ class StateThread(threading.Thread):
 
     def _apply_group(self, now: float) -> None:
         limit_s = self._settings.max_delay_ms / 1000
+        # A transaction that only moves the position has no messages.
+        if self.queue.is_pressing:
+            self._short_until = now + SHORT_S
         self.engine.apply_group(self.queue.drain(self._settings.max_rows, limit_s))
         self._more_to_render = True
         self._grouped_at = now
         self._groups_since_slice += 1
 
     def _render_slice(self, now: float) -> None:
-        self._more_to_render = self.engine.work()
+        # In a log that never pauses, slices of few objects would never come to an end.
+        is_short = now < self._short_until and self._groups_since_slice < GROUPS_PER_SLICE
+        self._more_to_render = self.engine.work(is_short=is_short)
         self._look_again = now + RECHECK_S
         self._groups_since_slice = 0
 

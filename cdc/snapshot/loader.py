@@ -7,10 +7,12 @@ read by key (``SnapshotIngest.to_fetch``).
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
+from functools import partial
 from typing import TypeVar
 
 from cdc.engine.engine import Engine
@@ -33,6 +35,7 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 FETCH_BATCH = 50  # objects fetched under one snapshot
+PIECE_ROWS = 1000  # some 20 ms of the state thread
 READ_BATCH = 100  # rows that the log holds only in part, read between two commits
 FETCH_ROUNDS = 5  # an item's order, the order's customer ...: deeper than any object's rows lie
 LOOK_EVERY_S = 1.0  # bulk invalidations and commands ask for fetches without a commit that wakes the loader
@@ -61,10 +64,12 @@ class Loader(threading.Thread):
         on_failure: Callable[[BaseException], None],
         replica: ReplicaLag | None = None,
         tables: ReplicaReader | None = None,
+        piece_rows: int = PIECE_ROWS,
     ) -> None:
         """``replica``: tables are read only while this replica is near enough to its primary; None: always.
 
-        ``tables``: whole tables are read from this replica; None: from the server of ``reader``.
+        ``tables``: whole tables are read from this replica; None: from the server of ``reader``. ``piece_rows``: rows
+        of a chunk that the state takes in one turn.
         """
         super().__init__(name="loader", daemon=True)
         self._reader = reader
@@ -75,6 +80,7 @@ class Loader(threading.Thread):
         self._max_threads = history.max_threads_running
         self._replica = replica
         self._tables = tables
+        self._piece_rows = piece_rows
         self._tables_failures = 0
         self._tables_again_s = 0.0
         self._tables_fault = ""
@@ -218,16 +224,30 @@ class Loader(threading.Thread):
         # The loader ends.
         if chunk is None:
             return
-        is_taken = self._call(
-            lambda: self._engine.ingest.load_chunk(
-                spec.name, chunk.rows, chunk.safe, chunk.cursor, done=chunk.done, required=required, exists=chunk.exists
-            )
-        )
-        self.rows += len(chunk.rows) if is_taken else 0
+        self._take(spec, chunk, required)
         # A line per chunk would flood the log.
         if time.monotonic() - self._said > PROGRESS_EVERY_S:
             self._said = time.monotonic()
             log.info("load_progress", table=spec.name, rows=self.rows)
+
+    def _take(self, spec: TableSpec, chunk: Chunk, required: RequiredPosition | None) -> None:
+        """Give the chunk's rows to the state piece by piece: live changes wait for a piece, not for the whole chunk."""
+        width = len(spec.key)
+        pieces = [*batched(chunk.rows, self._piece_rows)] or [()]
+        for number, piece in enumerate(pieces, 1):
+            is_last = number == len(pieces)
+            cursor = chunk.cursor if is_last else json.dumps(list(piece[-1][:width]))
+            take = partial(
+                self._engine.ingest.load_chunk, spec.name, piece, chunk.safe, cursor,
+                done=chunk.done and is_last, required=required, exists=chunk.exists,
+            )  # fmt: skip
+            is_taken = self._call(take)
+            # The table became stale meanwhile, so the chunk's other rows are too old as well.
+            if not is_taken or self._ending.is_set():
+                return
+            self.rows += len(piece)
+            if not is_last:
+                self._serve_fetches()
 
     def _chunk(self, table: str, cursor: str | None, required: RequiredPosition | None) -> Chunk:
         """Read one chunk. Its size follows from the time of the table's earlier chunks."""
@@ -336,6 +356,12 @@ class Loader(threading.Thread):
 
     def _call(self, work: Callable[[], T]) -> T:
         return self._state.submit(lambda _: work()).result()
+
+
+def batched(rows: Sequence[Cells], size: int) -> Iterator[Sequence[Cells]]:
+    """The rows in pieces of at most this size, in order."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
 
 
 def _snapshot(chunk: Chunk) -> Snapshot:

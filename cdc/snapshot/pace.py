@@ -9,7 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 LEAST: Final = 50
-MOST: Final = 50_000
+MOST: Final = 5000
+"""Objects that live changes affect are read by the same connection, so they wait for a chunk; and its rows are in
+memory.
+"""
 STEP: Final = 2.0
 """From one chunk to the next, the size at most doubles or halves: one slow moment of the server means little."""
 

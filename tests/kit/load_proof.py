@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -93,8 +93,9 @@ def _digest(value: Any) -> bytes:
 class Reads:
     """The chunks of a load, by the server's general log.
 
-    ``again``: table → how many chunks were read once more, each by another process. ``rows_again``: table → the most
-    rows that those chunks had. ``faults``: reads that went back further than one chunk, or again in one process.
+    ``again``: table → how many chunks another process had read before, in whole or in part. ``rows_again``: table →
+    the most rows of them that were read twice. ``faults``: reads that went back further than one chunk, or again in
+    one process.
     """
 
     chunks: Counter[str] = field(default_factory=Counter)
@@ -103,27 +104,41 @@ class Reads:
     faults: list[str] = field(default_factory=list)
 
 
+class _Chunk(NamedTuple):
+    connection: str
+    key: int
+    limit: int
+
+
 def read_chunks(log: Iterable[str]) -> Reads:
-    """Follow the chunks of each table. A process that goes on where its forerunner was killed reads one chunk again."""
+    """Follow the chunks of tables whose key is one integer, and whose keys have no gaps.
+
+    The state takes a chunk piece by piece, so a process that goes on for a killed one begins somewhere in its last
+    chunk: never before it.
+    """
     found = Reads()
-    cursors: dict[str, dict[str, int]] = {}
-    last: dict[str, tuple[str, int]] = {}
+    last: dict[str, _Chunk] = {}
     for line in log:
         chunk = _CHUNK.search(line)
         if chunk is None:
             continue
-        table, cursor, limit = chunk["table"], chunk["cursor"] or "", int(chunk["limit"])
-        seen = cursors.setdefault(table, {})
+        table, cursor = chunk["table"], chunk["cursor"] or "0"
         found.chunks[table] += 1
-        if cursor in seen:
-            connection, rows = last[table]
-            # The chunk of the killed process was at most this long.
+        if not cursor.isdecimal():
+            continue
+        made = _Chunk(chunk["connection"], int(cursor), int(chunk["limit"]))
+        before = last.get(table)
+        last[table] = made
+        if before is None:
+            continue
+        # Keys without gaps: the chunk before ended at most here.
+        again = min(before.limit, before.key + before.limit - made.key) if before.key else before.limit
+        is_same = before.connection == made.connection
+        if made.key < before.key:
+            found.faults.append(f"{table}: read again from {cursor}, more than a chunk back")
+        elif is_same and made.key == before.key:
+            found.faults.append(f"{table}: read twice from {cursor} by one process")
+        if not is_same and again > 0:
             found.again[table] += 1
-            found.rows_again[table] += rows
-            if seen[cursor] != max(seen.values()):
-                found.faults.append(f"{table}: read again from {cursor or 'its first row'}, more than a chunk back")
-            elif connection == chunk["connection"]:
-                found.faults.append(f"{table}: read twice from {cursor or 'its first row'} by one process")
-        seen[cursor] = len(seen) if cursor not in seen else seen[cursor]
-        last[table] = (chunk["connection"], limit)
+            found.rows_again[table] += again
     return found

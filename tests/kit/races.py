@@ -139,6 +139,7 @@ class Race:
             server_id=SERVER_ID, heartbeat_s=1.0, tls=TlsSettings(mode=TlsMode.DISABLED),
         )  # fmt: skip
         self._history = HistorySettings(chunk_rows=rng.randint(1, 9), chunk_s=0)
+        self._piece_rows = rng.randint(1, 9)
         self._failures: Queue[BaseException] = Queue()
 
     def play(self) -> None:
@@ -168,7 +169,9 @@ class Race:
         """Start the threads; again where a definition got in the way of a look at the server, as the daemon does."""
         while True:
             try:
-                made = Process(self._folder, self._settings, self._history, self.messages, self._failures)
+                made = Process(
+                    self._folder, self._settings, self._history, self.messages, self._failures, self._piece_rows
+                )
             except SourceDisconnectedError as error:
                 self.said.append(f"-- start: {error.message}")
                 continue
@@ -225,6 +228,7 @@ class Process:
         history: HistorySettings,
         messages: list[Message],
         failures: Queue[BaseException],
+        piece_rows: int,
     ) -> None:
         self._settings = settings
         self._messages = messages
@@ -243,7 +247,7 @@ class Process:
             raise
         self._queue = TransactionQueue(1 << 20)
         self.state = StateThread(self.engine, self._queue, ApplySettings(max_delay_ms=5), self)
-        self.loader = Loader(rows, self.state, keys, history=history, on_failure=self.on_failure)
+        self.loader = Loader(rows, self.state, keys, history=history, on_failure=self.on_failure, piece_rows=piece_rows)
         self._reader = threading.Thread(target=self._read, args=(start,), daemon=True)
         for thread in (self.state, self.loader, self._reader):
             thread.start()

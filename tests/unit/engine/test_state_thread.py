@@ -10,6 +10,7 @@ from queue import Queue
 
 import pytest
 
+from cdc.engine.rendering import SHORT_SLICE_OBJECTS, SLICE_OBJECTS
 from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.messages import render_queue
 from cdc.model import Kind, ObjectRef, Transaction, Urgency
@@ -128,6 +129,26 @@ def test_what_waits_is_rendered_though_the_log_never_pauses(tmp_path: Path) -> N
     assert len(queue) == 0
     assert render_queue.counts(engine.store)["objects"] == 0
     engine.close()
+
+
+def test_a_slice_is_small_soon_after_a_live_change_and_full_later(tmp_path: Path) -> None:
+    """Its messages need some turns until they are sent, and each of them waits for the turn before."""
+    queue = TransactionQueue(1 << 20)
+    thread = StateThread(toy_engine(tmp_path), queue, ApplySettings(max_delay_ms=0), Listener())
+    store, count = thread.engine.store, 2 * (SLICE_OBJECTS + SHORT_SLICE_OBJECTS)
+    with store.transaction():
+        for number in range(count):
+            render_queue.mark(store, ObjectRef(Kind.CUSTOMER, number), force=True)
+    queue.put(transaction(1000, insert("orders", 1, None, "1.00")))
+    thread._turn()
+    thread._turn()
+    left = [render_queue.counts(store)["objects"]]
+    thread._short_until = 0.0  # as if time had passed
+    thread._turn()
+    left.append(render_queue.counts(store)["objects"])
+    thread.engine.close()
+
+    assert left == [count - SHORT_SLICE_OBJECTS, count - SHORT_SLICE_OBJECTS - SLICE_OBJECTS]
 
 
 def test_transactions_that_only_move_the_position_share_a_commit(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -132,6 +132,43 @@ def test_a_row_of_a_table_that_was_dropped_keeps_what_is_held(tmp_path: Path) ->
     end(loader, state, within_s=5)
 
     assert held == [(5, None, "1.00")]
+
+
+class Orders(Rows):
+    """A server with five orders, which one chunk holds."""
+
+    def chunk(self, table: str, cursor: str | None, limit: int) -> Chunk:
+        rows: list[Cells] = [(number, None, "9.00") for number in range(1, 6)] if table == "orders" else []
+        return Chunk(rows, HERE, "[5]" if rows else cursor, True)
+
+
+def test_a_live_change_waits_for_a_piece_of_a_chunk_and_not_for_the_chunk(tmp_path: Path) -> None:
+    """The state takes a chunk in pieces, each with its own cursor, and rows by key are read between two of them."""
+    engine = toy_engine(tmp_path, phase=Phase.LOADING_REFERENCES)
+    state = StateThread(engine, TransactionQueue(1 << 20), ApplySettings(), Listener())
+    rows, told = Orders(), list[tuple[str | None, bool, bool]]()
+    take = engine.ingest.load_chunk
+
+    def noted(table: str, piece: Sequence[Cells], safe: Position, cursor: str | None, **more: Any) -> bool:
+        if table == "orders":
+            told.append((cursor, more["done"], rows.asked.is_set()))
+            if len(told) == 1:
+                ask_for_a_pull(engine)
+        return take(table, piece, safe, cursor, **more)
+
+    engine.ingest.load_chunk = noted  # type: ignore[method-assign,assignment]
+    loader = Loader(
+        cast(RowLoader, rows), state, KEYS, history=HistorySettings(), on_failure=lambda error: None, piece_rows=2
+    )
+    state.start()
+    loader.start()
+    while not state.submit(lambda _: engine.load.is_complete).result(5):
+        pass
+    held = state.submit(lambda _: contents(engine)["orders"]).result(5)
+    end(loader, state, within_s=5)
+
+    assert told == [("[2]", False, False), ("[4]", False, True), ("[5]", True, True)]
+    assert [row[0] for row in held] == [1, 2, 3, 4, 5]
 
 
 def test_a_repair_that_a_command_asks_for_is_begun_in_a_quiet_shop(tmp_path: Path) -> None:
