@@ -113,7 +113,9 @@ class Lane:
         reserved = context.permits.reserve(now_s)
         try:
             # When a request with history ends, the lane is woken: no time to wait for has to be known.
-            may_history = history_s <= 0 and self._requests - self._live_requests < HISTORY_REQUESTS
+            # While live messages are on the wire, whatever history does makes their receipts wait.
+            most = 1 if self._context.hub.is_live_busy else HISTORY_REQUESTS
+            may_history = history_s <= 0 and self._requests - self._live_requests < most
             taken = await context.state.call(partial(take, ask=self._ask(now_s, may_history), context=context))
         except BaseException:
             # A reserved permit that is never used would narrow the window for good.

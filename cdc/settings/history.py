@@ -22,7 +22,8 @@ class HistorySettings(SettingsSection):
         " sent refers to it",
     )
     chunk_rows: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        2000, description="rows of a table's first chunk; later chunks follow chunk_s"
+        2000,
+        description="rows of a table's first chunk; later chunks follow chunk_s, and have 2,000 rows or these at most",
     )
     chunk_s: Annotated[float, Field(ge=0)] = Field(
         0.5, description="time that reading a chunk is to take, seconds; 0: all chunks have chunk_rows"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 LEAST: Final = 50
-MOST: Final = 5000
+MOST: Final = 2000
 """Objects that live changes affect are read by the same connection, so they wait for a chunk; and its rows are in
 memory.
 """
@@ -47,4 +47,4 @@ class ChunkSizes:
 
 
 def _bounded(rows: int, first: int) -> int:
-    return max(min(LEAST, first), min(MOST, rows))
+    return max(min(LEAST, first), min(max(MOST, first), rows))

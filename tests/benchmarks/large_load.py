@@ -240,8 +240,8 @@ def _state(folder: Path, found: Found) -> None:
     found.state_mb = sum(_sizes_mb(folder).values())
     with contextlib.closing(sqlite3.connect(f"file:{folder / 'state.sqlite3'}?mode=ro", uri=True)) as db:
         rows = db.execute(
-            "SELECT coalesce(m.tbl_name, d.name), sum(d.pgsize) / 1e6 FROM dbstat d LEFT JOIN sqlite_master m"
-            " ON m.name = d.name WHERE d.aggregate GROUP BY 1 HAVING sum(d.pgsize) > 1e6 ORDER BY 2 DESC"
+            "SELECT coalesce(m.tbl_name, d.name), sum(d.pgsize) / 1e6 FROM dbstat('main', 1) d"
+            " LEFT JOIN sqlite_master m ON m.name = d.name GROUP BY 1 HAVING sum(d.pgsize) > 1e5 ORDER BY 2 DESC"
         ).fetchall()
     found.tables_mb = dict(rows)
 

@@ -51,6 +51,9 @@ class LiveOrders:
         self._server, self._database, self._out = server, database, out
         self._buyer, self._product = buyer, product
         self._waiting: dict[int, tuple[str, float]] = {}
+        self._early: set[int] = set()
+        self._arrived: set[int] = set()
+        self._lock = threading.Lock()
         self._ending = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=(work,), daemon=True) for work in (self._write, self._follow)
@@ -94,7 +97,25 @@ class LiveOrders:
                 now_s = time.perf_counter()
                 self.writes_ms[phase].append((now_s - began_s) * 1000)
                 if is_followed:
-                    self._waiting[number] = (phase, now_s)
+                    self._note_placed(number, phase, now_s)
+
+    def _note_placed(self, number: int, phase: str, now_s: float) -> None:
+        with self._lock:
+            # The line may be in the file before this thread goes on behind COMMIT.
+            if number in self._early:
+                self._early.remove(number)
+                self.latencies_ms[phase].append(0.0)
+            else:
+                self._waiting[number] = (phase, now_s)
+
+    def _note_arrived(self, number: int, now_s: float) -> None:
+        with self._lock:
+            placed = self._waiting.pop(number, None)
+            if placed is not None:
+                self.latencies_ms[placed[0]].append((now_s - placed[1]) * 1000)
+            elif number not in self._arrived:
+                self._early.add(number)
+            self._arrived.add(number)
 
     def _follow(self) -> None:
         while not self._out.exists():
@@ -109,9 +130,7 @@ class LiveOrders:
                     continue
                 now_s, text = time.perf_counter(), rest + piece
                 for found in _LINE.finditer(text):
-                    placed = self._waiting.pop(int(found[1]), None)
-                    if placed is not None:
-                        self.latencies_ms[placed[0]].append((now_s - placed[1]) * 1000)
+                    self._note_arrived(int(found[1]), now_s)
                 rest = text[-_LONGEST:]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cdc.delivery.lane import HISTORY_REQUESTS
 from cdc.delivery.take import Ask, take
 from cdc.errors import SinkUnavailableError
 from cdc.messages import dead_letters, render_queue
@@ -337,5 +338,28 @@ def test_a_batch_ends_at_its_bytes(tmp_path: Path) -> None:
             harness.books.put(customer(number), name="x" * size)
         await harness.deliver()
         assert harness.sent() == [("customer-0", "customer-1"), ("customer-2",), ("customer-3",), ("customer-4",)]
+
+    simulate(story())
+
+
+def test_little_history_is_sent_while_live_messages_are_on_the_wire(tmp_path: Path) -> None:
+    """Their receipts, and what waits for them, would wait behind it: one request a lane until they are settled."""
+
+    async def story() -> None:
+        sink = FakeSink(plan=lambda _: Plan(before_s=10.0))
+        harness = DeliveryHarness(tmp_path, sink, sink={"max_batch": 2})
+        harness.books.put(customer(100))
+        async with harness.running() as delivery:
+            await asyncio.sleep(1.0)
+            for number in range(20):
+                harness.books.put(order(number), urgency=Urgency.HISTORY)
+            delivery.wake()
+            await asyncio.sleep(1.0)
+            beside_live = delivery.in_flight - 1
+            await asyncio.sleep(9.0)  # the live message is accepted, and the first history on its way still
+            delivery.wake()
+            await asyncio.sleep(0.5)
+
+            assert (beside_live, delivery.in_flight) == (2, 2 * HISTORY_REQUESTS)
 
     simulate(story())
