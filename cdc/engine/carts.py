@@ -48,13 +48,18 @@ class Carts:
         held = self._as_left_by(commit_ms, before) if before is not None else None
         content = self._content(self._rules, quote_id)
         if content is None:
-            if held is not None:
-                self._end(cart, quote_id, held, commit_ms)
+            if before is not None and held is not None:
+                after = self._end(quote_id, held)
+                if after != before:
+                    self._affect(quote_id, before, after, commit_ms, but=cart)
             return
         # Its order was deleted, and the shopper has it back.
         if held is not None and held.is_ordered:
             held = None
-        if held is not None and held.content == content.digest:
+        if held is not None and held.content[RULES_BYTES:] == content.digest[RULES_BYTES:]:
+            # Another mapping, by which the same counts.
+            if held.content != content.digest:
+                cart_clock.put(self._store, quote_id, held._replace(content=content.digest))
             return
         if held is not None and not commit_ms and content.updated_ms <= _known_until_ms(held, content):
             cart_clock.put(self._store, quote_id, held._replace(content=content.digest))
@@ -77,17 +82,15 @@ class Carts:
         found = rules.content(quote_id, self._parts.rows)
         return found._replace(digest=self._made_by + found.digest) if found is not None else None
 
-    def _end(self, cart: ObjectRef, quote_id: int, held: CartClock, commit_ms: int) -> None:
-        """The cart is not open any more."""
-        after: CartClock | None = None
+    def _end(self, quote_id: int, held: CartClock) -> CartClock | None:
+        """The cart is not open any more. Returns its clock from now on."""
         if self._rules is not None and held.is_shown and self._rules.stays(quote_id, self._parts.rows):
             after = held._replace(is_ordered=True)
             cart_clock.put(self._store, quote_id, after)
-        else:
-            # Emptied, merged, deactivated or deleted: if it opens again, its time begins anew.
-            cart_clock.remove(self._store, quote_id)
-        if after != held:
-            self._affect(quote_id, held, after, commit_ms, but=cart)
+            return after
+        # Emptied, merged, deactivated or deleted: if it opens again, its time begins anew.
+        cart_clock.remove(self._store, quote_id)
+        return None
 
     def forget_if_not_sent(self) -> None:
         """The mapping has changed: if it sends no carts, none is followed any more."""

@@ -13,7 +13,7 @@ import pytest
 from cdc.cart_timer import CartTimer, ShopTime
 from cdc.engine.state_thread import StateThread, TransactionQueue
 from cdc.errors import SourceDisconnectedError
-from cdc.model import Kind, ObjectRef, Position, Transaction
+from cdc.model import Kind, ObjectRef, Position, Transaction, Value
 from cdc.replica.load_state import Phase
 from cdc.settings.config import ApplySettings
 from cdc.settings.mapping import MappingSettings
@@ -146,6 +146,24 @@ def test_another_mapping_starts_no_clock_anew(tmp_path: Path) -> None:
         shop.harness.close()
     assert held[1]
     assert made[1] == held
+
+
+def test_a_live_change_under_another_mapping_starts_no_clock_anew(tmp_path: Path) -> None:
+    """The buyer's name is no content: the first change after the settings changed must not look like another cart."""
+    row: dict[str, Value] = {}
+    clocks = []
+    for word in ("a", "b"):
+        carts = {"enabled": True, "restore_url": f"https://shop.example.com/{word}?c={{quote_id}}"}
+        shop = CartShop.__new__(CartShop)
+        shop.harness = ReplicaHarness(
+            tmp_path, MappingSettings.model_validate({"carts": carts}), contacts_by_email=True
+        )
+        shop.engine = shop.harness.engine
+        row = shop.harness.update("quote", row, customer_firstname=word) if row else shop.fill()
+        shop.sent()
+        clocks.append(clock_row(shop))
+        shop.harness.close()
+    assert clocks[0] == clocks[1]
 
 
 def test_a_change_that_only_a_resync_finds_is_as_old_as_the_shops_last_save() -> None:
