@@ -26,7 +26,7 @@ ROW_BYTES: Final = 120
 """Bytes of a row in the state, with its indexes. This number and the next two are estimates from usual sizes: there is
 no state yet whose rows could be measured.
 """
-OBJECT_BYTES: Final = 190
+OBJECT_BYTES: Final = 145
 """Bytes of an object in the ledger."""
 MESSAGE_BYTES: Final = 900
 """Bytes of a message in the outbox until it is sent."""
