@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from cdc.messages import journeys
 from cdc.model import Kind, ObjectRef, ObjectType, Reference, Rendered, parse_external_id
-from tests.kit.crm import Bench, bench, contact, deal, deletion, message, ref
+from tests.kit.crm import Bench, bench, cart, contact, deal, deletion, message, ref
 from tests.kit.crm_shop import RANKS, SmallDelivery, SmallShop, guest_key
 from tests.kit.example_count import example_count
 
-CONTACT, DEAL = ObjectType.CONTACT, ObjectType.DEAL
+CONTACT, DEAL, CART_TYPE = ObjectType.CONTACT, ObjectType.DEAL, ObjectType.CART
 CART = "magento-cart-17"
 LEFT = {"name": "Cart 17", "amount": "23.80", "currency": "EUR", "stage": "checkout_abandoned"}
 ADDRESSES = st.sampled_from([f"{name}@example.com" for name in ("ann", "bob")])
@@ -34,17 +34,17 @@ async def test_the_order_gets_the_cart_deal_with_its_id_and_its_history() -> Non
         sent = message(
             DEAL, CART, LEFT | {"cart_url": "https://shop.example.com/?c=17"}, references=(ref(guest, CONTACT),)
         )
-        [cart] = await crm.accept(sent)
+        [left] = await crm.accept(sent)
         assert crm.record(DEAL, CART).properties["magento_cart_url"]
         crm.calls()
-        order = deal(42, ref(guest, CONTACT), predecessor=Reference(DEAL, CART, cart.record_id))
+        order = deal(42, ref(guest, CONTACT), predecessor=Reference(DEAL, CART, left.record_id))
         [taken] = await crm.accept(replace(order, linked=sent.references))
-        assert taken.record_id == cart.record_id
+        assert taken.record_id == left.record_id
         held = crm.record(DEAL, order.external_id).properties
         assert (held["magento_stage"], held["dealname"]) == ("processed", "#000000042")
         assert not held.get("magento_cart_url")
         assert crm.linked(DEAL, taken.record_id, CONTACT) == [guest.record_id]
-        [gone] = await crm.accept(deletion(sent, record_id=cart.record_id, was_accepted=True))
+        [gone] = await crm.accept(deletion(sent, record_id=left.record_id, was_accepted=True))
         assert not gone.record_id
         assert crm.keys(DEAL) == [order.external_id]
 
@@ -54,8 +54,8 @@ async def test_the_order_of_another_buyer_takes_the_deal_and_leaves_the_first_co
     async with bench() as crm:
         first, second = await crm.accept(contact(1), contact(2))
         before = ref(first, CONTACT)
-        [cart] = await crm.accept(message(DEAL, CART, LEFT, references=(before,)))
-        order = deal(42, ref(second, CONTACT), predecessor=Reference(DEAL, CART, cart.record_id), linked=(before,))
+        [left] = await crm.accept(message(DEAL, CART, LEFT, references=(before,)))
+        order = deal(42, ref(second, CONTACT), predecessor=Reference(DEAL, CART, left.record_id), linked=(before,))
         [taken] = await crm.accept(order)
         assert crm.linked(DEAL, taken.record_id, CONTACT) == [second.record_id]
 
@@ -63,19 +63,19 @@ async def test_the_order_of_another_buyer_takes_the_deal_and_leaves_the_first_co
 async def test_a_cart_deal_that_people_deleted_is_not_missed() -> None:
     """The order gets a deal of its own."""
     async with bench() as crm:
-        [cart] = await crm.accept(message(DEAL, CART, LEFT))
-        crm.crm.people.delete(DEAL, cart.record_id)
-        [made] = await crm.accept(deal(42, predecessor=Reference(DEAL, CART, cart.record_id)))
-        assert made.record_id != cart.record_id
+        [left] = await crm.accept(message(DEAL, CART, LEFT))
+        crm.crm.people.delete(DEAL, left.record_id)
+        [made] = await crm.accept(deal(42, predecessor=Reference(DEAL, CART, left.record_id)))
+        assert made.record_id != left.record_id
         assert crm.keys(DEAL) == ["magento-order-42"]
 
 
 async def test_an_order_whose_cart_was_never_answered_finds_its_deal_by_key() -> None:
     """The answer that had the record's id was lost."""
     async with bench() as crm:
-        [cart] = await crm.accept(message(DEAL, CART, LEFT))
+        [left] = await crm.accept(message(DEAL, CART, LEFT))
         [taken] = await crm.accept(deal(42, predecessor=Reference(DEAL, CART)))
-        assert taken.record_id == cart.record_id
+        assert taken.record_id == left.record_id
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ async def test_a_cart_without_an_order_goes_by_its_own_setting(policy: str, left
     """An order that is deleted goes by the setting for deals."""
     async with bench(on_delete={"cart": policy, "deal": "archive"}) as crm:
         sent, order = message(DEAL, CART, LEFT), deal(42)
-        cart, placed = await crm.accept(sent, order)
-        await crm.accept(deletion(sent, record_id=cart.record_id), deletion(order, record_id=placed.record_id))
+        held, placed = await crm.accept(sent, order)
+        await crm.accept(deletion(sent, record_id=held.record_id), deletion(order, record_id=placed.record_id))
         live = crm.crm.account.records.live[DEAL].values()
         assert [one.properties["magento_stage"] for one in live] == left
 
@@ -107,13 +107,19 @@ class CartShop(SmallShop):
     def objects(self) -> Iterator[tuple[ObjectRef, Rendered]]:
         """Every object as the mapper would render it, contacts first."""
         for key, rendered in super().objects():
-            cart = self.ordered.get(int(key.id)) if key.kind is Kind.ORDER else None
-            yield key, replace(rendered, journey=ObjectRef(Kind.CART, cart)) if cart else rendered
+            began = self.ordered.get(int(key.id)) if key.kind is Kind.ORDER else None
+            yield key, replace(rendered, journey=ObjectRef(Kind.CART, began)) if began else rendered
         for number, address in self.carts.items():
             itself = ObjectRef(Kind.CART, number)
             made = message(DEAL, f"magento-cart-{number}", LEFT | {"amount": str(self.amounts.get(-number, 1))})
             buyer = parse_external_id(self.stands_for(address) or guest_key(address), "magento")
             yield itself, Rendered(made.properties, (buyer,), journey=itself)
+            sent = cart(number, amount=str(self.amounts.get(-number, 1)))
+            yield ObjectRef(Kind.CART_OBJECT, number), Rendered(sent.properties, (buyer, itself))
+        for order, number in self.ordered.items():
+            buyer = parse_external_id(self.buyer(order), "magento")
+            done = Rendered({"name": f"Cart {number}", "status": "completed"}, (buyer, ObjectRef(Kind.ORDER, order)))
+            yield ObjectRef(Kind.CART_OBJECT, number), done
 
 
 STEPS = st.one_of(
@@ -125,6 +131,7 @@ STEPS = st.one_of(
     st.tuples(st.just("order without a cart"), ADDRESSES),
     st.tuples(st.just("is rendered")),
     st.tuples(st.just("is sent"), st.sampled_from(RANKS), st.booleans()),
+    st.tuples(st.just("is sent"), st.just(2), st.booleans()),
     st.tuples(st.just("answers come")),
     st.tuples(st.just("is delivered"), st.booleans()),
     st.tuples(st.just("answer is cut"), st.sampled_from(["before", "after"]), st.integers(1, 3)),
@@ -138,7 +145,7 @@ async def test_a_purchase_has_one_deal_whatever_happens(steps: list[tuple[object
     each order and each open cart has one record, and there are no others.
     """
     with tempfile.TemporaryDirectory() as folder:
-        async with bench() as crm:
+        async with bench(mapping={"carts": {"enabled": True, "as": "both"}}) as crm:
             shop = CartShop()
             delivery = SmallDelivery(crm, shop, Path(folder))
             await delivery.play(steps, partial(_do, shop=shop, delivery=delivery, crm=crm))
@@ -147,6 +154,15 @@ async def test_a_purchase_has_one_deal_whatever_happens(steps: list[tuple[object
             assert crm.keys(DEAL) == sorted(wanted)
             # What an order began with is never thrown away: it is the order's record now.
             assert len(crm.crm.account.records.bin[DEAL]) <= shop.gone
+            carts = {number: f"magento-cart-{number}" for number in shop.carts}
+            carts |= {number: f"magento-order-{order}" for order, number in shop.ordered.items()}
+            assert crm.keys(CART_TYPE) == sorted(f"magento-cart_object-{number}" for number in carts)
+            for number, its_deal in carts.items():
+                held = crm.record(CART_TYPE, f"magento-cart_object-{number}")
+                assert crm.linked(CART_TYPE, held.id, DEAL) == [crm.record(DEAL, its_deal).id]
+                assert len(crm.linked(CART_TYPE, held.id, CONTACT)) == 1
+                status = "abandoned" if number in shop.carts else "completed"
+                assert held.properties["hs_external_status"] == status
             for number in shop.orders:
                 record = crm.record(DEAL, f"magento-order-{number}")
                 assert record.properties["magento_stage"] == "processed"

@@ -28,8 +28,8 @@ Step = tuple[object, ...]
 """What is done next: a name and its arguments."""
 
 TRIES = 60
-RANKS = (0, 1)
-"""Contacts, then deals."""
+RANKS = (0, 1, 2)
+"""Contacts, then deals, then HubSpot's carts."""
 
 LATER_MS = 4_000_000
 """Over the longest rest of a message, so that each round finds everything due."""
