@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -52,7 +53,7 @@ dir = "./state"
 class Found:
     """What was measured. Seconds, bytes and counts; latencies and writes in milliseconds (p50, p99, how many).
 
-    ``lost``: live orders whose line item never came.
+    ``lost``: live orders whose line item never came. ``busy``: the machine's load average when the run began.
     """
 
     server: str = ""
@@ -60,6 +61,7 @@ class Found:
     rows: int = 0
     objects: int = 0
     lost: int = 0
+    busy: float = 0.0
     fill_s: float = 0.0
     dump_s: float | None = None
     dump_bytes: int = 0
@@ -96,7 +98,7 @@ def measure(
     work = Path(tempfile.mkdtemp(prefix="large-load-", dir=folder))
     try:
         with server_kind(OPTIONS | _fast_log(kind)) as server:
-            found = Found(f"{server.flavor} {server.version.split('-')[0]}", sizes.orders)
+            found = Found(f"{server.flavor} {server.version.split('-')[0]}", sizes.orders, busy=os.getloadavg()[0])
             _measure(server, sizes, work, found, extra, quiet_s)
     finally:
         if keep:

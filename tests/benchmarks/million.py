@@ -87,7 +87,8 @@ A shop of {orders:,} orders with three lines each is filled on a private server 
 an empty state and sends every object as a line of JSON, each batch on disk before its receipt. Meanwhile an order is
 placed every tenth of a second; its latency is the time from COMMIT's return until its line item is in the file.
 
-Measured {day} on {machine}, {cores} cores, Python {python}. Client, server and daemon share the cores.
+Measured {day} on {machine}, {cores} cores, Python {python}. Client, server and daemon share the cores. The load average
+was {busy:.1f} when the run began: with others at work all times are longer, those of live orders most of all.
 
 | what | measured | goal | note |
 |---|---:|---|---|
@@ -97,7 +98,7 @@ Measured {day} on {machine}, {cores} cores, Python {python}. Client, server and 
 def page(found: Found, day: str) -> str:
     """The text of docs/benchmarks-first-load.md."""
     head = _INTRO.format(orders=found.orders, server=found.server, day=day, machine=platform.machine(),
-                         cores=os.cpu_count(), python=platform.python_version())  # fmt: skip
+                         cores=os.cpu_count(), busy=found.busy, python=platform.python_version())  # fmt: skip
     body = "".join(f"| {' | '.join(row.cells())} |\n" for row in lines(found))
     how = "`python -m tests.benchmarks.million --page` writes this page; `--orders 20000` is a quick run."
     return f"{head}{body}\n{how}\n"

@@ -65,7 +65,7 @@ this; its connector for MySQL refuses MariaDB. `PEERS_ORDERS=500 PEERS_ROUNDS=1 
 line in a file (`bench/runs.jsonl` in the cache folder, or what `BENCH_HISTORY` names), and the table says how each
 value compares with the last run's, so that a slowdown shows. `python -m tests.benchmarks.million` measures the first
 load of a shop of a million orders with the whole daemon, beside a dump of the same tables, and what live orders feel
-of it (`--orders 20000`: a quick run).
+of it ([a large first load](benchmarks-first-load.md); `--orders 20000`: a quick run).
 """
 
 
