@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Send the shop's history, or parts of it again, while live changes go on.")
 
-Objects = Annotated[str, typer.Option(help="Which types, parted by commas: contacts, products, deals.")]
+EVERYTHING = "contacts,products,deals,carts"
+Objects = Annotated[str, typer.Option(help="Which types, parted by commas: contacts, products, deals, carts.")]
 Since = Annotated[
     str | None,
     typer.Option(
@@ -38,7 +39,7 @@ def import_(
     config: Config = None,
     sets: Sets = None,
     as_json: AsJson = False,
-    objects: Objects = "contacts,products,deals",
+    objects: Objects = EVERYTHING,
     since: Since = None,
     where: Where = None,
     ids: Ids = None,
@@ -109,6 +110,7 @@ def _require_columns(settings: Settings, types: tuple[str, ...], columns: list[s
         return
     specs = {spec.name: spec for spec in MagentoMapping(settings.mapping).tables}
     tables = {table for kind, table in MAIN_TABLE.items() if OBJECT_TYPE[kind].value in types}
+    tables &= specs.keys()  # without the setting no table of carts is read
     known = {column for table in tables for column in specs[table].columns}
     for column in columns:
         if column not in known:

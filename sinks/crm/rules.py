@@ -145,7 +145,7 @@ def kept_rules(refused: Mapping[str, str], currencies: Mapping[str, str]) -> Ite
         fix = "fill or map these properties or ease the rules, then `deadletter retry`"
         yield CheckResult("sink rules", True, text, fix=fix, warning=True)
     if currencies:
-        text = f"deals and lines in {listed(sorted(currencies))} go without their currency, which the account lacks"
+        text = f"what is sold in {listed(sorted(currencies))} goes without its currency, which the account lacks"
         fix = "add the currency in HubSpot: Settings, Account, Currency; magento_currency has it in any case"
         yield CheckResult("sink currencies", True, text, fix=fix, warning=True)
 
