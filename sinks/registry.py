@@ -76,8 +76,11 @@ def _bridge(settings: Settings) -> Sink:
 
 
 def _bridge_name(settings: Settings, object_type: ObjectType, name: str) -> str:
-    from sinks.bridge.mapping import rows
+    from sinks.bridge.mapping import MAPPED, rows
 
+    # The bridge does not take this type at all.
+    if object_type not in MAPPED:
+        return ""
     target = rows(object_type, settings.mapping.custom_properties()).get(name)
     return target.name if target else ""
 

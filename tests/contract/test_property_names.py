@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from cdc.model import OBJECT_TYPE, Kind, ObjectType, ValueType
+from cdc.settings.config import Settings
 from cdc.settings.mapping import MappingSettings
 from cdc.settings.mapping_switches import CARTS, CARTS_OF_CONTACTS
 from mappers.guests import guest_id
 from mappers.mapping import MagentoMapping
 from sinks.bridge.mapping import MAPPED, UNMAPPED
 from sinks.crm.properties import OTHERS, STANDARD
+from sinks.registry import SINKS
 from tests.unit.mappers.shops import customer, item, order, properties, shop_rows
 
 IDS: dict[Kind, int | str] = {
@@ -62,3 +64,17 @@ def test_the_crms_own_properties_have_the_types_of_the_values(object_type: Objec
     }
 
     assert as_made == OTHERS[object_type]
+
+
+@pytest.mark.parametrize("sink", SINKS)
+def test_every_sink_can_be_asked_for_every_name(sink: str) -> None:
+    """`mapping show` lists the names of all sinks side by side, also for a type that one of them does not take."""
+    settings = Settings.model_validate({"mapping": {"carts": {"enabled": True, "as": "both"}}})
+    listed = MagentoMapping(settings.mapping).sources
+    names = {
+        (one.object_type, one.name): SINKS[sink].property_name(settings, one.object_type, one.name) for one in listed
+    }
+
+    wanted = {"bridge": "", "crm": "hs_external_cart_id", "jsonl": "cart_id"}[sink]
+    assert names[ObjectType.CART, "cart_id"] == wanted
+    assert names[ObjectType.CONTACT, "email"] == "email"
