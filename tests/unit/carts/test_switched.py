@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cdc.messages import mapping_review
+from cdc.messages.verification import Expected
 from cdc.model import Message, Value
 from cdc.settings.mapping import MappingSettings
 from mappers.guests import guest_id
@@ -145,4 +146,13 @@ def test_a_contact_that_never_showed_a_cart_costs_nothing(tmp_path: Path) -> Non
     sent = by_name(shop.sent())
     assert "customer-8" not in sent
     assert EVE not in str(sent["customer-7"].properties)
+    shop.harness.close()
+
+
+def test_carts_that_a_lost_state_sent_make_no_state_look_old(tmp_path: Path) -> None:
+    """They were ordered long ago, and the state that knew of them is gone. An unknown order is another matter."""
+    shop = opened(tmp_path, CARTS["cart"])
+    expected = Expected(shop.engine.store, shop.engine.mapper, shop.engine.rows, "magento")
+
+    assert expected.never_sent([("magento-cart_object-99", "1"), ("magento-order-9", "2")]) == ["magento-order-9"]
     shop.harness.close()
