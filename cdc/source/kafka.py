@@ -167,16 +167,22 @@ class KafkaSource:
         return tuple(found)
 
     def beginnings(self) -> dict[TopicPartition, int]:
-        """The first offset that each partition still has."""
-        assert self._consumer is not None
-        found: dict[TopicPartition, int] = self._asked(self._consumer.beginning_offsets(self.partitions))
+        """The first offset that each partition still has. Raises SourceDisconnectedError."""
+        found: dict[TopicPartition, int] = self._asked(self._open_consumer().beginning_offsets(self.partitions))
         return found
 
     def ends(self) -> dict[TopicPartition, int]:
-        """The end of each partition now. Records of undecided transactions are behind it."""
-        assert self._consumer is not None
-        found: dict[TopicPartition, int] = self._asked(self._consumer.end_offsets(self.partitions))
+        """The end of each partition now. Records of undecided transactions are behind it. Raises
+        SourceDisconnectedError.
+        """
+        found: dict[TopicPartition, int] = self._asked(self._open_consumer().end_offsets(self.partitions))
         return found
+
+    def _open_consumer(self) -> AIOKafkaConsumer:
+        # Other threads ask for the topics' ends, and the run may end meanwhile.
+        if self._consumer is None:
+            raise SourceDisconnectedError("the topics are not read any more: the run ends")
+        return self._consumer
 
     def _asked(self, work: Coroutine[Any, Any, T]) -> T:
         try:

@@ -15,6 +15,7 @@ from uuid import uuid4
 import orjson
 import pytest
 
+from cdc.messages.refs import parse_refs
 from cdc.model import Kind, ObjectRef, Transaction
 from cdc.protocols import SinkSetup
 from cdc.settings.config import Settings, load
@@ -49,8 +50,7 @@ def after_the_day(folder: Path, settings: Settings | None = None) -> State:
     for kind, identity, _, properties, refs in outbox_of(folder, group, unordered=False, settings=settings):
         ref = ObjectRef(Kind(kind), identity)
         links: dict[str, list[str]] = {}
-        for other_kind, other_id in orjson.loads(refs):
-            other = ObjectRef(Kind(other_kind), other_id)
+        for other in parse_refs(refs):
             links.setdefault(other.object_type.value, []).append(other.external_id("magento"))
         found[ref.external_id("magento")] = {
             "type": ref.object_type.value,
