@@ -21,7 +21,7 @@ from cdc.engine.engine import Engine
 from cdc.settings.config import load
 from cdc.source.foreign_keys import ask_foreign_keys
 from tests.kit import big_shop, schema
-from tests.kit.big_shop import Sizes
+from tests.kit.big_shop import Sizes, settings_for
 from tests.kit.canary import PASSWORD
 from tests.kit.daemon import Daemon, command
 from tests.kit.full_render import fresh_engine
@@ -35,23 +35,6 @@ ORDERS: Final = int(os.environ.get("SOAK_ORDERS", "10000"))
 LIVES_S: Final = (2.0, 6.0)
 """How long a process lives: enough to start and to read a chunk, on a busy machine too."""
 LIMIT_S: Final = 120 + ORDERS / 40
-
-SETTINGS: Final = """
-[source]
-host = "127.0.0.1"
-port = {port}
-user = "cdc"
-password = "{password}"
-database = "{database}"
-server_id = 4990
-[sink]
-kind = "jsonl"
-path = "out.jsonl"
-[web]
-port = 0
-[state]
-dir = "./state"
-"""
 
 
 @pytest.mark.parametrize("kind", [MariaDB, MySQL], ids=["mariadb", "mysql"])
@@ -72,7 +55,7 @@ def test_a_large_import_that_is_killed_again_and_again_ends_as_one_that_never_wa
         # On MySQL the log is read from the start of its present file: definitions there would have tables read again.
         server.rotate()
         server.run("SET GLOBAL general_log = ON")
-        toml = SETTINGS.format(port=server.port, password=PASSWORD, database=database)
+        toml = settings_for(server, database, user="cdc", password=PASSWORD)
         (tmp_path / "magento-cdc.toml").write_text(toml, encoding="utf-8")
         plan = json.loads(command("import", "--dry-run", "--json", cwd=tmp_path, limit_s=300).stdout)
         kills = _killed_until_sent(tmp_path, toml)

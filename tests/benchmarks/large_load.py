@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from tests.benchmarks.live_orders import LiveOrders, percentile
 from tests.kit import big_shop, schema
-from tests.kit.big_shop import Sizes
+from tests.kit.big_shop import Sizes, settings_for
 from tests.kit.daemon import Daemon, command
 from tests.kit.servers import MariaDB, MySQL, Server
 from tests.kit.shop import Shop
@@ -31,22 +31,6 @@ DUMPS: Final = ("mariadb-dump", "mysqldump")
 OPTIONS: Final = {"innodb_buffer_pool_size": "1G"}
 ALONE, IDLE = "without the daemon", "idle"
 PHASES: Final = ("load", "render", "send")
-
-SETTINGS: Final = """
-[source]
-host = "127.0.0.1"
-port = {port}
-user = "root"
-database = "{database}"
-server_id = 4990
-[sink]
-kind = "jsonl"
-path = "out.jsonl"
-[web]
-port = 0
-[state]
-dir = "./state"
-"""
 
 
 @dataclass
@@ -123,7 +107,7 @@ def _measure(server: Server, sizes: Sizes, work: Path, found: Found, extra: str,
     found.fill_s = time.monotonic() - began_s
     # On MySQL the log is read from the start of its present file: definitions there would have tables read again.
     server.rotate()
-    toml = SETTINGS.format(port=server.port, database=database) + extra
+    toml = settings_for(server, database) + extra
     (work / "magento-cdc.toml").write_text(toml, encoding="utf-8")
     plan = json.loads(command("import", "--dry-run", "--json", cwd=work, limit_s=900).stdout)
     found.rows, found.objects = plan["rows"], sum(plan["messages"].values())

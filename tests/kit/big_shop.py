@@ -25,6 +25,29 @@ _DIGITS: Final = "(SELECT 0 AS d UNION ALL " + " UNION ALL ".join(f"SELECT {digi
 _NUMBERS: Final = "numbers_of_big_shop"
 
 
+_SETTINGS: Final = """
+[source]
+host = "127.0.0.1"
+port = {port}
+user = "{user}"
+password = "{password}"
+database = "{database}"
+server_id = 4990
+[sink]
+kind = "jsonl"
+path = "out.jsonl"
+[web]
+port = 0
+[state]
+dir = "./state"
+"""
+
+
+def settings_for(server: Server, database: str, *, user: str = "root", password: str = "") -> str:
+    """The settings (TOML) of a daemon that sends this shop as lines of JSON."""
+    return _SETTINGS.format(port=server.port, user=user, password=password, database=database)
+
+
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """How many of each; 0 for ``customers`` and ``products``: in proportion to the orders."""

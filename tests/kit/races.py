@@ -14,13 +14,11 @@ import random
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from queue import Queue
 from typing import Any, Final, Self
 
 from pydantic import SecretStr
-from pymysql.connections import Connection
 
 from cdc.clock import SystemClock
 from cdc.engine.engine import Engine
@@ -29,17 +27,11 @@ from cdc.errors import SourceDisconnectedError
 from cdc.messages import render_queue
 from cdc.model import (
     Action,
-    BulkInvalidation,
-    Kind,
     Message,
-    ObjectRef,
     Position,
-    Rendered,
-    Row,
     Start,
     StartKind,
 )
-from cdc.protocols import RowReader
 from cdc.replica.load_state import Phase
 from cdc.settings.config import ApplySettings
 from cdc.settings.history import HistorySettings
@@ -50,38 +42,18 @@ from cdc.source.binlog import BinlogSource
 from cdc.source.foreign_keys import ask_foreign_keys
 from cdc.source.schemas import ServerSchemas
 from cdc.source.server import connect, current_position
+from tests.kit.race_shop import DATABASE, RaceMapper, difference, expected_objects, open_connection, shop_rows, shown
 from tests.kit.race_steps import Writer, create_tables
-from tests.kit.replica_harness import NAMESPACE, accepted_batch
+from tests.kit.replica_harness import accepted_batch
 from tests.kit.servers import Server
-from tests.kit.toy import TABLES, ToyMapper, contents
+from tests.kit.toy import contents
 
-DATABASE: Final = "races"
 USER: Final = "racer"
 SERVER_ID: Final = 90_077
 LIMIT_S: Final = 30.0
 LOOK_S: Final = 0.01
 WRITERS: Final = 2
 PURGE_AFTER: Final = 50
-
-
-class RaceMapper(ToyMapper):
-    """The toy mapper; an order that comes or goes bears on its items too, as a shop without its keys may keep them."""
-
-    def affected(
-        self, table: str, before: Row | None, after: Row | None, rows: RowReader
-    ) -> Iterator[ObjectRef | BulkInvalidation]:
-        yield from super().affected(table, before, after, rows)
-        if table == "orders":
-            for row in (before, after):
-                if row is not None:
-                    yield BulkInvalidation(Kind.ITEM, "items", "id", "order_id", row["id"])
-
-    def render(self, ref: ObjectRef, rows: RowReader) -> Rendered | None:
-        made = super().render(ref, rows)
-        if made is None or ref.kind is not Kind.ORDER:
-            return made
-        # A reference to a customer that is gone is no reference, whatever the shop's keys say.
-        return Rendered(made.properties, tuple(one for one in made.references if rows.get("customers", one.id)))
 
 
 class RaceServer:
@@ -213,7 +185,7 @@ class Race:
             # Equal only where a restart repeats the identical message.
             assert before is None or before.changed_at < message.changed_at, f"{message.external_id} was overtaken"
             sent[message.external_id] = message
-        living = {key: _shown(one) for key, one in sent.items() if one.action is not Action.DELETE}
+        living = {key: shown(one) for key, one in sent.items() if one.action is not Action.DELETE}
         expected = expected_objects(shop)
         assert living == expected, f"what was sent differs:\n{difference(expected, living)}"
 
@@ -341,75 +313,3 @@ class Process:
     def on_failure(self, error: BaseException) -> None:
         """See ``Watcher``."""
         self._failures.put(error)
-
-
-def shop_rows(server: Server) -> dict[str, list[tuple[object, ...]]]:
-    """What the server holds in the mapped columns; NULL in a column that it does not have."""
-    found = {}
-    with contextlib.closing(open_connection(server, DATABASE)) as connection, connection.cursor() as cursor:
-        for spec in TABLES:
-            cursor.execute(f"SHOW COLUMNS FROM `{spec.name}`")
-            there = {str(row[0]) for row in cursor.fetchall()}
-            columns = ", ".join(f"`{name}`" if name in there else "NULL" for name in spec.columns)
-            cursor.execute(f"SELECT {columns} FROM `{spec.name}`")
-            found[spec.name] = sorted(cursor.fetchall())
-    return found
-
-
-class _ShopRows:
-    """The shop's rows as renderers read them."""
-
-    def __init__(self, shop: dict[str, list[tuple[object, ...]]]) -> None:
-        columns = {spec.name: spec.columns for spec in TABLES}
-        self._rows = {
-            table: {row[0]: dict(zip(columns[table], row, strict=True)) for row in rows} for table, rows in shop.items()
-        }
-
-    def get(self, table: str, *key: object) -> Any:
-        return self._rows[table].get(key[0])
-
-    def find(self, table: str, column: str, value: object) -> Sequence[Any]:
-        return [row for row in self._rows[table].values() if row[column] == value]
-
-    def reference(self, name: str, make: Any) -> Any:
-        return make(self)
-
-
-def expected_objects(shop: dict[str, list[tuple[object, ...]]]) -> dict[str, object]:
-    """What a receiver should hold of this shop: external id → properties and links."""
-    mapper, rows = RaceMapper(), _ShopRows(shop)
-    refs = [
-        ObjectRef(kind, int(str(row[0])))
-        for table, kind in (("customers", Kind.CUSTOMER), ("orders", Kind.ORDER), ("items", Kind.ITEM))
-        for row in shop[table]
-    ]
-    made = {ref.external_id(NAMESPACE): mapper.render(ref, rows) for ref in refs}  # type: ignore[arg-type]
-    return {
-        key: (_filled(one.properties), sorted(ref.external_id(NAMESPACE) for ref in one.references))
-        for key, one in made.items()
-        if one is not None
-    }
-
-
-def _shown(message: Message) -> object:
-    return _filled(message.properties), sorted(key for keys in message.associations.values() for key in keys)
-
-
-def _filled(properties: Mapping[str, str]) -> dict[str, str]:
-    """An empty property is sent only where it was filled before."""
-    return {name: value for name, value in properties.items() if value}
-
-
-def difference(expected: dict[str, Any], found: dict[str, Any]) -> str:
-    """The first entries that differ, a line each."""
-    lines = [
-        f"{key}: expected {expected.get(key)}, found {found.get(key)}"
-        for key in sorted({*expected, *found})
-        if expected.get(key) != found.get(key)
-    ]
-    return "\n".join(lines[:10])
-
-
-def open_connection(server: Server, database: str | None = None) -> Connection[Any]:
-    """A connection as root, without TLS: a race opens many, and a TLS context takes longer than the rest of it."""
-    return server.connect(database=database, ssl_disabled=True)
