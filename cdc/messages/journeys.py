@@ -28,7 +28,7 @@ def cart_in(ref: ObjectRef, mark: bytes) -> ObjectRef | None:
 
 
 class Predecessor(NamedTuple):
-    """A cart that the receiver may hold. ``links``: of its last accepted version, as JSON."""
+    """A cart that the receiver may hold. ``links``: of its last accepted version, as text (refs.py)."""
 
     ref: ObjectRef
     record_id: str

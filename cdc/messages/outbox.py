@@ -48,7 +48,7 @@ class Entry(NamedTuple):  # made for each message: a tuple is made three times a
     references of the last accepted version. ``record_ids``: the known records of ``refs`` and ``linked``.
     ``linked_records``: the records that the object's record is surely linked to. ``writes``: how much is to be written.
     ``may_move``: a contact's address changed, so the contact may leave its record. ``predecessor``: as in ``Message``.
-    ``refs_text``: ``refs`` as JSON, "" if it is not at hand.
+    ``refs_text``: ``refs`` as text (refs.py), "" if it is not at hand.
     """
 
     ref: ObjectRef
@@ -94,7 +94,7 @@ class Entry(NamedTuple):  # made for each message: a tuple is made three times a
 
 
 class NewMessage(NamedTuple):
-    """A message as the renderer made it. ``properties`` and ``refs`` are JSON; ``email``, ``address``: see
+    """A message as the renderer made it. ``properties`` is JSON, ``refs`` as in refs.py; ``email``, ``address``: see
     contact_emails.py.
 
     ``commit_ms``, ``read_ms``, ``rendered_ms``: when its change was committed, read and rendered, epoch milliseconds

@@ -44,7 +44,7 @@ def note_unanswered(store: Store, entries: Iterable[Entry]) -> None:
     """
     store.db.executemany(
         f"INSERT INTO unconfirmed (kind, id, refs) VALUES (?, ?, ?) {_NOTE_REFS}",
-        [(*pair(entry.ref), dump_refs(entry.refs) if entry.refs else "") for entry in entries],
+        [(*pair(entry.ref), dump_refs(entry.refs)) for entry in entries],
     )
 
 
